@@ -2,21 +2,32 @@
 #
 # How it works: sources are found by wildcard, each folder src/<layer> becomes an archive, and scripts/layers.mk says which
 # archives a layer (and so its tests) may link. A variant (debug, asan, ...) is a whole build of its own in $(BUILD)/<variant>.
+# Lines that begin with #: are what `make help` prints.
 
-VERSION    ?= 0.1.0
-BUILD      ?= build
-VARIANT    ?= release
+VERSION ?= 0.1.0
+
+#: variables
+#:   BUILD=build          where everything goes; parallel builds of one tree need one each
+BUILD ?= build
+#:   VARIANT=release      debug asan ubsan tsan coverage; any target works with any variant
+VARIANT ?= release
+#:   CC CFLAGS LDFLAGS    honoured, and appended to ours; WERROR=1 makes warnings errors; V=1 shows commands and test output
+#:   DESTDIR PREFIX=/usr/local SYSCONFDIR=/etc   for install
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
-DESTDIR    ?=
 BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 INCLUDEDIR ?= $(PREFIX)/include
 LIBDIR     ?= $(PREFIX)/lib
-MANDIR     ?= $(PREFIX)/share/man
+DATADIR    ?= $(PREFIX)/share
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 PLUGINDIR  ?= $(LIBDIR)/leased/plugins
-TIME       ?= 60
+#:   BUILTIN_PLUGINS      plugins linked into leased; the others become plugins/<name>.so
+BUILTIN_PLUGINS ?= vault
+#:   T=name               only tests with this in the program's path, or else in a test function's name
+#:   SEED= STEPS=         of the simulator;  F= TIME=60  fuzz target and its seconds (TIME is soak's too)
+TIME ?= 60
+#:   COVERAGE_FLOOR=80    per cent of lines below which `coverage` fails
 COVERAGE_FLOOR ?= 80
 
 ifeq ($(origin CC),default)
@@ -24,11 +35,14 @@ CC := gcc
 endif
 FUZZ_CC ?= clang
 PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY ?= clang-tidy
+CPPCHECK ?= cppcheck
 NPROC := $(shell nproc 2>/dev/null || echo 2)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -54,11 +68,11 @@ LIB := $(OUT)/lib
 
 # ---------------------------------------------------------------------------------------------------------------- goals
 # Goals that compile nothing need no libraries, so they work on a bare machine.
-bare_goals := help clean distclean check-style check-layers check-format format tags dist setup scripts-test \
-	asan ubsan tsan valgrind debug release coverage fuzz lint test check test-run
+bare_goals := help clean distclean check-style check-layers check-format format tags dist compile_commands.json \
+	asan ubsan tsan valgrind debug coverage fuzz lint
 goals := $(or $(MAKECMDGOALS),all)
 compiles := $(filter-out $(bare_goals),$(goals))
-wants_tests := $(filter-out all opts install uninstall run e2e bench,$(compiles))
+wants_tests := $(filter-out all opts install uninstall run e2e bench check-abi check-hardening,$(compiles))
 
 # ------------------------------------------------------------------------------------------------------------ libraries
 # name:minimum:Debian package. All that are missing are named at once.
@@ -185,7 +199,6 @@ $(foreach l,$(present),$(eval $(call archive_rule,$l,$(call objects,$(call layer
 endif
 
 # -------------------------------------------------------------------------------------------------------------- plugins
-BUILTIN_PLUGINS ?= vault
 plugins := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
 plugins := $(sort $(plugins))
 builtin := $(filter $(BUILTIN_PLUGINS),$(plugins))
@@ -252,7 +265,31 @@ $(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eva
 $(eval $(call suite_rule,tests/io,$(tests_io)))
 $(eval $(call suite_rule,tests/sim,$(tests_sim),$(builtin_archives),plugin))
 $(eval $(call suite_rule,tests/abi,$(tests_abi),$(builtin_archives),plugin))
+$(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a) $(builtin_archives),plugin))
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Dleased_plugin_entry=leased_plugin_entry_$p))
+endif
+
+# Fuzz targets: libFuzzer programs in the fuzz variant, programs that replay the corpora in every other.
+fuzz_names := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz_lib := $(if $(call helpers,tests/fuzz),$(LIB)/libtests_fuzz.a) $(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a)
+fuzz_bins := $(fuzz_names:%=$(OUT)/tests/fuzz/fuzz_%)
+replay_bins := $(fuzz_names:%=$(OUT)/tests/fuzz/replay_%)
+bench_bins := $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c))
+below := $(fuzz_lib) $(builtin_archives) $(support_archive) $(call archives,$(core))
+ifneq ($(wants_tests)$(filter bench,$(goals)),)
+$(if $(call helpers,tests/fuzz),$(eval $(call archive_rule,tests_fuzz,$(call objects,$(call helpers,tests/fuzz)))))
+$(fuzz_bins): $(OUT)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(below) $(flags_stamp)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call link,-fsanitize=fuzzer $(call ext,plugin $(core)))
+$(replay_bins): $(OUT)/tests/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay_main.o $(below) $(flags_stamp)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call link,$(call ext,plugin $(core)))
+$(bench_bins): $(OUT)/bench/%: $(OBJ)/tests/bench/%.o $(below) $(flags_stamp)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call link,$(call ext,plugin $(core)))
 endif
 
 unit_bins := $(foreach f,$(unit_folders),$(call bins_of,$f))
@@ -265,38 +302,222 @@ narrow = $(if $(T),$(or $(call by_path,$1),$(call by_text,$1)),$1)
 by_path = $(strip $(foreach b,$1,$(if $(findstring $(T),$(b:$(OUT)/tests/%=%)),$b)))
 by_text = $(strip $(foreach b,$1,$(if $(shell grep -l -e '$(T)' $(b:$(OUT)/%=%.c)),$b)))
 
+#: targets
+#:   all                  leased, lease and plugins (release flags with debug info); the default
 all: $(programs) $(call archives,$(layers)) $(builtin_archives)
 
-# Environment of test programs; run-tests explains its options itself.
+#:   debug                the same without optimisation, in $(BUILD)/debug
+debug:
+	$(Q)$(MAKE) VARIANT=debug all
+
+all_objects := $(call objects,$(sources) $(shell find tests -name '*.c' 2>/dev/null)) $(plugin_objects)
+#:   objects              compiles everything, links nothing
+objects: $(all_objects)
+
+#:   opts                 prints the effective compiler and flags
+opts:
+	@printf '%s\n' 'CC       $(CC)' 'CFLAGS   $(strip $(all_cflags) $(CFLAGS))' \
+		'LDFLAGS  $(strip -pie $(all_ldflags) $(LDFLAGS))' 'BUILD    $(OUT)' 'LAYERS   $(present)' \
+		'PLUGINS  built in: $(builtin); loadable: $(loadable)'
+
+# ----------------------------------------------------------------------------------------------------------- test goals
 export ASAN_OPTIONS ?= detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
-export SEED STEPS
-# How much slower than release this variant runs: tests divide their volume by it.
+ifdef SEED
+export SEED
+endif
+ifdef STEPS
+export STEPS
+endif
+# How much slower than release this variant is; tests divide their volume by it.
 slowdown := $(or $(if $(VALGRIND),20),$(if $(filter asan ubsan debug coverage,$(VARIANT)),2),$(if $(filter tsan,$(VARIANT)),8),1)
-valgrind_supp := $(wildcard tests/valgrind.supp)
-wrap := $(if $(VALGRIND),--wrap 'valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite$(comma)possible \
-	--errors-for-leak-kinds=definite$(comma)possible --num-callers=30 --child-silent-after-fork=yes \
-	$(valgrind_supp:%=--suppressions=%)')
-run_tests = TEST_SLOWDOWN=$(slowdown) scripts/run-tests --root $(OUT)/tests --timeout $(if $(VALGRIND),1200,120) $(wrap) \
-	$(if $(T),--filter '$(T)') $(if $(V),--verbose)
+valgrind_wrap := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible \
+	--errors-for-leak-kinds=definite,possible --num-callers=30 --child-silent-after-fork=yes \
+	$(patsubst %,--suppressions=%,$(wildcard tests/valgrind.supp))
+run_tests = TEST_SLOWDOWN=$(slowdown) CC='$(CC)' scripts/run-tests --root $(OUT)/tests --timeout $(if $(VALGRIND),1200,120) \
+	$(if $(VALGRIND),--wrap '$(valgrind_wrap)') $(if $(T),--filter '$(T)') $(if $(V),--verbose)
 
 unit_run := $(call narrow,$(unit_bins))
 io_run   := $(call narrow,$(io_bins))
 sim_run  := $(call narrow,$(sim_bins))
 abi_run  := $(call narrow,$(abi_bins))
+oom_run  := $(call narrow,$(call bins_of,tests/oom))
+fuzz_run := $(if $(wildcard tests/fuzz/replay_main.c),$(call narrow,$(replay_bins)))
+suites = $(if $(strip $2),--suite $1 $2)
 
-.PHONY: all unit io sim abi
+checks := 'scripts/check-style --self-test' 'scripts/check-layers --self-test' 'scripts/check-abi --self-test' \
+	scripts/check-style scripts/check-layers scripts/check-abi 'scripts/check-hardening $(programs)'
+# The checks of the tree belong to the release variant's run; the others repeat the programs only.
+check_run = $(if $(filter release,$(VARIANT)),$(if $(T),,$(checks)))
+total := $(or $(if $(VALGRIND),valgrind),$(if $(filter release,$(VARIANT)),test),$(VARIANT))
+
+#:   test, check          unit, io, sim, abi, fuzz corpora and the checks of the tree: no root, no network, < 2 min
+check: test
+test: $(if $(T),,$(programs)) $(unit_run) $(io_run) $(sim_run) $(abi_run) $(oom_run) $(if $(VALGRIND),,$(fuzz_run))
+	$(Q)$(run_tests) --total $(total) $(call suites,unit,$(unit_run)) $(call suites,io,$(io_run)) \
+		$(call suites,sim,$(sim_run)) $(call suites,abi,$(abi_run)) $(call suites,oom,$(oom_run)) \
+		$(if $(VALGRIND),,$(call suites,fuzz,$(fuzz_run)) $(call suites,checks,$(check_run)))
+
+#:   unit io sim abi      one suite; `make unit T=wheel`, `make sim SEED=7 STEPS=200000 V=1`
 unit: $(unit_run)
-	$(Q)$(run_tests) --suite unit $^
+	$(Q)$(run_tests) --suite $@ $^
 io: $(io_run)
-	$(Q)$(run_tests) --suite io $^
+	$(Q)$(run_tests) --suite $@ $^
 sim: $(sim_run)
-	$(Q)$(run_tests) --suite sim $^
+	$(Q)$(run_tests) --suite $@ $^
 abi: $(abi_run)
-	$(Q)$(run_tests) --suite abi $^
+	$(Q)$(run_tests) --suite $@ $^
+ifneq ($(wildcard tests/oom),)
+#:   oom                  allocation failures, one after the other
+oom: $(oom_run)
+	$(Q)$(run_tests) --suite $@ $^
+endif
 
+#:   fuzz-corpora         replays tests/fuzz/corpus (part of test)
+fuzz-corpora: $(fuzz_run)
+	$(Q)$(run_tests) --suite fuzz $^
+
+#:   e2e                  against a real bao and PostgreSQL: needs root, and scripts/setup --test
+e2e: $(programs)
+	$(Q)scripts/run-e2e $(OUT) $(T)
+
+#:   soak                 the simulator with fresh seeds for TIME seconds; prints the seed that fails
+soak: $(sim_bins)
+	$(Q)scripts/soak $(TIME) $^
+
+#:   asan ubsan tsan      a build of its own in $(BUILD)/<name>, and test on it
+asan ubsan tsan:
+	$(Q)$(MAKE) VARIANT=$@ test
+
+#:   valgrind             the debug build's tests under valgrind
+valgrind:
+	$(Q)command -v valgrind >/dev/null || { echo 'valgrind not found: apt-get install valgrind'; exit 1; }
+	$(Q)$(MAKE) VARIANT=debug VALGRIND=1 test
+
+#:   coverage             lines that test reaches, as html; fails under COVERAGE_FLOOR
+coverage:
+	$(Q)command -v gcovr >/dev/null || { echo 'gcovr not found: apt-get install gcovr'; exit 1; }
+	$(Q)find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(MAKE) VARIANT=coverage test
+	$(Q)mkdir -p $(BUILD)/coverage/html
+	$(Q)gcovr --root . --object-directory $(BUILD)/coverage/obj --filter src/ --filter plugins/ --exclude-throw-branches \
+		--html-details $(BUILD)/coverage/html/index.html --print-summary --fail-under-line $(COVERAGE_FLOOR) \
+		$(BUILD)/coverage/obj > $(BUILD)/coverage/summary.txt || status=$$?; \
+		sed -n 's/^lines: /coverage: /p' $(BUILD)/coverage/summary.txt; exit $${status:-0}
+
+#:   fuzz                 libFuzzer for TIME seconds on F=name (default: each target), where clang is installed
+fuzz:
+ifeq ($(shell command -v $(FUZZ_CC)),)
+	@echo '$(FUZZ_CC) not found (apt-get install clang libclang-rt-14-dev): replaying the corpora'
+	$(Q)$(MAKE) fuzz-corpora $(if $(F),T=$(F))
+else
+	$(Q)$(MAKE) VARIANT=fuzz CC=$(FUZZ_CC) BUILD=$(BUILD) fuzz-programs
+	$(Q)scripts/fuzz $(BUILD) $(TIME) $(or $(F),$(fuzz_names))
+endif
+fuzz-programs: $(if $(F),$(OUT)/tests/fuzz/fuzz_$(F),$(fuzz_bins))
+
+#:   bench                numbers with units, and as $(BUILD)/bench.json
+bench: $(programs) $(bench_bins)
+	$(Q)scripts/bench $(BUILD) $(bench_bins)
+
+# ----------------------------------------------------------------------------------------------------------------- lint
+c_files := $(sort $(shell find src include plugins tests -name '*.[ch]' 2>/dev/null))
+linted := $(sources) $(wildcard plugins/*/*.c)
+tidy_stamps := $(linted:%.c=$(OUT)/tidy/%.ok)
+parallel = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(NPROC))
+
+#:   lint                 warnings as errors, -fanalyzer, cppcheck, clang-tidy, clang-format and the checks below
+lint:
+	$(Q)$(MAKE) $(parallel) --keep-going --output-sync=target VARIANT=lint lint-all
+	@echo 'lint: clean'
+lint-all: objects lint-tidy lint-cppcheck check-format check-style check-layers check-abi
+lint-tidy: $(tidy_stamps)
+$(OUT)/tidy/%.ok: %.c $(OBJ)/%.o .clang-tidy
+	$(Q)mkdir -p $(@D)
+	$(call say,TIDY,$<)
+	$(Q)$(CLANG_TIDY) --quiet $< -- -std=c17 -D_GNU_SOURCE $(defines) $(if $(filter plugins/%,$<),$(inc_plugin),$(inc_src)) \
+		> $@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)touch $@
+lint-cppcheck:
+	$(Q)mkdir -p $(OUT)/cppcheck
+	$(Q)$(CPPCHECK) --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --quiet -j$(NPROC) --std=c11 \
+		--cppcheck-build-dir=$(OUT)/cppcheck -D_GNU_SOURCE -Isrc -Iinclude $(linted)
+
+#:   check-format         what clang-format would change;  format changes it
+check-format:
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_files)
+format:
+	$(Q)$(CLANG_FORMAT) -i $(c_files)
+#:   check-style check-layers check-abi check-hardening    file:line and the rule's name
+check-style:
+	$(Q)scripts/check-style
+check-layers:
+	$(Q)scripts/check-layers
+check-abi:
+	$(Q)CC='$(CC)' scripts/check-abi
+check-hardening: $(programs)
+	$(Q)scripts/check-hardening $^
+
+# -------------------------------------------------------------------------------------------------------------- the rest
+etc := $(DESTDIR)$(SYSCONFDIR)/leased
+doc := $(DESTDIR)$(DATADIR)/doc/leased
+units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
+settings := $(filter-out $(units),$(wildcard config/*))
+pages := $(wildcard man/*.[1-8])
+bash_completions := $(wildcard completions/*.bash)
+zsh_completions := $(wildcard completions/_*)
+
+#:   install uninstall    leased, lease, plugins, header, config (never over an existing one), units, man pages, completions
+install: all
+	install -D -m 755 $(OUT)/leased $(DESTDIR)$(SBINDIR)/leased
+	install -D -m 755 $(OUT)/lease $(DESTDIR)$(BINDIR)/lease
+	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/leased include/leased/plugin.h
+	$(if $(loadable),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(loadable:%=$(OUT)/plugins/%.so))
+	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
+	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
+	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 640 $f $(etc)/$(notdir $f)$(newline)	)
+	$(foreach f,$(pages),install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f)) $f$(newline)	)
+	$(foreach f,$(bash_completions),install -D -m 644 $f \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions/$(basename $(notdir $f))$(newline)	)
+	$(if $(zsh_completions),install -D -m 644 -t $(DESTDIR)$(DATADIR)/zsh/site-functions $(zsh_completions))
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
+	rm -f $(loadable:%=$(DESTDIR)$(PLUGINDIR)/%.so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
+	rm -f $(foreach f,$(pages),$(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f))/$(notdir $f)) \
+		$(foreach f,$(bash_completions),$(DESTDIR)$(DATADIR)/bash-completion/completions/$(basename $(notdir $f))) \
+		$(foreach f,$(zsh_completions),$(DESTDIR)$(DATADIR)/zsh/site-functions/$(notdir $f))
+	rm -rf $(doc)
+	@echo 'left: $(etc)'
+
+#:   dist                 $(BUILD)/leased-$(VERSION).tar.gz of the committed tree
+dist:
+	$(Q)mkdir -p $(BUILD)
+	$(Q)git archive --format=tar --prefix=leased-$(VERSION)/ HEAD | gzip -n > $(BUILD)/leased-$(VERSION).tar.gz
+	@echo $(BUILD)/leased-$(VERSION).tar.gz
+
+#:   run                  leased in the foreground against a development bao, with config/leased.yaml
+run: all
+	$(Q)scripts/run $(OUT)
+
+#:   tags, compile_commands.json    for editors
+tags:
+	$(Q)command -v ctags >/dev/null || { echo 'ctags not found: apt-get install universal-ctags'; exit 1; }
+	$(Q)ctags -R src include plugins tests
+compile_commands.json:
+	$(Q)$(MAKE) --no-print-directory -n -B V=1 objects | scripts/compile-commands > $@
+
+#:   clean, distclean     removes $(BUILD); and what setup and the editors' targets made
 clean:
 	$(Q)rm -rf $(BUILD)
+distclean: clean
+	$(Q)rm -rf .venv tags compile_commands.json
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile | sed 's/^\(variables\|targets\)$$/\n\1:/'
+
+.PHONY: all debug objects opts check test unit io sim abi oom fuzz-corpora e2e soak asan ubsan tsan valgrind coverage fuzz \
+	fuzz-programs bench lint lint-all lint-tidy lint-cppcheck check-format format check-style check-layers check-abi \
+	check-hardening install uninstall dist run tags compile_commands.json clean distclean help
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
