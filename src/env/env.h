@@ -1,0 +1,155 @@
+/* The world as an interface: the only door through which the layers above see time, chance,
+ * network, files and processes. io/ implements it on libuv, libcurl and libmicrohttpd; tests/sim
+ * implements it on a virtual clock with a seeded scheduler. Nothing above this line may observe the
+ * machine in another way.
+ *
+ * The seven rules of every asynchronous call (x_start, x_cancel, x_close):
+ *   a. x_start returns != 0: the callback will never run.
+ *   b. x_start returns 0: the callback runs exactly once.
+ *   c. It never runs from inside x_start; always from the loop.
+ *   d. x_cancel only asks: the callback still runs, with ERR_CANCELED or with the result.
+ *   e. The operation and what it borrows live until the callback has run.
+ *   f. The callback may free the operation and its owner.
+ *   g. After x_close no new starts; pending operations end with ERR_CANCELED, then the close
+ * callback runs, then the memory may go. So a callback returns immediately after any call that can
+ * free its owner.
+ *
+ * One thread: everything here is called on the loop's thread, except where a function says
+ * otherwise.
+ *
+ * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
+ * files), env/process.h (who lives), env/server.h (requests that arrive). */
+#ifndef LEASED_ENV_ENV_H
+#define LEASED_ENV_ENV_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/secret.h"
+#include "base/str.h"
+
+struct env;
+struct env_http;
+struct env_file;
+struct env_process_watch;
+struct env_process;
+
+#define ENV_NAME_MAX_BYTES 64
+#define ENV_SECRET_MAX_BYTES (64U * 1024U)
+
+/* A one-shot timer, embedded in its owner. Zero-initialise, set fn and user, then arm. The
+ * rest is the implementation's. */
+struct env_timer {
+    void (*fn)(struct env_timer *timer);
+    void *user;
+    uint64_t when_ms;
+    uint64_t sequence;
+    struct list node;
+    size_t heap_index; /* 0 when not armed */
+};
+
+/* Work to be run after the current callback has returned to the loop; embedded in its owner. */
+struct env_deferred {
+    void (*fn)(struct env_deferred *deferred);
+    void *user;
+    struct list node;
+};
+
+struct env_ops {
+    uint64_t (*now_ms)(struct env *env);
+    int64_t (*wall_ms)(struct env *env);
+    void (*random)(struct env *env, void *bytes, size_t size);
+    void (*timer_arm)(struct env *env, struct env_timer *timer, uint64_t when_ms);
+    void (*timer_disarm)(struct env *env, struct env_timer *timer);
+    void (*defer)(struct env *env, struct env_deferred *deferred);
+    int (*http_start)(struct env *env, struct env_http *http, struct err *e);
+    void (*http_cancel)(struct env *env, struct env_http *http);
+    int (*file_open)(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
+    int (*process_lookup)(struct env *env, int32_t pid, struct env_process *ret_process);
+    int (*process_watch_start)(struct env *env, struct env_process_watch *watch);
+    void (*process_watch_close)(struct env *env, struct env_process_watch *watch);
+    int (*secret_read)(struct env *env, struct str source, struct secret *ret_secret,
+                       struct err *e);
+    int (*user_name)(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES]);
+    int (*group_name)(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES]);
+    int (*post)(struct env *env, void (*fn)(void *user), void *user);
+};
+
+struct env {
+    const struct env_ops *ops;
+    void *impl;
+};
+
+/* Milliseconds of a clock that goes on through suspend (CLOCK_BOOTTIME) and never steps back; read
+ * once per loop turn, so all steps of one callback see the same time. Deadlines are in this clock.
+ */
+static inline uint64_t env_now_ms(struct env *env)
+{
+    return env->ops->now_ms(env);
+}
+
+/* Unix time in milliseconds: only for what is shown or sent. */
+static inline int64_t env_wall_ms(struct env *env)
+{
+    return env->ops->wall_ms(env);
+}
+
+/* Cryptographically strong in io/, from the seed in the simulator. Never fails. */
+static inline void env_random(struct env *env, void *bytes, size_t size)
+{
+    env->ops->random(env, bytes, size);
+}
+
+/* Runs timer->fn once, at or after `when_ms` (past: next turn). Arming an armed timer moves it. */
+static inline void env_timer_arm(struct env *env, struct env_timer *timer, uint64_t when_ms)
+{
+    env->ops->timer_arm(env, timer, when_ms);
+}
+
+/* Fine on a timer that isn't armed. Its fn will not run afterwards. */
+static inline void env_timer_disarm(struct env *env, struct env_timer *timer)
+{
+    env->ops->timer_disarm(env, timer);
+}
+
+/* Runs deferred->fn in this turn, after the current callback. Deferring twice before it ran is one
+ * run. */
+static inline void env_defer(struct env *env, struct env_deferred *deferred)
+{
+    env->ops->defer(env, deferred);
+}
+
+/* Reads a secret that the configuration names: "file:/path" (refused when others can read or write
+ * it), "env:NAME" (as it was at start), "credential:NAME" (systemd's directory). A trailing newline
+ * is cut off; empty or over ENV_SECRET_MAX_BYTES is an error with a text that names the source.
+ * Blocks briefly. */
+static inline int env_secret_read(struct env *env, struct str source, struct secret *ret_secret,
+                                  struct err *e)
+{
+    return env->ops->secret_read(env, source, ret_secret, e);
+}
+
+/* The name behind a uid or gid (cached for a minute). ERR_NOT_FOUND when there is none. */
+static inline int env_user_name(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES])
+{
+    return env->ops->user_name(env, uid, ret_name);
+}
+
+static inline int env_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES])
+{
+    return env->ops->group_name(env, gid, ret_name);
+}
+
+/* Runs fn(user) on the loop's thread, soon. The one function that any thread may call. ERR_NOMEM,
+ * or ERR_CLOSED during shutdown. */
+static inline int env_post(struct env *env, void (*fn)(void *user), void *user)
+{
+    return env->ops->post(env, fn, user);
+}
+
+/* Takes a deferred call back; fine on one that isn't pending. */
+static inline void env_undefer(struct env_deferred *deferred)
+{
+    list_remove(&deferred->node);
+}
+
+#endif

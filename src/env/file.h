@@ -1,0 +1,71 @@
+/* Append-only files with group commit: whatever was appended since the last write goes out with one
+ * write and one fdatasync, on a thread of its own, and then all callbacks of that group run. */
+#ifndef LEASED_ENV_FILE_H
+#define LEASED_ENV_FILE_H
+
+#include "env/env.h"
+
+/* Records that wait for the disk, in all; more is refused. */
+#define ENV_FILE_QUEUE_MAX_BYTES (16U * 1024U * 1024U)
+
+/* One append, embedded in its owner. */
+struct env_append {
+    struct str bytes; /* borrowed until the callback; whole records */
+    /* 0 when the bytes are on stable storage. On a failure (ENOSPC, EIO, …: a negated errno)
+     * nothing of this append stays in the file: a torn record is cut off again. */
+    void (*fn)(struct env_append *append, int status);
+    void *user;
+    int status;
+    struct list node;
+};
+
+struct env_file_ops {
+    int (*append_start)(struct env_file *file, struct env_append *append);
+    int (*reopen)(struct env_file *file, struct err *e);
+    void (*close)(struct env_file *file, void (*closed)(void *user), void *user);
+    int (*tail)(struct env_file *file, size_t max_bytes, char **ret_bytes, size_t *ret_size);
+};
+
+struct env_file {
+    const struct env_file_ops *ops;
+    struct env *env;
+};
+
+/* Opens (creates with 0600; O_APPEND, O_NOFOLLOW) for appending. Blocks; used at start. Path "-":
+ * stdout, where no sync happens. ERR_* or a negated errno with a text. */
+static inline int env_file_open(struct env *env, const char *path, struct env_file **ret_file,
+                                struct err *e)
+{
+    return env->ops->file_open(env, path, ret_file, e);
+}
+
+/* ERR_LIMIT when ENV_FILE_QUEUE_MAX_BYTES wait already, ERR_CLOSED after close. Appends land in the
+ * order of their starts. */
+static inline int env_append_start(struct env_file *file, struct env_append *append)
+{
+    return file->ops->append_start(file, append);
+}
+
+/* Opens the same path anew, for log rotation; appends started before go to the old file. On failure
+ * the old file stays in use. */
+static inline int env_file_reopen(struct env_file *file, struct err *e)
+{
+    return file->ops->reopen(file, e);
+}
+
+/* The last `max_bytes` of the file as it is at start (mem_free); nothing for stdout: size 0.
+ * Blocks; used at start to find the head of the chain. */
+static inline int env_file_tail(struct env_file *file, size_t max_bytes, char **ret_bytes,
+                                size_t *ret_size)
+{
+    return file->ops->tail(file, max_bytes, ret_bytes, ret_size);
+}
+
+/* Pending appends are still written and their callbacks run; then `closed` runs and the file is
+ * freed. */
+static inline void env_file_close(struct env_file *file, void (*closed)(void *user), void *user)
+{
+    file->ops->close(file, closed, user);
+}
+
+#endif

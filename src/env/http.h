@@ -1,0 +1,90 @@
+/* HTTP exchanges with issuers: one request, one bounded reply.
+ *
+ * Policy that every implementation keeps: no redirects are followed, no proxy and no credentials
+ * come from the environment, TLS >= 1.2 with verification that can't be switched off, plain http to
+ * loopback and unix sockets only, nothing is decompressed, and names are resolved without blocking
+ * the loop. */
+#ifndef LEASED_ENV_HTTP_H
+#define LEASED_ENV_HTTP_H
+
+#include "env/env.h"
+
+#define ENV_HTTP_HEADERS_MAX 32
+#define ENV_HTTP_REPLY_MAX_BYTES (256U * 1024U)
+#define ENV_HTTP_REPLY_HARD_MAX_BYTES (1024U * 1024U)
+
+struct env_http_header {
+    struct str name;
+    struct str value;
+};
+
+enum env_http_flags {
+    /* The call creates something: it goes out on a connection of its own and is never sent a second
+     * time, because a resent request whose answer was lost would create twice. */
+    ENV_HTTP_CREATES = 1,
+};
+
+/* TLS of one backend; borrowed until the callback. Empty paths: the system's trust store, no client
+ * certificate. */
+struct env_http_tls {
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+    const char *server_name; /* NULL: the URL's host */
+};
+
+struct env_http_reply {
+    uint32_t status;                                      /* HTTP status; 0 when no reply came */
+    struct env_http_header headers[ENV_HTTP_HEADERS_MAX]; /* names in lower case */
+    size_t header_count;
+    struct str body;
+};
+
+/* One exchange, embedded in its owner. Everything that it points to is borrowed until the callback.
+ */
+struct env_http {
+    /* Set by the caller. */
+    const char *method;
+    const char *url;         /* http://, https:// ; with unix_socket: http://localhost/… */
+    const char *unix_socket; /* NULL: TCP */
+    const char *proxy;       /* NULL: none */
+    const struct env_http_header *headers;
+    size_t header_count;
+    struct str body;                /* empty: none */
+    const struct env_http_tls *tls; /* NULL: defaults */
+    uint64_t timeout_ms;            /* total; > 0 */
+    uint64_t connect_timeout_ms;    /* 0: 5 s */
+    size_t reply_max_bytes;         /* 0: ENV_HTTP_REPLY_MAX_BYTES */
+    uint32_t flags;
+    /* `status`: 0 (then `reply` holds the answer, whatever its HTTP status) or
+     *   ERR_CONNECT   nothing was sent (refused, no route, unknown name, connect time-out)
+     *   ERR_TLS       verification failed; nothing was sent
+     *   ERR_LOST      the request may have been executed, its answer didn't arrive whole (reset,
+     * time-out after sending, truncated) ERR_TOO_LARGE the reply passed its limit; it may have been
+     * executed ERR_TIMEOUT   the time was up before the request was sent ERR_PROTOCOL  the reply
+     * wasn't HTTP; it may have been executed ERR_CANCELED, ERR_NOMEM. `reply` is borrowed until the
+     * callback returns; on an error it is zeroed and `detail` says more. */
+    void (*fn)(struct env_http *http, int status, const struct env_http_reply *reply,
+               const char *detail);
+    void *user;
+    /* The implementation's. */
+    void *impl;
+};
+
+/* Starts the exchange. ERR_INVALID with a text for a bad URL, a header value with control bytes, or
+ * plain http to another host; ERR_LIMIT when too many exchanges run. */
+static inline int env_http_start(struct env *env, struct env_http *http, struct err *e)
+{
+    return env->ops->http_start(env, http, e);
+}
+
+/* Asks to end it early; the callback still runs. */
+static inline void env_http_cancel(struct env *env, struct env_http *http)
+{
+    env->ops->http_cancel(env, http);
+}
+
+/* The value of a reply's header (`name` in lower case), or the empty slice. */
+struct str env_http_reply_header(const struct env_http_reply *reply, const char *name);
+
+#endif

@@ -1,0 +1,114 @@
+/* Requests that arrive: parsed and bounded by the HTTP server library in io/, made by hand in the
+ * simulator. The server hands each whole request to one handler, which answers now or later.
+ *
+ * Life of a request: handler(request) → … → env_request_reply (exactly once) → done. The client may
+ * go away before: then request->gone runs once, at the latest when its reply could not be written.
+ */
+#ifndef LEASED_ENV_SERVER_H
+#define LEASED_ENV_SERVER_H
+
+#include "env/env.h"
+
+#include "base/secret.h"
+
+#define ENV_PEER_GROUPS_MAX 64
+#define ENV_PEER_CGROUP_MAX_BYTES 512
+#define ENV_REQUEST_HEADERS_MAX 32
+
+enum env_peer_state {
+    ENV_PEER_OK,
+    ENV_PEER_UNKNOWN, /* pid 0, overflow uid, a look-up that failed: deny; `problem` says which */
+    ENV_PEER_GONE,    /* the process has ended: deny and close */
+    ENV_PEER_CHANGED, /* the facts no longer agree with those of connect time: deny and close */
+};
+
+/* Who is at the other end, established at accept by the kernel and checked again for each request.
+ */
+struct env_peer {
+    enum env_peer_state state;
+    const char *problem; /* static text; NULL when OK */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t groups[ENV_PEER_GROUPS_MAX]; /* supplementary */
+    size_t group_count;
+    int32_t pid;
+    uint64_t start_ticks;
+    char cgroup[ENV_PEER_CGROUP_MAX_BYTES]; /* path in the unified (else systemd's) hierarchy, "/"
+                                               if none */
+    bool is_other_pid_namespace; /* several NSpid entries: it runs in a pid namespace below ours */
+};
+
+struct env_connection;
+
+struct env_request_header {
+    struct str name;
+    struct str value;
+};
+
+struct env_request {
+    const char *listener;              /* name of the listener that it came in by */
+    const struct env_peer *peer;       /* fresh for this request */
+    struct env_connection *connection; /* identity of the connection; see env_connection_watch */
+    struct str method;                 /* GET, POST, DELETE, … as sent */
+    struct str path;                   /* raw, origin form, without the query; no decoding done */
+    struct str query;                  /* raw, without '?' */
+    struct env_request_header headers[ENV_REQUEST_HEADERS_MAX];
+    size_t header_count;
+    struct str body;
+    /* Set by the handler while it keeps the request: runs once if the client has gone before the
+     * reply was written whole, with `delivered` false; or once after the last byte was handed to
+     * the kernel, with true. After it has run the request is dead. NULL: not interested. */
+    void (*finished)(struct env_request *request, bool delivered);
+    void *user;
+    const struct env_request_ops *ops; /* the implementation's */
+};
+
+struct env_reply {
+    uint32_t status;
+    const char *content_type;             /* static */
+    struct env_request_header headers[8]; /* copied */
+    size_t header_count;
+    struct str body; /* copied (and wiped when sent) */
+    bool close;      /* end the connection afterwards */
+};
+
+/* Notice of a connection's end, for grants bound to it; embedded in its owner. */
+struct env_connection_watch {
+    void (*fn)(struct env_connection_watch *watch); /* runs once, when the connection has ended */
+    void *user;
+    struct list node;
+};
+
+struct env_request_ops {
+    void (*reply)(struct env_request *request, const struct env_reply *reply);
+    void (*connection_watch)(struct env_connection *connection, struct env_connection_watch *watch);
+};
+
+/* The handler is called from the loop, once per request; the request lives until `finished` has
+ * run. */
+typedef void (*env_request_fn)(void *user, struct env_request *request);
+
+/* Answers; exactly once per request, also from inside the handler, also when the client has gone.
+ * `reply` is borrowed until the call returns. `finished` runs later, from the loop. */
+static inline void env_request_reply(struct env_request *request, const struct env_reply *reply)
+{
+    request->ops->reply(request, reply);
+}
+
+static inline void env_connection_watch(struct env_request *request,
+                                        struct env_connection_watch *watch)
+{
+    request->ops->connection_watch(request->connection, watch);
+}
+
+/* Fine on a watch that isn't set or has run. */
+static inline void env_connection_unwatch(struct env_connection_watch *watch)
+{
+    list_remove(&watch->node);
+}
+
+/* The value of a header (`name` in lower case; compared without case), or the empty slice with ptr
+ * NULL. */
+struct str env_request_header(const struct env_request *request, const char *name);
+
+#endif
