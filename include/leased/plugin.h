@@ -1,0 +1,285 @@
+/* leased/plugin.h: the one header that a leased plugin is built against.
+ *
+ * Changes
+ *   1.0   first version: backends with issue, renew, revoke, health
+ *
+ * Contract
+ *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
+ * table that it returns, for as long as the process lives. Nothing is unloaded.
+ *   2. Structs start with `size` and grow only at their end. Equal abi_major is required; what a
+ * peer's `size` doesn't reach is absent: test with LEASED_HAS.
+ *   3. Every function here runs on the host's loop thread and returns within 5 ms; host->post is
+ * the only one that may be called from another thread.
+ *   4. Asynchronous calls: a start function that returns != 0 has failed and nothing more happens.
+ * After 0 the completion runs exactly once, never from inside the start function. Cancelling only
+ * asks: the completion still runs.
+ *   5. Backend operations (issue, renew, revoke, health, close) get a `struct leased_op *`. The
+ * plugin ends each accepted one by exactly one host->op_done. The host owns deadlines: when one
+ * passes it calls cancel and ignores a late op_done safely. The host owns retries, by the class
+ * that the plugin gives.
+ *   6. Strings are pointer and length, valid only during the call that they were passed to, unless
+ * said otherwise; the receiver copies what it keeps. Each side frees what it allocated. Results are
+ * copied before op_done returns.
+ *   7. Configuration and parameters arrive as JSON text. Credentials leave as key/value pairs,
+ * those that must not be seen with LEASED_KV_SECRET.
+ *   8. Never log a secret, put one into an error text or keep one in memory other than
+ * secret_alloc's.
+ *   9. No network, clock, file, environment or randomness but the host's: plugins run in a
+ * simulator, too.
+ *
+ * Smallest example: a backend that answers every issue with a random password is in the
+ * documentation of the repository's plugins folder. */
+#ifndef LEASED_PLUGIN_H
+#define LEASED_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LEASED_ABI_MAJOR 1
+#define LEASED_ABI_MINOR 0
+
+/* Does the struct that `p` points to reach `field`? */
+#define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
+
+typedef struct leased_host_context leased_host_context; /* the host's: one backend instance */
+typedef struct leased_instance leased_instance;         /* the plugin's: the same */
+typedef struct leased_op leased_op;                     /* the host's: one operation under way */
+typedef struct leased_timer leased_timer;               /* the host's: one armed timer */
+typedef struct leased_http leased_http;                 /* the host's: one HTTP exchange */
+
+struct leased_str {
+    const char *ptr;
+    size_t len;
+};
+
+#define LEASED_KV_SECRET 1u
+
+struct leased_kv {
+    struct leased_str key;
+    struct leased_str value;
+    uint32_t flags; /* LEASED_KV_* */
+    uint32_t reserved;
+};
+
+/* How an operation ended. */
+#define LEASED_OK 0
+#define LEASED_RETRY 1       /* passing fault; nothing was created: try again with back-off */
+#define LEASED_RETRY_AFTER 2 /* the same, and not before result.retry_after_ms */
+#define LEASED_DENIED                                                                              \
+    3 /* the issuer refuses; trying again won't help until someone changes its policy */
+#define LEASED_GONE 4    /* renew, revoke: the issuer doesn't know the lease (any more) */
+#define LEASED_INVALID 5 /* the request or the configuration is wrong; result.detail says what */
+#define LEASED_SEALED 6  /* the issuer is up but can't serve: sealed, standby, not initialised */
+#define LEASED_LOST 7 /* it may have been executed, its answer was lost: never repeated blindly */
+#define LEASED_CANCELED 8
+
+/* Result flags. */
+#define LEASED_RESULT_RENEWABLE 1u /* issue, renew: a renewal can extend it */
+#define LEASED_RESULT_REVOCABLE 2u /* issue: the issuer can end it before its time */
+#define LEASED_RESULT_CAPPED                                                                       \
+    4u /* issue, renew: lifetime is shorter than asked because a maximum is near */
+
+struct leased_result {
+    uint32_t size;
+    uint32_t flags;          /* LEASED_RESULT_* */
+    uint64_t lifetime_ms;    /* issue, renew: from the moment the answer was made; > 0 */
+    uint64_t retry_after_ms; /* LEASED_RETRY_AFTER */
+    uint64_t
+        anchor; /* issue: what the lease hangs on (the issuer token's generation); 0: nothing */
+    struct leased_str issuer_ref; /* issue: what renew and revoke will be given, at most 1024 bytes;
+                                     treated as secret */
+    struct leased_str detail;     /* errors: one line for people, at most 400 bytes, no secret */
+    const struct leased_kv *fields; /* issue: the credential */
+    size_t field_count;
+    const struct leased_str *warnings; /* what the issuer wants people to know */
+    size_t warning_count;
+};
+
+#define LEASED_LOG_DEBUG 0u
+#define LEASED_LOG_INFO 1u
+#define LEASED_LOG_WARN 2u
+#define LEASED_LOG_ERROR 3u
+
+#define LEASED_HTTP_CREATES 1u /* never sent twice, on a connection of its own */
+
+struct leased_http_header {
+    struct leased_str name;
+    struct leased_str value;
+};
+
+struct leased_http_request {
+    uint32_t size;
+    uint32_t flags; /* LEASED_HTTP_* */
+    struct leased_str method;
+    struct leased_str path; /* begins with "/"; the host puts the configured address before it */
+    const struct leased_http_header *headers;
+    size_t header_count;
+    struct leased_str body;
+    uint64_t timeout_ms; /* 0: the backend's limits.timeout */
+};
+
+/* transport values of a leased_http_reply */
+#define LEASED_HTTP_OK 0
+#define LEASED_HTTP_NOT_SENT                                                                       \
+    1 /* no connection, TLS refused, time-out before sending: nothing was executed */
+#define LEASED_HTTP_LOST                                                                           \
+    2 /* sent, but the answer was lost, too large or broken: it may have been executed */
+#define LEASED_HTTP_CANCELED 3
+
+struct leased_http_reply {
+    uint32_t size;
+    uint32_t transport; /* LEASED_HTTP_* above; only with LEASED_HTTP_OK the rest is set */
+    uint32_t status;    /* HTTP status */
+    uint32_t reserved;
+    const struct leased_http_header *headers; /* names in lower case */
+    size_t header_count;
+    struct leased_str body;
+    struct leased_str detail; /* what went wrong, for people */
+};
+
+typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply);
+typedef void (*leased_timer_fn)(void *user);
+typedef void (*leased_post_fn)(void *user);
+
+struct leased_host {
+    uint32_t size;
+    uint16_t abi_major;
+    uint16_t abi_minor;
+
+    /* `event` is a dotted name such as "vault.login.failed"; the host adds the backend's name. */
+    void (*log)(leased_host_context *host, uint32_t level, struct leased_str event,
+                const struct leased_kv *fields, size_t field_count);
+
+    /* A clock for deadlines (goes on through suspend) and unix time. */
+    uint64_t (*now_ms)(leased_host_context *host);
+    int64_t (*wall_ms)(leased_host_context *host);
+    void (*random)(leased_host_context *host, void *bytes, size_t size);
+
+    /* Memory for secrets: wiped when freed. NULL when out of memory. */
+    void *(*secret_alloc)(size_t size);
+    void (*secret_free)(void *block);
+
+    /* Reads a secret that the configuration names: "file:/path", "env:NAME" or "credential:NAME"
+     * (systemd). A trailing newline is cut off. Returns the length and, through ret_bytes, memory
+     * to be freed by secret_free; or < 0 with a line for people in `ret_detail` (static or valid
+     * until the next call). At most 64 KiB. */
+    int64_t (*secret_read)(leased_host_context *host, struct leased_str source, char **ret_bytes,
+                           struct leased_str *ret_detail);
+
+    /* One-shot. `fn` runs once unless stopped; the handle is dead afterwards. NULL when out of
+     * memory. */
+    leased_timer *(*timer_start)(leased_host_context *host, uint64_t delay_ms, leased_timer_fn fn,
+                                 void *user);
+    void (*timer_stop)(leased_host_context *host, leased_timer *timer);
+
+    /* The request is copied. NULL when it couldn't be started: out of memory, or a wrong request.
+     */
+    leased_http *(*http_start)(leased_host_context *host, const struct leased_http_request *request,
+                               leased_http_fn fn, void *user);
+    void (*http_cancel)(leased_host_context *host, leased_http *http);
+
+    /* Ends an operation. `result` is copied; NULL is an empty one. */
+    void (*op_done)(leased_op *op, int32_t status, const struct leased_result *result);
+
+    /* Leases with this anchor can't live past `when_ms` (host clock; 0: they are dead now,
+     * UINT64_MAX: no bound any more). The host replaces those that are still held. `reason`: one
+     * line for people. */
+    void (*anchor_ends)(leased_host_context *host, uint64_t anchor, uint64_t when_ms,
+                        struct leased_str reason);
+
+    /* When the plugin's own login ends (host clock; UINT64_MAX: never, 0: not logged in), for
+     * status and metrics. */
+    void (*login_expires)(leased_host_context *host, uint64_t when_ms);
+
+    /* Adds to a counter of this backend; `name` is [a-z_]+. */
+    void (*metric_add)(leased_host_context *host, struct leased_str name, uint64_t delta);
+
+    /* Runs fn(user) on the loop thread, soon. From any thread. < 0 when out of memory or shutting
+     * down. */
+    int32_t (*post)(leased_host_context *host, leased_post_fn fn, void *user);
+};
+
+/* What a caller asks for. */
+struct leased_issue {
+    uint32_t size;
+    uint32_t reserved;
+    struct leased_str role;   /* name of the role, for logs */
+    struct leased_str params; /* JSON object: the role's plugin keys (for Vault path, method,
+                                 params), templates filled in */
+    uint64_t ttl_ms;          /* the life that is wanted; 0: the issuer's default */
+    const struct leased_kv
+        *caller; /* identity for the issuer's own audit: user, uid, unit, reason, … */
+    size_t caller_count;
+};
+
+struct leased_lease_ref {
+    uint32_t size;
+    uint32_t reserved;
+    struct leased_str issuer_ref;
+    struct leased_str params; /* as given to issue */
+    uint64_t ttl_ms;          /* renew: the life wanted from now; 0: the issuer's default */
+};
+
+struct leased_backend_ops {
+    uint32_t size;
+    uint32_t reserved;
+
+    /* Makes an instance from the backend's configuration (JSON object, without the keys that are
+     * the host's). May start its login. On failure returns < 0 and sets ret_detail (static or valid
+     * until the next call of the plugin). */
+    int32_t (*open)(const struct leased_host *host, leased_host_context *context,
+                    struct leased_str config, leased_instance **ret_instance,
+                    struct leased_str *ret_detail);
+
+    /* Is this a valid params object for issue? Called when the configuration is read, so that a
+     * wrong role is an error then. 0, or < 0 with ret_detail. Needs no instance and no network. */
+    int32_t (*check_params)(struct leased_str params, struct leased_str *ret_detail);
+
+    /* Is this a valid configuration for open? As check_params. */
+    int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
+
+    /* Ends everything of the instance; open operations end with LEASED_CANCELED. When op_done(op)
+     * is called the instance's memory is gone. With LEASED_CLOSE_LOGOUT in flags the login is ended
+     * at the issuer as well. */
+    int32_t (*close)(leased_instance *instance, uint32_t flags, leased_op *op);
+
+    int32_t (*issue)(leased_instance *instance, const struct leased_issue *request, leased_op *op);
+    int32_t (*renew)(leased_instance *instance, const struct leased_lease_ref *lease,
+                     leased_op *op);
+    int32_t (*revoke)(leased_instance *instance, const struct leased_lease_ref *lease,
+                      leased_op *op);
+
+    /* Can the issuer serve now? */
+    int32_t (*health)(leased_instance *instance, leased_op *op);
+
+    /* Please end `op` soon: its op_done still comes. */
+    void (*cancel)(leased_instance *instance, leased_op *op);
+};
+
+#define LEASED_CLOSE_LOGOUT 1u
+
+#define LEASED_KIND_BACKEND 1u
+
+struct leased_plugin {
+    uint32_t size;
+    uint16_t abi_major;
+    uint16_t kind;          /* LEASED_KIND_* */
+    struct leased_str name; /* as in `plugin: NAME`, [a-z0-9-]{1,32} */
+    struct leased_str version;
+    const void *ops; /* by kind: struct leased_backend_ops */
+};
+
+/* 0, or < 0 when the plugin can't work with this host. Built-in plugins are linked under
+ * leased_plugin_entry_NAME. */
+typedef int32_t (*leased_plugin_entry_fn)(const struct leased_host *host,
+                                          const struct leased_plugin **ret_plugin);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
