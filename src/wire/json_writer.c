@@ -1,0 +1,183 @@
+/* JSON text written straight into a buffer. */
+#include "wire/json_writer.h"
+
+#include "base/units.h"
+
+void json_writer_init(struct json_writer *json, struct buf *out)
+{
+    *json = (struct json_writer){.out = out};
+}
+
+/* Length of the valid UTF-8 sequence at the start of `text`, and its code point; 0 if there is
+ * none. */
+static size_t utf8_decode(struct str text, uint32_t *ret_code_point)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first = (unsigned char)text.ptr[0];
+    size_t len = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0;
+    uint32_t code_point = len == 1 ? first : len == 0 ? 0 : first & (0xffU >> (len + 1));
+    size_t i;
+
+    if (len == 0 || len > text.len || first > 0xf4) {
+        return 0;
+    }
+    for (i = 1; i < len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+
+        if ((byte & 0xc0U) != 0x80) {
+            return 0;
+        }
+        code_point = (code_point << 6) | (byte & 0x3fU);
+    }
+    if (code_point < least[len] || code_point > 0x10ffff ||
+        (code_point >= 0xd800 && code_point <= 0xdfff)) {
+        return 0;
+    }
+    *ret_code_point = code_point;
+    return len;
+}
+
+/* Characters that would let a text forge lines or hide its order when somebody looks at it in a
+ * terminal. */
+static bool needs_escape(uint32_t code_point)
+{
+    return code_point < 0x20 || code_point == 0x7f || code_point == '"' || code_point == '\\' ||
+           (code_point >= 0x80 && code_point <= 0x9f) || code_point == 0x200e ||
+           code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x2066 && code_point <= 0x2069);
+}
+
+static void add_escaped(struct buf *out, uint32_t code_point)
+{
+    switch (code_point) {
+    case '"':
+        buf_add(out, "\\\"", 2);
+        break;
+    case '\\':
+        buf_add(out, "\\\\", 2);
+        break;
+    case '\n':
+        buf_add(out, "\\n", 2);
+        break;
+    case '\r':
+        buf_add(out, "\\r", 2);
+        break;
+    case '\t':
+        buf_add(out, "\\t", 2);
+        break;
+    default:
+        buf_printf(out, "\\u%04x", (unsigned)code_point);
+        break;
+    }
+}
+
+void json_add_quoted(struct buf *out, struct str text)
+{
+    struct str plain = {.ptr = text.ptr, .len = 0};
+
+    buf_add_char(out, '"');
+    while (text.len > 0) {
+        uint32_t code_point = 0xfffd;
+        size_t len = utf8_decode(text, &code_point);
+
+        if (len > 0 && !needs_escape(code_point)) {
+            plain.len += len;
+        } else {
+            buf_add_str(out, plain);
+            if (len == 0) {
+                buf_add(out, "\xef\xbf\xbd", 3);
+                len = 1;
+            } else {
+                add_escaped(out, code_point);
+            }
+            plain = (struct str){.ptr = text.ptr + len, .len = 0};
+        }
+        text.ptr += len;
+        text.len -= len;
+    }
+    buf_add_str(out, plain);
+    buf_add_char(out, '"');
+}
+
+/* The comma and the key before a value. */
+static void value_begin(struct json_writer *json, const char *key)
+{
+    if (json->needs_comma) {
+        buf_add_char(json->out, ',');
+    }
+    json->needs_comma = true;
+    if (key != NULL) {
+        buf_add_char(json->out, '"');
+        buf_add_c(json->out, key);
+        buf_add(json->out, "\":", 2);
+    }
+}
+
+void json_object_open(struct json_writer *json, const char *key)
+{
+    value_begin(json, key);
+    buf_add_char(json->out, '{');
+    json->needs_comma = false;
+}
+
+void json_object_close(struct json_writer *json)
+{
+    buf_add_char(json->out, '}');
+    json->needs_comma = true;
+}
+
+void json_array_open(struct json_writer *json, const char *key)
+{
+    value_begin(json, key);
+    buf_add_char(json->out, '[');
+    json->needs_comma = false;
+}
+
+void json_array_close(struct json_writer *json)
+{
+    buf_add_char(json->out, ']');
+    json->needs_comma = true;
+}
+
+void json_string(struct json_writer *json, const char *key, struct str value)
+{
+    value_begin(json, key);
+    json_add_quoted(json->out, value);
+}
+
+void json_string_c(struct json_writer *json, const char *key, const char *value)
+{
+    if (value != NULL) {
+        json_string(json, key, str_of(value));
+    } else {
+        value_begin(json, key);
+        buf_add(json->out, "null", 4);
+    }
+}
+
+void json_member(struct json_writer *json, struct str key, struct str value)
+{
+    value_begin(json, NULL);
+    json_add_quoted(json->out, key);
+    buf_add_char(json->out, ':');
+    json_add_quoted(json->out, value);
+}
+
+void json_u64(struct json_writer *json, const char *key, uint64_t value)
+{
+    value_begin(json, key);
+    buf_printf(json->out, "%llu", (unsigned long long)value);
+}
+
+void json_bool(struct json_writer *json, const char *key, bool value)
+{
+    value_begin(json, key);
+    buf_add_c(json->out, value ? "true" : "false");
+}
+
+void json_time(struct json_writer *json, const char *key, int64_t wall_ms)
+{
+    char text[UNITS_TIME_MAX_BYTES];
+
+    json_string_c(json, key, wall_ms != 0 ? units_format_time(wall_ms, text) : NULL);
+}
