@@ -1,0 +1,37 @@
+/* Identities: the verified attributes of a caller, made from what the kernel says about a peer. */
+#ifndef LEASED_ACCESS_IDENTITY_H
+#define LEASED_ACCESS_IDENTITY_H
+
+#include "env/server.h"
+
+#define ACCESS_UNIT_MAX_BYTES 128
+#define ACCESS_CONTAINER_MAX_BYTES 72
+#define ACCESS_KEY_MAX_BYTES 320
+
+struct access_identity {
+    const char *listener; /* borrowed: lives as long as the configuration */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t groups[ENV_PEER_GROUPS_MAX];
+    size_t group_count;
+    char user[ENV_NAME_MAX_BYTES]; /* "" when the uid has no name */
+    int32_t pid;
+    uint64_t start_ticks;
+    char unit[ACCESS_UNIT_MAX_BYTES];           /* systemd unit, "" if none */
+    char container[ACCESS_CONTAINER_MAX_BYTES]; /* container id, "" if none (or the daemon's own) */
+    bool is_foreign; /* runs in a container or pid namespace that isn't the daemon's */
+};
+
+/* Fills in an identity. ERR_DENIED with the reason when the peer isn't fully established: what
+ * can't be established doesn't match, a detected race denies. `own_cgroup`: the daemon's cgroup
+ * path, whose container counts as none. */
+int access_identity_init(struct access_identity *ret_identity, struct env *env,
+                         const char *listener, const struct env_peer *peer, const char *own_cgroup,
+                         struct err *e) ATTR_MUST_USE;
+
+/* The identity for sharing and limits: listener, uid, unit or container, as a printable text.
+ * Returns `out`. */
+const char *access_identity_key(const struct access_identity *identity,
+                                char out[ACCESS_KEY_MAX_BYTES]);
+
+#endif

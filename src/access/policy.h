@@ -1,0 +1,103 @@
+/* Policies: rules from identities to roles. Default deny; a deny wins; each allow rule is judged
+ * whole, limits don't add up; the first allow rule in file order that fits decides. */
+#ifndef LEASED_ACCESS_POLICY_H
+#define LEASED_ACCESS_POLICY_H
+
+#include "access/identity.h"
+#include "wire/yaml.h"
+
+/* What a grant's life hangs on. */
+enum access_binding {
+    ACCESS_BINDING_DEFAULT, /* not asked for: the role's */
+    ACCESS_BINDING_PROCESS, /* the caller's process */
+    ACCESS_BINDING_PARENT,  /* nearest ancestor of the same uid that has exec'd */
+    ACCESS_BINDING_SESSION, /* known by name; not offered in this version */
+    ACCESS_BINDING_UNIT,    /* known by name; not offered in this version */
+    ACCESS_BINDING_CONNECTION,
+    ACCESS_BINDING_NONE, /* the duration alone */
+    ACCESS_BINDING_PID,  /* pid:N, an ancestor of the same uid */
+    ACCESS_BINDING_COMM, /* comm:NAME, an ancestor of the same uid */
+};
+
+#define ACCESS_BINDINGS_MAX 4
+
+struct access_binding_spec {
+    enum access_binding kind;
+    int32_t pid;                   /* ACCESS_BINDING_PID */
+    char name[ENV_NAME_MAX_BYTES]; /* ACCESS_BINDING_COMM */
+};
+
+/* Parses "process", "pid:123", "comm:NAME", …; 0 or ERR_INVALID. */
+int access_binding_parse(struct str text, struct access_binding_spec *ret_spec) ATTR_MUST_USE;
+
+/* The spec as it is written. Returns `out`. */
+#define ACCESS_BINDING_TEXT_MAX_BYTES 80
+const char *access_binding_format(const struct access_binding_spec *spec,
+                                  char out[ACCESS_BINDING_TEXT_MAX_BYTES]);
+
+enum access_admin {
+    ACCESS_ADMIN_READ = 1,
+    ACCESS_ADMIN_REVOKE = 2,
+    ACCESS_ADMIN_POLICY = 4,
+    ACCESS_ADMIN_RELOAD = 8,
+};
+
+struct access_request {
+    const char *role;
+    enum access_binding role_binding; /* the role's own, for what may be asked instead */
+    uint64_t role_max_ttl_ms;         /* the default limit of duration */
+    uint64_t duration_ms;             /* 0: not asked */
+    struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
+    size_t binding_count; /* 0: not asked */
+    const char *reason;   /* NULL: none */
+    uint32_t live_count; /* grants that this identity holds for this role now, without the one asked
+                            for */
+};
+
+enum access_outcome {
+    ACCESS_ALLOW,
+    ACCESS_DENY,           /* no rule allows, or a deny rule matched */
+    ACCESS_LIMIT_EXCEEDED, /* duration, live or binding over the rule's limit */
+    ACCESS_REASON_REQUIRED,
+};
+
+#define ACCESS_DETAIL_MAX_BYTES 256
+
+struct access_decision {
+    enum access_outcome outcome;
+    const char
+        *rule; /* name of the deciding rule; NULL when none matched. Lives as long as the policy */
+    char
+        detail[ACCESS_DETAIL_MAX_BYTES]; /* for people: why not, and the maximum; "" when allowed */
+    uint64_t duration_ms;                /* ACCESS_ALLOW: the grant's life */
+    uint64_t ttl_ms; /* ACCESS_ALLOW: limit of the credential's ttl; 0: the role's own */
+    struct access_binding_spec bindings[ACCESS_BINDINGS_MAX]; /* ACCESS_ALLOW: what to bind to */
+    size_t binding_count;
+};
+
+struct access_policy;
+
+/* Parses the mapping {rules: […], admins: […]}; `document_node` and whatever it points to may go
+ * afterwards. `roles` (NULL-ended names) is used to refuse rules whose roles exist nowhere. All
+ * mistakes go to `errors`. */
+int access_policy_parse(const struct yaml_node *const *nodes, size_t node_count,
+                        const char *const *roles, struct access_policy **ret_policy,
+                        struct yaml_errors *errors) ATTR_MUST_USE;
+void access_policy_free(struct access_policy *policy);
+
+/* Hex SHA-256 over the rules in canonical form; stands in every audit record. */
+const char *access_policy_digest(const struct access_policy *policy);
+
+/* Decides one request. Cheap: no allocation, called for each read. */
+void access_policy_decide(const struct access_policy *policy,
+                          const struct access_identity *identity,
+                          const struct access_request *request,
+                          struct access_decision *ret_decision);
+
+/* Which ACCESS_ADMIN_* this identity has. */
+uint32_t access_policy_admin(const struct access_policy *policy,
+                             const struct access_identity *identity);
+
+size_t access_policy_rule_count(const struct access_policy *policy);
+
+#endif

@@ -1,0 +1,79 @@
+/* The audit trail: decisions and effects, chained, fanned out to sinks. With a required sink
+ * nothing that depends on a record goes on before the record is durable there.
+ *
+ * Durability is asynchronous: audit_write queues the record (order = call order) and `done` runs
+ * when every required sink has it, or with an error when one failed or did not confirm within the
+ * limit (2 s). */
+#ifndef LEASED_AUDIT_AUDIT_H
+#define LEASED_AUDIT_AUDIT_H
+
+#include "env/file.h"
+#include "wire/audit_record.h"
+
+struct audit;
+
+#define AUDIT_SINKS_MAX 8
+#define AUDIT_CONFIRM_MAX_MS 2000U
+
+struct audit_sink_options {
+    const char *kind; /* "file" or "stdout" */
+    const char *path; /* file */
+    bool is_required;
+};
+
+struct audit_options {
+    struct env *env;
+    const char *node; /* stands in each record; copied */
+    const struct audit_sink_options *sinks;
+    size_t sink_count;
+};
+
+/* A write that somebody waits for; embedded in its owner. */
+struct audit_write {
+    /* `status` 0: durable in each required sink. Else an ERR_* or negated errno: no credential may
+     * leave. Runs from the loop, exactly once. NULL: nobody waits. */
+    void (*fn)(struct audit_write *write, int status);
+    void *user;
+    struct list node;
+    uint64_t seq;
+    uint64_t deadline_ms;
+};
+
+/* Opens the sinks and finds the head of the chain in the first file sink's last record; a torn last
+ * line is cut off by the file's owner or reported. ERR_CORRUPT when the file ends in something that
+ * is no record. */
+int audit_new(const struct audit_options *options, struct audit **ret_audit,
+              struct err *e) ATTR_MUST_USE;
+
+/* Writes what is queued, ends all waits, then `closed` runs and the memory goes. */
+void audit_close(struct audit *audit, void (*closed)(void *user), void *user);
+
+/* Queues one record; seq, time and node are filled in here. `write` may be NULL when nobody waits.
+ * ERR_NOMEM, ERR_LIMIT (queue full) or ERR_UNAVAILABLE (a required sink is failing): then nothing
+ * was queued and fn won't run. */
+int audit_record_write(struct audit *audit, struct audit_record *record,
+                       struct audit_write *write) ATTR_MUST_USE;
+
+/* For effects that must be on record but that nothing waits for (revocations go on when the sink
+ * fails). When it can't be queued it is kept and written first when the sink is back; the number of
+ * records so kept is bounded, and what is lost past it is said in a `sink.restored` record. */
+void audit_record_note(struct audit *audit, struct audit_record *record);
+
+/* Stops waiting: fn won't run. */
+void audit_write_forget(struct audit_write *write);
+
+/* False while a required sink fails: no hand-outs, re-reads included. */
+bool audit_is_ready(const struct audit *audit);
+
+/* Reopens file sinks, for log rotation. */
+void audit_reopen(struct audit *audit);
+
+/* "hmac:" and 32 hex digits: keyed hash of a value that must not stand in the trail itself. The key
+ * is per installation (until the ledger keeps one: per start). Returns `out`. */
+#define AUDIT_REF_MAX_BYTES 40
+const char *audit_ref(const struct audit *audit, struct str value, char out[AUDIT_REF_MAX_BYTES]);
+
+/* Records not yet confirmed by the slowest sink; for the metrics. */
+uint64_t audit_lag_records(const struct audit *audit);
+
+#endif

@@ -1,0 +1,58 @@
+/* Listening sockets and the HTTP server behind them (libmicrohttpd on our loop). */
+#ifndef LEASED_IO_LISTENER_H
+#define LEASED_IO_LISTENER_H
+
+#include "env/server.h"
+#include "io/io.h"
+
+struct io_listener;
+
+/* 0 in a limit: the default in brackets. */
+struct io_listener_limits {
+    uint32_t connections;         /* [1024] in all */
+    uint32_t connections_per_uid; /* [256] */
+    size_t head_max_bytes;        /* [8 KiB] request line and headers */
+    uint32_t headers_max;         /* [32] at most ENV_REQUEST_HEADERS_MAX */
+    size_t target_max_bytes;      /* [1 KiB] */
+    size_t body_max_bytes;        /* [64 KiB] */
+    uint64_t head_timeout_ms;  /* [5 s] from the first byte (or accept) to the end of the headers */
+    uint64_t body_timeout_ms;  /* [10 s] */
+    uint64_t idle_timeout_ms;  /* [60 s] between requests */
+    uint64_t write_timeout_ms; /* [10 s] to take an answer */
+};
+
+struct io_listener_options {
+    const char *name;
+    /* Exactly one of the two. */
+    const char *unix_path; /* at most 107 bytes */
+    const char *tcp;       /* "127.0.0.1:9911"; loopback only in this version */
+    /* Unix socket; each works alone. */
+    uint32_t mode;     /* 0: 0600, or 0660 when a group is given */
+    const char *user;  /* NULL: the daemon's */
+    const char *group; /* NULL: the daemon's */
+    struct io_listener_limits limits;
+};
+
+/* Binds and serves. For a unix path: its directory is made (0755 minus what mode denies: 0750
+ * unless others may connect) if missing and refused if a stranger could write to it; a socket file
+ * is removed only if it is a socket, ours, and nobody answers; bound under umask 0177 and only then
+ * given its mode, user and group. Errors name the path and what to do: ERR_EXISTS when another
+ * daemon answers there, ERR_INVALID, ERR_DENIED. */
+int io_listener_open(struct io *io, const struct io_listener_options *options,
+                     env_request_fn handler, void *user, struct io_listener **ret_listener,
+                     struct err *e) ATTR_MUST_USE;
+
+/* No new connections or requests; those under way go on. The socket file is removed. */
+void io_listener_quiesce(struct io_listener *listener);
+
+/* Ends everything: open requests finish undelivered, connection watches run; then `closed` runs
+ * from the loop and the listener is freed. */
+void io_listener_close(struct io_listener *listener, void (*closed)(void *user), void *user);
+
+/* Connections open now. */
+uint32_t io_listener_connection_count(const struct io_listener *listener);
+
+/* The port bound, for `tcp: 127.0.0.1:0`; 0 for unix. */
+uint16_t io_listener_port(const struct io_listener *listener);
+
+#endif

@@ -1,0 +1,290 @@
+/* The product: leases, the grants that hold them, and everything that happens to them by itself.
+ *
+ * A lease is one credential that an issuer issued. A grant is one consumer's hold on a lease. The
+ * core issues when a grant needs a lease and none can be shared, renews and replaces leases that
+ * are held, ends grants when what they are bound to ends, and revokes a lease when its last grant
+ * has ended (after `linger`), again and again until the issuer confirms.
+ *
+ * Who may have what was decided before (access/); every state change is on record (audit/) before
+ * it has an effect that a client can see. Everything here runs on the loop's thread; callbacks
+ * follow the rules of env/env.h.
+ *
+ * Files: wheel.h (timing wheel), fsm.h (state tables), schedule.h (when to renew), queue.h (order,
+ * rates and numbers of calls), grant.h and lease.h (the objects), binding.h (what ends a grant),
+ * core.h (this: the way in). */
+#ifndef LEASED_LEASE_CORE_H
+#define LEASED_LEASE_CORE_H
+
+#include "access/policy.h"
+#include "audit/audit.h"
+#include "base/secret.h"
+#include "lease/issuer.h"
+
+#define LEASE_ID_BYTES 34 /* "l-" and 32 hex digits; ids of grants: "g-" */
+#define LEASE_REASON_MAX_BYTES 256
+#define LEASE_TICKET_MAX_BYTES 128
+
+enum lease_state {
+    LEASE_STATE_REQUESTED,
+    LEASE_STATE_ACTIVE,
+    LEASE_STATE_RENEWING,
+    LEASE_STATE_SUPERSEDED, /* a successor exists and holders are moving over */
+    LEASE_STATE_REVOKING,
+    LEASE_STATE_REVOKED, /* the issuer confirmed */
+    LEASE_STATE_EXPIRED, /* its time is up, or it can't be revoked and nobody wants it */
+    LEASE_STATE_FAILED,  /* was never issued */
+};
+
+enum grant_state {
+    GRANT_STATE_PENDING, /* waits for its lease or its audit record */
+    GRANT_STATE_HELD,
+    GRANT_STATE_ENDED,
+};
+
+enum grant_end {
+    GRANT_END_NONE,
+    GRANT_END_RELEASED, /* its owner or an admin ended it */
+    GRANT_END_DURATION,
+    GRANT_END_BINDING,     /* the process, parent or connection has ended */
+    GRANT_END_UNDELIVERED, /* the answer could not be delivered */
+    GRANT_END_POLICY,      /* role removed, access taken away */
+    GRANT_END_STOPPING,    /* the daemon stops */
+    GRANT_END_FAILED,      /* its lease could not be issued or replaced */
+};
+
+const char *lease_state_str(enum lease_state state);
+const char *grant_state_str(enum grant_state state);
+const char *grant_end_str(enum grant_end end);
+
+enum lease_share {
+    LEASE_SHARE_NONE,
+    LEASE_SHARE_IDENTITY,
+    LEASE_SHARE_ROLE,
+};
+
+/* What a client may ask for. Owned by the configuration, which outlives the core. */
+struct lease_role {
+    const char *name;
+    struct lease_issuer *issuer;
+    const char *params_json; /* the plugin's keys (path, params, …) as a JSON object */
+    const struct lease_field *attributes; /* not secret; part of the credential that clients see */
+    size_t attribute_count;
+    uint64_t ttl_ms;     /* 0: the issuer's default */
+    uint64_t max_ttl_ms; /* total life across renewals */
+    uint32_t renew_at_percent;
+    uint64_t min_remaining_ms; /* at most half of the life that was granted counts */
+    uint64_t overlap_ms;
+    enum lease_share share;
+    uint64_t linger_ms;
+    enum access_binding binding;
+    uint32_t live_max;            /* leases at once; 0: no limit but the core's */
+    struct units_rate issue_rate; /* count 0: only the issuer's */
+    struct units_rate renew_rate;
+    struct units_rate revoke_rate;
+    const struct lease_field
+        *env_names; /* field → variable for `lease exec`; passed on to clients as it is */
+    size_t env_name_count;
+};
+
+struct lease_core;
+struct lease;
+struct grant;
+
+struct lease_core_options {
+    struct env *env;
+    struct audit *audit;
+    uint32_t leases_max;  /* [100000] */
+    uint32_t grants_max;  /* [200000] */
+    uint32_t waiting_max; /* [256] requests that wait for one lease */
+    uint64_t skew_ms;     /* [2000] taken off each lifetime */
+};
+
+int lease_core_new(const struct lease_core_options *options, struct lease_core **ret_core,
+                   struct err *e) ATTR_MUST_USE;
+
+/* Only when nothing is live or after a drain ran out of time; cancels calls, tells nobody, frees
+ * everything. `closed` runs from the loop. */
+void lease_core_close(struct lease_core *core, void (*closed)(void *user), void *user);
+
+/* A role may be used from now on; copies nothing. */
+int lease_core_add_role(struct lease_core *core, const struct lease_role *role) ATTR_MUST_USE;
+const struct lease_role *lease_core_role(const struct lease_core *core, struct str name);
+
+/* --- asking for a credential
+ * ------------------------------------------------------------------------------- */
+
+/* One request; embedded in the caller's, lives until the callback has run. */
+struct lease_acquire {
+    /* Set by the caller; borrowed until the callback. */
+    const struct lease_role *role;
+    const struct access_identity *identity;
+    const struct access_decision *decision; /* ACCESS_ALLOW */
+    const char *policy_digest;
+    const char *request_id;
+    const char *reason; /* NULL: none */
+    const char *ticket;
+    struct env_request *request; /* for a connection binding; NULL when there is no connection */
+    uint64_t min_remaining_ms;   /* 0: the role's */
+    bool is_new_grant;           /* POST /leases: even if the caller holds one already */
+    /* status 0: `grant` and its lease are live, durable and on record, and lease_core_credential
+     * gives the fields; the caller must then call lease_core_delivered. Else ERR_UNAVAILABLE (the
+     * issuer can't serve, retry_after_ms says when to come again), ERR_DENIED (the issuer refuses),
+     * ERR_LIMIT (a budget or number is used up), ERR_BUSY (too many wait), ERR_INVALID (role or its
+     * parameters are wrong), ERR_IO (no durable audit record), ERR_GONE (what it binds to has
+     * ended), ERR_CANCELED (stopping, or canceled). */
+    void (*fn)(struct lease_acquire *acquire, int status, struct grant *grant);
+    void *user;
+    uint64_t retry_after_ms; /* out */
+    struct err error;        /* out: for people */
+    /* The core's. */
+    struct list node;
+    struct grant *grant;
+    struct env_deferred deferred;
+    int status;
+};
+
+/* The fast path: the caller's own grant, if it holds one for this role (and bindings) whose
+ * credential has enough life left, is first read already and audit is ready. Counts the read. NULL:
+ * use lease_acquire_start. No allocation, nothing asynchronous. */
+struct grant *lease_core_cached(struct lease_core *core, const struct lease_acquire *acquire);
+
+/* Finds, shares or issues. ERR_CLOSED when stopping. */
+int lease_acquire_start(struct lease_core *core, struct lease_acquire *acquire) ATTR_MUST_USE;
+
+/* The client has gone; the callback still runs. A credential issued for it alone is revoked. */
+void lease_acquire_cancel(struct lease_core *core, struct lease_acquire *acquire);
+
+/* Did the answer of an acquire reach the kernel whole? `delivered` false ends a grant that was
+ * never delivered before. */
+void lease_core_delivered(struct lease_core *core, struct grant *grant, bool delivered);
+
+/* A credential opened for one answer. Fields are borrowed until lease_credential_close, which
+ * wipes. */
+struct lease_credential {
+    const struct lease_field *fields; /* the issuer's, then the role's attributes */
+    size_t field_count;
+    struct secret plain; /* the core's */
+    struct lease_field storage[LEASE_FIELDS_MAX];
+};
+
+int lease_credential_open(struct lease_core *core, const struct lease *lease,
+                          struct lease_credential *ret_credential) ATTR_MUST_USE;
+void lease_credential_close(struct lease_credential *credential);
+
+/* --- looking
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* A view for the API; pointers are borrowed until the loop turns. Times are unix ms, 0: none. */
+struct lease_view {
+    const char *id;
+    const struct lease_role *role;
+    enum lease_state state;
+    uint64_t version; /* of the credential: counts up with each successor a holder gets */
+    int64_t issued_wall_ms;
+    int64_t expires_wall_ms;
+    int64_t renewed_wall_ms;
+    uint32_t renewal_count;
+    uint32_t grant_count;
+    bool is_renewable;
+    bool is_revocable;
+    const char *last_error; /* "" if none */
+    const char *successor;  /* id, or NULL */
+};
+
+struct grant_view {
+    const char *id;
+    const char *lease; /* id */
+    const struct lease_role *role;
+    enum grant_state state;
+    enum grant_end end;
+    uint32_t uid;
+    const char *user;
+    int32_t pid;
+    const char *unit;
+    const char *identity_key; /* access_identity_key of its owner: who may see and end it */
+    const char *reason;
+    const char *ticket;
+    const char *rule;
+    const char *bindings; /* as in the audit record */
+    int64_t created_wall_ms;
+    int64_t until_wall_ms;
+    uint64_t read_count;
+};
+
+struct lease *grant_lease(const struct grant *grant);
+void lease_view(const struct lease *lease, struct lease_view *ret_view);
+void grant_view(const struct grant *grant, struct grant_view *ret_view);
+
+/* NULL when unknown. Ended ones are kept for a while (a bounded number) so that clients can read
+ * their end. */
+struct lease *lease_core_find_lease(struct lease_core *core, struct str id);
+struct grant *lease_core_find_grant(struct lease_core *core, struct str id);
+
+/* Walk in order of creation; NULL starts. */
+struct lease *lease_core_next_lease(struct lease_core *core, const struct lease *after);
+struct grant *lease_core_next_grant(struct lease_core *core, const struct grant *after);
+struct grant *lease_next_grant(const struct lease *lease, const struct grant *after);
+
+/* How many grants this identity holds for this role now (for the `live` limit). */
+uint32_t lease_core_live_count(struct lease_core *core, const char *identity_key,
+                               const struct lease_role *role);
+
+struct lease_core_stats {
+    uint64_t leases_by_state[LEASE_STATE_FAILED + 1];
+    uint64_t grants_held;
+    uint64_t revoke_pending;   /* leases in revoking */
+    uint64_t revoke_oldest_ms; /* how long the oldest has waited; 0: none */
+    uint64_t issue_total, issue_failed_total, renew_total, renew_failed_total, rotate_total,
+        revoke_total, revoke_failed_total;
+    uint64_t secret_bytes;
+};
+void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats);
+
+/* Calls queued or in flight at an issuer. */
+uint32_t lease_core_issuer_load(const struct lease_core *core, const struct lease_issuer *issuer);
+
+/* --- doing
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* One operation on a lease or grant that somebody waits for; embedded, lives until the callback. */
+struct lease_wait {
+    void (*fn)(struct lease_wait *wait, int status);
+    void *user;
+    struct err error; /* out */
+    struct list node;
+};
+
+/* Renews now. Callback: 0, or why not (ERR_DENIED, ERR_UNAVAILABLE, ERR_GONE, ERR_UNSUPPORTED: not
+ * renewable). ERR_BUSY when a renewal runs. */
+int lease_renew_start(struct lease_core *core, struct lease *lease,
+                      struct lease_wait *wait) ATTR_MUST_USE;
+
+/* Issues a successor now; holders get it at their next read, the old lease lives on for `overlap`.
+ */
+int lease_rotate_start(struct lease_core *core, struct lease *lease,
+                       struct lease_wait *wait) ATTR_MUST_USE;
+
+/* Ends a grant (idempotent). When it was the last, its lease is revoked. `wait` (may be NULL) runs
+ * with 0 when the issuer confirmed the revocation or other holders keep the lease. */
+void lease_end_grant(struct lease_core *core, struct grant *grant, enum grant_end end,
+                     struct lease_wait *wait);
+
+/* Ends all grants of a lease and revokes it without linger. */
+void lease_end(struct lease_core *core, struct lease *lease, enum grant_end end,
+               struct lease_wait *wait);
+
+/* Nobody waits any more; fn won't run. */
+void lease_wait_forget(struct lease_wait *wait);
+
+/* Leases of this issuer with this anchor can't live past when_ms (0: dead now; UINT64_MAX:
+ * unbounded). */
+void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer, uint64_t anchor,
+                            uint64_t when_ms, const char *reason);
+
+/* No new acquires; ends all grants and revokes all leases. `wait` runs with 0 when nothing is live,
+ * or ERR_TIMEOUT at the deadline, when what is left is logged and noted. */
+void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, struct lease_wait *wait);
+
+#endif

@@ -1,0 +1,88 @@
+/* Configuration as tables: what keys an object has, of which type and range, with default and
+ * explanation. One table drives decoding, the errors ("unknown key, did you mean …"), and the JSON
+ * Schema for editors.
+ *
+ * A decoded object is a struct whose first member is `const struct yaml_node *node` (its place, for
+ * later checks; the document must outlive it). Members of a SCHEMA_MAP have `char *name` as their
+ * second. */
+#ifndef LEASED_WIRE_SCHEMA_H
+#define LEASED_WIRE_SCHEMA_H
+
+#include "base/units.h"
+#include "wire/yaml.h"
+
+enum schema_type {
+    SCHEMA_BOOL,     /* bool */
+    SCHEMA_UINT,     /* uint64_t, within min..max */
+    SCHEMA_STRING,   /* char *, owned; NULL when absent */
+    SCHEMA_NAME,     /* char *, [a-z0-9][a-z0-9_-]{0,63} */
+    SCHEMA_DURATION, /* uint64_t milliseconds, min..max */
+    SCHEMA_SIZE,     /* uint64_t bytes, min..max */
+    SCHEMA_RATE,     /* struct units_rate */
+    SCHEMA_PERCENT,  /* uint64_t, "50%" as 50 */
+    SCHEMA_MODE,     /* uint64_t, "0660" (octal, quoted or not) */
+    SCHEMA_ENUM,     /* int, one of `values` */
+    SCHEMA_STRINGS,  /* struct schema_strings; a single scalar counts as a list of one */
+    SCHEMA_OBJECT,   /* embedded struct of `object` */
+    SCHEMA_LIST,     /* struct schema_list of `object` */
+    SCHEMA_MAP,      /* struct schema_list of `object`, keys into `name` in file order */
+    SCHEMA_JSON,     /* char *, the subtree as JSON text; NULL when absent */
+};
+
+struct schema_enum_value {
+    const char *name;
+    int value;
+};
+
+struct schema_strings {
+    char **items;
+    size_t count;
+};
+
+struct schema_list {
+    void *items; /* count structs of object->size, one after the other */
+    size_t count;
+};
+
+struct schema_object;
+
+#define SCHEMA_REQUIRED 1u
+/* The value names a secret's place and is recorded as "file:…" etc. by its owner; only for the
+ * docs. */
+#define SCHEMA_SECRET_PLACE 2u
+
+struct schema_field {
+    const char *key;
+    enum schema_type type;
+    size_t offset;
+    uint32_t flags;
+    uint64_t min;
+    uint64_t max;                           /* 0: no limit */
+    const char *default_text;               /* as a user would write it; NULL: zero/empty */
+    const struct schema_enum_value *values; /* ended by a NULL name */
+    const struct schema_object *object;
+    const char *doc; /* one line */
+};
+
+struct schema_object {
+    const char *name;
+    size_t size;
+    const struct schema_field *fields; /* ended by a NULL key */
+    /* Keys that aren't in the table are kept for the owner (a plugin's own) instead of being
+     * errors. */
+    bool is_open;
+};
+
+/* Decodes `node` (mapping or null) into the zeroed struct `object`, defaults filled in. All
+ * mistakes go to `errors`; the struct is always left in a state that schema_fini can free. 0 or
+ * ERR_INVALID / ERR_NOMEM. */
+int schema_decode(const struct schema_object *table, const struct yaml_node *node, void *object,
+                  struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* Frees what decoding allocated inside `object`, and zeroes it. */
+void schema_fini(const struct schema_object *table, void *object);
+
+/* The closest of `candidates` (NULL-ended) for "did you mean", or NULL. */
+const char *schema_suggest(struct str word, const char *const *candidates);
+
+#endif
