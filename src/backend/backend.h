@@ -1,0 +1,101 @@
+/* A backend: one configured instance of a plugin, which the lease layer sees as a struct
+ * lease_issuer.
+ *
+ * Way of a call: lease core → backend.c (templates, operation slot, deadline) → plugin → host.c
+ * (HTTP, timers over env) → plugin → op_done → backend.c (validated, mapped to lease_outcome) →
+ * lease core.
+ *
+ * A backend that is down never blocks: open only starts its login. */
+#ifndef LEASED_BACKEND_BACKEND_H
+#define LEASED_BACKEND_BACKEND_H
+
+#include "base/err.h"
+#include "base/units.h"
+#include "env/env.h"
+#include "lease/issuer.h"
+
+struct leased_plugin;
+struct backend;
+
+#define BACKEND_ADDRESSES_MAX 8
+#define BACKEND_METRICS_MAX 32
+#define BACKEND_METRIC_NAME_MAX_BYTES 32
+#define BACKEND_ERROR_MAX_BYTES 400
+
+/* Zero: the default in []. */
+struct backend_limits {
+    uint32_t in_flight;            /* [32] calls at once; at most 1024 */
+    uint64_t timeout_ms;           /* [10000] one HTTP exchange; an operation gets three of them */
+    struct units_rate issue_rate;  /* [50/s] */
+    struct units_rate renew_rate;  /* [200/s] */
+    struct units_rate revoke_rate; /* [200/s] */
+    uint64_t lifetime_max_ms;      /* [8760 h] a longer life is clamped */
+};
+
+/* Copied by backend_open, except env and plugin. */
+struct backend_options {
+    struct env *env;
+    const struct leased_plugin *plugin;
+    const char *name;
+    /* https://host[:port][/prefix], http:// to loopback only, unix:///path. The next one is used
+     * after one couldn't be reached. None: the plugin makes no HTTP calls. */
+    const char *const *addresses;
+    size_t address_count;
+    const char *ca_file;   /* NULL: the system's store */
+    const char *cert_file; /* NULL: no client certificate */
+    const char *key_file;
+    const char *server_name; /* NULL: the address's host */
+    const char *proxy;       /* NULL: none */
+    const char *config_json; /* the plugin's own keys, a JSON object; NULL: {} */
+    struct backend_limits limits;
+    uint64_t
+        health_interval_ms; /* how often to ask the plugin whether its issuer serves; 0: never */
+    /* Leases of this backend with this anchor can't live past when_ms (env clock; 0: dead now;
+     * UINT64_MAX: unbounded). From the loop. May be NULL. */
+    void (*anchor_ends)(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
+                        const char *reason);
+    void *user;
+};
+
+/* Makes the instance and lets the plugin begin its login. ERR_INVALID (configuration), ERR_NOMEM.
+ */
+int backend_open(const struct backend_options *options, struct backend **ret_backend,
+                 struct err *e) ATTR_MUST_USE;
+
+/* Pending calls end with LEASE_OUTCOME_CANCELED. With `logout` the plugin ends its login at the
+ * issuer (within one timeout). `closed` runs once, from the loop, when the memory is gone. No calls
+ * and no anchor_ends after it began. */
+void backend_close(struct backend *backend, bool logout, void (*closed)(void *user), void *user);
+
+/* What the lease layer calls; lives as long as the backend. */
+struct lease_issuer *backend_issuer(struct backend *backend);
+
+/* The backend behind an issuer that backend_issuer gave. */
+struct backend *backend_of_issuer(struct lease_issuer *issuer);
+
+struct backend_metric {
+    char name[BACKEND_METRIC_NAME_MAX_BYTES];
+    uint64_t value;
+};
+
+/* A copy; `name`, `plugin` and `last_error` are borrowed until the loop turns. */
+struct backend_status {
+    const char *name;
+    const char *plugin;
+    bool is_up;                /* logged in, and the issuer served the last exchange */
+    uint64_t login_expires_ms; /* env clock; 0: not logged in; UINT64_MAX: never */
+    const char *last_error;    /* "" if none since it was last up */
+    uint64_t last_error_ms;    /* env clock */
+    uint32_t in_flight;        /* operations */
+    uint32_t http_in_flight;
+    uint64_t op_total;
+    uint64_t op_late_total; /* op_done after the deadline or a second time: ignored */
+    uint64_t op_timeout_total;
+    uint64_t slow_call_total; /* calls into the plugin that took longer than 5 ms */
+    struct backend_metric metrics[BACKEND_METRICS_MAX]; /* the plugin's own counters */
+    size_t metric_count;
+};
+
+void backend_status(const struct backend *backend, struct backend_status *ret_status);
+
+#endif

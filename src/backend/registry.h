@@ -1,0 +1,50 @@
+/* The plugins that this process knows: built in, or loaded from the one configured directory at
+ * start. Nothing is ever unloaded. */
+#ifndef LEASED_BACKEND_REGISTRY_H
+#define LEASED_BACKEND_REGISTRY_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "env/env.h"
+#include "leased/plugin.h"
+
+#define BACKEND_PLUGINS_MAX 32
+#define BACKEND_PLUGIN_NAME_MAX_BYTES 32
+
+struct backend_registry;
+
+/* 0 or ERR_NOMEM. `env` outlives the registry. */
+int backend_registry_new(struct env *env, struct backend_registry **ret_registry) ATTR_MUST_USE;
+
+/* After the backends that use its plugins are closed. NULL is fine. */
+void backend_registry_free(struct backend_registry *registry);
+
+/* Registers a plugin that is linked in. ERR_INVALID (ABI, name, table), ERR_EXISTS, ERR_LIMIT. */
+int backend_registry_add_builtin(struct backend_registry *registry, leased_plugin_entry_fn entry,
+                                 struct err *e) ATTR_MUST_USE;
+
+/* Loads directory/name.so and registers it; `name` is [a-z0-9-]{1,32} and must be the plugin's own.
+ * The file is a regular file, not a symlink; file and directory belong to root or to the daemon's
+ * user and nobody else may write them. Blocks; for the start only. ERR_NOT_FOUND, ERR_DENIED
+ * (owner, mode), ERR_INVALID, ERR_EXISTS, ERR_LIMIT. */
+int backend_registry_load(struct backend_registry *registry, const char *directory, struct str name,
+                          struct err *e) ATTR_MUST_USE;
+
+/* The plugin, or NULL. Lives as long as the process. */
+const struct leased_plugin *backend_registry_find(const struct backend_registry *registry,
+                                                  struct str name);
+
+/* Plugins in the order of their registration, for messages ("known plugins: …"); NULL at the end.
+ */
+const struct leased_plugin *backend_registry_at(const struct backend_registry *registry,
+                                                size_t index);
+
+/* Is this a valid `config` (JSON object of the plugin's own keys) or `params` (of a role, templates
+ * not filled in)? Need neither an instance nor a network: `leased --check`. 0, or ERR_INVALID /
+ * ERR_NOMEM with a text. */
+int backend_check_config(const struct leased_plugin *plugin, const char *config_json,
+                         struct err *e) ATTR_MUST_USE;
+int backend_check_params(const struct leased_plugin *plugin, const char *params_json,
+                         struct err *e) ATTR_MUST_USE;
+
+#endif
