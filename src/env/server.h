@@ -1,9 +1,9 @@
 /* Requests that arrive: parsed and bounded by the HTTP server library in io/, made by hand in the
  * simulator. The server hands each whole request to one handler, which answers now or later.
  *
- * Life of a request: handler(request) → … → env_request_reply (exactly once) → done. The client may
- * go away before: then request->gone runs once, at the latest when its reply could not be written.
- */
+ * Life of a request: handler(request) → … → env_request_reply → finished(true). When the client
+ * goes away before that, finished(false) runs instead, once, before or after the reply; from then
+ * on the request is dead and must not be answered any more. */
 #ifndef LEASED_ENV_SERVER_H
 #define LEASED_ENV_SERVER_H
 
@@ -88,8 +88,9 @@ struct env_request_ops {
  * run. */
 typedef void (*env_request_fn)(void *user, struct env_request *request);
 
-/* Answers; exactly once per request, also from inside the handler, also when the client has gone.
- * `reply` is borrowed until the call returns. `finished` runs later, from the loop. */
+/* Answers; once per request, from inside the handler or later, unless `finished` has run. `reply`
+ * is borrowed until the call returns. `finished` runs later, from the loop. A handler that does not
+ * answer at once must set `finished`. */
 static inline void env_request_reply(struct env_request *request, const struct env_reply *reply)
 {
     request->ops->reply(request, reply);
