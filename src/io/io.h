@@ -6,6 +6,7 @@
 #include "env/env.h"
 
 struct io;
+struct io_environment;
 
 /* Makes the loop and everything that implements env. Ignores SIGPIPE. At most one per process runs
  * at a time. */
@@ -13,6 +14,9 @@ int io_new(struct io **ret_io, struct err *e) ATTR_MUST_USE;
 
 /* The env of this loop; lives as long as `io`. */
 struct env *io_env(struct io *io);
+
+/* Where env_secret_read finds "env:NAME" (io/scrub.h); borrowed until io_close. NULL: nowhere. */
+void io_set_environment(struct io *io, const struct io_environment *environment);
 
 /* Runs the loop until io_stop. */
 void io_run(struct io *io);

@@ -1,0 +1,144 @@
+/* What the files of io/ share: the loop, the parts that hang on it, and the functions behind env's table. Nobody
+ * outside io/ (and tests/io) includes this header. */
+#ifndef LEASED_IO_IO_INTERNAL_H
+#define LEASED_IO_IO_INTERNAL_H
+
+#include "env/env.h"
+#include "io/io.h"
+
+#include <uv.h>
+
+#define IO_MAGIC 0x696f2d2dU /* "io--" */
+
+/* After a suspend libuv's clock lags behind ours, so a due timer is noticed at the latest by this re-check. */
+#define IO_TIMER_RECHECK_MS 30000U
+
+/* A pidfd each; more is ERR_LIMIT, so that connections keep their share of the descriptors. */
+#define IO_PROCESS_WATCHES_MAX 8192U
+
+/* Calls from other threads that wait for the loop; more is ERR_LIMIT. */
+#define IO_POSTS_MAX 65536U
+
+struct io_http;
+struct io_environment;
+
+/* Names of users and groups, remembered for a minute; a slot per (id % size). */
+#define IO_NAMES_CACHED 64U
+#define IO_NAMES_FRESH_MS 60000U
+
+struct io_name {
+    uint64_t fresh_until_ms; /* 0: empty */
+    uint32_t id;
+    bool is_known;
+    char name[ENV_NAME_MAX_BYTES];
+};
+
+/* What other threads have posted; the only state that is shared, and so the only lock. */
+struct io_posts {
+    uv_mutex_t lock;
+    uv_async_t wake;
+    struct list queue;
+    size_t count;
+    bool is_closed;
+};
+
+/* A heap of pointers to the armed timers, ordered by (when_ms, sequence); index 0 is unused, because a timer that
+ * isn't armed has heap_index 0. Timers that found no room while memory was short wait in `unsorted`. */
+struct io_timers {
+    struct env_timer **heap;
+    size_t count;
+    size_t capacity;
+    uint64_t next_sequence;
+    struct list unsorted;
+    uv_timer_t uv;
+};
+
+struct io {
+    uint32_t magic;
+    struct env env;
+    uv_loop_t loop;
+    uv_prepare_t before_poll;
+    uv_check_t after_poll;
+    uv_idle_t no_wait;      /* active while deferred calls wait: then poll returns at once */
+    uint64_t now_ms;
+    bool now_is_stale;      /* the next io_now_ms reads the clock */
+    bool is_closing;        /* io_close has begun: nothing new starts */
+    bool has_closed_handles; /* our own handles have been given to uv_close */
+    struct list deferred;
+    struct io_timers timers;
+    struct list signals;
+    struct list watches;    /* struct process_watch */
+    uint32_t watch_count;
+    struct io_http *http;   /* made by io_http_new */
+    struct io_posts posts;
+    struct io_name users[IO_NAMES_CACHED];
+    struct io_name groups[IO_NAMES_CACHED];
+    const struct io_environment *environment; /* borrowed; NULL: env: secrets aren't found */
+};
+
+/* Every handle on the loop has `data` pointing to an object that starts with a magic: what is left over at the end
+ * is reported by it. */
+static inline uv_loop_t *io_uv(struct io *io)
+{
+    return &io->loop;
+}
+
+static inline struct io *io_of(struct env *env)
+{
+    return OBJ_CAST(env->impl, struct io, IO_MAGIC);
+}
+
+/* clock.c. The clock goes stale between phases of a loop turn, never within a callback. */
+uint64_t io_now_ms(struct env *env);
+int64_t io_wall_ms(struct env *env);
+void io_random(struct env *env, void *bytes, size_t size);
+
+/* timers.c */
+void io_timers_init(struct io *io);
+/* Closes the libuv timer and forgets what is armed; the heap is freed by io_timers_fini once the loop is closed. */
+void io_timers_close(struct io *io);
+void io_timers_fini(struct io *io);
+void io_timer_arm(struct env *env, struct env_timer *timer, uint64_t when_ms);
+void io_timer_disarm(struct env *env, struct env_timer *timer);
+/* Sets the libuv timer to the earliest deadline; called before each poll. */
+void io_timers_schedule(struct io *io);
+
+/* signals.c */
+void io_signals_close(struct io *io);
+
+/* http.c */
+int io_http_new(struct io *io, struct err *e) ATTR_MUST_USE;
+/* Cancels every exchange; their callbacks run from the loop. True when none is left and no look-up is under way. */
+bool io_http_drain(struct io *io);
+/* Closes curl and the handles behind it. Only after io_http_drain said true. */
+void io_http_close(struct io *io);
+/* Frees the rest, once the loop is closed. Fine when io_http_new failed or never ran. */
+void io_http_fini(struct io *io);
+int io_http_start(struct env *env, struct env_http *http, struct err *e);
+void io_http_cancel(struct env *env, struct env_http *http);
+
+/* process.c */
+int io_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);
+int io_process_watch_start(struct env *env, struct env_process_watch *watch);
+void io_process_watch_close(struct env *env, struct env_process_watch *watch);
+/* Closes the watches that their owners left open. */
+void io_processes_close(struct io *io);
+
+/* post.c */
+int io_posts_init(struct io *io) ATTR_MUST_USE;
+int io_post(struct env *env, void (*fn)(void *user), void *user);
+/* Runs what was posted before, refuses the rest, closes the handle. */
+void io_posts_close(struct io *io);
+void io_posts_fini(struct io *io);
+
+/* names.c */
+int io_user_name(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES]);
+int io_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES]);
+
+/* source.c */
+int io_secret_read(struct env *env, struct str source, struct secret *ret_secret, struct err *e);
+
+/* file.c */
+int io_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
+
+#endif
