@@ -446,7 +446,8 @@ lint-cppcheck:
 
 #:   check-format         what clang-format would change;  format changes it
 check-format:
-	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_files)
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_files) 2>&1 | sed -n 's/: error: .*/: format: run make format/p' | sort -u -t: -k1,1; \
+		test $${PIPESTATUS[0]} -eq 0
 format:
 	$(Q)$(CLANG_FORMAT) -i $(c_files)
 #:   check-style check-layers check-abi check-hardening    file:line and the rule's name
