@@ -139,7 +139,7 @@ void json_array_close(struct json_writer *json)
     json->needs_comma = true;
 }
 
-void json_string(struct json_writer *json, const char *key, struct str value)
+void json_writer_string(struct json_writer *json, const char *key, struct str value)
 {
     value_begin(json, key);
     json_add_quoted(json->out, value);

@@ -17,7 +17,7 @@ void json_object_open(struct json_writer *json, const char *key);
 void json_object_close(struct json_writer *json);
 void json_array_open(struct json_writer *json, const char *key);
 void json_array_close(struct json_writer *json);
-void json_string(struct json_writer *json, const char *key, struct str value);
+void json_writer_string(struct json_writer *json, const char *key, struct str value);
 void json_string_c(struct json_writer *json, const char *key, const char *value); /* NULL: null */
 void json_u64(struct json_writer *json, const char *key, uint64_t value);
 void json_bool(struct json_writer *json, const char *key, bool value);
@@ -31,5 +31,13 @@ void json_time(struct json_writer *json, const char *key, int64_t wall_ms);
 /* `text` as a JSON string with its quotes: control characters, DEL, U+2028/9 and bidi controls are
  * escaped, bytes that aren't UTF-8 become U+FFFD. */
 void json_add_quoted(struct buf *out, struct str text);
+
+/* jansson exports a json_string of its own. A definition of ours with external linkage would take
+ * its place for whatever is linked into the same program, so the short name exists only inside the
+ * files that include this header. */
+static inline void json_string(struct json_writer *json, const char *key, struct str value)
+{
+    json_writer_string(json, key, value);
+}
 
 #endif
