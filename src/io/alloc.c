@@ -1,5 +1,5 @@
-/* Measured: with their default allocators one call leaves two plaintext copies of its token in the heap for ever, with
- * ours none. */
+/* Measured: with their default allocators one call leaves two plaintext copies of its token in the
+ * heap for ever, with ours none. */
 #include "io/alloc.h"
 
 #include "base/err.h"
@@ -35,8 +35,8 @@ static void crypto_free(void *block, const char *file, int line)
     mem_free(block);
 }
 
-/* The configuration file can load code and weaken TLS; what leased needs is set by its own policy. Must be the first
- * initialisation: later ones that ask for the file have no effect any more. */
+/* The configuration file can load code and weaken TLS; what leased needs is set by its own policy.
+ * Must be the first initialisation: later ones that ask for the file have no effect any more. */
 static int start_openssl(void)
 {
     return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 &&

@@ -4,13 +4,15 @@
 
 #include "base/check.h"
 
-/* Makes OpenSSL, jansson and libcurl allocate through mem_*, so that tokens in curl's header buffers and passwords in
- * jansson's trees are wiped when they are freed, and keeps OpenSSL from reading its configuration file. First thing in
- * main, after the environment was scrubbed (libcurl reads SSLKEYLOGFILE here) and before threads start: OpenSSL
- * refuses once it has allocated (ERR_BUSY). ERR_NOMEM if a library can't start. */
+/* Makes OpenSSL, jansson and libcurl allocate through mem_*, so that tokens in curl's header
+ * buffers and passwords in jansson's trees are wiped when they are freed, and keeps OpenSSL from
+ * reading its configuration file. First thing in main, after the environment was scrubbed (libcurl
+ * reads SSLKEYLOGFILE here) and before threads start: OpenSSL refuses once it has allocated
+ * (ERR_BUSY). ERR_NOMEM if a library can't start. */
 int io_use_allocator(void) ATTR_MUST_USE;
 
-/* Starts OpenSSL (without its configuration file) and libcurl; each call needs its io_libraries_stop. */
+/* Starts OpenSSL (without its configuration file) and libcurl; each call needs its
+ * io_libraries_stop. */
 int io_libraries_start(void) ATTR_MUST_USE;
 void io_libraries_stop(void);
 

@@ -1,6 +1,6 @@
-/* Time and chance. Deadlines are in CLOCK_BOOTTIME, because leases go on expiring while the host is suspended and
- * CLOCK_MONOTONIC (libuv's clock) stops. The clock is read at most once between two phases of a loop turn, so that
- * all steps of one callback see the same time. */
+/* Time and chance. Deadlines are in CLOCK_BOOTTIME, because leases go on expiring while the host is
+ * suspended and CLOCK_MONOTONIC (libuv's clock) stops. The clock is read at most once between two
+ * phases of a loop turn, so that all steps of one callback see the same time. */
 #include "io/io_internal.h"
 
 #include <errno.h>
@@ -41,7 +41,8 @@ void io_random(struct env *env, void *bytes, size_t size)
     while (size > 0) {
         ssize_t got = getrandom(at, size, 0);
 
-        /* There is no safe way to go on without randomness. Only EINTR can happen on a kernel that has the call. */
+        /* There is no safe way to go on without randomness. Only EINTR can happen on a kernel that
+         * has the call. */
         CHECK(got > 0 || errno == EINTR);
         if (got > 0) {
             at += got;

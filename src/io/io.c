@@ -1,13 +1,16 @@
 /* The loop and its life.
  *
- * Happy path: io_new makes the loop and its parts; io_run turns it until io_stop; io_close cancels what is under way,
- * closes our handles in order, turns the loop until nothing closes any more and frees everything.
+ * Happy path: io_new makes the loop and its parts; io_run turns it until io_stop; io_close cancels
+ * what is under way, closes our handles in order, turns the loop until nothing closes any more and
+ * frees everything.
  *
- * A turn: timers → deferred calls → poll (waits only if no deferred call is pending) → deferred calls. The clock goes
- * stale around each phase, so that every callback sees one time and no phase sees an old one.
+ * A turn: timers → deferred calls → poll (waits only if no deferred call is pending) → deferred
+ * calls. The clock goes stale around each phase, so that every callback sees one time and no phase
+ * sees an old one.
  *
- * Failure paths: io_new undoes what it made. io_close names the handles that somebody forgot, on stderr, and keeps
- * `io`, since they still point into the loop; once they are closed it can be called again. */
+ * Failure paths: io_new undoes what it made. io_close names the handles that somebody forgot, on
+ * stderr, and keeps `io`, since they still point into the loop; once they are closed it can be
+ * called again. */
 #include "io/io.h"
 
 #include "base/mem.h"
@@ -45,8 +48,8 @@ static const struct env_ops io_ops = {
     .post = io_post,
 };
 
-/* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a chain of deferred
- * calls never keeps I/O waiting. */
+/* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a
+ * chain of deferred calls never keeps I/O waiting. */
 static void run_deferred(struct io *io)
 {
     struct list due;
@@ -126,7 +129,8 @@ int io_new(struct io **ret_io, struct err *e)
         mem_free(io);
         return err_set(e, rc, "could not make the event loop: %s", uv_strerror(rc));
     }
-    /* A peer that goes away while we write must be an error of that write, not the end of the daemon. */
+    /* A peer that goes away while we write must be an error of that write, not the end of the
+     * daemon. */
     (void)signal(SIGPIPE, SIG_IGN);
     start_phases(io);
     io_timers_init(io);
@@ -223,7 +227,8 @@ static void close_phase_handle(uv_handle_t *handle)
 int io_close(struct io *io)
 {
     io->is_closing = true;
-    /* Each turn lets callbacks run; a look-up in a thread of libuv's pool can only be waited for. */
+    /* Each turn lets callbacks run; a look-up in a thread of libuv's pool can only be waited for.
+     */
     while (!io_http_drain(io)) {
         (void)uv_run(&io->loop, list_is_empty(&io->deferred) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     }

@@ -1,5 +1,5 @@
-/* What the files of io/ share: the loop, the parts that hang on it, and the functions behind env's table. Nobody
- * outside io/ (and tests/io) includes this header. */
+/* What the files of io/ share: the loop, the parts that hang on it, and the functions behind env's
+ * table. Nobody outside io/ (and tests/io) includes this header. */
 #ifndef LEASED_IO_IO_INTERNAL_H
 #define LEASED_IO_IO_INTERNAL_H
 
@@ -10,7 +10,8 @@
 
 #define IO_MAGIC 0x696f2d2dU /* "io--" */
 
-/* After a suspend libuv's clock lags behind ours, so a due timer is noticed at the latest by this re-check. */
+/* After a suspend libuv's clock lags behind ours, so a due timer is noticed at the latest by this
+ * re-check. */
 #define IO_TIMER_RECHECK_MS 30000U
 
 /* A pidfd each; more is ERR_LIMIT, so that connections keep their share of the descriptors. */
@@ -42,8 +43,9 @@ struct io_posts {
     bool is_closed;
 };
 
-/* A heap of pointers to the armed timers, ordered by (when_ms, sequence); index 0 is unused, because a timer that
- * isn't armed has heap_index 0. Timers that found no room while memory was short wait in `unsorted`. */
+/* A heap of pointers to the armed timers, ordered by (when_ms, sequence); index 0 is unused,
+ * because a timer that isn't armed has heap_index 0. Timers that found no room while memory was
+ * short wait in `unsorted`. */
 struct io_timers {
     struct env_timer **heap;
     size_t count;
@@ -59,25 +61,25 @@ struct io {
     uv_loop_t loop;
     uv_prepare_t before_poll;
     uv_check_t after_poll;
-    uv_idle_t no_wait;      /* active while deferred calls wait: then poll returns at once */
+    uv_idle_t no_wait; /* active while deferred calls wait: then poll returns at once */
     uint64_t now_ms;
-    bool now_is_stale;      /* the next io_now_ms reads the clock */
-    bool is_closing;        /* io_close has begun: nothing new starts */
+    bool now_is_stale;       /* the next io_now_ms reads the clock */
+    bool is_closing;         /* io_close has begun: nothing new starts */
     bool has_closed_handles; /* our own handles have been given to uv_close */
     struct list deferred;
     struct io_timers timers;
     struct list signals;
-    struct list watches;    /* struct process_watch */
+    struct list watches; /* struct process_watch */
     uint32_t watch_count;
-    struct io_http *http;   /* made by io_http_new */
+    struct io_http *http; /* made by io_http_new */
     struct io_posts posts;
     struct io_name users[IO_NAMES_CACHED];
     struct io_name groups[IO_NAMES_CACHED];
     const struct io_environment *environment; /* borrowed; NULL: env: secrets aren't found */
 };
 
-/* Every handle on the loop has `data` pointing to an object that starts with a magic: what is left over at the end
- * is reported by it. */
+/* Every handle on the loop has `data` pointing to an object that starts with a magic: what is left
+ * over at the end is reported by it. */
 static inline uv_loop_t *io_uv(struct io *io)
 {
     return &io->loop;
@@ -95,7 +97,8 @@ void io_random(struct env *env, void *bytes, size_t size);
 
 /* timers.c */
 void io_timers_init(struct io *io);
-/* Closes the libuv timer and forgets what is armed; the heap is freed by io_timers_fini once the loop is closed. */
+/* Closes the libuv timer and forgets what is armed; the heap is freed by io_timers_fini once the
+ * loop is closed. */
 void io_timers_close(struct io *io);
 void io_timers_fini(struct io *io);
 void io_timer_arm(struct env *env, struct env_timer *timer, uint64_t when_ms);
@@ -108,7 +111,8 @@ void io_signals_close(struct io *io);
 
 /* http.c */
 int io_http_new(struct io *io, struct err *e) ATTR_MUST_USE;
-/* Cancels every exchange; their callbacks run from the loop. True when none is left and no look-up is under way. */
+/* Cancels every exchange; their callbacks run from the loop. True when none is left and no look-up
+ * is under way. */
 bool io_http_drain(struct io *io);
 /* Closes curl and the handles behind it. Only after io_http_drain said true. */
 void io_http_close(struct io *io);

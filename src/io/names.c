@@ -1,5 +1,5 @@
-/* Names behind uids and gids. The look-up may go to a directory service and blocks, so each answer, also "nobody", is
- * remembered for a minute: a caller who asks often costs one look-up. */
+/* Names behind uids and gids. The look-up may go to a directory service and blocks, so each answer,
+ * also "nobody", is remembered for a minute: a caller who asks often costs one look-up. */
 #include "base/mem.h"
 #include "io/io_internal.h"
 

@@ -1,5 +1,5 @@
-/* Calls from other threads: a queue behind a lock and one uv_async that wakes the loop. libuv merges wake-ups, so
- * each one empties the queue. */
+/* Calls from other threads: a queue behind a lock and one uv_async that wakes the loop. libuv
+ * merges wake-ups, so each one empties the queue. */
 #include "base/mem.h"
 #include "io/io_internal.h"
 

@@ -1,6 +1,7 @@
-/* An inherited environment is input: http_proxy, SSLKEYLOGFILE, OPENSSL_CONF, RES_OPTIONS and their like change what
- * libraries do, and tokens in it can be read from /proc/PID/environ. So the environment is reduced to an allow-list.
- * The remaining variables are copied first, since the bytes that they stand in are wiped too. */
+/* An inherited environment is input: http_proxy, SSLKEYLOGFILE, OPENSSL_CONF, RES_OPTIONS and their
+ * like change what libraries do, and tokens in it can be read from /proc/PID/environ. So the
+ * environment is reduced to an allow-list. The remaining variables are copied first, since the
+ * bytes that they stand in are wiped too. */
 #include "io/scrub.h"
 
 #include "base/err.h"
@@ -10,12 +11,13 @@
 #include <string.h>
 
 /* Names that stay. One that ends in * is a prefix. */
-static const char *const allowed_names[] = {
-    "PATH", "HOME", "LANG", "LC_*", "TZ", "TERM", "NO_COLOR", "XDG_RUNTIME_DIR",
-    /* From the service manager. */
-    "NOTIFY_SOCKET", "LISTEN_*", "WATCHDOG_*", "CREDENTIALS_DIRECTORY",
-    /* Ours. */
-    "LEASED_*"};
+static const char *const allowed_names[] = {"PATH", "HOME", "LANG", "LC_*", "TZ", "TERM",
+                                            "NO_COLOR", "XDG_RUNTIME_DIR",
+                                            /* From the service manager. */
+                                            "NOTIFY_SOCKET", "LISTEN_*", "WATCHDOG_*",
+                                            "CREDENTIALS_DIRECTORY",
+                                            /* Ours. */
+                                            "LEASED_*"};
 
 struct variable {
     char *name; /* owned */
@@ -54,8 +56,8 @@ static int keep_variable(struct io_environment *environment, struct str name, st
     return 0;
 }
 
-/* Splits the environment: texts of the allowed variables go to `stay` (owned, NULL-terminated), the others into
- * `environment`. */
+/* Splits the environment: texts of the allowed variables go to `stay` (owned, NULL-terminated), the
+ * others into `environment`. */
 static int sort_out(char **envp, char **stay, struct io_environment *environment)
 {
     size_t stay_count = 0;

@@ -1,5 +1,6 @@
-/* Reads secrets from where the configuration says they are: a file, systemd's credentials directory, or a variable
- * that was in the environment at start. Each refusal names the source and what to do; no text holds a secret. */
+/* Reads secrets from where the configuration says they are: a file, systemd's credentials
+ * directory, or a variable that was in the environment at start. Each refusal names the source and
+ * what to do; no text holds a secret. */
 #include "io/io_internal.h"
 
 #include "base/mem.h"
@@ -170,8 +171,8 @@ int io_secret_read(struct env *env, struct str source, struct secret *ret_secret
     } else if (str_eq_c(kind, "env")) {
         rc = read_variable(io_of(env), text, ret_secret, e);
     } else {
-        rc = err_set(e, ERR_INVALID, "\"%.*s\" is none of file:, credential:, env:",
-                     STR_ARG(source));
+        rc = err_set(e, ERR_INVALID,
+                     "\"%.*s\" is none of file:, credential:, env:", STR_ARG(source));
     }
     mem_free(text);
     return rc;

@@ -1,11 +1,13 @@
 /* All env timers behind one libuv timer.
  *
- * Before each poll the libuv timer is set to the earliest deadline, at least 1 ms ahead (libuv 1.44 runs a timer of
- * 0 ms again in the same pass and starves I/O) and at most IO_TIMER_RECHECK_MS (its clock stops in suspend, ours
- * doesn't). When it fires, the timers that are due leave the heap together, in order, and then run; so one that its
- * callback arms in the past runs in the next turn, not in this one.
+ * Before each poll the libuv timer is set to the earliest deadline, at least 1 ms ahead (libuv 1.44
+ * runs a timer of 0 ms again in the same pass and starves I/O) and at most IO_TIMER_RECHECK_MS (its
+ * clock stops in suspend, ours doesn't). When it fires, the timers that are due leave the heap
+ * together, in order, and then run; so one that its callback arms in the past runs in the next
+ * turn, not in this one.
  *
- * Arming can't fail: when the heap can't grow, the timer waits in a list that each pass looks through. */
+ * Arming can't fail: when the heap can't grow, the timer waits in a list that each pass looks
+ * through. */
 #include "io/io_internal.h"
 
 #include "base/mem.h"
