@@ -5,6 +5,7 @@
 #ifndef LEASED_BASE_CHECK_H
 #define LEASED_BASE_CHECK_H
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -226,9 +226,9 @@ struct lease *lease_core_next_lease(struct lease_core *core, const struct lease 
 struct grant *lease_core_next_grant(struct lease_core *core, const struct grant *after);
 struct grant *lease_next_grant(const struct lease *lease, const struct grant *after);
 
-/* How many grants this identity holds for this role now (for the `live` limit). */
-uint32_t lease_core_live_count(struct lease_core *core, const char *identity_key,
-                               const struct lease_role *role);
+/* How many grants the acquire's identity holds for its role now, without the one that
+ * lease_acquire_start would give it again (for the rules' `live` limit). */
+uint32_t lease_core_live_count(struct lease_core *core, const struct lease_acquire *acquire);
 
 struct lease_core_stats {
     uint64_t leases_by_state[LEASE_STATE_FAILED + 1];

@@ -1,0 +1,348 @@
+/* Asking for a credential: GET /credentials/{role} and POST /leases.
+ *
+ * The way of one: role → policy decides → the caller's own grant, if its credential will do (one
+ * look-up, answered at once) → else the core finds, shares or issues, and the answer follows when
+ * everything is on record. Failures: unknown role, denied (on record, nothing reaches the issuer),
+ * over a limit, the issuer can't serve, no durable audit record. The client may go away while it
+ * waits: then the grant ends as undelivered. */
+#include "serve/exchange.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_DEFAULT_MS 1000
+
+static void fields_write(struct json_writer *json, const char *key,
+                         const struct lease_field *fields, size_t count)
+{
+    size_t i;
+
+    json_object_open(json, key);
+    for (i = 0; i < count; i++) {
+        json_member(json, fields[i].name, fields[i].value);
+    }
+    json_object_close(json);
+}
+
+/* Writes the object that a credential is for its consumer. */
+static int credential_write(struct exchange *x, struct json_writer *json, const struct grant *grant,
+                            const struct lease_view *lease)
+{
+    struct lease_credential credential;
+    struct grant_view view;
+    int r = lease_credential_open(x->serve->options.core, grant_lease(grant), &credential);
+
+    if (r != 0) {
+        return r;
+    }
+    grant_view(grant, &view);
+    json_object_open(json, NULL);
+    json_string_c(json, "role", lease->role->name);
+    json_string_c(json, "lease", lease->id);
+    json_string_c(json, "grant", view.id);
+    json_u64(json, "version", lease->version);
+    json_time(json, "issued_at", lease->issued_wall_ms);
+    json_time(json, "expires_at", lease->expires_wall_ms);
+    json_time(json, "until", view.until_wall_ms);
+    json_bool(json, "renewable", lease->is_renewable);
+    json_bool(json, "revocable", lease->is_revocable);
+    fields_write(json, "credential", credential.fields, credential.field_count);
+    if (lease->role->env_name_count > 0) {
+        fields_write(json, "env", lease->role->env_names, lease->role->env_name_count);
+    }
+    json_object_close(json);
+    lease_credential_close(&credential);
+    return 0;
+}
+
+/* Sends the answer; the exchange lives on. On failure nothing was sent. */
+static int credential_send(struct exchange *x, uint32_t status, const struct grant *grant)
+{
+    struct env_reply reply = {.status = status, .content_type = "application/json"};
+    struct lease_view lease;
+    struct json_writer json;
+    char etag[LEASE_ID_BYTES + 32];
+    int r = 0;
+
+    lease_view(grant_lease(grant), &lease);
+    (void)snprintf(etag, sizeof(etag), "\"%s.%llu\"", lease.id, (unsigned long long)lease.version);
+    reply.headers[reply.header_count++] =
+        (struct env_request_header){.name = STR("ETag"), .value = str_of(etag)};
+    exchange_json(x, &json);
+    if (status == 200 && str_eq_c(env_request_header(x->request, "if-none-match"), etag)) {
+        reply.status = 304;
+    } else {
+        r = credential_write(x, &json, grant, &lease);
+    }
+    if (r == 0) {
+        exchange_send(x, &reply);
+    }
+    return r;
+}
+
+static void credential_send_failed(struct exchange *x)
+{
+    exchange_fail(x, &(struct exchange_problem){.status = 503,
+                                                .code = "busy",
+                                                .detail = "out of memory",
+                                                .retry_after_ms = RETRY_DEFAULT_MS});
+}
+
+/* What an acquire's status means for the client. */
+struct acquire_problem {
+    int status;
+    uint32_t http_status;
+    const char *code;
+    const char *hint;
+};
+
+static const struct acquire_problem acquire_problems[] = {
+    {ERR_UNAVAILABLE, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},
+    {ERR_DENIED, 502, "issuer_unavailable",
+     "the issuer refuses leased itself: its policy there must allow the role's path"},
+    {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
+    {ERR_LIMIT, 429, "limit_exceeded", "a budget of the role or backend is used up for now"},
+    {ERR_BUSY, 503, "busy", "many wait for the same credential"},
+    {ERR_NOMEM, 503, "busy", NULL},
+    {ERR_IO, 503, "degraded", "no audit record, no credential: a required audit sink fails"},
+    {ERR_GONE, 409, "binding_unavailable", "what the grant was to be bound to has ended"},
+    {ERR_NOT_FOUND, 409, "binding_unavailable",
+     "a grant binds to the caller or its ancestors of the same user"},
+    {ERR_CANCELED, 503, "degraded", "leased is stopping"},
+    {ERR_CLOSED, 503, "degraded", "leased is stopping"},
+};
+
+static void acquire_fail(struct exchange *x, int status)
+{
+    const struct acquire_problem *problem = &acquire_problems[0];
+    uint64_t retry_after_ms = x->acquire.retry_after_ms;
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(acquire_problems); i++) {
+        if (acquire_problems[i].status == status) {
+            problem = &acquire_problems[i];
+        }
+    }
+    if (retry_after_ms == 0 && (problem->http_status == 503 || problem->http_status == 429)) {
+        retry_after_ms = RETRY_DEFAULT_MS;
+    }
+    exchange_fail(x, &(struct exchange_problem){.status = problem->http_status,
+                                                .code = problem->code,
+                                                .detail = x->acquire.error.code != 0
+                                                              ? x->acquire.error.text
+                                                              : err_str(status),
+                                                .hint = problem->hint,
+                                                .retry_after_ms = retry_after_ms});
+}
+
+/* The answer was written whole, or the client has gone before. */
+static void credential_finished(struct env_request *request, bool delivered)
+{
+    struct exchange *x = OBJ_CAST(request->user, struct exchange, EXCHANGE_MAGIC);
+    struct lease_core *core = x->serve->options.core;
+    struct grant *grant;
+
+    x->request = NULL;
+    if (x->is_acquiring) {
+        lease_acquire_cancel(core, &x->acquire);
+        return; /* acquire_done gives the exchange back */
+    }
+    grant = lease_core_find_grant(core, str_of(x->id));
+    if (grant != NULL) {
+        lease_core_delivered(core, grant, delivered);
+    }
+    exchange_release(x);
+}
+
+/* Answers, and keeps the exchange until the answer was delivered. */
+static void credential_deliver(struct exchange *x, uint32_t status, struct grant *grant)
+{
+    struct grant_view view;
+
+    grant_view(grant, &view);
+    (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
+    if (credential_send(x, status, grant) != 0) {
+        x->request->finished = NULL;
+        lease_core_delivered(x->serve->options.core, grant, false);
+        credential_send_failed(x);
+    }
+}
+
+static void acquire_done(struct lease_acquire *acquire, int status, struct grant *grant)
+{
+    struct exchange *x = OBJ_CAST(acquire->user, struct exchange, EXCHANGE_MAGIC);
+
+    x->is_acquiring = false;
+    if (x->request == NULL) {
+        if (status == 0) {
+            lease_core_delivered(x->serve->options.core, grant, false);
+        }
+        exchange_release(x);
+    } else if (status == 0) {
+        credential_deliver(x, acquire->is_new_grant ? 201 : 200, grant);
+    } else {
+        x->request->finished = NULL;
+        acquire_fail(x, status);
+    }
+}
+
+static void deny(struct exchange *x, const struct lease_role *role)
+{
+    static const struct {
+        uint32_t status;
+        const char *code;
+        const char *hint;
+    } outcomes[] = {
+        [ACCESS_ALLOW] = {500, "denied", NULL},
+        [ACCESS_DENY] = {403, "denied", "ask an operator for a rule that allows it"},
+        [ACCESS_LIMIT_EXCEEDED] = {403, "limit_exceeded", "ask for less"},
+        [ACCESS_REASON_REQUIRED] = {403, "reason_required", "give one with ?reason= or --reason"},
+    };
+    const struct access_decision *decision = &x->decision;
+    const struct access_identity *identity = &x->identity;
+    struct audit_record record = {
+        .event = "grant.denied",
+        .outcome = "denied",
+        .listener = x->listener->name,
+        .api = "native",
+        .request = x->request_id,
+        .has_identity = true,
+        .uid = identity->uid,
+        .user = identity->user,
+        .pid = identity->pid,
+        .unit = identity->unit,
+        .container = identity->container,
+        .role = role->name,
+        .backend = role->issuer->name,
+        .reason = x->params.reason[0] != '\0' ? x->params.reason : NULL,
+        .ticket = x->params.ticket[0] != '\0' ? x->params.ticket : NULL,
+        .policy_digest = access_policy_digest(x->serve->options.policy),
+        .policy_rule = decision->rule,
+        .error = decision->detail,
+    };
+
+    audit_record_note(x->serve->options.audit, &record);
+    metrics_count_denial(x->serve, decision->rule);
+    exchange_fail(x, &(struct exchange_problem){.status = outcomes[decision->outcome].status,
+                                                .code = outcomes[decision->outcome].code,
+                                                .detail = decision->detail,
+                                                .rule = decision->rule,
+                                                .hint = outcomes[decision->outcome].hint});
+}
+
+static void decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
+{
+    struct access_request request = {
+        .role = role->name,
+        .role_binding = role->binding,
+        .role_max_ttl_ms = role->max_ttl_ms,
+        .duration_ms = x->params.duration_ms,
+        .binding_count = x->params.binding_count,
+        .reason = x->params.reason[0] != '\0' ? x->params.reason : NULL,
+        .live_count = live_count,
+    };
+
+    memcpy(request.bindings, x->params.bindings, sizeof(request.bindings));
+    access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
+}
+
+static void acquire_prepare(struct exchange *x, const struct lease_role *role, bool is_new_grant)
+{
+    x->acquire = (struct lease_acquire){
+        .role = role,
+        .identity = &x->identity,
+        .decision = &x->decision,
+        .policy_digest = access_policy_digest(x->serve->options.policy),
+        .request_id = x->request_id,
+        .reason = x->params.reason[0] != '\0' ? x->params.reason : NULL,
+        .ticket = x->params.ticket[0] != '\0' ? x->params.ticket : NULL,
+        .request = x->request,
+        .min_remaining_ms = x->params.min_remaining_ms,
+        .is_new_grant = is_new_grant,
+        .fn = acquire_done,
+        .user = x,
+    };
+}
+
+static void acquire(struct exchange *x, const struct lease_role *role, bool is_new_grant)
+{
+    struct lease_core *core = x->serve->options.core;
+    struct grant *grant;
+    uint32_t live_count;
+    int r;
+
+    decide(x, role, 0);
+    if (x->decision.outcome != ACCESS_ALLOW) {
+        deny(x, role);
+        return;
+    }
+    acquire_prepare(x, role, is_new_grant);
+    grant = is_new_grant ? NULL : lease_core_cached(core, &x->acquire);
+    if (grant != NULL) {
+        if (credential_send(x, 200, grant) != 0) {
+            credential_send_failed(x);
+        } else {
+            exchange_release(x);
+        }
+        return;
+    }
+    live_count = lease_core_live_count(core, &x->acquire);
+    if (live_count > 0) {
+        decide(x, role, live_count);
+        if (x->decision.outcome != ACCESS_ALLOW) {
+            deny(x, role);
+            return;
+        }
+    }
+    r = lease_acquire_start(core, &x->acquire);
+    if (r != 0) {
+        acquire_fail(x, r);
+        return;
+    }
+    x->is_acquiring = true;
+    exchange_keep(x, credential_finished);
+}
+
+static void role_unknown(struct exchange *x, struct str name)
+{
+    char detail[PARAMS_ROLE_MAX_BYTES + 64];
+
+    (void)snprintf(detail, sizeof(detail), "there is no role \"%.*s\"",
+                   (int)(name.len < PARAMS_ROLE_MAX_BYTES ? name.len : PARAMS_ROLE_MAX_BYTES),
+                   name.ptr);
+    exchange_fail(x,
+                  &(struct exchange_problem){.status = 404,
+                                             .code = "unknown_role",
+                                             .detail = detail,
+                                             .hint = "roles stand in the configuration of leased"});
+}
+
+void serve_credentials_get(struct exchange *x)
+{
+    const struct lease_role *role = lease_core_role(x->serve->options.core, x->path_arg);
+
+    if (x->params.role[0] != '\0') {
+        exchange_fail(x, &(struct exchange_problem){.status = 400,
+                                                    .code = "invalid",
+                                                    .detail = "the role stands in the path"});
+    } else if (role == NULL) {
+        role_unknown(x, x->path_arg);
+    } else {
+        acquire(x, role, false);
+    }
+}
+
+void serve_leases_create(struct exchange *x)
+{
+    struct str name = str_of(x->params.role);
+    const struct lease_role *role = lease_core_role(x->serve->options.core, name);
+
+    if (name.len == 0) {
+        exchange_fail(x, &(struct exchange_problem){
+                             .status = 400, .code = "invalid", .detail = "the body names no role"});
+    } else if (role == NULL) {
+        role_unknown(x, name);
+    } else {
+        acquire(x, role, true);
+    }
+}

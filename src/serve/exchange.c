@@ -1,0 +1,210 @@
+/* One request on its way: taken from a pool, answered once, given back.
+ *
+ * A handler that answers at once ends with exchange_reply or exchange_fail. One that has to wait
+ * calls exchange_keep; when the client goes away meanwhile, its `finished` runs, x->request is NULL
+ * from then on, and what was waited for gives the exchange back. */
+#include "serve/exchange.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EXCHANGES_DEFAULT 4096
+
+int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *e)
+{
+    struct serve *serve = mem_calloc(1, sizeof(*serve));
+    uint64_t seed;
+
+    if (serve == NULL) {
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    serve->options = *options;
+    if (serve->options.exchanges_max == 0) {
+        serve->options.exchanges_max = EXCHANGES_DEFAULT;
+    }
+    serve->started_ms = env_now_ms(options->env);
+    serve->started_wall_ms = env_wall_ms(options->env);
+    env_random(options->env, &serve->request_prefix, sizeof(serve->request_prefix));
+    env_random(options->env, &seed, sizeof(seed));
+    list_init(&serve->idle);
+    buf_init(&serve->body, SERVE_BODY_MAX_BYTES);
+    map_init(&serve->denials, seed);
+    *ret_serve = serve;
+    return 0;
+}
+
+void serve_free(struct serve *serve)
+{
+    struct list *node;
+    struct map_entry *entry;
+
+    if (serve == NULL) {
+        return;
+    }
+    CHECK(serve->exchange_count == 0);
+    while ((node = list_pop_front(&serve->idle)) != NULL) {
+        mem_free(LIST_ENTRY(node, struct exchange, node));
+    }
+    while ((entry = map_first(&serve->denials)) != NULL) {
+        map_remove(&serve->denials, entry);
+        mem_free(MAP_ENTRY(entry, struct serve_denials, entry));
+    }
+    map_fini(&serve->denials);
+    buf_fini(&serve->body);
+    mem_free(serve);
+}
+
+void serve_set_ready(struct serve *serve, bool is_ready)
+{
+    serve->is_ready = is_ready;
+}
+
+struct exchange *exchange_new(const struct serve_listener *listener, struct env_request *request)
+{
+    struct serve *serve = listener->serve;
+    struct list *node;
+    struct exchange *x;
+
+    if (serve->exchange_count >= serve->options.exchanges_max) {
+        return NULL;
+    }
+    node = list_pop_front(&serve->idle);
+    x = node != NULL ? LIST_ENTRY(node, struct exchange, node) : mem_calloc(1, sizeof(*x));
+    if (x == NULL) {
+        return NULL;
+    }
+    serve->exchange_count++;
+    x->magic = EXCHANGE_MAGIC;
+    x->serve = serve;
+    x->listener = listener;
+    x->request = request;
+    x->path_arg = (struct str){.ptr = NULL, .len = 0};
+    x->admin = 0;
+    x->is_acquiring = false;
+    x->is_waiting = false;
+    x->id[0] = '\0';
+    params_init(&x->params);
+    (void)snprintf(x->request_id, sizeof(x->request_id), "r-%08x-%llu", serve->request_prefix,
+                   (unsigned long long)++serve->request_count);
+    return x;
+}
+
+void exchange_release(struct exchange *x)
+{
+    CHECK(!x->is_acquiring);
+    CHECK(!x->is_waiting);
+    x->request = NULL;
+    x->serve->exchange_count--;
+    list_push_front(&x->serve->idle, &x->node);
+}
+
+void exchange_keep(struct exchange *x,
+                   void (*finished)(struct env_request *request, bool delivered))
+{
+    x->request->user = x;
+    x->request->finished = finished;
+}
+
+void exchange_json(struct exchange *x, struct json_writer *json)
+{
+    buf_reset(&x->serve->body);
+    json_writer_init(json, &x->serve->body);
+}
+
+static void count_status(struct exchange *x, uint32_t status)
+{
+    size_t api = x->listener->apis == SERVE_API_METRICS ? 1 : 0;
+
+    if (status < SERVE_STATUS_MAX) {
+        x->serve->status_counts[api][status]++;
+    }
+}
+
+void exchange_send(struct exchange *x, struct env_reply *reply)
+{
+    struct buf *body = &x->serve->body;
+
+    if (buf_status(body) != 0) {
+        buf_reset(body);
+        reply->status = 500;
+        reply->content_type = "application/problem+json";
+        buf_add_c(body,
+                  "{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,"
+                  "\"code\":\"busy\",\"detail\":\"the answer did not fit\"}");
+    }
+    count_status(x, reply->status);
+    if (x->request != NULL) {
+        reply->body = buf_str(body);
+        env_request_reply(x->request, reply);
+    }
+    buf_reset(body);
+}
+
+void exchange_reply(struct exchange *x, uint32_t status)
+{
+    struct env_reply reply = {.status = status, .content_type = "application/json"};
+
+    exchange_send(x, &reply);
+    exchange_release(x);
+}
+
+static const char *status_title(uint32_t status)
+{
+    static const struct {
+        uint32_t status;
+        const char *title;
+    } titles[] = {
+        {400, "Bad Request"},           {403, "Forbidden"},       {404, "Not Found"},
+        {405, "Method Not Allowed"},    {409, "Conflict"},        {429, "Too Many Requests"},
+        {500, "Internal Server Error"}, {502, "Bad Gateway"},     {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},       {501, "Not Implemented"}, {410, "Gone"},
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(titles); i++) {
+        if (titles[i].status == status) {
+            return titles[i].title;
+        }
+    }
+    return "Error";
+}
+
+static void json_optional(struct json_writer *json, const char *key, const char *value)
+{
+    if (value != NULL && value[0] != '\0') {
+        json_string_c(json, key, value);
+    }
+}
+
+void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
+{
+    struct env_reply reply = {.status = problem->status,
+                              .content_type = "application/problem+json",
+                              .close = problem->close};
+    struct json_writer json;
+    char seconds[24];
+
+    exchange_json(x, &json);
+    json_object_open(&json, NULL);
+    json_string_c(&json, "type", "about:blank");
+    json_string_c(&json, "title", status_title(problem->status));
+    json_u64(&json, "status", problem->status);
+    json_string_c(&json, "code", problem->code);
+    json_optional(&json, "detail", problem->detail);
+    json_optional(&json, "rule", problem->rule);
+    json_optional(&json, "limit", problem->limit);
+    json_optional(&json, "hint", problem->hint);
+    json_string_c(&json, "request", x->request_id);
+    json_object_close(&json);
+    buf_add_char(&x->serve->body, '\n');
+    if (problem->retry_after_ms > 0) {
+        (void)snprintf(seconds, sizeof(seconds), "%llu",
+                       (unsigned long long)((problem->retry_after_ms + 999) / 1000));
+        reply.headers[reply.header_count++] =
+            (struct env_request_header){.name = STR("Retry-After"), .value = str_of(seconds)};
+    }
+    exchange_send(x, &reply);
+    exchange_release(x);
+}

@@ -1,0 +1,120 @@
+/* One request on its way through serve/: who asks, what for, and the answer. Internal to this
+ * folder. */
+#ifndef LEASED_SERVE_EXCHANGE_H
+#define LEASED_SERVE_EXCHANGE_H
+
+#include "base/map.h"
+#include "serve/api.h"
+#include "serve/params.h"
+#include "wire/json_writer.h"
+
+#define EXCHANGE_MAGIC 0x65786368U
+#define EXCHANGE_REQUEST_ID_MAX_BYTES 32
+
+struct exchange {
+    uint32_t magic;
+    struct serve *serve;
+    const struct serve_listener *listener;
+    struct env_request *request; /* NULL once the client has gone */
+    struct str path_arg;         /* the `{}` segment of the route, raw */
+    struct access_identity identity;
+    char key[ACCESS_KEY_MAX_BYTES]; /* access_identity_key */
+    uint32_t admin;                 /* ACCESS_ADMIN_* */
+    char request_id[EXCHANGE_REQUEST_ID_MAX_BYTES];
+    struct serve_params params;
+    struct access_decision decision;
+    struct lease_acquire acquire;
+    bool is_acquiring;
+    struct lease_wait wait;
+    struct env_timer wait_timer;
+    bool is_waiting;
+    char id[LEASE_ID_BYTES + 1]; /* of the lease or grant that the answer is about */
+    struct list node;
+};
+
+/* Counts of denials for one rule, for the metrics. */
+struct serve_denials {
+    struct map_entry entry;
+    uint64_t count;
+    char rule[64];
+};
+
+#define SERVE_STATUS_MAX 600
+#define SERVE_BODY_MAX_BYTES (1024U * 1024U)
+
+struct serve {
+    struct serve_options options;
+    bool is_ready;
+    uint64_t started_ms;
+    int64_t started_wall_ms;
+    uint32_t request_prefix;
+    uint64_t request_count;
+    uint32_t exchange_count;
+    struct list idle;                            /* exchanges for reuse */
+    struct buf body;                             /* the answer being written; one at a time */
+    uint64_t status_counts[2][SERVE_STATUS_MAX]; /* [native, metrics] answers by status */
+    struct map denials;                          /* rule → struct serve_denials */
+};
+
+/* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
+ * out. */
+struct exchange_problem {
+    uint32_t status;
+    const char *code;
+    const char *detail;
+    const char *rule;
+    const char *limit;
+    const char *hint;
+    uint64_t retry_after_ms; /* 0: no Retry-After */
+    bool close;
+};
+
+/* NULL when exchanges_max are under way or memory is short. */
+struct exchange *exchange_new(const struct serve_listener *listener, struct env_request *request);
+
+/* Gives it back; nothing of it may be pending. */
+void exchange_release(struct exchange *x);
+
+/* Starts the JSON body of an answer. */
+void exchange_json(struct exchange *x, struct json_writer *json);
+
+/* Sends the JSON body written since exchange_json, with headers of one's own; the exchange lives
+ * on. Nothing is sent when the client has gone. */
+void exchange_send(struct exchange *x, struct env_reply *reply);
+
+/* Sends and gives the exchange back. */
+void exchange_reply(struct exchange *x, uint32_t status);
+
+/* Answers with a problem and gives the exchange back. */
+void exchange_fail(struct exchange *x, const struct exchange_problem *problem);
+
+/* Before answering later: `finished` runs as env/server.h says, with request->user = x. */
+void exchange_keep(struct exchange *x,
+                   void (*finished)(struct env_request *request, bool delivered));
+
+/* Handlers of the routes (see router.c): each answers, now or later. */
+void serve_credentials_get(struct exchange *x);
+void serve_leases_create(struct exchange *x);
+void serve_leases_list(struct exchange *x);
+void serve_leases_show(struct exchange *x);
+void serve_leases_renew(struct exchange *x);
+void serve_leases_rotate(struct exchange *x);
+void serve_leases_delete(struct exchange *x);
+void serve_grants_list(struct exchange *x);
+void serve_grants_show(struct exchange *x);
+void serve_grants_delete(struct exchange *x);
+void serve_status(struct exchange *x);
+void serve_livez(struct exchange *x);
+void serve_readyz(struct exchange *x);
+void serve_metrics(struct exchange *x);
+
+/* Objects of the API, shared by several handlers. */
+void view_write_lease(struct json_writer *json, const char *key, const struct lease *lease);
+void view_write_grant(struct json_writer *json, const char *key, const struct grant *grant);
+bool view_may_see_grant(const struct exchange *x, const struct grant *grant);
+bool view_may_see_lease(const struct exchange *x, const struct lease *lease);
+
+/* Counts a denial for leased_denied_total{rule}. `rule` NULL: no rule matched. */
+void metrics_count_denial(struct serve *serve, const char *rule);
+
+#endif

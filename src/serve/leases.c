@@ -1,0 +1,355 @@
+/* Leases and grants: list, show, renew, rotate, end.
+ *
+ * An effect that takes the issuer's time is waited for as long as `?wait=` says; then the answer is
+ * 202 with the state as it is, and the effect goes on by itself. */
+#include "serve/exchange.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void not_found(struct exchange *x)
+{
+    exchange_fail(x,
+                  &(struct exchange_problem){.status = 404,
+                                             .code = "not_found",
+                                             .detail = "there is no such lease or grant, or it is "
+                                                       "not yours"});
+}
+
+/* The lease of the path that the caller may see; NULL after a 404. */
+static struct lease *lease_of_path(struct exchange *x)
+{
+    struct lease *lease = lease_core_find_lease(x->serve->options.core, x->path_arg);
+
+    if (lease == NULL || !view_may_see_lease(x, lease)) {
+        not_found(x);
+        return NULL;
+    }
+    return lease;
+}
+
+static struct grant *grant_of_path(struct exchange *x)
+{
+    struct grant *grant = lease_core_find_grant(x->serve->options.core, x->path_arg);
+
+    if (grant == NULL || !view_may_see_grant(x, grant)) {
+        not_found(x);
+        return NULL;
+    }
+    return grant;
+}
+
+static void reply_lease(struct exchange *x, uint32_t status, const struct lease *lease)
+{
+    struct json_writer json;
+
+    exchange_json(x, &json);
+    view_write_lease(&json, NULL, lease);
+    exchange_reply(x, status);
+}
+
+static void reply_grant(struct exchange *x, uint32_t status, const struct grant *grant)
+{
+    struct json_writer json;
+
+    exchange_json(x, &json);
+    view_write_grant(&json, NULL, grant);
+    exchange_reply(x, status);
+}
+
+void serve_leases_show(struct exchange *x)
+{
+    struct lease *lease = lease_of_path(x);
+
+    if (lease != NULL) {
+        reply_lease(x, 200, lease);
+    }
+}
+
+void serve_grants_show(struct exchange *x)
+{
+    struct grant *grant = grant_of_path(x);
+
+    if (grant != NULL) {
+        reply_grant(x, 200, grant);
+    }
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static void list_end(struct exchange *x, struct json_writer *json, const char *next)
+{
+    json_array_close(json);
+    json_string_c(json, "next", next);
+    json_object_close(json);
+    exchange_reply(x, 200);
+}
+
+static void cursor_unknown(struct exchange *x)
+{
+    exchange_fail(x, &(struct exchange_problem){.status = 400,
+                                                .code = "invalid",
+                                                .detail = "the cursor's item is gone",
+                                                .hint = "list from the start again"});
+}
+
+void serve_leases_list(struct exchange *x)
+{
+    struct lease_core *core = x->serve->options.core;
+    struct str cursor = str_of(x->params.cursor);
+    struct lease *lease = cursor.len > 0 ? lease_core_find_lease(core, cursor) : NULL;
+    struct json_writer json;
+    struct lease_view view;
+    const char *next = NULL;
+    uint32_t count = 0;
+
+    if (cursor.len > 0 && lease == NULL) {
+        cursor_unknown(x);
+        return;
+    }
+    exchange_json(x, &json);
+    json_object_open(&json, NULL);
+    json_array_open(&json, "items");
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        if (!view_may_see_lease(x, lease)) {
+            continue;
+        }
+        if (count++ == x->params.limit) {
+            next = x->id;
+            break;
+        }
+        view_write_lease(&json, NULL, lease);
+        lease_view(lease, &view);
+        (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
+    }
+    list_end(x, &json, next);
+}
+
+void serve_grants_list(struct exchange *x)
+{
+    struct lease_core *core = x->serve->options.core;
+    struct str cursor = str_of(x->params.cursor);
+    struct grant *grant = cursor.len > 0 ? lease_core_find_grant(core, cursor) : NULL;
+    struct json_writer json;
+    struct grant_view view;
+    const char *next = NULL;
+    uint32_t count = 0;
+
+    if (cursor.len > 0 && grant == NULL) {
+        cursor_unknown(x);
+        return;
+    }
+    exchange_json(x, &json);
+    json_object_open(&json, NULL);
+    json_array_open(&json, "items");
+    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
+        if (!view_may_see_grant(x, grant)) {
+            continue;
+        }
+        if (count++ == x->params.limit) {
+            next = x->id;
+            break;
+        }
+        view_write_grant(&json, NULL, grant);
+        grant_view(grant, &view);
+        (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
+    }
+    list_end(x, &json, next);
+}
+
+/* --- effects ---------------------------------------------------------------------------------- */
+
+static void wait_forget(struct exchange *x)
+{
+    x->is_waiting = false;
+    lease_wait_forget(&x->wait);
+    env_timer_disarm(x->serve->options.env, &x->wait_timer);
+}
+
+static void wait_gone(struct env_request *request, bool delivered)
+{
+    struct exchange *x = OBJ_CAST(request->user, struct exchange, EXCHANGE_MAGIC);
+
+    (void)delivered;
+    if (x->is_waiting) {
+        wait_forget(x);
+    }
+    exchange_release(x);
+}
+
+/* Shows the lease or grant that x->id names, as it is now. */
+static void wait_reply(struct exchange *x, uint32_t status)
+{
+    struct lease_core *core = x->serve->options.core;
+    struct grant *grant = lease_core_find_grant(core, str_of(x->id));
+    struct lease *lease = lease_core_find_lease(core, str_of(x->id));
+
+    x->request->finished = NULL;
+    if (grant != NULL) {
+        reply_grant(x, status, grant);
+    } else if (lease != NULL) {
+        reply_lease(x, status, lease);
+    } else {
+        not_found(x);
+    }
+}
+
+static void wait_timed_out(struct env_timer *timer)
+{
+    struct exchange *x = OBJ_CAST(timer->user, struct exchange, EXCHANGE_MAGIC);
+
+    wait_forget(x);
+    wait_reply(x, 202);
+}
+
+static void wait_fail(struct exchange *x, int status)
+{
+    const char *detail = x->wait.error.code != 0 ? x->wait.error.text : err_str(status);
+    struct exchange_problem problem = {
+        .status = 503, .code = "issuer_unavailable", .detail = detail, .retry_after_ms = 1000};
+
+    if (status == ERR_UNSUPPORTED || status == ERR_GONE || status == ERR_BUSY) {
+        problem = (struct exchange_problem){.status = 409,
+                                            .code = status == ERR_BUSY ? "busy" : "invalid",
+                                            .detail = detail};
+    } else if (status == ERR_DENIED) {
+        problem = (struct exchange_problem){.status = 502,
+                                            .code = "issuer_unavailable",
+                                            .detail = detail};
+    }
+    if (x->request != NULL) {
+        x->request->finished = NULL;
+    }
+    exchange_fail(x, &problem);
+}
+
+static void wait_done(struct lease_wait *wait, int status)
+{
+    struct exchange *x = OBJ_CAST(wait->user, struct exchange, EXCHANGE_MAGIC);
+
+    x->is_waiting = false;
+    env_timer_disarm(x->serve->options.env, &x->wait_timer);
+    if (status == 0) {
+        wait_reply(x, 200);
+    } else {
+        wait_fail(x, status);
+    }
+}
+
+/* Readies x->wait; the answer comes when it ends, or when `limit_ms` have passed. */
+static void wait_begin(struct exchange *x, const char *id, uint64_t limit_ms)
+{
+    struct env *env = x->serve->options.env;
+
+    (void)snprintf(x->id, sizeof(x->id), "%s", id);
+    x->wait = (struct lease_wait){.fn = wait_done, .user = x};
+    x->wait_timer = (struct env_timer){.fn = wait_timed_out, .user = x};
+    x->is_waiting = true;
+    env_timer_arm(env, &x->wait_timer, env_now_ms(env) + limit_ms);
+    exchange_keep(x, wait_gone);
+}
+
+/* Renewal and rotation: asked for by a holder, or an admin that may revoke. */
+static void lease_effect(struct exchange *x,
+                         int (*start)(struct lease_core *core, struct lease *lease,
+                                      struct lease_wait *wait))
+{
+    struct lease *lease = lease_of_path(x);
+    struct lease_view view;
+    int r;
+
+    if (lease == NULL) {
+        return;
+    }
+    lease_view(lease, &view);
+    wait_begin(x, view.id, x->params.wait_ms > 0 ? x->params.wait_ms : PARAMS_EFFECT_WAIT_MS);
+    r = start(x->serve->options.core, lease, &x->wait);
+    if (r != 0) {
+        x->is_waiting = false;
+        env_timer_disarm(x->serve->options.env, &x->wait_timer);
+        wait_fail(x, r);
+    }
+}
+
+void serve_leases_renew(struct exchange *x)
+{
+    lease_effect(x, lease_renew_start);
+}
+
+void serve_leases_rotate(struct exchange *x)
+{
+    lease_effect(x, lease_rotate_start);
+}
+
+/* Ends with an answer at once where nobody wants to wait. */
+static void end_grant(struct exchange *x, struct grant *grant, const char *id)
+{
+    if (x->params.wait_ms > 0) {
+        wait_begin(x, id, x->params.wait_ms);
+        lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED, &x->wait);
+    } else {
+        lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED, NULL);
+        reply_grant(x, 202, grant);
+    }
+}
+
+void serve_grants_delete(struct exchange *x)
+{
+    struct grant *grant = grant_of_path(x);
+    struct grant_view view;
+
+    if (grant == NULL) {
+        return;
+    }
+    grant_view(grant, &view);
+    if (!str_eq_c(str_of(view.identity_key), x->key) && (x->admin & ACCESS_ADMIN_REVOKE) == 0) {
+        exchange_fail(x, &(struct exchange_problem){.status = 403,
+                                                    .code = "denied",
+                                                    .detail = "the grant is another caller's"});
+        return;
+    }
+    end_grant(x, grant, view.id);
+}
+
+/* The caller's own grant on this lease that is still held, or NULL. */
+static struct grant *own_grant(struct exchange *x, struct lease *lease)
+{
+    struct grant *grant = NULL;
+    struct grant_view view;
+
+    while ((grant = lease_next_grant(lease, grant)) != NULL) {
+        grant_view(grant, &view);
+        if (view.state == GRANT_STATE_HELD && str_eq_c(str_of(view.identity_key), x->key)) {
+            return grant;
+        }
+    }
+    return NULL;
+}
+
+void serve_leases_delete(struct exchange *x)
+{
+    struct lease *lease = lease_of_path(x);
+    struct grant *grant;
+    struct lease_view view;
+
+    if (lease == NULL) {
+        return;
+    }
+    lease_view(lease, &view);
+    grant = own_grant(x, lease);
+    if ((x->admin & ACCESS_ADMIN_REVOKE) != 0) {
+        if (x->params.wait_ms > 0) {
+            wait_begin(x, view.id, x->params.wait_ms);
+            lease_end(x->serve->options.core, lease, GRANT_END_RELEASED, &x->wait);
+        } else {
+            lease_end(x->serve->options.core, lease, GRANT_END_RELEASED, NULL);
+            reply_lease(x, 202, lease);
+        }
+    } else if (grant != NULL) {
+        end_grant(x, grant, view.id);
+    } else {
+        exchange_fail(x, &(struct exchange_problem){.status = 403,
+                                                    .code = "denied",
+                                                    .detail = "you hold no grant on this lease"});
+    }
+}

@@ -1,0 +1,236 @@
+/* Parameters of a request: one table of names serves the query string and the JSON body. */
+#include "serve/params.h"
+
+#include "base/units.h"
+#include "wire/query.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#define PARAMS_VALUE_MAX_BYTES 512
+
+struct param {
+    const char *name;
+    int (*set)(struct serve_params *params, struct str value, struct err *e);
+    bool may_repeat;
+};
+
+static int copy_text(char *out, size_t size, struct str value, const char *name, struct err *e)
+{
+    if (value.len >= size) {
+        return err_set(e, ERR_INVALID, "%s is longer than %zu bytes", name, size - 1);
+    }
+    if (value.len > 0 && memchr(value.ptr, '\0', value.len) != NULL) {
+        return err_set(e, ERR_INVALID, "%s has a NUL byte", name);
+    }
+    memcpy(out, value.len > 0 ? value.ptr : "", value.len);
+    out[value.len] = '\0';
+    return 0;
+}
+
+static int parse_duration(struct str value, const char *name, uint64_t *ret_ms, struct err *e)
+{
+    if (units_parse_duration(value, ret_ms) != 0) {
+        return err_set(e, ERR_INVALID, "%s is no duration such as 90s, 15m or 1h30m: \"%.*s\"",
+                       name, STR_ARG(value));
+    }
+    return 0;
+}
+
+static int set_role(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->role, sizeof(params->role), value, "role", e);
+}
+
+static int set_reason(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->reason, sizeof(params->reason), value, "reason", e);
+}
+
+static int set_ticket(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->ticket, sizeof(params->ticket), value, "ticket", e);
+}
+
+static int set_cursor(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->cursor, sizeof(params->cursor), value, "cursor", e);
+}
+
+static int set_duration(struct serve_params *params, struct str value, struct err *e)
+{
+    int r = parse_duration(value, "duration", &params->duration_ms, e);
+
+    if (r == 0 && params->duration_ms == 0) {
+        r = err_set(e, ERR_INVALID, "duration must be more than 0");
+    }
+    return r;
+}
+
+static int set_min_remaining(struct serve_params *params, struct str value, struct err *e)
+{
+    return parse_duration(value, "min_remaining", &params->min_remaining_ms, e);
+}
+
+static int set_wait(struct serve_params *params, struct str value, struct err *e)
+{
+    int r = parse_duration(value, "wait", &params->wait_ms, e);
+
+    if (r == 0 && params->wait_ms > PARAMS_WAIT_MAX_MS) {
+        r = err_set(e, ERR_INVALID, "wait is more than %u seconds", PARAMS_WAIT_MAX_MS / 1000);
+    }
+    return r;
+}
+
+static int set_limit(struct serve_params *params, struct str value, struct err *e)
+{
+    uint64_t limit;
+
+    if (str_parse_u64(value, &limit) != 0 || limit < 1 || limit > PARAMS_LIST_MAX) {
+        return err_set(e, ERR_INVALID, "limit is no number from 1 to %d", PARAMS_LIST_MAX);
+    }
+    params->limit = (uint32_t)limit;
+    return 0;
+}
+
+/* One binding, or several with commas between them. */
+static int set_binding(struct serve_params *params, struct str value, struct err *e)
+{
+    while (value.len > 0) {
+        struct str one = str_cut(&value, ',');
+
+        if (params->binding_count == ACCESS_BINDINGS_MAX) {
+            return err_set(e, ERR_INVALID, "more than %d bindings", ACCESS_BINDINGS_MAX);
+        }
+        if (access_binding_parse(one, &params->bindings[params->binding_count]) != 0) {
+            return err_set(e, ERR_INVALID,
+                           "binding \"%.*s\" is none of process, parent, session, unit, "
+                           "connection, none, pid:N, comm:NAME",
+                           STR_ARG(one));
+        }
+        params->binding_count++;
+    }
+    return 0;
+}
+
+static const struct param param_table[] = {
+    {"role", set_role, false},      {"duration", set_duration, false},
+    {"reason", set_reason, false},  {"ticket", set_ticket, false},
+    {"binding", set_binding, true}, {"min_remaining", set_min_remaining, false},
+    {"wait", set_wait, false},      {"limit", set_limit, false},
+    {"cursor", set_cursor, false},
+};
+
+static_assert(ARRAY_LEN(param_table) <= 32, "params seen are kept as bits");
+
+void params_init(struct serve_params *params)
+{
+    params->role[0] = '\0';
+    params->reason[0] = '\0';
+    params->ticket[0] = '\0';
+    params->cursor[0] = '\0';
+    params->duration_ms = 0;
+    params->min_remaining_ms = 0;
+    params->wait_ms = 0;
+    params->limit = PARAMS_LIST_DEFAULT;
+    params->binding_count = 0;
+}
+
+static int params_set(struct serve_params *params, struct str name, struct str value,
+                      uint32_t *seen, struct err *e)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(param_table); i++) {
+        if (!str_eq_c(name, param_table[i].name)) {
+            continue;
+        }
+        if ((*seen & (1U << i)) != 0 && !param_table[i].may_repeat) {
+            return err_set(e, ERR_INVALID, "%s is given twice", param_table[i].name);
+        }
+        *seen |= 1U << i;
+        return param_table[i].set(params, value, e);
+    }
+    return err_set(e, ERR_INVALID, "unknown parameter \"%.*s\"", STR_ARG(name));
+}
+
+int params_parse_query(struct str query, struct serve_params *params, struct err *e)
+{
+    struct str name;
+    struct str value;
+    uint32_t seen = 0;
+    BUF_AUTO decoded;
+    int r = 0;
+
+    buf_init(&decoded, PARAMS_VALUE_MAX_BYTES);
+    while (r == 0 && query_next(&query, &name, &value)) {
+        buf_reset(&decoded);
+        if (query_decode(value, true, &decoded) != 0) {
+            return err_set(e, ERR_INVALID, "the value of \"%.*s\" is too long or badly encoded",
+                           STR_ARG(name));
+        }
+        r = params_set(params, name, buf_str(&decoded), &seen, e);
+    }
+    return r;
+}
+
+static int params_set_json(struct serve_params *params, const char *name, const json_t *value,
+                           uint32_t *seen, struct err *e)
+{
+    char number[24];
+    size_t i;
+    const json_t *item;
+
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (json_is_string(value)) {
+        return params_set(params, str_of(name),
+                          (struct str){.ptr = json_string_value(value),
+                                       .len = json_string_length(value)},
+                          seen, e);
+    }
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        (void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
+        return params_set(params, str_of(name), str_of(number), seen, e);
+    }
+    if (!json_is_array(value)) {
+        return err_set(e, ERR_INVALID, "%s is neither a string nor a whole number", name);
+    }
+    json_array_foreach (value, i, item) {
+        int r = json_is_string(item)
+                    ? params_set(params, str_of(name), str_of(json_string_value(item)), seen, e)
+                    : err_set(e, ERR_INVALID, "%s has an element that is no string", name);
+
+        if (r != 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+int params_parse_json(struct str body, struct serve_params *params, struct err *e)
+{
+    json_error_t why;
+    json_t *root =
+        json_loadb(body.ptr != NULL ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, &why);
+    const char *name;
+    json_t *value;
+    uint32_t seen = 0;
+    int r = 0;
+
+    if (!json_is_object(root)) {
+        r = err_set(e, ERR_INVALID, "the body is no JSON object%s%s", root == NULL ? ": " : "",
+                    root == NULL ? why.text : "");
+        goto out;
+    }
+    json_object_foreach (root, name, value) {
+        r = params_set_json(params, name, value, &seen, e);
+        if (r != 0) {
+            goto out;
+        }
+    }
+out:
+    json_decref(root);
+    return r;
+}

@@ -1,0 +1,37 @@
+/* What a request says beyond its path: query parameters, or the JSON object of a POST. */
+#ifndef LEASED_SERVE_PARAMS_H
+#define LEASED_SERVE_PARAMS_H
+
+#include "access/policy.h"
+#include "lease/core.h"
+
+#define PARAMS_ROLE_MAX_BYTES 64
+#define PARAMS_WAIT_MAX_MS (600U * 1000U)
+#define PARAMS_EFFECT_WAIT_MS 30000U /* how long renew and rotate are waited for by default */
+#define PARAMS_LIST_DEFAULT 100
+#define PARAMS_LIST_MAX 1000
+
+struct serve_params {
+    char role[PARAMS_ROLE_MAX_BYTES + 1];
+    char reason[LEASE_REASON_MAX_BYTES + 1];
+    char ticket[LEASE_TICKET_MAX_BYTES + 1];
+    char cursor[LEASE_ID_BYTES + 1];
+    uint64_t duration_ms;      /* 0: not asked */
+    uint64_t min_remaining_ms; /* 0: not asked */
+    uint64_t wait_ms;
+    uint32_t limit;
+    struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
+    size_t binding_count;
+};
+
+/* All zero but for the defaults. */
+void params_init(struct serve_params *params);
+
+/* Reads a query string. Unknown and repeated parameters (but for `binding`) are errors: a mistyped
+ * limit must not be ignored. ERR_INVALID with a text. */
+int params_parse_query(struct str query, struct serve_params *params, struct err *e) ATTR_MUST_USE;
+
+/* Reads a JSON object with the same names; `binding` may be a list. ERR_INVALID with a text. */
+int params_parse_json(struct str body, struct serve_params *params, struct err *e) ATTR_MUST_USE;
+
+#endif
