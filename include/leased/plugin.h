@@ -5,27 +5,28 @@
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
- * table that it returns, for as long as the process lives. Nothing is unloaded.
+ *      table that it returns, for as long as the process lives. Nothing is unloaded.
  *   2. Structs start with `size` and grow only at their end. Equal abi_major is required; what a
- * peer's `size` doesn't reach is absent: test with LEASED_HAS.
+ *      peer's `size` doesn't reach is absent: test with LEASED_HAS.
  *   3. Every function here runs on the host's loop thread and returns within 5 ms; host->post is
- * the only one that may be called from another thread.
- *   4. Asynchronous calls: a start function that returns != 0 has failed and nothing more happens.
- * After 0 the completion runs exactly once, never from inside the start function. Cancelling only
- * asks: the completion still runs.
- *   5. Backend operations (issue, renew, revoke, health, close) get a `struct leased_op *`. The
- * plugin ends each accepted one by exactly one host->op_done. The host owns deadlines: when one
- * passes it calls cancel and ignores a late op_done safely. The host owns retries, by the class
- * that the plugin gives.
+ *      the only one that may be called from another thread.
+ *   4. Asynchronous calls: a start function that returns < 0 has failed with that LEASED_* status,
+ *      negated, and nothing more happens. After 0 the completion runs exactly once, never from
+ *      inside the start function. Cancelling only asks: the completion still runs. The host never
+ *      calls a plugin from inside a function of its own, so plugins needn't be reentrant.
+ *   5. Backend operations (issue, renew, revoke, health, close) get a `leased_op *`. The plugin
+ *      ends each accepted one by exactly one host->op_done. The host owns deadlines: when one
+ *      passes it calls cancel and ignores a late op_done safely (what a late issue created is
+ *      revoked). The host owns retries, by the class that the plugin gives.
  *   6. Strings are pointer and length, valid only during the call that they were passed to, unless
- * said otherwise; the receiver copies what it keeps. Each side frees what it allocated. Results are
- * copied before op_done returns.
+ *      said otherwise; the receiver copies what it keeps. Each side frees what it allocated.
+ *      Results are copied before op_done returns.
  *   7. Configuration and parameters arrive as JSON text. Credentials leave as key/value pairs,
- * those that must not be seen with LEASED_KV_SECRET.
+ *      those that must not be seen with LEASED_KV_SECRET.
  *   8. Never log a secret, put one into an error text or keep one in memory other than
- * secret_alloc's.
+ *      secret_alloc's.
  *   9. No network, clock, file, environment or randomness but the host's: plugins run in a
- * simulator, too.
+ *      simulator, too.
  *
  * Smallest example: a backend that answers every issue with a random password is in the
  * documentation of the repository's plugins folder. */
@@ -88,15 +89,17 @@ struct leased_result {
     uint32_t flags;          /* LEASED_RESULT_* */
     uint64_t lifetime_ms;    /* issue, renew: from the moment the answer was made; > 0 */
     uint64_t retry_after_ms; /* LEASED_RETRY_AFTER */
-    uint64_t
-        anchor; /* issue: what the lease hangs on (the issuer token's generation); 0: nothing */
-    struct leased_str issuer_ref; /* issue: what renew and revoke will be given, at most 1024 bytes;
-                                     treated as secret */
-    struct leased_str detail;     /* errors: one line for people, at most 400 bytes, no secret */
+    uint64_t anchor;         /* issue: what the lease hangs on (a token's generation); 0: nothing */
+    /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret. With
+     * another status than LEASED_OK: what was created all the same; the host revokes it. */
+    struct leased_str issuer_ref;
+    struct leased_str detail;       /* errors: one line for people, at most 400 bytes, no secret */
     const struct leased_kv *fields; /* issue: the credential */
     size_t field_count;
     const struct leased_str *warnings; /* what the issuer wants people to know */
     size_t warning_count;
+    /* issue, renew: host clock when the request was sent; 0: when the operation began */
+    uint64_t asked_ms;
 };
 
 #define LEASED_LOG_DEBUG 0u
@@ -124,10 +127,8 @@ struct leased_http_request {
 
 /* transport values of a leased_http_reply */
 #define LEASED_HTTP_OK 0
-#define LEASED_HTTP_NOT_SENT                                                                       \
-    1 /* no connection, TLS refused, time-out before sending: nothing was executed */
-#define LEASED_HTTP_LOST                                                                           \
-    2 /* sent, but the answer was lost, too large or broken: it may have been executed */
+#define LEASED_HTTP_NOT_SENT 1 /* no connection, TLS refused, out of time: not executed */
+#define LEASED_HTTP_LOST 2     /* sent, no whole answer came: it may have been executed */
 #define LEASED_HTTP_CANCELED 3
 
 struct leased_http_reply {
@@ -182,8 +183,10 @@ struct leased_host {
                                leased_http_fn fn, void *user);
     void (*http_cancel)(leased_host_context *host, leased_http *http);
 
-    /* Ends an operation. `result` is copied; NULL is an empty one. */
-    void (*op_done)(leased_op *op, int32_t status, const struct leased_result *result);
+    /* Ends an operation. `result` is copied; NULL is an empty one. A handle that is used up is
+     * harmless. */
+    void (*op_done)(leased_host_context *host, leased_op *op, int32_t status,
+                    const struct leased_result *result);
 
     /* Leases with this anchor can't live past `when_ms` (host clock; 0: they are dead now,
      * UINT64_MAX: no bound any more). The host replaces those that are still held. `reason`: one
@@ -220,8 +223,10 @@ struct leased_lease_ref {
     uint32_t size;
     uint32_t reserved;
     struct leased_str issuer_ref;
-    struct leased_str params; /* as given to issue */
-    uint64_t ttl_ms;          /* renew: the life wanted from now; 0: the issuer's default */
+    /* The role's plugin keys; templates are not filled in: what renew and revoke need of those
+     * belongs into issuer_ref. */
+    struct leased_str params;
+    uint64_t ttl_ms; /* renew: the life wanted from now; 0: the issuer's default */
 };
 
 struct leased_backend_ops {
