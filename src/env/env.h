@@ -72,6 +72,7 @@ struct env_ops {
     int (*user_name)(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES]);
     int (*group_name)(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES]);
     int (*post)(struct env *env, void (*fn)(void *user), void *user);
+    uint64_t (*stopwatch_us)(struct env *env); /* may be NULL: code takes no time */
 };
 
 struct env {
@@ -144,6 +145,13 @@ static inline int env_group_name(struct env *env, uint32_t gid, char ret_name[EN
 static inline int env_post(struct env *env, void (*fn)(void *user), void *user)
 {
     return env->ops->post(env, fn, user);
+}
+
+/* Microseconds on a clock that is read now, only to measure how long code took; never for deadlines.
+ * Stands still in simulators. */
+static inline uint64_t env_stopwatch_us(struct env *env)
+{
+    return env->ops->stopwatch_us != NULL ? env->ops->stopwatch_us(env) : 0;
 }
 
 /* Takes a deferred call back; fine on one that isn't pending. */
