@@ -72,7 +72,7 @@ bare_goals := help clean distclean check-style check-layers check-format format 
 	asan ubsan tsan valgrind debug coverage fuzz lint
 goals := $(or $(MAKECMDGOALS),all)
 compiles := $(filter-out $(bare_goals),$(goals))
-wants_tests := $(filter-out all opts install uninstall run e2e bench check-abi check-hardening,$(compiles))
+wants_tests := $(filter-out all opts install uninstall run e2e check-abi check-hardening,$(compiles))
 
 # ------------------------------------------------------------------------------------------------------------ libraries
 # name:minimum:Debian package. All that are missing are named at once.
@@ -190,7 +190,7 @@ $(LIB)/lib$1.list: ;
 endef
 
 layer_sources = $(filter-out src/daemon/main.c src/cli/main.c,$(wildcard src/$1/*.c))
-present := $(foreach l,$(layers),$(if $(call layer_sources,$l),$l))
+present := $(strip $(foreach l,$(layers),$(if $(call layer_sources,$l),$l)))
 # $(call archives,LAYERS): the archives of those layers that have code yet, in the order given.
 archives = $(foreach l,$(filter $(present),$1),$(LIB)/lib$l.a)
 
@@ -276,7 +276,7 @@ fuzz_bins := $(fuzz_names:%=$(OUT)/tests/fuzz/fuzz_%)
 replay_bins := $(fuzz_names:%=$(OUT)/tests/fuzz/replay_%)
 bench_bins := $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c))
 below := $(fuzz_lib) $(builtin_archives) $(support_archive) $(call archives,$(core))
-ifneq ($(wants_tests)$(filter bench,$(goals)),)
+ifneq ($(wants_tests),)
 $(if $(call helpers,tests/fuzz),$(eval $(call archive_rule,tests_fuzz,$(call objects,$(call helpers,tests/fuzz)))))
 $(fuzz_bins): $(OUT)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(below) $(flags_stamp)
 	$(Q)mkdir -p $(@D)
