@@ -12,20 +12,20 @@
 
 #define RETRY_DEFAULT_MS 1000
 
-static void fields_write(struct json_writer *json, const char *key,
-                         const struct lease_field *fields, size_t count)
+static void fields_write(struct json_out *json, const char *key, const struct lease_field *fields,
+                         size_t count)
 {
     size_t i;
 
-    json_object_open(json, key);
+    json_out_object_open(json, key);
     for (i = 0; i < count; i++) {
-        json_member(json, fields[i].name, fields[i].value);
+        json_out_member(json, fields[i].name, fields[i].value);
     }
-    json_object_close(json);
+    json_out_object_close(json);
 }
 
 /* Writes the object that a credential is for its consumer. */
-static int credential_write(struct exchange *x, struct json_writer *json, const struct grant *grant,
+static int credential_write(struct exchange *x, struct json_out *json, const struct grant *grant,
                             const struct lease_view *lease)
 {
     struct lease_credential credential;
@@ -36,21 +36,21 @@ static int credential_write(struct exchange *x, struct json_writer *json, const 
         return r;
     }
     grant_view(grant, &view);
-    json_object_open(json, NULL);
-    json_string_c(json, "role", lease->role->name);
-    json_string_c(json, "lease", lease->id);
-    json_string_c(json, "grant", view.id);
-    json_u64(json, "version", lease->version);
-    json_time(json, "issued_at", lease->issued_wall_ms);
-    json_time(json, "expires_at", lease->expires_wall_ms);
-    json_time(json, "until", view.until_wall_ms);
-    json_bool(json, "renewable", lease->is_renewable);
-    json_bool(json, "revocable", lease->is_revocable);
+    json_out_object_open(json, NULL);
+    json_out_string_c(json, "role", lease->role->name);
+    json_out_string_c(json, "lease", lease->id);
+    json_out_string_c(json, "grant", view.id);
+    json_out_u64(json, "version", lease->version);
+    json_out_time(json, "issued_at", lease->issued_wall_ms);
+    json_out_time(json, "expires_at", lease->expires_wall_ms);
+    json_out_time(json, "until", view.until_wall_ms);
+    json_out_bool(json, "renewable", lease->is_renewable);
+    json_out_bool(json, "revocable", lease->is_revocable);
     fields_write(json, "credential", credential.fields, credential.field_count);
     if (lease->role->env_name_count > 0) {
         fields_write(json, "env", lease->role->env_names, lease->role->env_name_count);
     }
-    json_object_close(json);
+    json_out_object_close(json);
     lease_credential_close(&credential);
     return 0;
 }
@@ -60,7 +60,7 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
 {
     struct env_reply reply = {.status = status, .content_type = "application/json"};
     struct lease_view lease;
-    struct json_writer json;
+    struct json_out json;
     char etag[LEASE_ID_BYTES + 32];
     int r = 0;
 

@@ -107,10 +107,10 @@ void exchange_keep(struct exchange *x,
     x->request->finished = finished;
 }
 
-void exchange_json(struct exchange *x, struct json_writer *json)
+void exchange_json(struct exchange *x, struct json_out *json)
 {
     buf_reset(&x->serve->body);
-    json_writer_init(json, &x->serve->body);
+    json_out_init(json, &x->serve->body);
 }
 
 static void count_status(struct exchange *x, uint32_t status)
@@ -171,10 +171,10 @@ static const char *status_title(uint32_t status)
     return "Error";
 }
 
-static void json_optional(struct json_writer *json, const char *key, const char *value)
+static void json_optional(struct json_out *json, const char *key, const char *value)
 {
     if (value != NULL && value[0] != '\0') {
-        json_string_c(json, key, value);
+        json_out_string_c(json, key, value);
     }
 }
 
@@ -183,21 +183,21 @@ void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
     struct env_reply reply = {.status = problem->status,
                               .content_type = "application/problem+json",
                               .close = problem->close};
-    struct json_writer json;
+    struct json_out json;
     char seconds[24];
 
     exchange_json(x, &json);
-    json_object_open(&json, NULL);
-    json_string_c(&json, "type", "about:blank");
-    json_string_c(&json, "title", status_title(problem->status));
-    json_u64(&json, "status", problem->status);
-    json_string_c(&json, "code", problem->code);
+    json_out_object_open(&json, NULL);
+    json_out_string_c(&json, "type", "about:blank");
+    json_out_string_c(&json, "title", status_title(problem->status));
+    json_out_u64(&json, "status", problem->status);
+    json_out_string_c(&json, "code", problem->code);
     json_optional(&json, "detail", problem->detail);
     json_optional(&json, "rule", problem->rule);
     json_optional(&json, "limit", problem->limit);
     json_optional(&json, "hint", problem->hint);
-    json_string_c(&json, "request", x->request_id);
-    json_object_close(&json);
+    json_out_string_c(&json, "request", x->request_id);
+    json_out_object_close(&json);
     buf_add_char(&x->serve->body, '\n');
     if (problem->retry_after_ms > 0) {
         (void)snprintf(seconds, sizeof(seconds), "%llu",

@@ -6,7 +6,7 @@
 #include "base/map.h"
 #include "serve/api.h"
 #include "serve/params.h"
-#include "wire/json_writer.h"
+#include "wire/json_out.h"
 
 #define EXCHANGE_MAGIC 0x65786368U
 #define EXCHANGE_REQUEST_ID_MAX_BYTES 32
@@ -76,7 +76,7 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
 void exchange_release(struct exchange *x);
 
 /* Starts the JSON body of an answer. */
-void exchange_json(struct exchange *x, struct json_writer *json);
+void exchange_json(struct exchange *x, struct json_out *json);
 
 /* Sends the JSON body written since exchange_json, with headers of one's own; the exchange lives
  * on. Nothing is sent when the client has gone. */
@@ -109,8 +109,8 @@ void serve_readyz(struct exchange *x);
 void serve_metrics(struct exchange *x);
 
 /* Objects of the API, shared by several handlers. */
-void view_write_lease(struct json_writer *json, const char *key, const struct lease *lease);
-void view_write_grant(struct json_writer *json, const char *key, const struct grant *grant);
+void view_write_lease(struct json_out *json, const char *key, const struct lease *lease);
+void view_write_grant(struct json_out *json, const char *key, const struct grant *grant);
 bool view_may_see_grant(const struct exchange *x, const struct grant *grant);
 bool view_may_see_lease(const struct exchange *x, const struct lease *lease);
 

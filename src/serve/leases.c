@@ -41,7 +41,7 @@ static struct grant *grant_of_path(struct exchange *x)
 
 static void reply_lease(struct exchange *x, uint32_t status, const struct lease *lease)
 {
-    struct json_writer json;
+    struct json_out json;
 
     exchange_json(x, &json);
     view_write_lease(&json, NULL, lease);
@@ -50,7 +50,7 @@ static void reply_lease(struct exchange *x, uint32_t status, const struct lease 
 
 static void reply_grant(struct exchange *x, uint32_t status, const struct grant *grant)
 {
-    struct json_writer json;
+    struct json_out json;
 
     exchange_json(x, &json);
     view_write_grant(&json, NULL, grant);
@@ -77,11 +77,11 @@ void serve_grants_show(struct exchange *x)
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
-static void list_end(struct exchange *x, struct json_writer *json, const char *next)
+static void list_end(struct exchange *x, struct json_out *json, const char *next)
 {
-    json_array_close(json);
-    json_string_c(json, "next", next);
-    json_object_close(json);
+    json_out_array_close(json);
+    json_out_string_c(json, "next", next);
+    json_out_object_close(json);
     exchange_reply(x, 200);
 }
 
@@ -98,7 +98,7 @@ void serve_leases_list(struct exchange *x)
     struct lease_core *core = x->serve->options.core;
     struct str cursor = str_of(x->params.cursor);
     struct lease *lease = cursor.len > 0 ? lease_core_find_lease(core, cursor) : NULL;
-    struct json_writer json;
+    struct json_out json;
     struct lease_view view;
     const char *next = NULL;
     uint32_t count = 0;
@@ -108,8 +108,8 @@ void serve_leases_list(struct exchange *x)
         return;
     }
     exchange_json(x, &json);
-    json_object_open(&json, NULL);
-    json_array_open(&json, "items");
+    json_out_object_open(&json, NULL);
+    json_out_array_open(&json, "items");
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (!view_may_see_lease(x, lease)) {
             continue;
@@ -130,7 +130,7 @@ void serve_grants_list(struct exchange *x)
     struct lease_core *core = x->serve->options.core;
     struct str cursor = str_of(x->params.cursor);
     struct grant *grant = cursor.len > 0 ? lease_core_find_grant(core, cursor) : NULL;
-    struct json_writer json;
+    struct json_out json;
     struct grant_view view;
     const char *next = NULL;
     uint32_t count = 0;
@@ -140,8 +140,8 @@ void serve_grants_list(struct exchange *x)
         return;
     }
     exchange_json(x, &json);
-    json_object_open(&json, NULL);
-    json_array_open(&json, "items");
+    json_out_object_open(&json, NULL);
+    json_out_array_open(&json, "items");
     while ((grant = lease_core_next_grant(core, grant)) != NULL) {
         if (!view_may_see_grant(x, grant)) {
             continue;

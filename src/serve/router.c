@@ -198,7 +198,7 @@ static void route_run(struct exchange *x, const struct route *route)
 static void route_missing(struct exchange *x, const char *allow)
 {
     struct env_reply reply = {.status = 405, .content_type = "application/problem+json"};
-    struct json_writer json;
+    struct json_out json;
 
     if (allow[0] == '\0') {
         exchange_fail(x, &(struct exchange_problem){.status = 404,
@@ -207,13 +207,13 @@ static void route_missing(struct exchange *x, const char *allow)
         return;
     }
     exchange_json(x, &json);
-    json_object_open(&json, NULL);
-    json_string_c(&json, "type", "about:blank");
-    json_string_c(&json, "title", "Method Not Allowed");
-    json_u64(&json, "status", 405);
-    json_string_c(&json, "code", "invalid");
-    json_string_c(&json, "detail", "this path does not know the method");
-    json_object_close(&json);
+    json_out_object_open(&json, NULL);
+    json_out_string_c(&json, "type", "about:blank");
+    json_out_string_c(&json, "title", "Method Not Allowed");
+    json_out_u64(&json, "status", 405);
+    json_out_string_c(&json, "code", "invalid");
+    json_out_string_c(&json, "detail", "this path does not know the method");
+    json_out_object_close(&json);
     reply.headers[reply.header_count++] =
         (struct env_request_header){.name = STR("Allow"), .value = str_of(allow)};
     exchange_send(x, &reply);

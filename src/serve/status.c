@@ -18,87 +18,87 @@ static bool is_degraded(const struct serve *serve)
     return false;
 }
 
-static void backends_write(struct exchange *x, struct json_writer *json)
+static void backends_write(struct exchange *x, struct json_out *json)
 {
     struct env *env = x->serve->options.env;
     uint64_t now_ms = env_now_ms(env);
     struct backend_status status;
     size_t i;
 
-    json_array_open(json, "backends");
+    json_out_array_open(json, "backends");
     for (i = 0; i < x->serve->options.backend_count; i++) {
         backend_status(x->serve->options.backends[i], &status);
-        json_object_open(json, NULL);
-        json_string_c(json, "name", status.name);
-        json_string_c(json, "plugin", status.plugin);
-        json_bool(json, "up", status.is_up);
+        json_out_object_open(json, NULL);
+        json_out_string_c(json, "name", status.name);
+        json_out_string_c(json, "plugin", status.plugin);
+        json_out_bool(json, "up", status.is_up);
         if (status.login_expires_ms != 0 && status.login_expires_ms != UINT64_MAX) {
-            json_time(json, "login_expires_at",
-                      env_wall_ms(env) + (int64_t)(status.login_expires_ms - now_ms));
+            json_out_time(json, "login_expires_at",
+                          env_wall_ms(env) + (int64_t)(status.login_expires_ms - now_ms));
         }
         if ((x->admin & ACCESS_ADMIN_READ) != 0) {
-            json_string_c(json, "last_error",
-                          status.last_error[0] != '\0' ? status.last_error : NULL);
-            json_u64(json, "in_flight", status.in_flight);
-            json_u64(json, "operations", status.op_total);
-            json_u64(json, "timeouts", status.op_timeout_total);
+            json_out_string_c(json, "last_error",
+                              status.last_error[0] != '\0' ? status.last_error : NULL);
+            json_out_u64(json, "in_flight", status.in_flight);
+            json_out_u64(json, "operations", status.op_total);
+            json_out_u64(json, "timeouts", status.op_timeout_total);
         }
-        json_object_close(json);
+        json_out_object_close(json);
     }
-    json_array_close(json);
+    json_out_array_close(json);
 }
 
-static void leases_write(struct exchange *x, struct json_writer *json)
+static void leases_write(struct exchange *x, struct json_out *json)
 {
     struct lease_core_stats stats;
     int state;
 
     lease_core_stats(x->serve->options.core, &stats);
-    json_object_open(json, "leases");
+    json_out_object_open(json, "leases");
     for (state = LEASE_STATE_REQUESTED; state <= LEASE_STATE_REVOKING; state++) {
-        json_u64(json, lease_state_str((enum lease_state)state), stats.leases_by_state[state]);
+        json_out_u64(json, lease_state_str((enum lease_state)state), stats.leases_by_state[state]);
     }
-    json_object_close(json);
-    json_u64(json, "grants", stats.grants_held);
-    json_object_open(json, "revoke_debt");
-    json_u64(json, "pending", stats.revoke_pending);
-    json_u64(json, "oldest_seconds", stats.revoke_oldest_ms / 1000);
-    json_object_close(json);
+    json_out_object_close(json);
+    json_out_u64(json, "grants", stats.grants_held);
+    json_out_object_open(json, "revoke_debt");
+    json_out_u64(json, "pending", stats.revoke_pending);
+    json_out_u64(json, "oldest_seconds", stats.revoke_oldest_ms / 1000);
+    json_out_object_close(json);
 }
 
 void serve_status(struct exchange *x)
 {
     const struct serve_options *options = &x->serve->options;
-    struct json_writer json;
+    struct json_out json;
 
     exchange_json(x, &json);
-    json_object_open(&json, NULL);
-    json_string_c(&json, "status",
-                  !x->serve->is_ready     ? "stopping"
-                  : is_degraded(x->serve) ? "degraded"
-                                          : "ok");
-    json_string_c(&json, "version", options->version);
-    json_string_c(&json, "node", options->node);
-    json_time(&json, "started_at", x->serve->started_wall_ms);
-    json_u64(&json, "uptime", (env_now_ms(options->env) - x->serve->started_ms) / 1000);
-    json_object_open(&json, "you");
-    json_string_c(&json, "identity", x->key);
-    json_string_c(&json, "user", x->identity.user[0] != '\0' ? x->identity.user : NULL);
-    json_bool(&json, "admin", x->admin != 0);
-    json_object_close(&json);
-    json_object_open(&json, "policy");
-    json_string_c(&json, "digest", access_policy_digest(options->policy));
-    json_u64(&json, "rules", access_policy_rule_count(options->policy));
-    json_object_close(&json);
-    json_object_open(&json, "audit");
-    json_bool(&json, "ready", audit_is_ready(options->audit));
-    json_u64(&json, "lag_records", audit_lag_records(options->audit));
-    json_object_close(&json);
+    json_out_object_open(&json, NULL);
+    json_out_string_c(&json, "status",
+                      !x->serve->is_ready     ? "stopping"
+                      : is_degraded(x->serve) ? "degraded"
+                                              : "ok");
+    json_out_string_c(&json, "version", options->version);
+    json_out_string_c(&json, "node", options->node);
+    json_out_time(&json, "started_at", x->serve->started_wall_ms);
+    json_out_u64(&json, "uptime", (env_now_ms(options->env) - x->serve->started_ms) / 1000);
+    json_out_object_open(&json, "you");
+    json_out_string_c(&json, "identity", x->key);
+    json_out_string_c(&json, "user", x->identity.user[0] != '\0' ? x->identity.user : NULL);
+    json_out_bool(&json, "admin", x->admin != 0);
+    json_out_object_close(&json);
+    json_out_object_open(&json, "policy");
+    json_out_string_c(&json, "digest", access_policy_digest(options->policy));
+    json_out_u64(&json, "rules", access_policy_rule_count(options->policy));
+    json_out_object_close(&json);
+    json_out_object_open(&json, "audit");
+    json_out_bool(&json, "ready", audit_is_ready(options->audit));
+    json_out_u64(&json, "lag_records", audit_lag_records(options->audit));
+    json_out_object_close(&json);
     backends_write(x, &json);
     if ((x->admin & ACCESS_ADMIN_READ) != 0) {
         leases_write(x, &json);
     }
-    json_object_close(&json);
+    json_out_object_close(&json);
     buf_add_char(&x->serve->body, '\n');
     exchange_reply(x, 200);
 }

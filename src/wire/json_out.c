@@ -1,11 +1,11 @@
 /* JSON text written straight into a buffer. */
-#include "wire/json_writer.h"
+#include "wire/json_out.h"
 
 #include "base/units.h"
 
-void json_writer_init(struct json_writer *json, struct buf *out)
+void json_out_init(struct json_out *json, struct buf *out)
 {
-    *json = (struct json_writer){.out = out};
+    *json = (struct json_out){.out = out};
 }
 
 /* Length of the valid UTF-8 sequence at the start of `text`, and its code point; 0 if there is
@@ -71,7 +71,7 @@ static void add_escaped(struct buf *out, uint32_t code_point)
     }
 }
 
-void json_add_quoted(struct buf *out, struct str text)
+void json_out_add_quoted(struct buf *out, struct str text)
 {
     struct str plain = {.ptr = text.ptr, .len = 0};
 
@@ -100,7 +100,7 @@ void json_add_quoted(struct buf *out, struct str text)
 }
 
 /* The comma and the key before a value. */
-static void value_begin(struct json_writer *json, const char *key)
+static void value_begin(struct json_out *json, const char *key)
 {
     if (json->needs_comma) {
         buf_add_char(json->out, ',');
@@ -113,71 +113,71 @@ static void value_begin(struct json_writer *json, const char *key)
     }
 }
 
-void json_object_open(struct json_writer *json, const char *key)
+void json_out_object_open(struct json_out *json, const char *key)
 {
     value_begin(json, key);
     buf_add_char(json->out, '{');
     json->needs_comma = false;
 }
 
-void json_object_close(struct json_writer *json)
+void json_out_object_close(struct json_out *json)
 {
     buf_add_char(json->out, '}');
     json->needs_comma = true;
 }
 
-void json_array_open(struct json_writer *json, const char *key)
+void json_out_array_open(struct json_out *json, const char *key)
 {
     value_begin(json, key);
     buf_add_char(json->out, '[');
     json->needs_comma = false;
 }
 
-void json_array_close(struct json_writer *json)
+void json_out_array_close(struct json_out *json)
 {
     buf_add_char(json->out, ']');
     json->needs_comma = true;
 }
 
-void json_writer_string(struct json_writer *json, const char *key, struct str value)
+void json_out_string(struct json_out *json, const char *key, struct str value)
 {
     value_begin(json, key);
-    json_add_quoted(json->out, value);
+    json_out_add_quoted(json->out, value);
 }
 
-void json_string_c(struct json_writer *json, const char *key, const char *value)
+void json_out_string_c(struct json_out *json, const char *key, const char *value)
 {
     if (value != NULL) {
-        json_string(json, key, str_of(value));
+        json_out_string(json, key, str_of(value));
     } else {
         value_begin(json, key);
         buf_add(json->out, "null", 4);
     }
 }
 
-void json_member(struct json_writer *json, struct str key, struct str value)
+void json_out_member(struct json_out *json, struct str key, struct str value)
 {
     value_begin(json, NULL);
-    json_add_quoted(json->out, key);
+    json_out_add_quoted(json->out, key);
     buf_add_char(json->out, ':');
-    json_add_quoted(json->out, value);
+    json_out_add_quoted(json->out, value);
 }
 
-void json_u64(struct json_writer *json, const char *key, uint64_t value)
+void json_out_u64(struct json_out *json, const char *key, uint64_t value)
 {
     value_begin(json, key);
     buf_printf(json->out, "%llu", (unsigned long long)value);
 }
 
-void json_bool(struct json_writer *json, const char *key, bool value)
+void json_out_bool(struct json_out *json, const char *key, bool value)
 {
     value_begin(json, key);
     buf_add_c(json->out, value ? "true" : "false");
 }
 
-void json_time(struct json_writer *json, const char *key, int64_t wall_ms)
+void json_out_time(struct json_out *json, const char *key, int64_t wall_ms)
 {
     char text[UNITS_TIME_MAX_BYTES];
 
-    json_string_c(json, key, wall_ms != 0 ? units_format_time(wall_ms, text) : NULL);
+    json_out_string_c(json, key, wall_ms != 0 ? units_format_time(wall_ms, text) : NULL);
 }
