@@ -11,10 +11,13 @@
 #include "base/units.h"
 #include "wire/yaml.h"
 
+#include <limits.h>
+
+/* Scalars come first. */
 enum schema_type {
     SCHEMA_BOOL,     /* bool */
     SCHEMA_UINT,     /* uint64_t, within min..max */
-    SCHEMA_STRING,   /* char *, owned; NULL when absent */
+    SCHEMA_STRING,   /* char *, owned, not empty, min..max bytes; NULL when absent */
     SCHEMA_NAME,     /* char *, [a-z0-9][a-z0-9_-]{0,63} */
     SCHEMA_DURATION, /* uint64_t milliseconds, min..max */
     SCHEMA_SIZE,     /* uint64_t bytes, min..max */
@@ -22,12 +25,18 @@ enum schema_type {
     SCHEMA_PERCENT,  /* uint64_t, "50%" as 50 */
     SCHEMA_MODE,     /* uint64_t, "0660" (octal, quoted or not) */
     SCHEMA_ENUM,     /* int, one of `values` */
-    SCHEMA_STRINGS,  /* struct schema_strings; a single scalar counts as a list of one */
+    SCHEMA_STRINGS,  /* struct schema_strings; a single scalar counts as a list of one. With
+                        `values` each must be one of these */
+    SCHEMA_PAIRS,    /* struct schema_pairs: a mapping of words to texts, in file order */
     SCHEMA_OBJECT,   /* embedded struct of `object` */
     SCHEMA_LIST,     /* struct schema_list of `object` */
     SCHEMA_MAP,      /* struct schema_list of `object`, keys into `name` in file order */
     SCHEMA_JSON,     /* char *, the subtree as JSON text; NULL when absent */
 };
+
+/* Of a word that is known but that this version doesn't implement: using it is an error that says
+ * so. */
+#define SCHEMA_VALUE_UNSUPPORTED INT_MIN
 
 struct schema_enum_value {
     const char *name;
@@ -36,6 +45,16 @@ struct schema_enum_value {
 
 struct schema_strings {
     char **items;
+    size_t count;
+};
+
+struct schema_pair {
+    char *name;
+    char *value;
+};
+
+struct schema_pairs {
+    struct schema_pair *items;
     size_t count;
 };
 
@@ -50,6 +69,9 @@ struct schema_object;
 /* The value names a secret's place and is recorded as "file:…" etc. by its owner; only for the
  * docs. */
 #define SCHEMA_SECRET_PLACE 2u
+/* Known by name, not implemented by this version: using it is an error that says so, followed by
+ * `doc` when there is one. Type and offset don't matter. */
+#define SCHEMA_UNSUPPORTED 4u
 
 struct schema_field {
     const char *key;
@@ -58,7 +80,8 @@ struct schema_field {
     uint32_t flags;
     uint64_t min;
     uint64_t max;                           /* 0: no limit */
-    const char *default_text;               /* as a user would write it; NULL: zero/empty */
+    const char *default_text;               /* as a user would write it (STRINGS: separated by
+                                               commas); NULL: zero/empty */
     const struct schema_enum_value *values; /* ended by a NULL name */
     const struct schema_object *object;
     const char *doc; /* one line */
@@ -74,13 +97,17 @@ struct schema_object {
 };
 
 /* Decodes `node` (mapping or null) into the zeroed struct `object`, defaults filled in. All
- * mistakes go to `errors`; the struct is always left in a state that schema_fini can free. 0 or
- * ERR_INVALID / ERR_NOMEM. */
+ * mistakes go to `errors`; the struct is always left in a state that schema_fini can free. An
+ * embedded object that is absent has its defaults and a NULL node. 0 or ERR_INVALID / ERR_NOMEM. */
 int schema_decode(const struct schema_object *table, const struct yaml_node *node, void *object,
                   struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* Frees what decoding allocated inside `object`, and zeroes it. */
 void schema_fini(const struct schema_object *table, void *object);
+
+/* One of `values` by its word, as SCHEMA_ENUM does it. 0 or ERR_INVALID, reported at `node`. */
+int schema_decode_enum(const struct schema_enum_value *values, const struct yaml_node *node,
+                       int *ret_value, struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* The closest of `candidates` (NULL-ended) for "did you mean", or NULL. */
 const char *schema_suggest(struct str word, const char *const *candidates);

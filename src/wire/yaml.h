@@ -1,6 +1,8 @@
 /* YAML 1.2 (JSON is a subset) as a tree with positions. Duplicate keys are errors, aliases,
  * anchors, tags and several documents are refused, and the parser stops at the first syntax error
- * (libfyaml's limit). */
+ * (libfyaml's limit).
+ *
+ * Files: yaml.c (bytes to tree), yaml_tree.c (looking, merging, JSON), yaml_errors.c. */
 #ifndef LEASED_WIRE_YAML_H
 #define LEASED_WIRE_YAML_H
 
@@ -21,6 +23,7 @@ enum yaml_type {
 struct yaml_node {
     enum yaml_type type;
     bool is_plain;           /* scalar without quotes: may be a bool or number */
+    bool is_refused;         /* an alias: reported already, so whoever decodes passes over it */
     uint32_t line;           /* from 1 */
     uint32_t column;         /* from 1 */
     const char *file;        /* the document's name */
@@ -48,9 +51,14 @@ void yaml_error_at(struct yaml_errors *errors, const struct yaml_node *node, con
                    ...) ATTR_PRINTF(3, 4);
 void yaml_error_at_key(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
                        ...) ATTR_PRINTF(3, 4);
+/* The same without a node: line 0 leaves line and column out. */
+void yaml_error_in(struct yaml_errors *errors, const char *file, uint32_t line, uint32_t column,
+                   const char *format, ...) ATTR_PRINTF(5, 6);
 
-/* Parses `text`. `file` is copied. 0, ERR_NOMEM, ERR_TOO_LARGE or ERR_INVALID (then `errors` has
- * grown; also for duplicate keys, which are all reported). */
+/* Parses `text`. `file` is copied. ERR_NOMEM, ERR_TOO_LARGE or ERR_INVALID (syntax; `errors` has
+ * grown in the last two cases). Mistakes that leave a whole tree behind (duplicate keys, of which
+ * the first counts, anchors, aliases and tags) are added to `errors` and the call returns 0, so
+ * that decoding can report the rest as well: whoever is done looks at errors->count. */
 int yaml_parse(const char *file, struct str text, struct yaml_document **ret_document,
                struct yaml_errors *errors) ATTR_MUST_USE;
 void yaml_free(struct yaml_document *document);
@@ -61,8 +69,20 @@ const struct yaml_node *yaml_root(const struct yaml_document *document);
 /* The value under `key` of a mapping; NULL when absent, or when `node` is no mapping. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
 
+/* Adds what `from` (taken on success) holds to `into`: lists append, mappings unite, and a key that
+ * both give a value is an error at its second place. Nodes keep the name of their own file. 0 or
+ * ERR_INVALID (one root is no mapping: `errors` has grown). */
+int yaml_merge(struct yaml_document *into, struct yaml_document *from,
+               struct yaml_errors *errors) ATTR_MUST_USE;
+
 /* The node as JSON text (plain true/false/null/numbers keep their type, durations and all else are
- * strings). */
-int yaml_to_json(const struct yaml_node *node, struct buf *out) ATTR_MUST_USE;
+ * strings). `without` (NULL: nothing) lists keys of the node itself to leave out, ended by NULL. 0
+ * or the failure of `out`. */
+int yaml_to_json(const struct yaml_node *node, const char *const *without,
+                 struct buf *out) ATTR_MUST_USE;
+
+/* What people call the node: "a mapping", "a list", "`text`", "nothing". Returns `out`. */
+#define YAML_DESCRIBE_MAX_BYTES 80
+const char *yaml_describe(const struct yaml_node *node, char out[YAML_DESCRIBE_MAX_BYTES]);
 
 #endif

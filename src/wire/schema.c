@@ -1,0 +1,498 @@
+/* Decodes YAML trees by tables.
+ *
+ * Way: schema_decode → for each field of the table: field_decode (scalars in schema_scalar.c,
+ * containers here), then whatever the mapping holds beyond the table is reported. Nothing stops at
+ * a mistake, only memory running out does. */
+#include "wire/schema.h"
+
+#include "base/mem.h"
+#include "wire/schema_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A table has fewer fields than this. */
+#define FIELDS_MAX 64
+#define KNOWN_MAX_BYTES 400
+/* Words that differ by more are no slips of the hand. */
+#define SUGGEST_DISTANCE_MAX 2
+
+static int object_decode(const struct schema_object *table, const struct yaml_node *node,
+                         void *object, struct yaml_errors *errors);
+
+static void *field_slot(const struct schema_field *field, void *object)
+{
+    return (char *)object + field->offset;
+}
+
+/* ---- suggestions
+ * -------------------------------------------------------------------------------------------- */
+
+const char *schema_suggest(struct str word, const char *const *candidates)
+{
+    /* Short words are close to everything. */
+    size_t limit = word.len <= 3 ? 1 : SUGGEST_DISTANCE_MAX;
+    const char *best = NULL;
+
+    for (; *candidates != NULL; candidates++) {
+        size_t distance = str_distance(word, str_of(*candidates), limit);
+
+        if (distance <= limit) {
+            best = *candidates;
+            /* Only a closer one replaces it. */
+            if (distance == 0) {
+                break;
+            }
+            limit = distance - 1;
+        }
+    }
+    return best;
+}
+
+static size_t table_names(const struct schema_object *table, const char *names[FIELDS_MAX + 1])
+{
+    size_t count = 0;
+
+    for (; table->fields[count].key != NULL; count++) {
+        CHECK(count < FIELDS_MAX);
+        names[count] = table->fields[count].key;
+    }
+    names[count] = NULL;
+    return count;
+}
+
+/* Reports an unknown key. The field that was meant counts as given, so that one slip is one error.
+ */
+static void unknown_report(const struct schema_object *table, const struct yaml_node *child,
+                           bool *is_given, struct yaml_errors *errors)
+{
+    const char *names[FIELDS_MAX + 1];
+    char known[KNOWN_MAX_BYTES] = "";
+    const char *close;
+    size_t used = 0;
+    size_t i;
+
+    (void)table_names(table, names);
+    close = schema_suggest(child->key, names);
+    if (close != NULL) {
+        yaml_error_at_key(errors, child, "unknown key `%.*s`: did you mean `%s`?",
+                          STR_ARG(child->key), close);
+    }
+    for (i = 0; names[i] != NULL; i++) {
+        if (close == names[i]) {
+            is_given[i] = true;
+        }
+        if ((table->fields[i].flags & SCHEMA_UNSUPPORTED) == 0 && used < sizeof(known)) {
+            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s",
+                                     used > 0 ? ", " : "", names[i]);
+        }
+    }
+    if (close == NULL) {
+        yaml_error_at_key(errors, child, "unknown key `%.*s` in %s; known: %s", STR_ARG(child->key),
+                          table->name, known);
+    }
+}
+
+/* ---- containers
+ * --------------------------------------------------------------------------------------------- */
+
+static size_t child_count(const struct yaml_node *node)
+{
+    const struct yaml_node *child;
+    size_t count = 0;
+
+    for (child = node->first; child != NULL; child = child->next) {
+        count++;
+    }
+    return count;
+}
+
+static int container_report(const char *what, const struct yaml_node *node,
+                            struct yaml_errors *errors)
+{
+    char found[YAML_DESCRIBE_MAX_BYTES];
+
+    yaml_error_at(errors, node, "expected %s, found %s", what, yaml_describe(node, found));
+    return ERR_INVALID;
+}
+
+static int string_add(const struct schema_field *field, const struct yaml_node *node,
+                      struct schema_strings *strings, struct yaml_errors *errors)
+{
+    struct schema_field item = {.key = field->key, .type = SCHEMA_STRING, .max = field->max};
+    char *text = NULL;
+    int r;
+
+    if (node->is_refused) {
+        return 0;
+    }
+    r = schema_scalar_decode(&item, node, &text, errors);
+    if (r != 0) {
+        return r;
+    }
+    if (field->values != NULL && !schema_word_check(field->values, node, errors)) {
+        mem_free(text);
+        return ERR_INVALID;
+    }
+    strings->items[strings->count++] = text;
+    return 0;
+}
+
+static int strings_decode(const struct schema_field *field, const struct yaml_node *node,
+                          struct schema_strings *strings, struct yaml_errors *errors)
+{
+    const struct yaml_node *child;
+    int first_failure = 0;
+
+    if (node->type != YAML_SCALAR && node->type != YAML_SEQUENCE) {
+        return container_report("a list of texts", node, errors);
+    }
+    strings->items = mem_calloc(child_count(node) + 1, sizeof(*strings->items));
+    if (strings->items == NULL) {
+        return ERR_NOMEM;
+    }
+    if (node->type == YAML_SCALAR) {
+        return string_add(field, node, strings, errors);
+    }
+    for (child = node->first; child != NULL; child = child->next) {
+        int r = string_add(field, child, strings, errors);
+
+        if (r == ERR_NOMEM) {
+            return r;
+        }
+        first_failure = first_failure != 0 ? first_failure : r;
+    }
+    return first_failure;
+}
+
+static int pairs_decode(const struct yaml_node *node, struct schema_pairs *pairs,
+                        struct yaml_errors *errors)
+{
+    const struct yaml_node *child;
+
+    if (node->type != YAML_MAPPING && node->type != YAML_NULL) {
+        return container_report("a mapping of words to texts", node, errors);
+    }
+    pairs->items = mem_calloc(child_count(node) + 1, sizeof(*pairs->items));
+    if (pairs->items == NULL) {
+        return ERR_NOMEM;
+    }
+    for (child = node->first; child != NULL; child = child->next) {
+        struct schema_pair *pair = &pairs->items[pairs->count];
+
+        if (child->is_refused) {
+            continue;
+        }
+        if (child->type != YAML_SCALAR) {
+            (void)container_report("text", child, errors);
+            continue;
+        }
+        pairs->count++;
+        pair->name = mem_strndup(child->key.ptr, child->key.len);
+        pair->value = mem_strndup(child->text.ptr, child->text.len);
+        if (pair->name == NULL || pair->value == NULL) {
+            return ERR_NOMEM;
+        }
+    }
+    return 0;
+}
+
+static int name_decode(const struct yaml_node *child, struct schema_head *head,
+                       struct yaml_errors *errors)
+{
+    if (!schema_is_name(child->key)) {
+        yaml_error_at_key(errors, child,
+                          "expected a name (small letters, digits, `-` and `_`, at most 64), found "
+                          "`%.*s`",
+                          STR_ARG(child->key));
+    }
+    head->name = mem_strndup(child->key.ptr, child->key.len);
+    return head->name != NULL ? 0 : ERR_NOMEM;
+}
+
+static int list_decode(const struct schema_field *field, const struct yaml_node *node,
+                       struct schema_list *list, struct yaml_errors *errors)
+{
+    bool is_map = field->type == SCHEMA_MAP;
+    const struct yaml_node *child;
+
+    if (node->type != YAML_NULL && node->type != (is_map ? YAML_MAPPING : YAML_SEQUENCE)) {
+        return container_report(is_map ? "a mapping from names" : "a list", node, errors);
+    }
+    list->items = mem_calloc(child_count(node) + 1, field->object->size);
+    if (list->items == NULL) {
+        return ERR_NOMEM;
+    }
+    for (child = node->first; child != NULL; child = child->next) {
+        char *item = (char *)list->items + list->count * field->object->size;
+        int r = 0;
+
+        if (child->is_refused) {
+            continue;
+        }
+        list->count++;
+        if (is_map) {
+            r = name_decode(child, (struct schema_head *)(void *)item, errors);
+        }
+        if (r == 0) {
+            r = object_decode(field->object, child, item, errors);
+        }
+        if (r == ERR_NOMEM) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int json_decode(const struct yaml_node *node, char **slot)
+{
+    BUF_AUTO json;
+    int r;
+
+    buf_init(&json, (size_t)8 * YAML_INPUT_MAX_BYTES);
+    r = yaml_to_json(node, NULL, &json);
+    if (r == 0) {
+        *slot = buf_steal(&json);
+        r = *slot != NULL ? 0 : ERR_NOMEM;
+    }
+    return r;
+}
+
+/* ---- objects
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static int field_decode(const struct schema_field *field, const struct yaml_node *node,
+                        void *object, struct yaml_errors *errors)
+{
+    void *slot = field_slot(field, object);
+
+    if ((field->flags & SCHEMA_UNSUPPORTED) != 0) {
+        yaml_error_at_key(errors, node, "`%s` is not supported by this version%s%s", field->key,
+                          field->doc != NULL ? ": " : "", field->doc != NULL ? field->doc : "");
+        return ERR_INVALID;
+    }
+    switch (field->type) {
+    case SCHEMA_STRINGS:
+        return strings_decode(field, node, slot, errors);
+    case SCHEMA_PAIRS:
+        return pairs_decode(node, slot, errors);
+    case SCHEMA_OBJECT:
+        return object_decode(field->object, node, slot, errors);
+    case SCHEMA_LIST:
+    case SCHEMA_MAP:
+        return list_decode(field, node, slot, errors);
+    case SCHEMA_JSON:
+        return json_decode(node, slot);
+    default:
+        return schema_scalar_decode(field, node, slot, errors);
+    }
+}
+
+static int strings_default(const struct schema_field *field, struct schema_strings *strings)
+{
+    struct schema_field item = {.key = field->key, .type = SCHEMA_STRING};
+    struct str rest = str_of(field->default_text);
+
+    strings->items = mem_calloc(rest.len + 1, sizeof(*strings->items));
+    if (strings->items == NULL) {
+        return ERR_NOMEM;
+    }
+    while (rest.len > 0) {
+        int r = schema_scalar_default(&item, str_cut(&rest, ','), &strings->items[strings->count]);
+
+        if (r != 0) {
+            return r;
+        }
+        strings->count++;
+    }
+    return 0;
+}
+
+/* Defaults of one field that isn't there; of an embedded object, those of its fields. */
+static int field_default(const struct schema_field *field, void *object)
+{
+    const struct schema_field *inner;
+    int r = 0;
+
+    if ((field->flags & SCHEMA_UNSUPPORTED) != 0) {
+        return 0;
+    }
+    if (field->type == SCHEMA_OBJECT) {
+        for (inner = field->object->fields; r == 0 && inner->key != NULL; inner++) {
+            r = field_default(inner, field_slot(field, object));
+        }
+        return r;
+    }
+    if (field->default_text == NULL) {
+        return 0;
+    }
+    if (field->type == SCHEMA_STRINGS) {
+        return strings_default(field, field_slot(field, object));
+    }
+    return schema_scalar_default(field, str_of(field->default_text), field_slot(field, object));
+}
+
+static const struct schema_field *field_find(const struct schema_object *table, struct str key)
+{
+    const struct schema_field *field;
+
+    for (field = table->fields; field->key != NULL; field++) {
+        if (str_eq_c(key, field->key)) {
+            return field;
+        }
+    }
+    return NULL;
+}
+
+/* Defaults for what isn't there, and complaints about what must be. */
+static int absent_fill(const struct schema_object *table, const struct yaml_node *node,
+                       void *object, const bool *is_given, struct yaml_errors *errors)
+{
+    const struct schema_field *field;
+
+    for (field = table->fields; field->key != NULL; field++) {
+        int r;
+
+        if (is_given[field - table->fields]) {
+            continue;
+        }
+        if ((field->flags & SCHEMA_REQUIRED) != 0) {
+            yaml_error_at_key(errors, node, "`%s` is missing in %s", field->key, table->name);
+        }
+        r = field_default(field, object);
+        if (r != 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* Returns ERR_NOMEM or 0: mistakes are in `errors`. */
+static int object_decode(const struct schema_object *table, const struct yaml_node *node,
+                         void *object, struct yaml_errors *errors)
+{
+    bool is_given[FIELDS_MAX] = {false};
+    const struct yaml_node *child;
+
+    ((struct schema_head *)object)->node = node;
+    if (node->is_refused) {
+        return 0;
+    }
+    if (node->type != YAML_MAPPING && node->type != YAML_NULL) {
+        char found[YAML_DESCRIBE_MAX_BYTES];
+
+        yaml_error_at(errors, node, "expected a mapping with the keys of %s, found %s", table->name,
+                      yaml_describe(node, found));
+        return 0;
+    }
+    for (child = node->first; child != NULL; child = child->next) {
+        const struct schema_field *field = field_find(table, child->key);
+        int r;
+
+        if (field == NULL) {
+            if (!table->is_open) {
+                unknown_report(table, child, is_given, errors);
+            }
+            continue;
+        }
+        is_given[field - table->fields] = true;
+        r = child->is_refused ? ERR_INVALID : field_decode(field, child, object, errors);
+        if (r == ERR_INVALID && field->type < SCHEMA_STRINGS) {
+            /* So that checks of the whole don't trip over a value that was never meant. */
+            r = field_default(field, object);
+        }
+        if (r == ERR_NOMEM) {
+            return r;
+        }
+    }
+    return absent_fill(table, node, object, is_given, errors);
+}
+
+int schema_decode(const struct schema_object *table, const struct yaml_node *node, void *object,
+                  struct yaml_errors *errors)
+{
+    size_t count_before = errors->count;
+    int r = object_decode(table, node, object, errors);
+
+    if (r == 0 && errors->count > count_before) {
+        r = ERR_INVALID;
+    }
+    return r;
+}
+
+/* ---- freeing
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void list_fini(const struct schema_field *field, struct schema_list *list)
+{
+    size_t i;
+
+    for (i = 0; i < list->count; i++) {
+        char *item = (char *)list->items + i * field->object->size;
+
+        if (field->type == SCHEMA_MAP) {
+            mem_free(((struct schema_head *)(void *)item)->name);
+        }
+        schema_fini(field->object, item);
+    }
+    mem_free(list->items);
+}
+
+static void strings_fini(struct schema_strings *strings)
+{
+    size_t i;
+
+    for (i = 0; i < strings->count; i++) {
+        mem_free(strings->items[i]);
+    }
+    mem_free(strings->items);
+}
+
+static void pairs_fini(struct schema_pairs *pairs)
+{
+    size_t i;
+
+    for (i = 0; i < pairs->count; i++) {
+        mem_free(pairs->items[i].name);
+        mem_free(pairs->items[i].value);
+    }
+    mem_free(pairs->items);
+}
+
+void schema_fini(const struct schema_object *table, void *object)
+{
+    const struct schema_field *field;
+
+    for (field = table->fields; field->key != NULL; field++) {
+        void *slot = field_slot(field, object);
+
+        if ((field->flags & SCHEMA_UNSUPPORTED) != 0) {
+            continue;
+        }
+        switch (field->type) {
+        case SCHEMA_STRING:
+        case SCHEMA_NAME:
+        case SCHEMA_JSON:
+            mem_free(*(char **)slot);
+            break;
+        case SCHEMA_STRINGS:
+            strings_fini(slot);
+            break;
+        case SCHEMA_PAIRS:
+            pairs_fini(slot);
+            break;
+        case SCHEMA_OBJECT:
+            schema_fini(field->object, slot);
+            break;
+        case SCHEMA_LIST:
+        case SCHEMA_MAP:
+            list_fini(field, slot);
+            break;
+        default:
+            break;
+        }
+    }
+    memset(object, 0, table->size);
+}

@@ -1,0 +1,29 @@
+/* What schema.c and schema_scalar.c share. */
+#ifndef LEASED_WIRE_SCHEMA_INTERNAL_H
+#define LEASED_WIRE_SCHEMA_INTERNAL_H
+
+#include "wire/schema.h"
+
+/* How each decoded object begins; `name` only in a SCHEMA_MAP. */
+struct schema_head {
+    const struct yaml_node *node;
+    char *name;
+};
+
+/* schema_scalar.c. Decodes a scalar of `field` into `slot`. ERR_INVALID has been reported at
+ * `node`. */
+int schema_scalar_decode(const struct schema_field *field, const struct yaml_node *node, void *slot,
+                         struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* The same for a default, which is right by construction. 0 or ERR_NOMEM. */
+int schema_scalar_default(const struct schema_field *field, struct str text,
+                          void *slot) ATTR_MUST_USE;
+
+/* Is it a word of `values`, and one that this version implements? Reports if not. `node` is a
+ * scalar. */
+bool schema_word_check(const struct schema_enum_value *values, const struct yaml_node *node,
+                       struct yaml_errors *errors);
+
+bool schema_is_name(struct str text);
+
+#endif

@@ -1,0 +1,89 @@
+/* The list of mistakes that reading a configuration found: one line each, in the order found,
+ * bounded in number and length. Bytes that could move a terminal's cursor don't get through. */
+#include "wire/yaml.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 640
+#define TEXT_MAX_BYTES ((size_t)YAML_ERRORS_MAX * (LINE_MAX_BYTES + 1))
+
+void yaml_errors_init(struct yaml_errors *errors)
+{
+    errors->count = 0;
+    buf_init(&errors->text, TEXT_MAX_BYTES);
+}
+
+void yaml_errors_fini(struct yaml_errors *errors)
+{
+    buf_fini(&errors->text);
+    errors->count = 0;
+}
+
+/* Escapes in quoted scalars can make any character, also the controls of U+0080 to U+009F (two
+ * bytes here). */
+static void line_clean(char *line)
+{
+    for (; *line != '\0'; line++) {
+        unsigned char c = (unsigned char)line[0];
+        unsigned char following = (unsigned char)line[1];
+
+        if (c < 0x20 || c == 0x7f) {
+            line[0] = '?';
+        } else if (c == 0xc2 && following >= 0x80 && following < 0xa0) {
+            line[0] = '?';
+            line[1] = '?';
+        }
+    }
+}
+
+static void error_add(struct yaml_errors *errors, const char *file, uint32_t line, uint32_t column,
+                      const char *format, va_list args)
+{
+    char text[LINE_MAX_BYTES];
+    int used;
+
+    errors->count++;
+    if (errors->count > YAML_ERRORS_MAX) {
+        return;
+    }
+    used = line == 0 ? snprintf(text, sizeof(text), "%.200s: ", file)
+                     : snprintf(text, sizeof(text), "%.200s:%u:%u: ", file, line, column);
+    CHECK(used >= 0 && (size_t)used < sizeof(text));
+    (void)vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
+    line_clean(text);
+    buf_add_c(&errors->text, text);
+    buf_add_char(&errors->text, '\n');
+}
+
+void yaml_error_in(struct yaml_errors *errors, const char *file, uint32_t line, uint32_t column,
+                   const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    error_add(errors, file, line, column, format, args);
+    va_end(args);
+}
+
+void yaml_error_at(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
+                   ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    error_add(errors, node->file, node->line, node->column, format, args);
+    va_end(args);
+}
+
+void yaml_error_at_key(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
+                       ...)
+{
+    bool has_key = node->key_line != 0;
+    va_list args;
+
+    va_start(args, format);
+    error_add(errors, node->file, has_key ? node->key_line : node->line,
+              has_key ? node->key_column : node->column, format, args);
+    va_end(args);
+}
