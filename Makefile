@@ -246,26 +246,27 @@ filter_o := $(if $(wildcard tests/cmocka_filter.c),$(OBJ)/tests/cmocka_filter.o)
 name_of  = $(subst /,_,$1)
 support_archive := $(if $(wildcard tests/support/*.c),$(LIB)/libtestsupport.a)
 
-# $(call suite_rule,FOLDER,LAYERS,MORE ARCHIVES,MORE LIBRARY SETS)
+# $(call suite_rule,FOLDER,LAYERS,ARCHIVES ABOVE,ARCHIVES BELOW)
 define suite_rule
 $(if $(call helpers,$1),$(call archive_rule,$(call name_of,$1),$(call objects,$(call helpers,$1))))
 $(call bins_of,$1): $(OUT)/$1/%: $(OBJ)/$1/%.o $(filter_o) $(if $(call helpers,$1),$(LIB)/lib$(call name_of,$1).a) \
-		$3 $(support_archive) $(call archives,$2) $(flags_stamp)
+		$3 $(support_archive) $(call archives,$2) $4 $(flags_stamp)
 	$$(Q)mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(call link,$$(call ext,$2 $4) $$(call pkg_libs,cmocka))
+	$$(Q)$$(call link,$$(call ext,$2 $(if $4,plugin)) $$(call pkg_libs,cmocka))
 endef
 
 unit_folders := $(sort $(patsubst %/,%,$(dir $(wildcard tests/unit/*/test_*.c))))
 ifneq ($(wants_tests),)
 $(if $(support_archive),$(eval $(call archive_rule,testsupport,$(call objects,$(wildcard tests/support/*.c)))))
-$(foreach f,$(filter $(layers:%=tests/unit/%),$(unit_folders)),$(eval $(call suite_rule,$f,$(notdir $f) $(uses_$(notdir $f)),$(if \
-	$(filter daemon,$(notdir $f)),$(builtin_archives)),$(if $(filter daemon,$(notdir $f)),plugin))))
-$(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eval $(call suite_rule,tests/unit/plugin_$p,base,$(LIB)/libplugin_$p.a,plugin))))
+$(foreach f,$(filter $(layers:%=tests/unit/%),$(unit_folders)),$(eval $(call suite_rule,$f,$(notdir $f) $(uses_$(notdir $f)),,$(if \
+	$(filter daemon,$(notdir $f)),$(builtin_archives)))))
+$(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eval $(call \
+	suite_rule,tests/unit/plugin_$p,base,$(LIB)/libplugin_$p.a,$(LIB)/libplugin_$p.a))))
 $(eval $(call suite_rule,tests/io,$(tests_io)))
-$(eval $(call suite_rule,tests/sim,$(tests_sim),$(builtin_archives),plugin))
-$(eval $(call suite_rule,tests/abi,$(tests_abi),$(builtin_archives),plugin))
-$(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a) $(builtin_archives),plugin))
+$(eval $(call suite_rule,tests/sim,$(tests_sim),,$(builtin_archives)))
+$(eval $(call suite_rule,tests/abi,$(tests_abi),,$(builtin_archives)))
+$(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a),$(builtin_archives)))
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Dleased_plugin_entry=leased_plugin_entry_$p))
 endif
 
@@ -275,7 +276,7 @@ fuzz_lib := $(if $(call helpers,tests/fuzz),$(LIB)/libtests_fuzz.a) $(if $(call 
 fuzz_bins := $(fuzz_names:%=$(OUT)/tests/fuzz/fuzz_%)
 replay_bins := $(fuzz_names:%=$(OUT)/tests/fuzz/replay_%)
 bench_bins := $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c))
-below := $(fuzz_lib) $(builtin_archives) $(support_archive) $(call archives,$(core))
+below := $(fuzz_lib) $(support_archive) $(call archives,$(core)) $(builtin_archives)
 ifneq ($(wants_tests),)
 $(if $(call helpers,tests/fuzz),$(eval $(call archive_rule,tests_fuzz,$(call objects,$(call helpers,tests/fuzz)))))
 $(fuzz_bins): $(OUT)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(below) $(flags_stamp)
@@ -422,6 +423,7 @@ bench: $(programs) $(bench_bins)
 	$(Q)scripts/bench $(BUILD) $(bench_bins)
 
 # ----------------------------------------------------------------------------------------------------------------- lint
+# varFuncNullUB: NULL ends argument lists, and is a pointer in every libc that this runs on.
 c_files := $(sort $(shell find src include plugins tests -name '*.[ch]' 2>/dev/null))
 linted := $(sources) $(wildcard plugins/*/*.c)
 tidy_stamps := $(linted:%.c=$(OUT)/tidy/%.ok)
@@ -441,7 +443,7 @@ $(OUT)/tidy/%.ok: %.c $(OBJ)/%.o .clang-tidy
 	$(Q)touch $@
 lint-cppcheck:
 	$(Q)mkdir -p $(OUT)/cppcheck
-	$(Q)$(CPPCHECK) --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --quiet -j$(NPROC) --std=c11 \
+	$(Q)$(CPPCHECK) --enable=warning,performance,portability --inline-suppr --suppress=varFuncNullUB --error-exitcode=1 --quiet -j$(NPROC) --std=c11 \
 		--cppcheck-build-dir=$(OUT)/cppcheck -D_GNU_SOURCE -Isrc -Iinclude $(linted)
 
 #:   check-format         what clang-format would change;  format changes it

@@ -30,6 +30,8 @@ class Function:
 
 
 def count_parameters(text):
+    """Parameters of a definition; `...` is none."""
+    text = re.sub(r",\s*\.\.\.\s*$", "", text)
     depth, count = 0, 1
     for char in text:
         depth += char in "([{"
