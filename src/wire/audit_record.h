@@ -8,9 +8,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#define AUDIT_RECORD_VERSION 1
 #define AUDIT_HASH_HEX_BYTES 64
-#define AUDIT_RECORD_MAX_BYTES 8192
-#define AUDIT_APPROVERS_MAX 4
+#define AUDIT_RECORD_MAX_BYTES 8192 /* with the newline */
+
+/* What the first record of a chain has as `prev`. */
+#define AUDIT_HASH_ZERO "0000000000000000000000000000000000000000000000000000000000000000"
 
 /* All fields that a record may have, in the order in which they are written. NULL, empty or 0 with
  * the has_ flag unset: left out. There is no other way for data to get into the trail. */
@@ -65,19 +68,42 @@ struct audit_line {
  * the hash doesn't fit the line. */
 int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e) ATTR_MUST_USE;
 
-/* Walks a trail, file after file. */
+enum audit_problem {
+    AUDIT_PROBLEM_NONE,
+    AUDIT_PROBLEM_EDIT,    /* a record was changed or replaced */
+    AUDIT_PROBLEM_GAP,     /* records are missing */
+    AUDIT_PROBLEM_ORDER,   /* a record stands behind a later one, or twice */
+    AUDIT_PROBLEM_FOREIGN, /* a line that is no record */
+    AUDIT_PROBLEM_TORN,    /* a record that was cut off */
+};
+
+/* Walks a trail, line by line and file after file in the order in which they were written. */
 struct audit_verifier {
     bool has_last;
-    struct audit_line last;
+    struct audit_line last; /* the head of the chain so far */
+    uint64_t
+        first_seq; /* of the first record seen: over 1 when the trail's beginning isn't there */
     uint64_t record_count;
     uint64_t line_count; /* of the current file */
+    uint64_t problem_count;
+    enum audit_problem problem; /* the kind of the latest */
 };
 
 void audit_verifier_init(struct audit_verifier *verifier);
 
-/* Checks the next line. 0, or ERR_CORRUPT with a text that tells an edit, a gap ("records 5 to 7
- * are missing"), a reordering and a foreign line apart and names the line. */
+/* The lines that follow are another file's. The chain goes on. */
+void audit_verifier_next_file(struct audit_verifier *verifier);
+
+/* Checks the next line (without its newline). 0, or ERR_CORRUPT with a text that names the line and
+ * the record and tells an edit, a gap ("records 5 to 7 are missing"), a changed order, a foreign
+ * and a cut-off line apart. After a problem it can go on with the next line, and should: records
+ * that were moved show first as a gap, then as a changed order. ERR_NOMEM: not checked. */
 int audit_verifier_line(struct audit_verifier *verifier, struct str line,
+                        struct err *e) ATTR_MUST_USE;
+
+/* What stands behind the last newline of a file: nothing, or a record that was cut off
+ * (ERR_CORRUPT). */
+int audit_verifier_rest(struct audit_verifier *verifier, struct str rest,
                         struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -1,0 +1,249 @@
+/* Reading audit lines back: for the verifier, and for the start-up that looks for the head of the
+ * chain.
+ *
+ * Nothing here believes a line. jansson reads the few fields that are needed (duplicate keys are
+ * refused, since two readers could take different ones), and the hash is computed over the bytes as
+ * they stand in the file. */
+#include "wire/audit_record.h"
+
+#include "base/str.h"
+#include "wire/audit_hash.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+static bool is_hash(const char *text)
+{
+    return text != NULL && strlen(text) == AUDIT_HASH_HEX_BYTES &&
+           strspn(text, "0123456789abcdef") == AUDIT_HASH_HEX_BYTES;
+}
+
+/* The line must end in `,"hash":"…"}` to the byte: the hash covers what stands before. */
+static bool body_cut(struct str line, const char *hash, struct str *ret_body)
+{
+    struct str body = line;
+
+    if (line.len <= AUDIT_TRAILER_BYTES) {
+        return false;
+    }
+    body.len = line.len - AUDIT_TRAILER_BYTES;
+    line.ptr += body.len;
+    if (memcmp(line.ptr, AUDIT_TRAILER_BEGIN, AUDIT_TRAILER_BEGIN_LEN) != 0 ||
+        memcmp(line.ptr + AUDIT_TRAILER_BEGIN_LEN, hash, AUDIT_HASH_HEX_BYTES) != 0 ||
+        memcmp(line.ptr + AUDIT_TRAILER_BEGIN_LEN + AUDIT_HASH_HEX_BYTES, AUDIT_TRAILER_END,
+               AUDIT_TRAILER_END_LEN) != 0) {
+        return false;
+    }
+    *ret_body = body;
+    return true;
+}
+
+static int fields_read(const json_t *root, struct audit_line *line, struct err *e)
+{
+    json_int_t version = json_integer_value(json_object_get(root, "v"));
+    json_int_t seq = json_integer_value(json_object_get(root, "seq"));
+    const char *prev = json_string_value(json_object_get(root, "prev"));
+    const char *hash = json_string_value(json_object_get(root, "hash"));
+
+    if (version != AUDIT_RECORD_VERSION) {
+        return err_set(e, ERR_INVALID, "its version isn't %d", AUDIT_RECORD_VERSION);
+    }
+    if (seq <= 0 || !is_hash(prev) || !is_hash(hash)) {
+        return err_set(e, ERR_INVALID, "its number or hashes aren't valid");
+    }
+    line->seq = (uint64_t)seq;
+    memcpy(line->prev, prev, sizeof(line->prev));
+    memcpy(line->hash, hash, sizeof(line->hash));
+    return 0;
+}
+
+/* What the line says of itself, and whether its hash fits: then 0 and `ret_fits`. ERR_INVALID: it
+ * is no record. */
+static int line_read(struct str text, struct audit_line *ret_line, bool *ret_fits, struct err *e)
+{
+    struct audit_line line;
+    char hash[AUDIT_HASH_HEX_BYTES + 1];
+    struct str body;
+    json_error_t error;
+    json_t *root = NULL;
+    int r;
+
+    if (text.len >= AUDIT_RECORD_MAX_BYTES) {
+        return err_set(e, ERR_INVALID, "it is longer than a record can be");
+    }
+    root = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
+    if (!json_is_object(root)) {
+        r = err_set(e, ERR_INVALID, "it is not a JSON object");
+        goto out;
+    }
+    r = fields_read(root, &line, e);
+    if (r != 0) {
+        goto out;
+    }
+    if (!body_cut(text, line.hash, &body)) {
+        r = err_set(e, ERR_INVALID, "its hash doesn't stand at the end");
+        goto out;
+    }
+    r = audit_hash(line.prev, body, hash);
+    if (r == 0) {
+        *ret_fits = strcmp(hash, line.hash) == 0;
+        *ret_line = line;
+    }
+out:
+    json_decref(root);
+    return r;
+}
+
+int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e)
+{
+    struct audit_line parsed;
+    bool fits;
+    int r = line_read(line, &parsed, &fits, e);
+
+    if (r != 0) {
+        return r;
+    }
+    if (!fits) {
+        return err_set(e, ERR_CORRUPT, "record %" PRIu64 " was changed: its hash doesn't fit",
+                       parsed.seq);
+    }
+    *ret_line = parsed;
+    return 0;
+}
+
+void audit_verifier_init(struct audit_verifier *verifier)
+{
+    *verifier = (struct audit_verifier){0};
+}
+
+void audit_verifier_next_file(struct audit_verifier *verifier)
+{
+    verifier->line_count = 0;
+}
+
+static int problem_set(struct audit_verifier *verifier, enum audit_problem problem)
+{
+    verifier->problem = problem;
+    verifier->problem_count++;
+    return ERR_CORRUPT;
+}
+
+/* A record that was cut off while it was written looks like the beginning of one. */
+static bool is_torn(struct str line)
+{
+    static const char begin[] = "{\"v\":";
+    size_t len = line.len < sizeof(begin) - 1 ? line.len : sizeof(begin) - 1;
+
+    return len > 0 && memcmp(line.ptr, begin, len) == 0 && line.ptr[line.len - 1] != '}';
+}
+
+static int foreign_line(struct audit_verifier *verifier, struct str line, struct err *why,
+                        struct err *e)
+{
+    if (is_torn(line)) {
+        (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is a record that was cut off",
+                      verifier->line_count);
+        return problem_set(verifier, AUDIT_PROBLEM_TORN);
+    }
+    (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is no audit record: %s", verifier->line_count,
+                  why->text);
+    return problem_set(verifier, AUDIT_PROBLEM_FOREIGN);
+}
+
+/* Where the record stands in the chain. Later lines are judged against it, unless it came out of
+ * order. */
+static int chain_check(struct audit_verifier *verifier, const struct audit_line *line,
+                       struct err *e)
+{
+    static const char zeros[] = AUDIT_HASH_ZERO;
+    uint64_t at = verifier->line_count;
+    uint64_t last = verifier->last.seq;
+
+    if (!verifier->has_last) {
+        if (line->seq == 1 && strcmp(line->prev, zeros) != 0) {
+            (void)err_set(e, ERR_CORRUPT,
+                          "line %" PRIu64 ": record 1 doesn't start the chain with zeros", at);
+            return problem_set(verifier, AUDIT_PROBLEM_EDIT);
+        }
+        return 0;
+    }
+    if (line->seq == last && strcmp(line->hash, verifier->last.hash) == 0) {
+        (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 ": record %" PRIu64 " stands there twice", at,
+                      line->seq);
+        return problem_set(verifier, AUDIT_PROBLEM_ORDER);
+    }
+    if (line->seq <= last) {
+        (void)err_set(e, ERR_CORRUPT,
+                      "line %" PRIu64 ": record %" PRIu64 " stands behind record %" PRIu64
+                      ": the order was changed",
+                      at, line->seq, last);
+        return problem_set(verifier, AUDIT_PROBLEM_ORDER);
+    }
+    if (line->seq == last + 2) {
+        (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 ": record %" PRIu64 " is missing", at,
+                      last + 1);
+        return problem_set(verifier, AUDIT_PROBLEM_GAP);
+    }
+    if (line->seq > last + 1) {
+        (void)err_set(e, ERR_CORRUPT,
+                      "line %" PRIu64 ": records %" PRIu64 " to %" PRIu64 " are missing", at,
+                      last + 1, line->seq - 1);
+        return problem_set(verifier, AUDIT_PROBLEM_GAP);
+    }
+    if (strcmp(line->prev, verifier->last.hash) != 0) {
+        (void)err_set(e, ERR_CORRUPT,
+                      "line %" PRIu64 ": record %" PRIu64
+                      " doesn't continue the one before it, which was changed or replaced",
+                      at, line->seq);
+        return problem_set(verifier, AUDIT_PROBLEM_EDIT);
+    }
+    return 0;
+}
+
+int audit_verifier_line(struct audit_verifier *verifier, struct str line, struct err *e)
+{
+    struct audit_line parsed;
+    struct err why = {0};
+    bool fits;
+    int r;
+
+    verifier->line_count++;
+    r = line_read(line, &parsed, &fits, &why);
+    if (r == ERR_INVALID) {
+        return foreign_line(verifier, line, &why, e);
+    }
+    if (r != 0) {
+        return err_set(e, r, "line %" PRIu64 " could not be checked: %s", verifier->line_count,
+                       err_str(r));
+    }
+    verifier->record_count++;
+    if (fits) {
+        r = chain_check(verifier, &parsed, e);
+    } else {
+        (void)err_set(e, ERR_CORRUPT,
+                      "line %" PRIu64 ": record %" PRIu64 " was changed: its hash doesn't fit",
+                      verifier->line_count, parsed.seq);
+        r = problem_set(verifier, AUDIT_PROBLEM_EDIT);
+    }
+    /* A changed line can claim any number; only the one that is expected here may stand in for the
+     * record. */
+    if (!verifier->has_last ||
+        (fits ? parsed.seq > verifier->last.seq : parsed.seq == verifier->last.seq + 1)) {
+        verifier->first_seq = verifier->has_last ? verifier->first_seq : parsed.seq;
+        verifier->has_last = true;
+        verifier->last = parsed;
+    }
+    return r;
+}
+
+int audit_verifier_rest(struct audit_verifier *verifier, struct str rest, struct err *e)
+{
+    if (rest.len == 0) {
+        return 0;
+    }
+    verifier->line_count++;
+    (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is cut off: it has no end",
+                  verifier->line_count);
+    return problem_set(verifier, AUDIT_PROBLEM_TORN);
+}
