@@ -1,0 +1,147 @@
+/* Parameters of requests: query strings and JSON bodies say the same things and are refused alike.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "serve/params.h"
+
+static int query(const char *text, struct serve_params *params, struct err *e)
+{
+    params_init(params);
+    return params_parse_query(str_of(text), params, e);
+}
+
+static int body(const char *text, struct serve_params *params, struct err *e)
+{
+    params_init(params);
+    return params_parse_json(str_of(text), params, e);
+}
+
+static void test_query_fills_every_parameter(void **state)
+{
+    struct serve_params params;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(
+        query("duration=30m&reason=OPS-1%20fix+it&ticket=T-9&binding=process,pid:77&wait=5"
+              "&binding=comm:Runner&min_remaining=90&limit=7&cursor=l-1",
+              &params, &e),
+        0);
+    assert_int_equal(params.duration_ms, 1800000);
+    assert_string_equal(params.reason, "OPS-1 fix it");
+    assert_string_equal(params.ticket, "T-9");
+    assert_int_equal(params.binding_count, 3);
+    assert_int_equal(params.bindings[1].kind, ACCESS_BINDING_PID);
+    assert_int_equal(params.bindings[1].pid, 77);
+    assert_string_equal(params.bindings[2].name, "Runner");
+    assert_int_equal(params.wait_ms, 5000);
+    assert_int_equal(params.min_remaining_ms, 90000);
+    assert_int_equal(params.limit, 7);
+    assert_string_equal(params.cursor, "l-1");
+}
+
+static void test_body_says_the_same(void **state)
+{
+    struct serve_params params;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(
+        body("{\"role\":\"orders-db\",\"duration\":1800,\"reason\":\"x\",\"ticket\":null,"
+             "\"binding\":[\"process\",\"none\"]}",
+             &params, &e),
+        0);
+    assert_string_equal(params.role, "orders-db");
+    assert_int_equal(params.duration_ms, 1800000);
+    assert_string_equal(params.ticket, "");
+    assert_int_equal(params.binding_count, 2);
+}
+
+static void test_wrong_queries_are_refused_with_the_parameter_named(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *says;
+    } cases[] = {
+        {"duraton=5m", "unknown parameter \"duraton\""},
+        {"duration=5m&duration=6m", "given twice"},
+        {"duration=soon", "duration"},
+        {"duration=0", "more than 0"},
+        {"duration=-5", "duration"},
+        {"wait=601", "wait is more than 600"},
+        {"limit=0", "limit"},
+        {"limit=1001", "limit"},
+        {"binding=exe", "binding \"exe\""},
+        {"binding=none,none,none,none,none", "more than 4"},
+        {"reason=%00", "badly encoded"},
+        {"reason=%zz", "badly encoded"},
+    };
+    struct serve_params params;
+    struct err e;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(query(cases[i].text, &params, &e), ERR_INVALID);
+        assert_non_null(strstr(e.text, cases[i].says));
+    }
+}
+
+static void test_too_long_texts_are_refused(void **state)
+{
+    char text[1200] = "reason=";
+    struct serve_params params;
+    struct err e;
+
+    (void)state;
+    memset(text + 7, 'x', LEASE_REASON_MAX_BYTES);
+    assert_int_equal(query(text, &params, &e), 0);
+    memset(text + 7, 'x', LEASE_REASON_MAX_BYTES + 1);
+    assert_int_equal(query(text, &params, &e), ERR_INVALID);
+    memset(text + 7, 'x', 1100);
+    assert_int_equal(query(text, &params, &e), ERR_INVALID);
+}
+
+static void test_wrong_bodies_are_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "[]",
+        "{",
+        "{\"role\":\"a\",\"role\":\"b\"}",
+        "{\"role\":{}}",
+        "{\"role\":true}",
+        "{\"duration\":-1}",
+        "{\"duration\":1.5}",
+        "{\"binding\":[1]}",
+        "{\"nosuch\":\"x\"}",
+        "{\"reason\":\"a\\u0000b\"}",
+        "{\"role\":\"x\"} trailing",
+    };
+    struct serve_params params;
+    struct err e;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(wrong); i++) {
+        assert_int_equal(body(wrong[i], &params, &e), ERR_INVALID);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_query_fills_every_parameter),
+        cmocka_unit_test(test_body_says_the_same),
+        cmocka_unit_test(test_wrong_queries_are_refused_with_the_parameter_named),
+        cmocka_unit_test(test_too_long_texts_are_refused),
+        cmocka_unit_test(test_wrong_bodies_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
