@@ -405,7 +405,7 @@ coverage:
 	$(Q)gcovr --root . --object-directory $(BUILD)/coverage/obj --filter src/ --filter plugins/ --exclude-throw-branches \
 		--html-details $(BUILD)/coverage/html/index.html --print-summary --fail-under-line $(COVERAGE_FLOOR) \
 		$(BUILD)/coverage/obj > $(BUILD)/coverage/summary.txt || status=$$?; \
-		sed -n 's/^lines: /coverage: /p' $(BUILD)/coverage/summary.txt; exit $${status:-0}
+		sed -n 's/^lines: /coverage: lines /p' $(BUILD)/coverage/summary.txt; exit $${status:-0}
 
 #:   fuzz                 libFuzzer for TIME seconds on F=name (default: each target), where clang is installed
 fuzz:
