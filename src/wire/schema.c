@@ -8,14 +8,7 @@
 #include "base/mem.h"
 #include "wire/schema_internal.h"
 
-#include <stdio.h>
 #include <string.h>
-
-/* A table has fewer fields than this. */
-#define FIELDS_MAX 64
-#define KNOWN_MAX_BYTES 400
-/* Words that differ by more are no slips of the hand. */
-#define SUGGEST_DISTANCE_MAX 2
 
 static int object_decode(const struct schema_object *table, const struct yaml_node *node,
                          void *object, struct yaml_errors *errors);
@@ -23,74 +16,6 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
 static void *field_slot(const struct schema_field *field, void *object)
 {
     return (char *)object + field->offset;
-}
-
-/* ---- suggestions
- * -------------------------------------------------------------------------------------------- */
-
-const char *schema_suggest(struct str word, const char *const *candidates)
-{
-    /* Short words are close to everything. */
-    size_t limit = word.len <= 3 ? 1 : SUGGEST_DISTANCE_MAX;
-    const char *best = NULL;
-
-    for (; *candidates != NULL; candidates++) {
-        size_t distance = str_distance(word, str_of(*candidates), limit);
-
-        if (distance <= limit) {
-            best = *candidates;
-            /* Only a closer one replaces it. */
-            if (distance == 0) {
-                break;
-            }
-            limit = distance - 1;
-        }
-    }
-    return best;
-}
-
-static size_t table_names(const struct schema_object *table, const char *names[FIELDS_MAX + 1])
-{
-    size_t count = 0;
-
-    for (; table->fields[count].key != NULL; count++) {
-        CHECK(count < FIELDS_MAX);
-        names[count] = table->fields[count].key;
-    }
-    names[count] = NULL;
-    return count;
-}
-
-/* Reports an unknown key. The field that was meant counts as given, so that one slip is one error.
- */
-static void unknown_report(const struct schema_object *table, const struct yaml_node *child,
-                           bool *is_given, struct yaml_errors *errors)
-{
-    const char *names[FIELDS_MAX + 1];
-    char known[KNOWN_MAX_BYTES] = "";
-    const char *close;
-    size_t used = 0;
-    size_t i;
-
-    (void)table_names(table, names);
-    close = schema_suggest(child->key, names);
-    if (close != NULL) {
-        yaml_error_at_key(errors, child, "unknown key `%.*s`: did you mean `%s`?",
-                          STR_ARG(child->key), close);
-    }
-    for (i = 0; names[i] != NULL; i++) {
-        if (close == names[i]) {
-            is_given[i] = true;
-        }
-        if ((table->fields[i].flags & SCHEMA_UNSUPPORTED) == 0 && used < sizeof(known)) {
-            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s",
-                                     used > 0 ? ", " : "", names[i]);
-        }
-    }
-    if (close == NULL) {
-        yaml_error_at_key(errors, child, "unknown key `%.*s` in %s; known: %s", STR_ARG(child->key),
-                          table->name, known);
-    }
 }
 
 /* ---- containers
@@ -309,28 +234,37 @@ static int strings_default(const struct schema_field *field, struct schema_strin
     return 0;
 }
 
-/* Defaults of one field that isn't there; of an embedded object, those of its fields. */
+static int defaults_fill(const struct schema_object *table, void *object);
+
+/* The default of one field that isn't there; of an embedded object, those of its fields. */
 static int field_default(const struct schema_field *field, void *object)
 {
-    const struct schema_field *inner;
-    int r = 0;
+    void *slot = field_slot(field, object);
 
     if ((field->flags & SCHEMA_UNSUPPORTED) != 0) {
         return 0;
     }
     if (field->type == SCHEMA_OBJECT) {
-        for (inner = field->object->fields; r == 0 && inner->key != NULL; inner++) {
-            r = field_default(inner, field_slot(field, object));
-        }
-        return r;
+        return defaults_fill(field->object, slot);
     }
     if (field->default_text == NULL) {
         return 0;
     }
     if (field->type == SCHEMA_STRINGS) {
-        return strings_default(field, field_slot(field, object));
+        return strings_default(field, slot);
     }
-    return schema_scalar_default(field, str_of(field->default_text), field_slot(field, object));
+    return schema_scalar_default(field, str_of(field->default_text), slot);
+}
+
+static int defaults_fill(const struct schema_object *table, void *object)
+{
+    const struct schema_field *field;
+    int r = 0;
+
+    for (field = table->fields; r == 0 && field->key != NULL; field++) {
+        r = field_default(field, object);
+    }
+    return r;
 }
 
 static const struct schema_field *field_find(const struct schema_object *table, struct str key)
@@ -372,19 +306,19 @@ static int absent_fill(const struct schema_object *table, const struct yaml_node
 static int object_decode(const struct schema_object *table, const struct yaml_node *node,
                          void *object, struct yaml_errors *errors)
 {
-    bool is_given[FIELDS_MAX] = {false};
+    bool is_given[SCHEMA_FIELDS_MAX] = {false};
     const struct yaml_node *child;
 
     ((struct schema_head *)object)->node = node;
-    if (node->is_refused) {
-        return 0;
-    }
     if (node->type != YAML_MAPPING && node->type != YAML_NULL) {
         char found[YAML_DESCRIBE_MAX_BYTES];
 
         yaml_error_at(errors, node, "expected a mapping with the keys of %s, found %s", table->name,
                       yaml_describe(node, found));
-        return 0;
+        return defaults_fill(table, object);
+    }
+    if (node->is_refused) {
+        return defaults_fill(table, object);
     }
     for (child = node->first; child != NULL; child = child->next) {
         const struct schema_field *field = field_find(table, child->key);
@@ -392,7 +326,7 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
 
         if (field == NULL) {
             if (!table->is_open) {
-                unknown_report(table, child, is_given, errors);
+                schema_report_unknown(table, child, is_given, errors);
             }
             continue;
         }

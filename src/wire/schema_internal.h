@@ -4,6 +4,9 @@
 
 #include "wire/schema.h"
 
+/* A table has fewer fields than this. */
+#define SCHEMA_FIELDS_MAX 64
+
 /* How each decoded object begins; `name` only in a SCHEMA_MAP. */
 struct schema_head {
     const struct yaml_node *node;
@@ -25,5 +28,10 @@ bool schema_word_check(const struct schema_enum_value *values, const struct yaml
                        struct yaml_errors *errors);
 
 bool schema_is_name(struct str text);
+
+/* schema_known.c. Reports an unknown key. The field that was meant counts as given, so that one
+ * slip is one error. */
+void schema_report_unknown(const struct schema_object *table, const struct yaml_node *child,
+                           bool *is_given, struct yaml_errors *errors);
 
 #endif

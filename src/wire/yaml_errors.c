@@ -37,8 +37,14 @@ static void line_clean(char *line)
     }
 }
 
-static void error_add(struct yaml_errors *errors, const char *file, uint32_t line, uint32_t column,
-                      const char *format, va_list args)
+struct place {
+    const char *file;
+    uint32_t line; /* 0: unknown */
+    uint32_t column;
+};
+
+static void error_add(struct yaml_errors *errors, struct place place, const char *format,
+                      va_list args)
 {
     char text[LINE_MAX_BYTES];
     int used;
@@ -47,8 +53,9 @@ static void error_add(struct yaml_errors *errors, const char *file, uint32_t lin
     if (errors->count > YAML_ERRORS_MAX) {
         return;
     }
-    used = line == 0 ? snprintf(text, sizeof(text), "%.200s: ", file)
-                     : snprintf(text, sizeof(text), "%.200s:%u:%u: ", file, line, column);
+    used = place.line == 0 ? snprintf(text, sizeof(text), "%.200s: ", place.file)
+                           : snprintf(text, sizeof(text), "%.200s:%u:%u: ", place.file, place.line,
+                                      place.column);
     CHECK(used >= 0 && (size_t)used < sizeof(text));
     (void)vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
     line_clean(text);
@@ -62,7 +69,7 @@ void yaml_error_in(struct yaml_errors *errors, const char *file, uint32_t line, 
     va_list args;
 
     va_start(args, format);
-    error_add(errors, file, line, column, format, args);
+    error_add(errors, (struct place){file, line, column}, format, args);
     va_end(args);
 }
 
@@ -72,18 +79,21 @@ void yaml_error_at(struct yaml_errors *errors, const struct yaml_node *node, con
     va_list args;
 
     va_start(args, format);
-    error_add(errors, node->file, node->line, node->column, format, args);
+    error_add(errors, (struct place){node->file, node->line, node->column}, format, args);
     va_end(args);
 }
 
 void yaml_error_at_key(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
                        ...)
 {
-    bool has_key = node->key_line != 0;
+    struct place place = {node->file, node->key_line, node->key_column};
     va_list args;
 
+    if (place.line == 0) {
+        place.line = node->line;
+        place.column = node->column;
+    }
     va_start(args, format);
-    error_add(errors, node->file, has_key ? node->key_line : node->line,
-              has_key ? node->key_column : node->column, format, args);
+    error_add(errors, place, format, args);
     va_end(args);
 }

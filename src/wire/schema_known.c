@@ -1,0 +1,72 @@
+/* Words that a table doesn't know: which one was meant, or which ones there are. */
+#include "wire/schema_internal.h"
+
+#include <stdio.h>
+
+#define KNOWN_MAX_BYTES 400
+/* Words that differ by more are no slips of the hand. */
+#define SUGGEST_DISTANCE_MAX 2
+
+const char *schema_suggest(struct str word, const char *const *candidates)
+{
+    /* Short words are close to everything. */
+    size_t limit = word.len <= 3 ? 1 : SUGGEST_DISTANCE_MAX;
+    const char *best = NULL;
+
+    for (; *candidates != NULL; candidates++) {
+        size_t distance = str_distance(word, str_of(*candidates), limit);
+
+        if (distance <= limit) {
+            best = *candidates;
+            /* Only a closer one replaces it. */
+            if (distance == 0) {
+                break;
+            }
+            limit = distance - 1;
+        }
+    }
+    return best;
+}
+
+static size_t table_names(const struct schema_object *table,
+                          const char *names[SCHEMA_FIELDS_MAX + 1])
+{
+    size_t count = 0;
+
+    for (; table->fields[count].key != NULL; count++) {
+        CHECK(count < SCHEMA_FIELDS_MAX);
+        names[count] = table->fields[count].key;
+    }
+    names[count] = NULL;
+    return count;
+}
+
+void schema_report_unknown(const struct schema_object *table, const struct yaml_node *child,
+                           bool *is_given, struct yaml_errors *errors)
+{
+    const char *names[SCHEMA_FIELDS_MAX + 1];
+    char known[KNOWN_MAX_BYTES] = "";
+    const char *close;
+    size_t used = 0;
+    size_t i;
+
+    (void)table_names(table, names);
+    close = schema_suggest(child->key, names);
+    if (close != NULL) {
+        yaml_error_at_key(errors, child, "unknown key `%.*s`: did you mean `%s`?",
+                          STR_ARG(child->key), close);
+    }
+    for (i = 0; names[i] != NULL; i++) {
+        if (close == names[i]) {
+            is_given[i] = true;
+        }
+        if ((table->fields[i].flags & SCHEMA_UNSUPPORTED) == 0 && used < sizeof(known)) {
+            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s",
+                                     used > 0 ? ", " : "", names[i]);
+        }
+    }
+    if (close == NULL) {
+        yaml_error_at_key(errors, child, "unknown key `%.*s` in %s; known: %s", STR_ARG(child->key),
+                          table->name, known);
+    }
+}
