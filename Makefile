@@ -301,7 +301,7 @@ abi_bins  := $(call bins_of,tests/abi)
 # T= narrows a suite: by a part of the program's path, else by a part of a test function's name.
 narrow = $(if $(T),$(or $(call by_path,$1),$(call by_text,$1)),$1)
 by_path = $(strip $(foreach b,$1,$(if $(findstring $(T),$(b:$(OUT)/tests/%=%)),$b)))
-by_text = $(strip $(foreach b,$1,$(if $(shell grep -l -e '$(T)' $(b:$(OUT)/%=%.c)),$b)))
+by_text = $(strip $(foreach b,$1,$(if $(shell grep -ls -e '$(T)' $(subst /replay_,/fuzz_,$(b:$(OUT)/%=%.c))),$b)))
 
 #: targets
 #:   all                  leased, lease and plugins (release flags with debug info); the default
