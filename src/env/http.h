@@ -9,7 +9,7 @@
 
 #include "env/env.h"
 
-#define ENV_HTTP_HEADERS_MAX 32
+#define ENV_HTTP_HEADERS_MAX 64
 #define ENV_HTTP_REPLY_MAX_BYTES (256U * 1024U)
 #define ENV_HTTP_REPLY_HARD_MAX_BYTES (1024U * 1024U)
 
@@ -56,14 +56,17 @@ struct env_http {
     uint64_t connect_timeout_ms;    /* 0: 5 s */
     size_t reply_max_bytes;         /* 0: ENV_HTTP_REPLY_MAX_BYTES */
     uint32_t flags;
-    /* `status`: 0 (then `reply` holds the answer, whatever its HTTP status) or
-     *   ERR_CONNECT   nothing was sent (refused, no route, unknown name, connect time-out)
-     *   ERR_TLS       verification failed; nothing was sent
-     *   ERR_LOST      the request may have been executed, its answer didn't arrive whole (reset,
-     * time-out after sending, truncated) ERR_TOO_LARGE the reply passed its limit; it may have been
-     * executed ERR_TIMEOUT   the time was up before the request was sent ERR_PROTOCOL  the reply
-     * wasn't HTTP; it may have been executed ERR_CANCELED, ERR_NOMEM. `reply` is borrowed until the
-     * callback returns; on an error it is zeroed and `detail` says more. */
+    /* `status` is 0 (then `reply` holds the answer, whatever its HTTP status), or one of these:
+     *
+     * Nothing was sent: ERR_CONNECT (refused, no route, unknown name, connect time-out), ERR_TLS
+     * (verification or handshake failed), ERR_TIMEOUT (the time was up before), ERR_NOMEM.
+     *
+     * The request may have been executed: ERR_LOST (its answer didn't arrive whole: reset, time-out
+     * after sending, truncated), ERR_TOO_LARGE (the reply passed its limit), ERR_PROTOCOL (the
+     * reply wasn't HTTP, or encoded), ERR_CANCELED (env_http_cancel, or shutdown).
+     *
+     * `reply` is borrowed until the callback returns; on an error it is zeroed and `detail`, a text
+     * without secrets, says more. */
     void (*fn)(struct env_http *http, int status, const struct env_http_reply *reply,
                const char *detail);
     void *user;
