@@ -1,0 +1,98 @@
+/* What a plugin sees of the world: the leased_host table over env, and per backend the state behind
+ * it. Files: host.c (log, clocks, timers, secrets, counters), host_http.c (HTTP), op.c
+ * (operations).
+ *
+ * Every call into a plugin is bracketed by host_enter and host_leave, which measure it. */
+#ifndef LEASED_BACKEND_HOST_H
+#define LEASED_BACKEND_HOST_H
+
+#include "backend/backend.h"
+#include "backend/handles.h"
+#include "env/http.h"
+#include "leased/plugin.h"
+
+#define HOST_TIMERS_MAX 1024U
+#define HOST_HTTPS_MAX 1024U
+#define HOST_CALL_BUDGET_US 5000U
+#define HOST_SLOW_LOG_INTERVAL_MS 60000U
+
+struct ops;
+
+struct leased_host_context {
+    uint32_t magic;
+    struct env *env;
+    const char *name;             /* borrowed from the backend */
+    const char *const *addresses; /* borrowed from the backend */
+    size_t address_count;
+    size_t address_index; /* the one in use */
+    struct env_http_tls tls;
+    const char *proxy;
+    uint64_t timeout_ms;
+    struct ops *ops;
+    void (*anchor_ends)(void *user, uint64_t anchor, uint64_t when_ms, const char *reason);
+    void *user;
+    struct handles timers; /* struct host_timer */
+    struct handles https;  /* struct host_http */
+    bool is_ended;         /* the instance is gone: nothing is delivered to the plugin any more */
+    void (*ended)(void *user);
+    struct env_deferred ended_deferred;
+    bool is_serving; /* the issuer served the last exchange */
+    uint64_t login_expires_ms;
+    char last_error[BACKEND_ERROR_MAX_BYTES];
+    uint64_t last_error_ms;
+    struct err secret_error;
+    uint64_t call_started_us;
+    uint64_t slow_call_total;
+    uint64_t slow_logged_ms; /* 0: never */
+    struct backend_metric metrics[BACKEND_METRICS_MAX];
+    size_t metric_count;
+};
+
+extern const struct leased_host host_table;
+
+/* The rest of `context` is set by the caller. */
+void host_init(struct leased_host_context *context);
+
+/* Ends what the plugin left behind: stops timers, cancels exchanges; delivers nothing. `ended` runs
+ * once, from the loop, when no exchange is left. */
+void host_end(struct leased_host_context *context, void (*ended)(void *user));
+
+/* After `ended`, or when nothing was started. */
+void host_fini(struct leased_host_context *context);
+
+void host_enter(struct leased_host_context *context);
+void host_leave(struct leased_host_context *context, const char *call);
+
+/* Remembers for the status that the issuer serves, or why it doesn't. */
+void host_note_serving(struct leased_host_context *context);
+void host_note_error(struct leased_host_context *context, const char *text);
+
+/* Text of a plugin as one line: cut, control bytes replaced. Returns `out`. */
+const char *host_line(struct leased_str text, char *out, size_t out_size);
+
+static inline struct str host_str(struct leased_str s)
+{
+    return (struct str){s.ptr != NULL ? s.ptr : "", s.ptr != NULL ? s.len : 0};
+}
+
+static inline struct leased_str host_leased_str(struct str s)
+{
+    return (struct leased_str){s.ptr, s.len};
+}
+
+/* The HTTP part of the table. */
+leased_http *host_http_start(leased_host_context *context,
+                             const struct leased_http_request *request, leased_http_fn fn,
+                             void *user);
+void host_http_cancel(leased_host_context *context, leased_http *handle);
+
+/* Asks all exchanges to end. */
+void host_http_cancel_all(struct leased_host_context *context);
+
+/* Called when an exchange has ended after host_end. */
+void host_http_ended(struct leased_host_context *context);
+
+/* Is this an address that requests can be sent to? ERR_INVALID with a text. */
+int host_check_address(const char *address, struct err *e) ATTR_MUST_USE;
+
+#endif

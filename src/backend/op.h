@@ -1,0 +1,94 @@
+/* Operations under way in a plugin: a fixed pool, one deadline each, exactly one end.
+ *
+ * Life: free → queued (op_start; the plugin is called from the loop, so it is never entered from
+ * inside one of its own calls) → running (the plugin has accepted it) → ended → free. A running
+ * operation whose deadline passes is cancelled and reported as ended, and stays as overdue until
+ * the plugin's own end arrives: that one is counted, and what a late issue created is revoked. */
+#ifndef LEASED_BACKEND_OP_H
+#define LEASED_BACKEND_OP_H
+
+#include "backend/host.h"
+#include "backend/result.h"
+#include "base/secret.h"
+
+enum op_state {
+    OP_STATE_QUEUED,
+    OP_STATE_STARTING, /* the plugin's start function runs */
+    OP_STATE_RUNNING,
+    OP_STATE_OVERDUE,
+};
+
+struct op {
+    uint32_t magic;
+    enum op_kind kind;
+    enum op_state state;
+    struct ops *ops;
+    struct list node; /* ops->free, ->queued, ->running or ->overdue */
+    void *handle;
+    struct env_timer deadline;
+    struct env_deferred deferred; /* queued: runs it; running: cancels it */
+    bool is_done_early;           /* starting, and op_done was called, which it must not be */
+    bool is_cancel_wanted;
+    uint64_t started_ms;
+    /* The end. For issue, renew and revoke: call->fn; for the backend's own: fn. */
+    struct lease_call *call;
+    void (*fn)(void *user, const struct lease_result *result);
+    void *user;
+    struct secret ref;    /* OP_SWEEP */
+    uint32_t close_flags; /* OP_CLOSE */
+};
+
+struct ops {
+    struct leased_host_context *context;
+    const struct leased_backend_ops *plugin; /* the plugin's table */
+    leased_instance *instance;
+    struct op *pool; /* owned */
+    size_t pool_count;
+    size_t
+        call_max; /* calls of the lease layer at once; the rest of the pool is the backend's own */
+    size_t call_count;
+    bool is_closing; /* only OP_CLOSE goes to the plugin any more */
+    struct list free;
+    struct list queued;
+    struct list running;
+    struct list overdue;
+    struct handles handles;
+    uint64_t timeout_ms;
+    uint64_t lifetime_max_ms;
+    /* Told after each issue that went well, with its anchor. */
+    void (*issued)(void *user, uint64_t anchor);
+    void *user;
+    uint64_t op_total;
+    uint64_t late_total;
+    uint64_t timeout_total;
+};
+
+/* 0 or ERR_NOMEM. context, plugin, instance, call_max, timeout_ms, lifetime_max_ms and issued are
+ * set by the caller. */
+int ops_init(struct ops *ops) ATTR_MUST_USE;
+void ops_fini(struct ops *ops);
+
+/* A call of the lease layer, by the rules of env.h. ERR_LIMIT, ERR_NOMEM. */
+int op_start_call(struct ops *ops, struct lease_call *call) ATTR_MUST_USE;
+void op_cancel_call(struct ops *ops, struct lease_call *call);
+
+/* One of the backend's own, OP_HEALTH or OP_CLOSE. `fn` may be NULL. */
+int op_start_own(struct ops *ops, enum op_kind kind, uint32_t close_flags,
+                 void (*fn)(void *user, const struct lease_result *result),
+                 void *user) ATTR_MUST_USE;
+
+/* The plugin's op_done. */
+void op_done(struct ops *ops, const leased_op *handle, int32_t status,
+             const struct leased_result *result);
+
+/* From now on whatever isn't with the plugin yet, but OP_CLOSE, ends with LEASE_OUTCOME_CANCELED.
+ */
+void ops_begin_close(struct ops *ops);
+
+/* Ends everything, with LEASE_OUTCOME_CANCELED, now: the instance is gone. */
+void ops_end_all(struct ops *ops);
+
+/* Calls and own operations that haven't ended. */
+size_t ops_count(const struct ops *ops);
+
+#endif
