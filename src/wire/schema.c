@@ -10,6 +10,12 @@
 
 #include <string.h>
 
+/* Which fields of a table a mapping has, and which it has under a misspelt key. */
+struct presence {
+    bool is_given[SCHEMA_FIELDS_MAX];
+    bool is_meant[SCHEMA_FIELDS_MAX];
+};
+
 static int object_decode(const struct schema_object *table, const struct yaml_node *node,
                          void *object, struct yaml_errors *errors);
 
@@ -280,19 +286,20 @@ static const struct schema_field *field_find(const struct schema_object *table, 
 }
 
 /* Defaults for what isn't there, and complaints about what must be. */
-static int absent_fill(const struct schema_object *table, const struct yaml_node *node,
-                       void *object, const bool *is_given, struct yaml_errors *errors)
+static int absent_fill(const struct schema_object *table, const struct presence *presence,
+                       void *object, struct yaml_errors *errors)
 {
     const struct schema_field *field;
 
     for (field = table->fields; field->key != NULL; field++) {
         int r;
 
-        if (is_given[field - table->fields]) {
+        if (presence->is_given[field - table->fields]) {
             continue;
         }
-        if ((field->flags & SCHEMA_REQUIRED) != 0) {
-            yaml_error_at_key(errors, node, "`%s` is missing in %s", field->key, table->name);
+        if ((field->flags & SCHEMA_REQUIRED) != 0 && !presence->is_meant[field - table->fields]) {
+            yaml_error_at_key(errors, ((struct schema_head *)object)->node, "`%s` is missing in %s",
+                              field->key, table->name);
         }
         r = field_default(field, object);
         if (r != 0) {
@@ -306,7 +313,7 @@ static int absent_fill(const struct schema_object *table, const struct yaml_node
 static int object_decode(const struct schema_object *table, const struct yaml_node *node,
                          void *object, struct yaml_errors *errors)
 {
-    bool is_given[SCHEMA_FIELDS_MAX] = {false};
+    struct presence presence = {0};
     const struct yaml_node *child;
 
     ((struct schema_head *)object)->node = node;
@@ -326,11 +333,11 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
 
         if (field == NULL) {
             if (!table->is_open) {
-                schema_report_unknown(table, child, is_given, errors);
+                schema_report_unknown(table, child, presence.is_meant, errors);
             }
             continue;
         }
-        is_given[field - table->fields] = true;
+        presence.is_given[field - table->fields] = true;
         r = child->is_refused ? ERR_INVALID : field_decode(field, child, object, errors);
         if (r == ERR_INVALID && field->type < SCHEMA_STRINGS) {
             /* So that checks of the whole don't trip over a value that was never meant. */
@@ -340,7 +347,7 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
             return r;
         }
     }
-    return absent_fill(table, node, object, is_given, errors);
+    return absent_fill(table, &presence, object, errors);
 }
 
 int schema_decode(const struct schema_object *table, const struct yaml_node *node, void *object,

@@ -29,9 +29,9 @@ bool schema_word_check(const struct schema_enum_value *values, const struct yaml
 
 bool schema_is_name(struct str text);
 
-/* schema_known.c. Reports an unknown key. The field that was meant counts as given, so that one
- * slip is one error. */
+/* schema_known.c. Reports an unknown key, and marks the field that was meant, so that one slip is
+ * one error. */
 void schema_report_unknown(const struct schema_object *table, const struct yaml_node *child,
-                           bool *is_given, struct yaml_errors *errors);
+                           bool *is_meant, struct yaml_errors *errors);
 
 #endif

@@ -42,7 +42,7 @@ static size_t table_names(const struct schema_object *table,
 }
 
 void schema_report_unknown(const struct schema_object *table, const struct yaml_node *child,
-                           bool *is_given, struct yaml_errors *errors)
+                           bool *is_meant, struct yaml_errors *errors)
 {
     const char *names[SCHEMA_FIELDS_MAX + 1];
     char known[KNOWN_MAX_BYTES] = "";
@@ -58,7 +58,7 @@ void schema_report_unknown(const struct schema_object *table, const struct yaml_
     }
     for (i = 0; names[i] != NULL; i++) {
         if (close == names[i]) {
-            is_given[i] = true;
+            is_meant[i] = true;
         }
         if ((table->fields[i].flags & SCHEMA_UNSUPPORTED) == 0 && used < sizeof(known)) {
             used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s",
