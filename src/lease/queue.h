@@ -1,0 +1,108 @@
+/* The order of calls to one issuer, how many run at once, and how many a second.
+ *
+ * Each issuer has a queue, each role a lane in its issuer's queue. What revokes goes first, then
+ * renewals that somebody waits for or that can't wait, then issues, then the other renewals; within
+ * a class roles take turns, within a role the first come is the first served. A call leaves when a
+ * place is free and both the issuer's and the role's bucket have a token. */
+#ifndef LEASED_LEASE_QUEUE_H
+#define LEASED_LEASE_QUEUE_H
+
+#include "base/list.h"
+#include "lease/issuer.h"
+#include "lease/wheel.h"
+
+#define QUEUE_ISSUES_MAX 4096 /* issues that wait at one issuer; more is refused */
+
+/* In the order in which they are served. */
+enum queue_class {
+    QUEUE_REVOKE,
+    QUEUE_URGENT, /* a renewal */
+    QUEUE_ISSUE,
+    QUEUE_RENEW,
+};
+#define QUEUE_CLASSES (QUEUE_RENEW + 1)
+
+/* A token bucket. A rate of count 0 never runs dry; a full bucket lets `count` calls through at
+ * once. */
+struct queue_bucket {
+    struct units_rate rate;
+    uint64_t level; /* tokens times per_ms */
+    uint64_t at_ms; /* when the level was counted */
+};
+
+void queue_bucket_init(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms);
+
+/* How long until `tokens` are there; 0: now. */
+uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
+
+/* Only when queue_bucket_wait_ms(bucket, 1) is 0. */
+void queue_bucket_take(struct queue_bucket *bucket, uint64_t now_ms);
+
+/* One call that waits; embedded in what it is for. Zero-initialised: not queued. */
+struct queue_item {
+    struct list node;
+    enum queue_class kind;
+};
+
+struct queue {
+    struct wheel *wheel;
+    struct wheel_entry refill; /* when the next token comes; its owner calls queue_pump then */
+    struct list lanes[QUEUE_CLASSES]; /* those that hold something */
+    uint32_t counts[QUEUE_CLASSES];
+    uint32_t in_flight;
+    uint32_t in_flight_max;
+    bool is_pumping;
+    struct queue_bucket issues;
+    struct queue_bucket renews;
+    struct queue_bucket revokes;
+    /* Sends the call of `item`, which isn't queued any more. Each run is followed by one
+     * queue_done, from inside it too. */
+    void (*run)(struct queue *queue, struct queue_item *item);
+};
+
+struct queue_lane {
+    struct queue *queue;
+    struct list items[QUEUE_CLASSES];
+    struct list nodes[QUEUE_CLASSES]; /* in the queue's lanes */
+    uint32_t counts[QUEUE_CLASSES];
+    struct queue_bucket issues;
+    struct queue_bucket renews;
+    struct queue_bucket revokes;
+};
+
+/* `limits` are copied; in_flight 0 counts as 1. */
+void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_issuer_limits *limits,
+                void (*run)(struct queue *queue, struct queue_item *item));
+/* What is still queued is forgotten. */
+void queue_fini(struct queue *queue);
+
+/* The role's own rates; count 0: only the issuer's count. */
+void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct units_rate issue_rate,
+                     struct units_rate renew_rate, struct units_rate revoke_rate);
+
+/* ERR_LIMIT when QUEUE_ISSUES_MAX issues wait already; the other classes are one a lease and always
+ * fit. Runs nothing by itself: call queue_pump afterwards. */
+int queue_push(struct queue_lane *lane, struct queue_item *item,
+               enum queue_class kind) ATTR_MUST_USE;
+
+/* Fine on an item that isn't queued. */
+void queue_remove(struct queue_lane *lane, struct queue_item *item);
+
+static inline bool queue_item_is_queued(const struct queue_item *item)
+{
+    return list_is_linked(&item->node);
+}
+
+/* How long an issue that is pushed now would wait for tokens alone. */
+uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t now_ms);
+
+/* Runs what may run now. Does nothing from inside `run`. */
+void queue_pump(struct queue *queue, uint64_t now_ms);
+
+/* A call has ended. Runs nothing by itself. */
+void queue_done(struct queue *queue);
+
+/* Waiting and in flight. */
+uint32_t queue_load(const struct queue *queue);
+
+#endif

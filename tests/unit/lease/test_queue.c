@@ -1,0 +1,215 @@
+/* The order of an issuer's calls, its rates and its places. */
+#include "base/err.h"
+#include "lease/queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ITEMS 8
+
+struct item {
+    struct queue_item item;
+    char name;
+};
+
+static struct {
+    struct wheel wheel;
+    struct queue queue;
+    struct queue_lane lane;
+    struct queue_lane other;
+    struct item items[ITEMS];
+    char order[64];
+    size_t order_len;
+    bool is_ending_at_once;
+} t;
+
+static void run(struct queue *queue, struct queue_item *item)
+{
+    assert_ptr_equal(queue, &t.queue);
+    assert_false(queue_item_is_queued(item));
+    t.order[t.order_len++] = ((struct item *)(void *)item)->name;
+    if (t.is_ending_at_once) {
+        queue_done(queue);
+        queue_pump(queue, t.wheel.now_ms);
+    }
+}
+
+static void fire(struct wheel *wheel, struct wheel_entry *entry)
+{
+    assert_ptr_equal(entry, &t.queue.refill);
+    queue_pump(&t.queue, wheel->now_ms);
+}
+
+static void start(uint32_t in_flight, struct units_rate issuer_rate, struct units_rate role_rate)
+{
+    const struct units_rate none = {.count = 0};
+    const struct lease_issuer_limits limits = {.in_flight = in_flight, .issue_rate = issuer_rate};
+    size_t i;
+
+    memset(&t, 0, sizeof(t));
+    wheel_init(&t.wheel, 1000, fire);
+    queue_init(&t.queue, &t.wheel, &limits, run);
+    queue_lane_init(&t.lane, &t.queue, role_rate, none, none);
+    queue_lane_init(&t.other, &t.queue, none, none, none);
+    for (i = 0; i < ITEMS; i++) {
+        t.items[i].name = (char)('a' + i);
+    }
+}
+
+static void push(struct queue_lane *lane, size_t index, enum queue_class kind)
+{
+    assert_int_equal(queue_push(lane, &t.items[index].item, kind), 0);
+}
+
+static const struct units_rate NO_RATE = {.count = 0};
+
+static void test_revocations_go_first_and_unhurried_renewals_last(void **state)
+{
+    (void)state;
+    start(100, NO_RATE, NO_RATE);
+    push(&t.lane, 0, QUEUE_RENEW);
+    push(&t.lane, 1, QUEUE_ISSUE);
+    push(&t.lane, 2, QUEUE_URGENT);
+    push(&t.lane, 3, QUEUE_REVOKE);
+    assert_int_equal(queue_load(&t.queue), 4);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "dcba");
+    assert_int_equal(queue_load(&t.queue), 4);
+}
+
+static void test_no_more_calls_run_than_there_are_places(void **state)
+{
+    (void)state;
+    start(2, NO_RATE, NO_RATE);
+    push(&t.lane, 0, QUEUE_ISSUE);
+    push(&t.lane, 1, QUEUE_ISSUE);
+    push(&t.lane, 2, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "ab");
+    queue_done(&t.queue);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "abc");
+}
+
+static void test_roles_take_turns(void **state)
+{
+    (void)state;
+    start(100, NO_RATE, NO_RATE);
+    push(&t.lane, 0, QUEUE_ISSUE);
+    push(&t.lane, 1, QUEUE_ISSUE);
+    push(&t.lane, 2, QUEUE_ISSUE);
+    push(&t.other, 3, QUEUE_ISSUE);
+    push(&t.other, 4, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "adbec");
+}
+
+static void test_a_rate_spreads_what_exceeds_its_bucket(void **state)
+{
+    (void)state;
+    start(100, (struct units_rate){.count = 2, .per_ms = 1000}, NO_RATE);
+    push(&t.lane, 0, QUEUE_ISSUE);
+    push(&t.lane, 1, QUEUE_ISSUE);
+    push(&t.lane, 2, QUEUE_ISSUE);
+    push(&t.lane, 3, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "ab");
+    wheel_advance(&t.wheel, 1499);
+    assert_string_equal(t.order, "ab");
+    wheel_advance(&t.wheel, 1500);
+    assert_string_equal(t.order, "abc");
+    wheel_advance(&t.wheel, 2000);
+    assert_string_equal(t.order, "abcd");
+    assert_false(wheel_is_armed(&t.queue.refill));
+}
+
+static void test_a_role_without_budget_does_not_hold_up_another(void **state)
+{
+    (void)state;
+    start(100, NO_RATE, (struct units_rate){.count = 1, .per_ms = 60000});
+    push(&t.lane, 0, QUEUE_ISSUE);
+    push(&t.lane, 1, QUEUE_ISSUE);
+    push(&t.other, 2, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "ac");
+    assert_int_equal(queue_issue_wait_ms(&t.lane, 1000), 120000);
+    assert_int_equal(queue_issue_wait_ms(&t.other, 1000), 0);
+    wheel_advance(&t.wheel, 61000);
+    assert_string_equal(t.order, "acb");
+}
+
+static void test_a_removed_call_never_runs(void **state)
+{
+    (void)state;
+    start(1, NO_RATE, NO_RATE);
+    push(&t.lane, 0, QUEUE_ISSUE);
+    push(&t.lane, 1, QUEUE_ISSUE);
+    queue_remove(&t.lane, &t.items[0].item);
+    queue_remove(&t.lane, &t.items[0].item);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "b");
+    assert_int_equal(queue_load(&t.queue), 1);
+}
+
+static void test_calls_that_end_while_they_start_do_not_recurse(void **state)
+{
+    (void)state;
+    start(1, NO_RATE, NO_RATE);
+    t.is_ending_at_once = true;
+    push(&t.lane, 0, QUEUE_ISSUE);
+    push(&t.lane, 1, QUEUE_RENEW);
+    push(&t.lane, 2, QUEUE_REVOKE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "cab");
+    assert_int_equal(queue_load(&t.queue), 0);
+}
+
+static void test_too_many_issues_are_refused_and_revocations_never(void **state)
+{
+    static struct queue_item many[QUEUE_ISSUES_MAX + 2];
+    size_t i;
+
+    (void)state;
+    start(1, NO_RATE, NO_RATE);
+    memset(many, 0, sizeof(many));
+    for (i = 0; i < QUEUE_ISSUES_MAX; i++) {
+        assert_int_equal(queue_push(&t.lane, &many[i], QUEUE_ISSUE), 0);
+    }
+    assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_ISSUE), ERR_LIMIT);
+    assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_REVOKE), 0);
+}
+
+static void test_a_bucket_fills_up_and_no_further(void **state)
+{
+    struct queue_bucket bucket;
+
+    (void)state;
+    queue_bucket_init(&bucket, (struct units_rate){.count = 3, .per_ms = 60000},
+                      UINT64_MAX - 100000);
+    queue_bucket_take(&bucket, UINT64_MAX - 100000);
+    queue_bucket_take(&bucket, UINT64_MAX - 100000);
+    queue_bucket_take(&bucket, UINT64_MAX - 100000);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 1, UINT64_MAX - 100000), 20000);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 3, UINT64_MAX), 0);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 4, UINT64_MAX), 20000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_revocations_go_first_and_unhurried_renewals_last),
+        cmocka_unit_test(test_no_more_calls_run_than_there_are_places),
+        cmocka_unit_test(test_roles_take_turns),
+        cmocka_unit_test(test_a_rate_spreads_what_exceeds_its_bucket),
+        cmocka_unit_test(test_a_role_without_budget_does_not_hold_up_another),
+        cmocka_unit_test(test_a_removed_call_never_runs),
+        cmocka_unit_test(test_calls_that_end_while_they_start_do_not_recurse),
+        cmocka_unit_test(test_too_many_issues_are_refused_and_revocations_never),
+        cmocka_unit_test(test_a_bucket_fills_up_and_no_further),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
