@@ -15,7 +15,9 @@ struct io_listener_limits {
     uint32_t headers_max;         /* [32] at most ENV_REQUEST_HEADERS_MAX */
     size_t target_max_bytes;      /* [1 KiB] */
     size_t body_max_bytes;        /* [64 KiB] */
-    uint64_t head_timeout_ms;  /* [5 s] from the first byte (or accept) to the end of the headers */
+    /* [5 s] from accept, on a kept connection from the end of the request line, to the end of the
+     * headers. The bytes of a later request line run on the idle time. */
+    uint64_t head_timeout_ms;
     uint64_t body_timeout_ms;  /* [10 s] */
     uint64_t idle_timeout_ms;  /* [60 s] between requests */
     uint64_t write_timeout_ms; /* [10 s] to take an answer */
@@ -31,6 +33,8 @@ struct io_listener_options {
     const char *user;  /* NULL: the daemon's */
     const char *group; /* NULL: the daemon's */
     struct io_listener_limits limits;
+    env_request_fn handler; /* called with `user` for each request */
+    void *user;
 };
 
 /* Binds and serves. For a unix path: its directory is made (0755 minus what mode denies: 0750
@@ -39,8 +43,7 @@ struct io_listener_options {
  * given its mode, user and group. Errors name the path and what to do: ERR_EXISTS when another
  * daemon answers there, ERR_INVALID, ERR_DENIED. */
 int io_listener_open(struct io *io, const struct io_listener_options *options,
-                     env_request_fn handler, void *user, struct io_listener **ret_listener,
-                     struct err *e) ATTR_MUST_USE;
+                     struct io_listener **ret_listener, struct err *e) ATTR_MUST_USE;
 
 /* No new connections or requests; those under way go on. The socket file is removed. */
 void io_listener_quiesce(struct io_listener *listener);

@@ -1,0 +1,227 @@
+/* A listener's life.
+ *
+ * Happy path: io_listener_open binds (socket_unix.c, socket_tcp.c) and starts the server on the
+ * socket → connections and requests, see server.c → io_listener_quiesce removes the socket file,
+ * accepts nothing more and lets what is under way end → io_listener_close ends the rest from the
+ * loop and frees the listener once the last libuv handle is closed.
+ *
+ * Failure paths: opening undoes what it did. Closing may be asked for from anywhere, also from a
+ * handler in the midst of libmicrohttpd, which is why it is deferred. */
+#include "io/listener.h"
+
+#include "base/mem.h"
+#include "io/server_internal.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DEFAULT_CONNECTIONS 1024U
+#define DEFAULT_CONNECTIONS_PER_UID 256U
+#define DEFAULT_HEAD_MAX_BYTES (8U * 1024U)
+#define DEFAULT_TARGET_MAX_BYTES 1024U
+#define DEFAULT_BODY_MAX_BYTES (64U * 1024U)
+#define DEFAULT_HEAD_TIMEOUT_MS 5000U
+#define DEFAULT_BODY_TIMEOUT_MS 10000U
+#define DEFAULT_IDLE_TIMEOUT_MS 60000U
+#define DEFAULT_WRITE_TIMEOUT_MS 10000U
+
+/* Beyond these nothing was measured. */
+#define HARD_MAX_CONNECTIONS 16000U
+#define HARD_MAX_HEAD_BYTES (16U * 1024U)
+#define HARD_MAX_TARGET_BYTES (4U * 1024U)
+#define HARD_MAX_BODY_BYTES (1024U * 1024U)
+
+/* Descriptors that connections leave to the rest of the daemon, unless it has very few. */
+#define FD_RESERVE 64U
+
+static uint32_t limit_u32(uint32_t value, uint32_t default_value, uint32_t max)
+{
+    value = value != 0 ? value : default_value;
+    return value < max ? value : max;
+}
+
+static size_t limit_size(size_t value, size_t default_value, size_t max)
+{
+    value = value != 0 ? value : default_value;
+    return value < max ? value : max;
+}
+
+static uint64_t or_default(uint64_t value, uint64_t default_value)
+{
+    return value != 0 ? value : default_value;
+}
+
+static struct io_listener_limits effective(const struct io_listener_limits *asked)
+{
+    return (struct io_listener_limits){
+        .connections = limit_u32(asked->connections, DEFAULT_CONNECTIONS, HARD_MAX_CONNECTIONS),
+        .connections_per_uid = limit_u32(asked->connections_per_uid, DEFAULT_CONNECTIONS_PER_UID,
+                                         HARD_MAX_CONNECTIONS),
+        .head_max_bytes =
+            limit_size(asked->head_max_bytes, DEFAULT_HEAD_MAX_BYTES, HARD_MAX_HEAD_BYTES),
+        .headers_max =
+            limit_u32(asked->headers_max, ENV_REQUEST_HEADERS_MAX, ENV_REQUEST_HEADERS_MAX),
+        .target_max_bytes =
+            limit_size(asked->target_max_bytes, DEFAULT_TARGET_MAX_BYTES, HARD_MAX_TARGET_BYTES),
+        .body_max_bytes =
+            limit_size(asked->body_max_bytes, DEFAULT_BODY_MAX_BYTES, HARD_MAX_BODY_BYTES),
+        .head_timeout_ms = or_default(asked->head_timeout_ms, DEFAULT_HEAD_TIMEOUT_MS),
+        .body_timeout_ms = or_default(asked->body_timeout_ms, DEFAULT_BODY_TIMEOUT_MS),
+        .idle_timeout_ms = or_default(asked->idle_timeout_ms, DEFAULT_IDLE_TIMEOUT_MS),
+        .write_timeout_ms = or_default(asked->write_timeout_ms, DEFAULT_WRITE_TIMEOUT_MS),
+    };
+}
+
+/* The kernel gives out the lowest free descriptor, so one of at least fd_max means that all below
+ * it are in use. */
+static int find_fd_max(void)
+{
+    struct rlimit limit;
+    rlim_t reserve;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT32_MAX) {
+        return INT32_MAX;
+    }
+    reserve = limit.rlim_cur / 8 < FD_RESERVE ? limit.rlim_cur / 8 : FD_RESERVE;
+    return (int)(limit.rlim_cur - reserve);
+}
+
+static void listener_free(struct io_listener *listener)
+{
+    socket_file_remove(&listener->file);
+    if (listener->socket_fd >= 0) {
+        (void)close(listener->socket_fd);
+    }
+    map_fini(&listener->uids);
+    mem_free(listener->name);
+    mem_free(listener);
+}
+
+static struct io_listener *listener_new(struct io *io, const struct io_listener_options *options)
+{
+    struct io_listener *listener = mem_calloc(1, sizeof(*listener));
+    uint64_t seed;
+    size_t i;
+
+    if (listener == NULL) {
+        return NULL;
+    }
+    listener->magic = LISTENER_MAGIC;
+    listener->io = io;
+    listener->socket_fd = -1;
+    listener->file.dir_fd = -1;
+    listener->limits = effective(&options->limits);
+    listener->handler = options->handler;
+    listener->user = options->user;
+    listener->is_unix = options->unix_path != NULL;
+    listener->overflow_uid = peer_overflow_uid();
+    listener->fd_max = find_fd_max();
+    for (i = 0; i < PHASE_COUNT; i++) {
+        list_init(&listener->phases[i]);
+    }
+    listener->phase_timeout_ms[PHASE_HEAD] = listener->limits.head_timeout_ms;
+    listener->phase_timeout_ms[PHASE_BODY] = listener->limits.body_timeout_ms;
+    listener->phase_timeout_ms[PHASE_WRITE] = listener->limits.write_timeout_ms;
+    listener->phase_timeout_ms[PHASE_IDLE] = listener->limits.idle_timeout_ms;
+    listener->phase_timeout_ms[PHASE_ENDING] = ENDING_TIMEOUT_MS;
+    env_random(io_env(io), &seed, sizeof(seed));
+    map_init(&listener->uids, seed);
+    listener->name = mem_strdup(options->name);
+    if (listener->name == NULL) {
+        listener_free(listener);
+        return NULL;
+    }
+    return listener;
+}
+
+int io_listener_open(struct io *io, const struct io_listener_options *options,
+                     struct io_listener **ret_listener, struct err *e)
+{
+    struct io_listener *listener;
+    int rc;
+
+    CHECK((options->unix_path != NULL) != (options->tcp != NULL));
+    CHECK(options->handler != NULL);
+    listener = listener_new(io, options);
+    if (listener == NULL) {
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    if (listener->is_unix) {
+        rc = socket_open_unix(options, &listener->file, &listener->socket_fd, e);
+    } else {
+        rc = socket_open_tcp(options->tcp, &listener->socket_fd, &listener->port, e);
+    }
+    if (rc == 0) {
+        rc = server_start(listener, e);
+    }
+    if (rc != 0) {
+        listener_free(listener);
+        return rc;
+    }
+    *ret_listener = listener;
+    return 0;
+}
+
+void io_listener_quiesce(struct io_listener *listener)
+{
+    struct list *node;
+    struct list *following;
+
+    if (listener->is_quiesced) {
+        return;
+    }
+    listener->is_quiesced = true;
+    socket_file_remove(&listener->file);
+    server_quiesce(listener);
+    /* Who waits for the client's next request would wait in vain. */
+    LIST_EACH (&listener->phases[PHASE_IDLE], node, following) {
+        (void)shutdown(LIST_ENTRY(node, struct env_connection, node)->fd, SHUT_RDWR);
+    }
+}
+
+static void close_now(struct env_deferred *deferred)
+{
+    struct io_listener *listener = OBJ_CAST(deferred->user, struct io_listener, LISTENER_MAGIC);
+
+    io_listener_quiesce(listener);
+    server_stop(listener); /* listener may be gone */
+}
+
+void io_listener_close(struct io_listener *listener, void (*closed)(void *user), void *user)
+{
+    CHECK(!listener->is_closing);
+    listener->is_closing = true;
+    listener->closed = closed;
+    listener->closed_user = user;
+    listener->closing.fn = close_now;
+    listener->closing.user = listener;
+    env_defer(io_env(listener->io), &listener->closing);
+}
+
+void server_handle_closed(struct io_listener *listener)
+{
+    void (*closed)(void *user) = listener->closed;
+    void *user = listener->closed_user;
+
+    CHECK(listener->handle_count > 0);
+    listener->handle_count--;
+    if (listener->handle_count > 0 || !listener->is_closing) {
+        return;
+    }
+    listener_free(listener);
+    if (closed != NULL) {
+        closed(user);
+    }
+}
+
+uint32_t io_listener_connection_count(const struct io_listener *listener)
+{
+    return listener->connection_count;
+}
+
+uint16_t io_listener_port(const struct io_listener *listener)
+{
+    return listener->port;
+}

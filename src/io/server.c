@@ -1,0 +1,256 @@
+/* libmicrohttpd on our loop.
+ *
+ * Happy path: libmicrohttpd keeps its connections in an epoll set of its own and has no thread. The
+ * set's descriptor is polled by libuv; when it is readable, MHD_run does all that can be done:
+ * accepts, reads, calls our handlers, writes. What no descriptor shows (a resumed connection, bytes
+ * read already) makes MHD_get_timeout say 0; then MHD_run runs again in this turn, after the
+ * deferred calls that came before, so that an answer that is given in the same turn needs no
+ * suspension.
+ *
+ * Time: libmicrohttpd's own timeout starts anew with each byte, so a byte every half second lives
+ * for ever. Ours are per phase: a connection that enters a phase goes to the end of that phase's
+ * list, whose deadlines are in order because the time allowed is the same for all. One env timer
+ * stands for the earliest of them; it is only moved when an earlier deadline appears. What is
+ * overdue is shut down, and libmicrohttpd notices that as an error of the socket.
+ *
+ * Failure paths: with no descriptor left for accept and no connection whose end would bring one
+ * back, libmicrohttpd would be called again and again by the waiting client; the poll pauses
+ * instead. */
+#include "io/server_internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Beside the head: parsed headers, the query's parts and the head of the answer. */
+#define POOL_EXTRA_BYTES (8U * 1024U)
+
+#define ACCEPT_PAUSE_MS 100U
+
+/* libmicrohttpd's messages may quote clients, who can cause as many as they like: they are for
+ * debugging only. */
+static void log_message(void *user, const char *format, va_list args)
+{
+    struct io_listener *listener = OBJ_CAST(user, struct io_listener, LISTENER_MAGIC);
+    char text[256];
+
+    if (!log_is_on(LOG_LEVEL_DEBUG)) {
+        return;
+    }
+    (void)vsnprintf(text, sizeof(text), format, args);
+    log_event(LOG_LEVEL_DEBUG, "listener.http", "listener", listener->name, "detail", text, NULL);
+}
+
+/* Targets are handed on as they were sent: who decodes them is the one who routes them. */
+static size_t keep_escapes(void *user, struct MHD_Connection *mhd, char *text)
+{
+    (void)user;
+    (void)mhd;
+    return strlen(text);
+}
+
+/* True when a client waits, nobody was accepted and no connection is open whose end would bring a
+ * descriptor back. */
+static bool is_accept_stuck(const struct io_listener *listener, uint32_t accepted_before)
+{
+    struct pollfd poll_fd = {.fd = listener->socket_fd, .events = POLLIN};
+
+    return listener->connection_count == 0 && listener->refused_count == 0 &&
+           listener->accepted_count == accepted_before && !listener->is_quiesced &&
+           poll(&poll_fd, 1, 0) > 0;
+}
+
+static void run(struct io_listener *listener)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
+
+    (void)MHD_run(listener->daemon);
+    if (MHD_get_timeout(listener->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0) {
+        server_kick(listener);
+    }
+}
+
+static void on_kick(struct env_deferred *deferred)
+{
+    run(OBJ_CAST(deferred->user, struct io_listener, LISTENER_MAGIC));
+}
+
+void server_kick(struct io_listener *listener)
+{
+    env_defer(io_env(listener->io), &listener->kick);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    struct io_listener *listener = OBJ_CAST(handle->data, struct io_listener, LISTENER_MAGIC);
+    uint32_t accepted_before = listener->accepted_count;
+    struct env *env = io_env(listener->io);
+
+    (void)status;
+    (void)events;
+    run(listener);
+    if (!is_accept_stuck(listener, accepted_before)) {
+        return;
+    }
+    /* The client may have come just now: only who can't be accepted at the second attempt either
+     * waits in vain. */
+    run(listener);
+    if (is_accept_stuck(listener, accepted_before)) {
+        (void)uv_poll_stop(&listener->poll);
+        env_timer_arm(env, &listener->pause, env_now_ms(env) + ACCEPT_PAUSE_MS);
+    }
+}
+
+static void on_pause_over(struct env_timer *timer)
+{
+    struct io_listener *listener = OBJ_CAST(timer->user, struct io_listener, LISTENER_MAGIC);
+
+    (void)uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
+/* Shuts down the overdue connections of one phase and returns its next deadline. */
+static uint64_t expire_phase(struct io_listener *listener, enum conn_phase phase, uint64_t now_ms)
+{
+    struct list *list = &listener->phases[phase];
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (list, node, following) {
+        struct env_connection *conn = LIST_ENTRY(node, struct env_connection, node);
+
+        /* An expired one stays in the list until libmicrohttpd has noticed. */
+        if (conn->is_expired) {
+            continue;
+        }
+        if (conn->deadline_ms > now_ms) {
+            return conn->deadline_ms;
+        }
+        conn->is_expired = true;
+        (void)shutdown(conn->fd, SHUT_RDWR);
+    }
+    return UINT64_MAX;
+}
+
+static void on_deadline(struct env_timer *timer)
+{
+    struct io_listener *listener = OBJ_CAST(timer->user, struct io_listener, LISTENER_MAGIC);
+    struct env *env = io_env(listener->io);
+    uint64_t next_ms = UINT64_MAX;
+    size_t phase;
+
+    for (phase = 0; phase < PHASE_COUNT; phase++) {
+        uint64_t deadline_ms =
+            phase == PHASE_PENDING
+                ? UINT64_MAX
+                : expire_phase(listener, (enum conn_phase)phase, env_now_ms(env));
+
+        next_ms = deadline_ms < next_ms ? deadline_ms : next_ms;
+    }
+    if (next_ms != UINT64_MAX) {
+        env_timer_arm(env, &listener->deadline, next_ms);
+    }
+}
+
+void server_deadline_moved(struct io_listener *listener, uint64_t deadline_ms)
+{
+    if (listener->deadline.heap_index == 0 || deadline_ms < listener->deadline.when_ms) {
+        env_timer_arm(io_env(listener->io), &listener->deadline, deadline_ms);
+    }
+}
+
+static struct MHD_Daemon *start_daemon(struct io_listener *listener, int socket_fd)
+{
+    const struct io_listener_limits *limits = &listener->limits;
+
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        request_continue, listener, MHD_OPTION_EXTERNAL_LOGGER, log_message, listener,
+        MHD_OPTION_LISTEN_SOCKET, socket_fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned int)(limits->connections + REFUSED_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        limits->head_max_bytes + POOL_EXTRA_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener,
+        MHD_OPTION_URI_LOG_CALLBACK, request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener,
+        MHD_OPTION_END);
+}
+
+int server_start(struct io_listener *listener, struct err *e)
+{
+    const union MHD_DaemonInfo *info;
+    int socket_fd;
+    int rc;
+
+    listener->kick.fn = on_kick;
+    listener->kick.user = listener;
+    listener->deadline.fn = on_deadline;
+    listener->deadline.user = listener;
+    listener->pause.fn = on_pause_over;
+    listener->pause.user = listener;
+    /* When its start fails, libmicrohttpd closes the socket in some cases and not in others; so it
+     * gets a descriptor of its own, and shutdown() ends what may be left open behind it. */
+    socket_fd = fcntl(listener->socket_fd, F_DUPFD_CLOEXEC, 0);
+    if (socket_fd < 0) {
+        return err_set(e, -errno, "could not start listener %s: %s", listener->name,
+                       strerror(errno));
+    }
+    listener->daemon = start_daemon(listener, socket_fd);
+    if (listener->daemon == NULL) {
+        (void)shutdown(listener->socket_fd, SHUT_RDWR);
+        return err_set(e, ERR_UNAVAILABLE, "could not start the HTTP server of listener %s",
+                       listener->name);
+    }
+    info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    CHECK(info != NULL);
+    rc = uv_poll_init(io_uv(listener->io), &listener->poll, info->epoll_fd);
+    if (rc != 0) {
+        MHD_stop_daemon(listener->daemon);
+        return err_set(e, rc, "could not watch listener %s: %s", listener->name, uv_strerror(rc));
+    }
+    listener->poll.data = listener;
+    listener->handle_count = 1;
+    rc = uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    CHECK(rc == 0);
+    return 0;
+}
+
+void server_quiesce(struct io_listener *listener)
+{
+    int socket_fd = MHD_quiesce_daemon(listener->daemon);
+
+    CHECK(socket_fd >= 0);
+    (void)close(socket_fd);
+    (void)close(listener->socket_fd);
+    listener->socket_fd = -1;
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    server_handle_closed(OBJ_CAST(handle->data, struct io_listener, LISTENER_MAGIC));
+    /* the listener may be gone */
+}
+
+void server_stop(struct io_listener *listener)
+{
+    struct env *env = io_env(listener->io);
+    struct list *pending = &listener->phases[PHASE_PENDING];
+
+    /* One after the other from the front: the callbacks may end other requests too. libmicrohttpd
+     * must not be stopped with a suspended connection. */
+    while (!list_is_empty(pending)) {
+        conn_lose(LIST_ENTRY(pending->next, struct env_connection, node));
+    }
+    env_timer_disarm(env, &listener->pause);
+    uv_close((uv_handle_t *)&listener->poll, on_poll_closed);
+    MHD_stop_daemon(listener->daemon);
+    listener->daemon = NULL;
+    CHECK(listener->connection_count == 0);
+    CHECK(listener->refused_count == 0);
+    env_timer_disarm(env, &listener->deadline);
+    env_undefer(&listener->kick);
+}

@@ -1,0 +1,289 @@
+/* A connection's life.
+ *
+ * Happy path: libmicrohttpd has accepted (conn_notify) → limits → peer identified → phases as
+ * requests come and go → closed by either side (conn_notify again): watches run, descriptors and
+ * memory go.
+ *
+ * While a handler works on a request the connection is suspended: libmicrohttpd has taken its
+ * descriptor out of its set and would not notice that the client goes away. So libuv polls it
+ * meanwhile, for nothing but hang-up. A client that has only finished sending (half-closed) still
+ * waits for its answer; on a unix socket the two can be told apart, and the poll goes on without
+ * that event, on TCP they can't and a finished sender counts as gone: handing a credential to
+ * nobody is worse than refusing an exotic client.
+ *
+ * Failure paths: over a limit, or short of memory, a connection gets a canned 503 at once, not when
+ * its request arrives, so that a flood holds nothing. A client that has gone makes its request
+ * finish undelivered and its connection close at libmicrohttpd's next look. */
+#include "io/server_internal.h"
+
+#include "base/mem.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void conn_set_phase(struct env_connection *conn, enum conn_phase phase)
+{
+    struct io_listener *listener = conn->listener;
+
+    list_remove(&conn->node);
+    conn->phase = phase;
+    list_push_back(&listener->phases[phase], &conn->node);
+    if (phase != PHASE_PENDING) {
+        conn->deadline_ms = env_now_ms(io_env(listener->io)) + listener->phase_timeout_ms[phase];
+        server_deadline_moved(listener, conn->deadline_ms);
+    }
+}
+
+static struct uid_usage *usage_take(struct io_listener *listener, uint32_t uid)
+{
+    struct str key = {.ptr = (const char *)&uid, .len = sizeof(uid)};
+    struct map_entry *entry = map_find(&listener->uids, key);
+    struct uid_usage *usage;
+
+    if (entry != NULL) {
+        usage = MAP_ENTRY(entry, struct uid_usage, entry);
+        usage->count++;
+        return usage;
+    }
+    usage = mem_calloc(1, sizeof(*usage));
+    if (usage == NULL) {
+        return NULL;
+    }
+    usage->uid = uid;
+    usage->count = 1;
+    key.ptr = (const char *)&usage->uid;
+    if (map_add(&listener->uids, &usage->entry, key) != 0) {
+        mem_free(usage);
+        return NULL;
+    }
+    return usage;
+}
+
+static void usage_give_back(struct io_listener *listener, struct uid_usage *usage)
+{
+    if (usage != NULL && --usage->count == 0) {
+        map_remove(&listener->uids, &usage->entry);
+        mem_free(usage);
+    }
+}
+
+/* NULL, or which limit the new connection passes. */
+static const char *check_limits(struct env_connection *conn)
+{
+    struct io_listener *listener = conn->listener;
+
+    if (listener->connection_count >= listener->limits.connections) {
+        return "the listener has all the connections that it may have";
+    }
+    /* It needs two more descriptors for its peer. */
+    if (conn->fd > listener->fd_max - 2) {
+        return "the daemon has no file descriptors left for connections";
+    }
+    if (!listener->is_unix) {
+        peer_init_unknown(&conn->peer, "loopback TCP callers are not identified yet");
+        return NULL;
+    }
+    peer_identify(&conn->peer, conn->fd, listener->overflow_uid);
+    conn->usage = usage_take(listener, conn->peer.facts.uid);
+    if (conn->usage == NULL) {
+        return "the daemon is out of memory";
+    }
+    if (conn->usage->count > listener->limits.connections_per_uid) {
+        return "this user has all the connections that one user may have";
+    }
+    return NULL;
+}
+
+/* Takes from the kernel what the client has sent already: closing over unread bytes would make it
+ * lose our answer. */
+static bool has_drained(int fd)
+{
+    char bytes[4096];
+    bool has_any = false;
+    int rounds;
+
+    for (rounds = 0; rounds < 4 && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0; rounds++) {
+        has_any = true;
+    }
+    return has_any;
+}
+
+static void refuse(struct env_connection *conn, const char *detail)
+{
+    struct io_listener *listener = conn->listener;
+    bool may_wait = listener->refused_count < REFUSED_MAX;
+
+    conn->is_refused = true;
+    listener->refused_count++;
+    conn_set_phase(conn, PHASE_ENDING);
+    reply_send_busy(conn->fd, detail);
+    /* A client that hasn't written yet would get a broken pipe before it reads the answer: it has a
+     * moment. */
+    (void)shutdown(conn->fd, has_drained(conn->fd) || !may_wait ? SHUT_RDWR : SHUT_WR);
+}
+
+static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd, void **context)
+{
+    int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    struct env_connection *conn =
+        mem_calloc(1, sizeof(*conn) + listener->limits.target_max_bytes + 1);
+    const char *problem;
+
+    listener->accepted_count++;
+    *context = conn;
+    if (conn == NULL) {
+        reply_send_busy(fd, "the daemon is out of memory");
+        (void)shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    conn->magic = CONNECTION_MAGIC;
+    conn->listener = listener;
+    conn->mhd = mhd;
+    conn->fd = fd;
+    conn->peer.process_fd = -1;
+    conn->peer.proc_fd = -1;
+    list_init(&conn->watches);
+    buf_init(&conn->body, listener->limits.body_max_bytes);
+    problem = check_limits(conn);
+    if (problem != NULL) {
+        refuse(conn, problem);
+        return;
+    }
+    listener->connection_count++;
+    conn_set_phase(conn, PHASE_HEAD);
+}
+
+static void run_watches(struct env_connection *conn)
+{
+    struct list *node;
+
+    while ((node = list_pop_front(&conn->watches)) != NULL) {
+        struct env_connection_watch *watch = LIST_ENTRY(node, struct env_connection_watch, node);
+
+        watch->fn(watch); /* the watch may be gone */
+    }
+}
+
+static void conn_free(struct env_connection *conn)
+{
+    buf_fini(&conn->body);
+    mem_free(conn);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct env_connection *conn = OBJ_CAST(handle->data, struct env_connection, CONNECTION_MAGIC);
+    struct io_listener *listener = conn->listener;
+
+    conn_free(conn);
+    server_handle_closed(listener); /* the listener may be gone */
+}
+
+/* libmicrohttpd closes the descriptor right after this returns, so nothing of ours may hang on it
+ * any more. */
+static void conn_end(struct env_connection *conn)
+{
+    struct io_listener *listener = conn->listener;
+
+    CHECK(conn->state == REQUEST_NONE);
+    conn->mhd = NULL;
+    list_remove(&conn->node);
+    if (conn->is_refused) {
+        listener->refused_count--;
+    } else {
+        listener->connection_count--;
+    }
+    usage_give_back(listener, conn->usage);
+    peer_fini(&conn->peer);
+    if (conn->has_poll) {
+        uv_close((uv_handle_t *)&conn->poll, on_poll_closed);
+    }
+    run_watches(conn);
+    if (!conn->has_poll) {
+        conn_free(conn);
+    }
+}
+
+void conn_notify(void *user, struct MHD_Connection *mhd, void **context,
+                 enum MHD_ConnectionNotificationCode code)
+{
+    struct io_listener *listener = OBJ_CAST(user, struct io_listener, LISTENER_MAGIC);
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        conn_start(listener, mhd, context);
+    } else if (*context != NULL) {
+        conn_end(OBJ_CAST(*context, struct env_connection, CONNECTION_MAGIC));
+    }
+}
+
+/* True when nobody will read an answer: both directions are shut, or the socket is broken. */
+static bool is_hung_up(const struct env_connection *conn)
+{
+    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
+
+    if (poll(&poll_fd, 1, 0) < 0 || (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+        return true;
+    }
+    return !conn->listener->is_unix && (poll_fd.revents & POLLRDHUP) != 0;
+}
+
+static void on_disconnect(uv_poll_t *handle, int status, int events)
+{
+    struct env_connection *conn = OBJ_CAST(handle->data, struct env_connection, CONNECTION_MAGIC);
+
+    (void)events;
+    if (status < 0 || is_hung_up(conn)) {
+        conn_lose(conn);
+        return;
+    }
+    /* Half-closed. That event would come again and again; hang-up comes whatever is asked for, and
+     * priority data don't exist on unix sockets. */
+    if (uv_poll_start(&conn->poll, UV_PRIORITIZED, on_disconnect) != 0) {
+        conn_lose(conn);
+    }
+}
+
+int conn_suspend(struct env_connection *conn)
+{
+    CHECK(!conn->is_suspended);
+    if (!conn->has_poll) {
+        if (uv_poll_init(io_uv(conn->listener->io), &conn->poll, conn->fd) != 0) {
+            return ERR_UNAVAILABLE;
+        }
+        conn->poll.data = conn;
+        conn->has_poll = true;
+        conn->listener->handle_count++;
+    }
+    if (uv_poll_start(&conn->poll, UV_DISCONNECT, on_disconnect) != 0) {
+        return ERR_UNAVAILABLE;
+    }
+    MHD_suspend_connection(conn->mhd);
+    conn->is_suspended = true;
+    return 0;
+}
+
+void conn_resume(struct env_connection *conn)
+{
+    if (!conn->is_suspended) {
+        return;
+    }
+    conn->is_suspended = false;
+    (void)uv_poll_stop(&conn->poll);
+    MHD_resume_connection(conn->mhd);
+    server_kick(conn->listener);
+}
+
+void conn_lose(struct env_connection *conn)
+{
+    conn->is_lost = true;
+    conn_set_phase(conn, PHASE_ENDING);
+    conn_resume(conn);
+    request_finish(conn, false);
+}
+
+void conn_watch(struct env_connection *conn, struct env_connection_watch *watch)
+{
+    CHECK(conn->mhd != NULL);
+    list_push_back(&conn->watches, &watch->node);
+}

@@ -1,0 +1,172 @@
+/* What the files of the HTTP server share. One listener = one socket, one libmicrohttpd daemon on
+ * our loop, and its connections.
+ *
+ *   listener.c        opens, quiesces and closes a listener
+ *   server.c          drives libmicrohttpd from the loop; deadlines of the connections' phases
+ *   server_conn.c     a connection's life: limits, peer, watches, notice of a client that has gone
+ *   server_request.c  a request's life: what is refused, body, the handler
+ *   server_reply.c    answers */
+#ifndef LEASED_IO_SERVER_INTERNAL_H
+#define LEASED_IO_SERVER_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "env/server.h"
+#include "io/io_internal.h"
+#include "io/listener.h"
+#include "io/peer.h"
+#include "io/socket.h"
+
+#include <microhttpd.h>
+
+#define LISTENER_MAGIC 0x6c69736eU   /* "lisn" */
+#define CONNECTION_MAGIC 0x636f6e6eU /* "conn" */
+
+/* Connections over a limit that are kept for a moment so that their clients can read the refusal.
+ */
+#define REFUSED_MAX 64U
+#define ENDING_TIMEOUT_MS 1000U
+
+/* A connection's phase says who has to act until when. Each phase is a list in the order of
+ * deadlines. */
+enum conn_phase {
+    PHASE_HEAD,    /* the client sends the request's head */
+    PHASE_BODY,    /* the client sends its body */
+    PHASE_PENDING, /* the handler works on it: no deadline, it has its own */
+    PHASE_WRITE,   /* the client takes the answer */
+    PHASE_IDLE,    /* between requests */
+    PHASE_ENDING,  /* about to be closed: over a limit and told so, or its client has gone */
+};
+#define PHASE_COUNT (PHASE_ENDING + 1)
+
+enum request_state {
+    REQUEST_NONE,     /* between requests */
+    REQUEST_READING,  /* its target is known, the rest arrives or has been refused */
+    REQUEST_PENDING,  /* the handler has it */
+    REQUEST_ANSWERED, /* the handler has answered, the answer isn't out yet */
+};
+
+/* How many connections a user has; counted by uid. */
+struct uid_usage {
+    struct map_entry entry;
+    uint32_t uid;
+    uint32_t count;
+};
+
+struct io_listener {
+    uint32_t magic;
+    struct io *io;
+    char *name;
+    struct io_listener_limits limits; /* defaults filled in */
+    env_request_fn handler;
+    void *user;
+
+    int socket_fd; /* -1 once quiesced */
+    bool is_unix;
+    uint16_t port;
+    struct socket_file file;
+
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;            /* on libmicrohttpd's epoll descriptor */
+    struct env_deferred kick;  /* libmicrohttpd has something to do that no descriptor shows */
+    struct env_timer deadline; /* the earliest deadline of all phases, or earlier */
+    struct env_timer pause;    /* out of descriptors: accepting again when it fires */
+    struct env_deferred closing;
+
+    struct list phases[PHASE_COUNT]; /* struct env_connection; membership == phase */
+    uint64_t phase_timeout_ms[PHASE_COUNT];
+    uint32_t connection_count; /* without the refused */
+    uint32_t refused_count;
+    uint32_t accepted_count; /* ever, refused ones too; wraps */
+    struct map uids;         /* struct uid_usage */
+    uint32_t overflow_uid;
+    int fd_max; /* descriptors from here on are not for connections */
+
+    bool is_quiesced;
+    bool is_closing;
+    uint32_t handle_count; /* libuv handles that aren't closed yet, ours and the connections' */
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+struct env_connection {
+    uint32_t magic;
+    struct io_listener *listener;
+    struct MHD_Connection *mhd; /* NULL once it has ended */
+    int fd;
+    struct list node; /* in listener->phases[phase] */
+    enum conn_phase phase;
+    uint64_t deadline_ms;
+    bool is_expired;   /* overdue and shut down */
+    bool is_refused;   /* over a limit: not counted, nothing is read from it */
+    bool is_lost;      /* to be closed: libmicrohttpd is told so when it asks next */
+    bool is_suspended; /* libmicrohttpd doesn't look at it until the answer is there */
+    struct peer peer;
+    struct uid_usage *usage; /* NULL: not counted */
+    struct list watches;     /* struct env_connection_watch */
+
+    /* While suspended: tells that the client has gone. Lives from the first suspension to the end.
+     */
+    uv_poll_t poll;
+    bool has_poll;
+
+    enum request_state state;
+    struct env_request request;
+    bool has_head; /* the head has been judged, a body may follow */
+    bool is_http_1_0;
+    size_t content_length;
+    struct buf body;
+    struct MHD_Response
+        *response; /* the answer until it is queued; NULL when there was no memory for it */
+    unsigned int status;
+    size_t target_len; /* as sent; more than limits.target_max_bytes: cut */
+    char target[];     /* limits.target_max_bytes + 1 */
+};
+
+/* server.c */
+int server_start(struct io_listener *listener, struct err *e) ATTR_MUST_USE;
+/* No more accepts; the socket is ours again. */
+void server_quiesce(struct io_listener *listener);
+/* Ends all connections at once and closes what the loop holds. */
+void server_stop(struct io_listener *listener);
+/* Has libmicrohttpd look at its connections, soon. */
+void server_kick(struct io_listener *listener);
+/* One libuv handle fewer; a closing listener goes with its last. */
+void server_handle_closed(struct io_listener *listener);
+void server_deadline_moved(struct io_listener *listener, uint64_t deadline_ms);
+
+/* server_conn.c */
+void conn_notify(void *user, struct MHD_Connection *mhd, void **context,
+                 enum MHD_ConnectionNotificationCode code);
+void conn_set_phase(struct env_connection *conn, enum conn_phase phase);
+/* Takes the connection from libmicrohttpd until conn_resume. ERR_* when its end could not be
+ * watched. */
+int conn_suspend(struct env_connection *conn) ATTR_MUST_USE;
+/* Gives it back; nothing to do when the answer came before it was suspended. */
+void conn_resume(struct env_connection *conn);
+/* The client has gone, or has to go: its request ends undelivered, libmicrohttpd closes the
+ * connection. */
+void conn_lose(struct env_connection *conn);
+void conn_watch(struct env_connection *conn, struct env_connection_watch *watch);
+
+/* server_request.c */
+void *request_begin(void *user, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result request_continue(void *user, struct MHD_Connection *mhd, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_size, void **context);
+void request_completed(void *user, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode code);
+/* Ends the request, if there is one, and tells its handler. */
+void request_finish(struct env_connection *conn, bool is_delivered);
+
+/* server_reply.c */
+extern const struct env_request_ops server_request_ops;
+/* Gives a ready answer to libmicrohttpd. */
+enum MHD_Result reply_queue(struct env_connection *conn);
+/* Answers by ourselves with a problem document and closes the connection afterwards. */
+enum MHD_Result reply_refuse(struct env_connection *conn, unsigned int status, const char *code,
+                             const char *detail);
+/* Tells a connection over a limit so without waiting for its request. */
+void reply_send_busy(int fd, const char *detail);
+
+#endif

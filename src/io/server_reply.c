@@ -1,0 +1,197 @@
+/* Answers: the handlers', our own refusals, and the canned one for connections over a limit.
+ *
+ * Happy path: reply copies the body into memory that is wiped when libmicrohttpd has sent it → the
+ * response is queued, from within the handler's own call or, if it came later, when libmicrohttpd
+ * asks again.
+ *
+ * Failure paths: without memory for the answer the connection ends, and `finished` says
+ * undelivered. */
+#include "io/server_internal.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#define HEADER_MAX_BYTES 4096U
+
+static void free_body(void *body)
+{
+    mem_free(body);
+}
+
+static struct MHD_Response *make_response(struct str body)
+{
+    struct MHD_Response *response;
+    char *copy;
+
+    if (body.len == 0) {
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    copy = mem_dup(body.ptr, body.len);
+    if (copy == NULL) {
+        return NULL;
+    }
+    response = MHD_create_response_from_buffer_with_free_callback(body.len, copy, free_body);
+    if (response == NULL) {
+        mem_free(copy);
+    }
+    return response;
+}
+
+/* libmicrohttpd wants NUL-terminated texts and refuses line ends in them. */
+static int add_header(struct MHD_Response *response, struct str name, struct str value)
+{
+    char text[HEADER_MAX_BYTES];
+
+    if (name.len + value.len + 2 > sizeof(text)) {
+        return ERR_TOO_LARGE;
+    }
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    if (value.len > 0) {
+        memcpy(text + name.len + 1, value.ptr, value.len);
+    }
+    text[name.len + 1 + value.len] = '\0';
+    return MHD_add_response_header(response, text, text + name.len + 1) == MHD_YES ? 0 : ERR_NOMEM;
+}
+
+static int add_headers(struct MHD_Response *response, const struct env_reply *reply, bool is_last)
+{
+    bool has_cache_control = false;
+    int rc = 0;
+    size_t i;
+
+    if (reply->content_type != NULL) {
+        rc = MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES
+                 ? 0
+                 : ERR_NOMEM;
+    }
+    for (i = 0; rc == 0 && i < reply->header_count; i++) {
+        struct str name = reply->headers[i].name;
+
+        has_cache_control |= name.len == strlen("Cache-Control") &&
+                             strncasecmp(name.ptr, "Cache-Control", name.len) == 0;
+        rc = add_header(response, name, reply->headers[i].value);
+    }
+    if (rc == 0 && !has_cache_control &&
+        MHD_add_response_header(response, "Cache-Control", "no-store") != MHD_YES) {
+        rc = ERR_NOMEM;
+    }
+    if (rc == 0 && is_last && MHD_add_response_header(response, "Connection", "close") != MHD_YES) {
+        rc = ERR_NOMEM;
+    }
+    return rc;
+}
+
+/* Nobody else shall get an answer over a connection whose process has ended or has become somebody
+ * else. */
+static bool is_last_answer(const struct env_connection *conn, const struct env_reply *reply)
+{
+    return reply->close || conn->is_http_1_0 || conn->listener->is_quiesced ||
+           conn->peer.facts.state == ENV_PEER_GONE || conn->peer.facts.state == ENV_PEER_CHANGED;
+}
+
+static void on_reply(struct env_request *request, const struct env_reply *reply)
+{
+    struct env_connection *conn = CONTAINER_OF(request, struct env_connection, request);
+    struct MHD_Response *response;
+
+    CHECK(conn->magic == CONNECTION_MAGIC);
+    CHECK(conn->state == REQUEST_PENDING);
+    CHECK(reply->status >= 200 && reply->status <= 599);
+    CHECK(reply->header_count <= ARRAY_LEN(reply->headers));
+    response = make_response(reply->body);
+    if (response != NULL && add_headers(response, reply, is_last_answer(conn, reply)) != 0) {
+        MHD_destroy_response(response);
+        response = NULL;
+    }
+    conn->response = response;
+    conn->status = reply->status;
+    conn->state = REQUEST_ANSWERED;
+    conn_resume(conn);
+}
+
+const struct env_request_ops server_request_ops = {
+    .reply = on_reply,
+    .connection_watch = conn_watch,
+};
+
+static enum MHD_Result queue(struct env_connection *conn, struct MHD_Response *response,
+                             unsigned int status)
+{
+    enum MHD_Result result;
+
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    conn_set_phase(conn, PHASE_WRITE);
+    result = MHD_queue_response(conn->mhd, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+enum MHD_Result reply_queue(struct env_connection *conn)
+{
+    struct MHD_Response *response = conn->response;
+
+    conn->response = NULL;
+    return queue(conn, response, conn->status);
+}
+
+/* `code` and `detail` are our own texts without anything to escape. */
+static int format_problem(char *text, size_t size, unsigned int status, const char *code,
+                          const char *detail)
+{
+    int len = snprintf(text, size,
+                       "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"code\":\"%s\","
+                       "\"detail\":\"%s\"}\n",
+                       MHD_get_reason_phrase_for(status), status, code, detail);
+
+    CHECK(len > 0 && (size_t)len < size);
+    return len;
+}
+
+enum MHD_Result reply_refuse(struct env_connection *conn, unsigned int status, const char *code,
+                             const char *detail)
+{
+    struct env_reply reply = {.content_type = "application/problem+json"};
+    char text[512];
+    struct MHD_Response *response;
+
+    reply.body.len = (size_t)format_problem(text, sizeof(text), status, code, detail);
+    reply.body.ptr = text;
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE) {
+        reply.headers[0].name = STR("Retry-After");
+        reply.headers[0].value = STR("1");
+        reply.header_count = 1;
+    }
+    response = make_response(reply.body);
+    if (response != NULL && add_headers(response, &reply, true) != 0) {
+        MHD_destroy_response(response);
+        response = NULL;
+    }
+    return queue(conn, response, status);
+}
+
+void reply_send_busy(int fd, const char *detail)
+{
+    char body[512];
+    char text[1024];
+    int body_len = format_problem(body, sizeof(body), MHD_HTTP_SERVICE_UNAVAILABLE, "busy", detail);
+    int len = snprintf(text, sizeof(text),
+                       "HTTP/1.1 503 Service Unavailable\r\n"
+                       "Content-Type: application/problem+json\r\n"
+                       "Content-Length: %d\r\n"
+                       "Cache-Control: no-store\r\n"
+                       "Retry-After: 1\r\n"
+                       "Connection: close\r\n\r\n%s",
+                       body_len, body);
+
+    CHECK(len > 0 && (size_t)len < sizeof(text));
+    /* The socket's buffer is empty yet, so it takes this in one piece, or its client has gone
+     * already. */
+    (void)send(fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
