@@ -114,7 +114,7 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     listener->file.dir_fd = -1;
     listener->limits = effective(&options->limits);
     listener->handler = options->handler;
-    listener->user = options->user;
+    listener->user = options->handler_user;
     listener->is_unix = options->unix_path != NULL;
     listener->overflow_uid = peer_overflow_uid();
     listener->fd_max = find_fd_max();

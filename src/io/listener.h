@@ -33,8 +33,8 @@ struct io_listener_options {
     const char *user;  /* NULL: the daemon's */
     const char *group; /* NULL: the daemon's */
     struct io_listener_limits limits;
-    env_request_fn handler; /* called with `user` for each request */
-    void *user;
+    env_request_fn handler; /* called with `handler_user` for each request */
+    void *handler_user;
 };
 
 /* Binds and serves. For a unix path: its directory is made (0755 minus what mode denies: 0750

@@ -50,7 +50,9 @@ static void on_signal(void *user, int signum)
 int main(int argc, char **argv)
 {
     struct bench bench = {.served = 0};
-    struct io_listener_options options = {.name = "bench", .handler = on_request, .user = &bench};
+    struct io_listener_options options = {.name = "bench",
+                                          .handler = on_request,
+                                          .handler_user = &bench};
     struct err e = {.code = 0};
 
     if (argc != 2) {
