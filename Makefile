@@ -138,7 +138,7 @@ hardened := $(filter release lint,$(VARIANT))
 ifneq ($(compiles),)
 probed := $(BUILD)/probe/$(subst /,_,$(subst $() ,_,$(CC))).mk
 include $(probed)
-$(probed): scripts/probe-flags
+$(probed): scripts/probe-flags Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)scripts/probe-flags '$(CC)' warnings $(optional_warnings) -- hardening $(optional_hardening) \
 		-- analyzer -fanalyzer -Wno-analyzer-use-of-uninitialized-value > $@
