@@ -290,10 +290,11 @@ $(replay_bins): $(OUT)/tests/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/te
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(call link,$(call ext,plugin $(core)))
-$(bench_bins): $(OUT)/bench/%: $(OBJ)/tests/bench/%.o $(below) $(flags_stamp)
+$(bench_bins): $(OUT)/bench/%: $(OBJ)/tests/bench/%.o $(support_archive) $(call archives,$(tests_bench)) $(builtin_archives) \
+		$(flags_stamp)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(call link,$(call ext,plugin $(core)))
+	$(Q)$(call link,$(call ext,plugin $(tests_bench)))
 endif
 
 unit_bins := $(foreach f,$(unit_folders),$(call bins_of,$f))
@@ -423,7 +424,7 @@ fuzz-programs: $(if $(F),$(OUT)/tests/fuzz/fuzz_$(F),$(fuzz_bins))
 
 #:   bench                numbers with units, and as $(BUILD)/bench.json
 bench: $(programs) $(bench_bins)
-	$(Q)scripts/bench $(BUILD) $(bench_bins)
+	$(Q)scripts/bench $(BUILD) $(filter-out %_server,$(bench_bins))
 
 # ----------------------------------------------------------------------------------------------------------------- lint
 # varFuncNullUB: NULL ends argument lists, and is a pointer in every libc that this runs on.

@@ -21,7 +21,7 @@ core := serve $(uses_serve)
 tests_io      := io $(uses_io)
 tests_sim     := $(core)
 tests_abi     := $(core)
-tests_bench   := $(core)
+tests_bench   := daemon $(uses_daemon)
 tests_fuzz    := $(core)
 tests_support := env base
 
@@ -35,5 +35,5 @@ only_leased/plugin.h := backend daemon
 only_jansson.h       := env wire audit access lease backend serve io daemon cli
 only_openssl/        := env wire audit access lease backend serve io daemon cli
 
-# What plugins may include beside libc, LEASED's header and their own headers.
+# What plugins may include beside libc, leased's header and their own headers.
 plugin_headers := leased/plugin.h jansson.h openssl/
