@@ -9,19 +9,17 @@
 #include <string.h>
 
 struct backend_registry {
-    struct env *env;
     const struct leased_plugin *plugins[BACKEND_PLUGINS_MAX];
     size_t count;
 };
 
-int backend_registry_new(struct env *env, struct backend_registry **ret_registry)
+int backend_registry_new(struct backend_registry **ret_registry)
 {
     struct backend_registry *registry = mem_calloc(1, sizeof(*registry));
 
     if (registry == NULL) {
         return ERR_NOMEM;
     }
-    registry->env = env;
     *ret_registry = registry;
     return 0;
 }

@@ -5,7 +5,6 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "env/env.h"
 #include "leased/plugin.h"
 
 #define BACKEND_PLUGINS_MAX 32
@@ -13,8 +12,8 @@
 
 struct backend_registry;
 
-/* 0 or ERR_NOMEM. `env` outlives the registry. */
-int backend_registry_new(struct env *env, struct backend_registry **ret_registry) ATTR_MUST_USE;
+/* 0 or ERR_NOMEM. */
+int backend_registry_new(struct backend_registry **ret_registry) ATTR_MUST_USE;
 
 /* After the backends that use its plugins are closed. NULL is fine. */
 void backend_registry_free(struct backend_registry *registry);
