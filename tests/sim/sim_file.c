@@ -1,0 +1,172 @@
+/* Simulated append-only files: groups of appends become durable together after a while, or fail
+ * together. */
+#include "sim.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SIM_FILE_MAX_BYTES (256U * 1024U * 1024U)
+#define SIM_SYNC_MAX_MS 4
+
+struct sim_file {
+    struct env_file file;
+    struct sim *sim;
+    struct list node;
+    struct list pending;
+    struct sim_event sync;
+    struct sim_event closing;
+    struct buf bytes;
+    char path[64];
+    void (*closed)(void *user);
+    void *closed_user;
+    bool is_open;
+};
+
+static struct sim_file *file_find(struct sim *sim, const char *path)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&sim->files, node, following) {
+        struct sim_file *file = LIST_ENTRY(node, struct sim_file, node);
+
+        if (strcmp(file->path, path) == 0) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+static void sync_done(struct sim_event *event)
+{
+    struct sim_file *file = CONTAINER_OF(event, struct sim_file, sync);
+    bool fails = sim_random_chance(&file->sim->random, file->sim->faults.append_failed);
+    struct list group;
+    struct list *node;
+
+    list_init(&group);
+    list_splice(&group, &file->pending);
+    while ((node = list_pop_front(&group)) != NULL) {
+        struct env_append *append = LIST_ENTRY(node, struct env_append, node);
+
+        if (!fails) {
+            buf_add_str(&file->bytes, append->bytes);
+        }
+        append->status = fails ? -ENOSPC : 0;
+        append->fn(append, append->status);
+    }
+}
+
+static int file_append_start(struct env_file *env_file, struct env_append *append)
+{
+    struct sim_file *file = CONTAINER_OF(env_file, struct sim_file, file);
+
+    if (!file->is_open) {
+        return ERR_CLOSED;
+    }
+    append->node = (struct list){NULL, NULL};
+    list_push_back(&file->pending, &append->node);
+    if (file->sync.heap_index == 0) {
+        sim_schedule(file->sim, &file->sync,
+                     file->sim->now_ms + sim_random_below(&file->sim->random, SIM_SYNC_MAX_MS));
+    }
+    return 0;
+}
+
+static int file_reopen(struct env_file *env_file, struct err *e)
+{
+    (void)env_file;
+    (void)e;
+    return 0;
+}
+
+static void close_done(struct sim_event *event)
+{
+    struct sim_file *file = CONTAINER_OF(event, struct sim_file, closing);
+
+    if (file->sync.heap_index != 0) {
+        sim_unschedule(file->sim, &file->sync);
+        sync_done(&file->sync);
+    }
+    file->closed(file->closed_user);
+}
+
+static void file_close(struct env_file *env_file, void (*closed)(void *user), void *user)
+{
+    struct sim_file *file = CONTAINER_OF(env_file, struct sim_file, file);
+
+    file->is_open = false;
+    file->closed = closed;
+    file->closed_user = user;
+    sim_schedule(file->sim, &file->closing, 0);
+}
+
+static int file_tail(struct env_file *env_file, size_t max_bytes, char **ret_bytes,
+                     size_t *ret_size)
+{
+    struct sim_file *file = CONTAINER_OF(env_file, struct sim_file, file);
+    size_t size = file->bytes.len < max_bytes ? file->bytes.len : max_bytes;
+    char *copy = mem_strndup(size > 0 ? file->bytes.bytes + file->bytes.len - size : "", size);
+
+    if (copy == NULL) {
+        return ERR_NOMEM;
+    }
+    *ret_bytes = copy;
+    *ret_size = size;
+    return 0;
+}
+
+static const struct env_file_ops sim_file_ops = {
+    .append_start = file_append_start,
+    .reopen = file_reopen,
+    .close = file_close,
+    .tail = file_tail,
+};
+
+int sim_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e)
+{
+    struct sim *sim = env->impl;
+    struct sim_file *file = file_find(sim, path);
+
+    (void)e;
+    if (file == NULL) {
+        file = calloc(1, sizeof(*file));
+        CHECK(file != NULL);
+        CHECK(strlen(path) < sizeof(file->path));
+        memcpy(file->path, path, strlen(path));
+        file->file.ops = &sim_file_ops;
+        file->file.env = env;
+        file->sim = sim;
+        file->sync.fn = sync_done;
+        file->closing.fn = close_done;
+        list_init(&file->pending);
+        buf_init(&file->bytes, SIM_FILE_MAX_BYTES);
+        list_push_back(&sim->files, &file->node);
+    }
+    file->is_open = true;
+    *ret_file = &file->file;
+    return 0;
+}
+
+struct str sim_file_bytes(struct sim *sim, const char *path)
+{
+    struct sim_file *file = file_find(sim, path);
+
+    return file != NULL ? buf_str(&file->bytes) : STR("");
+}
+
+void sim_files_free(struct sim *sim)
+{
+    struct list *node;
+
+    while ((node = list_pop_front(&sim->files)) != NULL) {
+        struct sim_file *file = LIST_ENTRY(node, struct sim_file, node);
+
+        CHECK(!file->is_open);
+        buf_fini(&file->bytes);
+        free(file);
+    }
+}
