@@ -3,8 +3,6 @@
  * Origin or Host, and the caller's identity is established. */
 #include "serve/exchange.h"
 
-#include <string.h>
-
 #define ROUTE_NATIVE SERVE_API_NATIVE
 #define ROUTE_ANY (SERVE_API_NATIVE | SERVE_API_METRICS)
 
@@ -60,14 +58,13 @@ static bool path_matches(const char *pattern, struct str path, struct str *ret_a
     return true;
 }
 
-/* The route, or NULL with the methods that the path does know ("" if none). */
-static const struct route *route_find(const struct exchange *x, struct str *ret_arg, char *allow,
-                                      size_t allow_size)
+/* The route, or NULL with the methods that the path does know in `allow` (empty if none). */
+static const struct route *route_find(const struct exchange *x, struct str *ret_arg,
+                                      struct buf *allow)
 {
     const struct env_request *request = x->request;
     size_t i;
 
-    allow[0] = '\0';
     for (i = 0; i < ARRAY_LEN(routes); i++) {
         if ((routes[i].apis & x->listener->apis) == 0 ||
             !path_matches(routes[i].path, request->path, ret_arg)) {
@@ -76,10 +73,8 @@ static const struct route *route_find(const struct exchange *x, struct str *ret_
         if (str_eq_c(request->method, routes[i].method)) {
             return &routes[i];
         }
-        if (strlen(allow) + strlen(routes[i].method) + 3 < allow_size) {
-            (void)strncat(allow, allow[0] != '\0' ? ", " : "", allow_size - strlen(allow) - 1);
-            (void)strncat(allow, routes[i].method, allow_size - strlen(allow) - 1);
-        }
+        buf_add_c(allow, allow->len > 0 ? ", " : "");
+        buf_add_c(allow, routes[i].method);
     }
     return NULL;
 }
@@ -87,7 +82,7 @@ static const struct route *route_find(const struct exchange *x, struct str *ret_
 /* Is `host` (with or without port) this machine under its own name for itself? */
 static bool host_is_local(struct str host)
 {
-    struct str name = host;
+    struct str name;
 
     if (host.len > 0 && host.ptr[0] == '[') {
         return str_starts_with(host, "[::1]");
@@ -195,12 +190,12 @@ static void route_run(struct exchange *x, const struct route *route)
     route->handler(x);
 }
 
-static void route_missing(struct exchange *x, const char *allow)
+static void route_missing(struct exchange *x, struct str allow)
 {
     struct env_reply reply = {.status = 405, .content_type = "application/problem+json"};
     struct json_out json;
 
-    if (allow[0] == '\0') {
+    if (allow.len == 0) {
         exchange_fail(x, &(struct exchange_problem){.status = 404,
                                                     .code = "not_found",
                                                     .detail = "there is nothing at this path"});
@@ -215,7 +210,7 @@ static void route_missing(struct exchange *x, const char *allow)
     json_out_string_c(&json, "detail", "this path does not know the method");
     json_out_object_close(&json);
     reply.headers[reply.header_count++] =
-        (struct env_request_header){.name = STR("Allow"), .value = str_of(allow)};
+        (struct env_request_header){.name = STR("Allow"), .value = allow};
     exchange_send(x, &reply);
     exchange_release(x);
 }
@@ -225,8 +220,9 @@ void serve_request(void *user, struct env_request *request)
     const struct serve_listener *listener = user;
     struct exchange *x = exchange_new(listener, request);
     const struct route *route;
-    char allow[64];
+    BUF_AUTO allow;
 
+    buf_init(&allow, 64);
     if (x == NULL) {
         env_request_reply(request,
                           &(struct env_reply){.status = 503,
@@ -239,9 +235,9 @@ void serve_request(void *user, struct env_request *request)
                                                           "requests are under way\"}\n")});
         return;
     }
-    route = route_find(x, &x->path_arg, allow, sizeof(allow));
+    route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
-        route_missing(x, allow);
+        route_missing(x, buf_str(&allow));
     } else if (route->is_open) {
         route->handler(x);
     } else {
