@@ -55,7 +55,7 @@ static void act(struct http_multi *multi, curl_socket_t fd, int events)
     if (multi->is_draining) {
         return;
     }
-    multi->io->now_is_stale = true;
+    io_enter(multi->io);
     (void)curl_multi_socket_action(multi->multi, fd, events, &running);
     pump(multi);
 }

@@ -91,7 +91,7 @@ static void on_resolved(uv_getaddrinfo_t *query, int status, struct addrinfo *li
     struct list waits;
     struct list *node;
 
-    names->io->now_is_stale = true;
+    io_enter(names->io);
     entry->is_running = false;
     names->running_count--;
     if (status == 0) {

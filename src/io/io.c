@@ -60,6 +60,7 @@ static void run_deferred(struct io *io)
     while ((node = list_pop_front(&due)) != NULL) {
         struct env_deferred *deferred = LIST_ENTRY(node, struct env_deferred, node);
 
+        io->has_run_something = true;
         deferred->fn(deferred); /* the deferred call may be gone */
     }
 }
@@ -80,7 +81,7 @@ static void on_before_poll(uv_prepare_t *handle)
         return;
     }
     io_timers_schedule(io);
-    if (list_is_empty(&io->deferred)) {
+    if (list_is_empty(&io->deferred) && !(io->is_single_turn && io->has_run_something)) {
         (void)uv_idle_stop(&io->no_wait);
     } else {
         (void)uv_idle_start(&io->no_wait, on_no_wait);
@@ -165,7 +166,11 @@ void io_run(struct io *io)
 
 void io_run_once(struct io *io, bool wait)
 {
+    /* libuv runs timers before it polls, and would then wait for the next event. */
+    io->is_single_turn = true;
+    io->has_run_something = false;
     (void)uv_run(&io->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    io->is_single_turn = false;
 }
 
 void io_stop(struct io *io)
@@ -230,7 +235,7 @@ int io_close(struct io *io)
     /* Each turn lets callbacks run; a look-up in a thread of libuv's pool can only be waited for.
      */
     while (!io_http_drain(io)) {
-        (void)uv_run(&io->loop, list_is_empty(&io->deferred) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+        io_run_once(io, true);
     }
     close_handles(io);
     run_until_closed(io);

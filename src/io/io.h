@@ -21,7 +21,7 @@ void io_set_environment(struct io *io, const struct io_environment *environment)
 /* Runs the loop until io_stop. */
 void io_run(struct io *io);
 
-/* Runs at most one turn, without waiting if `wait` is false; for tests. */
+/* Runs one turn; without waiting if `wait` is false, or once something has run; for tests. */
 void io_run_once(struct io *io, bool wait);
 
 /* Makes io_run return after the current turn. */

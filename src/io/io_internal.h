@@ -64,6 +64,8 @@ struct io {
     uv_idle_t no_wait; /* active while deferred calls wait: then poll returns at once */
     uint64_t now_ms;
     bool now_is_stale;       /* the next io_now_ms reads the clock */
+    bool is_single_turn;     /* io_run_once: don't wait once something has run */
+    bool has_run_something;  /* … in this turn */
     bool is_closing;         /* io_close has begun: nothing new starts */
     bool has_closed_handles; /* our own handles have been given to uv_close */
     struct list deferred;
@@ -88,6 +90,13 @@ static inline uv_loop_t *io_uv(struct io *io)
 static inline struct io *io_of(struct env *env)
 {
     return OBJ_CAST(env->impl, struct io, IO_MAGIC);
+}
+
+/* The first line of a callback of libuv's that calls out of io/: it sees a fresh clock. */
+static inline void io_enter(struct io *io)
+{
+    io->now_is_stale = true;
+    io->has_run_something = true;
 }
 
 /* clock.c. The clock goes stale between phases of a loop turn, never within a callback. */

@@ -31,7 +31,10 @@ static void run_posts(struct io *io)
 
 static void on_wake(uv_async_t *handle)
 {
-    run_posts(OBJ_CAST(handle->data, struct io, IO_MAGIC));
+    struct io *io = OBJ_CAST(handle->data, struct io, IO_MAGIC);
+
+    io_enter(io);
+    run_posts(io);
 }
 
 int io_posts_init(struct io *io)

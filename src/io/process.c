@@ -131,6 +131,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     (void)events;
     /* It stays readable, so it would be reported in every turn. */
     (void)uv_poll_stop(handle);
+    io_enter(watch->io);
     watch->owner->fn(watch->owner); /* the watch may be closed */
 }
 

@@ -6,6 +6,7 @@
 
 struct io_signal {
     uint32_t magic;
+    struct io *io;
     uv_signal_t uv;
     io_signal_fn fn;
     void *user;
@@ -16,6 +17,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 {
     struct io_signal *watch = OBJ_CAST(handle->data, struct io_signal, SIGNAL_MAGIC);
 
+    io_enter(watch->io);
     watch->fn(watch->user, signum);
 }
 
@@ -37,6 +39,7 @@ int io_signal_start(struct io *io, int signum, io_signal_fn fn, void *user)
         return ERR_NOMEM;
     }
     watch->magic = SIGNAL_MAGIC;
+    watch->io = io;
     watch->fn = fn;
     watch->user = user;
     rc = uv_signal_init(&io->loop, &watch->uv);

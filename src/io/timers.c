@@ -143,7 +143,7 @@ static void on_timer(uv_timer_t *handle)
     struct list due;
     struct list *node;
 
-    io->now_is_stale = true;
+    io_enter(io);
     list_init(&due);
     collect_due(&io->timers, io_now_ms(&io->env), &due);
     while ((node = list_pop_front(&due)) != NULL) {
