@@ -4,7 +4,8 @@
  *   listener.c        opens, quiesces and closes a listener
  *   server.c          drives libmicrohttpd from the loop; deadlines of the connections' phases
  *   server_conn.c     a connection's life: limits, peer, watches, notice of a client that has gone
- *   server_request.c  a request's life: what is refused, body, the handler
+ *   server_request.c  a request's life: head, body, the handler
+ *   server_head.c     which heads are refused
  *   server_reply.c    answers */
 #ifndef LEASED_IO_SERVER_INTERNAL_H
 #define LEASED_IO_SERVER_INTERNAL_H
@@ -119,8 +120,9 @@ struct env_connection {
     struct MHD_Response
         *response; /* the answer until it is queued; NULL when there was no memory for it */
     unsigned int status;
-    size_t target_len; /* as sent; more than limits.target_max_bytes: cut */
-    char target[];     /* limits.target_max_bytes + 1 */
+    const char *target_at; /* in libmicrohttpd's buffer */
+    size_t target_len;     /* as sent; more than limits.target_max_bytes: cut */
+    char target[];         /* limits.target_max_bytes + 1 */
 };
 
 /* server.c */
@@ -148,6 +150,11 @@ void conn_resume(struct env_connection *conn);
  * connection. */
 void conn_lose(struct env_connection *conn);
 void conn_watch(struct env_connection *conn, struct env_connection_watch *watch);
+
+/* server_head.c */
+/* Judges the head and fills conn->request from it. 0, or the status to refuse with. */
+unsigned int head_judge(struct env_connection *conn, const char *method, const char *version,
+                        const char **ret_detail);
 
 /* server_request.c */
 void *request_begin(void *user, const char *target, struct MHD_Connection *mhd);
