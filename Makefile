@@ -424,7 +424,7 @@ fuzz-programs: $(if $(F),$(OUT)/tests/fuzz/fuzz_$(F),$(fuzz_bins))
 
 #:   bench                numbers with units, and as $(BUILD)/bench.json
 bench: $(programs) $(bench_bins)
-	$(Q)scripts/bench $(BUILD) $(filter-out %_server,$(bench_bins))
+	$(Q)scripts/bench $(BUILD) $(filter-out %_server %_load,$(bench_bins))
 
 # ----------------------------------------------------------------------------------------------------------------- lint
 # varFuncNullUB: NULL ends argument lists, and is a pointer in every libc that this runs on.
