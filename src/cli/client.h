@@ -1,0 +1,46 @@
+/* A client of leased's unix socket: one request, one answer. */
+#ifndef LEASED_CLI_CLIENT_H
+#define LEASED_CLI_CLIENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define CLIENT_SOCKET_MAX_BYTES 108 /* sun_path */
+#define CLIENT_DEFAULT_SOCKET "/run/leased/leased.sock"
+#define CLIENT_ANSWER_MAX_BYTES (4U * 1024U * 1024U)
+
+struct client {
+    char socket_path[CLIENT_SOCKET_MAX_BYTES];
+};
+
+/* Once per process, before the first call; makes curl and jansson allocate through base/mem.h. 0 or
+ * ERR_UNAVAILABLE. */
+int client_global_init(void) ATTR_MUST_USE;
+void client_global_fini(void);
+
+/* `address` is unix:///PATH; NULL: the default. 0, or ERR_INVALID with a text. */
+int client_init(struct client *client, const char *address, struct err *e) ATTR_MUST_USE;
+
+struct client_request {
+    const char *method;
+    const char *path; /* from the root, encoded, with its query */
+    uint64_t timeout_ms;
+};
+
+struct client_reply {
+    uint32_t status;
+    uint64_t retry_after_ms; /* 0: not said */
+    struct buf body;
+};
+
+void client_reply_init(struct client_reply *reply);
+void client_reply_fini(struct client_reply *reply); /* wipes the body */
+
+/* Sends the request and waits for the answer, whatever its status. Never follows a redirect, never
+ * sends twice, looks at no environment variable. 0; ERR_CONNECT (the daemon can't be reached; the
+ * text says why), ERR_TIMEOUT, ERR_LOST (it hung up before it had answered), ERR_TOO_LARGE,
+ * ERR_PROTOCOL, ERR_NOMEM. `reply` is initialised and stays valid on failure. */
+int client_call(const struct client *client, const struct client_request *request,
+                struct client_reply *reply, struct err *e) ATTR_MUST_USE;
+
+#endif

@@ -1,0 +1,136 @@
+/* Every command once. Help and completion read this table too. */
+#include "cli/audit.h"
+#include "cli/cli.h"
+#include "cli/completion.h"
+#include "cli/credential.h"
+#include "cli/exec.h"
+#include "cli/help.h"
+#include "cli/leases.h"
+
+#define OUTPUT OPTION_BIT(OPTION_OUTPUT)
+#define WAIT OPTION_BIT(OPTION_WAIT)
+#define ASKING                                                                                     \
+    (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
+     OPTION_BIT(OPTION_BIND) | OPTION_BIT(OPTION_MAP) | WAIT)
+
+static const char help_get[] =
+    "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
+    "env (NAME=value lines), shell (export lines for eval), dotenv (quoted), field=NAME (one value;\n"
+    "a line break follows on a terminal only). Variables are named ROLE_FIELD, or as the role's\n"
+    "`env` or --map says.\n\n"
+    "The grant is bound to the program that called lease (a script, a login shell): the credential is\n"
+    "revoked when that ends. Asking again gives the same credential.\n\n"
+    "  lease get orders-db\n"
+    "  PGPASSWORD=$(lease get orders-db -o field=password) psql …\n"
+    "  eval \"$(lease get orders-db -o shell)\"";
+
+static const char help_exec[] =
+    "The credentials' fields are the program's environment variables: ROLE_FIELD in capitals, or as\n"
+    "the role's `env` or --map says. They never stand in an argument list. The program gets its\n"
+    "signals, its exit code becomes that of lease, and when it ends, or lease does, however that\n"
+    "happens, the credentials are revoked.\n\n"
+    "  lease exec orders-db -- ./migrate\n"
+    "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db";
+
+static const char help_audit_verify[] =
+    "Finds edits, gaps, changed order and lines that are no records, across rotated files, in\n"
+    "whichever order they are named; - reads from stdin. Needs no daemon.";
+
+const struct command commands[] = {
+    {.name = "get",
+     .usage = "ROLE [-o FORMAT] [--for DURATION] [--reason TEXT] …",
+     .summary = "Print a credential",
+     .help = help_get,
+     .options = OUTPUT | ASKING,
+     .args_min = 1,
+     .args_max = 1,
+     .takes_formats = true,
+     .run = credential_run_get},
+    {.name = "exec",
+     .usage = "ROLE… [--for DURATION] [--reason TEXT] [--map FIELD=NAME] … -- PROGRAM [ARG…]",
+     .summary = "Run a program with credentials in its environment",
+     .help = help_exec,
+     .options = ASKING,
+     .args_min = 1,
+     .args_max = EXEC_ROLES_MAX,
+     .takes_program = true,
+     .run = exec_run},
+    {.name = "ls",
+     .usage = "[--grants] [-o json]",
+     .summary = "List your leases, or grants; all of them for an admin",
+     .help = "",
+     .options = OUTPUT | OPTION_BIT(OPTION_GRANTS),
+     .run = leases_run_ls},
+    {.name = "show",
+     .usage = "ID [-o json]",
+     .summary = "Show one lease (l-…) or grant (g-…)",
+     .help = "",
+     .options = OUTPUT,
+     .args_min = 1,
+     .args_max = 1,
+     .run = leases_run_show},
+    {.name = "renew",
+     .usage = "LEASE [--wait DURATION] [-o json]",
+     .summary = "Renew a lease now, before leased would",
+     .help = "",
+     .options = OUTPUT | WAIT,
+     .args_min = 1,
+     .args_max = 1,
+     .run = leases_run_renew},
+    {.name = "rotate",
+     .usage = "LEASE [--wait DURATION] [-o json]",
+     .summary = "Issue a successor now; the old credential lives on for the role's overlap",
+     .help = "",
+     .options = OUTPUT | WAIT,
+     .args_min = 1,
+     .args_max = 1,
+     .run = leases_run_rotate},
+    {.name = "revoke",
+     .usage = "ID… [--wait DURATION] [-o json]",
+     .summary = "End leases or grants, and wait until the issuer confirms",
+     .help =
+         "Of a lease it ends your grant; the lease itself ends when nobody else holds it. An admin\n"
+         "ends the lease.",
+     .options = OUTPUT | OPTION_BIT(OPTION_CONFIRM),
+     .args_min = 1,
+     .args_max = OPTION_ARGS_MAX,
+     .run = leases_run_revoke},
+    {.name = "status",
+     .usage = "[--ready] [--wait DURATION] [-o json]",
+     .summary = "Show how leased and its backends are",
+     .help = "",
+     .options = OUTPUT | WAIT | OPTION_BIT(OPTION_READY),
+     .run = leases_run_status},
+    {.name = "audit verify",
+     .usage = "FILE… [-o json]",
+     .summary = "Check an audit trail for edits and gaps",
+     .help = help_audit_verify,
+     .options = OUTPUT,
+     .args_min = 1,
+     .args_max = OPTION_ARGS_MAX,
+     .run = audit_run_verify},
+    {.name = "version",
+     .usage = "[-o json]",
+     .summary = "Print the version of lease",
+     .help = "",
+     .options = OUTPUT,
+     .run = help_run_version},
+    {.name = "completion",
+     .usage = "bash|zsh|fish",
+     .summary = "Print a completion script",
+     .help = "  bash: source <(lease completion bash)\n"
+             "  zsh:  source <(lease completion zsh)\n"
+             "  fish: lease completion fish | source",
+     .options = 0,
+     .args_min = 1,
+     .args_max = 1,
+     .run = completion_run},
+    {.name = "help",
+     .usage = "[COMMAND]",
+     .summary = "Print what lease can do",
+     .help = "",
+     .options = 0,
+     .args_max = 2,
+     .run = help_run},
+    {.name = NULL},
+};

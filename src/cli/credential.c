@@ -1,0 +1,216 @@
+/* `lease get`, and what it shares with `lease exec`. */
+#include "cli/credential.h"
+
+#include "base/units.h"
+#include "cli/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CREDENTIAL_PATH_MAX_BYTES 8192U
+
+/* --map as its parts; role is empty where the option names none. */
+struct map_spec {
+    struct str role;
+    struct str field;
+    struct str variable;
+};
+
+static struct map_spec map_parse(const char *text)
+{
+    struct map_spec map = {.variable = str_of(text)};
+
+    map.field = str_cut(&map.variable, '=');
+    if (memchr(map.field.ptr, '.', map.field.len) != NULL) {
+        map.role = str_cut(&map.field, '.');
+    }
+    return map;
+}
+
+int credential_check_options(struct cli *cli)
+{
+    const struct option_values *maps = &cli->options.values[OPTION_MAP];
+    uint64_t ignored_ms;
+    struct err e = {0};
+    size_t i;
+
+    if (options_get_duration(&cli->options, OPTION_FOR, 0, &ignored_ms, &e) != 0) {
+        return cli_usage_error(cli, "%s", e.text);
+    }
+    for (i = 0; i < maps->count; i++) {
+        struct map_spec map = map_parse(maps->items[i]);
+
+        if (map.field.len == 0 || !format_variable_is_valid(map.variable)) {
+            return cli_usage_error(cli,
+                                   "--map: '%s' is not FIELD=NAME with a NAME that a shell "
+                                   "takes for a variable",
+                                   maps->items[i]);
+        }
+    }
+    return api_retry_ms(cli, &ignored_ms);
+}
+
+/* The reason that goes on record: what the user says, else which CI job this is. */
+static const char *reason(const struct cli *cli, char *out, size_t size)
+{
+    static const char *const places[] = {"LEASED_REASON", "CI_JOB_URL", "BUILD_URL"};
+    const char *text = options_get(&cli->options, OPTION_REASON);
+    const char *server = getenv("GITHUB_SERVER_URL");
+    const char *repository = getenv("GITHUB_REPOSITORY");
+    const char *run = getenv("GITHUB_RUN_ID");
+    size_t i;
+
+    for (i = 0; text == NULL && i < ARRAY_LEN(places); i++) {
+        text = getenv(places[i]);
+        text = text != NULL && text[0] != '\0' ? text : NULL;
+    }
+    if (text == NULL && server != NULL && repository != NULL && run != NULL) {
+        (void)snprintf(out, size, "%s/%s/actions/runs/%s", server, repository, run);
+        text = out;
+    }
+    return text;
+}
+
+static void add_parameters(const struct cli *cli, const char *bindings, struct buf *path)
+{
+    const struct option_values *binds = &cli->options.values[OPTION_BIND];
+    char from_ci[512];
+    size_t i;
+
+    api_add_parameter(path, "duration", options_get(&cli->options, OPTION_FOR));
+    api_add_parameter(path, "reason", reason(cli, from_ci, sizeof(from_ci)));
+    api_add_parameter(path, "ticket", options_get(&cli->options, OPTION_TICKET));
+    for (i = 0; i < binds->count; i++) {
+        api_add_parameter(path, "binding", binds->items[i]);
+    }
+    if (binds->count == 0) {
+        api_add_parameter(path, "binding", bindings);
+    }
+}
+
+int credential_fetch(struct cli *cli, const char *role, const char *bindings,
+                     struct format_credential *ret_credential)
+{
+    struct api_request request = {.method = "GET"};
+    struct api_reply reply;
+    BUF_AUTO path;
+    BUF_AUTO action;
+    struct err e = {0};
+    int exit_code;
+
+    buf_init(&path, CREDENTIAL_PATH_MAX_BYTES);
+    buf_init(&action, CREDENTIAL_PATH_MAX_BYTES);
+    buf_printf(&action, "get %s", role);
+    buf_add_c(&path, API_ROOT "/credentials");
+    api_add_segment(&path, role);
+    add_parameters(cli, bindings, &path);
+    if (buf_status(&path) != 0 || buf_status(&action) != 0) {
+        return cli_usage_error(cli, "what is asked for is longer than %u bytes",
+                               CREDENTIAL_PATH_MAX_BYTES);
+    }
+    request.path = buf_str(&path).ptr;
+    request.action = buf_str(&action).ptr;
+    exit_code = api_retry_ms(cli, &request.retry_ms);
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    api_reply_init(&reply);
+    exit_code = api_call(cli, &request, &reply);
+    if (exit_code == CLI_OK && reply.status == 202) {
+        cli_message(cli, "could not %s yet: it waits for an approval", request.action);
+        exit_code = CLI_PENDING;
+    } else if (exit_code == CLI_OK &&
+               format_credential_parse(buf_str(&reply.body), ret_credential, &e) != 0) {
+        cli_message(cli, "could not %s: %s", request.action, e.text);
+        exit_code = CLI_FAILED;
+    }
+    api_reply_fini(&reply);
+    return exit_code;
+}
+
+static int apply_map(struct cli *cli, const char *text, struct format_credential *credentials,
+                     size_t count)
+{
+    struct map_spec map = map_parse(text);
+    size_t applied = 0;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        int status;
+
+        if (map.role.len > 0 && !str_eq_c(map.role, credentials[i].role)) {
+            continue;
+        }
+        status = format_credential_map(&credentials[i], map.field, map.variable);
+        if (status == ERR_NOMEM) {
+            cli_message(cli, "%s", err_str(status));
+            return CLI_FAILED;
+        }
+        applied += status == 0 ? 1 : 0;
+    }
+    if (applied == 0) {
+        cli_message(cli, "--map %s: there is no such field", text);
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+int credential_apply_maps(struct cli *cli, struct format_credential *credentials, size_t count)
+{
+    const struct option_values *maps = &cli->options.values[OPTION_MAP];
+    int exit_code = CLI_OK;
+    size_t i;
+
+    for (i = 0; exit_code == CLI_OK && i < maps->count; i++) {
+        exit_code = apply_map(cli, maps->items[i], credentials, count);
+    }
+    return exit_code;
+}
+
+static int print(struct cli *cli, struct format_credential *credential,
+                 const struct format_spec *spec)
+{
+    struct err e = {0};
+    int status;
+
+    if (credential_apply_maps(cli, credential, 1) != CLI_OK) {
+        return CLI_FAILED;
+    }
+    status = format_render(credential, spec, &cli->out, &e);
+    if (status != 0) {
+        /* Half a credential on stdout would be worse than none. */
+        buf_reset(&cli->out);
+        cli_message(cli, "could not print %s: %s", credential->role, e.text);
+        return status == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+    }
+    if (spec->kind == FORMAT_FIELD && cli->out_is_terminal) {
+        buf_add_char(&cli->out, '\n');
+    }
+    return CLI_OK;
+}
+
+int credential_run_get(struct cli *cli)
+{
+    const char *format = options_get(&cli->options, OPTION_OUTPUT);
+    struct format_spec spec;
+    struct format_credential credential;
+    struct err e = {0};
+    int exit_code;
+
+    if (format_spec_parse(str_of(format != NULL ? format : "table"), &spec, &e) != 0) {
+        return cli_usage_error(cli, "%s", e.text);
+    }
+    exit_code = credential_check_options(cli);
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    /* Bound to the parent, so that it outlives this process and dies with the script that asked. */
+    exit_code = credential_fetch(cli, cli->options.args[0], "parent", &credential);
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    exit_code = print(cli, &credential, &spec);
+    format_credential_fini(&credential);
+    return exit_code;
+}

@@ -1,0 +1,25 @@
+/* Credentials as `get` and `exec` ask for them. */
+#ifndef LEASED_CLI_CREDENTIAL_H
+#define LEASED_CLI_CREDENTIAL_H
+
+#include "cli/cli.h"
+#include "wire/format.h"
+
+/* Checks --for, --bind, --map and --wait before anything is asked for. CLI_OK, or an exit code
+ * after a message. */
+int credential_check_options(struct cli *cli) ATTR_MUST_USE;
+
+/* Asks the daemon; `bindings` ("process,pid:12") counts where --bind isn't given. CLI_OK or an exit
+ * code after a message. On success format_credential_fini it. */
+int credential_fetch(struct cli *cli, const char *role, const char *bindings,
+                     struct format_credential *ret_credential) ATTR_MUST_USE;
+
+/* Applies each --map FIELD=NAME or ROLE.FIELD=NAME; one that fits no field is an error. CLI_OK or
+ * CLI_FAILED after a message. */
+int credential_apply_maps(struct cli *cli, struct format_credential *credentials,
+                          size_t count) ATTR_MUST_USE;
+
+/* The command `get`. */
+int credential_run_get(struct cli *cli);
+
+#endif

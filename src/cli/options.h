@@ -1,0 +1,108 @@
+/* The command line as tables: every option and every command of `lease` once. Parsing, help and
+ * shell completion are made from them. */
+#ifndef LEASED_CLI_OPTIONS_H
+#define LEASED_CLI_OPTIONS_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* X(id, long name, short name or 0, argument or NULL, may repeat, explanation) */
+#define OPTIONS_TABLE(X)                                                                           \
+    X(OPTION_OUTPUT, "output", 'o', "FORMAT", false, "how to print: see FORMATS, or table, json")  \
+    X(OPTION_FOR, "for", 0, "DURATION", false, "how long the grant may live at most (30m, 4h)")    \
+    X(OPTION_REASON, "reason", 0, "TEXT", false,                                                   \
+      "why; goes on record. Default: LEASED_REASON, else the CI job's URL")                        \
+    X(OPTION_TICKET, "ticket", 0, "ID", false, "the ticket that this is for; goes on record")      \
+    X(OPTION_BIND, "bind", 0, "BINDING", true,                                                     \
+      "what the grant ends with: process, parent, connection, none, pid:N, comm:NAME")             \
+    X(OPTION_MAP, "map", 0, "[ROLE.]FIELD=NAME", true, "the variable for a field")                 \
+    X(OPTION_WAIT, "wait", 0, "DURATION", false,                                                   \
+      "go on trying this long while leased or the issuer is unavailable")                          \
+    X(OPTION_CONFIRM, "wait", 0, "DURATION", false,                                                \
+      "how long to wait for the issuer's confirmation; default 30s, 0 doesn't wait")               \
+    X(OPTION_GRANTS, "grants", 0, NULL, false, "grants instead of leases")                         \
+    X(OPTION_READY, "ready", 0, NULL, false, "only tell by the exit code whether leased is ready") \
+    X(OPTION_ADDR, "addr", 0, "ADDRESS", false,                                                    \
+      "where leased listens: unix:///PATH. Default: LEASED_ADDR, else /run/leased/leased.sock")    \
+    X(OPTION_SOCKET, "socket", 0, "PATH", false, "short for --addr unix://PATH")                   \
+    X(OPTION_HELP, "help", 'h', NULL, false, "this text")
+
+enum option_id {
+#define X(id, name, short_name, argument, repeats, text) id,
+    OPTIONS_TABLE(X)
+#undef X
+        OPTION_COUNT,
+};
+
+#define OPTION_BIT(id) (1U << (id))
+/* Taken by every command. */
+#define OPTIONS_COMMON                                                                             \
+    (OPTION_BIT(OPTION_ADDR) | OPTION_BIT(OPTION_SOCKET) | OPTION_BIT(OPTION_HELP))
+
+struct option_spec {
+    const char *name;
+    char short_name;
+    const char *argument; /* NULL: a flag */
+    bool repeats;
+    const char *text;
+};
+
+extern const struct option_spec option_specs[OPTION_COUNT];
+
+struct cli;
+
+struct command {
+    const char *name;    /* one word, or two: "audit verify" */
+    const char *usage;   /* arguments */
+    const char *summary; /* one line */
+    const char *help;    /* more, or "" */
+    uint32_t options;    /* OPTION_BIT()s, without the common ones */
+    size_t args_min;
+    size_t args_max;
+    bool takes_program; /* `-- PROGRAM ARG…` */
+    bool takes_formats; /* all formats of credentials, not only table and json */
+    int (*run)(struct cli *cli);
+};
+
+/* Ended by a NULL name. */
+extern const struct command commands[];
+
+#define OPTION_VALUES_MAX 64
+#define OPTION_ARGS_MAX 1024
+
+struct option_values {
+    const char *items[OPTION_VALUES_MAX];
+    size_t count;
+};
+
+/* What the command line says; pointers into argv. */
+struct options {
+    struct option_values values[OPTION_COUNT];
+    const char *args[OPTION_ARGS_MAX];
+    size_t arg_count;
+    char **program; /* what follows `--`, NULL-ended; NULL without `--` */
+};
+
+/* The command that argv (without the program's name) asks for, and of how many words its name is;
+ * NULL when there is none. Common options may stand before it. */
+const struct command *options_find_command(char **argv, size_t *ret_words);
+
+/* The first word that is no option, or NULL. */
+const char *options_first_argument(char **argv);
+
+/* The command whose name is closest, for "did you mean", or NULL. */
+const char *options_suggest_command(const char *word);
+
+/* Reads options and arguments; the first `words` arguments are the command's name. Options may
+ * stand between arguments; `--` ends them. 0, or ERR_INVALID with a text for people. */
+int options_parse(const struct command *command, size_t words, char **argv,
+                  struct options *ret_options, struct err *e) ATTR_MUST_USE;
+
+/* The last value of an option, or NULL ("" for a flag that was given). */
+const char *options_get(const struct options *options, enum option_id id);
+
+/* A duration, `fallback_ms` when the option wasn't given. 0 or ERR_INVALID with a text. */
+int options_get_duration(const struct options *options, enum option_id id, uint64_t fallback_ms,
+                         uint64_t *ret_ms, struct err *e) ATTR_MUST_USE;
+
+#endif

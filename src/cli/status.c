@@ -1,0 +1,67 @@
+/* `status`: how leased is, for people; and whether it is ready, for scripts. */
+#include "cli/leases.h"
+
+#include "cli/api.h"
+#include "cli/show.h"
+
+#include <jansson.h>
+
+static const struct show_column backend_columns[] = {
+    {"BACKEND", "name", SHOW_TEXT},
+    {"PLUGIN", "plugin", SHOW_TEXT},
+    {"STATE", "up", SHOW_UP},
+    {"LOGIN EXPIRES", "login_expires_at", SHOW_TIME},
+    {"LAST ERROR", "last_error", SHOW_TEXT},
+};
+
+/* /readyz answers with a plain text; its status is what counts. */
+static int run_ready(struct cli *cli)
+{
+    struct api_request request = {
+        .method = "GET", .path = "/readyz", .action = "find leased ready", .timeout_ms = 10000};
+    struct api_reply reply;
+    int exit_code = api_retry_ms(cli, &request.retry_ms);
+
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    api_reply_init(&reply);
+    exit_code = api_call(cli, &request, &reply);
+    api_reply_fini(&reply);
+    return exit_code;
+}
+
+int leases_run_status(struct cli *cli)
+{
+    struct api_request request = {.method = "GET",
+                                  .path = API_ROOT "/status",
+                                  .action = "ask for the status"};
+    json_t *document = NULL;
+    json_t *backends;
+    int exit_code;
+
+    if (options_get(&cli->options, OPTION_READY) != NULL) {
+        return run_ready(cli);
+    }
+    exit_code = api_retry_ms(cli, &request.retry_ms);
+    if (exit_code == CLI_OK) {
+        exit_code = api_call_json(cli, &request, NULL, &document);
+    }
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    if (cli_wants_json(cli)) {
+        exit_code = show_json(cli, document);
+    } else {
+        backends = json_incref(json_object_get(document, "backends"));
+        (void)json_object_del(document, "backends");
+        exit_code = show_object(cli, document);
+        if (exit_code == CLI_OK && json_array_size(backends) > 0) {
+            buf_add_char(&cli->out, '\n');
+            exit_code = show_list(cli, backends, backend_columns, ARRAY_LEN(backend_columns));
+        }
+        json_decref(backends);
+    }
+    json_decref(document);
+    return exit_code;
+}
