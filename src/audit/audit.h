@@ -15,6 +15,12 @@ struct audit;
 #define AUDIT_SINKS_MAX 8
 #define AUDIT_CONFIRM_MAX_MS 2000U
 
+/* What may wait for one sink: records that somebody waits for, notes (more than 10 000 of them, for
+ * a time when the disk is full), and both for an optional sink, which then loses records. */
+#define AUDIT_WRITE_QUEUE_MAX_BYTES (4U * 1024U * 1024U)
+#define AUDIT_NOTE_QUEUE_MAX_BYTES (8U * 1024U * 1024U)
+#define AUDIT_OPTIONAL_QUEUE_MAX_BYTES (4U * 1024U * 1024U)
+
 struct audit_sink_options {
     const char *kind; /* "file" or "stdout" */
     const char *path; /* file */
@@ -36,7 +42,6 @@ struct audit_write {
     void *user;
     struct list node;
     uint64_t seq;
-    uint64_t deadline_ms;
 };
 
 /* Opens the sinks and finds the head of the chain in the first file sink's last record; a torn last
@@ -45,7 +50,8 @@ struct audit_write {
 int audit_new(const struct audit_options *options, struct audit **ret_audit,
               struct err *e) ATTR_MUST_USE;
 
-/* Writes what is queued, ends all waits, then `closed` runs and the memory goes. */
+/* Writes what is queued (a failing sink tries once more), ends all waits, then `closed` runs and
+ * the memory goes. It waits for a disk that hangs, so its caller has a time limit of its own. */
 void audit_close(struct audit *audit, void (*closed)(void *user), void *user);
 
 /* Queues one record; seq, time and node are filled in here. `write` may be NULL when nobody waits.
@@ -56,7 +62,8 @@ int audit_record_write(struct audit *audit, struct audit_record *record,
 
 /* For effects that must be on record but that nothing waits for (revocations go on when the sink
  * fails). When it can't be queued it is kept and written first when the sink is back; the number of
- * records so kept is bounded, and what is lost past it is said in a `sink.restored` record. */
+ * records so kept is bounded, and what is lost past it is said in a `sink.restored` record. Does
+ * nothing after audit_close. */
 void audit_record_note(struct audit *audit, struct audit_record *record);
 
 /* Stops waiting: fn won't run. */
@@ -65,8 +72,9 @@ void audit_write_forget(struct audit_write *write);
 /* False while a required sink fails: no hand-outs, re-reads included. */
 bool audit_is_ready(const struct audit *audit);
 
-/* Reopens file sinks, for log rotation. */
-void audit_reopen(struct audit *audit);
+/* Reopens the files, for log rotation; a failing sink tries again at once. The first failure is
+ * returned; that file goes on in use as it was. */
+int audit_reopen(struct audit *audit, struct err *e) ATTR_MUST_USE;
 
 /* "hmac:" and 32 hex digits: keyed hash of a value that must not stand in the trail itself. The key
  * is per installation (until the ledger keeps one: per start). Returns `out`. */

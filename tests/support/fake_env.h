@@ -34,10 +34,11 @@ struct fake_file {
     void (*closed)(void *user);
     void *closed_user;
     /* For the test to set. */
-    bool is_held;        /* completions wait until it is false again */
-    int fail_status;     /* not 0: appends end with this instead of being written … */
-    uint32_t fail_count; /* … this many times; 0: until fail_status is 0 again */
-    int start_status;    /* not 0: append_start refuses with it */
+    bool is_held;           /* completions wait until it is false again */
+    uint32_t release_count; /* … but for this many groups */
+    int fail_status;        /* not 0: appends end with this instead of being written … */
+    uint32_t fail_count;    /* … this many times; 0: until fail_status is 0 again */
+    int start_status;       /* not 0: append_start refuses with it */
     int reopen_status;
     int open_status; /* the next file_open fails with it */
     int tail_status;
@@ -108,16 +109,14 @@ void fake_env_advance(struct fake_env *fake, uint64_t ms);
 /* Timers that are armed. */
 size_t fake_env_timer_count(const struct fake_env *fake);
 
-/* --- names, secrets
- * ----------------------------------------------------------------------------------------- */
+/* --- names, secrets --- */
 
 void fake_env_add_user(struct fake_env *fake, uint32_t uid, const char *name);
 void fake_env_add_group(struct fake_env *fake, uint32_t gid, const char *name);
 void fake_env_remove_user(struct fake_env *fake, uint32_t uid);
 void fake_env_add_secret(struct fake_env *fake, const char *source, const char *value);
 
-/* --- processes
- * ---------------------------------------------------------------------------------------------- */
+/* --- processes --- */
 
 /* A living process; more of it can be set in the entry that comes back. A pid that is there already
  * is replaced (reused). */
@@ -127,17 +126,13 @@ struct env_process *fake_env_add_process(struct fake_env *fake, int32_t pid, uin
 /* The process ends; its watches run with the next fake_env_run. */
 void fake_env_end_process(struct fake_env *fake, int32_t pid);
 
-/* --- files
- * --------------------------------------------------------------------------------------------------
- */
+/* --- files --- */
 
 /* The file at `path`, made (empty, closed) if it isn't there. */
 struct fake_file *fake_env_file(struct fake_env *fake, const char *path);
 void fake_file_set(struct fake_file *file, const char *bytes, size_t size);
 
-/* --- HTTP
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- HTTP --- */
 
 /* Lets the exchange end with the next fake_env_run. `status` as in struct env_http; `reply` (NULL
  * unless status is 0) and what it points to are copied. */

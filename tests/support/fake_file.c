@@ -155,9 +155,10 @@ static bool fake_group_run(struct fake_file *file)
     struct list *node;
     int status = file->fail_status;
 
-    if (file->is_held || list_is_empty(&file->pending)) {
+    if (list_is_empty(&file->pending) || (file->is_held && file->release_count == 0)) {
         return false;
     }
+    file->release_count -= file->is_held ? 1 : 0;
     if (status != 0 && file->fail_count > 0 && --file->fail_count == 0) {
         file->fail_status = 0;
     }

@@ -1,0 +1,41 @@
+/* Between the files of audit/. */
+#ifndef LEASED_AUDIT_AUDIT_INTERNAL_H
+#define LEASED_AUDIT_AUDIT_INTERNAL_H
+
+#include "audit/sink.h"
+
+#define AUDIT_MAGIC 0xa0d17a11U
+#define AUDIT_KEY_BYTES 32
+
+struct audit {
+    uint32_t magic;
+    struct env *env;
+    char *node;
+    struct audit_sink sinks[AUDIT_SINKS_MAX];
+    size_t sink_count;
+    uint64_t head_seq;
+    char head_hash[AUDIT_HASH_HEX_BYTES + 1];
+    struct list waiting;        /* audit_write, by seq */
+    struct env_deferred settle; /* for records that no sink has to confirm */
+    struct buf line;
+    uint64_t lost_count; /* notes that weren't queued */
+    bool is_closing;
+    size_t closed_sink_count;
+    struct env_deferred close;
+    void (*closed)(void *user);
+    void *closed_user;
+    unsigned char key[AUDIT_KEY_BYTES];
+};
+
+/* Gives the record its number and queues it for every sink, or changes nothing. `max_bytes` is the
+ * limit of required sinks' queues. ERR_NOMEM or ERR_LIMIT. */
+int audit_queue(struct audit *audit, struct audit_record *record, size_t max_bytes) ATTR_MUST_USE;
+
+/* Puts on record that a sink fails. */
+void audit_outage_begin(struct audit *audit, const struct audit_sink *sink, int status);
+
+/* Puts on record what is due to be said: which sinks are back, and how much wasn't recorded. What
+ * finds no room is tried again with the next call. */
+void audit_outage_tell(struct audit *audit);
+
+#endif
