@@ -130,6 +130,16 @@ static int get_host(CURLU *url, bool has_default_port, struct http_host *ret_hos
     return ret_host->port[0] != '\0' ? 0 : ERR_INVALID;
 }
 
+/* "SCHEME://HOST…". curl would take one to three slashes, and so https:///path for a host called
+ * path. */
+static bool has_authority(const char *text)
+{
+    const char *slashes = strstr(text, "://");
+
+    return slashes != NULL && slashes[3] != '/' && slashes[3] != '\0' &&
+           strcspn(text, "/") == (size_t)(slashes + 1 - text);
+}
+
 /* 0 and whether it is https, or ERR_INVALID / ERR_NOMEM. */
 static int parse_url(CURLU *url, const char *text, bool *ret_is_tls)
 {
@@ -137,7 +147,8 @@ static int parse_url(CURLU *url, const char *text, bool *ret_is_tls)
     CURLUcode code;
     int rc;
 
-    if (strlen(text) > HTTP_URL_MAX_BYTES || has_control_bytes(str_of(text))) {
+    if (strlen(text) > HTTP_URL_MAX_BYTES || has_control_bytes(str_of(text)) ||
+        !has_authority(text)) {
         return ERR_INVALID;
     }
     code = curl_url_set(url, CURLUPART_URL, text, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);

@@ -75,8 +75,8 @@ int http_result_status(struct exchange *exchange, CURLcode result, uint64_t elap
         return exchange->verdict;
     }
     if (result == CURLE_OK) {
-        *ret_detail = "the reply is not HTTP";
-        return ERR_PROTOCOL;
+        *ret_detail = "the connection ended before the reply";
+        return ERR_LOST;
     }
     *ret_detail =
         exchange->error_text[0] != '\0' ? exchange->error_text : curl_easy_strerror(result);
