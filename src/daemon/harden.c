@@ -1,0 +1,76 @@
+/* Hardening that needs no privilege. The unit file does the same and more from the outside; this
+ * holds also where leased is started by hand. */
+#include "daemon/harden.h"
+
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIRST_OTHER_FD 3U
+
+static int standard_files_open(struct err *e)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR | O_NOCTTY);
+        if (fd < 0) {
+            return err_set(e, -errno, "could not open /dev/null: %s", err_str(-errno));
+        }
+    } while (fd <= STDERR_FILENO);
+    (void)close(fd);
+    return 0;
+}
+
+/* How many descriptors systemd passed to this very process. */
+static unsigned int passed_count(void)
+{
+    const char *pid_text = getenv("LISTEN_PID");
+    const char *count_text = getenv("LISTEN_FDS");
+    uint64_t pid;
+    uint64_t count;
+
+    if (pid_text == NULL || count_text == NULL || str_parse_u64(str_of(pid_text), &pid) != 0 ||
+        pid != (uint64_t)getpid() || str_parse_u64(str_of(count_text), &count) != 0 ||
+        count > 1024) {
+        return 0;
+    }
+    return (unsigned int)count;
+}
+
+int harden_files(struct err *e)
+{
+    int r;
+
+    (void)umask(0077);
+    r = standard_files_open(e);
+    if (r != 0) {
+        return r;
+    }
+    if (close_range(FIRST_OTHER_FD + passed_count(), ~0U, 0) != 0) {
+        return err_set(e, -errno, "could not close inherited descriptors: %s", err_str(-errno));
+    }
+    return 0;
+}
+
+int harden_process(struct err *e)
+{
+    static const struct rlimit no_core = {0, 0};
+
+    if (setrlimit(RLIMIT_CORE, &no_core) != 0) {
+        return err_set(e, -errno, "could not forbid core dumps: %s", err_str(-errno));
+    }
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        return err_set(e, -errno, "could not forbid tracing: %s", err_str(-errno));
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return err_set(e, -errno, "could not forbid new privileges: %s", err_str(-errno));
+    }
+    return 0;
+}

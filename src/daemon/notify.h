@@ -1,0 +1,23 @@
+/* Telling the service manager how it goes: READY, STOPPING, and the watchdog. */
+#ifndef LEASED_DAEMON_NOTIFY_H
+#define LEASED_DAEMON_NOTIFY_H
+
+#include "env/env.h"
+
+struct notify {
+    int fd; /* -1: nobody listens */
+    struct env *env;
+    struct env_timer watchdog;
+    uint64_t watchdog_interval_ms; /* 0: none */
+};
+
+/* Finds NOTIFY_SOCKET and WATCHDOG_USEC. Without them everything here does nothing. */
+void notify_init(struct notify *notify, struct env *env);
+void notify_fini(struct notify *notify);
+
+/* Serving; from now on the watchdog is fed by the loop. `status` is shown by systemctl. */
+void notify_ready(struct notify *notify, const char *status);
+
+void notify_stopping(struct notify *notify);
+
+#endif
