@@ -23,7 +23,7 @@ enum yaml_type {
 struct yaml_node {
     enum yaml_type type;
     bool is_plain;           /* scalar without quotes: may be a bool or number */
-    bool is_refused;         /* an alias: reported already, so whoever decodes passes over it */
+    bool is_refused;         /* reported already (an alias, yaml_refuse): decoding passes over it */
     uint32_t line;           /* from 1 */
     uint32_t column;         /* from 1 */
     const char *file;        /* the document's name */
@@ -74,6 +74,9 @@ const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
  * ERR_INVALID (one root is no mapping: `errors` has grown). */
 int yaml_merge(struct yaml_document *into, struct yaml_document *from,
                struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* Marks a node of the document as reported already: JSON and decoding pass over it from now on. */
+void yaml_refuse(struct yaml_document *document, const struct yaml_node *node);
 
 /* The node as JSON text (plain true/false/null/numbers keep their type, durations and all else are
  * strings). `without` (NULL: nothing) lists keys of the node itself to leave out, ended by NULL. 0

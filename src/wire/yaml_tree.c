@@ -57,6 +57,20 @@ const char *yaml_describe(const struct yaml_node *node, char out[YAML_DESCRIBE_M
     return out;
 }
 
+void yaml_refuse(struct yaml_document *document, const struct yaml_node *node)
+{
+    struct yaml_item *item;
+
+    for (; document != NULL; document = document->merged) {
+        for (item = document->items; item != NULL; item = item->next_item) {
+            if (&item->node == node) {
+                item->node.is_refused = true;
+                return;
+            }
+        }
+    }
+}
+
 static struct yaml_node *child_find(struct yaml_node *parent, struct str key)
 {
     struct yaml_node *child;
@@ -188,7 +202,7 @@ static void json_add(const struct yaml_node *node, const char *const *without, s
     }
     buf_add_char(out, is_mapping ? '{' : '[');
     for (child = node->first; child != NULL; child = child->next) {
-        if (is_mapping && key_is_in(child->key, without)) {
+        if (child->is_refused || (is_mapping && key_is_in(child->key, without))) {
             continue;
         }
         buf_add_c(out, separator);

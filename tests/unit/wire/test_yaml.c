@@ -259,6 +259,18 @@ static void test_json_leaves_the_named_keys_out_at_the_top_only(void **state)
     assert_string_equal(buf_str(&out).ptr, "{\"auth\":{\"plugin\":\"x\"}}");
 }
 
+static void test_json_leaves_refused_nodes_out(void **state)
+{
+    struct fixture *f = *state;
+    const struct yaml_node *root;
+
+    assert_int_equal(parse(f, "a: 1\nb: [2, 3]\n"), 0);
+    root = yaml_root(f->document);
+    yaml_refuse(f->document, yaml_get(root, "a"));
+    yaml_refuse(f->document, yaml_get(root, "b")->first);
+    expect_json(root, "{\"b\":[3]}");
+}
+
 static int parse_second(struct fixture *f, const char *text)
 {
     struct yaml_document *second = NULL;
@@ -397,6 +409,7 @@ int main(void)
         TEST(test_json_is_a_subset),
         TEST(test_numbers_that_json_would_change_stay_texts),
         TEST(test_json_leaves_the_named_keys_out_at_the_top_only),
+        TEST(test_json_leaves_refused_nodes_out),
         TEST(test_merging_appends_lists_and_unites_mappings),
         TEST(test_a_key_that_two_files_give_is_an_error_that_names_both),
         TEST(test_merging_with_empty_files_changes_nothing),

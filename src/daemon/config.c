@@ -1,0 +1,237 @@
+/* Reads the configuration: files → one tree → decoded by tables → checked as a whole → policies.
+ * Every step reports and goes on where it can, so that all mistakes come out in one go; only a
+ * syntax error or a missing file ends it. */
+#include "daemon/config.h"
+
+#include "base/mem.h"
+#include "daemon/config_internal.h"
+
+#include <stdio.h>
+
+/* ---- policies
+ * -----------------------------------------------------------------------------------------------
+ */
+
+struct policy_files {
+    struct yaml_document *documents[CONFIG_FILES_MAX];
+    const struct yaml_node *nodes[CONFIG_FILES_MAX];
+    size_t count;
+};
+
+static int policy_parse(struct config *config, const struct yaml_node *const *nodes, size_t count,
+                        struct yaml_errors *errors)
+{
+    const char **roles = config_names(&config->settings.roles, sizeof(struct config_role));
+    size_t i;
+    int r;
+
+    if (roles == NULL) {
+        return ERR_NOMEM;
+    }
+    for (i = 0; i < count; i++) {
+        config_check_shared_ttl(&config->settings, nodes[i], errors);
+    }
+    r = access_policy_parse(nodes, count, roles, &config->policy, errors);
+    mem_free((void *)roles);
+    return r == ERR_NOMEM ? r : 0;
+}
+
+static int policy_files_parse(struct config *config, struct yaml_errors *errors)
+{
+    struct policy_files *files = mem_calloc(1, sizeof(*files));
+    size_t i;
+    int r;
+
+    if (files == NULL) {
+        return ERR_NOMEM;
+    }
+    r = config_files_read_each(config->settings.policies.path, files->documents, &files->count,
+                               errors);
+    if (r == 0) {
+        for (i = 0; i < files->count; i++) {
+            files->nodes[i] = yaml_root(files->documents[i]);
+        }
+        r = policy_parse(config, files->nodes, files->count, errors);
+    }
+    for (i = 0; i < files->count; i++) {
+        yaml_free(files->documents[i]);
+    }
+    mem_free(files);
+    return r == ERR_NOMEM ? r : 0;
+}
+
+static int policies_load(struct config *config, struct yaml_errors *errors)
+{
+    const struct config_policies *policies = &config->settings.policies;
+    bool is_inline = policies->node != NULL && policies->node->type == YAML_MAPPING;
+
+    if (policies->path != NULL) {
+        return policy_files_parse(config, errors);
+    }
+    return policy_parse(config, &policies->node, is_inline ? 1 : 0, errors);
+}
+
+/* ---- what is made from the settings
+ * ------------------------------------------------------------------------- */
+
+/* Listeners without a name are called by their place in the list. */
+static int listeners_name(struct config_settings *settings)
+{
+    struct config_listener *listeners = settings->listeners.items;
+    size_t i;
+
+    for (i = 0; i < settings->listeners.count; i++) {
+        char name[32];
+
+        if (listeners[i].name != NULL) {
+            continue;
+        }
+        (void)snprintf(name, sizeof(name), "listener-%zu", i + 1);
+        listeners[i].name = mem_strdup(name);
+        if (listeners[i].name == NULL) {
+            return ERR_NOMEM;
+        }
+    }
+    return 0;
+}
+
+/* The pairs as fields that point into them. NULL when out of memory. */
+static struct lease_field *fields_make(const struct schema_pairs *pairs)
+{
+    struct lease_field *fields = mem_calloc(pairs->count + 1, sizeof(*fields));
+    size_t i;
+
+    for (i = 0; fields != NULL && i < pairs->count; i++) {
+        fields[i].name = str_of(pairs->items[i].name);
+        fields[i].value = str_of(pairs->items[i].value);
+    }
+    return fields;
+}
+
+static int roles_finish(struct config_settings *settings)
+{
+    struct config_role *roles = settings->roles.items;
+    size_t i;
+
+    for (i = 0; i < settings->roles.count; i++) {
+        roles[i].attribute_fields = fields_make(&roles[i].attributes);
+        roles[i].env_fields = fields_make(&roles[i].env);
+        if (roles[i].attribute_fields == NULL || roles[i].env_fields == NULL) {
+            return ERR_NOMEM;
+        }
+    }
+    return 0;
+}
+
+void config_fill_role(const struct config_role *role, struct lease_issuer *issuer,
+                      struct lease_role *ret_role)
+{
+    *ret_role = (struct lease_role){
+        .name = role->name,
+        .issuer = issuer,
+        .params_json = role->params_json,
+        .attributes = role->attribute_fields,
+        .attribute_count = role->attributes.count,
+        .ttl_ms = role->ttl_ms,
+        .max_ttl_ms = role->max_ttl_ms,
+        .renew_at_percent = (uint32_t)role->renew_at_percent,
+        .min_remaining_ms = role->min_remaining_ms,
+        .overlap_ms = role->overlap_ms,
+        .share = (enum lease_share)role->share,
+        .linger_ms = role->linger_ms,
+        .binding = (enum access_binding)role->binding,
+        .live_max = (uint32_t)role->budget.live,
+        .issue_rate = role->budget.issue,
+        .renew_rate = role->budget.renew,
+        .revoke_rate = role->budget.revoke,
+        .env_names = role->env_fields,
+        .env_name_count = role->env.count,
+    };
+}
+
+/* ---- the way through
+ * ---------------------------------------------------------------------------------------- */
+
+static void places_check(struct config *config, bool checks_files, struct yaml_errors *errors)
+{
+    const struct config_backend *backends = config->settings.backends.items;
+    size_t i;
+
+    for (i = 0; i < config->settings.backends.count; i++) {
+        config_check_places(config, backends[i].node, checks_files, errors);
+    }
+}
+
+static int config_fill(struct config *config, const struct config_options *options,
+                       struct yaml_errors *errors)
+{
+    struct config_settings *settings = &config->settings;
+    int r = schema_decode(&config_settings_table, yaml_root(config->document), settings, errors);
+
+    if (r == ERR_NOMEM) {
+        return r;
+    }
+    config_check_settings(settings, errors);
+    places_check(config, options->checks_files, errors);
+    r = config_check_plugins(config, options->registry, errors);
+    if (r == 0) {
+        r = listeners_name(settings);
+    }
+    if (r == 0) {
+        r = policies_load(config, errors);
+    }
+    if (r == 0) {
+        r = roles_finish(settings);
+    }
+    if (r == 0) {
+        r = config_collect_env(config);
+    }
+    return r != 0 || errors->count == 0 ? r : ERR_INVALID;
+}
+
+int config_load(const struct config_options *options, struct config **ret_config,
+                struct yaml_errors *errors)
+{
+    struct config *config = mem_calloc(1, sizeof(*config));
+    int r;
+
+    if (config == NULL) {
+        return ERR_NOMEM;
+    }
+    r = config_files_read(options->path, &config->document, errors);
+    if (r == 0) {
+        r = config_fill(config, options, errors);
+    }
+    if (r != 0) {
+        config_free(config);
+        return r;
+    }
+    *ret_config = config;
+    return 0;
+}
+
+void config_free(struct config *config)
+{
+    struct config_backend *backends;
+    struct config_role *roles;
+    size_t i;
+
+    if (config == NULL) {
+        return;
+    }
+    backends = config->settings.backends.items;
+    for (i = 0; i < config->settings.backends.count; i++) {
+        mem_free(backends[i].config_json);
+    }
+    roles = config->settings.roles.items;
+    for (i = 0; i < config->settings.roles.count; i++) {
+        mem_free(roles[i].params_json);
+        mem_free(roles[i].attribute_fields);
+        mem_free(roles[i].env_fields);
+    }
+    access_policy_free(config->policy);
+    schema_fini(&config_settings_table, &config->settings);
+    yaml_free(config->document);
+    mem_free((void *)config->env_names);
+    mem_free(config);
+}

@@ -1,0 +1,182 @@
+/* The configuration of leased: read, checked as a whole, and held for as long as the daemon runs.
+ *
+ * Files: config_tables.c (every key, its type, range and default), config_files.c (from the disk to
+ * one tree), config_check.c and config_plugins.c (what no table can say), config.c (this: the way
+ * through them). */
+#ifndef LEASED_DAEMON_CONFIG_H
+#define LEASED_DAEMON_CONFIG_H
+
+#include "access/policy.h"
+#include "backend/backend.h"
+#include "backend/registry.h"
+#include "base/log.h"
+#include "lease/core.h"
+#include "wire/schema.h"
+
+#define CONFIG_UNIX_PATH_MAX_BYTES 107
+
+struct config_listener {
+    const struct yaml_node *node;
+    char *name;
+    char *unix_path;
+    char *tcp;
+    uint64_t mode; /* 0: not given */
+    char *user;
+    char *group;
+    struct schema_strings serve;
+};
+
+struct config_backend_limits {
+    const struct yaml_node *node;
+    uint64_t in_flight;
+    uint64_t timeout_ms;
+    struct units_rate issue_rate;
+    struct units_rate renew_rate;
+    struct units_rate revoke_rate;
+    uint64_t lifetime_max_ms;
+};
+
+struct config_backend {
+    const struct yaml_node *node;
+    char *name;
+    char *plugin;
+    struct schema_strings addresses;
+    char *ca_file;
+    char *cert_file;
+    char *key_file;
+    char *server_name;
+    char *proxy;
+    uint64_t health_interval_ms;
+    struct config_backend_limits limits;
+    char *config_json; /* the plugin's own keys; made by config_check_plugins */
+};
+
+struct config_budget {
+    const struct yaml_node *node;
+    uint64_t live;
+    struct units_rate issue;
+    struct units_rate renew;
+    struct units_rate revoke;
+};
+
+struct config_role {
+    const struct yaml_node *node;
+    char *name;
+    char *backend;
+    struct schema_pairs attributes;
+    struct schema_pairs env;
+    uint64_t ttl_ms;
+    uint64_t max_ttl_ms;
+    uint64_t renew_at_percent;
+    uint64_t min_remaining_ms;
+    uint64_t overlap_ms;
+    uint64_t linger_ms;
+    int share;   /* enum lease_share */
+    int binding; /* enum access_binding */
+    int on_stop;
+    bool isolate;
+    struct config_budget budget;
+    char *params_json;                    /* the plugin's own keys; made by config_check_plugins */
+    struct lease_field *attribute_fields; /* over attributes; made by config_load */
+    struct lease_field *env_fields;       /* over env; made by config_load */
+};
+
+struct config_sink {
+    const struct yaml_node *node;
+    int kind; /* enum config_sink_kind */
+    char *path;
+    bool is_required;
+};
+
+enum config_sink_kind {
+    CONFIG_SINK_FILE,
+    CONFIG_SINK_STDOUT,
+};
+
+struct config_policies {
+    const struct yaml_node *node; /* NULL: none, so nobody may do anything */
+    char *path;
+    char *rules_json;
+    char *admins_json;
+};
+
+struct config_plugins {
+    const struct yaml_node *node;
+    char *path;
+    struct schema_strings load;
+};
+
+struct config_limits {
+    const struct yaml_node *node;
+    uint64_t stop_timeout_ms;
+    uint64_t clients;
+    uint64_t clients_per_uid;
+    uint64_t requests;
+    uint64_t request_head_bytes;
+    uint64_t request_headers;
+    uint64_t request_target_bytes;
+    uint64_t request_body_bytes;
+    uint64_t head_timeout_ms;
+    uint64_t body_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t write_timeout_ms;
+    uint64_t leases;
+    uint64_t grants;
+    uint64_t waiting;
+    uint64_t clock_skew_ms;
+};
+
+enum config_log_format {
+    CONFIG_LOG_AUTO,
+    CONFIG_LOG_TEXT,
+    CONFIG_LOG_JSON,
+};
+
+struct config_log {
+    const struct yaml_node *node;
+    int level;  /* enum log_level */
+    int format; /* enum config_log_format */
+};
+
+/* What the files say. */
+struct config_settings {
+    const struct yaml_node *node;
+    struct schema_list listeners; /* struct config_listener, at least one */
+    struct schema_list backends;  /* struct config_backend */
+    struct schema_list roles;     /* struct config_role */
+    struct schema_list audit;     /* struct config_sink, at least one */
+    struct config_policies policies;
+    struct config_plugins plugins;
+    struct config_limits limits;
+    struct config_log log;
+};
+
+struct config {
+    struct yaml_document *document;
+    struct config_settings settings;
+    struct access_policy *policy;
+    const char **env_names; /* variables that hold secrets; borrowed from the document */
+    size_t env_name_count;
+};
+
+struct config_options {
+    const char *path;                  /* a file, or a folder of *.yaml merged in name order */
+    struct backend_registry *registry; /* plugins that the configuration lists are added to it */
+    /* Also complain about files that are named but aren't there. A starting daemon doesn't: they
+     * may come later. */
+    bool checks_files;
+};
+
+/* Reads and checks everything. All mistakes are in `errors`. ERR_NOT_FOUND when there is no file or
+ * it can't be read, ERR_INVALID, ERR_NOMEM. */
+int config_load(const struct config_options *options, struct config **ret_config,
+                struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* After everything that was made from it is closed. NULL is fine. */
+void config_free(struct config *config);
+
+/* What the lease layer wants to know of a role. Points into the configuration. */
+void config_fill_role(const struct config_role *role, struct lease_issuer *issuer,
+                      struct lease_role *ret_role);
+
+#endif

@@ -1,0 +1,420 @@
+/* What no single entry of a table can tell: names that must exist, values that contradict each
+ * other, addresses. Each check reports and goes on. */
+#include "daemon/config_internal.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+/* The entry where a value stands, or where it would stand. */
+static const struct yaml_node *place_of(const struct yaml_node *node, const char *key)
+{
+    const struct yaml_node *child = yaml_get(node, key);
+
+    return child != NULL ? child : node;
+}
+
+static bool is_given(const struct yaml_node *node, const char *key)
+{
+    return yaml_get(node, key) != NULL;
+}
+
+const char **config_names(const struct schema_list *list, size_t item_size)
+{
+    const char **names = mem_calloc(list->count + 1, sizeof(*names));
+    size_t i;
+
+    for (i = 0; names != NULL && i < list->count; i++) {
+        /* Items of a SCHEMA_MAP begin with their node and their name. */
+        const char *item = (const char *)list->items + i * item_size;
+
+        memcpy(&names[i], item + sizeof(struct yaml_node *), sizeof(names[i]));
+    }
+    return names;
+}
+
+/* ---- listeners
+ * ---------------------------------------------------------------------------------------------- */
+
+static bool host_is_loopback(struct str host)
+{
+    return str_starts_with(host, "127.") || str_eq_c(host, "[::1]") || str_eq_c(host, "localhost");
+}
+
+/* "host:port" or "[::1]:port"; the port may be 0. */
+static void tcp_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = yaml_get(listener->node, "tcp");
+    const char *colon = strrchr(listener->tcp, ':');
+    struct str host = str_of(listener->tcp);
+    uint64_t port;
+
+    if (colon != NULL) {
+        host.len = (size_t)(colon - host.ptr);
+    }
+    if (colon == NULL || host.len == 0 || str_parse_u64(str_of(colon + 1), &port) != 0 ||
+        port > UINT16_MAX) {
+        yaml_error_at(errors, node,
+                      "expected an address and a port such as 127.0.0.1:9911, found `%s`",
+                      listener->tcp);
+    } else if (!host_is_loopback(host) || str_eq_c(host, "localhost")) {
+        yaml_error_at(errors, node,
+                      "`%s` is no loopback address: others need TLS, which this version doesn't "
+                      "offer on listeners; use 127.0.0.1 or [::1]",
+                      listener->tcp);
+    }
+}
+
+static void unix_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = yaml_get(listener->node, "unix");
+    size_t length = strlen(listener->unix_path);
+
+    if (listener->unix_path[0] != '/') {
+        yaml_error_at(errors, node, "expected an absolute path, found `%s`", listener->unix_path);
+    } else if (length > CONFIG_UNIX_PATH_MAX_BYTES) {
+        yaml_error_at(errors, node, "the path has %zu bytes; a socket's can have %d", length,
+                      CONFIG_UNIX_PATH_MAX_BYTES);
+    }
+}
+
+static void listener_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    static const char *const unix_only[] = {"mode", "user", "group"};
+    bool has_unix = is_given(listener->node, "unix");
+    bool has_tcp = is_given(listener->node, "tcp");
+    size_t i;
+
+    if (listener->node->type != YAML_MAPPING) {
+        return;
+    }
+    if (has_unix == has_tcp) {
+        yaml_error_at(errors, listener->node,
+                      has_unix ? "give `unix` or `tcp`, not both"
+                               : "`unix` or `tcp` is missing in a listener");
+    }
+    for (i = 0; has_tcp && !has_unix && i < ARRAY_LEN(unix_only); i++) {
+        if (is_given(listener->node, unix_only[i])) {
+            yaml_error_at_key(errors, yaml_get(listener->node, unix_only[i]),
+                              "`%s` is for unix sockets only", unix_only[i]);
+        }
+    }
+    if (listener->unix_path != NULL) {
+        unix_check(listener, errors);
+    }
+    if (listener->tcp != NULL) {
+        tcp_check(listener, errors);
+    }
+}
+
+static bool text_is_same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static void listeners_check(const struct config_settings *settings, struct yaml_errors *errors)
+{
+    const struct config_listener *listeners = settings->listeners.items;
+    const struct yaml_node *node = yaml_get(settings->node, "listeners");
+    size_t i;
+    size_t j;
+
+    if (node != NULL && settings->listeners.count == 0 && node->type != YAML_SCALAR) {
+        yaml_error_at_key(errors, node, "at least one listener is needed");
+    }
+    for (i = 0; i < settings->listeners.count; i++) {
+        listener_check(&listeners[i], errors);
+        for (j = 0; j < i; j++) {
+            const struct yaml_node *second = listeners[i].node;
+
+            if (text_is_same(listeners[i].name, listeners[j].name)) {
+                yaml_error_at(errors, place_of(second, "name"), "another listener is called `%s`",
+                              listeners[i].name);
+            }
+            if (text_is_same(listeners[i].unix_path, listeners[j].unix_path) ||
+                text_is_same(listeners[i].tcp, listeners[j].tcp)) {
+                yaml_error_at(errors, place_of(second, listeners[i].tcp != NULL ? "tcp" : "unix"),
+                              "another listener is there already");
+            }
+        }
+    }
+}
+
+/* ---- backends
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void address_check(const struct yaml_node *node, struct yaml_errors *errors)
+{
+    struct str rest = node->text;
+    struct str host;
+
+    if (str_starts_with(rest, "unix:///") || str_starts_with(rest, "https://")) {
+        return;
+    }
+    if (str_eq_c(rest, "env")) {
+        yaml_error_at(errors, node, "`env` is not supported by this version: write the address");
+        return;
+    }
+    if (!str_starts_with(rest, "http://")) {
+        yaml_error_at(errors, node,
+                      "expected an address such as https://vault.example:8200 or "
+                      "unix:///run/agent.sock, found `%.*s`",
+                      STR_ARG(rest));
+        return;
+    }
+    rest.ptr += strlen("http://");
+    rest.len -= strlen("http://");
+    host = str_cut(&rest, '/');
+    if (!str_starts_with(host, "[")) {
+        host = str_cut(&host, ':');
+    } else if (str_starts_with(host, "[::1]")) {
+        host.len = strlen("[::1]");
+    }
+    if (!host_is_loopback(host)) {
+        yaml_error_at(errors, node, "plain http goes to loopback only: use https");
+    }
+}
+
+static void backend_check(const struct config_backend *backend, struct yaml_errors *errors)
+{
+    const struct yaml_node *address = yaml_get(backend->node, "address");
+    const struct yaml_node *child = address;
+
+    if (address != NULL && address->type == YAML_SEQUENCE) {
+        child = address->first;
+        if (backend->addresses.count > BACKEND_ADDRESSES_MAX) {
+            yaml_error_at(errors, address, "at most %d addresses", BACKEND_ADDRESSES_MAX);
+        }
+    }
+    for (; child != NULL && child->type == YAML_SCALAR && child->text.len > 0;
+         child = child == address ? NULL : child->next) {
+        address_check(child, errors);
+    }
+    if (is_given(backend->node, "cert_file") != is_given(backend->node, "key_file")) {
+        yaml_error_at(errors,
+                      place_of(backend->node, backend->key_file != NULL ? "key_file" : "cert_file"),
+                      "`cert_file` and `key_file` need each other");
+    }
+}
+
+/* ---- roles
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static void backend_reference_check(const struct config_settings *settings,
+                                    const struct config_role *role, struct yaml_errors *errors)
+{
+    const char **names = config_names(&settings->backends, sizeof(struct config_backend));
+    const struct yaml_node *node = yaml_get(role->node, "backend");
+    const char *close;
+    size_t i;
+
+    if (names == NULL || role->backend == NULL || node == NULL) {
+        mem_free((void *)names);
+        return;
+    }
+    for (i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], role->backend) == 0) {
+            mem_free((void *)names);
+            return;
+        }
+    }
+    close = schema_suggest(str_of(role->backend), names);
+    if (close != NULL) {
+        yaml_error_at(errors, node, "there is no backend `%s`: did you mean `%s`?", role->backend,
+                      close);
+    } else {
+        yaml_error_at(errors, node, "there is no backend `%s`", role->backend);
+    }
+    mem_free((void *)names);
+}
+
+static void role_check(const struct config_role *role, struct yaml_errors *errors)
+{
+    char low[UNITS_DURATION_MAX_BYTES];
+    char high[UNITS_DURATION_MAX_BYTES];
+
+    if (role->ttl_ms > role->max_ttl_ms) {
+        yaml_error_at(errors, place_of(role->node, "ttl"),
+                      "`ttl` (%s) is longer than `max_ttl` (%s)",
+                      units_format_duration(role->ttl_ms, low),
+                      units_format_duration(role->max_ttl_ms, high));
+    }
+    if (is_given(role->node, "min_remaining") && role->ttl_ms != 0 &&
+        role->min_remaining_ms > role->ttl_ms / 2) {
+        yaml_error_at(errors, place_of(role->node, "min_remaining"),
+                      "`min_remaining` (%s) is more than half of `ttl` (%s)",
+                      units_format_duration(role->min_remaining_ms, low),
+                      units_format_duration(role->ttl_ms, high));
+    }
+    if (role->isolate) {
+        yaml_error_at(errors, place_of(role->node, "isolate"),
+                      "`isolate: true` is not supported by this version: all credentials of a "
+                      "backend hang on the daemon's own token");
+    }
+}
+
+static bool is_variable_name(const char *name)
+{
+    const char *c = name;
+
+    for (; *c != '\0'; c++) {
+        bool is_digit = *c >= '0' && *c <= '9';
+        bool is_letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_';
+
+        if (!is_letter && (!is_digit || c == name)) {
+            return false;
+        }
+    }
+    return c != name;
+}
+
+static void env_check(const struct config_role *role, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = place_of(role->node, "env");
+    size_t i;
+
+    if (role->env.count > LEASE_FIELDS_MAX) {
+        yaml_error_at(errors, node, "at most %d variables", LEASE_FIELDS_MAX);
+    }
+    if (role->attributes.count > LEASE_FIELDS_MAX) {
+        yaml_error_at(errors, place_of(role->node, "attributes"), "at most %d attributes",
+                      LEASE_FIELDS_MAX);
+    }
+    for (i = 0; i < role->env.count; i++) {
+        if (!is_variable_name(role->env.items[i].value)) {
+            yaml_error_at(errors, place_of(node, role->env.items[i].name),
+                          "expected the name of an environment variable, found `%s`",
+                          role->env.items[i].value);
+        }
+    }
+}
+
+/* ---- the rest
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void sink_check(const struct config_sink *sink, struct yaml_errors *errors)
+{
+    if (!is_given(sink->node, "sink") || sink->node->type != YAML_MAPPING) {
+        return;
+    }
+    if (sink->kind == CONFIG_SINK_STDOUT) {
+        if (sink->path != NULL) {
+            yaml_error_at_key(errors, yaml_get(sink->node, "path"), "stdout has no `path`");
+        }
+        return;
+    }
+    if (!is_given(sink->node, "path")) {
+        /* A sink of another kind was refused already. */
+        if (str_eq_c(yaml_get(sink->node, "sink")->text, "file")) {
+            yaml_error_at(errors, sink->node, "`path` is missing in a file sink");
+        }
+    } else if (sink->path != NULL && sink->path[0] != '/') {
+        yaml_error_at(errors, yaml_get(sink->node, "path"), "expected an absolute path, found `%s`",
+                      sink->path);
+    }
+}
+
+static void audit_check(const struct config_settings *settings, struct yaml_errors *errors)
+{
+    const struct config_sink *sinks = settings->audit.items;
+    const struct yaml_node *node = yaml_get(settings->node, "audit");
+    size_t i;
+    size_t j;
+
+    if (node != NULL && settings->audit.count == 0 && node->type != YAML_SCALAR) {
+        yaml_error_at_key(errors, node, "at least one audit sink is needed");
+    }
+    if (settings->audit.count > AUDIT_SINKS_MAX) {
+        yaml_error_at_key(errors, node, "at most %d audit sinks", AUDIT_SINKS_MAX);
+    }
+    for (i = 0; i < settings->audit.count; i++) {
+        sink_check(&sinks[i], errors);
+        for (j = 0; j < i; j++) {
+            if (text_is_same(sinks[i].path, sinks[j].path)) {
+                yaml_error_at(errors, place_of(sinks[i].node, "path"),
+                              "another sink writes there already");
+            }
+        }
+    }
+}
+
+static void policies_check(const struct config_policies *policies, struct yaml_errors *errors)
+{
+    const char *other = policies->rules_json != NULL ? "rules" : "admins";
+
+    if (policies->path != NULL && (policies->rules_json != NULL || policies->admins_json != NULL)) {
+        yaml_error_at_key(errors, yaml_get(policies->node, "path"), "give `path` or `%s`, not both",
+                          other);
+    }
+}
+
+void config_check_settings(const struct config_settings *settings, struct yaml_errors *errors)
+{
+    const struct config_backend *backends = settings->backends.items;
+    const struct config_role *roles = settings->roles.items;
+    size_t i;
+
+    listeners_check(settings, errors);
+    for (i = 0; i < settings->backends.count; i++) {
+        backend_check(&backends[i], errors);
+    }
+    for (i = 0; i < settings->roles.count; i++) {
+        backend_reference_check(settings, &roles[i], errors);
+        role_check(&roles[i], errors);
+        env_check(&roles[i], errors);
+    }
+    audit_check(settings, errors);
+    policies_check(&settings->policies, errors);
+}
+
+/* ---- rules and roles
+ * ---------------------------------------------------------------------------------------- */
+
+static bool pattern_is_shared(const struct config_settings *settings, struct str pattern)
+{
+    const struct config_role *roles = settings->roles.items;
+    size_t i;
+
+    for (i = 0; i < settings->roles.count; i++) {
+        if (roles[i].share != LEASE_SHARE_NONE && str_glob(pattern, str_of(roles[i].name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool rule_is_shared(const struct config_settings *settings, const struct yaml_node *patterns)
+{
+    const struct yaml_node *child;
+
+    if (patterns != NULL && patterns->type == YAML_SCALAR) {
+        return pattern_is_shared(settings, patterns->text);
+    }
+    for (child = patterns != NULL ? patterns->first : NULL; child != NULL; child = child->next) {
+        if (child->type == YAML_SCALAR && pattern_is_shared(settings, child->text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void config_check_shared_ttl(const struct config_settings *settings,
+                             const struct yaml_node *policies, struct yaml_errors *errors)
+{
+    const struct yaml_node *rules = yaml_get(policies, "rules");
+    const struct yaml_node *rule = rules != NULL ? rules->first : NULL;
+
+    for (; rule != NULL; rule = rule->next) {
+        const struct yaml_node *limits = yaml_get(rule, "limits");
+        const struct yaml_node *ttl = limits != NULL ? yaml_get(limits, "ttl") : NULL;
+
+        if (ttl != NULL && rule_is_shared(settings, yaml_get(rule, "roles"))) {
+            yaml_error_at_key(errors, ttl,
+                              "`ttl` limits a role that is shared: its other holders would get the "
+                              "shorter life too; set the role's `ttl`, or `share: none`");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/* The steps of reading a configuration, in their order. Only config*.c and the tests include this.
+ */
+#ifndef LEASED_DAEMON_CONFIG_INTERNAL_H
+#define LEASED_DAEMON_CONFIG_INTERNAL_H
+
+#include "daemon/config.h"
+
+extern const struct schema_object config_settings_table;
+
+/* config_files.c. One tree from a file, or from all *.yaml of a folder but *_test.yaml;
+ * ERR_NOT_FOUND, ERR_INVALID or ERR_NOMEM, all but the last reported. */
+int config_files_read(const char *path, struct yaml_document **ret_document,
+                      struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* The same, each file a document of its own; at most CONFIG_FILES_MAX. The caller frees those that
+ * came, also after a failure. */
+#define CONFIG_FILES_MAX 256
+int config_files_read_each(const char *path, struct yaml_document **documents, size_t *ret_count,
+                           struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* config_check.c: what one table entry can't say about another. */
+void config_check_settings(const struct config_settings *settings, struct yaml_errors *errors);
+
+/* A rule's ttl on a shared role: its other holders would get the short one, too. `policies` is
+ * {rules: […]}. */
+void config_check_shared_ttl(const struct config_settings *settings,
+                             const struct yaml_node *policies, struct yaml_errors *errors);
+
+/* config_plugins.c: loads the listed plugins, and has each check its own keys of backends and
+ * roles. */
+int config_check_plugins(struct config *config, struct backend_registry *registry,
+                         struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* config_places.c: where the secrets and files below `node` are. */
+void config_check_places(struct config *config, const struct yaml_node *node, bool checks_files,
+                         struct yaml_errors *errors);
+
+/* The variables that `…_env` keys name, into config->env_names. 0 or ERR_NOMEM. */
+int config_collect_env(struct config *config) ATTR_MUST_USE;
+
+/* Names of a list of objects that have one, NULL-ended; mem_free. NULL when out of memory. */
+const char **config_names(const struct schema_list *list, size_t item_size);
+
+#endif

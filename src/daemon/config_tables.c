@@ -1,0 +1,283 @@
+/* Every key of the configuration: type, range, default, and a line of explanation. Keys that
+ * interface documents name but this version doesn't implement stand here too, so that using one is
+ * an error that says so. */
+#include "daemon/config_internal.h"
+
+#define HOUR_MS (3600ULL * 1000ULL)
+#define YEAR_MS (8760ULL * HOUR_MS)
+#define KIB 1024ULL
+
+#define FIELD(owner, word, kind, member)                                                           \
+    .key = (word), .type = (kind), .offset = offsetof(struct owner, member)
+#define LATER(word, why)                                                                           \
+    {                                                                                              \
+        .key = (word), .flags = SCHEMA_UNSUPPORTED, .doc = (why)                                   \
+    }
+#define TABLE(name, owner, fields, is_open)                                                        \
+    {                                                                                              \
+        name, sizeof(struct owner), fields, is_open                                                \
+    }
+
+/* ---- listeners
+ * ---------------------------------------------------------------------------------------------- */
+
+static const struct schema_enum_value serve_values[] = {
+    {"native", 0},
+    {"metrics", 0},
+    {"vault", SCHEMA_VALUE_UNSUPPORTED},
+    {"aws", SCHEMA_VALUE_UNSUPPORTED},
+    {"gcp", SCHEMA_VALUE_UNSUPPORTED},
+    {"azure", SCHEMA_VALUE_UNSUPPORTED},
+    {"systemd", SCHEMA_VALUE_UNSUPPORTED},
+    {0},
+};
+
+static const struct schema_field listener_fields[] = {
+    {FIELD(config_listener, "name", SCHEMA_NAME, name),
+     .doc = "for policies and the audit trail; listener-1, … by default"},
+    {FIELD(config_listener, "unix", SCHEMA_STRING, unix_path), .doc = "path of a unix socket"},
+    {FIELD(config_listener, "tcp", SCHEMA_STRING, tcp), .doc = "loopback address and port"},
+    {FIELD(config_listener, "mode", SCHEMA_MODE, mode), .min = 0600, .max = 0777,
+     .doc = "of the socket: 0600, or 0660 where a group is given"},
+    {FIELD(config_listener, "user", SCHEMA_STRING, user), .doc = "owner of the socket"},
+    {FIELD(config_listener, "group", SCHEMA_STRING, group), .doc = "group of the socket"},
+    {FIELD(config_listener, "serve", SCHEMA_STRINGS, serve), .values = serve_values,
+     .default_text = "native,metrics", .doc = "the interfaces that it offers"},
+    LATER("tls", "listen on a unix socket or on loopback"),
+    LATER("peers", NULL),
+    LATER("reconnect", NULL),
+    LATER("vault", NULL),
+    {0},
+};
+static const struct schema_object listener_table =
+    TABLE("a listener", config_listener, listener_fields, false);
+
+/* ---- backends
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static const struct schema_field backend_limit_fields[] = {
+    {FIELD(config_backend_limits, "in_flight", SCHEMA_UINT, in_flight), .min = 1, .max = 256,
+     .default_text = "32", .doc = "calls at once"},
+    {FIELD(config_backend_limits, "timeout", SCHEMA_DURATION, timeout_ms), .min = 1000,
+     .max = 60000, .default_text = "10s", .doc = "for one exchange"},
+    {FIELD(config_backend_limits, "issue_rate", SCHEMA_RATE, issue_rate), .default_text = "50/s"},
+    {FIELD(config_backend_limits, "renew_rate", SCHEMA_RATE, renew_rate), .default_text = "200/s"},
+    {FIELD(config_backend_limits, "revoke_rate", SCHEMA_RATE, revoke_rate),
+     .default_text = "200/s"},
+    {FIELD(config_backend_limits, "max_lifetime", SCHEMA_DURATION, lifetime_max_ms), .min = 1000,
+     .max = YEAR_MS, .default_text = "8760h", .doc = "a longer life that it grants isn't believed"},
+    {0},
+};
+static const struct schema_object backend_limits_table =
+    TABLE("limits", config_backend_limits, backend_limit_fields, false);
+
+static const struct schema_field backend_fields[] = {
+    {FIELD(config_backend, "plugin", SCHEMA_NAME, plugin), .doc = "which plugin speaks to it"},
+    {FIELD(config_backend, "address", SCHEMA_STRINGS, addresses),
+     .doc = "https://host:port or unix:///path; a list is tried in turn"},
+    {FIELD(config_backend, "ca_file", SCHEMA_STRING, ca_file), .doc = "instead of the system's"},
+    {FIELD(config_backend, "cert_file", SCHEMA_STRING, cert_file), .doc = "client certificate"},
+    {FIELD(config_backend, "key_file", SCHEMA_STRING, key_file), .doc = "its key"},
+    {FIELD(config_backend, "server_name", SCHEMA_STRING, server_name),
+     .doc = "expected in its certificate, if not the address's host"},
+    {FIELD(config_backend, "proxy", SCHEMA_STRING, proxy), .doc = "the environment's is ignored"},
+    {FIELD(config_backend, "health_interval", SCHEMA_DURATION, health_interval_ms), .min = 1000,
+     .max = HOUR_MS, .default_text = "15s", .doc = "how often to ask whether it can serve"},
+    {FIELD(config_backend, "limits", SCHEMA_OBJECT, limits), .object = &backend_limits_table},
+    LATER("token_role", "every credential hangs on the daemon's own token"),
+    {0},
+};
+static const struct schema_object backend_table =
+    TABLE("a backend", config_backend, backend_fields, true);
+
+/* ---- roles
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static const struct schema_enum_value share_values[] = {
+    {"none", LEASE_SHARE_NONE},
+    {"identity", LEASE_SHARE_IDENTITY},
+    {"role", LEASE_SHARE_ROLE},
+    {0},
+};
+
+static const struct schema_enum_value binding_values[] = {
+    {"process", ACCESS_BINDING_PROCESS},
+    {"parent", ACCESS_BINDING_PARENT},
+    {"connection", ACCESS_BINDING_CONNECTION},
+    {"none", ACCESS_BINDING_NONE},
+    {"session", SCHEMA_VALUE_UNSUPPORTED},
+    {"unit", SCHEMA_VALUE_UNSUPPORTED},
+    {0},
+};
+
+static const struct schema_enum_value on_stop_values[] = {
+    {"revoke", 0},
+    {"keep", SCHEMA_VALUE_UNSUPPORTED},
+    {0},
+};
+
+static const struct schema_field budget_fields[] = {
+    {FIELD(config_budget, "live", SCHEMA_UINT, live), .min = 1, .max = 2000000,
+     .doc = "leases at once"},
+    {FIELD(config_budget, "issue", SCHEMA_RATE, issue)},
+    {FIELD(config_budget, "renew", SCHEMA_RATE, renew)},
+    {FIELD(config_budget, "revoke", SCHEMA_RATE, revoke)},
+    {0},
+};
+static const struct schema_object budget_table =
+    TABLE("budget", config_budget, budget_fields, false);
+
+static const struct schema_field role_fields[] = {
+    {FIELD(config_role, "backend", SCHEMA_NAME, backend), .doc = "who issues it"},
+    {FIELD(config_role, "attributes", SCHEMA_PAIRS, attributes),
+     .doc = "not secret; part of the credential that clients see"},
+    {FIELD(config_role, "ttl", SCHEMA_DURATION, ttl_ms), .min = 1000, .max = YEAR_MS,
+     .doc = "the credential's life; the issuer's own by default"},
+    {FIELD(config_role, "max_ttl", SCHEMA_DURATION, max_ttl_ms), .min = 1000, .max = YEAR_MS,
+     .default_text = "24h", .doc = "its life across renewals"},
+    {FIELD(config_role, "renew_at", SCHEMA_PERCENT, renew_at_percent), .min = 10, .max = 90,
+     .default_text = "50%", .doc = "of its life; splay is added"},
+    {FIELD(config_role, "min_remaining", SCHEMA_DURATION, min_remaining_ms), .max = YEAR_MS,
+     .default_text = "5m", .doc = "never handed out with less (at most half of the granted life)"},
+    {FIELD(config_role, "overlap", SCHEMA_DURATION, overlap_ms), .max = YEAR_MS,
+     .default_text = "10m", .doc = "how long the old one lives on after a forced rotation"},
+    {FIELD(config_role, "linger", SCHEMA_DURATION, linger_ms), .max = YEAR_MS, .default_text = "0s",
+     .doc = "how long an unheld lease waits for the next caller"},
+    {FIELD(config_role, "share", SCHEMA_ENUM, share), .values = share_values,
+     .default_text = "none"},
+    {FIELD(config_role, "binding", SCHEMA_ENUM, binding), .values = binding_values,
+     .default_text = "process", .doc = "what a grant's life hangs on"},
+    {FIELD(config_role, "isolate", SCHEMA_BOOL, isolate), .default_text = "false"},
+    {FIELD(config_role, "on_stop", SCHEMA_ENUM, on_stop), .values = on_stop_values,
+     .default_text = "revoke"},
+    {FIELD(config_role, "budget", SCHEMA_OBJECT, budget), .object = &budget_table},
+    {FIELD(config_role, "env", SCHEMA_PAIRS, env), .doc = "names of variables for `lease exec`"},
+    {0},
+};
+static const struct schema_object role_table = TABLE("a role", config_role, role_fields, true);
+
+/* ---- the rest
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static const struct schema_enum_value sink_values[] = {
+    {"file", CONFIG_SINK_FILE},           {"stdout", CONFIG_SINK_STDOUT},
+    {"syslog", SCHEMA_VALUE_UNSUPPORTED}, {"journald", SCHEMA_VALUE_UNSUPPORTED},
+    {"http", SCHEMA_VALUE_UNSUPPORTED},   {"otlp", SCHEMA_VALUE_UNSUPPORTED},
+    {"kafka", SCHEMA_VALUE_UNSUPPORTED},  {0},
+};
+
+static const struct schema_field sink_fields[] = {
+    {FIELD(config_sink, "sink", SCHEMA_ENUM, kind), .flags = SCHEMA_REQUIRED,
+     .values = sink_values},
+    {FIELD(config_sink, "path", SCHEMA_STRING, path), .doc = "of a file"},
+    {FIELD(config_sink, "required", SCHEMA_BOOL, is_required), .default_text = "true",
+     .doc = "no record, no credential"},
+    {0},
+};
+static const struct schema_object sink_table =
+    TABLE("an audit sink", config_sink, sink_fields, false);
+
+static const struct schema_field policies_fields[] = {
+    {FIELD(config_policies, "path", SCHEMA_STRING, path), .doc = "a file or a folder of *.yaml"},
+    {FIELD(config_policies, "rules", SCHEMA_JSON, rules_json)},
+    {FIELD(config_policies, "admins", SCHEMA_JSON, admins_json)},
+    LATER("mode", NULL),
+    {0},
+};
+static const struct schema_object policies_table =
+    TABLE("policies", config_policies, policies_fields, false);
+
+static const struct schema_field plugins_fields[] = {
+    {FIELD(config_plugins, "path", SCHEMA_STRING, path), .default_text = LEASED_PLUGINDIR,
+     .doc = "the one folder that plugins are loaded from"},
+    {FIELD(config_plugins, "load", SCHEMA_STRINGS, load), .doc = "names, without .so"},
+    {0},
+};
+static const struct schema_object plugins_table =
+    TABLE("plugins", config_plugins, plugins_fields, false);
+
+static const struct schema_field limits_fields[] = {
+    {FIELD(config_limits, "stop_timeout", SCHEMA_DURATION, stop_timeout_ms), .min = 1000,
+     .max = HOUR_MS, .default_text = "20s", .doc = "for revoking everything at the end"},
+    {FIELD(config_limits, "clients", SCHEMA_UINT, clients), .min = 1, .max = 16000,
+     .default_text = "1024", .doc = "connections of one listener"},
+    {FIELD(config_limits, "clients_per_uid", SCHEMA_UINT, clients_per_uid), .min = 1, .max = 16000,
+     .default_text = "256"},
+    {FIELD(config_limits, "requests", SCHEMA_UINT, requests), .min = 1, .max = 65536,
+     .default_text = "4096", .doc = "under way at once"},
+    {FIELD(config_limits, "request_head", SCHEMA_SIZE, request_head_bytes), .min = KIB,
+     .max = 16 * KIB, .default_text = "8KiB"},
+    {FIELD(config_limits, "request_headers", SCHEMA_UINT, request_headers), .min = 8,
+     .max = ENV_REQUEST_HEADERS_MAX, .default_text = "32"},
+    {FIELD(config_limits, "request_target", SCHEMA_SIZE, request_target_bytes), .min = 256,
+     .max = 4 * KIB, .default_text = "1KiB"},
+    {FIELD(config_limits, "request_body", SCHEMA_SIZE, request_body_bytes), .min = KIB,
+     .max = KIB * KIB, .default_text = "64KiB"},
+    {FIELD(config_limits, "head_timeout", SCHEMA_DURATION, head_timeout_ms), .min = 100,
+     .max = HOUR_MS, .default_text = "5s"},
+    {FIELD(config_limits, "body_timeout", SCHEMA_DURATION, body_timeout_ms), .min = 100,
+     .max = HOUR_MS, .default_text = "10s"},
+    {FIELD(config_limits, "idle_timeout", SCHEMA_DURATION, idle_timeout_ms), .min = 100,
+     .max = HOUR_MS, .default_text = "60s"},
+    {FIELD(config_limits, "write_timeout", SCHEMA_DURATION, write_timeout_ms), .min = 100,
+     .max = HOUR_MS, .default_text = "10s"},
+    {FIELD(config_limits, "leases", SCHEMA_UINT, leases), .min = 1, .max = 2000000,
+     .default_text = "100000"},
+    {FIELD(config_limits, "grants", SCHEMA_UINT, grants), .min = 1, .max = 4000000,
+     .default_text = "200000"},
+    {FIELD(config_limits, "waiting", SCHEMA_UINT, waiting), .min = 1, .max = 65536,
+     .default_text = "256", .doc = "requests that wait for one lease"},
+    {FIELD(config_limits, "clock_skew", SCHEMA_DURATION, clock_skew_ms), .max = 60000,
+     .default_text = "2s", .doc = "taken off each lifetime"},
+    {0},
+};
+static const struct schema_object limits_table =
+    TABLE("limits", config_limits, limits_fields, false);
+
+static const struct schema_enum_value level_values[] = {
+    {"debug", LOG_LEVEL_DEBUG},
+    {"info", LOG_LEVEL_INFO},
+    {"warn", LOG_LEVEL_WARN},
+    {"error", LOG_LEVEL_ERROR},
+    {0},
+};
+
+static const struct schema_enum_value format_values[] = {
+    {"auto", CONFIG_LOG_AUTO},
+    {"text", CONFIG_LOG_TEXT},
+    {"json", CONFIG_LOG_JSON},
+    {0},
+};
+
+static const struct schema_field log_fields[] = {
+    {FIELD(config_log, "level", SCHEMA_ENUM, level), .values = level_values,
+     .default_text = "info"},
+    {FIELD(config_log, "format", SCHEMA_ENUM, format), .values = format_values,
+     .default_text = "auto", .doc = "text on a terminal, JSON lines otherwise"},
+    {0},
+};
+static const struct schema_object log_table = TABLE("log", config_log, log_fields, false);
+
+static const struct schema_field settings_fields[] = {
+    {FIELD(config_settings, "listeners", SCHEMA_LIST, listeners), .flags = SCHEMA_REQUIRED,
+     .object = &listener_table},
+    {FIELD(config_settings, "backends", SCHEMA_MAP, backends), .object = &backend_table},
+    {FIELD(config_settings, "roles", SCHEMA_MAP, roles), .object = &role_table},
+    {FIELD(config_settings, "policies", SCHEMA_OBJECT, policies), .object = &policies_table},
+    {FIELD(config_settings, "audit", SCHEMA_LIST, audit), .flags = SCHEMA_REQUIRED,
+     .object = &sink_table},
+    {FIELD(config_settings, "plugins", SCHEMA_OBJECT, plugins), .object = &plugins_table},
+    {FIELD(config_settings, "limits", SCHEMA_OBJECT, limits), .object = &limits_table},
+    {FIELD(config_settings, "log", SCHEMA_OBJECT, log), .object = &log_table},
+    LATER("issuers", NULL),
+    LATER("files", NULL),
+    LATER("notify", NULL),
+    LATER("clients", NULL),
+    LATER("state", "leases are held in memory, and revoked when leased stops"),
+    {0},
+};
+const struct schema_object config_settings_table =
+    TABLE("the configuration", config_settings, settings_fields, false);
