@@ -1,0 +1,25 @@
+/* A reply's `data` as the fields of a credential. */
+#ifndef VAULT_FIELDS_H
+#define VAULT_FIELDS_H
+
+#include "text.h"
+
+#include <jansson.h>
+
+#define VAULT_FIELDS_MAX 32U
+
+struct vault_fields {
+    const struct leased_host *host;
+    struct leased_kv items[VAULT_FIELDS_MAX];
+    char *texts[VAULT_FIELDS_MAX]; /* owned; values that had to be written out */
+    size_t count;
+};
+
+/* Texts as they are, numbers and booleans as text, objects and lists as JSON, null left out. All
+ * but `username` is secret. `data` is borrowed until vault_fields_fini. 0, or -1 with the reason;
+ * call vault_fields_fini in either case. */
+int vault_fields_read(const struct leased_host *host, json_t *data, struct vault_fields *fields,
+                      struct vault_text *ret_detail);
+void vault_fields_fini(struct vault_fields *fields);
+
+#endif

@@ -1,0 +1,87 @@
+/* One backend: its configuration, its login, its operations.
+ *
+ * Two things run beside each other. The login (token.c decides when, own.c does it) has one
+ * exchange at a time: log in, renew the own token, or check whether it is still alive. Operations
+ * (op.c, issue.c, lease.c) each have their own; they need a token to be sent and wait in a queue
+ * while a first login is under way. */
+#ifndef VAULT_INSTANCE_H
+#define VAULT_INSTANCE_H
+
+#include "config.h"
+#include "request.h"
+#include "status.h"
+#include "text.h"
+
+#define VAULT_NEVER UINT64_MAX
+#define VAULT_QUEUE_MAX 256U
+#define VAULT_OLD_TOKENS_MAX 8U
+#define VAULT_TOKEN_MAX_BYTES 16384U
+
+struct vault_op;
+
+/* A token of our own. Leases hang on it: when it dies, they die. */
+struct vault_token {
+    uint64_t generation; /* the anchor of its leases; 0: no token */
+    char *bytes;         /* owned, secret */
+    uint64_t expires_ms; /* VAULT_NEVER: never */
+    int64_t life_s;      /* what its renewals ask for */
+    bool is_renewable;   /* and renewals still give the whole life */
+    bool is_bounded;     /* its end has been announced */
+};
+
+/* The login's exchange. */
+enum vault_own {
+    VAULT_OWN_NONE,
+    VAULT_OWN_LOGIN,
+    VAULT_OWN_RENEW,
+    VAULT_OWN_VERIFY,
+    VAULT_OWN_LOGOUT,
+};
+
+struct leased_instance {
+    const struct leased_host *host;
+    leased_host_context *context;
+    struct vault_config config;
+
+    struct vault_token token; /* the one in use */
+    struct vault_token
+        old[VAULT_OLD_TOKENS_MAX]; /* not in use any more, alive while leases hang on them */
+    size_t old_count;
+    uint64_t generation_last;
+
+    enum vault_own own;
+    leased_http *own_http;
+    uint64_t own_sent_ms;
+    char *candidate;     /* owned; a configured token while it is looked up */
+    leased_timer *timer; /* the next of the moments below */
+    uint64_t login_at_ms;
+    uint64_t renew_at_ms;
+    uint32_t login_failures; /* in a row */
+    uint32_t renew_failures;
+    bool is_verify_wanted;
+    bool is_renew_denied;               /* the verification is to tell why */
+    uint64_t verified_ms;               /* when a look-up last found the token alive; 0: never */
+    struct vault_failure login_failure; /* the last; status 0: none since the last success */
+
+    struct vault_op *ops; /* all; doubly linked */
+    size_t op_count;
+    size_t queued_count;
+
+    bool is_closing;
+    uint32_t close_flags;
+    leased_op *close_op;
+};
+
+/* A number in [0, below). */
+uint64_t vault_random(struct leased_instance *vault, uint64_t below);
+
+/* Full jitter: [100 ms, 100 ms + 1 s · 2^failures), at most a minute. */
+uint64_t vault_backoff_ms(struct leased_instance *vault, uint32_t failures);
+
+void vault_log(struct leased_instance *vault, uint32_t level, const char *event,
+               const char *detail);
+
+/* Goes on with closing once nothing is under way (vault.c). */
+void vault_close_step(struct leased_instance *vault);
+
+#endif

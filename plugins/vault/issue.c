@@ -1,0 +1,272 @@
+/* Happy path: the role's path answers with a lease; if its life isn't what was asked and it is
+ * renewable, one renewal sets it (fitting); then the credential is handed over.
+ *
+ * Without a lease the credential's own `expiration` or `ttl` (or lease_duration) is its life; it
+ * can't be renewed or revoked, and says so. Without any of them it is refused. Failure paths: an
+ * answer that can't be read is LOST; a lease without a life or with unusable fields is handed to
+ * the host to be revoked; a fitting that fails leaves the lease as it was issued. */
+#include "issue.h"
+
+#include "fields.h"
+#include "token.h"
+
+#include <string.h>
+
+#define WARNINGS_MAX 8U
+
+/* What is known of a credential's life. */
+struct life {
+    int64_t seconds;
+    uint64_t asked_ms;
+    bool is_renewable;
+    bool is_capped;
+};
+
+int32_t vault_issue(struct leased_instance *vault, const struct leased_issue *request,
+                    leased_op *handle)
+{
+    struct vault_op *op = vault_op_new(vault, handle, VAULT_CALL_ISSUE);
+    struct vault_params params;
+    struct vault_text detail;
+    int rc;
+
+    if (op == NULL) {
+        return -LEASED_RETRY;
+    }
+    if (vault_params_parse(request->params, &params, &detail) != 0) {
+        vault_op_free(op);
+        return -LEASED_INVALID;
+    }
+    op->ttl_ms = request->ttl_ms;
+    op->path = vault_strdup(vault->host, vault_str(params.path));
+    rc = vault_request_init_params(vault->host, &params, &op->request);
+    vault_params_fini(&params);
+    if (rc != 0 || op->path == NULL) {
+        vault_op_free(op);
+        return -LEASED_RETRY;
+    }
+    return vault_op_begin(op);
+}
+
+/* --- the answer's checks ---------------------------------------------------------------------- */
+
+/* A lease's id is its path and a random part. One from another path is somebody else's. */
+static bool is_of_path(struct leased_str lease_id, const char *path)
+{
+    size_t path_len = strlen(path);
+    size_t len = lease_id.len;
+
+    while (len > 0 && lease_id.ptr[len - 1] != '/') {
+        len--;
+    }
+    if (len < 2) {
+        return false;
+    }
+    len--;
+    /* The configured path may begin with namespaces, which the id leaves out. */
+    return path_len >= len && memcmp(path + path_len - len, lease_id.ptr, len) == 0 &&
+           (path_len == len || path[path_len - len - 1] == '/');
+}
+
+/* 0, or a class with the reason. */
+static int32_t read_life(const struct vault_op *op, const struct vault_reply *reply,
+                         struct life *life, struct vault_text *detail)
+{
+    struct leased_instance *vault = op->vault;
+    int64_t ttl_s = 0;
+    int64_t end_s = 0;
+
+    *life = (struct life){.seconds = reply->lease_duration_s, .asked_ms = op->sent_ms};
+    if (reply->lease_id.len > 0) {
+        life->is_renewable = reply->is_renewable;
+        if (life->seconds == 0) {
+            vault_text_set(detail, "the lease has no lease_duration");
+            return LEASED_INVALID;
+        }
+        return LEASED_OK;
+    }
+    if (vault_reply_seconds(reply->data, "expiration", &end_s) == 1) {
+        life->seconds = end_s - vault->host->wall_ms(vault->context) / 1000;
+    } else if (vault_reply_seconds(reply->data, "ttl", &ttl_s) == 1) {
+        life->seconds = ttl_s;
+        if (ttl_s == 0) {
+            vault_text_set(detail, "the credential is about to be rotated");
+            return LEASED_RETRY_AFTER;
+        }
+    }
+    if (life->seconds <= 0) {
+        vault_text_set(detail, "the path answers without a lease and without ttl or expiration (or "
+                               "it has passed), so nobody knows how long its credential lives");
+        return LEASED_INVALID;
+    }
+    return LEASED_OK;
+}
+
+/* --- handing over ----------------------------------------------------------------------------- */
+
+/* Leases die with the token that they were issued under. */
+static void cut_to_token(const struct vault_op *op, struct life *life, uint64_t *lifetime_ms)
+{
+    const struct vault_token *token = vault_token_find(op->vault, op->generation);
+
+    if (token == NULL || !token->is_bounded || token->expires_ms == VAULT_NEVER) {
+        return;
+    }
+    if (life->asked_ms + *lifetime_ms >= token->expires_ms) {
+        *lifetime_ms = token->expires_ms > life->asked_ms ? token->expires_ms - life->asked_ms : 0;
+        life->is_renewable = false;
+        life->is_capped = true;
+    }
+}
+
+static size_t read_warnings(const struct vault_reply *reply, struct leased_str texts[WARNINGS_MAX])
+{
+    json_t *warning;
+    size_t index;
+    size_t count = 0;
+
+    json_array_foreach (reply->warnings, index, warning) {
+        if (count < WARNINGS_MAX) {
+            texts[count++] = vault_str(json_string_value(warning));
+        }
+    }
+    return count;
+}
+
+static void hand_over(struct vault_op *op, const struct vault_reply *reply, struct life *life)
+{
+    struct leased_str warnings[WARNINGS_MAX];
+    struct leased_result result = {.size = sizeof(result)};
+    struct vault_fields fields;
+    struct vault_text detail;
+    uint64_t lifetime_ms = (uint64_t)life->seconds * 1000U;
+    int32_t status = LEASED_OK;
+
+    cut_to_token(op, life, &lifetime_ms);
+    result.issuer_ref = reply->lease_id;
+    if (vault_fields_read(op->vault->host, reply->data, &fields, &detail) != 0) {
+        status = LEASED_INVALID;
+        result.detail = vault_str(detail.bytes);
+    } else if (lifetime_ms == 0) {
+        status = LEASED_RETRY;
+        result.detail = VAULT_STR("the login that it hangs on ended meanwhile");
+    } else {
+        result.flags = (life->is_renewable ? LEASED_RESULT_RENEWABLE : 0) |
+                       (reply->lease_id.len > 0 ? LEASED_RESULT_REVOCABLE : 0) |
+                       (life->is_capped ? LEASED_RESULT_CAPPED : 0);
+        result.lifetime_ms = lifetime_ms;
+        result.anchor = reply->lease_id.len > 0 ? op->generation : 0;
+        result.fields = fields.items;
+        result.field_count = fields.count;
+        result.warnings = warnings;
+        result.warning_count = read_warnings(reply, warnings);
+        result.asked_ms = life->asked_ms;
+    }
+    op->vault->host->op_done(op->vault->context, op->handle, status, &result);
+    vault_fields_fini(&fields);
+    vault_op_free(op);
+}
+
+/* --- fitting ---------------------------------------------------------------------------------- */
+
+static int64_t wanted_seconds(const struct vault_op *op)
+{
+    uint64_t seconds = op->ttl_ms / 1000U + (op->ttl_ms % 1000U != 0 ? 1U : 0U);
+
+    return seconds < (uint64_t)VAULT_SECONDS_MAX ? (int64_t)seconds : VAULT_SECONDS_MAX;
+}
+
+/* Keeps `reply` for later and asks for the life that is wanted. False: hand over as it is. */
+static bool start_fitting(struct vault_op *op, struct vault_reply *reply)
+{
+    struct vault_request request;
+    json_t *body;
+
+    if (op->ttl_ms == 0 || !reply->is_renewable || reply->lease_id.len == 0 ||
+        reply->lease_duration_s == wanted_seconds(op) || op->vault->is_closing ||
+        op->generation != op->vault->token.generation) {
+        return false;
+    }
+    body = json_pack("{s:s%, s:I}", "lease_id", reply->lease_id.ptr, reply->lease_id.len,
+                     "increment", (json_int_t)wanted_seconds(op));
+    if (body == NULL ||
+        vault_request_init(op->vault->host, "sys/leases/renew", body, &request) != 0) {
+        return false;
+    }
+    op->issued = *reply;
+    op->issued_ms = op->sent_ms;
+    if (vault_op_send(op, VAULT_OP_FITTING, &request) != 0) {
+        op->issued = (struct vault_reply){0};
+        return false;
+    }
+    *reply = (struct vault_reply){0};
+    return true;
+}
+
+void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text detail;
+    int64_t wanted_s = wanted_seconds(op);
+    struct life life = {
+        .seconds = op->issued.lease_duration_s,
+        .asked_ms = op->issued_ms,
+        .is_renewable = true,
+    };
+
+    if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &detail) == 0 &&
+        reply.lease_duration_s > 0 && reply.lease_id.len == op->issued.lease_id.len &&
+        memcmp(reply.lease_id.ptr, op->issued.lease_id.ptr, reply.lease_id.len) == 0) {
+        life.seconds = reply.lease_duration_s;
+        life.asked_ms = op->sent_ms;
+        life.is_renewable = reply.is_renewable;
+        life.is_capped = vault_reply_is_capped(&reply) || reply.lease_duration_s < wanted_s;
+    } else if (wanted_s < life.seconds) {
+        /* It may have been executed: the shorter of the two is certain. */
+        life.seconds = wanted_s;
+    }
+    vault_reply_fini(&reply);
+    hand_over(op, &op->issued, &life);
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+/* Refuses what came, but names what was created so that it gets revoked. */
+static void refuse(struct vault_op *op, int32_t status, struct leased_str lease_id,
+                   const char *detail)
+{
+    const struct leased_result result = {
+        .size = sizeof(result),
+        .issuer_ref = lease_id,
+        .detail = vault_str(detail),
+        .retry_after_ms = 1000,
+    };
+
+    vault_op_end(op, status, &result);
+}
+
+void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text detail = {{0}};
+    struct life life;
+    int32_t status;
+
+    if (vault_reply_parse(http, &reply, &detail) != 0) {
+        vault_op_fail(op, LEASED_LOST, detail.bytes);
+        return;
+    }
+    if (reply.lease_id.len > 0 && !is_of_path(reply.lease_id, op->path)) {
+        vault_op_fail(op, LEASED_LOST, "the answer's lease is not of the path that was asked");
+    } else if (reply.data == NULL) {
+        refuse(op, LEASED_INVALID, reply.lease_id, "the answer has no data");
+    } else {
+        status = read_life(op, &reply, &life, &detail);
+        if (status != LEASED_OK) {
+            refuse(op, status, reply.lease_id, detail.bytes);
+        } else if (!start_fitting(op, &reply)) {
+            hand_over(op, &reply, &life);
+        }
+    }
+    vault_reply_fini(&reply);
+}

@@ -1,0 +1,16 @@
+/* Renewing and revoking leases, and asking whether the issuer serves. */
+#ifndef VAULT_LEASE_H
+#define VAULT_LEASE_H
+
+#include "op.h"
+
+int32_t vault_renew(struct leased_instance *vault, const struct leased_lease_ref *lease,
+                    leased_op *handle);
+int32_t vault_revoke(struct leased_instance *vault, const struct leased_lease_ref *lease,
+                     leased_op *handle);
+int32_t vault_health(struct leased_instance *vault, leased_op *handle);
+
+void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *http);
+void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *http);
+
+#endif

@@ -1,0 +1,70 @@
+/* Operations: what the host asks for and waits on. */
+#ifndef VAULT_OP_H
+#define VAULT_OP_H
+
+#include "instance.h"
+#include "reply.h"
+
+enum vault_op_state {
+    VAULT_OP_QUEUED, /* waits for a login that is under way */
+    VAULT_OP_SENT,
+    VAULT_OP_FITTING,   /* issued; its life is being set to what was asked */
+    VAULT_OP_VERIFYING, /* answered with 403; waits to hear whether the token is alive */
+    VAULT_OP_ENDING,    /* new; or has failed before it could begin, and ends by its timer */
+};
+
+struct vault_op {
+    struct vault_op *next;
+    struct vault_op *previous;
+    struct leased_instance *vault;
+    leased_op *handle;
+    enum vault_call call;
+    enum vault_op_state state;
+    struct vault_request request;
+    uint64_t ttl_ms;
+    char *lease_id;      /* owned; renew, revoke */
+    char *path;          /* owned; issue: what the lease's id must begin with */
+    uint64_t generation; /* of the token that it was sent with */
+    uint64_t sent_ms;
+    leased_http *http;
+    leased_timer *timer;
+    struct vault_failure failure; /* verifying, ending */
+    /* Fitting. */
+    struct vault_reply issued;
+    uint64_t issued_ms;
+};
+
+/* What a look-up said about the token. */
+enum vault_verdict {
+    VAULT_TOKEN_ALIVE,
+    VAULT_TOKEN_DEAD,
+    VAULT_TOKEN_UNKNOWN,
+};
+
+/* NULL when out of memory. */
+struct vault_op *vault_op_new(struct leased_instance *vault, leased_op *handle,
+                              enum vault_call call);
+void vault_op_free(struct vault_op *op);
+
+/* Sends op->request, or lets it wait for a login, or end soon with why there is no token. Returns
+ * what the start function returns; when that is < 0 the operation is gone. */
+int32_t vault_op_begin(struct vault_op *op);
+
+/* Sends another request for the same operation; takes `request`. 0, or -1. */
+int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_request *request);
+
+/* Ends it; the operation is gone. `result` may be NULL. */
+void vault_op_end(struct vault_op *op, int32_t status, const struct leased_result *result);
+void vault_op_fail(struct vault_op *op, int32_t status, const char *detail);
+
+/* The host's cancel. A call that creates something runs on: its answer says what to revoke. */
+void vault_op_cancel(struct leased_instance *vault, const leased_op *handle);
+
+/* For close: ends what isn't sent, cancels what is. */
+void vault_ops_cancel_all(struct leased_instance *vault);
+
+/* A login has succeeded or failed: sends or ends what waited for it. */
+void vault_ops_login_ended(struct leased_instance *vault);
+void vault_ops_verified(struct leased_instance *vault, enum vault_verdict verdict);
+
+#endif

@@ -1,0 +1,131 @@
+/* Reads a role's parameters. The rules for paths keep a template's value or a slip from reaching
+ * another path than the role's author meant, and Vault from answering with a redirect to the
+ * cleaned path. */
+#include "params.h"
+
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char *const keys[] = {"path", "method", "params"};
+
+/* NULL, or what is wrong with the path. */
+static const char *path_problem(const char *path)
+{
+    size_t len = strlen(path);
+
+    if (len == 0 || len > VAULT_PATH_MAX_BYTES) {
+        return "it must have 1 to 512 bytes";
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (path[i] <= 0x20 || path[i] >= 0x7f || strchr("?#%\\\"<>^`{|}", path[i]) != NULL) {
+            return "it holds a character that a path can't have (blanks, control bytes and "
+                   "?#%\\\"<>^`{|} are refused)";
+        }
+    }
+    if (path[0] == '/' || strncmp(path, "v1/", 3) == 0) {
+        return "it is written without leading \"/\" and \"v1/\", as in database/creds/orders";
+    }
+    if (strstr(path, "//") != NULL || path[len - 1] == '/') {
+        return "it has an empty segment";
+    }
+    for (const char *at = path; at != NULL; at = strchr(at, '/')) {
+        at += *at == '/' ? 1 : 0;
+        if (strcspn(at, "/") <= 2 && strspn(at, ".") == strcspn(at, "/")) {
+            return "\".\" and \"..\" are no segments of a path";
+        }
+    }
+    return NULL;
+}
+
+static int check_keys(json_t *root, struct vault_text *detail)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (root, key, value) {
+        const char *close;
+
+        if (strcmp(key, keys[0]) == 0 || strcmp(key, keys[1]) == 0 || strcmp(key, keys[2]) == 0) {
+            continue;
+        }
+        close = vault_suggest(key, keys, COUNT(keys));
+        vault_text_set(detail, "%.64s: unknown key%s%s%s", key,
+                       close != NULL ? "; did you mean \"" : "", close != NULL ? close : "",
+                       close != NULL ? "\"?" : "; there are path, method and params");
+        return -1;
+    }
+    return 0;
+}
+
+/* A query can hold plain values only. */
+static int check_query(json_t *params, struct vault_text *detail)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (params, key, value) {
+        if (key[0] == '\0' || json_is_object(value) || json_is_array(value)) {
+            vault_text_set(detail,
+                           "params.%.64s: with method get a text, number or boolean is expected",
+                           key);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_fields(struct vault_params *params, struct vault_text *detail)
+{
+    json_t *method = json_object_get(params->root, "method");
+    const char *problem;
+
+    params->path = json_string_value(json_object_get(params->root, "path"));
+    if (params->path == NULL) {
+        vault_text_set(detail, "path: a text is expected, such as database/creds/orders");
+        return -1;
+    }
+    problem = path_problem(params->path);
+    if (problem != NULL) {
+        vault_text_set(detail, "path: %s", problem);
+        return -1;
+    }
+    if (method != NULL) {
+        const char *name = json_is_string(method) ? json_string_value(method) : "";
+
+        params->is_post = strcmp(name, "post") == 0;
+        if (!params->is_post && strcmp(name, "get") != 0) {
+            vault_text_set(detail, "method: one of get, post is expected");
+            return -1;
+        }
+    }
+    params->params = json_object_get(params->root, "params");
+    if (params->params != NULL && !json_is_object(params->params)) {
+        vault_text_set(detail, "params: an object is expected");
+        return -1;
+    }
+    return params->is_post ? 0 : check_query(params->params, detail);
+}
+
+int vault_params_parse(struct leased_str json, struct vault_params *ret_params,
+                       struct vault_text *ret_detail)
+{
+    struct vault_params params = {0};
+    json_error_t problem;
+
+    params.root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &problem);
+    if (!json_is_object(params.root)) {
+        vault_text_set(ret_detail, "the parameters are not a JSON object");
+    } else if (check_keys(params.root, ret_detail) == 0 && read_fields(&params, ret_detail) == 0) {
+        *ret_params = params;
+        return 0;
+    }
+    vault_params_fini(&params);
+    return -1;
+}
+
+void vault_params_fini(struct vault_params *params)
+{
+    json_decref(params->root);
+    *params = (struct vault_params){0};
+}

@@ -1,0 +1,238 @@
+/* Happy path: scan the bytes for depth and width, parse, check every type that is used.
+ *
+ * Refused: compressed bodies, more than 32 levels or 20 000 values (a bomb would cost more than the
+ * body), duplicate keys, wrong types, numbers that aren't whole or are out of range. Unknown keys
+ * are fine. */
+#include "reply.h"
+
+#include <string.h>
+
+#define DEPTH_MAX 32
+#define VALUES_MAX 20000U
+
+struct leased_str vault_header(const struct leased_http_reply *http, const char *name)
+{
+    for (size_t i = 0; i < http->header_count; i++) {
+        if (vault_str_eq(http->headers[i].name, name)) {
+            return http->headers[i].value;
+        }
+    }
+    return (struct leased_str){0};
+}
+
+/* Are depth and number of values within bounds? Counts on the raw bytes, before anything is
+ * allocated. */
+static bool is_bounded(struct leased_str body)
+{
+    int depth = 0;
+    size_t values = 0;
+    bool is_in_string = false;
+
+    for (size_t i = 0; i < body.len; i++) {
+        char c = body.ptr[i];
+
+        if (is_in_string) {
+            if (c == '\\') {
+                i++;
+            } else if (c == '"') {
+                is_in_string = false;
+            }
+            continue;
+        }
+        is_in_string = c == '"';
+        depth += c == '{' || c == '[' ? 1 : 0;
+        depth -= c == '}' || c == ']' ? 1 : 0;
+        values += c == ',' || c == '{' || c == '[' ? 1U : 0U;
+        if (depth > DEPTH_MAX || values > VALUES_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The body as an object, or NULL with the reason. */
+static json_t *load(const struct leased_http_reply *http, const char **ret_problem)
+{
+    struct leased_str encoding = vault_header(http, "content-encoding");
+    json_error_t problem;
+    json_t *root;
+
+    if (encoding.len > 0 && !vault_str_eq(encoding, "identity")) {
+        *ret_problem = "it is compressed, which was not asked for";
+        return NULL;
+    }
+    if (!is_bounded(http->body)) {
+        *ret_problem = "it is nested too deeply or has too many values";
+        return NULL;
+    }
+    root = json_loadb(http->body.ptr, http->body.len, JSON_REJECT_DUPLICATES, &problem);
+    if (!json_is_object(root)) {
+        *ret_problem = "it is not a JSON object";
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
+int vault_reply_seconds(json_t *object, const char *key, int64_t *ret_value)
+{
+    json_t *value = json_object_get(object, key);
+
+    if (value == NULL || json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > VAULT_SECONDS_MAX) {
+        return -1;
+    }
+    *ret_value = json_integer_value(value);
+    return 1;
+}
+
+/* NULL, or what is wrong. */
+static const char *read_lease(struct vault_reply *reply)
+{
+    json_t *lease_id = json_object_get(reply->root, "lease_id");
+    json_t *renewable = json_object_get(reply->root, "renewable");
+
+    if (lease_id != NULL && !json_is_null(lease_id)) {
+        if (!json_is_string(lease_id)) {
+            return "lease_id is not a text";
+        }
+        reply->lease_id =
+            (struct leased_str){json_string_value(lease_id), json_string_length(lease_id)};
+    }
+    if (renewable != NULL && !json_is_null(renewable)) {
+        if (!json_is_boolean(renewable)) {
+            return "renewable is not a boolean";
+        }
+        reply->is_renewable = json_is_true(renewable);
+    }
+    if (vault_reply_seconds(reply->root, "lease_duration", &reply->lease_duration_s) < 0) {
+        return "lease_duration is not a number of seconds";
+    }
+    return NULL;
+}
+
+/* The object under `key`; NULL if absent or null. */
+static const char *read_object(struct vault_reply *reply, const char *key, json_t **ret_object,
+                               const char *problem)
+{
+    json_t *value = json_object_get(reply->root, key);
+
+    if (value == NULL || json_is_null(value)) {
+        return NULL;
+    }
+    if (!json_is_object(value)) {
+        return problem;
+    }
+    *ret_object = value;
+    return NULL;
+}
+
+static const char *read_warnings(struct vault_reply *reply)
+{
+    json_t *warnings = json_object_get(reply->root, "warnings");
+    json_t *warning;
+    size_t index;
+
+    if (warnings == NULL || json_is_null(warnings)) {
+        return NULL;
+    }
+    if (!json_is_array(warnings)) {
+        return "warnings is not a list";
+    }
+    json_array_foreach (warnings, index, warning) {
+        if (!json_is_string(warning)) {
+            return "a warning is not a text";
+        }
+    }
+    reply->warnings = warnings;
+    return NULL;
+}
+
+int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *ret_reply,
+                      struct vault_text *ret_detail)
+{
+    struct vault_reply reply = {0};
+    const char *problem = NULL;
+
+    if (http->body.len > 0) {
+        reply.root = load(http, &problem);
+    }
+    if (problem == NULL && reply.root != NULL) {
+        problem = read_lease(&reply);
+        if (problem == NULL) {
+            problem = read_object(&reply, "data", &reply.data, "data is not an object");
+        }
+        if (problem == NULL) {
+            problem = read_object(&reply, "auth", &reply.auth, "auth is not an object");
+        }
+        if (problem == NULL) {
+            problem = read_warnings(&reply);
+        }
+    }
+    if (problem != NULL) {
+        vault_text_set(ret_detail, "the answer can't be used: %s", problem);
+        json_decref(reply.root);
+        return -1;
+    }
+    *ret_reply = reply;
+    return 0;
+}
+
+void vault_reply_fini(struct vault_reply *reply)
+{
+    json_decref(reply->root);
+    *reply = (struct vault_reply){0};
+}
+
+bool vault_reply_is_capped(const struct vault_reply *reply)
+{
+    json_t *warning;
+    size_t index;
+
+    json_array_foreach (reply->warnings, index, warning) {
+        struct leased_str text = vault_str(json_string_value(warning));
+
+        if (vault_str_has(text, "capped") || vault_str_has(text, "exceeded")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_message(struct vault_errors *errors, const char *message)
+{
+    size_t used = strlen(errors->text);
+    size_t room = sizeof(errors->text) - used - 1;
+    size_t len = strlen(message);
+
+    if (used > 0 && room > 2) {
+        memcpy(errors->text + used, "; ", 3);
+        used += 2;
+        room -= 2;
+    }
+    len = len < room ? len : room;
+    memcpy(errors->text + used, message, len);
+    errors->text[used + len] = '\0';
+}
+
+void vault_errors_parse(const struct leased_http_reply *http, struct vault_errors *ret_errors)
+{
+    const char *problem = NULL;
+    json_t *root = http->body.len > 0 ? load(http, &problem) : NULL;
+    json_t *list = json_object_get(root, "errors");
+    json_t *item;
+    size_t index;
+
+    *ret_errors = (struct vault_errors){.is_vault = json_is_array(list)};
+    json_array_foreach (list, index, item) {
+        if (json_is_string(item)) {
+            add_message(ret_errors, json_string_value(item));
+        }
+    }
+    ret_errors->is_plain_denial =
+        json_array_size(list) == 1 && strcmp(ret_errors->text, "permission denied") == 0;
+    json_decref(root);
+}

@@ -1,0 +1,49 @@
+/* What Vault answers: the envelope of a success, the list of errors otherwise. Read strictly,
+ * because what answers may be anything. */
+#ifndef VAULT_REPLY_H
+#define VAULT_REPLY_H
+
+#include "text.h"
+
+#include <jansson.h>
+
+/* A hundred years; more is nonsense. */
+#define VAULT_SECONDS_MAX INT64_C(3153600000)
+
+/* One success, parsed. Pointers are into `root`. */
+struct vault_reply {
+    json_t *root; /* owned; NULL: an empty body */
+    struct leased_str lease_id;
+    int64_t lease_duration_s;
+    bool is_renewable;
+    json_t *data;     /* object, or NULL */
+    json_t *auth;     /* object, or NULL */
+    json_t *warnings; /* array of strings, or NULL */
+};
+
+/* Parses the body of a 2xx answer; an empty body is an empty reply. 0, or -1 with the reason (none
+ * of the body's bytes) in `ret_detail`. */
+int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *ret_reply,
+                      struct vault_text *ret_detail);
+void vault_reply_fini(struct vault_reply *reply);
+
+/* A whole number in an object, 0 <= n <= max. 1 if it is there, 0 if it is absent or null, -1 if it
+ * is something else. */
+int vault_reply_seconds(json_t *object, const char *key, int64_t *ret_value);
+
+/* Did the issuer warn that it gave less than was asked? */
+bool vault_reply_is_capped(const struct vault_reply *reply);
+
+/* The errors of a 4xx or 5xx answer. */
+struct vault_errors {
+    bool is_vault;        /* the body is Vault's: an object with `errors` */
+    char text[300];       /* the messages in one line; empty: none */
+    bool is_plain_denial; /* the one message "permission denied" and nothing else */
+};
+
+void vault_errors_parse(const struct leased_http_reply *http, struct vault_errors *ret_errors);
+
+/* The value of a header (`name` in lower case); empty if absent. */
+struct leased_str vault_header(const struct leased_http_reply *http, const char *name);
+
+#endif

@@ -1,0 +1,186 @@
+/* Builds what is sent. Everything that may hold a secret is in the host's secret memory. */
+#include "request.h"
+
+#include "instance.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define QUERY_MAX_BYTES 4096U
+
+static char *dump(const struct leased_host *host, const json_t *value, size_t *ret_len)
+{
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = size > 0 ? vault_alloc(host, size + 1) : NULL;
+
+    if (text != NULL && json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY) != size) {
+        host->secret_free(text);
+        text = NULL;
+    }
+    if (text != NULL) {
+        *ret_len = size;
+    }
+    return text;
+}
+
+int vault_request_init(const struct leased_host *host, const char *path, json_t *body,
+                       struct vault_request *ret_request)
+{
+    struct vault_request request = {.method = VAULT_STR("GET")};
+    size_t size = strlen("/v1/") + strlen(path) + 1;
+
+    request.path = vault_alloc(host, size);
+    if (request.path != NULL) {
+        (void)snprintf(request.path, size, "/v1/%s", path);
+    }
+    if (body != NULL) {
+        request.method = VAULT_STR("POST");
+        request.body = dump(host, body, &request.body_len);
+        json_decref(body);
+        if (request.body == NULL) {
+            vault_request_fini(host, &request);
+            return -1;
+        }
+    }
+    if (request.path == NULL) {
+        vault_request_fini(host, &request);
+        return -1;
+    }
+    *ret_request = request;
+    return 0;
+}
+
+void vault_request_fini(const struct leased_host *host, struct vault_request *request)
+{
+    host->secret_free(request->path);
+    host->secret_free(request->body);
+    *request = (struct vault_request){0};
+}
+
+/* --- query ------------------------------------------------------------------------------------ */
+
+struct query {
+    char text[QUERY_MAX_BYTES];
+    size_t len;
+    bool is_too_long;
+};
+
+static void query_add(struct query *query, char c)
+{
+    if (query->len + 1 < sizeof(query->text)) {
+        query->text[query->len++] = c;
+        query->text[query->len] = '\0';
+    } else {
+        query->is_too_long = true;
+    }
+}
+
+static void query_add_encoded(struct query *query, const char *text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '_' || c == '.' || c == '~') {
+            query_add(query, (char)c);
+        } else {
+            query_add(query, '%');
+            query_add(query, hex[c >> 4]);
+            query_add(query, hex[c & 15U]);
+        }
+    }
+}
+
+static void query_add_value(struct query *query, const json_t *value)
+{
+    char number[64] = "";
+
+    if (json_is_string(value)) {
+        query_add_encoded(query, json_string_value(value));
+    } else if (json_is_boolean(value)) {
+        query_add_encoded(query, json_is_true(value) ? "true" : "false");
+    } else {
+        size_t size = json_dumpb(value, number, sizeof(number) - 1, JSON_ENCODE_ANY);
+
+        number[size < sizeof(number) ? size : 0] = '\0';
+        query_add_encoded(query, number);
+    }
+}
+
+static int init_get(const struct leased_host *host, const struct vault_params *params,
+                    struct vault_request *ret_request)
+{
+    struct query *query = vault_alloc(host, sizeof(*query));
+    const char *key;
+    json_t *value;
+    int rc = -1;
+
+    if (query == NULL) {
+        return -1;
+    }
+    for (const char *at = params->path; *at != '\0'; at++) {
+        query_add(query, *at);
+    }
+    json_object_foreach (params->params, key, value) {
+        query_add(query, strchr(query->text, '?') == NULL ? '?' : '&');
+        query_add_encoded(query, key);
+        query_add(query, '=');
+        query_add_value(query, value);
+    }
+    if (!query->is_too_long) {
+        rc = vault_request_init(host, query->text, NULL, ret_request);
+    }
+    host->secret_free(query);
+    return rc;
+}
+
+int vault_request_init_params(const struct leased_host *host, const struct vault_params *params,
+                              struct vault_request *ret_request)
+{
+    json_t *body;
+    int rc;
+
+    if (!params->is_post) {
+        rc = init_get(host, params, ret_request);
+    } else {
+        body = params->params != NULL ? json_incref(params->params) : json_object();
+        rc = body != NULL ? vault_request_init(host, params->path, body, ret_request) : -1;
+    }
+    if (rc == 0) {
+        ret_request->creates = true;
+    }
+    return rc;
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+leased_http *vault_request_send(struct leased_instance *vault, const struct vault_request *request,
+                                const char *token, leased_http_fn fn, void *user)
+{
+    struct leased_http_header headers[4];
+    struct leased_http_request http = {.size = sizeof(http)};
+    size_t count = 0;
+
+    headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-Request"), VAULT_STR("true")};
+    if (token != NULL) {
+        headers[count++] =
+            (struct leased_http_header){VAULT_STR("X-Vault-Token"), vault_str(token)};
+    }
+    if (vault->config.namespace_path[0] != '\0' && !request->is_root) {
+        headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-Namespace"),
+                                                       vault_str(vault->config.namespace_path)};
+    }
+    if (request->body != NULL) {
+        headers[count++] =
+            (struct leased_http_header){VAULT_STR("Content-Type"), VAULT_STR("application/json")};
+    }
+    http.flags = request->creates ? LEASED_HTTP_CREATES : 0;
+    http.method = request->method;
+    http.path = vault_str(request->path);
+    http.headers = headers;
+    http.header_count = count;
+    http.body = (struct leased_str){request->body, request->body_len};
+    return vault->host->http_start(vault->context, &http, fn, user);
+}

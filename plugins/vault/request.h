@@ -1,0 +1,34 @@
+/* Requests to Vault: path, body, headers. */
+#ifndef VAULT_REQUEST_H
+#define VAULT_REQUEST_H
+
+#include "params.h"
+#include "text.h"
+
+struct leased_instance;
+
+/* A request without its token. */
+struct vault_request {
+    struct leased_str method; /* static */
+    char *path;               /* owned; begins with "/v1/" */
+    char *body;               /* owned; NULL: none */
+    size_t body_len;
+    bool creates; /* never sent twice */
+    bool is_root; /* not in the configured namespace */
+};
+
+/* 0, or -1 when out of memory; then nothing is held. `path` is without "/v1/"; `body` (may be NULL)
+ * is taken, even on error. */
+int vault_request_init(const struct leased_host *host, const char *path, json_t *body,
+                       struct vault_request *ret_request);
+
+/* What a role's parameters ask for. */
+int vault_request_init_params(const struct leased_host *host, const struct vault_params *params,
+                              struct vault_request *ret_request);
+void vault_request_fini(const struct leased_host *host, struct vault_request *request);
+
+/* Sends it; `token` may be NULL. NULL when it couldn't be started. */
+leased_http *vault_request_send(struct leased_instance *vault, const struct vault_request *request,
+                                const char *token, leased_http_fn fn, void *user);
+
+#endif

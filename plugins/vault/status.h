@@ -1,0 +1,36 @@
+/* From an answer that isn't a success to a class of the ABI. */
+#ifndef VAULT_STATUS_H
+#define VAULT_STATUS_H
+
+#include "text.h"
+
+/* What was asked; some answers mean different things to different calls. */
+enum vault_call {
+    VAULT_CALL_LOGIN,
+    VAULT_CALL_ISSUE,
+    VAULT_CALL_RENEW,
+    VAULT_CALL_REVOKE,
+    VAULT_CALL_HEALTH,
+};
+
+/* A 403: dead token or policy? Only a look-up of the token tells. */
+#define VAULT_STATUS_CHECK_TOKEN (-1)
+
+struct vault_failure {
+    int32_t status; /* LEASED_* or VAULT_STATUS_CHECK_TOKEN */
+    uint64_t retry_after_ms;
+    struct vault_text detail;
+};
+
+/* Is this a 2xx that came whole? */
+bool vault_status_is_success(const struct leased_http_reply *http);
+
+/* For everything else. */
+void vault_status_classify(enum vault_call call, const struct leased_http_reply *http,
+                           struct vault_failure *ret_failure);
+
+/* Does a 403 to a look-up of the token itself say that the token is dead? (Else its policy only
+ * denies the look-up.) */
+bool vault_status_is_dead_token(const struct leased_http_reply *http);
+
+#endif

@@ -1,0 +1,97 @@
+/* Small helpers around the ABI's slices. */
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 32U
+
+struct leased_str vault_str(const char *text)
+{
+    return (struct leased_str){text, text != NULL ? strlen(text) : 0};
+}
+
+bool vault_str_eq(struct leased_str a, const char *b)
+{
+    return a.len == strlen(b) && (a.len == 0 || memcmp(a.ptr, b, a.len) == 0);
+}
+
+bool vault_str_has(struct leased_str s, const char *part)
+{
+    return s.len > 0 && memmem(s.ptr, s.len, part, strlen(part)) != NULL;
+}
+
+void vault_text_set(struct vault_text *text, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text->bytes, sizeof(text->bytes), format, args);
+    va_end(args);
+}
+
+/* Levenshtein's distance; names longer than NAME_MAX_BYTES count as far. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t a_len = strlen(a);
+    size_t b_len = strlen(b);
+    size_t row[NAME_MAX_BYTES + 1];
+
+    if (a_len > NAME_MAX_BYTES || b_len > NAME_MAX_BYTES) {
+        return NAME_MAX_BYTES;
+    }
+    for (size_t j = 0; j <= b_len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U);
+
+            diagonal = row[j];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            row[j] = best;
+        }
+    }
+    return row[b_len];
+}
+
+const char *vault_suggest(const char *name, const char *const *known, size_t known_count)
+{
+    const char *best = NULL;
+    size_t best_distance = 3;
+
+    for (size_t i = 0; i < known_count; i++) {
+        size_t d = distance(name, known[i]);
+
+        if (d < best_distance) {
+            best_distance = d;
+            best = known[i];
+        }
+    }
+    return best;
+}
+
+void *vault_alloc(const struct leased_host *host, size_t size)
+{
+    void *block = host->secret_alloc(size);
+
+    if (block != NULL) {
+        memset(block, 0, size);
+    }
+    return block;
+}
+
+char *vault_strdup(const struct leased_host *host, struct leased_str s)
+{
+    char *copy = vault_alloc(host, s.len + 1);
+
+    if (copy != NULL && s.len > 0) {
+        memcpy(copy, s.ptr, s.len);
+    }
+    return copy;
+}

@@ -1,0 +1,280 @@
+/* Happy path: installed by a login, renewed at two thirds of its life for as long as Vault gives
+ * the whole life again.
+ *
+ * What ends it: a maximum (a renewal gives less than was asked, though it goes on saying
+ * "renewable"), being not renewable at all, a policy that denies renewing: then its end is
+ * announced, AppRole logs in again in time, a configured token is read again in time. Revoked or
+ * expired: its leases are dead now. Tokens that were replaced are kept (never revoked while the
+ * daemon runs) because leases hang on them. */
+#include "token.h"
+
+#include "op.h"
+#include "own.h"
+
+#include <string.h>
+
+#define STEP_MIN_MS 1000U
+#define SLACK_S 1
+
+bool vault_token_is_usable(const struct leased_instance *vault)
+{
+    return vault->token.bytes != NULL &&
+           vault->token.expires_ms > vault->host->now_ms(vault->context);
+}
+
+const struct vault_token *vault_token_find(const struct leased_instance *vault, uint64_t generation)
+{
+    if (vault->token.bytes != NULL && vault->token.generation == generation) {
+        return &vault->token;
+    }
+    for (size_t i = 0; i < vault->old_count; i++) {
+        if (vault->old[i].generation == generation) {
+            return &vault->old[i];
+        }
+    }
+    return NULL;
+}
+
+static void token_free(struct leased_instance *vault, struct vault_token *token)
+{
+    vault->host->secret_free(token->bytes);
+    *token = (struct vault_token){0};
+}
+
+void vault_token_free_all(struct leased_instance *vault)
+{
+    token_free(vault, &vault->token);
+    while (vault->old_count > 0) {
+        token_free(vault, &vault->old[--vault->old_count]);
+    }
+}
+
+/* --- old ones --------------------------------------------------------------------------------- */
+
+static void drop_old(struct leased_instance *vault, size_t index)
+{
+    token_free(vault, &vault->old[index]);
+    vault->old[index] = vault->old[--vault->old_count];
+    vault->old[vault->old_count] = (struct vault_token){0};
+}
+
+static void drop_expired(struct leased_instance *vault, uint64_t now_ms)
+{
+    for (size_t i = vault->old_count; i > 0; i--) {
+        if (vault->old[i - 1].expires_ms <= now_ms) {
+            drop_old(vault, i - 1);
+        }
+    }
+}
+
+/* Tells when the token's leases end at the latest. */
+static void bound(struct leased_instance *vault, const char *reason)
+{
+    struct vault_token *token = &vault->token;
+
+    token->is_renewable = false;
+    if (!token->is_bounded && token->expires_ms != VAULT_NEVER) {
+        token->is_bounded = true;
+        vault->host->anchor_ends(vault->context, token->generation, token->expires_ms,
+                                 vault_str(reason));
+    }
+}
+
+/* Its leases live until it ends; the one that ends first gives way when there are too many. */
+static void keep_old(struct leased_instance *vault)
+{
+    size_t first = 0;
+
+    if (vault->token.bytes == NULL) {
+        return;
+    }
+    if (vault->old_count == VAULT_OLD_TOKENS_MAX) {
+        for (size_t i = 1; i < vault->old_count; i++) {
+            first = vault->old[i].expires_ms < vault->old[first].expires_ms ? i : first;
+        }
+        drop_old(vault, first);
+    }
+    bound(vault, "the token that it hangs on was replaced");
+    vault->old[vault->old_count++] = vault->token;
+    vault->token = (struct vault_token){0};
+}
+
+/* --- moments ---------------------------------------------------------------------------------- */
+
+/* Two thirds of what is left, with a tenth of it as splay. */
+static uint64_t in_two_thirds(struct leased_instance *vault, uint64_t now_ms)
+{
+    uint64_t left_ms = vault->token.expires_ms - now_ms;
+    uint64_t splay_ms = left_ms / 10U;
+    uint64_t delay_ms = left_ms / 3U * 2U - splay_ms / 2U + vault_random(vault, splay_ms + 1U);
+
+    return now_ms + (delay_ms > STEP_MIN_MS ? delay_ms : STEP_MIN_MS);
+}
+
+static void schedule(struct leased_instance *vault, uint64_t now_ms)
+{
+    vault->renew_at_ms = VAULT_NEVER;
+    vault->login_at_ms = VAULT_NEVER;
+    if (vault->token.expires_ms == VAULT_NEVER) {
+        return;
+    }
+    if (vault->token.is_renewable) {
+        vault->renew_at_ms = in_two_thirds(vault, now_ms);
+    } else {
+        vault->login_at_ms = in_two_thirds(vault, now_ms);
+    }
+}
+
+static uint64_t end_of(uint64_t start_ms, int64_t ttl_s)
+{
+    return ttl_s == 0 ? VAULT_NEVER : start_ms + (uint64_t)ttl_s * 1000U;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+void vault_token_not_renewable(struct leased_instance *vault)
+{
+    bound(vault, "the token that it hangs on can't be renewed");
+    schedule(vault, vault->host->now_ms(vault->context));
+}
+
+int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
+                        const struct vault_token_facts *facts)
+{
+    struct vault_token *token = &vault->token;
+    uint64_t now_ms = vault->host->now_ms(vault->context);
+    bool is_same = token->bytes != NULL && vault_str_eq(bytes, token->bytes);
+    char *copy;
+
+    if (!is_same) {
+        copy = vault_strdup(vault->host, bytes);
+        if (copy == NULL) {
+            return -1;
+        }
+        keep_old(vault);
+        token->bytes = copy;
+        token->generation = ++vault->generation_last;
+    }
+    token->expires_ms = end_of(vault->own_sent_ms, facts->ttl_s);
+    token->life_s = facts->life_s;
+    /* One that had reached its maximum goes on saying that it is renewable. */
+    token->is_renewable = facts->is_renewable && facts->ttl_s > 0 && !token->is_bounded;
+    token->is_bounded = false;
+    vault->login_failures = 0;
+    vault->renew_failures = 0;
+    vault->verified_ms = now_ms;
+    vault->login_failure = (struct vault_failure){0};
+    if (!token->is_renewable) {
+        bound(vault, "the token that it hangs on can't be renewed");
+    }
+    schedule(vault, now_ms);
+    vault->host->login_expires(vault->context, token->expires_ms);
+    vault->host->metric_add(vault->context, VAULT_STR("logins"), 1);
+    if (!is_same) {
+        vault_log(vault, LEASED_LOG_INFO, "vault.login.done", "");
+    }
+    return 0;
+}
+
+void vault_token_renewed(struct leased_instance *vault, int64_t ttl_s, bool is_renewable,
+                         bool is_capped)
+{
+    struct vault_token *token = &vault->token;
+    uint64_t now_ms = vault->host->now_ms(vault->context);
+
+    token->expires_ms = end_of(vault->own_sent_ms, ttl_s);
+    vault->renew_failures = 0;
+    vault->verified_ms = now_ms;
+    vault->host->login_expires(vault->context, token->expires_ms);
+    vault->host->metric_add(vault->context, VAULT_STR("token_renewals"), 1);
+    is_capped = is_capped || (ttl_s != 0 && ttl_s + SLACK_S < token->life_s);
+    token->is_renewable = is_renewable && !is_capped && ttl_s != 0;
+    if (!token->is_renewable) {
+        bound(vault, "the token that it hangs on has reached its maximum life");
+    }
+    schedule(vault, now_ms);
+    if (is_capped && vault->config.method == VAULT_AUTH_APPROLE) {
+        /* At once, so that as few leases as possible hang on a token that ends soon. */
+        vault->login_at_ms = now_ms;
+    }
+}
+
+void vault_token_lost(struct leased_instance *vault, const char *reason)
+{
+    uint64_t now_ms = vault->host->now_ms(vault->context);
+    uint64_t generation = vault->token.generation;
+
+    token_free(vault, &vault->token);
+    vault->renew_at_ms = VAULT_NEVER;
+    if (vault->login_failures == 0 || vault->login_at_ms == VAULT_NEVER) {
+        vault->login_at_ms = now_ms;
+    }
+    vault->host->login_expires(vault->context, 0);
+    vault_log(vault, LEASED_LOG_WARN, "vault.token.lost", reason);
+    vault->host->anchor_ends(vault->context, generation, 0, vault_str(reason));
+}
+
+/* --- step ------------------------------------------------------------------------------------- */
+
+static void timer_ran(void *user)
+{
+    struct leased_instance *vault = user;
+
+    vault->timer = NULL;
+    vault_token_step(vault);
+}
+
+static uint64_t next_moment(const struct leased_instance *vault)
+{
+    uint64_t next_ms = VAULT_NEVER;
+
+    if (vault->own == VAULT_OWN_NONE) {
+        /* While an exchange runs its end brings the next step. */
+        next_ms = vault->login_at_ms < vault->renew_at_ms ? vault->login_at_ms : vault->renew_at_ms;
+    }
+    if (vault->token.bytes != NULL && vault->token.expires_ms < next_ms) {
+        next_ms = vault->token.expires_ms;
+    }
+    for (size_t i = 0; i < vault->old_count; i++) {
+        next_ms = vault->old[i].expires_ms < next_ms ? vault->old[i].expires_ms : next_ms;
+    }
+    return next_ms;
+}
+
+static void arm(struct leased_instance *vault, uint64_t now_ms)
+{
+    uint64_t next_ms = next_moment(vault);
+
+    if (vault->timer != NULL) {
+        vault->host->timer_stop(vault->context, vault->timer);
+        vault->timer = NULL;
+    }
+    if (next_ms != VAULT_NEVER) {
+        vault->timer =
+            vault->host->timer_start(vault->context, next_ms > now_ms ? next_ms - now_ms : 0,
+                                     timer_ran, vault);
+    }
+}
+
+void vault_token_step(struct leased_instance *vault)
+{
+    uint64_t now_ms = vault->host->now_ms(vault->context);
+
+    if (vault->is_closing) {
+        return;
+    }
+    drop_expired(vault, now_ms);
+    if (vault->token.bytes != NULL && vault->token.expires_ms <= now_ms) {
+        vault_token_lost(vault, "the token that it hangs on has expired");
+    }
+    if (vault->own == VAULT_OWN_NONE) {
+        if (vault->is_verify_wanted) {
+            vault_own_verify(vault);
+        } else if (vault->renew_at_ms <= now_ms) {
+            vault_own_renew(vault);
+        } else if (vault->login_at_ms <= now_ms) {
+            vault_own_login(vault);
+        }
+    }
+    arm(vault, now_ms);
+}

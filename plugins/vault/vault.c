@@ -1,0 +1,219 @@
+/* The plugin for HashiCorp Vault and OpenBao: its table, and the beginning and end of an instance.
+ *
+ * Happy path: open parses the configuration and begins the login; close ends every operation and
+ * exchange, then (LEASED_CLOSE_LOGOUT, AppRole) revokes the tokens that were made, then frees. A
+ * configured token isn't ours to revoke. */
+#include "issue.h"
+#include "lease.h"
+#include "own.h"
+#include "params.h"
+#include "token.h"
+
+#include <string.h>
+
+#define BACKOFF_FIRST_MS 1000U
+#define BACKOFF_MAX_MS 60000U
+#define BACKOFF_LEAST_MS 100U
+
+/* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
+static struct vault_text last_detail;
+
+static int32_t refuse(struct leased_str *ret_detail)
+{
+    *ret_detail = vault_str(last_detail.bytes);
+    return -LEASED_INVALID;
+}
+
+/* --- shared by the other files ---------------------------------------------------------------- */
+
+uint64_t vault_random(struct leased_instance *vault, uint64_t below)
+{
+    uint64_t value;
+
+    vault->host->random(vault->context, &value, sizeof(value));
+    return below > 0 ? value % below : 0;
+}
+
+uint64_t vault_backoff_ms(struct leased_instance *vault, uint32_t failures)
+{
+    uint64_t most_ms = BACKOFF_FIRST_MS << (failures < 8 ? failures : 8);
+
+    most_ms = most_ms < BACKOFF_MAX_MS ? most_ms : BACKOFF_MAX_MS;
+    return BACKOFF_LEAST_MS + vault_random(vault, most_ms);
+}
+
+void vault_log(struct leased_instance *vault, uint32_t level, const char *event, const char *detail)
+{
+    const struct leased_kv field = {.key = VAULT_STR("detail"), .value = vault_str(detail)};
+
+    vault->host->log(vault->context, level, vault_str(event), &field, detail[0] != '\0' ? 1 : 0);
+}
+
+/* --- open ------------------------------------------------------------------------------------- */
+
+static int32_t vault_open(const struct leased_host *host, leased_host_context *context,
+                          struct leased_str config, leased_instance **ret_instance,
+                          struct leased_str *ret_detail)
+{
+    struct leased_instance *vault = vault_alloc(host, sizeof(*vault));
+
+    if (vault == NULL) {
+        vault_text_set(&last_detail, "out of memory");
+        (void)refuse(ret_detail);
+        return -LEASED_RETRY;
+    }
+    vault->host = host;
+    vault->context = context;
+    vault->renew_at_ms = VAULT_NEVER;
+    if (vault_config_parse(config, &vault->config, &last_detail) != 0) {
+        host->secret_free(vault);
+        return refuse(ret_detail);
+    }
+    vault_token_step(vault);
+    *ret_instance = vault;
+    return 0;
+}
+
+static int32_t vault_check_config(struct leased_str config, struct leased_str *ret_detail)
+{
+    struct vault_config parsed;
+
+    return vault_config_parse(config, &parsed, &last_detail) == 0 ? 0 : refuse(ret_detail);
+}
+
+static int32_t vault_check_params(struct leased_str params, struct leased_str *ret_detail)
+{
+    struct vault_params parsed;
+
+    if (vault_params_parse(params, &parsed, &last_detail) != 0) {
+        return refuse(ret_detail);
+    }
+    vault_params_fini(&parsed);
+    return 0;
+}
+
+/* --- close ------------------------------------------------------------------------------------ */
+
+static void vault_free(struct leased_instance *vault)
+{
+    const struct leased_host *host = vault->host;
+
+    while (vault->ops != NULL) {
+        vault_op_free(vault->ops);
+    }
+    if (vault->timer != NULL) {
+        host->timer_stop(vault->context, vault->timer);
+    }
+    vault_token_free_all(vault);
+    host->secret_free(vault->candidate);
+    host->secret_free(vault);
+}
+
+/* Takes the next token to be revoked, and begins that. False when there is none left. */
+static bool logout_next(struct leased_instance *vault)
+{
+    while ((vault->close_flags & LEASED_CLOSE_LOGOUT) != 0 &&
+           vault->config.method == VAULT_AUTH_APPROLE) {
+        char *token = vault->token.bytes;
+        bool is_sent;
+
+        if (token != NULL) {
+            vault->token.bytes = NULL;
+        } else if (vault->old_count > 0) {
+            token = vault->old[--vault->old_count].bytes;
+        } else {
+            return false;
+        }
+        is_sent = vault_own_logout(vault, token);
+        vault->host->secret_free(token);
+        if (is_sent) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void vault_close_step(struct leased_instance *vault)
+{
+    const struct leased_host *host = vault->host;
+    leased_host_context *context = vault->context;
+    leased_op *op = vault->close_op;
+
+    if (vault->op_count > 0 || vault->own != VAULT_OWN_NONE || vault->timer != NULL ||
+        logout_next(vault)) {
+        return;
+    }
+    vault_free(vault);
+    host->op_done(context, op, LEASED_OK, NULL);
+}
+
+static void close_ran(void *user)
+{
+    struct leased_instance *vault = user;
+
+    vault->timer = NULL;
+    vault_close_step(vault); /* vault may be gone */
+}
+
+static int32_t vault_close(leased_instance *vault, uint32_t flags, leased_op *op)
+{
+    vault->is_closing = true;
+    vault->close_flags = flags;
+    vault->close_op = op;
+    if (vault->timer != NULL) {
+        vault->host->timer_stop(vault->context, vault->timer);
+    }
+    vault_ops_cancel_all(vault);
+    if (vault->own_http != NULL) {
+        vault->host->http_cancel(vault->context, vault->own_http);
+    }
+    /* Nothing may be left to wait for, and close can't end from inside itself. */
+    vault->timer = vault->host->timer_start(vault->context, 0, close_ran, vault);
+    if (vault->timer == NULL) {
+        vault_free(vault);
+        return -LEASED_RETRY;
+    }
+    return 0;
+}
+
+/* --- table ------------------------------------------------------------------------------------ */
+
+static void vault_cancel(leased_instance *vault, leased_op *op)
+{
+    vault_op_cancel(vault, op);
+}
+
+static const struct leased_backend_ops ops = {
+    .size = sizeof(ops),
+    .open = vault_open,
+    .check_params = vault_check_params,
+    .check_config = vault_check_config,
+    .close = vault_close,
+    .issue = vault_issue,
+    .renew = vault_renew,
+    .revoke = vault_revoke,
+    .health = vault_health,
+    .cancel = vault_cancel,
+};
+
+static const struct leased_plugin plugin = {
+    .size = sizeof(plugin),
+    .abi_major = LEASED_ABI_MAJOR,
+    .kind = LEASED_KIND_BACKEND,
+    .name = {"vault", sizeof("vault") - 1},
+    .version = {"0.1.0", sizeof("0.1.0") - 1},
+    .ops = &ops,
+};
+
+__attribute__((visibility("default"))) int32_t leased_plugin_entry(
+    const struct leased_host *host, const struct leased_plugin **ret_plugin);
+
+int32_t leased_plugin_entry(const struct leased_host *host, const struct leased_plugin **ret_plugin)
+{
+    /* Everything up to `post` is used. */
+    if (host->abi_major != LEASED_ABI_MAJOR || !LEASED_HAS(host, post)) {
+        return -1;
+    }
+    *ret_plugin = &plugin;
+    return 0;
+}
