@@ -185,5 +185,6 @@ int cli_run(int argc, char **argv, int out_fd, int err_fd)
     exit_code = run_words(&cli, argc > 0 ? argv + 1 : argv);
     flushed = cli_flush(&cli);
     buf_fini(&cli.out);
+    process_restore(&cli.process);
     return exit_code != CLI_OK ? exit_code : flushed;
 }

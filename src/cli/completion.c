@@ -139,9 +139,10 @@ static void fish_option(struct buf *out, const struct command *command, size_t i
 {
     const struct option_spec *spec = &option_specs[id];
     struct str rest = str_of(command->name);
+    struct str first = str_cut(&rest, ' ');
 
-    buf_printf(out, "complete -c lease -n '__fish_seen_subcommand_from %.*s' -l %s",
-               STR_ARG(str_cut(&rest, ' ')), spec->name);
+    buf_printf(out, "complete -c lease -n '__fish_seen_subcommand_from %.*s' -l %s", STR_ARG(first),
+               spec->name);
     if (spec->short_name != '\0') {
         buf_printf(out, " -s %c", spec->short_name);
     }

@@ -18,7 +18,7 @@ struct process_state {
  * the daemon then couldn't tell whose process this is. */
 void process_prepare(struct process_state *ret_old);
 
-/* In the child, before exec. */
+/* Before exec, and when the run is over. */
 void process_restore(const struct process_state *old);
 
 #endif

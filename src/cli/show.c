@@ -53,9 +53,10 @@ const char *show_member(const struct json_t *object, const char *key,
     const json_t *value = object;
 
     while (rest.ptr != NULL) {
+        struct str part = str_cut(&rest, '.');
         char name[64];
 
-        (void)snprintf(name, sizeof(name), "%.*s", STR_ARG(str_cut(&rest, '.')));
+        (void)snprintf(name, sizeof(name), "%.*s", STR_ARG(part));
         value = json_object_get(value, name);
     }
     if (json_is_string(value)) {

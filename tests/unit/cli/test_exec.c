@@ -1,0 +1,304 @@
+/* `lease exec`: the environment it makes, the exit codes it passes, the grants it ends. */
+#include "fake_daemon.h"
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/exec.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CREDENTIAL(role, grant)                                                                    \
+    "{\"role\":\"" role "\",\"lease\":\"l-1\",\"grant\":\"" grant "\",\"credential\":"             \
+    "{\"username\":\"bob\",\"password\":\"s3 'cret\"}}"
+#define GET "GET /leased/v1/credentials/"
+#define DELETE "DELETE /leased/v1/grants/"
+
+static const struct fake_route standard[] = {
+    {GET "orders-db", 200, NULL, CREDENTIAL("orders-db", "g-1"), 0},
+    {GET "orders_db", 200, NULL, CREDENTIAL("orders_db", "g-2"), 0},
+    {GET "other", 200, NULL, CREDENTIAL("other", "g-3"), 0},
+    {GET "denied", 403, NULL, "{\"code\":\"denied\",\"detail\":\"no rule\"}", 0},
+    {DELETE, 200, NULL, "{\"id\":\"g-1\",\"state\":\"ended\"}", 0},
+};
+
+static struct fake_daemon daemon_of_test;
+static char out_path[96];
+
+static int start_daemon(void **state)
+{
+    (void)state;
+    fake_daemon_start(&daemon_of_test, standard, ARRAY_LEN(standard));
+    (void)snprintf(out_path, sizeof(out_path), "%s/out", daemon_of_test.folder);
+    return setenv("OUT", out_path, 1);
+}
+
+static int stop_daemon(void **state)
+{
+    (void)state;
+    (void)unlink(out_path);
+    fake_daemon_stop(&daemon_of_test);
+    return 0;
+}
+
+#define EXEC(...) RUN_LEASE(&daemon_of_test, "exec", __VA_ARGS__)
+
+static void assert_out(const char *wanted)
+{
+    char text[1024] = "";
+    FILE *file = fopen(out_path, "re");
+
+    assert_non_null(file);
+    (void)!fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    assert_string_equal(text, wanted);
+}
+
+static void test_the_program_has_the_credential_in_its_environment(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "--", "sh", "-c",
+             "echo \"$ORDERS_DB_USERNAME $ORDERS_DB_PASSWORD $KEPT $0 $#\" > $OUT");
+
+    (void)state;
+    assert_string_equal(result->err, "");
+    assert_int_equal(result->exit_code, 0);
+    assert_out("bob s3 'cret yes sh 0\n");
+}
+
+static void test_the_child_asks_and_binds_to_itself_and_to_lease(void **state)
+{
+    char wanted[64];
+    const struct lease_result *result = EXEC("orders-db", "--", "true");
+
+    (void)state;
+    assert_int_equal(result->exit_code, 0);
+    (void)snprintf(wanted, sizeof(wanted), "?binding=process%%2Cpid%%3A%ld HTTP", (long)getpid());
+    assert_int_equal(fake_daemon_count(&daemon_of_test, wanted), 1);
+}
+
+static void test_the_programs_exit_code_is_passed_on(void **state)
+{
+    (void)state;
+    assert_int_equal(EXEC("orders-db", "--", "sh", "-c", "exit 42")->exit_code, 42);
+    assert_int_equal(EXEC("orders-db", "--", "sh", "-c", "kill -TERM $$")->exit_code, 128 + 15);
+    assert_int_equal(EXEC("orders-db", "--", "sh", "-c", "kill -KILL $$")->exit_code, 128 + 9);
+}
+
+static void test_grants_are_ended_when_the_program_has_ended(void **state)
+{
+    (void)state;
+    assert_int_equal(EXEC("orders-db", "other", "--", "true")->exit_code, 0);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-1?wait=5 "), 1);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-3?wait=5 "), 1);
+}
+
+static void test_without_a_credential_nothing_runs_and_what_was_granted_ends(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "denied", "--", "sh", "-c", "echo ran > $OUT");
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
+    assert_non_null(strstr(result->err, "could not get denied: denied: no rule"));
+    assert_int_equal(access(out_path, F_OK), -1);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-1"), 1);
+}
+
+static void test_a_program_that_is_not_there_is_127_and_one_that_cannot_run_126(void **state)
+{
+    (void)state;
+    assert_int_equal(EXEC("orders-db", "--", "no-such-program-here")->exit_code,
+                     CLI_EXEC_NOT_FOUND);
+    assert_int_equal(EXEC("orders-db", "--", "/etc")->exit_code, CLI_EXEC_NOT_RUN);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-1"), 2);
+}
+
+static void test_two_roles_that_claim_one_variable_are_an_error(void **state)
+{
+    const struct lease_result *result = EXEC("orders-db", "orders_db", "--", "true");
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
+    assert_non_null(strstr(result->err, "orders-db and orders_db both claim the variable "
+                                        "ORDERS_DB_USERNAME"));
+    assert_null(strstr(result->err, "cret"));
+}
+
+static void test_maps_rename_for_one_role_or_for_all(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "orders_db", "--map", "orders_db.username=U", "--map",
+             "orders_db.password=P", "--", "sh", "-c", "echo $U $ORDERS_DB_USERNAME > $OUT");
+
+    (void)state;
+    assert_string_equal(result->err, "");
+    assert_out("bob bob\n");
+    result = EXEC("orders-db", "other", "--map", "username=U", "--", "true");
+    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
+    assert_non_null(strstr(result->err, "both claim the variable U"));
+}
+
+static void test_an_inherited_variable_of_the_same_name_is_replaced(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("ORDERS_DB_USERNAME", "stale", 1), 0);
+    assert_int_equal(EXEC("orders-db", "--", "sh", "-c",
+                          "env | grep -c ^ORDERS_DB_USERNAME= > $OUT; "
+                          "echo $ORDERS_DB_USERNAME >> $OUT")
+                         ->exit_code,
+                     0);
+    (void)unsetenv("ORDERS_DB_USERNAME");
+    assert_out("1\nbob\n");
+}
+
+static void test_mistakes_of_usage_are_125_before_anything_is_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(EXEC("orders-db")->exit_code, CLI_EXEC_FAILED);
+    assert_int_equal(EXEC("orders-db", "--")->exit_code, CLI_EXEC_FAILED);
+    assert_int_equal(EXEC("orders-db", "--for", "soon", "--", "true")->exit_code, CLI_EXEC_FAILED);
+    assert_int_equal(EXEC("orders-db", "--map", "a=b-c", "--", "true")->exit_code, CLI_EXEC_FAILED);
+    assert_int_equal(EXEC("orders-db", "--nonsense", "--", "true")->exit_code, CLI_EXEC_FAILED);
+    assert_string_equal(daemon_of_test.log, "");
+}
+
+static void test_options_of_the_program_are_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        EXEC("orders-db", "--", "sh", "-c", "echo $1 > $OUT", "x", "--help")->exit_code, 0);
+    assert_out("--help\n");
+}
+
+/* Sends a signal to this process, which plays `lease`, once the program runs. */
+static void test_a_signal_to_lease_reaches_the_program(void **state)
+{
+    const struct lease_result *result;
+    char script[256];
+
+    (void)state;
+    (void)snprintf(script, sizeof(script),
+                   "trap 'echo term > $OUT; exit 3' TERM; (kill -TERM %ld) & "
+                   "while :; do wait; done",
+                   (long)getpid());
+    result = EXEC("orders-db", "--", "sh", "-c", script);
+    assert_int_equal(result->exit_code, 3);
+    assert_out("term\n");
+}
+
+static void read_signal_lines(const char *path, char *out, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    char line[256];
+
+    assert_non_null(file);
+    out[0] = '\0';
+    while (fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0) {
+            (void)snprintf(out + strlen(out), size - strlen(out), "%s", line);
+        }
+    }
+    (void)fclose(file);
+}
+
+static void test_the_program_gets_the_signal_mask_and_dispositions_of_before(void **state)
+{
+    char before[256];
+    char inside[256];
+
+    (void)state;
+    read_signal_lines("/proc/self/status", before, sizeof(before));
+    assert_int_equal(EXEC("orders-db", "--", "sh", "-c", "cat /proc/self/status > $OUT")->exit_code,
+                     0);
+    read_signal_lines(out_path, inside, sizeof(inside));
+    assert_string_equal(inside, before);
+    read_signal_lines("/proc/self/status", inside, sizeof(inside));
+    assert_string_equal(inside, before);
+}
+
+static void test_what_the_terminal_sent_to_the_group_is_not_doubled(void **state)
+{
+    const struct exec_signal ctrl_c = {.number = SIGINT, .code = SI_KERNEL};
+    const struct exec_signal by_hand = {.number = SIGINT, .code = SI_USER, .sender = 7};
+    const struct exec_signal by_child = {.number = SIGTERM, .code = SI_USER, .sender = 42};
+    const struct exec_signal hang_up = {.number = SIGHUP, .code = SI_KERNEL};
+
+    (void)state;
+    assert_false(exec_must_forward(&ctrl_c, 42, true, false));
+    assert_true(exec_must_forward(&ctrl_c, 42, false, false));
+    assert_true(exec_must_forward(&by_hand, 42, true, false));
+    assert_false(exec_must_forward(&by_child, 42, true, false));
+    assert_false(exec_must_forward(&hang_up, 42, true, false));
+    assert_true(exec_must_forward(&hang_up, 42, true, true));
+}
+
+static int fail_countdown;
+
+static int fail_one(size_t size)
+{
+    (void)size;
+    return fail_countdown-- == 0;
+}
+
+static void test_any_allocation_of_the_environment_may_fail(void **state)
+{
+    static const char text[] = CREDENTIAL("orders-db", "g-1");
+    char *const base[] = {(char[]){"A=1"}, (char[]){"B=2"}, NULL};
+    struct format_credential credential;
+    char **environment = NULL;
+    int status = ERR_NOMEM;
+    int n;
+
+    (void)state;
+    assert_int_equal(format_credential_parse(str_of(text), &credential, NULL), 0);
+    for (n = 0; status != 0; n++) {
+        assert_in_range(n, 0, 20);
+        fail_countdown = n;
+        mem_set_fail_hook(fail_one);
+        status = exec_environment_new(base, &credential, 1, &environment, NULL);
+        mem_set_fail_hook(NULL);
+    }
+    assert_string_equal(environment[0], "A=1");
+    assert_string_equal(environment[3], "ORDERS_DB_PASSWORD=s3 'cret");
+    assert_null(environment[4]);
+    exec_environment_free(environment);
+    format_credential_fini(&credential);
+}
+
+#define EXEC_TEST(test) cmocka_unit_test_setup_teardown(test, start_daemon, stop_daemon)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EXEC_TEST(test_the_program_has_the_credential_in_its_environment),
+        EXEC_TEST(test_the_child_asks_and_binds_to_itself_and_to_lease),
+        EXEC_TEST(test_the_programs_exit_code_is_passed_on),
+        EXEC_TEST(test_grants_are_ended_when_the_program_has_ended),
+        EXEC_TEST(test_without_a_credential_nothing_runs_and_what_was_granted_ends),
+        EXEC_TEST(test_a_program_that_is_not_there_is_127_and_one_that_cannot_run_126),
+        EXEC_TEST(test_two_roles_that_claim_one_variable_are_an_error),
+        EXEC_TEST(test_maps_rename_for_one_role_or_for_all),
+        EXEC_TEST(test_an_inherited_variable_of_the_same_name_is_replaced),
+        EXEC_TEST(test_mistakes_of_usage_are_125_before_anything_is_asked_for),
+        EXEC_TEST(test_options_of_the_program_are_its_own),
+        EXEC_TEST(test_a_signal_to_lease_reaches_the_program),
+        EXEC_TEST(test_the_program_gets_the_signal_mask_and_dispositions_of_before),
+        cmocka_unit_test(test_what_the_terminal_sent_to_the_group_is_not_doubled),
+        cmocka_unit_test(test_any_allocation_of_the_environment_may_fail),
+    };
+
+    (void)setenv("KEPT", "yes", 1);
+    if (client_global_init() != 0) {
+        return 1;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+/* The command line: what is understood, and what a mistake is told. Help and completion know every
+ * command. */
+#include "fake_daemon.h"
+
+#include "base/check.h"
+#include "cli/cli.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MISTAKE(part, ...)                                                                         \
+    do {                                                                                           \
+        const struct lease_result *result = RUN_LEASE(NULL, __VA_ARGS__);                          \
+        assert_int_equal(result->exit_code, CLI_USAGE);                                            \
+        assert_non_null(strstr(result->err, part));                                                \
+        assert_string_equal(result->out, "");                                                      \
+    } while (0)
+
+static void test_mistakes_are_64_and_say_what_to_type(void **state)
+{
+    (void)state;
+    MISTAKE("unknown command 'gte'; did you mean 'get'?", "gte", "db");
+    MISTAKE("unknown command 'frobnicate'", "frobnicate");
+    MISTAKE("too few arguments: lease get ROLE", "get");
+    MISTAKE("too many arguments", "get", "a", "b");
+    MISTAKE("unknown option --fro; did you mean --for?", "get", "a", "--fro", "3m");
+    MISTAKE("unknown option -x", "get", "a", "-x");
+    MISTAKE("--for needs a value: DURATION", "get", "a", "--for");
+    MISTAKE("--for is given twice", "get", "a", "--for", "1m", "--for=2m");
+    MISTAKE("'soon' is no duration", "get", "a", "--for", "soon");
+    MISTAKE("--ready takes no value", "status", "--ready=1");
+    MISTAKE("unknown format 'yaml'; known: table, json, env", "get", "a", "-o", "yaml");
+    MISTAKE("unknown format 'env'; known here: table, json", "ls", "-o", "env");
+    MISTAKE("is not FIELD=NAME", "get", "a", "--map", "password");
+    MISTAKE("unix:///PATH only", "status", "--addr", "https://host:9912");
+    MISTAKE("must be absolute", "status", "--socket", "leased.sock");
+    MISTAKE("exclude each other", "status", "--socket", "/a", "--addr", "unix:///a");
+    MISTAKE("unknown shell 'tcsh'", "completion", "tcsh");
+}
+
+static void test_a_socket_path_that_does_not_fit_is_refused_not_cut(void **state)
+{
+    char path[140];
+
+    (void)state;
+    memset(path, 'x', sizeof(path) - 1);
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    MISTAKE("longer than 107 bytes", "status", "--socket", path);
+}
+
+static void test_no_command_prints_the_overview_to_stderr(void **state)
+{
+    const struct lease_result *result = run_lease(NULL, (const char *const[]){NULL});
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_USAGE);
+    assert_string_equal(result->out, "");
+    assert_non_null(strstr(result->err, "usage: lease COMMAND"));
+}
+
+static void test_common_options_may_stand_before_the_command(void **state)
+{
+    const struct lease_result *result;
+
+    (void)state;
+    result = RUN_LEASE(NULL, "--socket", "/nonexistent/a", "status");
+    assert_int_equal(result->exit_code, CLI_UNREACHABLE);
+    assert_non_null(strstr(result->err, "/nonexistent/a"));
+    result = RUN_LEASE(NULL, "--addr=unix:///nonexistent/b", "status");
+    assert_non_null(strstr(result->err, "/nonexistent/b"));
+}
+
+static void test_the_address_comes_from_the_environment_unless_given(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("LEASED_ADDR", "unix:///nonexistent/env", 1), 0);
+    assert_non_null(strstr(RUN_LEASE(NULL, "status")->err, "/nonexistent/env"));
+    assert_non_null(
+        strstr(RUN_LEASE(NULL, "status", "--socket", "/nonexistent/arg")->err, "/nonexistent/arg"));
+    assert_int_equal(setenv("LEASED_ADDR", "", 1), 0);
+    assert_non_null(
+        strstr(RUN_LEASE(NULL, "status", "--socket", "/nonexistent/arg")->err, "/nonexistent/arg"));
+    (void)unsetenv("LEASED_ADDR");
+}
+
+static void test_two_dashes_end_the_options(void **state)
+{
+    const struct lease_result *result =
+        RUN_LEASE(NULL, "--socket", "/nonexistent/a", "show", "--", "--help");
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_UNREACHABLE);
+    assert_non_null(strstr(result->err, "could not show --help"));
+}
+
+static void test_every_command_has_help_that_names_its_options(void **state)
+{
+    const struct command *command;
+
+    (void)state;
+    for (command = commands; command->name != NULL; command++) {
+        struct str second = str_of(command->name);
+        struct str first = str_cut(&second, ' ');
+        char words[2][32];
+        const struct lease_result *result;
+        size_t id;
+
+        (void)snprintf(words[0], sizeof(words[0]), "%.*s", STR_ARG(first));
+        (void)snprintf(words[1], sizeof(words[1]), "%.*s", STR_ARG(second));
+        result = second.ptr != NULL ? RUN_LEASE(NULL, words[0], words[1], "--help")
+                                    : RUN_LEASE(NULL, words[0], "-h");
+        assert_int_equal(result->exit_code, CLI_OK);
+        assert_non_null(strstr(result->out, command->usage));
+        for (id = 0; id < OPTION_COUNT; id++) {
+            char option[32];
+
+            (void)snprintf(option, sizeof(option), "--%s ", option_specs[id].name);
+            if ((command->options & OPTION_BIT(id)) != 0) {
+                assert_non_null(strstr(result->out, option));
+            }
+        }
+        assert_non_null(strstr(RUN_LEASE(NULL, "help")->out, command->summary));
+    }
+}
+
+static void test_completion_knows_every_command_and_option(void **state)
+{
+    static const char *const shells[] = {"bash", "zsh", "fish"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(shells); i++) {
+        const struct lease_result *result = RUN_LEASE(NULL, "completion", shells[i]);
+        const struct command *command;
+        size_t id;
+
+        assert_int_equal(result->exit_code, CLI_OK);
+        for (command = commands; command->name != NULL; command++) {
+            struct str rest = str_of(command->name);
+            struct str first = str_cut(&rest, ' ');
+            char word[32];
+
+            (void)snprintf(word, sizeof(word), "%.*s", STR_ARG(first));
+            assert_non_null(strstr(result->out, word));
+        }
+        for (id = 0; id < OPTION_COUNT; id++) {
+            assert_non_null(strstr(result->out, option_specs[id].name));
+        }
+    }
+}
+
+/* A shell that is there must take the script, and complete with it. */
+static void test_bash_completes_with_the_script(void **state)
+{
+    static const char probe[] = "eval \"$SCRIPT\"; COMP_WORDS=(lease st); COMP_CWORD=1; _lease; "
+                                "echo ${COMPREPLY[*]}; COMP_WORDS=(lease get db -o d); "
+                                "COMP_CWORD=4; _lease; echo ${COMPREPLY[*]}";
+    char line[256] = "";
+    char command[1024];
+    FILE *shell;
+
+    (void)state;
+    assert_int_equal(setenv("SCRIPT", RUN_LEASE(NULL, "completion", "bash")->out, 1), 0);
+    (void)snprintf(command, sizeof(command), "bash -c '%s'", probe);
+    shell = popen(command, "r");
+    assert_non_null(shell);
+    assert_non_null(fgets(line, sizeof(line), shell));
+    assert_string_equal(line, "status\n");
+    assert_non_null(fgets(line, sizeof(line), shell));
+    assert_string_equal(line, "dotenv\n");
+    assert_int_equal(pclose(shell), 0);
+    (void)unsetenv("SCRIPT");
+}
+
+static void test_version_is_a_line_or_json(void **state)
+{
+    (void)state;
+    assert_memory_equal(RUN_LEASE(NULL, "version")->out, "lease ", 6);
+    assert_memory_equal(RUN_LEASE(NULL, "--version")->out, "lease ", 6);
+    assert_memory_equal(RUN_LEASE(NULL, "version", "-o", "json")->out, "{\"version\":\"", 12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mistakes_are_64_and_say_what_to_type),
+        cmocka_unit_test(test_a_socket_path_that_does_not_fit_is_refused_not_cut),
+        cmocka_unit_test(test_no_command_prints_the_overview_to_stderr),
+        cmocka_unit_test(test_common_options_may_stand_before_the_command),
+        cmocka_unit_test(test_the_address_comes_from_the_environment_unless_given),
+        cmocka_unit_test(test_two_dashes_end_the_options),
+        cmocka_unit_test(test_every_command_has_help_that_names_its_options),
+        cmocka_unit_test(test_completion_knows_every_command_and_option),
+        cmocka_unit_test(test_bash_completes_with_the_script),
+        cmocka_unit_test(test_version_is_a_line_or_json),
+    };
+
+    (void)unsetenv("LEASED_ADDR");
+    if (client_global_init() != 0) {
+        return 1;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
