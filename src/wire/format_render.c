@@ -26,20 +26,27 @@ void format_add_visible(struct buf *out, struct str text)
     }
 }
 
+static void format_add_padding(struct buf *out, size_t used, size_t width)
+{
+    buf_printf(out, "%*s  ", (int)(used < width ? width - used : 0), "");
+}
+
 /* Values of several lines (certificates) keep their lines, below each other. */
 static void format_add_row(struct buf *out, const char *name, struct str value, size_t width)
 {
     struct str rest = value;
-    bool is_first = true;
+    struct str line = str_cut(&rest, '\n');
 
-    do {
-        struct str line = str_cut(&rest, '\n');
-
-        buf_printf(out, "%-*s  ", (int)width, is_first ? name : "");
-        format_add_visible(out, line);
+    format_add_visible(out, str_of(name));
+    format_add_padding(out, strlen(name), width);
+    format_add_visible(out, line);
+    while (rest.ptr != NULL && rest.len > 0) {
         buf_add_char(out, '\n');
-        is_first = false;
-    } while (rest.ptr != NULL && rest.len > 0);
+        format_add_padding(out, 0, width);
+        line = str_cut(&rest, '\n');
+        format_add_visible(out, line);
+    }
+    buf_add_char(out, '\n');
 }
 
 static int format_table(const struct format_credential *credential, struct buf *out)

@@ -148,6 +148,13 @@ static void test_table_cannot_drive_the_terminal(void **state)
                    "username  bob\npassword  a\\x1b[31m\\x07\\x9b\\x7f\xC3\xA4\nport      5432\n");
 }
 
+static void test_table_makes_names_visible_too(void **state)
+{
+    (void)state;
+    assert_renders(parse("{\"role\":\"r\",\"credential\":{\"a\\u001bb\":\"1\"}}"), "table",
+                   "role     r\n\na\\x1bb      1\n");
+}
+
 static void test_table_keeps_lines_below_each_other(void **state)
 {
     (void)state;
@@ -283,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_dotenv_quotes_and_escapes),
         cmocka_unit_test(test_field_is_the_bare_value),
         cmocka_unit_test(test_table_cannot_drive_the_terminal),
+        cmocka_unit_test(test_table_makes_names_visible_too),
         cmocka_unit_test(test_table_keeps_lines_below_each_other),
         cmocka_unit_test(test_json_keeps_what_this_version_does_not_know),
         cmocka_unit_test(test_what_is_no_credential_is_refused_without_quoting_it),
