@@ -21,6 +21,11 @@
 
 #include "base/mem.h"
 
+#include <fcntl.h>
+
+/* The loop is made early in the life of a process: its descriptors are small numbers. */
+#define DESCRIPTORS_LOOKED_AT 1024
+
 #define SOCKET_MAGIC 0x736f636bU /* "sock" */
 
 struct socket_context {
@@ -152,10 +157,36 @@ static int timer_cb(CURLM *handle, long timeout_ms, void *user)
     return 0;
 }
 
+static void note_open(bool is_open[DESCRIPTORS_LOOKED_AT])
+{
+    for (int fd = 0; fd < DESCRIPTORS_LOOKED_AT; fd++) {
+        is_open[fd] = fcntl(fd, F_GETFD) >= 0;
+    }
+}
+
+/* curl 7.88 makes a pair of sockets to wake itself, which the programs that we run would inherit.
+ */
+static CURLM *make_multi(void)
+{
+    bool was_open[DESCRIPTORS_LOOKED_AT];
+    bool is_open[DESCRIPTORS_LOOKED_AT];
+    CURLM *multi;
+
+    note_open(was_open);
+    multi = curl_multi_init();
+    note_open(is_open);
+    for (int fd = 0; fd < DESCRIPTORS_LOOKED_AT; fd++) {
+        if (is_open[fd] && !was_open[fd]) {
+            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+        }
+    }
+    return multi;
+}
+
 int http_multi_open(struct http_multi *multi, struct io *io, void (*done)(CURL *, CURLcode),
                     void (*starved)(CURL *))
 {
-    multi->multi = curl_multi_init();
+    multi->multi = make_multi();
     if (multi->multi == NULL) {
         return ERR_NOMEM;
     }
