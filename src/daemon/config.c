@@ -8,9 +8,7 @@
 
 #include <stdio.h>
 
-/* ---- policies
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- policies --------------------------------------------------------------- */
 
 struct policy_files {
     struct yaml_document *documents[CONFIG_FILES_MAX];
@@ -64,15 +62,21 @@ static int policies_load(struct config *config, struct yaml_errors *errors)
 {
     const struct config_policies *policies = &config->settings.policies;
     bool is_inline = policies->node != NULL && policies->node->type == YAML_MAPPING;
+    const struct yaml_node *child;
 
     if (policies->path != NULL) {
         return policy_files_parse(config, errors);
     }
+    /* Other keys were reported by our own table. */
+    for (child = is_inline ? policies->node->first : NULL; child != NULL; child = child->next) {
+        if (!str_eq_c(child->key, "rules") && !str_eq_c(child->key, "admins")) {
+            yaml_refuse(config->document, child);
+        }
+    }
     return policy_parse(config, &policies->node, is_inline ? 1 : 0, errors);
 }
 
-/* ---- what is made from the settings
- * ------------------------------------------------------------------------- */
+/* ---- what is made from the settings ----------------------------------------- */
 
 /* Listeners without a name are called by their place in the list. */
 static int listeners_name(struct config_settings *settings)
@@ -149,8 +153,7 @@ void config_fill_role(const struct config_role *role, struct lease_issuer *issue
     };
 }
 
-/* ---- the way through
- * ---------------------------------------------------------------------------------------- */
+/* ---- the way through -------------------------------------------------------- */
 
 static void places_check(struct config *config, bool checks_files, struct yaml_errors *errors)
 {

@@ -33,8 +33,7 @@ const char **config_names(const struct schema_list *list, size_t item_size)
     return names;
 }
 
-/* ---- listeners
- * ---------------------------------------------------------------------------------------------- */
+/* ---- listeners -------------------------------------------------------------- */
 
 static bool host_is_loopback(struct str host)
 {
@@ -140,9 +139,7 @@ static void listeners_check(const struct config_settings *settings, struct yaml_
     }
 }
 
-/* ---- backends
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- backends --------------------------------------------------------------- */
 
 static void address_check(const struct yaml_node *node, struct yaml_errors *errors)
 {
@@ -198,9 +195,7 @@ static void backend_check(const struct config_backend *backend, struct yaml_erro
     }
 }
 
-/* ---- roles
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- roles ------------------------------------------------------------------ */
 
 static void backend_reference_check(const struct config_settings *settings,
                                     const struct config_role *role, struct yaml_errors *errors)
@@ -291,9 +286,7 @@ static void env_check(const struct config_role *role, struct yaml_errors *errors
     }
 }
 
-/* ---- the rest
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the rest --------------------------------------------------------------- */
 
 static void sink_check(const struct config_sink *sink, struct yaml_errors *errors)
 {
@@ -370,8 +363,7 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
     policies_check(&settings->policies, errors);
 }
 
-/* ---- rules and roles
- * ---------------------------------------------------------------------------------------- */
+/* ---- rules and roles -------------------------------------------------------- */
 
 static bool pattern_is_shared(const struct config_settings *settings, struct str pattern)
 {

@@ -61,8 +61,7 @@ static bool key_is_own(const struct schema_object *table, struct str key)
     return false;
 }
 
-/* ---- keys that must be there
- * -------------------------------------------------------------------------------- */
+/* ---- keys that must be there ------------------------------------------------ */
 
 /* One key that isn't there: it may stand under another spelling, among the plugin's. */
 static void required_check(const struct shared *shared, const char *key)
@@ -85,8 +84,7 @@ static void required_check(const struct shared *shared, const char *key)
                       shared->table->name);
 }
 
-/* ---- what a plugin says
- * ------------------------------------------------------------------------------------- */
+/* ---- what a plugin says ----------------------------------------------------- */
 
 /* The node under a key with this name, wherever it is below `node`. */
 static const struct yaml_node *node_search(const struct yaml_node *node, struct str key)
@@ -212,8 +210,7 @@ static int shared_check(const struct shared *shared, char **ret_json)
     return r;
 }
 
-/* ---- the plugins
- * -------------------------------------------------------------------------------------------- */
+/* ---- the plugins ------------------------------------------------------------ */
 
 static void plugins_load(const struct config_plugins *plugins, struct backend_registry *registry,
                          struct yaml_errors *errors)

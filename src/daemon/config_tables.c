@@ -18,8 +18,7 @@
         name, sizeof(struct owner), fields, is_open                                                \
     }
 
-/* ---- listeners
- * ---------------------------------------------------------------------------------------------- */
+/* ---- listeners -------------------------------------------------------------- */
 
 static const struct schema_enum_value serve_values[] = {
     {"native", 0},
@@ -52,9 +51,7 @@ static const struct schema_field listener_fields[] = {
 static const struct schema_object listener_table =
     TABLE("a listener", config_listener, listener_fields, false);
 
-/* ---- backends
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- backends --------------------------------------------------------------- */
 
 static const struct schema_field backend_limit_fields[] = {
     {FIELD(config_backend_limits, "in_flight", SCHEMA_UINT, in_flight), .min = 1, .max = 256,
@@ -91,9 +88,7 @@ static const struct schema_field backend_fields[] = {
 static const struct schema_object backend_table =
     TABLE("a backend", config_backend, backend_fields, true);
 
-/* ---- roles
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- roles ------------------------------------------------------------------ */
 
 static const struct schema_enum_value share_values[] = {
     {"none", LEASE_SHARE_NONE},
@@ -158,9 +153,7 @@ static const struct schema_field role_fields[] = {
 };
 static const struct schema_object role_table = TABLE("a role", config_role, role_fields, true);
 
-/* ---- the rest
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the rest --------------------------------------------------------------- */
 
 static const struct schema_enum_value sink_values[] = {
     {"file", CONFIG_SINK_FILE},           {"stdout", CONFIG_SINK_STDOUT},

@@ -69,9 +69,7 @@ void log_sink_choose(struct log_sink *sink, int format)
     }
 }
 
-/* ---- lines
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- lines ------------------------------------------------------------------ */
 
 /* Words stand as they are; all else is quoted and escaped, so that a value can't forge a line or a
  * key. */
@@ -131,9 +129,7 @@ static void field_add(const struct log_sink *sink, struct buf *line, const char 
     }
 }
 
-/* ---- limiting
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- limiting --------------------------------------------------------------- */
 
 static uint32_t event_hash(const char *event)
 {

@@ -24,8 +24,7 @@ static void *field_slot(const struct schema_field *field, void *object)
     return (char *)object + field->offset;
 }
 
-/* ---- containers
- * --------------------------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------- */
 
 static size_t child_count(const struct yaml_node *node)
 {
@@ -189,9 +188,7 @@ static int json_decode(const struct yaml_node *node, char **slot)
     return r;
 }
 
-/* ---- objects
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- objects ---------------------------------------------------------------- */
 
 static int field_decode(const struct schema_field *field, const struct yaml_node *node,
                         void *object, struct yaml_errors *errors)
@@ -332,7 +329,7 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
         int r;
 
         if (field == NULL) {
-            if (!table->is_open) {
+            if (!table->is_open && !child->is_refused) {
                 schema_report_unknown(table, child, presence.is_meant, errors);
             }
             continue;
@@ -362,9 +359,7 @@ int schema_decode(const struct schema_object *table, const struct yaml_node *nod
     return r;
 }
 
-/* ---- freeing
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- freeing ---------------------------------------------------------------- */
 
 static void list_fini(const struct schema_field *field, struct schema_list *list)
 {

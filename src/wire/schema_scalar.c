@@ -12,8 +12,7 @@
 #define MODE_MAX 07777U
 #define EXPECTED_MAX_BYTES 320
 
-/* ---- what was expected
- * -------------------------------------------------------------------------------------- */
+/* ---- what was expected ------------------------------------------------------ */
 
 static const char *amount_format(const struct schema_field *field, uint64_t amount,
                                  char out[UNITS_DURATION_MAX_BYTES])
@@ -93,8 +92,7 @@ static const char *type_describe(enum schema_type type)
     return "something else";
 }
 
-/* ---- words of a list
- * ---------------------------------------------------------------------------------------- */
+/* ---- words of a list -------------------------------------------------------- */
 
 static const struct schema_enum_value *value_find(const struct schema_enum_value *values,
                                                   struct str text)
@@ -171,8 +169,7 @@ int schema_decode_enum(const struct schema_enum_value *values, const struct yaml
     return 0;
 }
 
-/* ---- texts to values
- * ---------------------------------------------------------------------------------------- */
+/* ---- texts to values -------------------------------------------------------- */
 
 bool schema_is_name(struct str text)
 {

@@ -36,9 +36,7 @@ struct builder {
     uint32_t column;
 };
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- nodes ------------------------------------------------------------------ */
 
 static void frame_clear_key(struct frame *frame)
 {
@@ -119,9 +117,7 @@ static int mapping_check(struct builder *builder, struct yaml_node *mapping)
     return r;
 }
 
-/* ---- events
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- events ----------------------------------------------------------------- */
 
 static void builder_refuse(struct builder *builder, const char *text)
 {
@@ -320,8 +316,7 @@ static int event_add(struct builder *builder, struct fy_event *event)
     return 0;
 }
 
-/* ---- the parser
- * --------------------------------------------------------------------------------------------- */
+/* ---- the parser ------------------------------------------------------------- */
 
 static void diag_swallow(struct fy_diag *diag, void *user, const char *text, size_t size)
 {

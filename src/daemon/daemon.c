@@ -1,0 +1,284 @@
+/* The life of the daemon.
+ *
+ * Up: parts in their order (daemon_parts.c), then `ready`. Down, on SIGTERM or SIGINT: not ready
+ * and no new requests → drain (everything leased is revoked) → listeners → serve → lease core →
+ * backends (logged out) → audit → the loop ends. Each step begins when the one before has said that
+ * it is done. Failure paths: a part that can't be made sends the rest down the same way, without a
+ * drain. A second signal leaves the drain and the log-out out. What then still hangs, such as a
+ * disk, is left behind by the last resort. */
+#include "daemon/daemon_internal.h"
+
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* After the drain: log-outs and the last records. */
+#define LAST_RESORT_MS 15000U
+
+static struct daemon *daemon_of(void *user)
+{
+    return OBJ_CAST(user, struct daemon, DAEMON_MAGIC);
+}
+
+/* ---- down -------------------------------------------------------------------- */
+
+static void audit_closed(void *user)
+{
+    struct daemon *daemon = daemon_of(user);
+
+    daemon->audit = NULL;
+    env_timer_disarm(daemon->env, &daemon->last_resort);
+    notify_fini(&daemon->notify);
+    io_stop(daemon->options.io);
+}
+
+static void audit_stop(struct daemon *daemon)
+{
+    if (daemon->audit == NULL) {
+        audit_closed(daemon);
+        return;
+    }
+    daemon_note(daemon, "daemon.stopped", daemon->exit_code == 0 ? "ok" : "failed");
+    audit_close(daemon->audit, audit_closed, daemon);
+}
+
+static void backend_closed(void *user)
+{
+    struct daemon *daemon = daemon_of(user);
+
+    if (--daemon->closing_count == 0) {
+        audit_stop(daemon);
+    }
+}
+
+static void backends_stop(struct daemon *daemon)
+{
+    size_t i;
+
+    if (daemon->backend_count == 0) {
+        audit_stop(daemon);
+        return;
+    }
+    daemon->closing_count = daemon->backend_count;
+    for (i = 0; i < daemon->closing_count; i++) {
+        backend_close(daemon->backends[i], !daemon->is_hurried, backend_closed, daemon);
+    }
+}
+
+static void core_closed(void *user)
+{
+    struct daemon *daemon = daemon_of(user);
+
+    daemon->core = NULL;
+    backends_stop(daemon);
+}
+
+/* No request is under way any more. */
+static void core_stop(struct daemon *daemon)
+{
+    serve_free(daemon->serve);
+    daemon->serve = NULL;
+    if (daemon->core == NULL) {
+        core_closed(daemon);
+        return;
+    }
+    lease_core_close(daemon->core, core_closed, daemon);
+}
+
+static void listener_closed(void *user)
+{
+    struct daemon_listener *listener = user;
+    struct daemon *daemon = daemon_of(listener->daemon);
+
+    listener->io = NULL;
+    if (--daemon->closing_count == 0) {
+        core_stop(daemon);
+    }
+}
+
+static size_t listener_count(const struct daemon *daemon)
+{
+    return daemon->listeners != NULL ? daemon->options.config->settings.listeners.count : 0;
+}
+
+static void last_resort(struct env_timer *timer)
+{
+    struct daemon *daemon = daemon_of(timer->user);
+
+    log_event(LOG_LEVEL_ERROR, "daemon.stop.forced", "detail",
+              "something didn't end in time; it is left behind", NULL);
+    daemon->is_forced = true;
+    daemon->exit_code = EX_IOERR;
+    io_stop(daemon->options.io);
+}
+
+static void listeners_stop(struct daemon *daemon)
+{
+    size_t i;
+
+    daemon->is_drained = true;
+    env_timer_arm(daemon->env, &daemon->last_resort, env_now_ms(daemon->env) + LAST_RESORT_MS);
+    /* One more than there are, so that the way goes on where there is none. */
+    daemon->closing_count = 1;
+    for (i = 0; i < listener_count(daemon); i++) {
+        if (daemon->listeners[i].io != NULL) {
+            daemon->closing_count++;
+            io_listener_close(daemon->listeners[i].io, listener_closed, &daemon->listeners[i]);
+        }
+    }
+    if (--daemon->closing_count == 0) {
+        core_stop(daemon);
+    }
+}
+
+static void drained(struct lease_wait *wait, int status)
+{
+    struct daemon *daemon = daemon_of(wait->user);
+
+    if (status != 0) {
+        struct lease_core_stats stats;
+        char count[24];
+
+        lease_core_stats(daemon->core, &stats);
+        (void)snprintf(count, sizeof(count), "%" PRIu64, stats.revoke_pending);
+        log_event(LOG_LEVEL_ERROR, "daemon.drain.incomplete", "count", count, "hint",
+                  "these credentials live until they expire at their issuers", NULL);
+    }
+    listeners_stop(daemon);
+}
+
+static void stop(struct daemon *daemon)
+{
+    uint64_t timeout_ms = daemon->options.config->settings.limits.stop_timeout_ms;
+    size_t i;
+
+    daemon->is_stopping = true;
+    log_event(LOG_LEVEL_INFO, "daemon.stopping", NULL);
+    notify_stopping(&daemon->notify);
+    serve_set_ready(daemon->serve, false);
+    for (i = 0; i < listener_count(daemon); i++) {
+        io_listener_quiesce(daemon->listeners[i].io);
+    }
+    daemon->drain.fn = drained;
+    daemon->drain.user = daemon;
+    lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, &daemon->drain);
+}
+
+/* ---- signals ----------------------------------------------------------------- */
+
+static void stop_signaled(void *user, int signum)
+{
+    struct daemon *daemon = daemon_of(user);
+
+    (void)signum;
+    if (!daemon->is_stopping) {
+        stop(daemon);
+    } else if (!daemon->is_hurried) {
+        log_event(LOG_LEVEL_WARN, "daemon.stop.hurried", "detail",
+                  "a second signal: what isn't revoked yet stays as it is", NULL);
+        daemon->is_hurried = true;
+        if (!daemon->is_drained) {
+            lease_wait_forget(&daemon->drain);
+            listeners_stop(daemon);
+        }
+    } else {
+        last_resort(&daemon->last_resort);
+    }
+}
+
+static void reopen_signaled(void *user, int signum)
+{
+    struct daemon *daemon = daemon_of(user);
+    struct err e = {0};
+
+    (void)signum;
+    if (daemon->audit == NULL) {
+        return;
+    }
+    if (audit_reopen(daemon->audit, &e) != 0) {
+        log_event(LOG_LEVEL_ERROR, "audit.reopen.failed", "err", e.text, NULL);
+    } else {
+        log_event(LOG_LEVEL_INFO, "audit.reopened", NULL);
+    }
+}
+
+static void reload_signaled(void *user, int signum)
+{
+    (void)user;
+    (void)signum;
+    log_event(LOG_LEVEL_WARN, "config.reload.unsupported", "hint",
+              "this version doesn't reload: restart leased", NULL);
+}
+
+static int signals_start(struct daemon *daemon)
+{
+    static const struct {
+        int signum;
+        io_signal_fn fn;
+    } signals[] = {
+        {SIGTERM, stop_signaled},
+        {SIGINT, stop_signaled},
+        {SIGUSR1, reopen_signaled},
+        {SIGHUP, reload_signaled},
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(signals); i++) {
+        if (io_signal_start(daemon->options.io, signals[i].signum, signals[i].fn, daemon) != 0) {
+            log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "signals", NULL);
+            return EX_OSERR;
+        }
+    }
+    return 0;
+}
+
+/* ---- up ---------------------------------------------------------------------- */
+
+static void ready(struct daemon *daemon)
+{
+    daemon_note(daemon, "daemon.started", "ok");
+    serve_set_ready(daemon->serve, true);
+    notify_ready(&daemon->notify, "ready");
+    log_event(LOG_LEVEL_INFO, "daemon.started", "version", LEASED_VERSION, "policy",
+              access_policy_digest(daemon->options.config->policy), NULL);
+}
+
+int daemon_run(const struct daemon_options *options, bool *ret_is_forced)
+{
+    struct daemon *daemon = mem_calloc(1, sizeof(*daemon));
+    int exit_code;
+
+    *ret_is_forced = false;
+    if (daemon == NULL) {
+        return EX_OSERR;
+    }
+    daemon->magic = DAEMON_MAGIC;
+    daemon->options = *options;
+    daemon->env = io_env(options->io);
+    daemon->last_resort.fn = last_resort;
+    daemon->last_resort.user = daemon;
+    notify_init(&daemon->notify, daemon->env);
+    daemon->exit_code = daemon_parts_start(daemon);
+    if (daemon->exit_code == 0) {
+        daemon->exit_code = signals_start(daemon);
+    }
+    if (daemon->exit_code == 0) {
+        ready(daemon);
+    } else {
+        daemon->is_stopping = true;
+        listeners_stop(daemon);
+    }
+    io_run(options->io);
+    exit_code = daemon->exit_code;
+    *ret_is_forced = daemon->is_forced;
+    if (!daemon->is_forced) {
+        log_event(LOG_LEVEL_INFO, "daemon.stopped", NULL);
+        daemon_parts_free(daemon);
+        mem_free(daemon);
+    }
+    return exit_code;
+}

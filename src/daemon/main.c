@@ -1,0 +1,228 @@
+/* leased: reads its command line and configuration, gives up what it doesn't need, and runs the
+ * daemon.
+ *
+ * The order matters: the environment is scrubbed before a library can read it, the allocator is in
+ * place before one allocates, and the process is closed to others before the first secret is read.
+ */
+#include "base/mem.h"
+#include "daemon/daemon.h"
+#include "daemon/harden.h"
+#include "daemon/log_sink.h"
+#include "daemon/options.h"
+#include "io/alloc.h"
+#include "io/scrub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define OUTPUT_MAX_BYTES 65536U
+
+extern char **environ;
+
+/* Plugins that are linked in. */
+int32_t leased_plugin_entry_vault(const struct leased_host *host,
+                                  const struct leased_plugin **ret_plugin);
+
+static const leased_plugin_entry_fn builtins[] = {leased_plugin_entry_vault};
+
+/* What a run is made of, in the order in which it comes to be. */
+struct run {
+    struct options options;
+    const char *config_path;
+    struct log_sink sink;
+    struct io_environment *environment;
+    struct io *io;
+    struct backend_registry *registry;
+    struct config *config;
+};
+
+static int complain(const char *text, int exit_code)
+{
+    (void)fprintf(stderr, "leased: %s\n", text);
+    return exit_code;
+}
+
+static int out_print(const struct buf *text)
+{
+    struct str s = buf_str(text);
+
+    if (buf_status(text) != 0 || fwrite(s.ptr, 1, s.len, stdout) != s.len || fflush(stdout) != 0) {
+        return complain("could not write the answer", EX_IOERR);
+    }
+    return EX_OK;
+}
+
+static int help_print(void)
+{
+    BUF_AUTO text;
+
+    buf_init(&text, OUTPUT_MAX_BYTES);
+    options_help(&text);
+    return out_print(&text);
+}
+
+static int version_print(void)
+{
+    BUF_AUTO text;
+
+    buf_init(&text, OUTPUT_MAX_BYTES);
+    buf_printf(&text, "leased %s\n", LEASED_VERSION);
+    return out_print(&text);
+}
+
+/* Before any library runs. */
+static int process_prepare(struct run *run)
+{
+    struct err e = {0};
+
+    if (harden_files(&e) != 0) {
+        return complain(e.text, EX_OSERR);
+    }
+    log_sink_init(&run->sink, STDERR_FILENO);
+    if (io_scrub_environment(environ, &run->environment) != 0 || io_use_allocator() != 0) {
+        return complain("could not start: out of memory", EX_OSERR);
+    }
+    return EX_OK;
+}
+
+static int plugins_open(struct run *run)
+{
+    struct err e = {0};
+    size_t i;
+
+    if (backend_registry_new(&run->registry) != 0) {
+        return complain("could not start: out of memory", EX_OSERR);
+    }
+    for (i = 0; i < ARRAY_LEN(builtins); i++) {
+        if (backend_registry_add_builtin(run->registry, builtins[i], &e) != 0) {
+            return complain(e.text, EX_SOFTWARE);
+        }
+    }
+    return EX_OK;
+}
+
+/* Prints every mistake on a line of its own: they are for people and editors, also when a log is
+ * JSON. */
+static int config_open(struct run *run)
+{
+    struct config_options options = {.path = run->config_path,
+                                     .registry = run->registry,
+                                     .checks_files = run->options.action == OPTIONS_CHECK};
+    struct yaml_errors errors;
+    struct str text;
+    int r;
+
+    yaml_errors_init(&errors);
+    r = config_load(&options, &run->config, &errors);
+    text = buf_str(&errors.text);
+    (void)fwrite(text.ptr, 1, text.len, stderr);
+    if (errors.count > YAML_ERRORS_MAX) {
+        (void)fprintf(stderr, "… and %zu more\n", errors.count - YAML_ERRORS_MAX);
+    }
+    if (errors.count > 1) {
+        (void)fprintf(stderr, "leased: %zu mistakes in the configuration\n", errors.count);
+    }
+    yaml_errors_fini(&errors);
+    switch (r) {
+    case 0:
+        return EX_OK;
+    case ERR_NOT_FOUND:
+        return EX_NOINPUT;
+    case ERR_NOMEM:
+        return complain("could not read the configuration: out of memory", EX_OSERR);
+    default:
+        return EX_CONFIG;
+    }
+}
+
+static void log_start(struct run *run)
+{
+    const struct config_log *log = &run->config->settings.log;
+    int level = run->options.has_log_level ? run->options.log_level : log->level;
+
+    log_sink_choose(&run->sink, log->format);
+    log_set_sink(log_sink_event, &run->sink, (enum log_level)level);
+}
+
+static int daemon_start(struct run *run)
+{
+    struct daemon_options options = {.io = run->io,
+                                     .config = run->config,
+                                     .registry = run->registry};
+    bool is_forced;
+    struct err e = {0};
+    int exit_code;
+
+    if (io_new(&run->io, &e) != 0) {
+        return complain(e.text, EX_OSERR);
+    }
+    log_start(run);
+    io_set_environment(run->io, run->environment);
+    io_environment_keep(run->environment, run->config->env_names, run->config->env_name_count);
+    if (harden_process(&e) != 0) {
+        return complain(e.text, EX_OSERR);
+    }
+    options.io = run->io;
+    exit_code = daemon_run(&options, &is_forced);
+    if (is_forced) {
+        _exit(exit_code);
+    }
+    return exit_code;
+}
+
+static int run_close(struct run *run, int exit_code)
+{
+    if (run->io != NULL && io_close(run->io) != 0 && exit_code == EX_OK) {
+        exit_code = EX_SOFTWARE;
+    }
+    backend_registry_free(run->registry);
+    config_free(run->config);
+    io_environment_free(run->environment);
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    return exit_code;
+}
+
+static int run_with_config(struct run *run)
+{
+    const char *from_environment = getenv("LEASED_CONFIG");
+    int exit_code;
+
+    run->config_path = run->options.config_path;
+    if (run->config_path == NULL) {
+        run->config_path = from_environment != NULL && from_environment[0] != '\0'
+                               ? from_environment
+                               : LEASED_SYSCONFDIR "/leased/leased.yaml";
+    }
+    exit_code = plugins_open(run);
+    if (exit_code == EX_OK) {
+        exit_code = config_open(run);
+    }
+    if (exit_code == EX_OK && run->options.action == OPTIONS_RUN) {
+        exit_code = daemon_start(run);
+    }
+    return exit_code;
+}
+
+int main(int argc, char **argv)
+{
+    static struct run run;
+    struct err e = {0};
+    int exit_code = process_prepare(&run);
+
+    if (exit_code != EX_OK) {
+        return exit_code;
+    }
+    if (options_parse(argc, argv, &run.options, &e) != 0) {
+        (void)fprintf(stderr, "leased: %s\nTry 'leased --help'.\n", e.text);
+        exit_code = EX_USAGE;
+    } else if (run.options.action == OPTIONS_HELP) {
+        exit_code = help_print();
+    } else if (run.options.action == OPTIONS_VERSION) {
+        exit_code = version_print();
+    } else {
+        exit_code = run_with_config(&run);
+    }
+    return run_close(&run, exit_code);
+}
