@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -61,12 +60,12 @@ static void answer(struct fixture *f, struct env_request *request)
         .content_type = "text/plain",
         .headers = {{.name = STR("ETag"), .value = STR("\"7\"")}},
         .header_count = 1,
-        .body = str_of(f->body != NULL ? f->body : "ok"),
+        .body = {.ptr = f->body, .len = f->body_len},
         .close = f->closes,
     };
 
-    if (f->body_len > 0) {
-        reply.body.len = f->body_len;
+    if (f->body_len == 0) {
+        reply.body = str_of(f->body != NULL ? f->body : "ok");
     }
     env_request_reply(request, &reply);
 }
@@ -321,13 +320,13 @@ int fixture_fork(struct fixture *f, int (*fn)(struct fixture *f, void *user), vo
 
     assert_true(pid >= 0);
     if (pid == 0) {
-        _exit(fn(f, user));
+        child_end(fn(f, user));
     }
     while (waitpid(pid, &status, WNOHANG) == 0) {
         fixture_turn(f, -1);
         assert_false(fixture_is_over(deadline_ms));
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return child_code(status);
 }
 
 int child_request(const char *path, const char *request)
@@ -352,14 +351,4 @@ int child_request(const char *path, const char *request)
     }
     (void)close(fd);
     return len > 9 ? (int)strtol(bytes + 9, NULL, 10) : 0;
-}
-
-void child_drop_rights(void)
-{
-    gid_t groups[] = {1500, 1501};
-
-    if (setgroups(2, groups) != 0 || setresgid(65533, 65533, 65533) != 0 ||
-        setresuid(65533, 65533, 65533) != 0) {
-        _exit(99);
-    }
 }

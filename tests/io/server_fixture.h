@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "child.h"
 #include "io/listener.h"
 
 #define FIXTURE_HELD_MAX 64
@@ -96,14 +97,11 @@ void client_wait_eof(struct fixture *f, struct client *client);
 /* Reads what is there. */
 void client_pump(struct client *client);
 
-/* Runs `fn` in a child process and returns its exit status. The loop turns until it has ended. */
+/* Runs `fn` in a child process and returns what it returned. The loop turns until it has ended. */
 int fixture_fork(struct fixture *f, int (*fn)(struct fixture *f, void *user), void *user);
 
 /* In a child, which has no loop: connects, sends `request` and returns the status of the answer; 0
  * if it was closed. */
 int child_request(const char *path, const char *request);
-
-/* Becomes uid and gid 65533 with two supplementary groups; only for children of root. */
-void child_drop_rights(void);
 
 #endif

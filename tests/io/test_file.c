@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "child.h"
+
 #include "base/mem.h"
 #include "env/file.h"
 #include "io/io.h"
@@ -24,7 +26,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define APPENDS_MAX 2000
@@ -666,13 +667,11 @@ static int write_to_stuck_stdout(struct fixture *f)
 static void test_a_reader_of_stdout_that_has_stopped_does_not_hold_up_the_end(void **state)
 {
     pid_t pid = fork();
-    int status;
 
     if (pid == 0) {
-        _exit(write_to_stuck_stdout(*state));
+        child_end(write_to_stuck_stdout(*state));
     }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_int_equal(child_wait(pid), 0);
 }
 
 static int write_to_stdout(struct fixture *f, int fd)
@@ -692,18 +691,16 @@ static void test_stdout_is_written_without_a_sync(void **state)
 {
     char bytes[32] = "";
     int ends[2];
-    int status;
     pid_t pid;
 
     assert_int_equal(pipe(ends), 0);
     pid = fork();
     if (pid == 0) {
-        _exit(write_to_stdout(*state, ends[1]));
+        child_end(write_to_stdout(*state, ends[1]));
     }
     assert_int_equal(read(ends[0], bytes, sizeof(bytes) - 1), 10);
     assert_string_equal(bytes, "to stdout\n");
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_int_equal(child_wait(pid), 0);
     (void)close(ends[0]);
     (void)close(ends[1]);
 }
@@ -745,7 +742,7 @@ static int fill_a_small_disk(struct fixture *f)
 static void test_a_full_disk_leaves_whole_records_only(void **state)
 {
     pid_t pid;
-    int status;
+    int code;
 
     if (geteuid() != 0) {
         print_message("skipped: mounting takes root\n");
@@ -753,15 +750,14 @@ static void test_a_full_disk_leaves_whole_records_only(void **state)
     }
     pid = fork();
     if (pid == 0) {
-        _exit(fill_a_small_disk(*state));
+        child_end(fill_a_small_disk(*state));
     }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 77) {
+    code = child_wait(pid);
+    if (code == 77) {
         print_message("skipped: no private mounts here\n");
         skip();
     }
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(code, 0);
 }
 
 int main(void)

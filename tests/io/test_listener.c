@@ -490,7 +490,6 @@ static void test_a_stranger_never_gets_in_while_the_socket_is_being_made(void **
     int cycles = getenv("TEST_SLOWDOWN") != NULL && atoi(getenv("TEST_SLOWDOWN")) > 2 ? 50 : 1000;
     int stop[2];
     pid_t pid;
-    int status;
 
     if (geteuid() != 0) {
         print_message("skipped: becoming another user takes root\n");
@@ -503,15 +502,14 @@ static void test_a_stranger_never_gets_in_while_the_socket_is_being_made(void **
     pid = fork();
     if (pid == 0) {
         (void)close(stop[1]);
-        _exit(spin_connect(f, stop[0]));
+        child_end(spin_connect(f, stop[0]));
     }
     while (cycles-- > 0) {
         fixture_listen(f);
         fixture_close_listener(f);
     }
     (void)close(stop[1]);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_int_equal(child_wait(pid), 0);
     (void)close(stop[0]);
 }
 

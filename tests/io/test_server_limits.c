@@ -187,18 +187,17 @@ static void test_a_connection_over_the_limit_is_told_so_and_closed(void **state)
     free(body);
 }
 
-/* Returns how many of `count` connections got an answer of 200. */
+/* 0 when `served` of ten connections got an answer of 200. */
 static int flood(struct fixture *f, void *user)
 {
-    int count = *(int *)user;
     int served = 0;
     int i;
 
     child_drop_rights();
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < 10; i++) {
         served += child_request(f->path, GET) == 200 ? 1 : 0;
     }
-    return served;
+    return served == *(int *)user ? 0 : 1;
 }
 
 static int hold_connections(struct fixture *f, void *user)
@@ -222,7 +221,8 @@ static void test_one_user_cannot_take_all_connections(void **state)
     struct fixture *f = *state;
     struct client *client;
     int to_child[2];
-    int ten = 10;
+    int none = 0;
+    int all = 10;
     pid_t pid;
 
     if (geteuid() != 0) {
@@ -236,11 +236,11 @@ static void test_one_user_cannot_take_all_connections(void **state)
     assert_int_equal(pipe(to_child), 0);
     pid = fork();
     if (pid == 0) {
-        _exit(hold_connections(f, to_child));
+        child_end(hold_connections(f, to_child));
     }
     FIXTURE_UNTIL(f, f->request_count == 5);
     /* All of this user's later ones are refused, ours are not. */
-    assert_int_equal(fixture_fork(f, flood, &ten), 0);
+    assert_int_equal(fixture_fork(f, flood, &none), 0);
     client = client_new(f);
     client_send(f, client, GET);
     assert_int_equal(client_reply(f, client, NULL), 200);
@@ -248,7 +248,7 @@ static void test_one_user_cannot_take_all_connections(void **state)
     assert_int_equal(write(to_child[1], "c", 1), 1);
     FIXTURE_UNTIL(f, io_listener_connection_count(f->listener) == 1);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(fixture_fork(f, flood, &ten), 10);
+    assert_int_equal(fixture_fork(f, flood, &all), 0);
     client_free(client);
     (void)close(to_child[0]);
     (void)close(to_child[1]);
@@ -336,6 +336,10 @@ static void test_without_descriptors_the_loop_rests_and_clients_are_served_later
     int spare[64];
     size_t count = 0;
 
+    if (is_under_valgrind()) {
+        print_message("skipped: valgrind closes what is accepted beyond the limit\n");
+        skip();
+    }
     set_descriptor_limit(64);
     fixture_listen(f);
     client = client_new(f);
