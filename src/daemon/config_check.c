@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 /* The entry where a value stands, or where it would stand. */
@@ -37,7 +38,18 @@ const char **config_names(const struct schema_list *list, size_t item_size)
 
 static bool host_is_loopback(struct str host)
 {
-    return str_starts_with(host, "127.") || str_eq_c(host, "[::1]") || str_eq_c(host, "localhost");
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+
+    if (str_eq_c(host, "[::1]") || str_eq_c(host, "localhost")) {
+        return true;
+    }
+    if (host.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, host.ptr, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 /* "host:port" or "[::1]:port"; the port may be 0. */
@@ -56,7 +68,7 @@ static void tcp_check(const struct config_listener *listener, struct yaml_errors
         yaml_error_at(errors, node,
                       "expected an address and a port such as 127.0.0.1:9911, found `%s`",
                       listener->tcp);
-    } else if (!host_is_loopback(host) || str_eq_c(host, "localhost")) {
+    } else if (!host_is_loopback(host)) {
         yaml_error_at(errors, node,
                       "`%s` is no loopback address: others need TLS, which this version doesn't "
                       "offer on listeners; use 127.0.0.1 or [::1]",

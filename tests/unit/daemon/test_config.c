@@ -1,0 +1,468 @@
+/* Whole configurations: what is read, what is merged, and that every mistake comes out at once with
+ * its place. */
+#include "unit/daemon/config_fixture.h"
+
+#include "daemon/config_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BACKEND                                                                                    \
+    "backends:\n"                                                                                  \
+    "  vault-prod:\n"                                                                              \
+    "    plugin: vault\n"                                                                          \
+    "    address: https://vault.example:8200\n"                                                    \
+    "    auth: {method: approle, role_id_file: /r, secret_id_file: /s}\n"
+
+static void expect_valid(struct config_fixture *f, const char *text)
+{
+    config_fixture_write(f, "c.yaml", text);
+    if (config_fixture_load(f, "c.yaml") != 0) {
+        fail_msg("%s", config_fixture_errors(f));
+    }
+}
+
+static void test_a_whole_configuration_is_read(void **state)
+{
+    struct config_fixture *f = *state;
+    const struct config_settings *settings;
+    const struct config_role *role;
+    struct lease_role lease_role;
+
+    expect_valid(f, CONFIG_FIXTURE_LEAST BACKEND
+                 "    namespace: team-a\n"
+                 "    limits: {in_flight: 8, issue_rate: 10/m}\n"
+                 "roles:\n"
+                 "  orders-db:\n"
+                 "    backend: vault-prod\n"
+                 "    path: database/creds/orders\n"
+                 "    attributes: {host: db.example, port: 5432}\n"
+                 "    ttl: 4h\n"
+                 "    share: identity\n"
+                 "    env: {username: PGUSER}\n"
+                 "    budget: {live: 200, issue: 10/m}\n"
+                 "    on_stop: revoke\n"
+                 "    isolate: false\n"
+                 "policies:\n"
+                 "  rules: [{subjects: [{user: root}], roles: [orders-db]}]\n");
+    settings = &f->config->settings;
+    role = settings->roles.items;
+    config_fill_role(role, NULL, &lease_role);
+    assert_string_equal(lease_role.name, "orders-db");
+    assert_string_equal(lease_role.params_json, "{\"path\":\"database/creds/orders\"}");
+    assert_int_equal(lease_role.ttl_ms, 4 * 3600000);
+    assert_int_equal(lease_role.max_ttl_ms, 24 * 3600000);
+    assert_int_equal(lease_role.renew_at_percent, 50);
+    assert_int_equal(lease_role.share, LEASE_SHARE_IDENTITY);
+    assert_int_equal(lease_role.binding, ACCESS_BINDING_PROCESS);
+    assert_int_equal(lease_role.live_max, 200);
+    assert_int_equal(lease_role.issue_rate.per_ms, 60000);
+    assert_int_equal(lease_role.attribute_count, 2);
+    assert_true(str_eq_c(lease_role.attributes[1].value, "5432"));
+    assert_true(str_eq_c(lease_role.env_names[0].name, "username"));
+    assert_string_equal(((struct config_backend *)settings->backends.items)->config_json,
+                        "{\"auth\":{\"method\":\"approle\",\"role_id_file\":\"/r\","
+                        "\"secret_id_file\":\"/s\"},\"namespace\":\"team-a\"}");
+    assert_int_equal(access_policy_rule_count(f->config->policy), 1);
+}
+
+static void test_the_least_has_defaults_for_all_else(void **state)
+{
+    struct config_fixture *f = *state;
+    const struct config_listener *listener;
+    const struct config_sink *sink;
+
+    expect_valid(f, CONFIG_FIXTURE_LEAST);
+    listener = f->config->settings.listeners.items;
+    sink = f->config->settings.audit.items;
+    assert_string_equal(listener->name, "listener-1");
+    assert_int_equal(listener->serve.count, 2);
+    assert_int_equal(listener->mode, 0);
+    assert_true(sink->is_required);
+    assert_int_equal(f->config->settings.limits.stop_timeout_ms, 20000);
+    assert_int_equal(f->config->settings.limits.request_head_bytes, 8192);
+    assert_int_equal(f->config->settings.log.level, LOG_LEVEL_INFO);
+    assert_int_equal(access_policy_rule_count(f->config->policy), 0);
+}
+
+static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
+{
+    config_fixture_expect(
+        *state,
+        "listeners:\n"
+        "  - unix: /run/leased/leased.sock\n"
+        "    mode: \"0999\"\n"
+        "    serve: [native, vault]\n"
+        "backends:\n"
+        "  vault-prod:\n"
+        "    plugin: vault\n"
+        "    adress: https://vault.example:8200\n"
+        "    auth: {method: approle, role_id_file: /r, secret_id_file: /s}\n"
+        "    limits: {timeout: 2h}\n"
+        "roles:\n"
+        "  orders-db:\n"
+        "    backend: vault-pord\n"
+        "    path: database/creds/orders\n"
+        "    ttl: ten\n"
+        "    renewat: 50%\n"
+        "    share: everybody\n"
+        "issuers: {}\n"
+        "audit:\n"
+        "  - {sink: file, path: /var/log/leased/audit.jsonl, required: maybe}\n"
+        "log: {level: loud}\n",
+        "c.yaml:3:11: expected a file mode such as \"0660\" from 0600 to 0777, found `0999`\n"
+        "c.yaml:4:21: `vault` is not supported by this version\n"
+        "c.yaml:10:23: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found `2h`\n"
+        "c.yaml:15:10: expected a duration such as 90s, 15m or 1h30m from 1s to 365d, found "
+        "`ten`\n"
+        "c.yaml:17:12: expected one of `none`, `identity`, `role`, found `everybody`\n"
+        "c.yaml:18:1: `issuers` is not supported by this version\n"
+        "c.yaml:20:63: expected true or false, found `maybe`\n"
+        "c.yaml:21:14: expected one of `debug`, `info`, `warn`, `error`, found `loud`\n"
+        "c.yaml:13:14: there is no backend `vault-pord`: did you mean `vault-prod`?\n"
+        "c.yaml:8:5: unknown key `adress`: did you mean `address`?\n");
+}
+
+struct mistake {
+    const char *text;
+    const char *errors;
+};
+
+static void expect_each(struct config_fixture *f, const struct mistake *mistakes, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        config_fixture_expect(f, mistakes[i].text, mistakes[i].errors);
+    }
+}
+
+#define AUDIT "audit: [{sink: stdout}]\n"
+
+static void test_listeners_are_one_socket_each_on_this_machine(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {AUDIT, "c.yaml:1:1: `listeners` is missing in the configuration\n"},
+        {AUDIT "listeners: []\n", "c.yaml:2:1: at least one listener is needed\n"},
+        {AUDIT "listeners: [{}]\n", "c.yaml:2:13: `unix` or `tcp` is missing in a listener\n"},
+        {AUDIT "listeners: [{unix: /a, tcp: '127.0.0.1:1'}]\n",
+         "c.yaml:2:13: give `unix` or `tcp`, not both\n"},
+        {AUDIT "listeners: [{unix: a.sock}]\n",
+         "c.yaml:2:20: expected an absolute path, found `a.sock`\n"},
+        {AUDIT "listeners: [{tcp: 0.0.0.0:9912}]\n",
+         "c.yaml:2:19: `0.0.0.0:9912` is no loopback address: others need TLS, which this version "
+         "doesn't offer on listeners; use 127.0.0.1 or [::1]\n"},
+        {AUDIT "listeners: [{tcp: 127.0.0.1}]\n",
+         "c.yaml:2:19: expected an address and a port such as 127.0.0.1:9911, found `127.0.0.1`\n"},
+        {AUDIT "listeners: [{tcp: '127.0.0.1:99999'}]\n",
+         "c.yaml:2:19: expected an address and a port such as 127.0.0.1:9911, found "
+         "`127.0.0.1:99999`\n"},
+        {AUDIT "listeners: [{tcp: '127.0.0.1:1', mode: '0660'}]\n",
+         "c.yaml:2:34: `mode` is for unix sockets only\n"},
+        {AUDIT "listeners: [{name: a, unix: /a}, {name: a, unix: /a}]\n",
+         "c.yaml:2:41: another listener is called `a`\n"
+         "c.yaml:2:50: another listener is there already\n"},
+        {AUDIT "listeners: [{unix: /a, tls: {}}]\n",
+         "c.yaml:2:24: `tls` is not supported by this version: listen on a unix socket or on "
+         "loopback\n"},
+    };
+
+    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+}
+
+static void test_a_socket_path_that_the_kernel_would_cut_is_refused(void **state)
+{
+    char text[512];
+    char path[128];
+
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[CONFIG_UNIX_PATH_MAX_BYTES + 1] = '\0';
+    (void)snprintf(text, sizeof(text), AUDIT "listeners: [{unix: %s}]\n", path);
+    config_fixture_expect(*state, text,
+                          "c.yaml:2:20: the path has 108 bytes; a socket's can have 107\n");
+    path[CONFIG_UNIX_PATH_MAX_BYTES] = '\0';
+    (void)snprintf(text, sizeof(text), AUDIT "listeners: [{unix: %s}]\n", path);
+    expect_valid(*state, text);
+}
+
+static void test_addresses_are_tls_or_local(void **state)
+{
+#define ADDRESS(address)                                                                           \
+    CONFIG_FIXTURE_LEAST "backends: {v: {plugin: vault, auth: {method: token, token_env: T}, "     \
+                         "address: " address "}}\n"
+    static const struct mistake mistakes[] = {
+        {ADDRESS("http://vault.example:8200"),
+         "c.yaml:3:77: plain http goes to loopback only: use https\n"},
+        {ADDRESS("http://127.0.0.1.example/"),
+         "c.yaml:3:77: plain http goes to loopback only: use https\n"},
+        {ADDRESS("vault.example:8200"),
+         "c.yaml:3:77: expected an address such as https://vault.example:8200 or "
+         "unix:///run/agent.sock, found `vault.example:8200`\n"},
+        {ADDRESS("[https://a, ftp://b]"),
+         "c.yaml:3:89: expected an address such as https://vault.example:8200 or "
+         "unix:///run/agent.sock, found `ftp://b`\n"},
+        {ADDRESS("env"), "c.yaml:3:77: `env` is not supported by this version: write the "
+                         "address\n"},
+    };
+    struct config_fixture *f = *state;
+
+    expect_each(f, mistakes, ARRAY_LEN(mistakes));
+    expect_valid(f, ADDRESS("http://127.0.0.1:8200"));
+    expect_valid(f, ADDRESS("'http://[::1]:8200'"));
+    expect_valid(f, ADDRESS("http://localhost:8200/prefix"));
+    expect_valid(f, ADDRESS("['unix:///run/agent.sock', 'https://a']"));
+}
+
+#define ROLE(keys)                                                                                 \
+    CONFIG_FIXTURE_LEAST BACKEND "roles: {r: {backend: vault-prod, path: a/b, " keys "}}\n"
+
+static void test_a_role_that_contradicts_itself_is_refused(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {ROLE("ttl: 2h, max_ttl: 1h"), "c.yaml:8:50: `ttl` (2h) is longer than `max_ttl` (1h)\n"},
+        {ROLE("ttl: 10m, min_remaining: 6m"),
+         "c.yaml:8:70: `min_remaining` (6m) is more than half of `ttl` (10m)\n"},
+        {ROLE("isolate: true"),
+         "c.yaml:8:54: `isolate: true` is not supported by this version: all credentials of a "
+         "backend hang on the daemon's own token\n"},
+        {ROLE("on_stop: keep"), "c.yaml:8:54: `keep` is not supported by this version\n"},
+        {ROLE("binding: session"), "c.yaml:8:54: `session` is not supported by this version\n"},
+        {ROLE("renew_at: 95%"), "c.yaml:8:55: expected a percentage such as 50% from 10% to 90%, "
+                                "found `95%`\n"},
+        {ROLE("env: {username: 'PG USER'}"),
+         "c.yaml:8:61: expected the name of an environment variable, found `PG USER`\n"},
+    };
+    struct config_fixture *f = *state;
+
+    expect_each(f, mistakes, ARRAY_LEN(mistakes));
+    /* The default of min_remaining is no contradiction: at most half of the granted life counts. */
+    expect_valid(f, ROLE("ttl: 1m"));
+}
+
+static void test_audit_sinks_are_real_and_apart(void **state)
+{
+#define LISTENER "listeners: [{unix: /a}]\n"
+    static const struct mistake mistakes[] = {
+        {LISTENER, "c.yaml:1:1: `audit` is missing in the configuration\n"},
+        {LISTENER "audit: []\n", "c.yaml:2:1: at least one audit sink is needed\n"},
+        {LISTENER "audit: [{sink: file}]\n", "c.yaml:2:9: `path` is missing in a file sink\n"},
+        {LISTENER "audit: [{path: /a}]\n", "c.yaml:2:9: `sink` is missing in an audit sink\n"},
+        {LISTENER "audit: [{sink: stdout, path: /a}]\n", "c.yaml:2:24: stdout has no `path`\n"},
+        {LISTENER "audit: [{sink: kafka}]\n",
+         "c.yaml:2:16: `kafka` is not supported by this version\n"},
+        {LISTENER "audit: [{sink: file, path: a}]\n",
+         "c.yaml:2:28: expected an absolute path, found `a`\n"},
+        {LISTENER "audit: [{sink: file, path: /a}, {sink: file, path: /a}]\n",
+         "c.yaml:2:52: another sink writes there already\n"},
+    };
+
+    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+}
+
+static void test_a_plugin_complains_at_the_place(void **state)
+{
+#define VAULT(auth)                                                                                \
+    CONFIG_FIXTURE_LEAST "backends:\n  v: {plugin: vault, address: https://v, " auth "}\n"
+    static const struct mistake mistakes[] = {
+        {VAULT("auth: {method: token, token_fil: /t}"),
+         "c.yaml:4:64: auth.token_fil: unknown key; did you mean \"token_file\"?\n"},
+        {VAULT("auth: {method: magic}"),
+         "c.yaml:4:57: auth.method: one of token, approle is expected\n"},
+        {VAULT("auth: {method: token, token_file: /t}, namspace: x"),
+         "c.yaml:4:81: namspace: unknown key; did you mean \"namespace\"?\n"},
+        {VAULT("auth: {method: token, token_file: /t}, timout: 5s, nonsense: 1"),
+         "c.yaml:4:81: timout: unknown key\n"
+         "c.yaml:4:93: nonsense: unknown key\n"},
+        {VAULT("auth: {method: token, token_file: /t}, proxi: 'http://p'"),
+         "c.yaml:4:81: unknown key `proxi`: did you mean `proxy`?\n"},
+        {VAULT("namespace: a"),
+         "c.yaml:4:3: auth: an object is expected, such as {method: approle, role_id_file: …, "
+         "secret_id_file: …}\n"},
+        {VAULT("auth: {method: token, token_file: /t, token_env: T}"),
+         "c.yaml:4:80: give `token_file` or `token_env`, not both\n"},
+        {VAULT("auth: {method: token, token_file: t}"),
+         "c.yaml:4:76: expected an absolute path, found `t`\n"},
+        {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: valt, address: https://v}}\n",
+         "c.yaml:3:24: there is no plugin `valt`; known: vault\n"},
+        {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: vault}}\n",
+         "c.yaml:3:12: `address` is missing in a backend\n"
+         "c.yaml:3:12: auth: an object is expected, such as {method: approle, role_id_file: …, "
+         "secret_id_file: …}\n"},
+        {ROLE("tll: 4h"), "c.yaml:8:45: unknown key `tll`: did you mean `ttl`?\n"},
+        {CONFIG_FIXTURE_LEAST BACKEND "roles: {r: {backend: vault-prod}}\n",
+         "c.yaml:8:9: path: a text is expected, such as database/creds/orders\n"},
+        {CONFIG_FIXTURE_LEAST BACKEND "roles: {r: {backnd: vault-prod, path: a/b}}\n",
+         "c.yaml:8:13: unknown key `backnd`: did you mean `backend`?\n"},
+    };
+
+    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+}
+
+static void test_policies_are_checked_with_the_rest(void **state)
+{
+#define POLICY(rules) ROLE("share: role") "policies:\n  " rules "\n"
+    static const struct mistake mistakes[] = {
+        {POLICY("rules: [{subjects: [{user: a}], roles: [r], limits: {ttl: 1h}}]"),
+         "c.yaml:10:56: `ttl` limits a role that is shared: its other holders would get the "
+         "shorter life too; set the role's `ttl`, or `share: none`\n"},
+        {POLICY("{path: /x, rules: []}"), "c.yaml:10:4: give `path` or `rules`, not both\n"
+                                          "/x: could not be read: No such file or directory\n"},
+        {POLICY("{ruls: []}"), "c.yaml:10:4: unknown key `ruls`: did you mean `rules`?\n"},
+        {POLICY("{mode: observe}"), "c.yaml:10:4: `mode` is not supported by this version\n"},
+    };
+
+    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+}
+
+static void test_policies_are_read_from_a_folder_without_its_tests(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/policies", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    config_fixture_write(f, "policies/a.yaml",
+                         "rules: [{name: a, subjects: [{user: root}], roles: [r]}]\n");
+    config_fixture_write(f, "policies/b.yaml",
+                         "rules: [{name: b, subjects: [{user: root}], roles: [r]}]\n");
+    config_fixture_write(f, "policies/b_test.yaml", "nonsense\n");
+    config_fixture_write(f, "policies/notes.txt", "nonsense\n");
+    expect_valid(f, ROLE("share: none") "policies: {path: '%D/policies'}\n");
+    assert_int_equal(access_policy_rule_count(f->config->policy), 2);
+    config_fixture_write(f, "policies/b.yaml",
+                         "rules: [{name: b, subject: [{user: root}], roles: [r]}]\n");
+    config_fixture_expect(
+        f, ROLE("share: none") "policies: {path: '%D/policies'}\n",
+        "policies/b.yaml:1:19: unknown key `subject`: did you mean `subjects`?\n");
+}
+
+static void test_a_folder_is_merged_in_name_order(void **state)
+{
+    struct config_fixture *f = *state;
+    const struct config_listener *listeners;
+
+    config_fixture_write(f, "20.yaml", "listeners: [{unix: /b}]\nlog: {format: json}\n");
+    config_fixture_write(f, "10.yaml", "listeners: [{unix: /a}]\nlog: {level: warn}\n" AUDIT);
+    config_fixture_write(f, ".hidden.yaml", "nonsense\n");
+    config_fixture_write(f, "old.yaml~", "nonsense\n");
+    assert_int_equal(config_fixture_load(f, ""), 0);
+    listeners = f->config->settings.listeners.items;
+    assert_int_equal(f->config->settings.listeners.count, 2);
+    assert_string_equal(listeners[0].unix_path, "/a");
+    assert_string_equal(listeners[1].name, "listener-2");
+    assert_int_equal(f->config->settings.log.level, LOG_LEVEL_WARN);
+    assert_int_equal(f->config->settings.log.format, CONFIG_LOG_JSON);
+}
+
+static void test_mistakes_of_all_merged_files_are_reported(void **state)
+{
+    struct config_fixture *f = *state;
+
+    config_fixture_write(f, "10.yaml", CONFIG_FIXTURE_LEAST "log: {level: warn}\n");
+    config_fixture_write(f, "20.yaml", "log: {level: info}\nlimits: {clents: 5}\n");
+    assert_int_equal(config_fixture_load(f, ""), ERR_INVALID);
+    assert_string_equal(config_fixture_errors(f),
+                        "20.yaml:1:7: `level` is given already at 10.yaml:3:7\n"
+                        "20.yaml:2:10: unknown key `clents`: did you mean `clients`?\n");
+}
+
+static void test_what_cannot_be_read_is_told_apart_from_mistakes(void **state)
+{
+    struct config_fixture *f = *state;
+
+    assert_int_equal(config_fixture_load(f, "none.yaml"), ERR_NOT_FOUND);
+    assert_string_equal(config_fixture_errors(f),
+                        "none.yaml: could not be read: No such file or directory\n");
+    assert_int_equal(config_fixture_load(f, ""), ERR_NOT_FOUND);
+    config_fixture_write(f, "c.yaml", "a: [\n");
+    assert_int_equal(config_fixture_load(f, "c.yaml"), ERR_INVALID);
+    assert_int_equal(f->errors.count, 1);
+}
+
+static void test_a_file_that_others_may_write_is_refused(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+
+    config_fixture_write(f, "c.yaml", CONFIG_FIXTURE_LEAST);
+    (void)snprintf(path, sizeof(path), "%s/c.yaml", f->folder);
+    assert_int_equal(chmod(path, 0646), 0);
+    assert_int_equal(config_fixture_load(f, "c.yaml"), ERR_INVALID);
+    assert_string_equal(config_fixture_errors(f),
+                        "c.yaml: others may write it (mode 0646): chmod o-w\n");
+    assert_int_equal(chmod(path, 0664), 0);
+    assert_int_equal(config_fixture_load(f, "c.yaml"), 0);
+}
+
+static void test_missing_secret_files_matter_to_check_only(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+    struct config_options options = {.path = path, .registry = f->registry, .checks_files = true};
+
+    expect_valid(f, VAULT("auth: {method: token, token_file: '%D/t'}"));
+    (void)snprintf(path, sizeof(path), "%s/c.yaml", f->folder);
+    config_free(f->config);
+    f->config = NULL;
+    assert_int_equal(config_load(&options, &f->config, &f->errors), ERR_INVALID);
+    assert_string_equal(config_fixture_errors(f), "c.yaml:4:76: there is no file `t`\n");
+    config_fixture_write(f, "t", "secret");
+    yaml_errors_fini(&f->errors);
+    assert_int_equal(config_load(&options, &f->config, &f->errors), 0);
+}
+
+static void test_variables_that_hold_secrets_are_known(void **state)
+{
+    struct config_fixture *f = *state;
+
+    expect_valid(f, CONFIG_FIXTURE_LEAST
+                 "backends:\n"
+                 "  a: {plugin: vault, address: https://a, auth: {method: token, token_env: A}}\n"
+                 "  b: {plugin: vault, address: https://b,\n"
+                 "      auth: {method: approle, role_id_env: B, secret_id_env: C}}\n");
+    assert_int_equal(f->config->env_name_count, 3);
+    assert_string_equal(f->config->env_names[0], "A");
+    assert_string_equal(f->config->env_names[2], "C");
+}
+
+static void test_plugins_that_cannot_be_loaded_are_named(void **state)
+{
+    struct config_fixture *f = *state;
+
+    config_fixture_write(f, "c.yaml",
+                         CONFIG_FIXTURE_LEAST "plugins: {path: '%D', load: [one, two]}\n");
+    assert_int_equal(config_fixture_load(f, "c.yaml"), ERR_INVALID);
+    assert_int_equal(f->errors.count, 2);
+    assert_non_null(strstr(config_fixture_errors(f), "one"));
+    assert_non_null(strstr(config_fixture_errors(f), "two"));
+}
+
+int main(void)
+{
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, config_fixture_setup, config_fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_whole_configuration_is_read),
+        TEST(test_the_least_has_defaults_for_all_else),
+        TEST(test_ten_mistakes_are_ten_errors_in_one_go),
+        TEST(test_listeners_are_one_socket_each_on_this_machine),
+        TEST(test_a_socket_path_that_the_kernel_would_cut_is_refused),
+        TEST(test_addresses_are_tls_or_local),
+        TEST(test_a_role_that_contradicts_itself_is_refused),
+        TEST(test_audit_sinks_are_real_and_apart),
+        TEST(test_a_plugin_complains_at_the_place),
+        TEST(test_policies_are_checked_with_the_rest),
+        TEST(test_policies_are_read_from_a_folder_without_its_tests),
+        TEST(test_a_folder_is_merged_in_name_order),
+        TEST(test_mistakes_of_all_merged_files_are_reported),
+        TEST(test_what_cannot_be_read_is_told_apart_from_mistakes),
+        TEST(test_a_file_that_others_may_write_is_refused),
+        TEST(test_missing_secret_files_matter_to_check_only),
+        TEST(test_variables_that_hold_secrets_are_known),
+        TEST(test_plugins_that_cannot_be_loaded_are_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
