@@ -67,7 +67,17 @@ static void on_deadline(struct env_timer *timer)
     finish(exchange, CURLE_OPERATION_TIMEDOUT);
 }
 
-/* Takes it out of every list that could call it. Never from inside one of curl's callbacks. */
+/* Never from inside one of curl's callbacks. */
+static void drop_transfer(struct exchange *exchange)
+{
+    if (exchange->easy != NULL) {
+        http_multi_remove(&exchange->pool->multi, exchange->easy);
+        curl_easy_cleanup(exchange->easy);
+        exchange->easy = NULL;
+    }
+}
+
+/* Takes it out of every list that could call it. */
 static void detach(struct exchange *exchange)
 {
     struct env *env = &exchange->pool->io->env;
@@ -75,11 +85,7 @@ static void detach(struct exchange *exchange)
     env_timer_disarm(env, &exchange->deadline);
     env_undefer(&exchange->ending);
     http_names_leave(&exchange->wait);
-    if (exchange->easy != NULL) {
-        (void)curl_multi_remove_handle(exchange->pool->multi.multi, exchange->easy);
-        curl_easy_cleanup(exchange->easy);
-        exchange->easy = NULL;
-    }
+    drop_transfer(exchange);
 }
 
 static void exchange_free(struct exchange *exchange)
@@ -121,16 +127,35 @@ static void on_done(CURL *easy, CURLcode result)
     finish(exchange, result);
 }
 
+static void starve(struct exchange *exchange)
+{
+    exchange_judge(exchange, exchange->is_sent ? ERR_LOST : ERR_NOMEM, "out of memory");
+    end_soon(exchange);
+}
+
 static void on_starved(CURL *easy)
 {
     struct exchange *exchange = exchange_of(easy);
 
-    /* A socket of curl's own: the transfers on it run into their deadlines. */
-    if (exchange == NULL) {
-        return;
+    /* NULL is a socket of curl's own: the transfers on it run into their deadlines. */
+    if (exchange != NULL) {
+        starve(exchange);
     }
-    exchange_judge(exchange, exchange->is_sent ? ERR_LOST : ERR_NOMEM, "out of memory");
-    end_soon(exchange);
+}
+
+static void on_broken(struct http_multi *multi)
+{
+    struct io_http *http = CONTAINER_OF(multi, struct io_http, multi);
+    struct list *node;
+
+    for (node = http->exchanges.next; node != &http->exchanges; node = node->next) {
+        struct exchange *exchange = LIST_ENTRY(node, struct exchange, node);
+
+        if (exchange->easy != NULL) {
+            drop_transfer(exchange);
+            starve(exchange);
+        }
+    }
 }
 
 /* Hands the transfer to curl. */
@@ -154,9 +179,7 @@ static int run(struct exchange *exchange)
         return rc;
     }
     env_timer_arm(env, &exchange->deadline, env_now_ms(env) + total_ms + HTTP_STUCK_GRACE_MS);
-    return curl_multi_add_handle(exchange->pool->multi.multi, exchange->easy) == CURLM_OK
-               ? 0
-               : ERR_NOMEM;
+    return http_multi_add(&exchange->pool->multi, exchange->easy);
 }
 
 static void on_name(struct http_name_wait *wait, const char *addresses, const char *problem)
@@ -281,7 +304,10 @@ int io_http_new(struct io *io, struct err *e)
     rc = io_libraries_start();
     http->has_libraries = rc == 0;
     if (rc == 0) {
-        rc = http_multi_open(&http->multi, io, on_done, on_starved);
+        http->multi.done = on_done;
+        http->multi.starved = on_starved;
+        http->multi.broken = on_broken;
+        rc = http_multi_open(&http->multi, io);
         http->has_multi = rc == 0;
     }
     return rc == 0 ? 0 : err_set(e, rc, "could not start the HTTP client: %s", err_str(rc));

@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 
 #define HTTP_MAGIC 0x68747470U     /* "http" */
+#define MULTI_MAGIC 0x6d756c74U    /* "mult" */
 #define EXCHANGE_MAGIC 0x78636867U /* "xchg" */
 
 #define HTTP_EXCHANGES_MAX 1024U
@@ -37,18 +38,24 @@
 /* --- http_multi.c --------------------------------------------------------------------------- */
 
 struct http_multi {
+    uint32_t magic;
     struct io *io;
-    CURLM *multi;
-    uv_timer_t timer;
+    CURLM *multi;     /* NULL: to be made when it is needed again */
     bool is_draining; /* curl is being cleaned up: no new sockets */
-    /* Takes the result of a transfer; may start and finish others. */
+    uv_timer_t timer;
+    struct list sockets; /* struct socket_context */
+    /* Set by the user. Takes the result of a transfer; may start and finish others. */
     void (*done)(CURL *easy, CURLcode result);
-    /* Memory was short for a socket of this transfer (NULL: an internal one of curl's). */
+    /* Memory was short for a socket of this transfer. Called from inside curl. */
     void (*starved)(CURL *easy);
+    /* curl can't be trusted any more: removes every transfer. */
+    void (*broken)(struct http_multi *multi);
 };
 
-int http_multi_open(struct http_multi *multi, struct io *io, void (*done)(CURL *, CURLcode),
-                    void (*starved)(CURL *)) ATTR_MUST_USE;
+int http_multi_open(struct http_multi *multi, struct io *io) ATTR_MUST_USE;
+int http_multi_add(struct http_multi *multi, CURL *easy) ATTR_MUST_USE;
+/* Never from inside one of curl's callbacks. Fine when it wasn't added. */
+void http_multi_remove(struct http_multi *multi, CURL *easy);
 /* All transfers must have been removed. Handles close from the loop. */
 void http_multi_close(struct http_multi *multi);
 

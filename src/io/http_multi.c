@@ -33,6 +33,7 @@ struct socket_context {
     struct http_multi *multi;
     curl_socket_t fd;
     uv_poll_t poll;
+    struct list node; /* in multi->sockets, until it is closing */
 };
 
 /* Calls `done` for each transfer that has ended. It may start, remove and finish transfers, so the
@@ -53,23 +54,55 @@ static void pump(struct http_multi *multi)
     }
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+    struct socket_context *context = OBJ_CAST(handle->data, struct socket_context, SOCKET_MAGIC);
+
+    context->magic = 0;
+    mem_free(context);
+}
+
+static void close_socket(struct socket_context *context)
+{
+    list_remove(&context->node);
+    uv_close((uv_handle_t *)&context->poll, on_closed);
+}
+
+/* All transfers must have been removed. Whatever curl didn't say goodbye to is closed by us. */
+static void drop_multi(struct http_multi *multi)
+{
+    CURLM *old = multi->multi;
+
+    multi->is_draining = true;
+    multi->multi = NULL;
+    (void)curl_multi_cleanup(old);
+    multi->is_draining = false;
+    while (!list_is_empty(&multi->sockets)) {
+        close_socket(LIST_ENTRY(multi->sockets.next, struct socket_context, node));
+    }
+    (void)uv_timer_stop(&multi->timer);
+}
+
 static void act(struct http_multi *multi, curl_socket_t fd, int events)
 {
+    CURLMcode code;
     int running;
 
-    if (multi->is_draining) {
+    if (multi->multi == NULL) {
         return;
     }
     io_enter(multi->io);
-    (void)curl_multi_socket_action(multi->multi, fd, events, &running);
+    code = curl_multi_socket_action(multi->multi, fd, events, &running);
     pump(multi);
+    if (code != CURLM_OK) {
+        multi->broken(multi);
+        drop_multi(multi);
+    }
 }
 
 static void on_timer(uv_timer_t *handle)
 {
-    struct io_http *http = OBJ_CAST(handle->data, struct io_http, HTTP_MAGIC);
-
-    act(&http->multi, CURL_SOCKET_TIMEOUT, 0);
+    act(OBJ_CAST(handle->data, struct http_multi, MULTI_MAGIC), CURL_SOCKET_TIMEOUT, 0);
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -80,14 +113,6 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
     flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
     act(context->multi, context->fd, flags);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct socket_context *context = OBJ_CAST(handle->data, struct socket_context, SOCKET_MAGIC);
-
-    context->magic = 0;
-    mem_free(context);
 }
 
 static struct socket_context *add_socket(struct http_multi *multi, curl_socket_t fd)
@@ -108,14 +133,14 @@ static struct socket_context *add_socket(struct http_multi *multi, curl_socket_t
         return NULL;
     }
     context->poll.data = context;
+    list_push_back(&multi->sockets, &context->node);
     (void)curl_multi_assign(multi->multi, fd, context);
     return context;
 }
 
 static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *user, void *socketp)
 {
-    struct io_http *http = OBJ_CAST(user, struct io_http, HTTP_MAGIC);
-    struct http_multi *multi = &http->multi;
+    struct http_multi *multi = OBJ_CAST(user, struct http_multi, MULTI_MAGIC);
     struct socket_context *context = NULL;
     int events = 0;
 
@@ -124,7 +149,7 @@ static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *user, void *s
     }
     if (what == CURL_POLL_REMOVE) {
         if (context != NULL) {
-            uv_close((uv_handle_t *)&context->poll, on_closed);
+            close_socket(context);
         }
         return 0;
     }
@@ -145,14 +170,13 @@ static int socket_cb(CURL *easy, curl_socket_t fd, int what, void *user, void *s
 
 static int timer_cb(CURLM *handle, long timeout_ms, void *user)
 {
-    struct io_http *http = OBJ_CAST(user, struct io_http, HTTP_MAGIC);
+    struct http_multi *multi = OBJ_CAST(user, struct http_multi, MULTI_MAGIC);
 
     (void)handle;
     if (timeout_ms < 0) {
-        (void)uv_timer_stop(&http->multi.timer);
-    } else if (!uv_is_closing((uv_handle_t *)&http->multi.timer)) {
-        (void)uv_timer_start(&http->multi.timer, on_timer,
-                             timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
+        (void)uv_timer_stop(&multi->timer);
+    } else {
+        (void)uv_timer_start(&multi->timer, on_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
     }
     return 0;
 }
@@ -183,30 +207,57 @@ static CURLM *make_multi(void)
     return multi;
 }
 
-int http_multi_open(struct http_multi *multi, struct io *io, void (*done)(CURL *, CURLcode),
-                    void (*starved)(CURL *))
+static int use_new_multi(struct http_multi *multi)
 {
     multi->multi = make_multi();
     if (multi->multi == NULL) {
         return ERR_NOMEM;
     }
-    multi->io = io;
-    multi->done = done;
-    multi->starved = starved;
-    (void)uv_timer_init(&io->loop, &multi->timer);
-    multi->timer.data = io->http;
     (void)curl_multi_setopt(multi->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
-    (void)curl_multi_setopt(multi->multi, CURLMOPT_SOCKETDATA, io->http);
+    (void)curl_multi_setopt(multi->multi, CURLMOPT_SOCKETDATA, multi);
     (void)curl_multi_setopt(multi->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
-    (void)curl_multi_setopt(multi->multi, CURLMOPT_TIMERDATA, io->http);
+    (void)curl_multi_setopt(multi->multi, CURLMOPT_TIMERDATA, multi);
     (void)curl_multi_setopt(multi->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_CONNECTIONS_KEPT);
     return 0;
 }
 
+int http_multi_open(struct http_multi *multi, struct io *io)
+{
+    int rc;
+
+    multi->magic = MULTI_MAGIC;
+    multi->io = io;
+    list_init(&multi->sockets);
+    rc = use_new_multi(multi);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)uv_timer_init(&io->loop, &multi->timer);
+    multi->timer.data = multi;
+    return 0;
+}
+
+int http_multi_add(struct http_multi *multi, CURL *easy)
+{
+    int rc = multi->multi == NULL ? use_new_multi(multi) : 0;
+
+    if (rc != 0) {
+        return rc;
+    }
+    return curl_multi_add_handle(multi->multi, easy) == CURLM_OK ? 0 : ERR_NOMEM;
+}
+
+void http_multi_remove(struct http_multi *multi, CURL *easy)
+{
+    if (multi->multi != NULL) {
+        (void)curl_multi_remove_handle(multi->multi, easy);
+    }
+}
+
 void http_multi_close(struct http_multi *multi)
 {
-    multi->is_draining = true;
-    (void)curl_multi_cleanup(multi->multi);
-    multi->multi = NULL;
+    if (multi->multi != NULL) {
+        drop_multi(multi);
+    }
     uv_close((uv_handle_t *)&multi->timer, NULL);
 }

@@ -3,6 +3,7 @@
 #include "io/http_call.h"
 
 #include "base/mem.h"
+#include "io/alloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -464,6 +465,12 @@ static void test_unusable_sockets_proxies_and_names_are_refused(void **state)
     assert_refused(loop, &call, "server name");
 }
 
+static void test_the_allocator_can_not_be_set_any_more_once_openssl_runs(void **state)
+{
+    (void)state;
+    assert_int_equal(io_use_allocator(), ERR_BUSY);
+}
+
 #define LOOP_TEST(test) cmocka_unit_test_setup_teardown(test, loop_setup, loop_teardown)
 
 int main(void)
@@ -486,6 +493,7 @@ int main(void)
         LOOP_TEST(test_headers_that_could_smuggle_are_refused),
         LOOP_TEST(test_methods_that_are_none_are_refused),
         LOOP_TEST(test_unusable_sockets_proxies_and_names_are_refused),
+        LOOP_TEST(test_the_allocator_can_not_be_set_any_more_once_openssl_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

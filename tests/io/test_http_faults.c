@@ -308,14 +308,11 @@ static void test_a_curl_that_reports_nothing_is_ended_by_our_own_deadline(void *
         io_run_once(loop->io, false);
     }
     /* curl isn't called any more for its time-outs. */
-    uv_close((uv_handle_t *)&loop->io->http->multi.timer, NULL);
+    (void)uv_timer_stop(&loop->io->http->multi.timer);
     loop_until(loop, &call.is_done);
     assert_int_equal(call.status, ERR_LOST);
     assert_string_equal(call.detail, "the time was up");
     peer_free(peer);
-    loop_turns(loop, 2);
-    (void)uv_timer_init(io_uv(loop->io), &loop->io->http->multi.timer);
-    loop->io->http->multi.timer.data = loop->io->http;
 }
 
 /* The socket of a creating call is closed when the call ends, and the next one, started from its
