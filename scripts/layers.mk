@@ -31,6 +31,7 @@ only_curl/           := io cli/client.c
 only_microhttpd.h    := io
 only_sqlite3.h       := io
 only_libfyaml.h      := wire
+only_pcre2.h         := access
 only_leased/plugin.h := backend daemon
 only_jansson.h       := env wire audit access lease backend serve io daemon cli
 only_openssl/        := env wire audit access lease backend serve io daemon cli

@@ -4,9 +4,9 @@
 
 #include "env/server.h"
 
-#define ACCESS_UNIT_MAX_BYTES 128
+#define ACCESS_UNIT_MAX_BYTES 256 /* as systemd has it */
 #define ACCESS_CONTAINER_MAX_BYTES 72
-#define ACCESS_KEY_MAX_BYTES 320
+#define ACCESS_KEY_MAX_BYTES 384
 
 struct access_identity {
     const char *listener; /* borrowed: lives as long as the configuration */
@@ -20,14 +20,21 @@ struct access_identity {
     char unit[ACCESS_UNIT_MAX_BYTES];           /* systemd unit, "" if none */
     char container[ACCESS_CONTAINER_MAX_BYTES]; /* container id, "" if none (or the daemon's own) */
     bool is_foreign; /* runs in a container or pid namespace that isn't the daemon's */
+    struct env *env; /* knows the groups' names, which are looked up only when a rule asks */
+};
+
+/* What an identity is made from; all borrowed until the call returns, but for env and listener. */
+struct access_identity_source {
+    struct env *env;
+    const char *listener;
+    const struct env_peer *peer;
+    const char *own_cgroup; /* the daemon's cgroup path, whose container counts as none */
 };
 
 /* Fills in an identity. ERR_DENIED with the reason when the peer isn't fully established: what
- * can't be established doesn't match, a detected race denies. `own_cgroup`: the daemon's cgroup
- * path, whose container counts as none. */
-int access_identity_init(struct access_identity *ret_identity, struct env *env,
-                         const char *listener, const struct env_peer *peer, const char *own_cgroup,
-                         struct err *e) ATTR_MUST_USE;
+ * can't be established doesn't match, a detected race denies. */
+int access_identity_init(struct access_identity *ret_identity,
+                         const struct access_identity_source *source, struct err *e) ATTR_MUST_USE;
 
 /* The identity for sharing and limits: listener, uid, unit or container, as a printable text.
  * Returns `out`. */

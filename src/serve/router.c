@@ -124,8 +124,11 @@ static const char *guard_problem(const struct env_request *request)
 static bool identify(struct exchange *x)
 {
     struct err e;
-    int r = access_identity_init(&x->identity, x->serve->options.env, x->listener->name,
-                                 x->request->peer, x->serve->options.own_cgroup, &e);
+    const struct access_identity_source source = {.env = x->serve->options.env,
+                                                  .listener = x->listener->name,
+                                                  .peer = x->request->peer,
+                                                  .own_cgroup = x->serve->options.own_cgroup};
+    int r = access_identity_init(&x->identity, &source, &e);
 
     if (r != 0) {
         struct audit_record record = {.event = "grant.denied",

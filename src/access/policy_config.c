@@ -1,0 +1,133 @@
+/* The tables of policy files. */
+#include "access/policy_config.h"
+
+#include "access/policy.h"
+
+#define UNSUPPORTED(word)                                                                          \
+    {                                                                                              \
+        .key = (word), .flags = SCHEMA_UNSUPPORTED                                                 \
+    }
+
+#define LIMIT_MAX_MS (366ULL * 24 * 3600 * 1000)
+#define LIVE_MAX 1000000U
+
+static const struct schema_field limits_fields[] = {
+    {"duration", SCHEMA_DURATION, offsetof(struct access_limits_config, duration_ms), .min = 1000,
+     .max = LIMIT_MAX_MS, .doc = "how long a grant may live; the role's max_ttl when absent"},
+    {"ttl", SCHEMA_DURATION, offsetof(struct access_limits_config, ttl_ms), .min = 1000,
+     .max = LIMIT_MAX_MS, .doc = "the credential's ttl; the role's when absent"},
+    {"live", SCHEMA_UINT, offsetof(struct access_limits_config, live), .min = 1, .max = LIVE_MAX,
+     .doc = "grants of one identity for one role at a time"},
+    {"binding", SCHEMA_STRINGS, offsetof(struct access_limits_config, binding),
+     .doc = "bindings that may be asked for although they let a grant live longer than the role's"},
+    UNSUPPORTED("issue"),
+    {0},
+};
+
+static const struct schema_object limits_table = {
+    .name = "limits",
+    .size = sizeof(struct access_limits_config),
+    .fields = limits_fields,
+};
+
+static const struct schema_field require_fields[] = {
+    {"reason", SCHEMA_STRING, offsetof(struct access_require_config, reason),
+     .doc = "a regular expression that the reason must match"},
+    UNSUPPORTED("approval"),
+    UNSUPPORTED("window"),
+    {0},
+};
+
+static const struct schema_object require_table = {
+    .name = "require",
+    .size = sizeof(struct access_require_config),
+    .fields = require_fields,
+};
+
+static const struct schema_enum_value effect_values[] = {{"allow", 0}, {"deny", 1}, {0}};
+
+static const struct schema_field rule_fields[] = {
+    {"name", SCHEMA_NAME, offsetof(struct access_rule_config, name),
+     .doc = "stands in answers and in the audit trail; rule-1, … by default"},
+    {"subjects", SCHEMA_LIST, offsetof(struct access_rule_config, subjects),
+     .flags = SCHEMA_REQUIRED, .object = &access_subject_table, .doc = "any of these"},
+    {"roles", SCHEMA_STRINGS, offsetof(struct access_rule_config, roles), .flags = SCHEMA_REQUIRED,
+     .doc = "names of roles; globs with *"},
+    {"effect", SCHEMA_ENUM, offsetof(struct access_rule_config, is_deny), .default_text = "allow",
+     .values = effect_values, .doc = "allow or deny; a deny wins"},
+    {"limits", SCHEMA_OBJECT, offsetof(struct access_rule_config, limits), .object = &limits_table},
+    {"require", SCHEMA_OBJECT, offsetof(struct access_rule_config, require),
+     .object = &require_table},
+    UNSUPPORTED("mode"),
+    {0},
+};
+
+static const struct schema_object rule_table = {
+    .name = "a rule",
+    .size = sizeof(struct access_rule_config),
+    .fields = rule_fields,
+};
+
+static const struct schema_field policy_fields[] = {
+    {"rules", SCHEMA_LIST, offsetof(struct access_policy_config, rules), .object = &rule_table},
+    {"admins", SCHEMA_JSON, offsetof(struct access_policy_config, admins_json),
+     .doc = "who may see and end what others hold"},
+    UNSUPPORTED("mode"),
+    {0},
+};
+
+const struct schema_object access_policy_table = {
+    .name = "a policy",
+    .size = sizeof(struct access_policy_config),
+    .fields = policy_fields,
+};
+
+const struct schema_object access_policy_inline_table = {
+    .name = "policies",
+    .size = sizeof(struct access_policy_config),
+    .fields = policy_fields,
+    .is_open = true,
+};
+
+const struct schema_enum_value access_admin_words[] = {
+    {"read", ACCESS_ADMIN_READ},
+    {"revoke", ACCESS_ADMIN_REVOKE},
+    {"policy", ACCESS_ADMIN_POLICY},
+    {"reload", ACCESS_ADMIN_RELOAD},
+    {0},
+};
+
+static const struct schema_field admins_fields[] = {
+    {"subjects", SCHEMA_LIST, offsetof(struct access_admins_config, subjects),
+     .flags = SCHEMA_REQUIRED, .object = &access_subject_table, .doc = "any of these"},
+    {"may", SCHEMA_STRINGS, offsetof(struct access_admins_config, may),
+     .values = access_admin_words, .doc = "read, revoke, policy, reload; everything by default"},
+    {0},
+};
+
+const struct schema_object access_admins_table = {
+    .name = "admins",
+    .size = sizeof(struct access_admins_config),
+    .fields = admins_fields,
+};
+
+const struct yaml_node *access_item_node(const struct yaml_node *parent, const char *key,
+                                         size_t index)
+{
+    const struct yaml_node *list = yaml_get(parent, key);
+    const struct yaml_node *node;
+
+    if (list == NULL) {
+        return parent;
+    }
+    if (list->type != YAML_SEQUENCE) {
+        return list;
+    }
+    /* Items that were refused weren't decoded and have no index. */
+    for (node = list->first; node != NULL; node = node->next) {
+        if (!node->is_refused && index-- == 0) {
+            return node;
+        }
+    }
+    return list;
+}

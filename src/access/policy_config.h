@@ -1,0 +1,74 @@
+/* Policies as they are decoded, before they are compiled. Internal to access/. */
+#ifndef LEASED_ACCESS_POLICY_CONFIG_H
+#define LEASED_ACCESS_POLICY_CONFIG_H
+
+#include "access/policy.h"
+#include "access/subject.h"
+#include "wire/schema.h"
+
+struct access_limits_config {
+    const struct yaml_node *node;
+    uint64_t duration_ms;
+    uint64_t ttl_ms;
+    uint64_t live;
+    struct schema_strings binding;
+};
+
+struct access_require_config {
+    const struct yaml_node *node;
+    char *reason;
+};
+
+struct access_rule_config {
+    const struct yaml_node *node;
+    char *name;
+    struct schema_list subjects; /* struct access_subject_config */
+    struct schema_strings roles;
+    int is_deny;
+    struct access_limits_config limits;
+    struct access_require_config require;
+};
+
+struct access_admins_config {
+    const struct yaml_node *node;
+    struct schema_list subjects;
+    struct schema_strings may;
+};
+
+/* A whole file. Entries of `admins` have two forms and are decoded one by one. */
+struct access_policy_config {
+    const struct yaml_node *node;
+    struct schema_list rules; /* struct access_rule_config */
+    char *admins_json;        /* only looked at for being there */
+};
+
+/* The second one passes over keys that it doesn't know. */
+extern const struct schema_object access_policy_table;
+extern const struct schema_object access_policy_inline_table;
+extern const struct schema_object access_admins_table;
+
+/* The words of `may`. */
+extern const struct schema_enum_value access_admin_words[];
+
+/* One run of the parser. */
+struct access_parser {
+    struct access_policy *policy;
+    const char *const *roles; /* ended by NULL */
+    struct yaml_errors *errors;
+};
+
+/* Compiles the next rule of the policy, and takes what it can use out of `config`. Mistakes go to
+ * the parser's errors. 0 or ERR_NOMEM. */
+int access_rule_compile(struct access_parser *parser,
+                        struct access_rule_config *config) ATTR_MUST_USE;
+
+/* Reports a list under `key` that has nothing in it. */
+void access_list_check(struct access_parser *parser, const struct yaml_node *parent,
+                       const char *key);
+
+/* The node of item `index` of a SCHEMA_STRINGS under `key`, for messages; `parent` if there is
+ * none. */
+const struct yaml_node *access_item_node(const struct yaml_node *parent, const char *key,
+                                         size_t index);
+
+#endif

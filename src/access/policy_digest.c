@@ -1,0 +1,103 @@
+/* The digest of a policy: over what its rules mean, not over how they are written. Comments,
+ * quotes, the order of keys and how rules are spread over files don't change it; the order of rules
+ * does, since the first one that fits decides. */
+#include "access/rules.h"
+
+#include "base/buf.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#define DIGEST_INPUT_MAX_BYTES (64U * 1024U * 1024U)
+#define DIGEST_BYTES 32
+
+/* Lengths stand before the texts, so that no text can look like the end of another. */
+static void text_add(struct buf *out, const char *key, const char *text)
+{
+    if (text != NULL) {
+        struct str s = str_of(text);
+
+        buf_printf(out, "%s %zu:", key, s.len);
+        buf_add_str(out, s);
+        buf_add_char(out, '\n');
+    }
+}
+
+static void number_add(struct buf *out, const char *key, uint64_t value)
+{
+    buf_printf(out, "%s %" PRIu64 "\n", key, value);
+}
+
+static void subjects_add(struct buf *out, const struct access_subjects *subjects)
+{
+    size_t i;
+
+    for (i = 0; i < subjects->count; i++) {
+        const struct access_subject *subject = &subjects->items[i];
+
+        buf_add_c(out, "subject\n");
+        text_add(out, "user", subject->user.text);
+        text_add(out, "group", subject->group.text);
+        if (subject->has_uid) {
+            number_add(out, "uid", subject->uid);
+        }
+        if (subject->has_gid) {
+            number_add(out, "gid", subject->gid);
+        }
+        text_add(out, "unit", subject->unit.text);
+        text_add(out, "container", subject->container.text);
+        text_add(out, "listener", subject->listener.text);
+    }
+}
+
+static void rule_add(struct buf *out, const struct access_rule *rule)
+{
+    char text[ACCESS_BINDING_TEXT_MAX_BYTES];
+    size_t i;
+
+    text_add(out, "rule", rule->name);
+    number_add(out, "deny", rule->is_deny ? 1 : 0);
+    subjects_add(out, &rule->subjects);
+    for (i = 0; i < rule->role_pattern_count; i++) {
+        text_add(out, "role", rule->role_patterns[i]);
+    }
+    number_add(out, "duration", rule->duration_ms);
+    number_add(out, "ttl", rule->ttl_ms);
+    number_add(out, "live", rule->live);
+    for (i = 0; i < rule->binding_count; i++) {
+        text_add(out, "binding", access_binding_format(&rule->bindings[i], text));
+    }
+    if (rule->reason != NULL) {
+        text_add(out, "reason", access_reason_pattern(rule->reason));
+    }
+}
+
+int access_policy_digest_compute(struct access_policy *policy)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+    BUF_AUTO text;
+    size_t i;
+    int r;
+
+    buf_init(&text, DIGEST_INPUT_MAX_BYTES);
+    buf_add_c(&text, "leased-policy-v1\n");
+    for (i = 0; i < policy->rule_count; i++) {
+        rule_add(&text, &policy->rules[i]);
+    }
+    for (i = 0; i < policy->admin_count; i++) {
+        number_add(&text, "admins", policy->admins[i].may);
+        subjects_add(&text, &policy->admins[i].subjects);
+    }
+    r = buf_status(&text);
+    if (r != 0) {
+        return r;
+    }
+    if (EVP_Digest(buf_str(&text).ptr, text.len, digest, NULL, EVP_sha256(), NULL) != 1) {
+        return ERR_NOMEM;
+    }
+    for (i = 0; i < DIGEST_BYTES; i++) {
+        (void)snprintf(policy->digest + 2 * i, 3, "%02x", digest[i]);
+    }
+    return 0;
+}

@@ -1,0 +1,262 @@
+/* Subjects: decoding, compiling, matching.
+ *
+ * What can't be established doesn't match: an attribute that the caller lacks matches no pattern,
+ * "*" included. */
+#include "access/subject.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+#define FIELD(key, type, member) key, type, offsetof(struct access_subject_config, member)
+
+static const struct schema_field subject_fields[] = {
+    {FIELD("user", SCHEMA_STRING, user), .doc = "the name behind the uid; globs with *"},
+    {FIELD("group", SCHEMA_STRING, group), .doc = "a group of the caller, by name; globs with *"},
+    {FIELD("uid", SCHEMA_UINT, uid), .max = UINT32_MAX - 1, .doc = "the uid"},
+    {FIELD("gid", SCHEMA_UINT, gid), .max = UINT32_MAX - 1, .doc = "a group of the caller"},
+    {FIELD("unit", SCHEMA_STRING, unit), .doc = "the systemd unit; narrows a user or group"},
+    {FIELD("container", SCHEMA_STRING, container),
+     .doc = "the container's id; narrows a user or group"},
+    {FIELD("listener", SCHEMA_STRING, listener), .doc = "the listener that the caller came by"},
+    {.key = "jwt", .flags = SCHEMA_UNSUPPORTED},
+    {.key = "exe",
+     .flags = SCHEMA_UNSUPPORTED,
+     .doc = "there are no rules on executables, because any process can run an allowed program "
+            "and let it hand over the credential; use `unit`"},
+    {0},
+};
+
+const struct schema_object access_subject_table = {
+    .name = "a subject",
+    .size = sizeof(struct access_subject_config),
+    .fields = subject_fields,
+};
+
+/* --- compiling --- */
+
+static int pattern_copy(const char *text, struct access_pattern *ret_pattern)
+{
+    if (text == NULL) {
+        return 0;
+    }
+    ret_pattern->text = mem_strdup(text);
+    if (ret_pattern->text == NULL) {
+        return ERR_NOMEM;
+    }
+    ret_pattern->len = strlen(text);
+    ret_pattern->has_glob = strchr(text, '*') != NULL;
+    return 0;
+}
+
+/* Unit and container can be had by whoever wins a race for a pid; the uid can't. So they only
+ * narrow a user or group. */
+static void subject_check(const struct access_subject_config *config,
+                          const struct access_subject *subject, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = config->node;
+    bool has_user =
+        subject->has_uid || subject->has_gid || config->user != NULL || config->group != NULL;
+
+    /* An empty mapping that is one because of a mistake in it was reported already. */
+    if (node->type == YAML_MAPPING && node->first != NULL) {
+        if (!has_user && (config->unit != NULL || config->container != NULL)) {
+            yaml_error_at(errors, node,
+                          "a subject that names a `%s` must name a `user` or `group` too",
+                          config->unit != NULL ? "unit" : "container");
+        }
+    } else if (node->type == YAML_NULL || node->type == YAML_MAPPING) {
+        yaml_error_at(errors, node,
+                      "this subject names nobody; for everybody, write `{user: \"*\"}`");
+    }
+}
+
+static int subject_compile(const struct access_subject_config *config,
+                           struct access_subject *subject, struct yaml_errors *errors)
+{
+    const struct {
+        const char *text;
+        struct access_pattern *pattern;
+    } patterns[] = {
+        {config->user, &subject->user},         {config->group, &subject->group},
+        {config->unit, &subject->unit},         {config->container, &subject->container},
+        {config->listener, &subject->listener},
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(patterns); i++) {
+        int r = pattern_copy(patterns[i].text, patterns[i].pattern);
+
+        if (r != 0) {
+            return r;
+        }
+    }
+    subject->has_uid = yaml_get(config->node, "uid") != NULL;
+    subject->has_gid = yaml_get(config->node, "gid") != NULL;
+    subject->uid = (uint32_t)config->uid;
+    subject->gid = (uint32_t)config->gid;
+    subject_check(config, subject, errors);
+    return 0;
+}
+
+int access_subjects_compile(const struct access_subject_config *configs, size_t count,
+                            struct access_subjects *ret_subjects, struct yaml_errors *errors)
+{
+    size_t i;
+
+    *ret_subjects = (struct access_subjects){0};
+    if (count > ACCESS_SUBJECTS_MAX) {
+        yaml_error_at(errors, configs[ACCESS_SUBJECTS_MAX].node,
+                      "there are %zu subjects here; at most %d are possible", count,
+                      ACCESS_SUBJECTS_MAX);
+        return 0;
+    }
+    ret_subjects->items = mem_calloc(count + 1, sizeof(*ret_subjects->items));
+    if (ret_subjects->items == NULL) {
+        return ERR_NOMEM;
+    }
+    ret_subjects->count = count;
+    for (i = 0; i < count; i++) {
+        int r = subject_compile(&configs[i], &ret_subjects->items[i], errors);
+
+        if (r != 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+void access_subjects_fini(struct access_subjects *subjects)
+{
+    size_t i;
+
+    for (i = 0; i < subjects->count; i++) {
+        struct access_subject *subject = &subjects->items[i];
+
+        mem_free(subject->user.text);
+        mem_free(subject->group.text);
+        mem_free(subject->unit.text);
+        mem_free(subject->container.text);
+        mem_free(subject->listener.text);
+    }
+    mem_free(subjects->items);
+    *subjects = (struct access_subjects){0};
+}
+
+/* --- matching --- */
+
+void access_facts_init(struct access_facts *facts, const struct access_identity *identity,
+                       struct access_group_names *group_names)
+{
+    facts->identity = identity;
+    facts->user = str_of(identity->user);
+    facts->unit = str_of(identity->unit);
+    facts->container = str_of(identity->container);
+    facts->listener = str_of(identity->listener);
+    facts->has_group_names = false;
+    facts->group_names = group_names;
+}
+
+static bool text_matches(const struct access_pattern *pattern, struct str text)
+{
+    if (text.len == 0) {
+        return false;
+    }
+    if (pattern->has_glob) {
+        return str_glob((struct str){.ptr = pattern->text, .len = pattern->len}, text);
+    }
+    return pattern->len == text.len && memcmp(pattern->text, text.ptr, text.len) == 0;
+}
+
+static bool pattern_matches(const struct access_pattern *pattern, struct str text)
+{
+    return pattern->text == NULL || text_matches(pattern, text);
+}
+
+static void group_name_add(struct access_facts *facts, uint32_t gid)
+{
+    struct access_group_names *names = facts->group_names;
+
+    if (env_group_name(facts->identity->env, gid, names->names[names->count]) == 0) {
+        names->count++;
+    }
+}
+
+static void group_names_load(struct access_facts *facts)
+{
+    const struct access_identity *identity = facts->identity;
+    size_t i;
+
+    facts->has_group_names = true;
+    facts->group_names->count = 0;
+    if (identity->env == NULL) {
+        return;
+    }
+    group_name_add(facts, identity->gid);
+    for (i = 0; i < identity->group_count; i++) {
+        if (identity->groups[i] != identity->gid) {
+            group_name_add(facts, identity->groups[i]);
+        }
+    }
+}
+
+static bool group_matches(const struct access_pattern *pattern, struct access_facts *facts)
+{
+    size_t i;
+
+    if (!facts->has_group_names) {
+        group_names_load(facts);
+    }
+    for (i = 0; i < facts->group_names->count; i++) {
+        if (text_matches(pattern, str_of(facts->group_names->names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool gid_matches(const struct access_identity *identity, uint32_t gid)
+{
+    size_t i;
+
+    if (identity->gid == gid) {
+        return true;
+    }
+    for (i = 0; i < identity->group_count; i++) {
+        if (identity->groups[i] == gid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Cheap comparisons first; names of groups may have to be looked up. */
+static bool subject_matches(const struct access_subject *subject, struct access_facts *facts,
+                            bool foreign_too)
+{
+    const struct access_identity *identity = facts->identity;
+
+    if (identity->is_foreign && subject->container.text == NULL && !foreign_too) {
+        return false;
+    }
+    return (!subject->has_uid || subject->uid == identity->uid) &&
+           pattern_matches(&subject->user, facts->user) &&
+           pattern_matches(&subject->unit, facts->unit) &&
+           pattern_matches(&subject->container, facts->container) &&
+           pattern_matches(&subject->listener, facts->listener) &&
+           (!subject->has_gid || gid_matches(identity, subject->gid)) &&
+           (subject->group.text == NULL || group_matches(&subject->group, facts));
+}
+
+bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
+                           bool foreign_too)
+{
+    size_t i;
+
+    for (i = 0; i < subjects->count; i++) {
+        if (subject_matches(&subjects->items[i], facts, foreign_too)) {
+            return true;
+        }
+    }
+    return false;
+}

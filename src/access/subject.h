@@ -1,0 +1,83 @@
+/* Subjects: who a rule is about. Internal to access/. */
+#ifndef LEASED_ACCESS_SUBJECT_H
+#define LEASED_ACCESS_SUBJECT_H
+
+#include "access/identity.h"
+#include "base/str.h"
+#include "wire/schema.h"
+
+#define ACCESS_SUBJECTS_MAX 1024
+
+/* What a subject says about one text of the identity. */
+struct access_pattern {
+    char *text; /* NULL: nothing */
+    size_t len;
+    bool has_glob;
+};
+
+/* All that is set must match. */
+struct access_subject {
+    bool has_uid;
+    bool has_gid;
+    uint32_t uid;
+    uint32_t gid;
+    struct access_pattern user;
+    struct access_pattern group;
+    struct access_pattern unit;
+    struct access_pattern container;
+    struct access_pattern listener;
+};
+
+/* Any of them. */
+struct access_subjects {
+    struct access_subject *items;
+    size_t count;
+};
+
+/* The names of one identity's groups, looked up when the first rule asks. */
+struct access_group_names {
+    size_t count;
+    char names[ENV_PEER_GROUPS_MAX + 1][ENV_NAME_MAX_BYTES];
+};
+
+/* An identity made ready for many comparisons; lives for one decision. */
+struct access_facts {
+    const struct access_identity *identity;
+    struct str user;
+    struct str unit;
+    struct str container;
+    struct str listener;
+    bool has_group_names;
+    struct access_group_names *group_names; /* scratch */
+};
+
+void access_facts_init(struct access_facts *facts, const struct access_identity *identity,
+                       struct access_group_names *group_names);
+
+/* `foreign_too`: callers from other containers match even where no container is named. That is for
+ * rules that deny: they must not lose their hold on a user because he went into a container. */
+bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
+                           bool foreign_too);
+
+/* A subject as it is decoded. */
+struct access_subject_config {
+    const struct yaml_node *node;
+    char *user;
+    char *group;
+    uint64_t uid;
+    uint64_t gid;
+    char *unit;
+    char *container;
+    char *listener;
+};
+
+extern const struct schema_object access_subject_table;
+
+/* Compiles what was decoded; the texts are copied. Mistakes go to `errors`. 0 or ERR_NOMEM;
+ * `ret_subjects` is to be freed in both cases. */
+int access_subjects_compile(const struct access_subject_config *configs, size_t count,
+                            struct access_subjects *ret_subjects,
+                            struct yaml_errors *errors) ATTR_MUST_USE;
+void access_subjects_fini(struct access_subjects *subjects);
+
+#endif
