@@ -1,0 +1,190 @@
+/* Every key of the configuration, one by one: misspelt it is recognised, with a wrong type it says
+ * what it expects, and the example names it. */
+#include "unit/daemon/config_fixture.h"
+
+#include "daemon/config_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where a table's keys stand: %s is the key and its value. */
+struct place {
+    const char *keys[2]; /* from the top: list, map or object, then an object in it */
+    const char *text;
+    bool is_shared; /* with a plugin */
+};
+
+#define ROLE_HEAD "roles: {r: {backend: v, path: a/b, "
+#define VAULT                                                                                      \
+    "backends: {v: {plugin: vault, address: 'https://v', auth: {method: token, token_env: T}"
+#define REST "audit: [{sink: stdout}]\n"
+
+static const struct place places[] = {
+    {{NULL, NULL}, CONFIG_FIXTURE_LEAST "%s\n", false},
+    {{"listeners", NULL}, REST "listeners: [{unix: /a, %s}]\n", false},
+    {{"backends", NULL}, CONFIG_FIXTURE_LEAST VAULT ", %s}}\n", true},
+    {{"backends", "limits"}, CONFIG_FIXTURE_LEAST VAULT ", limits: {%s}}}\n", false},
+    {{"roles", NULL}, CONFIG_FIXTURE_LEAST VAULT "}}\n" ROLE_HEAD "%s}}\n", true},
+    {{"roles", "budget"}, CONFIG_FIXTURE_LEAST VAULT "}}\n" ROLE_HEAD "budget: {%s}}}\n", false},
+    {{"audit", NULL}, "listeners: [{unix: /a}]\naudit: [{sink: stdout}, {%s}]\n", false},
+    {{"policies", NULL}, CONFIG_FIXTURE_LEAST "policies: {%s}\n", false},
+    {{"plugins", NULL}, CONFIG_FIXTURE_LEAST "plugins: {%s}\n", false},
+    {{"limits", NULL}, CONFIG_FIXTURE_LEAST "limits: {%s}\n", false},
+    {{"log", NULL}, CONFIG_FIXTURE_LEAST "log: {%s}\n", false},
+};
+
+static const struct schema_object *table_of(const struct place *place)
+{
+    const struct schema_object *table = &config_settings_table;
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(place->keys) && place->keys[i] != NULL; i++) {
+        const struct schema_field *field = table->fields;
+
+        while (strcmp(field->key, place->keys[i]) != 0) {
+            field++;
+            assert_non_null(field->key);
+        }
+        table = field->object;
+    }
+    return table;
+}
+
+/* Loads the place's text with `entry` in it. */
+static int load_with(struct config_fixture *f, const struct place *place, const char *entry)
+{
+    const char *gap = strstr(place->text, "%s");
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(gap - place->text), place->text, entry,
+                   gap + 2);
+    config_fixture_write(f, "c.yaml", text);
+    return config_fixture_load(f, "c.yaml");
+}
+
+typedef void (*check_fn)(struct config_fixture *f, const struct place *place,
+                         const struct schema_field *field);
+
+static void each_field(struct config_fixture *f, check_fn check)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(places); i++) {
+        const struct schema_field *field;
+
+        for (field = table_of(&places[i])->fields; field->key != NULL; field++) {
+            check(f, &places[i], field);
+        }
+    }
+}
+
+static void expect_error(struct config_fixture *f, int r, const char *entry, const char *part)
+{
+    if (r != ERR_INVALID || strstr(config_fixture_errors(f), part) == NULL) {
+        fail_msg("%s: expected \"%s\", got \"%s\"", entry, part, config_fixture_errors(f));
+    }
+}
+
+static void misspelt_check(struct config_fixture *f, const struct place *place,
+                           const struct schema_field *field)
+{
+    char entry[64];
+    char part[64];
+
+    (void)snprintf(entry, sizeof(entry), "%sx: 1", field->key);
+    (void)snprintf(part, sizeof(part), "did you mean `%s`?", field->key);
+    expect_error(f, load_with(f, place, entry), entry, part);
+}
+
+static void test_each_key_misspelt_is_recognised(void **state)
+{
+    each_field(*state, misspelt_check);
+}
+
+static bool is_in_text(const struct place *place, const char *key)
+{
+    char entry[64];
+
+    (void)snprintf(entry, sizeof(entry), "%s: ", key);
+    return strstr(place->text, entry) != NULL;
+}
+
+static void wrong_type_check(struct config_fixture *f, const struct place *place,
+                             const struct schema_field *field)
+{
+    bool is_any = field->type == SCHEMA_JSON && (field->flags & SCHEMA_UNSUPPORTED) == 0;
+    char entry[64];
+
+    /* rules and admins are judged by the policy's own tables. */
+    if (is_any || is_in_text(place, field->key)) {
+        return;
+    }
+    (void)snprintf(entry, sizeof(entry), "%s: [[]]", field->key);
+    expect_error(f, load_with(f, place, entry), entry,
+                 (field->flags & SCHEMA_UNSUPPORTED) != 0 ? "is not supported by this version"
+                                                          : "expected ");
+}
+
+static void test_each_key_of_a_wrong_type_says_what_it_expects(void **state)
+{
+    each_field(*state, wrong_type_check);
+}
+
+static char example[65536];
+
+static void example_check(struct config_fixture *f, const struct place *place,
+                          const struct schema_field *field)
+{
+    char entry[64];
+
+    (void)f;
+    (void)place;
+    if ((field->flags & SCHEMA_UNSUPPORTED) != 0) {
+        return;
+    }
+    (void)snprintf(entry, sizeof(entry), "%s:", field->key);
+    if (strstr(example, entry) == NULL) {
+        fail_msg("config/leased.yaml doesn't name `%s`", field->key);
+    }
+    /* Numbers and durations stand there as they are; words stand in their comments. */
+    if (field->default_text != NULL && field->type != SCHEMA_STRINGS &&
+        field->type != SCHEMA_STRING) {
+        (void)snprintf(entry, sizeof(entry), "%s: %s", field->key, field->default_text);
+        if (strstr(example, entry) == NULL) {
+            fail_msg("config/leased.yaml doesn't say that the default is `%s`", entry);
+        }
+    }
+}
+
+static void test_the_example_is_valid_and_names_each_key_with_its_default(void **state)
+{
+    struct config_fixture *f = *state;
+    FILE *file = fopen("config/leased.yaml", "re");
+    size_t size;
+
+    if (file == NULL) {
+        skip(); /* Started from elsewhere than the tree's root. */
+    }
+    size = fread(example, 1, sizeof(example) - 1, file);
+    example[size] = '\0';
+    (void)fclose(file);
+    config_fixture_write(f, "c.yaml", example);
+    if (config_fixture_load(f, "c.yaml") != 0) {
+        fail_msg("%s", config_fixture_errors(f));
+    }
+    each_field(f, example_check);
+}
+
+int main(void)
+{
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, config_fixture_setup, config_fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_each_key_misspelt_is_recognised),
+        TEST(test_each_key_of_a_wrong_type_says_what_it_expects),
+        TEST(test_the_example_is_valid_and_names_each_key_with_its_default),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
