@@ -132,7 +132,11 @@ static void completion_zsh(struct buf *out)
                    "    compadd -- ${=choices}\n"
                    "    [[ $cmd == audit ]] && _files\n"
                    "}\n"
-                   "compdef _lease lease\n");
+                   "if [[ ${funcstack[1]} == _lease ]]; then\n"
+                   "    _lease \"$@\"\n"
+                   "else\n"
+                   "    compdef _lease lease\n"
+                   "fi\n");
 }
 
 static void fish_option(struct buf *out, const struct command *command, size_t id)
