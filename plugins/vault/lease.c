@@ -7,6 +7,8 @@
  * failed at the engine is tried again; a lease that isn't known any more is gone. */
 #include "lease.h"
 
+#include "token.h"
+
 #include <string.h>
 
 static int32_t begin(struct vault_op *op, const struct leased_lease_ref *lease, const char *path,
@@ -117,5 +119,17 @@ void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *
         vault_op_end(op, LEASED_OK, NULL);
     } else {
         vault_op_fail(op, LEASED_RETRY, "the revocation was accepted but isn't confirmed yet");
+    }
+}
+
+void vault_health_answered(struct vault_op *op)
+{
+    struct leased_instance *vault = op->vault;
+
+    /* A server that serves everybody but us is no use either. */
+    if (!vault_token_is_usable(vault) && vault->login_failure.status != 0) {
+        vault_op_fail(op, LEASED_RETRY, vault->login_failure.detail.bytes);
+    } else {
+        vault_op_end(op, LEASED_OK, NULL);
     }
 }

@@ -12,5 +12,6 @@ int32_t vault_health(struct leased_instance *vault, leased_op *handle);
 
 void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *http);
 void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *http);
+void vault_health_answered(struct vault_op *op);
 
 #endif

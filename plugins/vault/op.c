@@ -239,7 +239,7 @@ static void succeeded(struct vault_op *op, const struct leased_http_reply *http)
     case VAULT_CALL_HEALTH:
     case VAULT_CALL_LOGIN:
     default:
-        vault_op_end(op, LEASED_OK, NULL);
+        vault_health_answered(op);
         break;
     }
 }

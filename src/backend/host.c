@@ -375,8 +375,13 @@ void host_note_serving(struct leased_host_context *context)
 
 void host_note_error(struct leased_host_context *context, const char *text)
 {
-    context->is_serving = false;
     (void)host_line(host_leased_str(str_of(text)), context->last_error,
                     sizeof(context->last_error));
     context->last_error_ms = env_now_ms(context->env);
+}
+
+void host_note_outage(struct leased_host_context *context, const char *text)
+{
+    context->is_serving = false;
+    host_note_error(context, text);
 }

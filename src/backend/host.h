@@ -63,8 +63,10 @@ void host_fini(struct leased_host_context *context);
 void host_enter(struct leased_host_context *context);
 void host_leave(struct leased_host_context *context, const char *call);
 
-/* Remembers for the status that the issuer serves, or why it doesn't. */
+/* Remembers for the status that the issuer serves and nothing is wrong, that it doesn't serve, or
+ * what went wrong otherwise. */
 void host_note_serving(struct leased_host_context *context);
+void host_note_outage(struct leased_host_context *context, const char *text);
 void host_note_error(struct leased_host_context *context, const char *text);
 
 /* Text of a plugin as one line: cut, control bytes replaced. Returns `out`. */

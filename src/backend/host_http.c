@@ -202,13 +202,14 @@ static void note_outcome(struct host_http *exchange, int status, const struct en
     char text[64];
 
     if (status == 0 && reply->status < 500) {
-        host_note_serving(context);
+        /* It serves; whether it refuses is told by how the operation ends. */
+        context->is_serving = true;
     } else if (status == 0) {
         (void)snprintf(text, sizeof(text), "the issuer answered with HTTP status %u",
                        reply->status);
-        host_note_error(context, text);
+        host_note_outage(context, text);
     } else if (status != ERR_CANCELED) {
-        host_note_error(context, detail != NULL && detail[0] != '\0' ? detail : err_str(status));
+        host_note_outage(context, detail != NULL && detail[0] != '\0' ? detail : err_str(status));
     }
     if (transport_of(status) == LEASED_HTTP_NOT_SENT &&
         context->address_index == exchange->address_index) {

@@ -213,11 +213,30 @@ static void op_end(struct op *op, const struct lease_result *result, bool stays_
 
 static void note_outcome(struct ops *ops, const struct op *op, const struct lease_result *result)
 {
-    if (result->outcome == LEASE_OUTCOME_OK) {
+    const char *text = result->detail != NULL ? result->detail : "";
+
+    switch (result->outcome) {
+    case LEASE_OUTCOME_OK:
         host_note_serving(ops->context);
-    } else if (result->outcome == LEASE_OUTCOME_SEALED ||
-               (op->kind == OP_HEALTH && result->outcome != LEASE_OUTCOME_CANCELED)) {
-        host_note_error(ops->context, result->detail != NULL ? result->detail : "unavailable");
+        break;
+    case LEASE_OUTCOME_SEALED:
+        host_note_outage(ops->context, text);
+        break;
+    case LEASE_OUTCOME_RETRY:
+    case LEASE_OUTCOME_LOST:
+        if (op->kind == OP_HEALTH) {
+            host_note_outage(ops->context, text);
+        } else {
+            host_note_error(ops->context, text);
+        }
+        break;
+    case LEASE_OUTCOME_DENIED:
+    case LEASE_OUTCOME_INVALID:
+    case LEASE_OUTCOME_GONE:
+    case LEASE_OUTCOME_CANCELED:
+    default:
+        /* About one role or lease, not about the backend. */
+        break;
     }
 }
 
