@@ -472,8 +472,9 @@ doc := $(DESTDIR)$(DATADIR)/doc/leased
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
 settings := $(filter-out $(units),$(wildcard config/*))
 pages := $(wildcard man/*.[1-8])
-bash_completions := $(wildcard completions/*.bash)
-zsh_completions := $(wildcard completions/_*)
+# Made by lease itself, so that they know what it knows.
+completions := bash:$(DATADIR)/bash-completion/completions/lease zsh:$(DATADIR)/zsh/site-functions/_lease \
+	fish:$(DATADIR)/fish/vendor_completions.d/lease.fish
 
 #:   install uninstall    leased, lease, plugins, header, config (never over an existing one), units, man pages, completions
 install: all
@@ -485,15 +486,13 @@ install: all
 	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
 	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 640 $f $(etc)/$(notdir $f)$(newline)	)
 	$(foreach f,$(pages),install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f)) $f$(newline)	)
-	$(foreach f,$(bash_completions),install -D -m 644 $f \
-		$(DESTDIR)$(DATADIR)/bash-completion/completions/$(basename $(notdir $f))$(newline)	)
-	$(if $(zsh_completions),install -D -m 644 -t $(DESTDIR)$(DATADIR)/zsh/site-functions $(zsh_completions))
+	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
+		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
 	rm -f $(loadable:%=$(DESTDIR)$(PLUGINDIR)/%.so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
 	rm -f $(foreach f,$(pages),$(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f))/$(notdir $f)) \
-		$(foreach f,$(bash_completions),$(DESTDIR)$(DATADIR)/bash-completion/completions/$(basename $(notdir $f))) \
-		$(foreach f,$(zsh_completions),$(DESTDIR)$(DATADIR)/zsh/site-functions/$(notdir $f))
+		$(foreach c,$(completions),$(DESTDIR)$(lastword $(subst :, ,$c)))
 	rm -rf $(doc)
 	@echo 'left: $(etc)'
 
