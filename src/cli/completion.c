@@ -159,6 +159,19 @@ static void fish_option(struct buf *out, const struct command *command, size_t i
     buf_add_char(out, '\n');
 }
 
+/* Between single quotes fish knows \\' and \\\\ alone. */
+static void fish_quoted(struct buf *out, const char *text)
+{
+    buf_add_char(out, '\'');
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\') {
+            buf_add_char(out, '\\');
+        }
+        buf_add_char(out, *text);
+    }
+    buf_add_c(out, "'\n");
+}
+
 static void completion_fish(struct buf *out)
 {
     const struct command *command;
@@ -169,8 +182,8 @@ static void completion_fish(struct buf *out)
         struct str second = str_of(command->name);
         struct str first = str_cut(&second, ' ');
 
-        buf_printf(out, "complete -c lease -n __fish_use_subcommand -a %.*s -d '%s'\n",
-                   STR_ARG(first), command->summary);
+        buf_printf(out, "complete -c lease -n __fish_use_subcommand -a %.*s -d ", STR_ARG(first));
+        fish_quoted(out, command->summary);
         if (second.ptr != NULL) {
             buf_printf(out, "complete -c lease -n '__fish_seen_subcommand_from %.*s' -F -a %.*s\n",
                        STR_ARG(first), STR_ARG(second));

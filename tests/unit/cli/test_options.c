@@ -179,6 +179,28 @@ static void test_bash_completes_with_the_script(void **state)
     (void)unsetenv("SCRIPT");
 }
 
+static void test_shells_that_are_here_find_no_mistake_in_their_script(void **state)
+{
+    static const char *const shells[] = {"bash", "zsh", "fish"};
+    char command[128];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(shells); i++) {
+        const char *script = RUN_LEASE(NULL, "completion", shells[i])->out;
+        FILE *shell;
+
+        (void)snprintf(command, sizeof(command),
+                       "if command -v %s >/dev/null; then %s -n; else "
+                       "cat >/dev/null; fi",
+                       shells[i], shells[i]);
+        shell = popen(command, "w");
+        assert_non_null(shell);
+        assert_true(fputs(script, shell) >= 0);
+        assert_int_equal(pclose(shell), 0);
+    }
+}
+
 static void test_version_is_a_line_or_json(void **state)
 {
     (void)state;
@@ -199,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_every_command_has_help_that_names_its_options),
         cmocka_unit_test(test_completion_knows_every_command_and_option),
         cmocka_unit_test(test_bash_completes_with_the_script),
+        cmocka_unit_test(test_shells_that_are_here_find_no_mistake_in_their_script),
         cmocka_unit_test(test_version_is_a_line_or_json),
     };
 
