@@ -42,7 +42,7 @@ static int container_report(const char *what, const struct yaml_node *node,
 {
     char found[YAML_DESCRIBE_MAX_BYTES];
 
-    yaml_error_at(errors, node, "expected %s, found %s", what, yaml_describe(node, found));
+    yaml_error_at_value(errors, node, "expected %s, found %s", what, yaml_describe(node, found));
     return ERR_INVALID;
 }
 
@@ -317,8 +317,8 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
     if (node->type != YAML_MAPPING && node->type != YAML_NULL) {
         char found[YAML_DESCRIBE_MAX_BYTES];
 
-        yaml_error_at(errors, node, "expected a mapping with the keys of %s, found %s", table->name,
-                      yaml_describe(node, found));
+        yaml_error_at_value(errors, node, "expected a mapping with the keys of %s, found %s",
+                            table->name, yaml_describe(node, found));
         return defaults_fill(table, object);
     }
     if (node->is_refused) {

@@ -2,10 +2,26 @@
 #include "wire/schema_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define KNOWN_MAX_BYTES 400
 /* Words that differ by more are no slips of the hand. */
 #define SUGGEST_DISTANCE_MAX 2
+
+/* Two neighbours in each other's place: one slip of the hand, though two edits. */
+static bool is_swapped(struct str a, struct str b)
+{
+    size_t i = 0;
+
+    if (a.len != b.len) {
+        return false;
+    }
+    while (i < a.len && a.ptr[i] == b.ptr[i]) {
+        i++;
+    }
+    return i + 1 < a.len && a.ptr[i] == b.ptr[i + 1] && a.ptr[i + 1] == b.ptr[i] &&
+           memcmp(a.ptr + i + 2, b.ptr + i + 2, a.len - i - 2) == 0;
+}
 
 const char *schema_suggest(struct str word, const char *const *candidates)
 {
@@ -14,7 +30,9 @@ const char *schema_suggest(struct str word, const char *const *candidates)
     const char *best = NULL;
 
     for (; *candidates != NULL; candidates++) {
-        size_t distance = str_distance(word, str_of(*candidates), limit);
+        size_t distance = is_swapped(word, str_of(*candidates))
+                              ? 1
+                              : str_distance(word, str_of(*candidates), limit);
 
         if (distance <= limit) {
             best = *candidates;

@@ -56,7 +56,8 @@ static void expected_report(const struct schema_field *field, const char *what,
     } else if (field->min != 0) {
         (void)snprintf(range, sizeof(range), " of at least %s", low);
     }
-    yaml_error_at(errors, node, "expected %s%s, found %s", what, range, yaml_describe(node, found));
+    yaml_error_at_value(errors, node, "expected %s%s, found %s", what, range,
+                        yaml_describe(node, found));
 }
 
 static const char *type_describe(enum schema_type type)
@@ -129,10 +130,10 @@ static void values_report(const struct schema_enum_value *values, const struct y
     }
     (void)yaml_describe(node, found);
     if (close != NULL) {
-        yaml_error_at(errors, node, "expected one of %s, found %s: did you mean `%s`?", expected,
-                      found, close);
+        yaml_error_at_value(errors, node, "expected one of %s, found %s: did you mean `%s`?",
+                            expected, found, close);
     } else {
-        yaml_error_at(errors, node, "expected one of %s, found %s", expected, found);
+        yaml_error_at_value(errors, node, "expected one of %s, found %s", expected, found);
     }
 }
 
@@ -146,7 +147,7 @@ bool schema_word_check(const struct schema_enum_value *values, const struct yaml
         return false;
     }
     if (value->value == SCHEMA_VALUE_UNSUPPORTED) {
-        yaml_error_at(errors, node, "`%s` is not supported by this version", value->name);
+        yaml_error_at_value(errors, node, "`%s` is not supported by this version", value->name);
         return false;
     }
     return true;

@@ -49,6 +49,9 @@ void yaml_errors_fini(struct yaml_errors *errors);
 /* Adds one mistake at the node's place (at its key's place with yaml_error_at_key). */
 void yaml_error_at(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
                    ...) ATTR_PRINTF(3, 4);
+/* The same with the node's key, if it has one, and ": " before the text. */
+void yaml_error_at_value(struct yaml_errors *errors, const struct yaml_node *node,
+                         const char *format, ...) ATTR_PRINTF(3, 4);
 void yaml_error_at_key(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
                        ...) ATTR_PRINTF(3, 4);
 /* The same without a node: line 0 leaves line and column out. */

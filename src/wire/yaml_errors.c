@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define LINE_MAX_BYTES 640
+#define KEY_MAX_BYTES 64
 #define TEXT_MAX_BYTES ((size_t)YAML_ERRORS_MAX * (LINE_MAX_BYTES + 1))
 
 void yaml_errors_init(struct yaml_errors *errors)
@@ -41,7 +42,13 @@ struct place {
     const char *file;
     uint32_t line; /* 0: unknown */
     uint32_t column;
+    struct str key; /* stands before the text; may be empty */
 };
+
+static struct place place_of(const struct yaml_node *node)
+{
+    return (struct place){.file = node->file, .line = node->line, .column = node->column};
+}
 
 static void error_add(struct yaml_errors *errors, struct place place, const char *format,
                       va_list args)
@@ -57,6 +64,13 @@ static void error_add(struct yaml_errors *errors, struct place place, const char
                            : snprintf(text, sizeof(text), "%.200s:%u:%u: ", place.file, place.line,
                                       place.column);
     CHECK(used >= 0 && (size_t)used < sizeof(text));
+    if (place.key.len > 0) {
+        used +=
+            snprintf(text + used, sizeof(text) - (size_t)used,
+                     "%.*s: ", (int)(place.key.len < KEY_MAX_BYTES ? place.key.len : KEY_MAX_BYTES),
+                     place.key.ptr);
+        CHECK((size_t)used < sizeof(text));
+    }
     (void)vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
     line_clean(text);
     buf_add_c(&errors->text, text);
@@ -69,7 +83,7 @@ void yaml_error_in(struct yaml_errors *errors, const char *file, uint32_t line, 
     va_list args;
 
     va_start(args, format);
-    error_add(errors, (struct place){file, line, column}, format, args);
+    error_add(errors, (struct place){.file = file, .line = line, .column = column}, format, args);
     va_end(args);
 }
 
@@ -79,19 +93,31 @@ void yaml_error_at(struct yaml_errors *errors, const struct yaml_node *node, con
     va_list args;
 
     va_start(args, format);
-    error_add(errors, (struct place){node->file, node->line, node->column}, format, args);
+    error_add(errors, place_of(node), format, args);
+    va_end(args);
+}
+
+void yaml_error_at_value(struct yaml_errors *errors, const struct yaml_node *node,
+                         const char *format, ...)
+{
+    struct place place = place_of(node);
+    va_list args;
+
+    place.key = node->key;
+    va_start(args, format);
+    error_add(errors, place, format, args);
     va_end(args);
 }
 
 void yaml_error_at_key(struct yaml_errors *errors, const struct yaml_node *node, const char *format,
                        ...)
 {
-    struct place place = {node->file, node->key_line, node->key_column};
+    struct place place = place_of(node);
     va_list args;
 
-    if (place.line == 0) {
-        place.line = node->line;
-        place.column = node->column;
+    if (node->key_line != 0) {
+        place.line = node->key_line;
+        place.column = node->key_column;
     }
     va_start(args, format);
     error_add(errors, place, format, args);

@@ -111,15 +111,15 @@ static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
         "audit:\n"
         "  - {sink: file, path: /var/log/leased/audit.jsonl, required: maybe}\n"
         "log: {level: loud}\n",
-        "c.yaml:3:11: expected a file mode such as \"0660\" from 0600 to 0777, found `0999`\n"
+        "c.yaml:3:11: mode: expected a file mode such as \"0660\" from 0600 to 0777, found `0999`\n"
         "c.yaml:4:21: `vault` is not supported by this version\n"
-        "c.yaml:10:23: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found `2h`\n"
-        "c.yaml:15:10: expected a duration such as 90s, 15m or 1h30m from 1s to 365d, found "
+        "c.yaml:10:23: timeout: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found `2h`\n"
+        "c.yaml:15:10: ttl: expected a duration such as 90s, 15m or 1h30m from 1s to 365d, found "
         "`ten`\n"
-        "c.yaml:17:12: expected one of `none`, `identity`, `role`, found `everybody`\n"
+        "c.yaml:17:12: share: expected one of `none`, `identity`, `role`, found `everybody`\n"
         "c.yaml:18:1: `issuers` is not supported by this version\n"
-        "c.yaml:20:63: expected true or false, found `maybe`\n"
-        "c.yaml:21:14: expected one of `debug`, `info`, `warn`, `error`, found `loud`\n"
+        "c.yaml:20:63: required: expected true or false, found `maybe`\n"
+        "c.yaml:21:14: level: expected one of `debug`, `info`, `warn`, `error`, found `loud`\n"
         "c.yaml:13:14: there is no backend `vault-pord`: did you mean `vault-prod`?\n"
         "c.yaml:8:5: unknown key `adress`: did you mean `address`?\n");
 }
@@ -227,10 +227,12 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
         {ROLE("isolate: true"),
          "c.yaml:8:54: `isolate: true` is not supported by this version: all credentials of a "
          "backend hang on the daemon's own token\n"},
-        {ROLE("on_stop: keep"), "c.yaml:8:54: `keep` is not supported by this version\n"},
-        {ROLE("binding: session"), "c.yaml:8:54: `session` is not supported by this version\n"},
-        {ROLE("renew_at: 95%"), "c.yaml:8:55: expected a percentage such as 50% from 10% to 90%, "
-                                "found `95%`\n"},
+        {ROLE("on_stop: keep"), "c.yaml:8:54: on_stop: `keep` is not supported by this version\n"},
+        {ROLE("binding: session"),
+         "c.yaml:8:54: binding: `session` is not supported by this version\n"},
+        {ROLE("renew_at: 95%"),
+         "c.yaml:8:55: renew_at: expected a percentage such as 50% from 10% to 90%, "
+         "found `95%`\n"},
         {ROLE("env: {username: 'PG USER'}"),
          "c.yaml:8:61: expected the name of an environment variable, found `PG USER`\n"},
     };
@@ -251,7 +253,7 @@ static void test_audit_sinks_are_real_and_apart(void **state)
         {LISTENER "audit: [{path: /a}]\n", "c.yaml:2:9: `sink` is missing in an audit sink\n"},
         {LISTENER "audit: [{sink: stdout, path: /a}]\n", "c.yaml:2:24: stdout has no `path`\n"},
         {LISTENER "audit: [{sink: kafka}]\n",
-         "c.yaml:2:16: `kafka` is not supported by this version\n"},
+         "c.yaml:2:16: sink: `kafka` is not supported by this version\n"},
         {LISTENER "audit: [{sink: file, path: a}]\n",
          "c.yaml:2:28: expected an absolute path, found `a`\n"},
         {LISTENER "audit: [{sink: file, path: /a}, {sink: file, path: /a}]\n",

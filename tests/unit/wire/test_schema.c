@@ -261,7 +261,7 @@ static void test_an_unsupported_key_says_so(void **state)
 static void test_unsupported_words_say_so(void **state)
 {
     expect_errors(*state, "kind: huge\nserve: [native, vault]\n",
-                  "c:1:7: `huge` is not supported by this version\n"
+                  "c:1:7: kind: `huge` is not supported by this version\n"
                   "c:2:17: `vault` is not supported by this version\n");
 }
 
@@ -273,49 +273,56 @@ struct mistake {
 static void test_each_wrong_value_says_what_was_expected(void **state)
 {
     static const struct mistake mistakes[] = {
-        {"flag: yes", "c:1:7: expected true or false, found `yes`\n"},
-        {"flag: 'true'", "c:1:7: expected true or false, found `true`\n"},
-        {"count: x", "c:1:8: expected a whole number from 1 to 10, found `x`\n"},
-        {"count: 11", "c:1:8: expected a whole number from 1 to 10, found `11`\n"},
-        {"count: -1", "c:1:8: expected a whole number from 1 to 10, found `-1`\n"},
-        {"count: [1]", "c:1:8: expected a whole number from 1 to 10, found a list\n"},
-        {"count:", "c:1:1: expected a whole number from 1 to 10, found nothing\n"},
-        {"text: {a: 1}", "c:1:7: expected text of at most 16 bytes, found a mapping\n"},
-        {"text: ''", "c:1:7: expected text of at most 16 bytes, found ``\n"},
+        {"flag: yes", "c:1:7: flag: expected true or false, found `yes`\n"},
+        {"flag: 'true'", "c:1:7: flag: expected true or false, found `true`\n"},
+        {"count: x", "c:1:8: count: expected a whole number from 1 to 10, found `x`\n"},
+        {"count: 11", "c:1:8: count: expected a whole number from 1 to 10, found `11`\n"},
+        {"count: -1", "c:1:8: count: expected a whole number from 1 to 10, found `-1`\n"},
+        {"count: [1]", "c:1:8: count: expected a whole number from 1 to 10, found a list\n"},
+        {"count:", "c:1:1: count: expected a whole number from 1 to 10, found nothing\n"},
+        {"text: {a: 1}", "c:1:7: text: expected text of at most 16 bytes, found a mapping\n"},
+        {"text: ''", "c:1:7: text: expected text of at most 16 bytes, found ``\n"},
         {"text: 12345678901234567",
-         "c:1:7: expected text of at most 16 bytes, found `12345678901234567`\n"},
-        {"name: Orders", "c:1:7: expected a name (small letters, digits, `-` and `_`, at most 64), "
-                         "found `Orders`\n"},
-        {"wait: ten", "c:1:7: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found "
-                      "`ten`\n"},
-        {"wait: 2h", "c:1:7: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found "
-                     "`2h`\n"},
-        {"rate: 5", "c:1:7: expected a rate such as 50/s, 10/m or 20/h, found `5`\n"},
-        {"rate: 0/s", "c:1:7: expected a rate such as 50/s, 10/m or 20/h, found `0/s`\n"},
-        {"percent: 50", "c:1:10: expected a percentage such as 50% from 10% to 90%, found `50`\n"},
-        {"percent: 5%", "c:1:10: expected a percentage such as 50% from 10% to 90%, found `5%`\n"},
+         "c:1:7: text: expected text of at most 16 bytes, found `12345678901234567`\n"},
+        {"name: Orders",
+         "c:1:7: name: expected a name (small letters, digits, `-` and `_`, at most 64), "
+         "found `Orders`\n"},
+        {"wait: ten",
+         "c:1:7: wait: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found "
+         "`ten`\n"},
+        {"wait: 2h",
+         "c:1:7: wait: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found "
+         "`2h`\n"},
+        {"rate: 5", "c:1:7: rate: expected a rate such as 50/s, 10/m or 20/h, found `5`\n"},
+        {"rate: 0/s", "c:1:7: rate: expected a rate such as 50/s, 10/m or 20/h, found `0/s`\n"},
+        {"percent: 50",
+         "c:1:10: percent: expected a percentage such as 50% from 10% to 90%, found `50`\n"},
+        {"percent: 5%",
+         "c:1:10: percent: expected a percentage such as 50% from 10% to 90%, found `5%`\n"},
         {"kind: lage",
-         "c:1:7: expected one of `small`, `large`, found `lage`: did you mean `large`?\n"},
-        {"kind: [large]", "c:1:7: expected one of `small`, `large`, found a list\n"},
+         "c:1:7: kind: expected one of `small`, `large`, found `lage`: did you mean `large`?\n"},
+        {"kind: [large]", "c:1:7: kind: expected one of `small`, `large`, found a list\n"},
         {"serve: [natve]",
          "c:1:9: expected one of `native`, `metrics`, found `natve`: did you mean `native`?\n"},
-        {"words: {a: b}", "c:1:8: expected a list of texts, found a mapping\n"},
+        {"words: {a: b}", "c:1:8: words: expected a list of texts, found a mapping\n"},
         {"words: [[a]]", "c:1:9: expected text, found a list\n"},
-        {"words:", "c:1:1: expected a list of texts, found nothing\n"},
-        {"pairs: [a]", "c:1:8: expected a mapping of words to texts, found a list\n"},
-        {"pairs: {a: [1]}", "c:1:12: expected text, found a list\n"},
-        {"inner: 5", "c:1:8: expected a mapping with the keys of inner, found `5`\n"},
+        {"words:", "c:1:1: words: expected a list of texts, found nothing\n"},
+        {"pairs: [a]", "c:1:8: pairs: expected a mapping of words to texts, found a list\n"},
+        {"pairs: {a: [1]}", "c:1:12: a: expected text, found a list\n"},
+        {"inner: 5", "c:1:8: inner: expected a mapping with the keys of inner, found `5`\n"},
         {"inner: {size: 5}",
-         "c:1:15: expected a size such as 64MiB from 1KiB to 1MiB, found `5`\n"},
+         "c:1:15: size: expected a size such as 64MiB from 1KiB to 1MiB, found `5`\n"},
         {"inner: {size: big}",
-         "c:1:15: expected a size such as 64MiB from 1KiB to 1MiB, found `big`\n"},
-        {"inner: {mode: 0888}", "c:1:15: expected a file mode such as \"0660\" from 0000 to 0777, "
-                                "found `0888`\n"},
-        {"inner: {mode: 4755}", "c:1:15: expected a file mode such as \"0660\" from 0000 to 0777, "
-                                "found `4755`\n"},
-        {"list: {a: 1}", "c:1:7: expected a list, found a mapping\n"},
+         "c:1:15: size: expected a size such as 64MiB from 1KiB to 1MiB, found `big`\n"},
+        {"inner: {mode: 0888}",
+         "c:1:15: mode: expected a file mode such as \"0660\" from 0000 to 0777, "
+         "found `0888`\n"},
+        {"inner: {mode: 4755}",
+         "c:1:15: mode: expected a file mode such as \"0660\" from 0000 to 0777, "
+         "found `4755`\n"},
+        {"list: {a: 1}", "c:1:7: list: expected a list, found a mapping\n"},
         {"list: [x]", "c:1:8: expected a mapping with the keys of a thing, found `x`\n"},
-        {"map: [1]", "c:1:6: expected a mapping from names, found a list\n"},
+        {"map: [1]", "c:1:6: map: expected a mapping from names, found a list\n"},
         {"map: {A: {address: x}}", "c:1:7: expected a name (small letters, digits, `-` and `_`, at "
                                    "most 64), found `A`\n"},
         {"[1]", "c:1:1: expected a mapping with the keys of the sample, found a list\n"},
@@ -355,10 +362,10 @@ static void test_all_mistakes_are_reported_in_one_go(void **state)
                   "flag: maybe\nwords: [ok, {}]\nlist:\n  - address: [1]\n  - count: x\n"
                   "inner: {sise: 1}\nflag: true\n",
                   "c:7:1: `flag` is given twice\n"
-                  "c:1:7: expected true or false, found `maybe`\n"
+                  "c:1:7: flag: expected true or false, found `maybe`\n"
                   "c:2:13: expected text, found a mapping\n"
-                  "c:4:14: expected text, found a list\n"
-                  "c:5:12: expected a whole number, found `x`\n"
+                  "c:4:14: address: expected text, found a list\n"
+                  "c:5:12: count: expected a whole number, found `x`\n"
                   "c:5:5: `address` is missing in a thing\n"
                   "c:6:9: unknown key `sise`: did you mean `size`?\n");
 }
@@ -400,6 +407,7 @@ static void test_suggestions_are_the_closest_and_never_far(void **state)
     assert_string_equal(schema_suggest(STR("tll"), words), "ttl");
     assert_string_equal(schema_suggest(STR("renewat"), words), "renew_at");
     assert_string_equal(schema_suggest(STR("max-ttl"), words), "max_ttl");
+    assert_string_equal(schema_suggest(STR("tlt"), words), "ttl");
     assert_null(schema_suggest(STR("abc"), words));
     assert_null(schema_suggest(STR("overlap"), words));
     assert_null(schema_suggest(STR(""), words));
