@@ -163,6 +163,41 @@ void fixture_fini(struct fixture *f)
     assert_int_equal(system(command), 0);
 }
 
+void fixture_expect_refused(struct fixture *f, int code, const char *text)
+{
+    struct io_listener *listener = NULL;
+    struct err e = {.text = ""};
+    int rc = io_listener_open(f->io, &f->options, &listener, &e);
+
+    assert_null(listener);
+    if (rc != code || strstr(e.text, text) == NULL) {
+        fail_msg("%d (%s) instead of %d (%s)", rc, e.text, code, text);
+    }
+}
+
+/* A socket at f->path that is bound and, if asked, listens. */
+int fixture_foreign_socket(struct fixture *f, bool listens)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    if (listens) {
+        assert_int_equal(listen(fd, 1), 0);
+    }
+    return fd;
+}
+
+void fixture_make_dir(struct fixture *f, mode_t mode)
+{
+    char dir[96];
+
+    (void)snprintf(dir, sizeof(dir), "%s/s", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(chmod(dir, mode), 0);
+}
+
 void fixture_turn(struct fixture *f, int fd)
 {
     struct pollfd fds[2] = {{.fd = uv_backend_fd(io_uv(f->io)), .events = POLLIN},

@@ -62,6 +62,12 @@ void fixture_fini(struct fixture *f);
 /* Closes the listener and runs the loop until it is gone. */
 void fixture_close_listener(struct fixture *f);
 
+/* Opening fails with this code and a text that contains `text`. */
+void fixture_expect_refused(struct fixture *f, int code, const char *text);
+/* The directory of f->path, and somebody else's socket in it; returns its descriptor. */
+void fixture_make_dir(struct fixture *f, mode_t mode);
+int fixture_foreign_socket(struct fixture *f, bool listens);
+
 /* One turn of the loop; waits for an event of the loop or of `fd` (-1: none), at most a few
  * milliseconds. */
 void fixture_turn(struct fixture *f, int fd);
