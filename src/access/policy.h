@@ -88,7 +88,14 @@ void access_policy_free(struct access_policy *policy);
 /* Hex SHA-256 over the rules in canonical form; stands in every audit record. */
 const char *access_policy_digest(const struct access_policy *policy);
 
-/* Decides one request. Cheap: no allocation, called for each read. */
+/* Decides one request. Cheap: called for each read, and only a required reason's expression may
+ * allocate, within its limit.
+ *
+ * A caller from another container matches only subjects that name `container`, except in rules that
+ * deny. A binding may be asked for when it lets the grant live no longer than the role's would
+ * (connection < process = parent < session < unit < pid, comm < none) or when the rule lists it; of
+ * several, one is enough, because the first end ends the grant. When no rule allows, the first that
+ * matched the caller says why. */
 void access_policy_decide(const struct access_policy *policy,
                           const struct access_identity *identity,
                           const struct access_request *request,

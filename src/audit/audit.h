@@ -44,9 +44,9 @@ struct audit_write {
     uint64_t seq;
 };
 
-/* Opens the sinks and finds the head of the chain in the first file sink's last record; a torn last
- * line is cut off by the file's owner or reported. ERR_CORRUPT when the file ends in something that
- * is no record. */
+/* Opens the sinks and finds the head of the chain: the furthest last record of the file sinks. A
+ * last line that a crash has cut off gets its end, and the chain goes on behind it. ERR_CORRUPT
+ * when a file ends in something that is no record, or in one that was changed. */
 int audit_new(const struct audit_options *options, struct audit **ret_audit,
               struct err *e) ATTR_MUST_USE;
 
@@ -55,8 +55,9 @@ int audit_new(const struct audit_options *options, struct audit **ret_audit,
 void audit_close(struct audit *audit, void (*closed)(void *user), void *user);
 
 /* Queues one record; seq, time and node are filled in here. `write` may be NULL when nobody waits.
- * ERR_NOMEM, ERR_LIMIT (queue full) or ERR_UNAVAILABLE (a required sink is failing): then nothing
- * was queued and fn won't run. */
+ * ERR_NOMEM, ERR_LIMIT (queue full), ERR_UNAVAILABLE (a required sink is failing) or ERR_CLOSED:
+ * then nothing was queued and fn won't run. A record that failed later isn't taken back: it is
+ * written when the sink is again, and its owner's consequences are notes behind it. */
 int audit_record_write(struct audit *audit, struct audit_record *record,
                        struct audit_write *write) ATTR_MUST_USE;
 

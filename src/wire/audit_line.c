@@ -69,10 +69,13 @@ static int line_read(struct str text, struct audit_line *ret_line, bool *ret_fit
     json_t *root = NULL;
     int r;
 
+    if (text.ptr == NULL) {
+        text = STR("");
+    }
     if (text.len >= AUDIT_RECORD_MAX_BYTES) {
         return err_set(e, ERR_INVALID, "it is longer than a record can be");
     }
-    root = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
+    root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(root)) {
         r = err_set(e, ERR_INVALID, "it is not a JSON object");
         goto out;
@@ -97,8 +100,8 @@ out:
 
 int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e)
 {
-    struct audit_line parsed;
-    bool fits;
+    struct audit_line parsed = {0};
+    bool fits = false;
     int r = line_read(line, &parsed, &fits, e);
 
     if (r != 0) {
@@ -203,9 +206,9 @@ static int chain_check(struct audit_verifier *verifier, const struct audit_line 
 
 int audit_verifier_line(struct audit_verifier *verifier, struct str line, struct err *e)
 {
-    struct audit_line parsed;
+    struct audit_line parsed = {0};
     struct err why = {0};
-    bool fits;
+    bool fits = false;
     int r;
 
     verifier->line_count++;
