@@ -110,8 +110,7 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
 int lease_core_add_role(struct lease_core *core, const struct lease_role *role) ATTR_MUST_USE;
 const struct lease_role *lease_core_role(const struct lease_core *core, struct str name);
 
-/* --- asking for a credential
- * ------------------------------------------------------------------------------- */
+/* --- asking for a credential --- */
 
 /* One request; embedded in the caller's, lives until the callback has run. */
 struct lease_acquire {
@@ -138,9 +137,13 @@ struct lease_acquire {
     struct err error;        /* out: for people */
     /* The core's. */
     struct list node;
+    struct lease_core *core;
     struct grant *grant;
     struct env_deferred deferred;
     int status;
+    bool is_finishing;
+    bool has_renewed;
+    bool has_rotated;
 };
 
 /* The fast path: the caller's own grant, if it holds one for this role (and bindings) whose
@@ -171,9 +174,7 @@ int lease_credential_open(struct lease_core *core, const struct lease *lease,
                           struct lease_credential *ret_credential) ATTR_MUST_USE;
 void lease_credential_close(struct lease_credential *credential);
 
-/* --- looking
- * ------------------------------------------------------------------------------------------------
- */
+/* --- looking --- */
 
 /* A view for the API; pointers are borrowed until the loop turns. Times are unix ms, 0: none. */
 struct lease_view {
@@ -241,19 +242,24 @@ struct lease_core_stats {
 };
 void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats);
 
+/* CHECKs every invariant of the core, its leases, grants and wheel. O(everything); for tests and
+ * the simulator. */
+void lease_core_check(const struct lease_core *core);
+
 /* Calls queued or in flight at an issuer. */
 uint32_t lease_core_issuer_load(const struct lease_core *core, const struct lease_issuer *issuer);
 
-/* --- doing
- * --------------------------------------------------------------------------------------------------
- */
+/* --- doing --- */
 
 /* One operation on a lease or grant that somebody waits for; embedded, lives until the callback. */
 struct lease_wait {
     void (*fn)(struct lease_wait *wait, int status);
     void *user;
     struct err error; /* out */
+    /* The core's. */
     struct list node;
+    struct lease *lease;
+    int kind;
 };
 
 /* Renews now. Callback: 0, or why not (ERR_DENIED, ERR_UNAVAILABLE, ERR_GONE, ERR_UNSUPPORTED: not

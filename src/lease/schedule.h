@@ -14,9 +14,10 @@
 #define SCHEDULE_LIFE_MAX_MS (100ULL * 365 * 86400 * 1000)
 #define SCHEDULE_FLOOR_MS 1000U /* nothing is tried again sooner */
 #define SCHEDULE_BACKOFF_MAX_MS 300000U
-#define SCHEDULE_SPLAY_PERCENT 5U    /* of a life, by which a step comes earlier */
-#define SCHEDULE_REPLACE_PERCENT 85U /* of a life: a credential that can't be renewed is replaced  \
-                                      */
+#define SCHEDULE_SPLAY_PERCENT 5U /* of a life, by which a step comes earlier */
+#define SCHEDULE_REPLACE_PERCENT                                                                   \
+    85U /* of a life: a credential that can't be renewed is replaced                               \
+         */
 
 struct schedule_life {
     uint64_t answered_ms;      /* when the life began: the last issue or renewal was sent */

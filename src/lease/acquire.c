@@ -1,0 +1,431 @@
+/* Asking for a credential: the way from a request to an answer.
+ *
+ * Happy path: lease_acquire_start → the caller's bindings are resolved → its own grant, or a new
+ * one on a lease that it may share, or on a new lease (issue.c) → acquire_step: the lease is good
+ * for a hand-out, its records are written (handout.c) → acquire_finish → from the loop, everything
+ * is checked once more → the callback has the grant.
+ *
+ * acquire_step decides from what is true now and remembers almost nothing; it runs again whenever
+ * the lease or the grant has changed. What is too near its end is renewed, else replaced, each at
+ * most once an acquire.
+ *
+ * Failure paths: no durable record: ERR_IO. The issuer can't serve: ERR_UNAVAILABLE with the time
+ * of the next try, and the old credential is served until min_remaining. The client or its process
+ * has gone: a pending grant ends, and what was issued for it alone is revoked. Too many wait:
+ * ERR_BUSY before anything is made. */
+#include "lease/core_internal.h"
+
+#include <inttypes.h>
+
+/* --- the end of an acquire --- */
+
+/* The grant doesn't count on this acquire any more. One that nobody has and nobody waits for ends.
+ */
+static void acquire_let_go(struct lease_acquire *acquire, enum grant_end end)
+{
+    struct grant *grant = acquire->grant;
+
+    acquire->grant = NULL;
+    if (grant == NULL) {
+        return;
+    }
+    grant->acquire_count--;
+    if (grant->state == GRANT_STATE_ENDED) {
+        core_touch(grant->core); /* it may be the last one it was kept for */
+        return;
+    }
+    grant->lease->waiting_count--;
+    if (end != GRANT_END_NONE && grant->acquire_count == 0 && !grant->is_delivered &&
+        grant->delivery_count == 0) {
+        grant_end(grant, end);
+    }
+}
+
+static void acquire_finish(struct lease_acquire *acquire, int status)
+{
+    list_remove(&acquire->node);
+    acquire->status = status;
+    acquire->is_finishing = true;
+    env_defer(acquire->core->env, &acquire->deferred);
+    if (status == 0) {
+        list_push_back(&acquire->core->finishing, &acquire->node);
+    } else {
+        acquire_let_go(acquire, status == ERR_CANCELED ? GRANT_END_UNDELIVERED : GRANT_END_FAILED);
+    }
+}
+
+static void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *failure)
+{
+    acquire->retry_after_ms = failure->retry_after_ms;
+    (void)err_set(&acquire->error, failure->status, "%s",
+                  failure->text != NULL ? failure->text : err_str(failure->status));
+    acquire_finish(acquire, failure->status);
+}
+
+/* --- each step --- */
+
+static void acquire_hand_out(struct lease_acquire *acquire, struct lease *lease)
+{
+    const struct grant *grant = acquire->grant;
+    bool is_read = grant->lease == lease && grant->is_read;
+    int r;
+
+    if (is_read && lease->is_recorded) {
+        acquire_finish(acquire, 0);
+    } else if (!is_read) {
+        r = handout_start(acquire->grant, lease, acquire->request_id);
+        if (r != 0) {
+            acquire_fail(acquire, &(struct acquire_failure){.status = r});
+        }
+    }
+}
+
+/* How long until the lease does something about itself. */
+static uint64_t retry_after_ms(const struct lease *lease)
+{
+    const struct lease *next = lease->successor;
+    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t when_ms = lease->rotate_after_ms;
+
+    if (next != NULL && issue_is_backing_off(next)) {
+        when_ms = next->next_ms;
+    } else if (lease->step == LEASE_STEP_RENEW && lease->next_ms > when_ms) {
+        when_ms = lease->next_ms;
+    }
+    return schedule_left_ms(when_ms, now_ms);
+}
+
+static bool may_renew(const struct lease_acquire *acquire, const struct lease *lease)
+{
+    bool is_backing_off = lease->failure_count > 0 && lease->next_ms > core_now_ms(lease->core);
+
+    return lease->state == LEASE_STATE_ACTIVE && lease_can_renew(lease) && !acquire->has_renewed &&
+           !is_backing_off;
+}
+
+/* Too little is left, or the lease is dead: first a renewal, then a replacement. */
+static void acquire_refresh(struct lease_acquire *acquire, struct lease *lease)
+{
+    const struct lease *next = lease->successor;
+    struct acquire_failure failure = {.status = ERR_UNAVAILABLE};
+
+    if (lease->state == LEASE_STATE_RENEWING || may_renew(acquire, lease)) {
+        acquire->has_renewed = true;
+        renew_start(lease, true);
+        return;
+    }
+    if (next != NULL && next->state == LEASE_STATE_REQUESTED && !issue_is_backing_off(next)) {
+        acquire->has_rotated = true;
+        return;
+    }
+    if (next != NULL && fsm_lease_is_live(next->state) && !next->is_recorded) {
+        return;
+    }
+    if (!acquire->has_rotated && (next == NULL || next->state != LEASE_STATE_REQUESTED)) {
+        acquire->has_rotated = true;
+        if (rotate_start(lease, false, "too little of its life is left") == 0) {
+            return;
+        }
+    }
+    failure.retry_after_ms = retry_after_ms(lease);
+    failure.text = lease_error(next != NULL && next->last_error != NULL ? next : lease);
+    acquire_fail(acquire, &failure);
+}
+
+static void acquire_step(struct lease_acquire *acquire)
+{
+    struct grant *grant = acquire->grant;
+    struct lease *lease = lease_current(grant->lease);
+    uint64_t left_ms = lease_left_ms(lease);
+
+    if (grant->state == GRANT_STATE_ENDED) {
+        acquire_fail(acquire, &(struct acquire_failure){.status = ERR_GONE});
+    } else if (!audit_is_ready(acquire->core->audit)) {
+        acquire_fail(acquire, &(struct acquire_failure){.status = ERR_IO});
+    } else if (issue_is_backing_off(lease)) {
+        acquire_fail(acquire, &(struct acquire_failure){.status = ERR_UNAVAILABLE,
+                                                        .retry_after_ms = retry_after_ms(lease),
+                                                        .text = lease_error(lease)});
+    } else if (lease->state == LEASE_STATE_REQUESTED) {
+        return; /* the answer wakes it */
+    } else if (fsm_lease_is_live(lease->state) && left_ms > 0 &&
+               left_ms >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
+        acquire_hand_out(acquire, lease);
+    } else {
+        acquire_refresh(acquire, lease);
+    }
+}
+
+/* --- waking and failing those who wait --- */
+
+void acquire_wake_grant(struct grant *grant)
+{
+    struct list woken;
+    struct list *node;
+
+    list_init(&woken);
+    list_splice(&woken, &grant->waiting);
+    while ((node = list_pop_front(&woken)) != NULL) {
+        list_push_back(&grant->waiting, node);
+        acquire_step(LIST_ENTRY(node, struct lease_acquire, node));
+    }
+}
+
+void acquire_wake_lease(struct lease *lease)
+{
+    struct list *node;
+    struct list *following;
+
+    if (lease->waiting_count == 0) {
+        return;
+    }
+    LIST_EACH (&lease->grants, node, following) {
+        acquire_wake_grant(LIST_ENTRY(node, struct grant, by_lease));
+    }
+}
+
+void acquire_fail_grant(struct grant *grant, const struct acquire_failure *failure)
+{
+    struct list failed;
+    struct list *node;
+
+    list_init(&failed);
+    list_splice(&failed, &grant->waiting);
+    while ((node = list_pop_front(&failed)) != NULL) {
+        acquire_fail(LIST_ENTRY(node, struct lease_acquire, node), failure);
+    }
+}
+
+void acquire_cancel_all(struct lease_core *core)
+{
+    const struct acquire_failure failure = {.status = ERR_CANCELED,
+                                            .text = "the daemon is stopping"};
+    struct map_entry *entry;
+
+    while (!list_is_empty(&core->finishing)) {
+        acquire_fail(LIST_ENTRY(core->finishing.next, struct lease_acquire, node), &failure);
+    }
+    for (entry = map_first(&core->grants); entry != NULL; entry = map_next(&core->grants, entry)) {
+        acquire_fail_grant(MAP_ENTRY(entry, struct grant, by_id), &failure);
+    }
+}
+
+void acquire_fail_lease(struct lease *lease, const struct acquire_failure *failure)
+{
+    struct list *node;
+    struct list *following;
+
+    if (lease->waiting_count == 0) {
+        return;
+    }
+    LIST_EACH (&lease->grants, node, following) {
+        acquire_fail_grant(LIST_ENTRY(node, struct grant, by_lease), failure);
+    }
+}
+
+/* --- the last check, right before the credential leaves --- */
+
+static bool acquire_check(struct lease_acquire *acquire)
+{
+    struct grant *grant = acquire->grant;
+    const struct lease *lease;
+    uint64_t left_ms;
+
+    if (grant->state != GRANT_STATE_ENDED && !binding_is_alive(grant)) {
+        grant_end(grant, GRANT_END_BINDING);
+    }
+    lease = grant->lease;
+    left_ms = lease_left_ms(lease);
+    if (grant->state != GRANT_STATE_ENDED && audit_is_ready(acquire->core->audit) &&
+        grant->is_read && lease_current(grant->lease) == lease && fsm_lease_is_live(lease->state) &&
+        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
+        return true;
+    }
+    acquire->is_finishing = false;
+    list_remove(&acquire->node);
+    list_push_back(&grant->waiting, &acquire->node);
+    acquire_step(acquire);
+    return false;
+}
+
+static void acquire_finished(struct env_deferred *deferred)
+{
+    struct lease_acquire *acquire = deferred->user;
+    struct grant *grant = acquire->grant;
+
+    if (acquire->status != 0) {
+        acquire->fn(acquire, acquire->status, NULL); /* the acquire may be gone */
+        return;
+    }
+    if (!acquire_check(acquire)) {
+        return;
+    }
+    if (grant->state == GRANT_STATE_PENDING) {
+        grant_set_state(grant, GRANT_STATE_HELD);
+    }
+    if (grant->is_read_counted) {
+        reads_count(grant);
+    } else {
+        grant->is_read_counted = true;
+        grant->read_count++;
+    }
+    grant->delivery_count++;
+    list_remove(&acquire->node);
+    acquire_let_go(acquire, GRANT_END_NONE);
+    acquire->fn(acquire, 0, grant); /* the acquire may be gone */
+}
+
+/* --- start --- */
+
+/* The shorter of the role's and the rule's; 0: neither says. */
+static uint64_t ttl_of(const struct lease_acquire *acquire)
+{
+    uint64_t role_ms = acquire->role->ttl_ms;
+    uint64_t rule_ms = acquire->decision->ttl_ms;
+
+    return role_ms > 0 && (rule_ms == 0 || role_ms < rule_ms) ? role_ms : rule_ms;
+}
+
+static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
+                             struct holder *holder, struct lease **ret_lease)
+{
+    int r = issue_check(role, &acquire->retry_after_ms, &acquire->error);
+
+    if (r != 0) {
+        return r;
+    }
+    *ret_lease = lease_new(role, holder, acquire->reason);
+    if (*ret_lease == NULL) {
+        return ERR_NOMEM;
+    }
+    (*ret_lease)->ttl_ms = ttl_of(acquire);
+    sharing_offer(*ret_lease);
+    return 0;
+}
+
+static int check_crowd(struct lease_acquire *acquire, const struct lease *lease)
+{
+    if (lease->waiting_count >= acquire->core->options.waiting_max) {
+        return err_set(&acquire->error, ERR_BUSY,
+                       "%" PRIu32 " requests wait for this credential already",
+                       lease->waiting_count);
+    }
+    return 0;
+}
+
+static int check_room(struct lease_acquire *acquire)
+{
+    const struct lease_core *core = acquire->core;
+    uint64_t live_count =
+        core->grant_counts[GRANT_STATE_PENDING] + core->grant_counts[GRANT_STATE_HELD];
+
+    if (live_count >= core->options.grants_max) {
+        return err_set(&acquire->error, ERR_LIMIT,
+                       "%" PRIu32 " grants are live, more are not allowed",
+                       core->options.grants_max);
+    }
+    return 0;
+}
+
+static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
+                             struct holder *holder, const struct binding_set *set)
+{
+    struct lease *shared = sharing_find(role, holder);
+    struct lease *lease = shared;
+    int r = check_room(acquire);
+
+    if (r == 0) {
+        r = shared != NULL ? check_crowd(acquire, shared)
+                           : acquire_new_lease(acquire, role, holder, &lease);
+    }
+    if (r != 0) {
+        return r;
+    }
+    r = grant_new(lease, holder, acquire, set, &acquire->grant);
+    if (r != 0 && shared == NULL) {
+        lease_free(lease); /* nobody has heard of it */
+    } else if (shared == NULL) {
+        issue_start(lease);
+    }
+    return r;
+}
+
+static int acquire_grant(struct lease_acquire *acquire, struct role *role, struct holder *holder,
+                         const struct binding_set *set)
+{
+    acquire->grant = acquire->is_new_grant ? NULL : grant_find(acquire->core, holder, set);
+    return acquire->grant != NULL ? check_crowd(acquire, acquire->grant->lease)
+                                  : acquire_new_grant(acquire, role, holder, set);
+}
+
+static int acquire_find(struct lease_acquire *acquire)
+{
+    struct lease_core *core = acquire->core;
+    struct role *role = core_role_of(core, acquire->role);
+    struct binding_set set;
+    struct holder *holder;
+    int r;
+
+    if (role == NULL) {
+        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured",
+                       acquire->role->name);
+    }
+    if (!audit_is_ready(core->audit)) {
+        return err_set(&acquire->error, ERR_IO, "a required audit sink fails");
+    }
+    r = binding_resolve(core->env, acquire, &set, &acquire->error);
+    if (r != 0) {
+        return r;
+    }
+    holder = holder_get(core, role, acquire->identity);
+    if (holder == NULL) {
+        return ERR_NOMEM;
+    }
+    r = acquire_grant(acquire, role, holder, &set);
+    if (r == 0) {
+        acquire->grant->acquire_count++;
+        acquire->grant->lease->waiting_count++;
+        list_push_back(&acquire->grant->waiting, &acquire->node);
+    } else {
+        acquire->grant = NULL;
+    }
+    holder_put(core, holder);
+    return r;
+}
+
+int lease_acquire_start(struct lease_core *core, struct lease_acquire *acquire)
+{
+    int r;
+
+    if (core->is_draining || core->is_closing) {
+        return ERR_CLOSED;
+    }
+    acquire->core = core;
+    acquire->grant = NULL;
+    acquire->node = (struct list){.next = NULL};
+    acquire->deferred = (struct env_deferred){.fn = acquire_finished, .user = acquire};
+    acquire->status = 0;
+    acquire->retry_after_ms = 0;
+    acquire->error = (struct err){.code = 0};
+    acquire->is_finishing = acquire->has_renewed = acquire->has_rotated = false;
+    r = acquire_find(acquire);
+    if (r != 0) {
+        if (acquire->error.code == 0) {
+            (void)err_set(&acquire->error, r, "%s", err_str(r));
+        }
+        acquire_finish(acquire, r);
+    } else {
+        acquire_step(acquire);
+    }
+    core_touch(core);
+    return 0;
+}
+
+void lease_acquire_cancel(struct lease_core *core, struct lease_acquire *acquire)
+{
+    if (acquire->is_finishing && acquire->status != 0) {
+        return;
+    }
+    acquire_fail(acquire, &(struct acquire_failure){.status = ERR_CANCELED});
+    core_touch(core);
+}

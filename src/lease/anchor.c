@@ -1,0 +1,91 @@
+/* Anchors: what leases of an issuer hang on (the token that they were issued under).
+ *
+ * The issuer says when an anchor ends, also before it issues under it, so the ends are remembered
+ * for each issuer. An end in the future bounds each lease of that anchor, and the plan replaces it
+ * in time; the end may be moved out again when the login is renewed. An end that has come (0) has
+ * killed them at the issuer: they expire now, and who holds them gets a successor. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+
+uint64_t anchor_ends_ms(const struct lease *lease)
+{
+    const struct issuer *issuer = lease->role->issuer;
+    size_t i;
+
+    for (i = 0; lease->anchor != 0 && i < CORE_ANCHORS_MAX; i++) {
+        if (issuer->anchors[i].anchor == lease->anchor) {
+            return issuer->anchors[i].ends_ms;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static void anchor_remember(struct issuer *issuer, uint64_t anchor, uint64_t ends_ms)
+{
+    size_t i;
+
+    for (i = 0; i < CORE_ANCHORS_MAX; i++) {
+        if (issuer->anchors[i].anchor == anchor) {
+            issuer->anchors[i].ends_ms = ends_ms;
+            return;
+        }
+    }
+    issuer->anchors[issuer->anchor_next] = (struct anchor){.anchor = anchor, .ends_ms = ends_ms};
+    issuer->anchor_next = (issuer->anchor_next + 1) % CORE_ANCHORS_MAX;
+}
+
+/* As if the issuer had said on a renewal that it doesn't know it; a crowd of successors is held to
+ * the issuer's budget. */
+static void anchor_died(struct lease *lease, const char *reason)
+{
+    struct lease_core *core = lease->core;
+
+    if (lease->early_death_count > 0) {
+        lease->rotate_after_ms =
+            schedule_add_ms(core_now_ms(core),
+                            schedule_backoff_ms(lease->early_death_count, core_random(core)));
+    }
+    lease->early_death_count++;
+    lease_expire(lease, reason);
+}
+
+static void anchor_moved(struct lease *lease)
+{
+    lease_limit_life(lease);
+    if (lease->failure_count == 0) {
+        lease_plan(lease);
+    } else {
+        lease_arm(lease);
+    }
+    acquire_wake_lease(lease);
+}
+
+void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer, uint64_t anchor,
+                            uint64_t when_ms, const char *reason)
+{
+    struct map_entry *entry;
+    uint32_t died_count = 0;
+
+    if (anchor == 0 || issuer->core_state == NULL) {
+        return;
+    }
+    anchor_remember(issuer->core_state, anchor, when_ms);
+    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
+        struct lease *lease = MAP_ENTRY(entry, struct lease, by_id);
+
+        if (lease->role->issuer->config != issuer || lease->anchor != anchor ||
+            !fsm_lease_is_live(lease->state)) {
+            continue;
+        }
+        if (when_ms == 0) {
+            anchor_died(lease, reason);
+            died_count++;
+        } else {
+            anchor_moved(lease);
+        }
+    }
+    if (died_count > 0) {
+        log_event(LOG_LEVEL_WARN, "lease.anchor.ended", "backend", issuer->name, "detail", reason,
+                  NULL);
+    }
+}

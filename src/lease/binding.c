@@ -1,0 +1,361 @@
+/* What grants hang on.
+ *
+ * Happy path: the decision's bindings are resolved to targets (pid and start time, or the
+ * connection) → they are part of the grant's key → binding_start watches each → one ends → every
+ * grant that hangs on it ends.
+ *
+ * A watched process is an object of its own, shared by all grants on it, because closing a watch is
+ * asynchronous and a grant must be able to go at once. Failure paths: the process has ended before
+ * the watch starts (ERR_GONE, the grant is never handed out); it ends while the records are written
+ * (the notice ends the grant; binding_is_alive asks once more right before the hand-out). */
+#include "lease/binding.h"
+
+#include "base/mem.h"
+#include "lease/ancestor.h"
+#include "lease/core_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BINDING_MAGIC 0x62696e64U
+#define WATCHED_MAGIC 0x77617463U
+
+/* A process that something hangs on. */
+struct watched {
+    uint32_t magic;
+    bool has_ended;
+    struct lease_core *core;
+    struct map_entry entry;
+    struct binding_target target; /* the key */
+    struct env_process_watch watch;
+    struct list bindings;
+};
+
+/* --- resolving --- */
+
+static void set_add(struct binding_set *set, struct binding_target target)
+{
+    size_t at = 0;
+
+    while (at < set->count &&
+           (set->targets[at].pid < target.pid ||
+            (set->targets[at].pid == target.pid && set->targets[at].value < target.value))) {
+        at++;
+    }
+    if (at < set->count && memcmp(&set->targets[at], &target, sizeof(target)) == 0) {
+        return;
+    }
+    memmove(&set->targets[at + 1], &set->targets[at], (set->count - at) * sizeof(set->targets[0]));
+    set->targets[at] = target;
+    set->count++;
+}
+
+static void set_add_text(struct binding_set *set, const struct access_binding_spec *spec)
+{
+    char text[ACCESS_BINDING_TEXT_MAX_BYTES];
+    size_t used = strlen(set->text);
+
+    (void)snprintf(set->text + used, sizeof(set->text) - used, "%s%s", used > 0 ? "," : "",
+                   access_binding_format(spec, text));
+}
+
+static struct binding_target target_process(int32_t pid, uint64_t start_ticks)
+{
+    return (struct binding_target){.pid = pid, .value = start_ticks};
+}
+
+static int resolve_connection(const struct lease_acquire *acquire,
+                              struct binding_target *ret_target, struct err *e)
+{
+    if (acquire->request == NULL) {
+        return err_set(e, ERR_INVALID, "there is no connection to bind to");
+    }
+    *ret_target = (struct binding_target){.value = (uintptr_t)acquire->request->connection};
+    return 0;
+}
+
+static int resolve_process(struct env *env, const struct lease_acquire *acquire,
+                           const struct access_binding_spec *spec,
+                           struct binding_target *ret_target, struct err *e)
+{
+    const struct access_identity *identity = acquire->identity;
+    struct env_process process;
+    int r;
+
+    if (identity->pid <= 0) {
+        return err_set(e, ERR_INVALID, "the caller's process isn't known: bind to %s",
+                       "the connection or to nothing");
+    }
+    if (spec->kind == ACCESS_BINDING_PROCESS) {
+        *ret_target = target_process(identity->pid, identity->start_ticks);
+        return 0;
+    }
+    r = ancestor_find(env, identity, spec, &process, e);
+    if (r == 0) {
+        *ret_target = target_process(process.pid, process.start_ticks);
+    }
+    return r;
+}
+
+static int resolve_one(struct env *env, const struct lease_acquire *acquire,
+                       const struct access_binding_spec *spec, struct binding_set *set,
+                       struct err *e)
+{
+    struct binding_target target;
+    int r;
+
+    switch (spec->kind) {
+    case ACCESS_BINDING_NONE:
+        return 0;
+    case ACCESS_BINDING_CONNECTION:
+        r = resolve_connection(acquire, &target, e);
+        break;
+    case ACCESS_BINDING_PROCESS:
+    case ACCESS_BINDING_PARENT:
+    case ACCESS_BINDING_PID:
+    case ACCESS_BINDING_COMM:
+        r = resolve_process(env, acquire, spec, &target, e);
+        break;
+    default:
+        r = err_set(e, ERR_INVALID, "this binding isn't offered in this version");
+        break;
+    }
+    if (r == 0) {
+        set_add(set, target);
+    }
+    return r;
+}
+
+/* The decision's bindings; without any the role's own. */
+static size_t specs_of(const struct lease_acquire *acquire,
+                       struct access_binding_spec ret_specs[ACCESS_BINDINGS_MAX])
+{
+    size_t count = acquire->decision->binding_count;
+    size_t i;
+
+    CHECK(count <= ACCESS_BINDINGS_MAX);
+    if (count == 0) {
+        count = 1;
+        ret_specs[0] = (struct access_binding_spec){.kind = acquire->role->binding};
+    } else {
+        memcpy(ret_specs, acquire->decision->bindings, count * sizeof(ret_specs[0]));
+    }
+    for (i = 0; i < count; i++) {
+        if (ret_specs[i].kind == ACCESS_BINDING_DEFAULT) {
+            ret_specs[i].kind = acquire->role->binding != ACCESS_BINDING_DEFAULT
+                                    ? acquire->role->binding
+                                    : ACCESS_BINDING_PROCESS;
+        }
+    }
+    return count;
+}
+
+int binding_resolve(struct env *env, const struct lease_acquire *acquire,
+                    struct binding_set *ret_set, struct err *e)
+{
+    struct access_binding_spec specs[ACCESS_BINDINGS_MAX];
+    size_t count = specs_of(acquire, specs);
+    struct binding_set set = {.count = 0};
+    size_t i;
+    int r = 0;
+
+    for (i = 0; r == 0 && i < count; i++) {
+        r = resolve_one(env, acquire, &specs[i], &set, e);
+        set_add_text(&set, &specs[i]);
+    }
+    if (r == 0) {
+        *ret_set = set;
+    }
+    return r;
+}
+
+bool binding_resolve_known(const struct lease_acquire *acquire, struct binding_set *ret_set)
+{
+    struct access_binding_spec specs[ACCESS_BINDINGS_MAX];
+    size_t count = specs_of(acquire, specs);
+    struct binding_target target;
+    size_t i;
+
+    ret_set->count = 0;
+    for (i = 0; i < count; i++) {
+        if (specs[i].kind == ACCESS_BINDING_PROCESS && acquire->identity->pid > 0) {
+            set_add(ret_set,
+                    target_process(acquire->identity->pid, acquire->identity->start_ticks));
+        } else if (specs[i].kind == ACCESS_BINDING_CONNECTION &&
+                   resolve_connection(acquire, &target, NULL) == 0) {
+            set_add(ret_set, target);
+        } else if (specs[i].kind != ACCESS_BINDING_NONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- processes --- */
+
+static void watched_closed(struct env_process_watch *watch)
+{
+    struct watched *watched = OBJ_CAST(watch->user, struct watched, WATCHED_MAGIC);
+    struct lease_core *core = watched->core;
+
+    core->closing_watch_count--;
+    mem_free(watched);
+    core_touch(core);
+}
+
+static void watched_close(struct watched *watched)
+{
+    map_remove(&watched->core->processes, &watched->entry);
+    watched->core->closing_watch_count++;
+    env_process_watch_close(watched->core->env, &watched->watch);
+}
+
+static void watched_ended(struct env_process_watch *watch)
+{
+    struct watched *watched = OBJ_CAST(watch->user, struct watched, WATCHED_MAGIC);
+
+    watched->has_ended = true;
+    while (!list_is_empty(&watched->bindings)) {
+        struct binding *binding = LIST_ENTRY(watched->bindings.next, struct binding, u.node);
+
+        grant_end(binding->grant, GRANT_END_BINDING);
+    }
+    watched_close(watched);
+}
+
+static struct str target_key(const struct binding_target *target)
+{
+    return (struct str){.ptr = (const char *)target, .len = sizeof(*target)};
+}
+
+static int watched_new(struct lease_core *core, const struct binding_target *target,
+                       struct watched **ret_watched)
+{
+    struct watched *watched = mem_calloc(1, sizeof(*watched));
+    int r;
+
+    if (watched == NULL) {
+        return ERR_NOMEM;
+    }
+    watched->magic = WATCHED_MAGIC;
+    watched->core = core;
+    watched->target = *target;
+    list_init(&watched->bindings);
+    watched->watch.pid = (int32_t)target->pid;
+    watched->watch.start_ticks = target->value;
+    watched->watch.fn = watched_ended;
+    watched->watch.closed = watched_closed;
+    watched->watch.user = watched;
+    r = map_add(&core->processes, &watched->entry, target_key(&watched->target));
+    if (r == 0) {
+        r = env_process_watch_start(core->env, &watched->watch);
+        if (r != 0) {
+            map_remove(&core->processes, &watched->entry);
+        }
+    }
+    if (r != 0) {
+        mem_free(watched);
+        return r;
+    }
+    *ret_watched = watched;
+    return 0;
+}
+
+/* --- bindings of a grant --- */
+
+static void connection_ended(struct env_connection_watch *watch)
+{
+    struct binding *binding = OBJ_CAST(watch->user, struct binding, BINDING_MAGIC);
+
+    grant_end(binding->grant, GRANT_END_BINDING);
+}
+
+static int binding_start_process(struct binding *binding, const struct binding_target *target)
+{
+    struct lease_core *core = binding->grant->core;
+    struct map_entry *entry = map_find(&core->processes, target_key(target));
+    struct watched *watched = NULL;
+    int r = 0;
+
+    if (entry != NULL) {
+        watched = MAP_ENTRY(entry, struct watched, entry);
+        r = watched->has_ended ? ERR_GONE : 0;
+    } else {
+        r = watched_new(core, target, &watched);
+    }
+    if (r == 0) {
+        binding->process = watched;
+        list_push_back(&watched->bindings, &binding->u.node);
+    }
+    return r;
+}
+
+int binding_start(struct grant *grant, const struct binding_set *set, struct env_request *request)
+{
+    size_t i;
+    int r = 0;
+
+    for (i = 0; r == 0 && i < set->count; i++) {
+        struct binding *binding = &grant->bindings[i];
+
+        *binding = (struct binding){.magic = BINDING_MAGIC, .grant = grant};
+        if (set->targets[i].pid != 0) {
+            r = binding_start_process(binding, &set->targets[i]);
+        } else {
+            binding->u.connection.fn = connection_ended;
+            binding->u.connection.user = binding;
+            env_connection_watch(request, &binding->u.connection);
+        }
+        grant->binding_count += r == 0;
+    }
+    if (r != 0) {
+        binding_stop(grant);
+    }
+    return r;
+}
+
+void binding_stop(struct grant *grant)
+{
+    while (grant->binding_count > 0) {
+        struct binding *binding = &grant->bindings[--grant->binding_count];
+
+        if (binding->process == NULL) {
+            env_connection_unwatch(&binding->u.connection);
+            continue;
+        }
+        list_remove(&binding->u.node);
+        if (list_is_empty(&binding->process->bindings) && !binding->process->has_ended) {
+            watched_close(binding->process);
+        }
+    }
+}
+
+bool binding_is_alive(const struct grant *grant)
+{
+    size_t i;
+
+    for (i = 0; i < grant->binding_count; i++) {
+        const struct watched *watched = grant->bindings[i].process;
+        struct env_process process;
+        int r;
+
+        if (watched == NULL) {
+            continue; /* a connection's end is told before anything else of it */
+        }
+        r = env_process_lookup(grant->core->env, (int32_t)watched->target.pid, &process);
+        if (r == ERR_NOT_FOUND || (r == 0 && process.start_ticks != watched->target.value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void binding_close_all(struct lease_core *core)
+{
+    struct map_entry *entry;
+
+    while ((entry = map_first(&core->processes)) != NULL) {
+        watched_close(MAP_ENTRY(entry, struct watched, entry));
+    }
+}

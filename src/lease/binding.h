@@ -1,0 +1,70 @@
+/* What a grant's life hangs on: processes and a connection, up to four, and the first end ends the
+ * grant.
+ *
+ * Kinds that name a process (process, parent, pid, comm) are resolved to one process, pid and start
+ * time, when the grant is asked for; what it is bound to is part of a grant's key. A process is
+ * watched once however many grants hang on it. */
+#ifndef LEASED_LEASE_BINDING_H
+#define LEASED_LEASE_BINDING_H
+
+#include "env/process.h"
+#include "lease/core.h"
+
+#define BINDING_SET_TEXT_MAX_BYTES (ACCESS_BINDINGS_MAX * (ACCESS_BINDING_TEXT_MAX_BYTES + 1))
+
+struct grant;
+struct watched;
+
+/* One thing that can end, as it stands in a key: no padding, compared as bytes. */
+struct binding_target {
+    uint64_t value; /* start ticks of the process; else the connection's address */
+    int64_t pid;    /* 0: a connection */
+};
+
+struct binding_set {
+    size_t count;                                       /* 0: the duration alone */
+    struct binding_target targets[ACCESS_BINDINGS_MAX]; /* sorted, without doubles */
+    char text[BINDING_SET_TEXT_MAX_BYTES];              /* as asked for: "process,pid:1234" */
+};
+
+/* A grant's key, in one piece of memory. */
+struct binding_key {
+    const void *holder;
+    struct binding_target targets[];
+};
+
+struct binding {
+    uint32_t magic;
+    struct grant *grant;
+    struct watched *process; /* NULL: a connection */
+    union {
+        struct list node; /* in the watched process's bindings */
+        struct env_connection_watch connection;
+    } u;
+};
+
+/* Finds out what the decision's bindings mean for this caller. ERR_GONE: the caller's process has
+ * ended. ERR_INVALID: it can't be bound so (no connection, no process known). ERR_DENIED: not an
+ * ancestor of the same uid. ERR_UNAVAILABLE: it can't be looked up. With a text. */
+int binding_resolve(struct env *env, const struct lease_acquire *acquire,
+                    struct binding_set *ret_set, struct err *e) ATTR_MUST_USE;
+
+/* The same without a look-up and without the text, for reads that happen often. False: it takes a
+ * look-up. */
+bool binding_resolve_known(const struct lease_acquire *acquire, struct binding_set *ret_set);
+
+/* Watches what the grant is bound to. ERR_GONE when it has ended already, ERR_LIMIT, ERR_NOMEM;
+ * then nothing is watched. */
+int binding_start(struct grant *grant, const struct binding_set *set,
+                  struct env_request *request) ATTR_MUST_USE;
+
+/* Stops watching. Fine when nothing is watched. */
+void binding_stop(struct grant *grant);
+
+/* Looks each process up anew: false when one has ended and its notice just hasn't come yet. */
+bool binding_is_alive(const struct grant *grant);
+
+/* Closes all watches; the core is told through closing_watch_count. */
+void binding_close_all(struct lease_core *core);
+
+#endif

@@ -1,0 +1,313 @@
+/* The core: its making and end, its roles, and the turn.
+ *
+ * Whatever happens (an answer, a request, a deadline) changes leases and grants at once and calls
+ * core_touch. At the end of that turn of the loop core_turn does what is due once: sends the calls
+ * that were queued, tells those who waited, frees what has ended, and arms the one timer for the
+ * wheel's next deadline. So no caller is called back from inside its own call, and no step finds
+ * the world changed under it.
+ *
+ * The end: lease_core_close cancels the calls and closes the watches; when the last of them has
+ * come back everything is freed and `closed` runs. */
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LEASES_MAX_DEFAULT 100000U
+#define GRANTS_MAX_DEFAULT 200000U
+#define WAITING_MAX_DEFAULT 256U
+#define SKEW_DEFAULT_MS 2000U
+
+void core_touch(struct lease_core *core)
+{
+    env_defer(core->env, &core->turn);
+}
+
+uint64_t core_random(struct lease_core *core)
+{
+    uint64_t random;
+
+    env_random(core->env, &random, sizeof(random));
+    return random;
+}
+
+void core_make_id(struct lease_core *core, char prefix, char out[LEASE_ID_BYTES + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char random[16];
+    size_t i;
+
+    static_assert(LEASE_ID_BYTES == 2 + 2 * sizeof(random), "prefix, dash, digits");
+    env_random(core->env, random, sizeof(random));
+    out[0] = prefix;
+    out[1] = '-';
+    for (i = 0; i < sizeof(random); i++) {
+        out[2 + 2 * i] = digits[random[i] >> 4];
+        out[3 + 2 * i] = digits[random[i] & 0x0f];
+    }
+    out[LEASE_ID_BYTES] = '\0';
+}
+
+int64_t core_wall_of(const struct lease_core *core, uint64_t when_ms)
+{
+    int64_t wall_ms = env_wall_ms(core->env);
+    uint64_t now_ms = core_now_ms(core);
+
+    if (when_ms == UINT64_MAX) {
+        return 0;
+    }
+    return when_ms >= now_ms ? wall_ms + (int64_t)(when_ms - now_ms)
+                             : wall_ms - (int64_t)(now_ms - when_ms);
+}
+
+/* --- time --- */
+
+static void core_fire(struct wheel *wheel, struct wheel_entry *entry)
+{
+    struct lease_core *core = CONTAINER_OF(wheel, struct lease_core, wheel);
+
+    switch ((enum core_entry)entry->kind) {
+    case CORE_ENTRY_LEASE:
+        lease_due(OBJ_CAST(CONTAINER_OF(entry, struct lease, due), struct lease, LEASE_MAGIC));
+        break;
+    case CORE_ENTRY_GRANT:
+        grant_due(OBJ_CAST(CONTAINER_OF(entry, struct grant, due), struct grant, GRANT_MAGIC));
+        break;
+    case CORE_ENTRY_QUEUE:
+        break; /* the turn pumps all queues */
+    case CORE_ENTRY_READS:
+        reads_flush(core);
+        break;
+    case CORE_ENTRY_DRAIN:
+        drain_due(core);
+        break;
+    }
+}
+
+static void core_timer(struct env_timer *timer)
+{
+    struct lease_core *core = OBJ_CAST(timer->user, struct lease_core, LEASE_CORE_MAGIC);
+
+    core->timer_ms = WHEEL_NEVER;
+    wheel_advance(&core->wheel, core_now_ms(core));
+    core_touch(core);
+}
+
+static void core_arm_timer(struct lease_core *core)
+{
+    uint64_t when_ms = wheel_next_ms(&core->wheel);
+
+    if (when_ms == core->timer_ms) {
+        return;
+    }
+    core->timer_ms = when_ms;
+    if (when_ms == WHEEL_NEVER) {
+        env_timer_disarm(core->env, &core->timer);
+    } else {
+        env_timer_arm(core->env, &core->timer, when_ms);
+    }
+}
+
+/* --- life --- */
+
+static void core_fini_maps(struct lease_core *core)
+{
+    map_fini(&core->roles);
+    map_fini(&core->leases);
+    map_fini(&core->grants);
+    map_fini(&core->grant_keys);
+    map_fini(&core->holders);
+    map_fini(&core->texts);
+    map_fini(&core->processes);
+}
+
+static void core_free(struct lease_core *core)
+{
+    struct map_entry *entry;
+    struct list *node;
+
+    while ((entry = map_first(&core->grants)) != NULL) {
+        grant_free(MAP_ENTRY(entry, struct grant, by_id));
+    }
+    while ((entry = map_first(&core->leases)) != NULL) {
+        lease_free(MAP_ENTRY(entry, struct lease, by_id));
+    }
+    while ((entry = map_first(&core->roles)) != NULL) {
+        map_remove(&core->roles, entry);
+        mem_free(MAP_ENTRY(entry, struct role, entry));
+    }
+    while (!list_is_empty(&core->issuers)) {
+        node = core->issuers.next;
+        issuer_free(LIST_ENTRY(node, struct issuer, node));
+    }
+    CHECK(map_count(&core->holders) == 0 && map_count(&core->texts) == 0);
+    core_fini_maps(core);
+    env_undefer(&core->turn);
+    env_timer_disarm(core->env, &core->timer);
+    mem_free(core);
+}
+
+static void core_close_check(struct lease_core *core)
+{
+    void (*closed)(void *user) = core->closed;
+    void *user = core->closed_user;
+
+    if (calls_are_in_flight(core) || core->closing_watch_count > 0) {
+        return;
+    }
+    waits_tell(core, true);
+    core_free(core);
+    closed(user);
+}
+
+static void core_turn(struct env_deferred *deferred)
+{
+    struct lease_core *core = OBJ_CAST(deferred->user, struct lease_core, LEASE_CORE_MAGIC);
+
+    if (core->is_closing) {
+        core_close_check(core); /* the core may be gone */
+        return;
+    }
+    calls_pump(core);
+    drain_check(core);
+    ended_trim(core);
+    core_arm_timer(core);
+    waits_tell(
+        core,
+        false); /* may call anything, also lease_core_close; the core lives on to the next turn */
+}
+
+static uint32_t or_default(uint32_t value, uint32_t default_value)
+{
+    return value > 0 ? value : default_value;
+}
+
+static void core_init(struct lease_core *core, const struct lease_core_options *options)
+{
+    size_t i;
+
+    core->magic = LEASE_CORE_MAGIC;
+    core->options = *options;
+    core->options.leases_max = or_default(options->leases_max, LEASES_MAX_DEFAULT);
+    core->options.grants_max = or_default(options->grants_max, GRANTS_MAX_DEFAULT);
+    core->options.waiting_max = or_default(options->waiting_max, WAITING_MAX_DEFAULT);
+    core->options.skew_ms = options->skew_ms > 0 ? options->skew_ms : SKEW_DEFAULT_MS;
+    core->env = options->env;
+    core->audit = options->audit;
+    wheel_init(&core->wheel, core_now_ms(core), core_fire);
+    core->timer.fn = core_timer;
+    core->timer.user = core;
+    core->timer_ms = WHEEL_NEVER;
+    core->turn.fn = core_turn;
+    core->turn.user = core;
+    core->reads_due.kind = CORE_ENTRY_READS;
+    core->drain_due.kind = CORE_ENTRY_DRAIN;
+    list_init(&core->issuers);
+    list_init(&core->read_grants);
+    list_init(&core->finishing);
+    list_init(&core->waits);
+    list_init(&core->waits_done);
+    for (i = 0; i < LEASE_STATE_COUNT; i++) {
+        list_init(&core->leases_by_state[i]);
+    }
+    for (i = 0; i < GRANT_STATE_COUNT; i++) {
+        list_init(&core->grants_by_state[i]);
+    }
+}
+
+int lease_core_new(const struct lease_core_options *options, struct lease_core **ret_core,
+                   struct err *e)
+{
+    struct lease_core *core = mem_calloc(1, sizeof(*core));
+
+    if (core == NULL) {
+        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
+    core_init(core, options);
+    map_init(&core->roles, core_random(core));
+    map_init(&core->leases, core_random(core));
+    map_init(&core->grants, core_random(core));
+    map_init(&core->grant_keys, core_random(core));
+    map_init(&core->holders, core_random(core));
+    map_init(&core->texts, core_random(core));
+    map_init(&core->processes, core_random(core));
+    *ret_core = core;
+    return 0;
+}
+
+void lease_core_close(struct lease_core *core, void (*closed)(void *user), void *user)
+{
+    struct map_entry *entry;
+
+    CHECK(!core->is_closing);
+    acquire_cancel_all(core);
+    core->is_draining = true;
+    core->is_closing = true;
+    core->closed = closed;
+    core->closed_user = user;
+    env_timer_disarm(core->env, &core->timer);
+    for (entry = map_first(&core->grants); entry != NULL; entry = map_next(&core->grants, entry)) {
+        struct grant *grant = MAP_ENTRY(entry, struct grant, by_id);
+
+        binding_stop(grant);
+        handout_forget(grant);
+    }
+    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
+        struct lease *lease = MAP_ENTRY(entry, struct lease, by_id);
+
+        if (lease->issuing != NULL) {
+            audit_write_forget(&lease->issuing->write);
+        }
+    }
+    calls_cancel_all(core);
+    core_touch(core);
+}
+
+/* --- roles --- */
+
+int lease_core_add_role(struct lease_core *core, const struct lease_role *config)
+{
+    struct issuer *issuer = config->issuer->core_state;
+    struct role *role;
+    int r = 0;
+
+    if (strlen(config->name) >= ROLE_NAME_MAX_BYTES ||
+        config->attribute_count >= LEASE_FIELDS_MAX) {
+        return ERR_INVALID;
+    }
+    if (issuer == NULL) {
+        r = issuer_new(core, config->issuer, &issuer);
+    }
+    if (r != 0) {
+        return r;
+    }
+    role = mem_calloc(1, sizeof(*role));
+    if (role == NULL) {
+        return ERR_NOMEM;
+    }
+    role->config = config;
+    role->issuer = issuer;
+    queue_lane_init(&role->lane, &issuer->queue, config->issue_rate, config->renew_rate,
+                    config->revoke_rate);
+    r = map_add(&core->roles, &role->entry, str_of(config->name));
+    if (r != 0) {
+        mem_free(role);
+    }
+    return r;
+}
+
+const struct lease_role *lease_core_role(const struct lease_core *core, struct str name)
+{
+    struct map_entry *entry = map_find(&core->roles, name);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct role, entry)->config : NULL;
+}
+
+struct role *core_role_of(const struct lease_core *core, const struct lease_role *config)
+{
+    struct map_entry *entry = map_find(&core->roles, str_of(config->name));
+    struct role *role = entry != NULL ? MAP_ENTRY(entry, struct role, entry) : NULL;
+
+    return role != NULL && role->config == config ? role : NULL;
+}

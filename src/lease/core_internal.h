@@ -1,0 +1,197 @@
+/* The core itself, for the files of this folder. Nothing else includes it. */
+#ifndef LEASED_LEASE_CORE_INTERNAL_H
+#define LEASED_LEASE_CORE_INTERNAL_H
+
+#include "lease/fsm.h"
+#include "lease/grant.h"
+#include "lease/holder.h"
+#include "lease/lease.h"
+#include "lease/queue.h"
+#include "lease/record.h"
+#include "lease/text.h"
+
+#define LEASE_CORE_MAGIC 0x636f7265U
+#define ROLE_NAME_MAX_BYTES 128
+#define CORE_ENDED_MAX 512 /* ended leases, and ended grants, that are kept to be looked at */
+#define CORE_READS_FLUSH_MS 60000U /* how often counts of reads go on record */
+#define CORE_ANCHORS_MAX 32        /* ends of anchors that are remembered for one issuer */
+
+/* What a wheel entry is embedded in. */
+enum core_entry {
+    CORE_ENTRY_LEASE,
+    CORE_ENTRY_GRANT,
+    CORE_ENTRY_QUEUE,
+    CORE_ENTRY_READS,
+    CORE_ENTRY_DRAIN,
+};
+
+/* One place at an issuer: a call that is in flight. */
+struct call {
+    uint32_t magic;
+    struct list node; /* in its issuer's free_calls */
+    struct lease_call call;
+    struct issuer *issuer;
+    struct lease *lease;
+};
+
+/* What an issuer has said about the end of what its leases hang on. */
+struct anchor {
+    uint64_t anchor;
+    uint64_t ends_ms;
+};
+
+struct issuer {
+    struct list node; /* in the core's issuers */
+    struct lease_core *core;
+    struct lease_issuer *config;
+    struct queue queue;
+    struct call *calls; /* queue.in_flight_max of them */
+    struct list free_calls;
+    struct anchor anchors[CORE_ANCHORS_MAX]; /* a ring */
+    size_t anchor_next;
+};
+
+struct role {
+    struct map_entry entry; /* by name */
+    const struct lease_role *config;
+    struct issuer *issuer;
+    struct queue_lane lane;
+    struct lease *shared; /* share: role: the lease that the next grant gets */
+    uint32_t lease_count; /* leases that aren't over, without successors that aren't ready */
+};
+
+struct lease_core {
+    uint32_t magic;
+    struct lease_core_options options;
+    struct env *env;
+    struct audit *audit;
+    struct wheel wheel;
+    struct env_timer timer;   /* armed for the wheel's next deadline */
+    struct env_deferred turn; /* core_touch: what is done once a turn of the loop */
+    struct map roles;
+    struct list issuers;
+    struct map leases;     /* by id, in order of creation */
+    struct map grants;     /* the same */
+    struct map grant_keys; /* what a caller that asks again gets: by holder and binding */
+    struct map holders;
+    struct map texts;
+    struct map processes; /* watched ones, binding.h */
+    size_t closing_watch_count;
+    struct list leases_by_state[LEASE_STATE_COUNT];
+    struct list grants_by_state[GRANT_STATE_COUNT];
+    uint64_t lease_counts[LEASE_STATE_COUNT];
+    uint64_t grant_counts[GRANT_STATE_COUNT];
+    struct list read_grants; /* whose reads aren't all on record */
+    struct wheel_entry reads_due;
+    struct list finishing;         /* acquires that will get their credential in this turn */
+    struct list waits;             /* struct lease_wait, for something */
+    struct list waits_done;        /* to be told in this turn */
+    struct lease_core_stats stats; /* the totals */
+    uint64_t timer_ms;             /* when `timer` is armed for; WHEEL_NEVER: it isn't */
+    bool is_draining;
+    struct wheel_entry drain_due;
+    bool is_closing;
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+static inline uint64_t core_now_ms(const struct lease_core *core)
+{
+    return env_now_ms(core->env);
+}
+
+/* Something has changed that the end of this turn must look at: calls to send, waits to tell,
+ * deadlines. */
+void core_touch(struct lease_core *core);
+
+/* Unix time for a deadline of our clock; 0 for one that never comes. */
+int64_t core_wall_of(const struct lease_core *core, uint64_t when_ms);
+
+uint64_t core_random(struct lease_core *core);
+
+/* A new id: `prefix` and 128 random bits. */
+void core_make_id(struct lease_core *core, char prefix, char out[LEASE_ID_BYTES + 1]);
+
+struct role *core_role_of(const struct lease_core *core, const struct lease_role *config);
+
+/* --- calls.c --- */
+
+/* Queues the call that the lease's state asks for; it is sent from the loop. ERR_LIMIT: too many
+ * issues wait. */
+int calls_push(struct lease *lease, enum queue_class kind) ATTR_MUST_USE;
+
+/* Sends what may be sent now. */
+void calls_pump(struct lease_core *core);
+
+/* Asks each call in flight to end. */
+void calls_cancel_all(struct lease_core *core);
+
+bool calls_are_in_flight(const struct lease_core *core);
+
+int issuer_new(struct lease_core *core, struct lease_issuer *config,
+               struct issuer **ret_issuer) ATTR_MUST_USE;
+void issuer_free(struct issuer *issuer);
+
+/* --- waits.c --- */
+
+enum wait_kind {
+    WAIT_RENEW = 1,
+    WAIT_ROTATE,
+    WAIT_REVOKE,
+    WAIT_DRAIN, /* for no lease: for all */
+};
+
+void waits_add(struct lease *lease, enum wait_kind kind, struct lease_wait *wait);
+
+/* Ends each wait of this kind for this lease, from the loop. `text` (may be NULL) is for people. */
+void waits_end(struct lease *lease, enum wait_kind kind, int status, const char *text);
+
+/* Ends one wait, which may be in no list, from the loop. */
+void wait_end(struct lease_core *core, struct lease_wait *wait, int status, const char *text);
+
+/* Ends those who wait for the drain. */
+void waits_end_drain(struct lease_core *core, int status, const char *text);
+
+/* Tells those whose wait has ended; with `is_closing` all others too. */
+void waits_tell(struct lease_core *core, bool is_closing);
+
+/* --- acquire.c --- */
+
+/* Looks again at each acquire that waits for a grant of this lease. */
+void acquire_wake_lease(struct lease *lease);
+void acquire_wake_grant(struct grant *grant);
+
+/* Ends each acquire that waits for the grant or for a grant of the lease. */
+struct acquire_failure {
+    int status;
+    uint64_t retry_after_ms;
+    const char *text;
+};
+void acquire_fail_lease(struct lease *lease, const struct acquire_failure *failure);
+void acquire_fail_grant(struct grant *grant, const struct acquire_failure *failure);
+void acquire_cancel_all(struct lease_core *core);
+
+/* --- reads.c --- */
+
+void reads_count(struct grant *grant);
+/* Puts the grant's counted reads on record. */
+void reads_flush_grant(struct grant *grant);
+void reads_flush(struct lease_core *core);
+
+/* --- anchor.c --- */
+
+/* When this lease's anchor ends; UINT64_MAX if nothing is known. */
+uint64_t anchor_ends_ms(const struct lease *lease);
+
+/* --- drain.c --- */
+
+void drain_check(struct lease_core *core);
+void drain_due(struct lease_core *core);
+
+/* --- ended.c --- */
+
+/* Frees the oldest of what has ended and nobody points to any more, down to CORE_ENDED_MAX of each
+ * kind. */
+void ended_trim(struct lease_core *core);
+
+#endif

@@ -1,0 +1,27 @@
+/* How a credential is kept: what its issuer gave (its reference and the fields) packed into one
+ * secret per lease. */
+#ifndef LEASED_LEASE_CREDENTIAL_H
+#define LEASED_LEASE_CREDENTIAL_H
+
+#include "base/secret.h"
+#include "lease/issuer.h"
+
+#define CREDENTIAL_MAX_BYTES (64U * 1024U)
+
+/* Packs a successful issue's result. ERR_NOMEM; ERR_TOO_LARGE when it passes CREDENTIAL_MAX_BYTES
+ * or has more than LEASE_FIELDS_MAX fields or its reference more than LEASE_ISSUER_REF_MAX_BYTES.
+ */
+int credential_pack(const struct lease_result *result, struct secret *ret_packed) ATTR_MUST_USE;
+
+/* The issuer's reference; borrowed from `packed`. Empty when nothing is packed. */
+struct str credential_ref(const struct secret *packed);
+
+/* The issuer's fields, at most LEASE_FIELDS_MAX; borrowed from `packed`. Returns how many. */
+size_t credential_fields(const struct secret *packed,
+                         struct lease_field ret_fields[LEASE_FIELDS_MAX]);
+
+/* What names the credential at the issuer (a user name, key id, serial) for the audit trail's keyed
+ * hash; empty if no field is known to. Borrowed. */
+struct str credential_identifier(const struct lease_field *fields, size_t field_count);
+
+#endif

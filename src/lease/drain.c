@@ -1,0 +1,82 @@
+/* Stopping: no new acquires, every grant ends, every lease is revoked.
+ *
+ * Happy path: lease_core_drain ends the grants → settle.c and revoke.c do the rest → drain_check,
+ * at the end of each turn, sees nothing live: the wait is told 0.
+ *
+ * Failure path: the deadline passes first. What may live on at its issuer is logged and stands in
+ * the trail, with its true end. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define DRAIN_LOG_MAX 20U /* leases that are logged one by one */
+
+static uint64_t live_count(const struct lease_core *core)
+{
+    return core->lease_counts[LEASE_STATE_REQUESTED] + core->lease_counts[LEASE_STATE_ACTIVE] +
+           core->lease_counts[LEASE_STATE_RENEWING] + core->lease_counts[LEASE_STATE_SUPERSEDED] +
+           core->lease_counts[LEASE_STATE_REVOKING];
+}
+
+static void drain_lease(struct lease *lease)
+{
+    if (fsm_lease_is_live(lease->state)) {
+        revoke_start(lease, "the daemon stops");
+    } else if (lease->state == LEASE_STATE_REQUESTED) {
+        issue_drop(lease);
+    }
+}
+
+void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, struct lease_wait *wait)
+{
+    struct map_entry *entry;
+
+    core->is_draining = true;
+    wait->lease = NULL;
+    wait->kind = WAIT_DRAIN;
+    wait->error = (struct err){.code = 0};
+    list_push_back(&core->waits, &wait->node);
+    wheel_arm(&core->wheel, &core->drain_due, deadline_ms);
+    acquire_cancel_all(core);
+    for (entry = map_first(&core->grants); entry != NULL; entry = map_next(&core->grants, entry)) {
+        grant_end(MAP_ENTRY(entry, struct grant, by_id), GRANT_END_STOPPING);
+    }
+    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
+        drain_lease(MAP_ENTRY(entry, struct lease, by_id));
+    }
+    core_touch(core);
+}
+
+void drain_check(struct lease_core *core)
+{
+    if (core->is_draining && live_count(core) == 0 && !calls_are_in_flight(core)) {
+        wheel_cancel(&core->wheel, &core->drain_due);
+        waits_end_drain(core, 0, NULL);
+    }
+}
+
+void drain_due(struct lease_core *core)
+{
+    char count[24];
+    struct map_entry *entry;
+    uint32_t left = 0;
+
+    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
+        const struct lease *lease = MAP_ENTRY(entry, struct lease, by_id);
+
+        if (fsm_lease_is_over(lease->state)) {
+            continue;
+        }
+        if (left++ < DRAIN_LOG_MAX) {
+            log_event(LOG_LEVEL_ERROR, "lease.drain.left", "backend",
+                      lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
+                      lease->id, "err", lease_error(lease), NULL);
+        }
+        record_lease_unrevoked(lease, "the daemon stopped before the issuer confirmed");
+    }
+    (void)snprintf(count, sizeof(count), "%" PRIu32, left);
+    log_event(LOG_LEVEL_ERROR, "lease.drain.late", "count", count, NULL);
+    waits_end_drain(core, ERR_TIMEOUT, "not every lease is revoked");
+}

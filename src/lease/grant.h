@@ -1,0 +1,95 @@
+/* The grant object: one consumer's hold on a lease. */
+#ifndef LEASED_LEASE_GRANT_H
+#define LEASED_LEASE_GRANT_H
+
+#include "base/map.h"
+#include "lease/binding.h"
+#include "lease/wheel.h"
+
+#define GRANT_MAGIC 0x6772616eU
+
+struct handout;
+struct holder;
+struct text;
+
+struct grant {
+    uint32_t magic;
+    enum grant_state state; /* grant_set_state alone */
+    enum grant_end end;
+    char id[LEASE_ID_BYTES + 1];
+    bool is_keyed : 1;        /* a caller that asks again gets this one */
+    bool is_created : 1;      /* grant.created is queued: grant.ended must follow */
+    bool is_read : 1;         /* the first read of `lease` is on record */
+    bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
+    bool is_delivered : 1;    /* an answer reached its client */
+    struct lease_core *core;
+    struct holder *holder;
+    struct lease *lease;
+    struct lease *leaving;   /* the lease before, until the successor was delivered */
+    struct handout *handout; /* records being written; else NULL */
+    struct text *rule;
+    struct text *policy;
+    struct map_entry by_id;
+    struct map_entry by_key;
+    struct list by_state;
+    struct list by_lease;
+    struct list by_reads;
+    struct list waiting;    /* acquires */
+    struct wheel_entry due; /* the end of its duration */
+    uint64_t duration_ms;   /* 0: no limit */
+    int64_t created_wall_ms;
+    int64_t until_wall_ms; /* 0: none */
+    uint64_t read_count;
+    uint32_t unrecorded_reads;
+    uint32_t acquire_count;  /* acquires that will be called back */
+    uint32_t delivery_count; /* hand-outs whose delivery isn't known yet */
+    int32_t pid;
+    const char *reason; /* these point behind the bindings; "" if none */
+    const char *ticket;
+    const char *bindings_text;
+    struct binding_key *key;
+    size_t binding_count;
+    struct binding bindings[];
+};
+
+/* A pending grant on `lease` for this acquire, bound to `set`; its bindings are watched from now
+ * on. ERR_NOMEM, ERR_LIMIT, or what binding_start gives. */
+int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
+              const struct binding_set *set, struct grant **ret_grant) ATTR_MUST_USE;
+
+/* The one function that changes a state. */
+void grant_set_state(struct grant *grant, enum grant_state state);
+void grant_check(const struct grant *grant);
+
+/* The grant that this holder has for these bindings; NULL if none. */
+struct grant *grant_find(const struct lease_core *core, struct holder *holder,
+                         const struct binding_set *set);
+
+/* Ends it (idempotent): its bindings, its waiting acquires, its hold on the lease, which may end
+ * with it. */
+void grant_end(struct grant *grant, enum grant_end end);
+
+/* Moves a live grant to another lease; `is_read` is unset. With `is_sure` the old lease is left for
+ * good, otherwise when the answer was delivered. */
+void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
+
+/* The old lease isn't needed any more; fine when there is none. */
+void grant_leave(struct grant *grant);
+
+/* Its duration is over. */
+void grant_due(struct grant *grant);
+
+/* Frees an ended grant that nobody is to be told about; false when somebody is. */
+bool grant_try_free(struct grant *grant);
+void grant_free(struct grant *grant);
+
+/* --- handout.c --- */
+
+/* Writes the records that must be durable before the grant's holder may read `lease`, unless they
+ * are being written. When they are, the grant is on that lease and its acquires are looked at
+ * again. `request` is its id. ERR_NOMEM, or ERR_IO when the trail refuses. */
+int handout_start(struct grant *grant, struct lease *lease, const char *request) ATTR_MUST_USE;
+/* Stops waiting for the records. */
+void handout_forget(struct grant *grant);
+
+#endif

@@ -1,0 +1,131 @@
+/* The records without which no credential leaves: grant.created for a new grant, credential.read
+ * for the first read of a lease.
+ *
+ * Happy path: handout_start queues both → the trail has them → handout_done puts the grant on the
+ * lease (a successor, when it was on its predecessor before) → its acquires are looked at again,
+ * and now may have it.
+ *
+ * Failure paths: the trail refuses, or doesn't confirm in time: the acquires end with ERR_IO. A new
+ * grant ends with them; one that was held stays on the lease that it had. */
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+#define HANDOUT_MAGIC 0x68616e64U
+
+struct handout {
+    uint32_t magic;
+    uint32_t pending_count;
+    int status;
+    struct grant *grant;
+    struct lease *lease;
+    struct audit_write created;
+    struct audit_write read;
+};
+
+static const struct acquire_failure unrecorded = {
+    .status = ERR_IO,
+    .text = "no audit record could be written, so no credential leaves",
+};
+
+void handout_forget(struct grant *grant)
+{
+    struct handout *handout = grant->handout;
+
+    if (handout != NULL) {
+        audit_write_forget(&handout->created);
+        audit_write_forget(&handout->read);
+        handout->lease->pin_count--;
+        grant->handout = NULL;
+        mem_free(handout);
+    }
+}
+
+static void handout_done(struct handout *handout)
+{
+    struct grant *grant = handout->grant;
+    struct lease *lease = handout->lease;
+    int status = handout->status;
+
+    handout_forget(grant); /* the hand-out is gone */
+    if (status != 0) {
+        acquire_fail_grant(grant, &unrecorded);
+        return;
+    }
+    if (fsm_lease_is_live(lease->state)) {
+        if (grant->lease != lease) {
+            grant_move(grant, lease, false);
+        }
+        grant->is_read = true;
+        grant->is_read_counted = false;
+    }
+    acquire_wake_grant(grant);
+}
+
+static void handout_written(struct audit_write *write, int status)
+{
+    struct handout *handout = OBJ_CAST(write->user, struct handout, HANDOUT_MAGIC);
+
+    if (status != 0 && handout->status == 0) {
+        handout->status = status;
+    }
+    if (--handout->pending_count == 0) {
+        handout_done(handout);
+    }
+}
+
+/* The grant's life begins with its record. */
+static int handout_create(struct handout *handout, const char *request)
+{
+    struct grant *grant = handout->grant;
+    struct lease_core *core = grant->core;
+    int r;
+
+    if (grant->duration_ms > 0) {
+        grant->until_wall_ms = env_wall_ms(core->env) + (int64_t)grant->duration_ms;
+    }
+    r = record_grant_created(grant, handout->lease, request, &handout->created);
+    if (r != 0) {
+        return r;
+    }
+    handout->pending_count++;
+    grant->is_created = true;
+    if (grant->duration_ms > 0) {
+        wheel_arm(&core->wheel, &grant->due,
+                  schedule_add_ms(core_now_ms(core), grant->duration_ms));
+        core_touch(core);
+    }
+    return 0;
+}
+
+int handout_start(struct grant *grant, struct lease *lease, const char *request)
+{
+    struct handout *handout;
+    int r = 0;
+
+    if (grant->handout != NULL) {
+        return 0;
+    }
+    handout = mem_calloc(1, sizeof(*handout));
+    if (handout == NULL) {
+        return ERR_NOMEM;
+    }
+    handout->magic = HANDOUT_MAGIC;
+    handout->grant = grant;
+    handout->lease = lease;
+    handout->created.fn = handout->read.fn = handout_written;
+    handout->created.user = handout->read.user = handout;
+    lease->pin_count++;
+    grant->handout = handout;
+    if (!grant->is_created) {
+        r = handout_create(handout, request);
+    }
+    if (r == 0) {
+        r = record_first_read(grant, lease, request, &handout->read);
+        handout->pending_count += r == 0;
+    }
+    if (r != 0) {
+        handout_forget(grant);
+        return ERR_IO;
+    }
+    return 0;
+}

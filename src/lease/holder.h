@@ -1,0 +1,40 @@
+/* One identity at one role: whose grants and leases they are, how many, and what it may be given
+ * again. Exists while a grant or a lease names it. */
+#ifndef LEASED_LEASE_HOLDER_H
+#define LEASED_LEASE_HOLDER_H
+
+#include "base/map.h"
+#include "lease/core.h"
+
+struct role;
+
+struct holder {
+    struct map_entry entry; /* by identity key and role */
+    struct role *role;
+    uint32_t user_count;  /* grants and leases that name it, ended ones too */
+    uint32_t grant_count; /* grants that haven't ended */
+    struct lease *shared; /* share: identity: the lease that its next grant gets */
+    struct list idle;     /* share: none: leases that nobody holds, kept for its next grant */
+    uint32_t uid;
+    const char *user; /* these point behind the key */
+    const char *unit;
+    const char *container;
+    const char *listener;
+    char key[]; /* the identity's key as a C string, then the role's name */
+};
+
+/* NULL when this identity has nothing of this role. */
+struct holder *holder_find(const struct lease_core *core, const char *identity_key,
+                           const struct lease_role *role);
+
+/* Finds or makes it, with one more user. NULL when out of memory. */
+struct holder *holder_get(struct lease_core *core, struct role *role,
+                          const struct access_identity *identity);
+
+/* One more user of one that is known. */
+struct holder *holder_again(struct holder *holder);
+
+/* One user less; the last one frees it. NULL is fine. */
+void holder_put(struct lease_core *core, struct holder *holder);
+
+#endif

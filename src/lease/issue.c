@@ -1,0 +1,343 @@
+/* From a requested lease to an active one.
+ *
+ * Happy path: issue_check (is there budget?) → lease_new → issue_start queues → calls.c sends →
+ * issue_answered: the credential is packed, the lease is active, lease.issued is queued →
+ * issue_written: the record is durable, so holders may have it; a successor replaces its
+ * predecessor now.
+ *
+ * Failure paths. The issuer can't serve: an issue that somebody waits for is tried up to three
+ * times, a successor's for as long as it is wanted. It refuses, the request is wrong, or the answer
+ * was lost: the lease has failed. A lost answer is never asked for a second time, because the first
+ * may have made a credential that nobody knows; that is logged and counted. Nobody waits any more:
+ * a call in flight runs to its end and what it brings is revoked. The record can't be written: the
+ * credential is revoked. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "lease/core_internal.h"
+#include "lease/credential.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define ISSUE_TRIES_MAX 3U
+#define ISSUE_PATIENCE_MS 10000U /* somebody who waits doesn't wait for longer than this */
+
+/* --- before --- */
+
+static uint64_t live_total(const struct lease_core *core)
+{
+    return map_count(&core->leases) - core->lease_counts[LEASE_STATE_REVOKED] -
+           core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
+}
+
+int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e)
+{
+    const struct lease_core *core = role->issuer->core;
+    const struct lease_role *config = role->config;
+    uint64_t wait_ms;
+
+    if (live_total(core) >= core->options.leases_max) {
+        return err_set(e, ERR_LIMIT, "%" PRIu32 " leases are live, more are not allowed",
+                       core->options.leases_max);
+    }
+    if (config->live_max > 0 && role->lease_count >= config->live_max) {
+        return err_set(e, ERR_LIMIT, "role %s has %" PRIu32 " live leases, more are not allowed",
+                       config->name, role->lease_count);
+    }
+    wait_ms = queue_issue_wait_ms(&role->lane, core_now_ms(core));
+    if (wait_ms > ISSUE_PATIENCE_MS) {
+        *ret_retry_after_ms = wait_ms;
+        return err_set(e, ERR_LIMIT, "the budget of issues for role %s is used up for now",
+                       config->name);
+    }
+    if (role->lane.queue->counts[QUEUE_ISSUE] >= QUEUE_ISSUES_MAX) {
+        return err_set(e, ERR_LIMIT, "too many issues wait for backend %s",
+                       role->issuer->config->name);
+    }
+    return 0;
+}
+
+void issue_start(struct lease *lease)
+{
+    CHECK(lease->state == LEASE_STATE_REQUESTED && lease->call == NULL);
+    if (calls_push(lease, QUEUE_ISSUE) != 0) {
+        lease_set_step(lease, LEASE_STEP_ISSUE,
+                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+    }
+}
+
+void issue_fill(struct lease *lease, struct lease_call *call)
+{
+    const struct lease_role *config = lease->role->config;
+
+    call->kind = LEASE_CALL_ISSUE;
+    call->ttl_ms = lease->ttl_ms;
+    if (config->max_ttl_ms > 0 && call->ttl_ms > config->max_ttl_ms) {
+        call->ttl_ms = config->max_ttl_ms;
+    }
+    call->caller = (struct lease_caller){
+        .user = lease->holder->user,
+        .unit = lease->holder->unit,
+        .reason = lease->issuing->reason,
+        .uid = lease->holder->uid,
+    };
+}
+
+void issue_forget(struct lease *lease)
+{
+    struct lease_issuing *issuing = lease->issuing;
+
+    if (issuing != NULL) {
+        audit_write_forget(&issuing->write);
+        mem_free(issuing->reason);
+        mem_free(issuing);
+        lease->issuing = NULL;
+    }
+}
+
+/* --- failed --- */
+
+static int status_of(enum lease_outcome outcome)
+{
+    switch (outcome) {
+    case LEASE_OUTCOME_DENIED:
+        return ERR_DENIED;
+    case LEASE_OUTCOME_INVALID:
+        return ERR_INVALID;
+    default:
+        return ERR_UNAVAILABLE;
+    }
+}
+
+/* The state comes first: what ends because of it finds a lease that is over. */
+static void issue_failed(struct lease *lease, const struct acquire_failure *failure)
+{
+    record_lease_failed(lease, failure->text);
+    lease_set_state(lease, LEASE_STATE_FAILED);
+    issue_forget(lease);
+    acquire_fail_lease(lease, failure);
+    rotate_failed(lease);
+}
+
+static bool is_passing(enum lease_outcome outcome)
+{
+    return outcome == LEASE_OUTCOME_RETRY || outcome == LEASE_OUTCOME_SEALED;
+}
+
+/* Worth waiting for, from where somebody waits? */
+static bool is_tried_again(const struct lease *lease, const struct lease_result *result)
+{
+    if (!is_passing(result->outcome)) {
+        return false;
+    }
+    if (lease->issuing->is_background) {
+        return true;
+    }
+    return result->outcome == LEASE_OUTCOME_RETRY && lease->issuing->try_count < ISSUE_TRIES_MAX &&
+           result->retry_after_ms <= ISSUE_PATIENCE_MS;
+}
+
+static void issue_retry(struct lease *lease, const struct lease_result *result)
+{
+    struct lease_core *core = lease->core;
+    uint64_t backoff_ms = schedule_backoff_ms(lease->failure_count, core_random(core));
+    uint64_t when_ms = schedule_retry_ms(core_now_ms(core), backoff_ms, result->retry_after_ms, 0);
+
+    lease_set_step(lease, LEASE_STEP_ISSUE, when_ms);
+    if (lease->issuing->is_background) {
+        struct acquire_failure failure = {
+            .status = ERR_UNAVAILABLE,
+            .retry_after_ms = when_ms - core_now_ms(core),
+            .text = lease_error(lease),
+        };
+
+        acquire_fail_lease(lease, &failure);
+        rotate_delayed(lease);
+    }
+}
+
+static void issue_log(const struct lease *lease, const struct lease_result *result)
+{
+    bool is_lost = result->outcome == LEASE_OUTCOME_LOST;
+
+    if (lease->failure_count == 1 || !is_passing(result->outcome)) {
+        log_event(LOG_LEVEL_WARN, is_lost ? "lease.issue.lost" : "lease.issue.failed", "backend",
+                  lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
+                  lease->id, "err", lease_error(lease), NULL);
+    }
+}
+
+static void issue_refused(struct lease *lease, const struct lease_result *result)
+{
+    struct acquire_failure failure = {.status = status_of(result->outcome),
+                                      .retry_after_ms = result->retry_after_ms};
+
+    lease->core->stats.issue_failed_total++;
+    lease->issuing->try_count++;
+    lease->failure_count++;
+    lease->is_lost = result->outcome == LEASE_OUTCOME_LOST;
+    lease_set_error(lease, "%s%s",
+                    result->outcome == LEASE_OUTCOME_LOST
+                        ? "the answer was lost, and a credential may have been issued: "
+                        : "",
+                    result->detail != NULL ? result->detail : "the issuer gave no reason");
+    issue_log(lease, result);
+    if (!lease_is_wanted(lease) || !is_tried_again(lease, result)) {
+        failure.text = lease_error(lease);
+        issue_failed(lease, &failure);
+        return;
+    }
+    issue_retry(lease, result);
+}
+
+/* --- answered --- */
+
+static void issue_unrecorded(struct lease *lease, int status)
+{
+    struct acquire_failure failure = {
+        .status = ERR_IO,
+        .text = "no audit record could be written, so no credential leaves",
+    };
+
+    log_event(LOG_LEVEL_WARN, "lease.issue.unrecorded", "lease", lease->id, "err", err_str(status),
+              NULL);
+    issue_forget(lease);
+    lease_set_error(lease, "%s", failure.text);
+    acquire_fail_lease(lease, &failure);
+    if (fsm_lease_is_live(lease->state)) {
+        revoke_start(lease, failure.text);
+    }
+    rotate_failed(lease);
+}
+
+static void issue_written(struct audit_write *write, int status)
+{
+    struct lease_issuing *issuing = OBJ_CAST(write->user, struct lease_issuing, ISSUING_MAGIC);
+    struct lease *lease = issuing->lease;
+
+    if (status != 0) {
+        issue_unrecorded(lease, status);
+        return;
+    }
+    lease->is_recorded = true;
+    if (fsm_lease_is_live(lease->state)) {
+        rotate_done(lease);
+        acquire_wake_lease(lease);
+    }
+    issue_forget(lease);
+    core_touch(lease->core);
+}
+
+static void issue_record(struct lease *lease)
+{
+    struct lease_issuing *issuing = lease->issuing;
+    int r;
+
+    issuing->write.fn = issue_written;
+    issuing->write.user = issuing;
+    r = record_lease_issued(lease, &issuing->write);
+    if (r != 0) {
+        record_lease_issued_late(lease);
+        issue_unrecorded(lease, r);
+        return;
+    }
+    if (!lease_is_wanted(lease)) {
+        lease_settle(lease, GRANT_END_FAILED);
+        return;
+    }
+    lease_plan(lease);
+    acquire_wake_lease(lease);
+}
+
+static int issue_pack(struct lease *lease, const struct lease_result *result)
+{
+    size_t room = LEASE_FIELDS_MAX - lease->role->config->attribute_count;
+    int r =
+        result->field_count <= room ? credential_pack(result, &lease->credential) : ERR_TOO_LARGE;
+
+    if (r == 0) {
+        lease->core->stats.secret_bytes += secret_view(&lease->credential).len;
+    }
+    return r;
+}
+
+/* What came can't be handed out. It is packed without its fields, so that it can be revoked. */
+static void issue_unusable(struct lease *lease, const struct lease_result *result, int status)
+{
+    struct acquire_failure failure = {.status = ERR_UNAVAILABLE,
+                                      .text = "the issuer's answer can't be used"};
+    struct lease_result bare = *result;
+    int r = 0;
+
+    bare.field_count = 0;
+    if (secret_is_empty(&lease->credential)) {
+        r = issue_pack(lease, &bare);
+    }
+
+    log_event(LOG_LEVEL_ERROR, "lease.issue.unusable", "backend", lease->role->issuer->config->name,
+              "role", lease->role->config->name, "err", err_str(status), NULL);
+    lease_set_error(lease, "%s: %s", failure.text, err_str(status));
+    if (r != 0) {
+        issue_failed(lease, &failure);
+        return;
+    }
+    lease_set_life(lease, result);
+    lease_set_state(lease, LEASE_STATE_ACTIVE);
+    record_lease_issued_late(lease);
+    acquire_fail_lease(lease, &failure);
+    issue_forget(lease);
+    if (fsm_lease_is_live(lease->state)) {
+        revoke_start(lease, failure.text);
+    }
+    rotate_failed(lease);
+}
+
+static void issue_accepted(struct lease *lease, const struct lease_result *result)
+{
+    int r = issue_pack(lease, result);
+
+    lease->is_revocable = result->is_revocable && result->issuer_ref.len > 0;
+    lease->anchor = result->anchor;
+    lease->issued_wall_ms = env_wall_ms(lease->core->env);
+    lease->failure_count = 0;
+    if (r == 0 && result->lifetime_ms == 0) {
+        r = ERR_INVALID;
+    }
+    if (r != 0) {
+        issue_unusable(lease, result, r);
+        return;
+    }
+    lease_set_life(lease, result);
+    lease_set_state(lease, LEASE_STATE_ACTIVE);
+    issue_record(lease);
+}
+
+void issue_answered(struct lease *lease, const struct lease_result *result)
+{
+    CHECK(lease->state == LEASE_STATE_REQUESTED);
+    lease->core->stats.issue_total++;
+    if (result->outcome == LEASE_OUTCOME_OK) {
+        issue_accepted(lease, result);
+    } else {
+        issue_refused(lease, result);
+    }
+}
+
+/* --- not wanted any more --- */
+
+bool issue_is_backing_off(const struct lease *lease)
+{
+    return lease->state == LEASE_STATE_REQUESTED && lease->issuing->is_background &&
+           lease->step == LEASE_STEP_ISSUE;
+}
+
+void issue_drop(struct lease *lease)
+{
+    if (lease->call != NULL) {
+        return; /* what it brings is revoked */
+    }
+    record_lease_failed(lease, "nobody waits for it any more");
+    lease_set_state(lease, LEASE_STATE_FAILED);
+    issue_forget(lease);
+    rotate_failed(lease);
+}

@@ -1,0 +1,293 @@
+/* The lease object: its making and end, its state, its life and what it does next by itself.
+ *
+ * Happy path: lease_new (requested) → issue.c (active) → lease_plan arms the renewal → renew.c
+ * (renewing, active, …) → the last grant ends, lease_settle → revoke.c (revoking, revoked) → kept
+ * for a while → freed.
+ *
+ * One wheel entry serves all deadlines of a lease: `step` at next_ms, the expiry, the end of
+ * patience with a revocation. lease_arm picks the first, lease_due finds out which it was. */
+#include "lease/lease.h"
+
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define LEASE_ERROR_MAX_BYTES 256
+
+/* --- life and death of the object --- */
+
+static struct lease_issuing *issuing_new(struct lease *lease, const char *reason)
+{
+    struct lease_issuing *issuing = mem_calloc(1, sizeof(*issuing));
+
+    if (issuing == NULL) {
+        return NULL;
+    }
+    issuing->magic = ISSUING_MAGIC;
+    issuing->lease = lease;
+    if (reason != NULL && reason[0] != '\0') {
+        issuing->reason = mem_strdup(reason);
+        if (issuing->reason == NULL) {
+            mem_free(issuing);
+            return NULL;
+        }
+    }
+    return issuing;
+}
+
+struct lease *lease_new(struct role *role, struct holder *holder, const char *reason)
+{
+    struct lease_core *core = role->issuer->core;
+    struct lease *lease = mem_calloc(1, sizeof(*lease));
+
+    if (lease == NULL) {
+        return NULL;
+    }
+    lease->magic = LEASE_MAGIC;
+    lease->state = LEASE_STATE_REQUESTED;
+    lease->core = core;
+    lease->role = role;
+    lease->version = 1;
+    lease->since_ms = core_now_ms(core);
+    lease->due.kind = CORE_ENTRY_LEASE;
+    list_init(&lease->grants);
+    core_make_id(core, 'l', lease->id);
+    lease->issuing = issuing_new(lease, reason);
+    if (lease->issuing == NULL || map_add(&core->leases, &lease->by_id, str_of(lease->id)) != 0) {
+        issue_forget(lease);
+        mem_free(lease);
+        return NULL;
+    }
+    lease->holder = holder_again(holder);
+    list_push_back(&core->leases_by_state[LEASE_STATE_REQUESTED], &lease->by_state);
+    core->lease_counts[LEASE_STATE_REQUESTED]++;
+    role->lease_count++;
+    lease_check(lease);
+    return lease;
+}
+
+/* What no lease has that is over: a credential, a place in the queue, an offer to the next caller.
+ */
+static void lease_close(struct lease *lease)
+{
+    queue_remove(&lease->role->lane, &lease->item);
+    sharing_withdraw(lease);
+    lease->core->stats.secret_bytes -= secret_view(&lease->credential).len;
+    secret_fini(&lease->credential);
+    lease->role->lease_count--;
+}
+
+void lease_free(struct lease *lease)
+{
+    struct lease_core *core = lease->core;
+
+    wheel_cancel(&core->wheel, &lease->due);
+    issue_forget(lease);
+    if (lease->successor != NULL) {
+        lease->successor->predecessor = lease->predecessor;
+    }
+    if (lease->predecessor != NULL) {
+        lease->predecessor->successor = lease->successor;
+    }
+    if (!fsm_lease_is_over(lease->state)) {
+        lease_close(lease);
+    }
+    list_remove(&lease->by_state);
+    core->lease_counts[lease->state]--;
+    map_remove(&core->leases, &lease->by_id);
+    secret_fini(&lease->credential);
+    mem_free(lease->last_error);
+    holder_put(core, lease->holder);
+    mem_free(lease);
+}
+
+bool lease_try_free(struct lease *lease)
+{
+    if (!fsm_lease_is_over(lease->state) || lease->pin_count > 0 || lease->call != NULL ||
+        lease->issuing != NULL || lease->has_waits) {
+        return false;
+    }
+    lease_free(lease);
+    return true;
+}
+
+/* --- state --- */
+
+void lease_check(const struct lease *lease)
+{
+    CHECK(list_is_linked(&lease->by_state));
+    CHECK((lease->state == LEASE_STATE_REQUESTED) <= (lease->issuing != NULL));
+    CHECK(list_is_empty(&lease->grants) == (lease->grant_count == 0));
+    CHECK(lease->pin_count >= lease->grant_count);
+    if (lease->state == LEASE_STATE_REVOKING || lease->state == LEASE_STATE_REVOKED) {
+        CHECK(lease->is_revocable);
+    }
+    if (fsm_lease_is_over(lease->state)) {
+        CHECK(secret_is_empty(&lease->credential));
+    }
+    if (lease->state == LEASE_STATE_SUPERSEDED) {
+        CHECK(!queue_item_is_queued(&lease->item));
+    }
+}
+
+void lease_set_state(struct lease *lease, enum lease_state state)
+{
+    struct lease_core *core = lease->core;
+
+    CHECK(fsm_lease_may(lease->state, state));
+    core->lease_counts[lease->state]--;
+    core->lease_counts[state]++;
+    list_remove(&lease->by_state);
+    list_push_back(&core->leases_by_state[state], &lease->by_state);
+    lease->state = state;
+    lease->since_ms = core_now_ms(core);
+    lease->step = LEASE_STEP_NONE;
+    if (fsm_lease_is_over(state)) {
+        lease_close(lease);
+    }
+    lease_check(lease);
+    lease_arm(lease);
+    core_touch(core);
+}
+
+void lease_set_error(struct lease *lease, const char *format, ...)
+{
+    char text[LEASE_ERROR_MAX_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    mem_free(lease->last_error);
+    lease->last_error = mem_strdup(text); /* without memory the text is lost, nothing else */
+}
+
+const char *lease_error(const struct lease *lease)
+{
+    return lease->last_error != NULL ? lease->last_error : "";
+}
+
+/* --- life --- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t lease_own_end_ms(const struct lease *lease)
+{
+    uint64_t own_ms =
+        schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms, lease->core->options.skew_ms);
+
+    if (lease->ttl_ms > 0) {
+        own_ms = least(own_ms, schedule_add_ms(lease->answered_ms, lease->ttl_ms));
+    }
+    return least(own_ms, lease->max_until_ms);
+}
+
+void lease_limit_life(struct lease *lease)
+{
+    uint64_t own_ms = lease_own_end_ms(lease);
+
+    if (own_ms == lease->max_until_ms) {
+        lease->is_capped = true;
+    }
+    lease->is_cut = own_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
+                                                lease->core->options.skew_ms);
+    lease->expires_ms = least(own_ms, anchor_ends_ms(lease));
+}
+
+void lease_set_life(struct lease *lease, const struct lease_result *result)
+{
+    const struct lease_role *config = lease->role->config;
+
+    lease->answered_ms = least(result->answered_ms, core_now_ms(lease->core));
+    lease->lifetime_ms = least(result->lifetime_ms, SCHEDULE_LIFE_MAX_MS);
+    lease->ends_ms = schedule_add_ms(core_now_ms(lease->core), lease->lifetime_ms);
+    lease->is_renewable = result->is_renewable;
+    lease->is_capped = result->is_capped;
+    if (lease->granted_ms == 0) {
+        lease->max_until_ms = config->max_ttl_ms > 0
+                                  ? schedule_add_ms(lease->answered_ms, config->max_ttl_ms)
+                                  : UINT64_MAX;
+    }
+    lease_limit_life(lease);
+    if (lease->granted_ms == 0) {
+        lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
+    }
+}
+
+uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms)
+{
+    uint64_t role_ms = lease->role->config->min_remaining_ms;
+
+    return schedule_needed_ms(wished_ms > role_ms ? wished_ms : role_ms, lease->granted_ms);
+}
+
+uint64_t lease_left_ms(const struct lease *lease)
+{
+    return schedule_left_ms(lease->expires_ms, core_now_ms(lease->core));
+}
+
+/* The id is random, so its digits are as good a seed as any, and the lease keeps them. */
+static uint64_t splay_seed(const struct lease *lease)
+{
+    uint64_t seed = 0;
+    size_t i;
+
+    for (i = 2; i < 18; i++) {
+        char digit = lease->id[i];
+
+        seed = seed << 4 | (uint64_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+    }
+    return seed;
+}
+
+struct schedule_life lease_life(const struct lease *lease)
+{
+    return (struct schedule_life){
+        .answered_ms = lease->answered_ms,
+        .expires_ms = lease->expires_ms,
+        .granted_ms = lease->granted_ms,
+        .min_remaining_ms = lease->role->config->min_remaining_ms,
+        .renew_at_percent = lease->role->config->renew_at_percent,
+        .splay_seed = splay_seed(lease),
+    };
+}
+
+bool lease_can_renew(const struct lease *lease)
+{
+    return lease->is_renewable && !lease->is_refused && !lease->is_capped;
+}
+
+struct lease *lease_current(struct lease *lease)
+{
+    while (lease->successor != NULL && lease->successor->is_recorded &&
+           fsm_lease_is_live(lease->successor->state)) {
+        lease = lease->successor;
+    }
+    return lease;
+}
+
+/* A successor's holders are on the leases before it until they read it. */
+static bool has_followers(const struct lease *lease)
+{
+    const struct lease *before;
+
+    for (before = lease->predecessor; before != NULL; before = before->predecessor) {
+        if (before->grant_count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool lease_is_wanted(struct lease *lease)
+{
+    if (lease->grant_count > 0 || lease->leaving_count > 0) {
+        return true;
+    }
+    return lease_current(lease) == lease && has_followers(lease);
+}

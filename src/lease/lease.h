@@ -1,0 +1,229 @@
+/* The lease object: one credential, its life, and who is on it. What is done with it stands in the
+ * files that are named after the steps: issue.c, renew.c, rotate.c, revoke.c. */
+#ifndef LEASED_LEASE_LEASE_H
+#define LEASED_LEASE_LEASE_H
+
+#include "base/map.h"
+#include "lease/core.h"
+#include "lease/queue.h"
+#include "lease/schedule.h"
+
+#define LEASE_MAGIC 0x6c656173U
+
+struct call;
+struct holder;
+struct role;
+
+/* What a lease does next by itself, at next_ms. */
+enum lease_step {
+    LEASE_STEP_NONE,
+    LEASE_STEP_ISSUE, /* requested: ask again */
+    LEASE_STEP_RENEW,
+    LEASE_STEP_REPLACE, /* issue a successor */
+    LEASE_STEP_DROP,    /* nobody holds it and nobody came for it */
+    LEASE_STEP_MOVE,    /* superseded: the overlap is over */
+    LEASE_STEP_REVOKE,  /* revoking: ask again */
+};
+
+/* A lease that is over at the issuer or being revoked can still have holders: then a successor is
+ * on its way. If that fails for good, their grants end. */
+
+/* Exists from the request until lease.issued is durable. */
+#define ISSUING_MAGIC 0x69737375U
+
+struct lease_issuing {
+    uint32_t magic;
+    uint32_t try_count;
+    bool is_background; /* a successor: it goes on trying while it is wanted */
+    const char *why;    /* … and why there is one; static */
+    struct lease *lease;
+    struct audit_write write;
+    char *reason; /* for the issuer's own audit; NULL: none */
+};
+
+struct lease {
+    uint32_t magic;
+    enum lease_state state; /* lease_set_state alone */
+    char id[LEASE_ID_BYTES + 1];
+    bool is_renewable : 1; /* as the issuer said last */
+    bool is_refused : 1;   /* it refused a renewal: not asked again */
+    bool is_capped : 1;    /* a maximum is near: a renewal gives less and less */
+    bool is_revocable : 1;
+    bool is_recorded : 1; /* lease.issued is durable */
+    bool is_forced : 1;   /* its replacement was asked for: the overlap bounds it */
+    bool is_cut : 1;      /* our ttl or max_ttl ends it before the issuer does */
+    bool is_doubtful : 1; /* a renewal failed and may have been executed: it may live longer than we
+                             know */
+    bool is_lost : 1;     /* failed: the issue may have made a credential */
+    bool has_waits : 1;
+    enum lease_step step;
+    struct lease_core *core;
+    struct role *role;
+    struct holder *holder; /* for whom it was issued */
+    struct lease_issuing *issuing;
+    struct call *call; /* in flight; else NULL */
+    struct map_entry by_id;
+    struct list by_state;
+    struct list by_idle;    /* in its holder's idle leases */
+    struct list grants;     /* that haven't ended */
+    struct wheel_entry due; /* its next deadline, whichever that is */
+    struct queue_item item; /* its next call */
+    struct lease *successor;
+    struct lease *predecessor;
+    struct secret credential; /* packed; gone when the lease is over */
+    char *last_error;         /* NULL: none */
+    uint64_t anchor;
+    uint64_t version;
+    uint64_t ttl_ms;          /* what is asked for; 0: the issuer's default */
+    uint64_t answered_ms;     /* when the present life began */
+    uint64_t granted_ms;      /* the first life */
+    uint64_t lifetime_ms;     /* of the last answer */
+    uint64_t expires_ms;      /* as it counts here, all limits applied */
+    uint64_t ends_ms;         /* at the issuer, at the latest */
+    uint64_t max_until_ms;    /* max_ttl */
+    uint64_t next_ms;         /* when `step` is due */
+    uint64_t rotate_after_ms; /* no replacement is issued before */
+    uint64_t since_ms;        /* when the state was entered */
+    int64_t issued_wall_ms;
+    int64_t renewed_wall_ms;
+    uint32_t renewal_count;
+    uint32_t failure_count;        /* of the present step, in a row */
+    uint32_t rotate_failure_count; /* of replacements, in a row */
+    uint32_t early_death_count;    /* of its predecessors, in a row: they died before their time */
+    uint32_t grant_count;          /* length of `grants` */
+    uint32_t leaving_count; /* grants that have moved on but not read the successor for sure */
+    uint32_t waiting_count; /* acquires of its grants */
+    uint32_t pin_count;     /* grants of any state that point here */
+};
+
+/* A lease in `requested`, with its place among the issuer's; `reason` is copied. NULL when out of
+ * memory. */
+struct lease *lease_new(struct role *role, struct holder *holder, const char *reason);
+
+/* The one function that changes a state. Moves the lease between lists, counts, and checks the
+ * invariants. */
+void lease_set_state(struct lease *lease, enum lease_state state);
+
+/* CHECKs what must always hold. */
+void lease_check(const struct lease *lease);
+
+/* Frees a lease that is over and that nothing points to; false when something does. */
+bool lease_try_free(struct lease *lease);
+void lease_free(struct lease *lease);
+
+/* Takes the last answer's life over, all limits applied. */
+void lease_set_life(struct lease *lease, const struct lease_result *result);
+
+/* Applies the limits anew: the anchor's end has changed. */
+void lease_limit_life(struct lease *lease);
+
+/* The end that it would have without its anchor. */
+uint64_t lease_own_end_ms(const struct lease *lease);
+
+/* What a hand-out needs to be left, with a client's wish (0: none). */
+uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms);
+uint64_t lease_left_ms(const struct lease *lease);
+struct schedule_life lease_life(const struct lease *lease);
+
+bool lease_can_renew(const struct lease *lease);
+bool lease_is_shared(const struct lease *lease);
+
+/* Somebody has it, waits for it, or will get it when it is ready. */
+bool lease_is_wanted(struct lease *lease);
+
+/* The lease that a holder of this one should get now: the newest successor that is ready, or
+ * itself. */
+struct lease *lease_current(struct lease *lease);
+
+void lease_set_error(struct lease *lease, const char *format, ...) ATTR_PRINTF(2, 3);
+const char *lease_error(const struct lease *lease);
+
+/* The step and its time, and the wheel with it; never before now + floor when it is a retry. */
+void lease_set_step(struct lease *lease, enum lease_step step, uint64_t when_ms);
+
+/* An active lease decides what comes next: renewal, replacement, or being dropped. */
+void lease_plan(struct lease *lease);
+
+/* Arms the wheel for whatever comes first: the step, the expiry, the end of patience with a
+ * revocation. */
+void lease_arm(struct lease *lease);
+
+/* Its wheel entry has fired. */
+void lease_due(struct lease *lease);
+
+/* --- settle.c --- */
+
+/* A grant has left, for the reason `end`: if nobody wants the lease any more it is kept for the
+ * next caller, or ended. */
+void lease_settle(struct lease *lease, enum grant_end end);
+
+/* Somebody holds a lease that was kept. */
+void lease_unsettle(struct lease *lease);
+
+/* --- sharing.c --- */
+
+/* The lease that a new grant of this holder gets without an issue; NULL: one must be issued. */
+struct lease *sharing_find(struct role *role, struct holder *holder);
+/* From now on the next grants get this lease, if its role shares and they don't get another. */
+void sharing_offer(struct lease *lease);
+/* Nobody holds it, and the next grant may. */
+void sharing_keep(struct lease *lease);
+/* The next grants don't get it any more; fine if they wouldn't have. */
+void sharing_withdraw(struct lease *lease);
+/* The next grants get `successor` where they would have got `lease`. */
+void sharing_replace(struct lease *lease, struct lease *successor);
+
+/* --- issue.c --- */
+
+/* May a request cause an issue now? ERR_LIMIT with a text when a number or a budget is used up. */
+int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
+/* Queues the issue of a requested lease; where the queue is full it is tried again soon. */
+void issue_start(struct lease *lease);
+/* The issuer couldn't serve, and the next try is some time away. */
+bool issue_is_backing_off(const struct lease *lease);
+void issue_fill(struct lease *lease, struct lease_call *call);
+void issue_answered(struct lease *lease, const struct lease_result *result);
+/* Nobody wants a requested lease any more. An issue that is in flight runs to its end, and is
+ * revoked then. */
+void issue_drop(struct lease *lease);
+void issue_forget(struct lease *lease);
+
+/* --- renew.c --- */
+
+void renew_start(struct lease *lease, bool is_urgent);
+void renew_fill(struct lease *lease, struct lease_call *call);
+void renew_answered(struct lease *lease, const struct lease_result *result, uint64_t asked_ms);
+
+/* --- rotate.c --- */
+
+/* Issues a successor, unless one is on its way. `why` goes into the trail. ERR_NOMEM; ERR_BUSY
+ * before rotate_after_ms, unless it is forced. */
+int rotate_start(struct lease *lease, bool is_forced, const char *why) ATTR_MUST_USE;
+/* The same; what can't be started now is tried again. */
+void rotate_try(struct lease *lease, bool is_forced, const char *why);
+/* The successor's issue is durable. */
+void rotate_done(struct lease *successor);
+/* The successor's issue has failed for now and goes on trying. */
+void rotate_delayed(struct lease *successor);
+/* It has failed for good; `successor` is over. */
+void rotate_failed(struct lease *successor);
+/* A renewal has succeeded after all: a successor that isn't being issued yet isn't needed. */
+void rotate_cancel(struct lease *lease);
+/* The lease is dead or dying at its issuer and still has holders: they get a successor. */
+void rotate_dead(struct lease *lease);
+/* The holders that haven't read the successor are moved to it. */
+void rotate_move_all(struct lease *lease);
+
+/* --- revoke.c --- */
+
+/* Ends a live lease at the issuer, or lets it go where that can't be. Nobody may hold it. */
+void revoke_start(struct lease *lease, const char *why);
+void revoke_push(struct lease *lease);
+void revoke_fill(struct lease *lease, struct lease_call *call);
+void revoke_answered(struct lease *lease, const struct lease_result *result);
+/* Its time is up, or the issuer has lost it. */
+void lease_expire(struct lease *lease, const char *why);
+/* When it isn't worth asking any longer. */
+uint64_t revoke_gives_up_ms(const struct lease *lease);
+
+#endif

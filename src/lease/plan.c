@@ -1,0 +1,145 @@
+/* What a lease does next by itself, and what it does when that time has come.
+ *
+ * An active lease that somebody holds is renewed at renew_at while the issuer lets us. One that
+ * can't be renewed, or not past a maximum, is replaced late in its life. One that nobody holds
+ * waits for the next caller until its time is up. Nothing here asks an issuer: the steps are
+ * renew.c, rotate.c, revoke.c and issue.c. */
+#include "lease/core_internal.h"
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void lease_set_step(struct lease *lease, enum lease_step step, uint64_t when_ms)
+{
+    lease->step = step;
+    lease->next_ms = when_ms;
+    lease_arm(lease);
+}
+
+/* While a call is in flight its answer decides: a renewal may come in at the last moment, a
+ * revocation too. */
+void lease_arm(struct lease *lease)
+{
+    uint64_t when_ms = lease->step != LEASE_STEP_NONE ? lease->next_ms : WHEEL_NEVER;
+
+    if (lease->call != NULL) {
+        when_ms = WHEEL_NEVER;
+    } else if (fsm_lease_is_live(lease->state)) {
+        when_ms = least(when_ms, lease->expires_ms);
+    } else if (lease->state == LEASE_STATE_REVOKING) {
+        when_ms = least(when_ms, revoke_gives_up_ms(lease));
+    }
+    if (when_ms == WHEEL_NEVER) {
+        wheel_cancel(&lease->core->wheel, &lease->due);
+    } else {
+        wheel_arm(&lease->core->wheel, &lease->due, when_ms);
+    }
+    core_touch(lease->core);
+}
+
+/* An anchor's end is no maximum of the lease's own, because a renewal of the issuer's login usually
+ * moves it out in time. So renewals keep to the lease's own life, and it is replaced only if the
+ * anchor's end comes near. */
+void lease_plan(struct lease *lease)
+{
+    struct schedule_life life = lease_life(lease);
+    struct schedule_life own_life = life;
+    uint64_t replace_ms = schedule_replace_ms(&life);
+    uint64_t renew_ms;
+
+    if (lease->state != LEASE_STATE_ACTIVE || lease->step == LEASE_STEP_DROP) {
+        lease_arm(lease);
+        return;
+    }
+    own_life.expires_ms = lease_own_end_ms(lease);
+    renew_ms = schedule_renew_ms(&own_life);
+    if (!lease_can_renew(lease) ||
+        (lease->expires_ms < own_life.expires_ms && replace_ms < renew_ms)) {
+        lease_set_step(lease, LEASE_STEP_REPLACE, replace_ms);
+    } else {
+        lease_set_step(lease, LEASE_STEP_RENEW, renew_ms);
+    }
+}
+
+/* --- its time has come --- */
+
+static void replace_due(struct lease *lease)
+{
+    if (lease->grant_count > 0 &&
+        rotate_start(lease, false, "it can't be renewed any longer") != 0) {
+        lease_set_step(lease, LEASE_STEP_REPLACE,
+                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+    }
+}
+
+/* An overdue renewal has waited in its queue for a token: it is urgent from now on. */
+static void hurry(struct lease *lease)
+{
+    lease->step = LEASE_STEP_NONE;
+    if (queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
+        queue_remove(&lease->role->lane, &lease->item);
+        CHECK(calls_push(lease, QUEUE_URGENT) == 0);
+    }
+    lease_arm(lease);
+}
+
+static void step_due(struct lease *lease)
+{
+    enum lease_step step = lease->step;
+
+    lease->step = LEASE_STEP_NONE;
+    switch (step) {
+    case LEASE_STEP_ISSUE:
+        issue_start(lease);
+        break;
+    case LEASE_STEP_RENEW:
+        if (lease->state == LEASE_STATE_RENEWING) {
+            hurry(lease);
+        } else {
+            renew_start(lease, false);
+        }
+        break;
+    case LEASE_STEP_REPLACE:
+        replace_due(lease);
+        break;
+    case LEASE_STEP_DROP:
+        revoke_start(lease, "nobody came for it");
+        break;
+    case LEASE_STEP_MOVE:
+        rotate_move_all(lease);
+        break;
+    case LEASE_STEP_REVOKE:
+        revoke_push(lease);
+        break;
+    case LEASE_STEP_NONE:
+        break;
+    }
+}
+
+/* At our own limit the issuer's credential lives on, and after a doubtful renewal it may: then it
+ * is revoked. */
+static void expiry_due(struct lease *lease)
+{
+    if (lease->is_revocable && (lease->is_cut || lease->is_doubtful)) {
+        revoke_start(lease, "its time is up");
+    } else {
+        lease_expire(lease, "its time is up");
+    }
+}
+
+void lease_due(struct lease *lease)
+{
+    uint64_t now_ms = core_now_ms(lease->core);
+
+    if (fsm_lease_is_live(lease->state) && lease->expires_ms <= now_ms) {
+        expiry_due(lease);
+    } else if (lease->state == LEASE_STATE_REVOKING && revoke_gives_up_ms(lease) <= now_ms) {
+        revoke_push(lease);
+    } else if (lease->step != LEASE_STEP_NONE && lease->next_ms <= now_ms) {
+        step_due(lease);
+    } else {
+        lease_arm(lease);
+    }
+}

@@ -1,0 +1,233 @@
+/* The audit records of leases and grants. What stands in them is decided here alone: names, times
+ * and keyed hashes, never a field of a credential. */
+#include "lease/record.h"
+
+#include "base/mem.h"
+#include "lease/core_internal.h"
+#include "lease/credential.h"
+
+#include <stdio.h>
+
+/* What is made for one record and must outlive its writing. */
+struct record_texts {
+    char issuer_ref[AUDIT_REF_MAX_BYTES];
+    char identifier_ref[AUDIT_REF_MAX_BYTES];
+};
+
+static const char *or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static void fill_holder(struct audit_record *record, const struct holder *holder)
+{
+    record->has_identity = true;
+    record->listener = or_null(holder->listener);
+    record->uid = holder->uid;
+    record->user = or_null(holder->user);
+    record->unit = or_null(holder->unit);
+    record->container = or_null(holder->container);
+}
+
+static void fill_lease(struct audit_record *record, const struct lease *lease)
+{
+    record->role = lease->role->config->name;
+    record->backend = lease->role->issuer->config->name;
+    record->lease = lease->id;
+}
+
+static void fill_life(struct audit_record *record, const struct lease *lease)
+{
+    record->has_ttl = true;
+    record->ttl_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
+    record->expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
+}
+
+/* Names the credential by keyed hashes; a lease that is over has forgotten its credential. */
+static void fill_refs(struct audit_record *record, const struct lease *lease,
+                      struct record_texts *texts)
+{
+    struct lease_field fields[LEASE_FIELDS_MAX];
+    struct str ref = credential_ref(&lease->credential);
+    struct str identifier;
+
+    if (ref.len > 0) {
+        record->issuer_ref = audit_ref(lease->core->audit, ref, texts->issuer_ref);
+    }
+    identifier = credential_identifier(fields, credential_fields(&lease->credential, fields));
+    if (identifier.len > 0) {
+        record->identifier_ref = audit_ref(lease->core->audit, identifier, texts->identifier_ref);
+    }
+    mem_wipe(fields, sizeof(fields));
+}
+
+static void fill_grant(struct audit_record *record, const struct grant *grant)
+{
+    fill_holder(record, grant->holder);
+    record->pid = grant->pid;
+    record->grant = grant->id;
+    record->binding = grant->bindings_text;
+    record->until_wall_ms = grant->until_wall_ms;
+    record->reason = or_null(grant->reason);
+    record->ticket = or_null(grant->ticket);
+    record->policy_digest = or_null(grant->policy->chars);
+    record->policy_rule = or_null(grant->rule->chars);
+}
+
+/* --- records that are waited for --- */
+
+static void fill_issued(struct audit_record *record, const struct lease *lease,
+                        struct record_texts *texts)
+{
+    fill_lease(record, lease);
+    fill_life(record, lease);
+    fill_refs(record, lease, texts);
+    fill_holder(record, lease->holder);
+}
+
+int record_lease_issued(struct lease *lease, struct audit_write *write)
+{
+    struct audit_record record = {.event = "lease.issued", .outcome = "ok"};
+    struct record_texts texts;
+
+    fill_issued(&record, lease, &texts);
+    return audit_record_write(lease->core->audit, &record, write);
+}
+
+int record_grant_created(struct grant *grant, const struct lease *lease, const char *request,
+                         struct audit_write *write)
+{
+    struct audit_record record = {.event = "grant.created", .outcome = "ok", .request = request};
+
+    fill_lease(&record, lease);
+    fill_grant(&record, grant);
+    record.expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
+    return audit_record_write(grant->core->audit, &record, write);
+}
+
+int record_first_read(struct grant *grant, const struct lease *lease, const char *request,
+                      struct audit_write *write)
+{
+    struct audit_record record = {
+        .event = "credential.read", .outcome = "ok", .request = request, .count = 1};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_grant(&record, grant);
+    fill_refs(&record, lease, &texts);
+    return audit_record_write(grant->core->audit, &record, write);
+}
+
+/* --- records that aren't --- */
+
+void record_reads(const struct grant *grant, uint64_t count)
+{
+    struct audit_record record = {.event = "credential.read", .outcome = "ok", .count = count};
+
+    fill_lease(&record, grant->lease);
+    fill_grant(&record, grant);
+    audit_record_note(grant->core->audit, &record);
+}
+
+void record_grant_ended(const struct grant *grant)
+{
+    struct audit_record record = {.event = "grant.ended", .outcome = grant_end_str(grant->end)};
+
+    fill_lease(&record, grant->lease);
+    fill_grant(&record, grant);
+    audit_record_note(grant->core->audit, &record);
+}
+
+void record_lease_issued_late(struct lease *lease)
+{
+    struct audit_record record = {.event = "lease.issued", .outcome = "ok"};
+    struct record_texts texts;
+
+    fill_issued(&record, lease, &texts);
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_renewed(const struct lease *lease)
+{
+    struct audit_record record = {.event = "lease.renewed", .outcome = "ok"};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_life(&record, lease);
+    fill_refs(&record, lease, &texts);
+    audit_record_note(lease->core->audit, &record);
+}
+
+/* Written for the successor; `reason` names the lease that it replaces and why. */
+void record_lease_rotated(const struct lease *successor, const struct lease *lease, const char *why)
+{
+    struct audit_record record = {.event = "lease.rotated", .outcome = "ok"};
+    char reason[LEASE_REASON_MAX_BYTES];
+
+    (void)snprintf(reason, sizeof(reason), "replaces %s: %s", lease->id, why);
+    fill_lease(&record, successor);
+    record.reason = reason;
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_superseded(const struct lease *lease)
+{
+    struct audit_record record = {.event = "lease.superseded", .outcome = "ok"};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_refs(&record, lease, &texts);
+    record.expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_revoking(const struct lease *lease, const char *why)
+{
+    struct audit_record record = {.event = "lease.revoking", .outcome = "ok", .reason = why};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_refs(&record, lease, &texts);
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_unrevoked(const struct lease *lease, const char *why)
+{
+    struct audit_record record = {.event = "lease.revoking", .outcome = "failed", .error = why};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_refs(&record, lease, &texts);
+    record.expires_wall_ms = core_wall_of(lease->core, lease->ends_ms);
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_revoked(const struct lease *lease)
+{
+    struct audit_record record = {.event = "lease.revoked", .outcome = "ok"};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_refs(&record, lease, &texts);
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_expired(const struct lease *lease, const char *why)
+{
+    struct audit_record record = {.event = "lease.expired", .outcome = "ok", .reason = why};
+    struct record_texts texts;
+
+    fill_lease(&record, lease);
+    fill_refs(&record, lease, &texts);
+    record.expires_wall_ms = core_wall_of(lease->core, lease->ends_ms);
+    audit_record_note(lease->core->audit, &record);
+}
+
+void record_lease_failed(const struct lease *lease, const char *why)
+{
+    struct audit_record record = {.event = "lease.failed", .outcome = "failed", .error = why};
+
+    fill_lease(&record, lease);
+    fill_holder(&record, lease->holder);
+    audit_record_note(lease->core->audit, &record);
+}

@@ -1,0 +1,33 @@
+/* The audit records of this layer: one function per event, each called at the one place where the
+ * state changes. */
+#ifndef LEASED_LEASE_RECORD_H
+#define LEASED_LEASE_RECORD_H
+
+#include "audit/audit.h"
+
+struct grant;
+struct lease;
+
+/* These are waited for. */
+int record_lease_issued(struct lease *lease, struct audit_write *write) ATTR_MUST_USE;
+int record_grant_created(struct grant *grant, const struct lease *lease, const char *request,
+                         struct audit_write *write) ATTR_MUST_USE;
+int record_first_read(struct grant *grant, const struct lease *lease, const char *request,
+                      struct audit_write *write) ATTR_MUST_USE;
+
+/* These aren't: what they tell has happened at the issuer or will happen whether it is on record or
+ * not. */
+void record_reads(const struct grant *grant, uint64_t count);
+void record_grant_ended(const struct grant *grant);
+void record_lease_issued_late(struct lease *lease);
+void record_lease_renewed(const struct lease *lease);
+void record_lease_rotated(const struct lease *successor, const struct lease *lease,
+                          const char *why);
+void record_lease_superseded(const struct lease *lease);
+void record_lease_revoking(const struct lease *lease, const char *why);
+void record_lease_unrevoked(const struct lease *lease, const char *why);
+void record_lease_revoked(const struct lease *lease);
+void record_lease_expired(const struct lease *lease, const char *why);
+void record_lease_failed(const struct lease *lease, const char *why);
+
+#endif

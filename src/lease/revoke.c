@@ -1,0 +1,132 @@
+/* The end of a lease at its issuer.
+ *
+ * Happy path: revoke_start → revoking, queued before everything else → the issuer confirms (or has
+ * no such lease): revoked.
+ *
+ * Failure paths. Anything but a confirmation is tried again with back-off, refusals too: whoever
+ * mends the issuer's policy must find that nothing was forgotten. It ends an hour after the
+ * credential's own end at the latest, as expired and with a warning. While a renewal is in flight
+ * it is asked to end first. What its issuer can't revoke is only let go: it ends as expired, with
+ * its true end on record. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+#include "lease/credential.h"
+
+#define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
+#define REVOKE_DRAIN_BACKOFF_MS 2000U /* the time to stop is short */
+
+uint64_t revoke_gives_up_ms(const struct lease *lease)
+{
+    return schedule_add_ms(lease->ends_ms, REVOKE_MARGIN_MS);
+}
+
+/* --- expired --- */
+
+void lease_expire(struct lease *lease, const char *why)
+{
+    struct lease *successor = lease->successor;
+
+    record_lease_expired(lease, why);
+    if (successor != NULL && successor->state == LEASE_STATE_REQUESTED) {
+        sharing_replace(lease, successor);
+    }
+    lease_set_state(lease, LEASE_STATE_EXPIRED);
+    waits_end(lease, WAIT_RENEW, ERR_GONE, why);
+    waits_end(lease, WAIT_REVOKE, lease->is_revocable ? 0 : ERR_UNSUPPORTED,
+              lease->is_revocable ? NULL : "its issuer can't revoke it: it lives to its own end");
+    rotate_dead(lease);
+    acquire_wake_lease(lease);
+}
+
+static void revoke_give_up(struct lease *lease)
+{
+    log_event(LOG_LEVEL_WARN, "lease.revoke.unconfirmed", "backend",
+              lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
+              lease->id, "err", lease_error(lease), NULL);
+    record_lease_expired(lease, "the issuer never confirmed its revocation");
+    lease_set_state(lease, LEASE_STATE_EXPIRED);
+    waits_end(lease, WAIT_REVOKE, ERR_TIMEOUT, "the issuer never confirmed the revocation");
+}
+
+/* --- revoking --- */
+
+void revoke_push(struct lease *lease)
+{
+    CHECK(lease->state == LEASE_STATE_REVOKING);
+    if (lease->call != NULL) {
+        return; /* its answer comes back here */
+    }
+    if (revoke_gives_up_ms(lease) <= core_now_ms(lease->core)) {
+        revoke_give_up(lease);
+    } else if (!queue_item_is_queued(&lease->item)) {
+        CHECK(calls_push(lease, QUEUE_REVOKE) == 0);
+    }
+}
+
+void revoke_start(struct lease *lease, const char *why)
+{
+    struct issuer *issuer = lease->role->issuer;
+
+    CHECK(fsm_lease_is_live(lease->state));
+    queue_remove(&lease->role->lane, &lease->item);
+    if (!lease->is_revocable) {
+        lease_expire(lease, why);
+        return;
+    }
+    record_lease_revoking(lease, why);
+    sharing_withdraw(lease);
+    lease_set_state(lease, LEASE_STATE_REVOKING);
+    lease->failure_count = 0;
+    waits_end(lease, WAIT_RENEW, ERR_GONE, why);
+    if (lease->call != NULL) {
+        issuer->config->ops->call_cancel(issuer->config, &lease->call->call);
+    }
+    revoke_push(lease);
+    rotate_dead(lease);
+}
+
+void revoke_fill(struct lease *lease, struct lease_call *call)
+{
+    call->kind = LEASE_CALL_REVOKE;
+    call->issuer_ref = credential_ref(&lease->credential);
+}
+
+static void revoke_confirmed(struct lease *lease)
+{
+    record_lease_revoked(lease);
+    lease_set_state(lease, LEASE_STATE_REVOKED);
+    waits_end(lease, WAIT_REVOKE, 0, NULL);
+}
+
+static void revoke_failed(struct lease *lease, const struct lease_result *result)
+{
+    struct lease_core *core = lease->core;
+    uint64_t backoff_ms;
+
+    core->stats.revoke_failed_total++;
+    lease->failure_count++;
+    lease_set_error(lease, "%s",
+                    result->detail != NULL ? result->detail : "the issuer gave no reason");
+    if (lease->failure_count == 1) {
+        log_event(LOG_LEVEL_WARN, "lease.revoke.failed", "backend",
+                  lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
+                  lease->id, "err", lease_error(lease), NULL);
+    }
+    backoff_ms = schedule_backoff_ms(lease->failure_count, core_random(core));
+    if (core->is_draining && backoff_ms > REVOKE_DRAIN_BACKOFF_MS) {
+        backoff_ms = REVOKE_DRAIN_BACKOFF_MS;
+    }
+    lease_set_step(lease, LEASE_STEP_REVOKE,
+                   schedule_retry_ms(core_now_ms(core), backoff_ms, result->retry_after_ms, 0));
+}
+
+void revoke_answered(struct lease *lease, const struct lease_result *result)
+{
+    CHECK(lease->state == LEASE_STATE_REVOKING);
+    lease->core->stats.revoke_total++;
+    if (result->outcome == LEASE_OUTCOME_OK || result->outcome == LEASE_OUTCOME_GONE) {
+        revoke_confirmed(lease);
+    } else {
+        revoke_failed(lease, result);
+    }
+}

@@ -1,0 +1,226 @@
+/* Replacing a lease by a successor.
+ *
+ * Happy path: rotate_start requests the successor → its issue is durable: rotate_done supersedes
+ * the lease → each holder gets the successor at its next read (handout.c moves its grant) → the
+ * last one has: the lease is revoked (settle.c).
+ *
+ * A planned rotation leaves the old credential alone until every holder has read the successor, at
+ * most until its own end. One that was asked for is bounded by the role's overlap: then the holders
+ * are moved whether they have read it or not.
+ *
+ * Failure paths. The issuer can't serve: the successor stays requested and goes on trying while the
+ * old lease has holders. It refuses, or its answer was lost: the successor has failed, and the old
+ * lease, which is never ended because of that, tries again later. The old lease has died meanwhile
+ * and the successor fails for good: the grants end, there is nothing left to hold. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+
+#define ROTATE_LOST_WEIGHT                                                                         \
+    4U /* a lost answer may have made a credential: the next try comes much later */
+
+static void rotate_link(struct lease *lease, struct lease *successor, const char *why)
+{
+    if (lease->successor != NULL) {
+        lease->successor->predecessor = NULL;
+    }
+    lease->successor = successor;
+    successor->predecessor = lease;
+    successor->version = lease->version + 1;
+    successor->ttl_ms = lease->ttl_ms;
+    successor->early_death_count = lease->early_death_count;
+    successor->issuing->is_background = true;
+    successor->issuing->why = why;
+}
+
+int rotate_start(struct lease *lease, bool is_forced, const char *why)
+{
+    const struct grant *first = lease_next_grant(lease, NULL);
+    struct lease *successor = lease->successor;
+
+    if (successor != NULL && successor->state == LEASE_STATE_REQUESTED) {
+        lease->is_forced = lease->is_forced || is_forced;
+        return 0;
+    }
+    if (!is_forced && core_now_ms(lease->core) < lease->rotate_after_ms) {
+        return ERR_BUSY;
+    }
+    successor = lease_new(lease->role, first != NULL ? first->holder : lease->holder,
+                          first != NULL ? first->reason : NULL);
+    if (successor == NULL) {
+        return ERR_NOMEM;
+    }
+    lease->is_forced = is_forced;
+    rotate_link(lease, successor, why);
+    if (!fsm_lease_is_live(lease->state)) {
+        sharing_offer(successor);
+    }
+    issue_start(successor);
+    return 0;
+}
+
+void rotate_try(struct lease *lease, bool is_forced, const char *why)
+{
+    if (rotate_start(lease, is_forced, why) != 0 && lease->state == LEASE_STATE_ACTIVE &&
+        lease->step == LEASE_STEP_NONE) {
+        lease_set_step(lease, LEASE_STEP_REPLACE,
+                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+    }
+}
+
+/* --- the successor is there --- */
+
+static void rotate_supersede(struct lease *lease)
+{
+    uint64_t now_ms = core_now_ms(lease->core);
+
+    if (lease->state != LEASE_STATE_SUPERSEDED) {
+        queue_remove(&lease->role->lane, &lease->item);
+        record_lease_superseded(lease);
+        lease_set_state(lease, LEASE_STATE_SUPERSEDED);
+        waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease has been replaced");
+    }
+    if (lease->is_forced) {
+        lease_set_step(lease, LEASE_STEP_MOVE,
+                       schedule_add_ms(now_ms, lease->role->config->overlap_ms));
+    }
+}
+
+void rotate_done(struct lease *successor)
+{
+    struct lease *lease = successor->predecessor;
+
+    if (lease == NULL) {
+        sharing_offer(successor);
+        return;
+    }
+    record_lease_rotated(successor, lease, successor->issuing->why);
+    lease->core->stats.rotate_total++;
+    sharing_replace(lease, successor);
+    if (fsm_lease_is_live(lease->state)) {
+        rotate_supersede(lease);
+    }
+    waits_end(lease, WAIT_ROTATE, 0, NULL);
+    acquire_wake_lease(lease);
+    lease_settle(lease, GRANT_END_RELEASED);
+    lease_settle(successor, GRANT_END_RELEASED);
+}
+
+void rotate_move_all(struct lease *lease)
+{
+    struct lease *current = lease_current(lease);
+    struct list *node;
+    struct list *following;
+
+    if (current == lease) {
+        return; /* the successor has died, the old credential serves on */
+    }
+    LIST_EACH (&lease->grants, node, following) {
+        grant_move(LIST_ENTRY(node, struct grant, by_lease), current, true);
+    }
+    lease_settle(lease, GRANT_END_RELEASED);
+}
+
+/* --- it isn't --- */
+
+void rotate_delayed(struct lease *successor)
+{
+    struct lease *lease = successor->predecessor;
+
+    if (lease == NULL) {
+        return;
+    }
+    waits_end(lease, WAIT_ROTATE, ERR_UNAVAILABLE, lease_error(successor));
+    acquire_wake_lease(lease);
+}
+
+static void rotate_unlink(struct lease *successor)
+{
+    successor->predecessor->successor = NULL;
+    successor->predecessor = NULL;
+}
+
+static void grants_fail(struct lease *lease)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&lease->grants, node, following) {
+        grant_end(LIST_ENTRY(node, struct grant, by_lease), GRANT_END_FAILED);
+    }
+}
+
+void rotate_failed(struct lease *successor)
+{
+    struct lease *lease = successor->predecessor;
+    struct lease_core *core = successor->core;
+    uint64_t backoff_ms;
+
+    if (lease == NULL) {
+        return;
+    }
+    rotate_unlink(successor);
+    if (lease->grant_count == 0) {
+        waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease");
+        return;
+    }
+    lease_set_error(lease, "could not be replaced: %s", lease_error(successor));
+    waits_end(lease, WAIT_ROTATE, ERR_UNAVAILABLE, lease_error(lease));
+    lease->rotate_failure_count += successor->is_lost ? ROTATE_LOST_WEIGHT : 1;
+    backoff_ms = schedule_backoff_ms(lease->rotate_failure_count, core_random(core));
+    lease->rotate_after_ms = schedule_add_ms(core_now_ms(core), backoff_ms);
+    if (!fsm_lease_is_live(lease->state)) {
+        grants_fail(lease);
+        return;
+    }
+    if (lease->state == LEASE_STATE_ACTIVE && lease->step == LEASE_STEP_NONE) {
+        lease_set_step(lease, LEASE_STEP_REPLACE, lease->rotate_after_ms);
+    }
+    acquire_wake_lease(lease);
+}
+
+void rotate_cancel(struct lease *lease)
+{
+    struct lease *successor = lease->successor;
+
+    if (successor != NULL && successor->state == LEASE_STATE_REQUESTED && successor->call == NULL &&
+        successor->grant_count == 0 && !lease->is_forced) {
+        rotate_unlink(successor);
+        issue_drop(successor);
+    }
+}
+
+void rotate_dead(struct lease *lease)
+{
+    const struct lease *current = lease_current(lease);
+    uint64_t now_ms = core_now_ms(lease->core);
+
+    if (lease->grant_count == 0 || current != lease ||
+        (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED)) {
+        return;
+    }
+    if (lease->rotate_after_ms <= now_ms && rotate_start(lease, false, "it has died") == 0) {
+        return;
+    }
+    lease_set_step(lease, LEASE_STEP_REPLACE,
+                   lease->rotate_after_ms > now_ms ? lease->rotate_after_ms
+                                                   : schedule_add_ms(now_ms, SCHEDULE_FLOOR_MS));
+}
+
+int lease_rotate_start(struct lease_core *core, struct lease *lease, struct lease_wait *wait)
+{
+    int r = 0;
+
+    waits_add(lease, WAIT_ROTATE, wait);
+    if (lease->state != LEASE_STATE_ACTIVE && lease->state != LEASE_STATE_RENEWING) {
+        waits_end(lease, WAIT_ROTATE, ERR_GONE, "the lease isn't active");
+    } else if (lease->grant_count == 0) {
+        waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease");
+    } else {
+        r = rotate_start(lease, true, "asked for");
+        if (r != 0) {
+            waits_end(lease, WAIT_ROTATE, r, NULL);
+        }
+    }
+    core_touch(core);
+    return 0;
+}

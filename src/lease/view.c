@@ -1,0 +1,157 @@
+/* Looking at leases and grants: what the API shows, and numbers for the metrics. */
+#include "lease/core_internal.h"
+#include "lease/credential.h"
+
+struct lease *grant_lease(const struct grant *grant)
+{
+    return grant->lease;
+}
+
+void lease_view(const struct lease *lease, struct lease_view *ret_view)
+{
+    *ret_view = (struct lease_view){
+        .id = lease->id,
+        .role = lease->role->config,
+        .state = lease->state,
+        .version = lease->version,
+        .issued_wall_ms = lease->issued_wall_ms,
+        .expires_wall_ms =
+            lease->issued_wall_ms != 0 ? core_wall_of(lease->core, lease->expires_ms) : 0,
+        .renewed_wall_ms = lease->renewed_wall_ms,
+        .renewal_count = lease->renewal_count,
+        .grant_count = lease->grant_count,
+        .is_renewable = lease->is_renewable && !lease->is_refused,
+        .is_revocable = lease->is_revocable,
+        .last_error = lease_error(lease),
+        .successor = lease->successor != NULL ? lease->successor->id : NULL,
+    };
+}
+
+void grant_view(const struct grant *grant, struct grant_view *ret_view)
+{
+    *ret_view = (struct grant_view){
+        .id = grant->id,
+        .lease = grant->lease->id,
+        .role = grant->holder->role->config,
+        .state = grant->state,
+        .end = grant->end,
+        .uid = grant->holder->uid,
+        .user = grant->holder->user,
+        .pid = grant->pid,
+        .unit = grant->holder->unit,
+        .identity_key = grant->holder->key,
+        .reason = grant->reason,
+        .ticket = grant->ticket,
+        .rule = grant->rule->chars,
+        .bindings = grant->bindings_text,
+        .created_wall_ms = grant->created_wall_ms,
+        .until_wall_ms = grant->until_wall_ms,
+        .read_count = grant->read_count,
+    };
+}
+
+struct lease *lease_core_find_lease(struct lease_core *core, struct str id)
+{
+    struct map_entry *entry = map_find(&core->leases, id);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct lease, by_id) : NULL;
+}
+
+struct grant *lease_core_find_grant(struct lease_core *core, struct str id)
+{
+    struct map_entry *entry = map_find(&core->grants, id);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct grant, by_id) : NULL;
+}
+
+struct lease *lease_core_next_lease(struct lease_core *core, const struct lease *after)
+{
+    struct map_entry *entry =
+        after != NULL ? map_next(&core->leases, &after->by_id) : map_first(&core->leases);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct lease, by_id) : NULL;
+}
+
+struct grant *lease_core_next_grant(struct lease_core *core, const struct grant *after)
+{
+    struct map_entry *entry =
+        after != NULL ? map_next(&core->grants, &after->by_id) : map_first(&core->grants);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct grant, by_id) : NULL;
+}
+
+struct grant *lease_next_grant(const struct lease *lease, const struct grant *after)
+{
+    struct list *next = after != NULL ? after->by_lease.next : lease->grants.next;
+
+    return next != &lease->grants ? LIST_ENTRY(next, struct grant, by_lease) : NULL;
+}
+
+/* Leases enter a state at the end of its list, so the first has been there longest. */
+static uint64_t oldest_revoking_ms(const struct lease_core *core)
+{
+    const struct list *list = &core->leases_by_state[LEASE_STATE_REVOKING];
+    uint64_t since_ms;
+
+    if (list_is_empty(list)) {
+        return 0;
+    }
+    since_ms = LIST_ENTRY(list->next, struct lease, by_state)->since_ms;
+    return schedule_left_ms(core_now_ms(core), since_ms);
+}
+
+void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats)
+{
+    size_t i;
+
+    *ret_stats = core->stats;
+    for (i = 0; i < LEASE_STATE_COUNT; i++) {
+        ret_stats->leases_by_state[i] = core->lease_counts[i];
+    }
+    ret_stats->grants_held = core->grant_counts[GRANT_STATE_HELD];
+    ret_stats->revoke_pending = core->lease_counts[LEASE_STATE_REVOKING];
+    ret_stats->revoke_oldest_ms = oldest_revoking_ms(core);
+}
+
+uint32_t lease_core_issuer_load(const struct lease_core *core, const struct lease_issuer *issuer)
+{
+    const struct issuer *state = issuer->core_state;
+
+    (void)core;
+    return state != NULL ? queue_load(&state->queue) : 0;
+}
+
+/* --- the credential itself --- */
+
+int lease_credential_open(struct lease_core *core, const struct lease *lease,
+                          struct lease_credential *ret_credential)
+{
+    const struct lease_role *config = lease->role->config;
+    size_t count;
+    size_t i;
+    int r;
+
+    (void)core;
+    if (!fsm_lease_is_live(lease->state) || lease_left_ms(lease) == 0) {
+        return ERR_GONE;
+    }
+    secret_init(&ret_credential->plain);
+    r = secret_set(&ret_credential->plain, secret_view(&lease->credential));
+    if (r != 0) {
+        return r;
+    }
+    count = credential_fields(&ret_credential->plain, ret_credential->storage);
+    for (i = 0; i < config->attribute_count && count < LEASE_FIELDS_MAX; i++) {
+        ret_credential->storage[count++] = config->attributes[i];
+    }
+    ret_credential->fields = ret_credential->storage;
+    ret_credential->field_count = count;
+    return 0;
+}
+
+void lease_credential_close(struct lease_credential *credential)
+{
+    secret_fini(&credential->plain);
+    credential->fields = NULL;
+    credential->field_count = 0;
+}
