@@ -15,6 +15,8 @@
  * memory) it answers itself, and closes. A client that goes away ends its request undelivered. */
 #include "io/server_internal.h"
 
+#include "base/mem.h"
+
 #include <string.h>
 
 static enum MHD_Result head_arrived(struct env_connection *conn, const char *method,
@@ -36,9 +38,19 @@ static enum MHD_Result head_arrived(struct env_connection *conn, const char *met
     return MHD_YES;
 }
 
+/* libmicrohttpd frees its buffers as they are, and what clients send may be a token. Only what it
+ * will not read again may be wiped. */
+static void wipe_received(const char *bytes, size_t size)
+{
+    if (size > 0) {
+        mem_wipe((void *)(uintptr_t)bytes, size);
+    }
+}
+
 static enum MHD_Result body_arrived(struct env_connection *conn, const char *bytes, size_t *size)
 {
     buf_add(&conn->body, bytes, *size);
+    wipe_received(bytes, *size);
     *size = 0;
     /* libmicrohttpd takes an answer only before and after the body, so without memory the
      * connection just ends. */
@@ -168,8 +180,14 @@ void request_finish(struct env_connection *conn, bool is_delivered)
 /* Forgets what the request has left, so that the next one starts clean. */
 static void request_reset(struct env_connection *conn)
 {
-    conn->request.user = NULL;
-    conn->request.header_count = 0;
+    struct env_request *request = &conn->request;
+    size_t i;
+
+    for (i = 0; i < request->header_count; i++) {
+        wipe_received(request->headers[i].value.ptr, request->headers[i].value.len);
+    }
+    request->user = NULL;
+    request->header_count = 0;
     conn->has_head = false;
     conn->content_length = 0;
     if (conn->body.cap > 0) {

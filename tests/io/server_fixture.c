@@ -146,6 +146,7 @@ static void on_closed(void *user)
 
 void fixture_close_listener(struct fixture *f)
 {
+    f->is_closed = false;
     io_listener_close(f->listener, on_closed, f);
     FIXTURE_UNTIL(f, f->is_closed);
 }
