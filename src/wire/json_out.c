@@ -42,8 +42,9 @@ static size_t utf8_decode(struct str text, uint32_t *ret_code_point)
 static bool needs_escape(uint32_t code_point)
 {
     return code_point < 0x20 || code_point == 0x7f || code_point == '"' || code_point == '\\' ||
-           (code_point >= 0x80 && code_point <= 0x9f) || code_point == 0x200e ||
-           code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x80 && code_point <= 0x9f) || code_point == 0x061c ||
+           code_point == 0x200e || code_point == 0x200f ||
+           (code_point >= 0x2028 && code_point <= 0x202e) ||
            (code_point >= 0x2066 && code_point <= 0x2069);
 }
 
