@@ -52,7 +52,9 @@ int err_wrap(struct err *e, int code, const char *format, ...)
     used = vsnprintf(e->text, sizeof(e->text), format, args);
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof(e->text)) {
-        (void)snprintf(e->text + used, sizeof(e->text) - (size_t)used, ": %s", old);
+        size_t room = sizeof(e->text) - (size_t)used;
+
+        (void)snprintf(e->text + used, room, ": %.*s", (int)room, old);
     }
     return e->code;
 }
