@@ -188,13 +188,13 @@ static void mark_broken(struct file_disk *disk, const struct stat *before)
 }
 
 /* Skips `written` bytes of the pieces; returns the first one that isn't written whole. */
-static struct iovec *advance(struct iovec *piece, size_t written)
+static struct iovec *advance(struct iovec *piece, const struct iovec *end, size_t written)
 {
-    while (written > 0 && written >= piece->iov_len) {
+    while (piece < end && written >= piece->iov_len) {
         written -= piece->iov_len;
         piece++;
     }
-    if (written > 0) {
+    if (piece < end) {
         piece->iov_base = (char *)piece->iov_base + written;
         piece->iov_len -= written;
     }
@@ -214,14 +214,14 @@ static int write_pieces(int fd, struct iovec *pieces, size_t count)
         if (written <= 0) {
             return written < 0 ? -errno : -EIO;
         }
-        pieces = advance(pieces, (size_t)written);
+        pieces = advance(pieces, end, (size_t)written);
     }
     return 0;
 }
 
 static int write_records(int fd, struct list *group)
 {
-    struct iovec pieces[IOV_MAX_COUNT];
+    struct iovec pieces[IOV_MAX_COUNT] = {{.iov_len = 0}};
     struct list *node;
     struct list *following;
     size_t count = 0;
@@ -232,9 +232,8 @@ static int write_records(int fd, struct list *group)
 
         if (bytes.len > 0) {
             /* writev only reads; its type doesn't say so. */
-            memcpy(&pieces[count].iov_base, &bytes.ptr, sizeof(bytes.ptr));
-            pieces[count].iov_len = bytes.len;
-            count++;
+            pieces[count++] =
+                (struct iovec){.iov_base = (void *)(uintptr_t)bytes.ptr, .iov_len = bytes.len};
         }
         if (count > 0 && (count == IOV_MAX_COUNT || following == group)) {
             rc = write_pieces(fd, pieces, count);
