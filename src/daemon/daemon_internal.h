@@ -35,6 +35,8 @@ struct daemon {
     struct serve *serve;
     struct daemon_listener *listeners;
 
+    bool has_started; /* the trail says so; then it also says when it stopped */
+
     /* The way down. */
     bool is_stopping;
     bool is_drained; /* or nobody waits for it any more */
