@@ -135,7 +135,7 @@ static int sync_dir(const char *path)
 /* Takes a new descriptor for the path in place of one that can't be used any more. */
 static int replace(struct file_disk *disk)
 {
-    struct file_disk fresh;
+    struct file_disk fresh = {.fd = -1};
     struct stat st;
     int rc = file_disk_open(disk->path, &fresh, NULL);
 

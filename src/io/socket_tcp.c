@@ -97,8 +97,8 @@ static int bind_and_listen(int fd, const char *text, const union socket_address 
 
 int socket_open_tcp(const char *text, int *ret_fd, uint16_t *ret_port, struct err *e)
 {
-    union socket_address address;
-    socklen_t size;
+    union socket_address address = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t size = 0;
     int fd;
     int rc = parse_address(text, &address, &size, e);
 
