@@ -18,8 +18,8 @@ static int write_out(struct vault_fields *fields, const json_t *value, struct le
     return 0;
 }
 
-int vault_fields_read(const struct leased_host *host, json_t *data, struct vault_fields *fields,
-                      struct vault_text *ret_detail)
+int32_t vault_fields_read(const struct leased_host *host, json_t *data, struct vault_fields *fields,
+                          struct vault_text *ret_detail)
 {
     const char *key;
     json_t *value;
@@ -33,7 +33,7 @@ int vault_fields_read(const struct leased_host *host, json_t *data, struct vault
         }
         if (fields->count == VAULT_FIELDS_MAX) {
             vault_text_set(ret_detail, "the credential has more than %u fields", VAULT_FIELDS_MAX);
-            return -1;
+            return LEASED_INVALID;
         }
         item = &fields->items[fields->count];
         *item = (struct leased_kv){.key = vault_str(key)};
@@ -42,15 +42,15 @@ int vault_fields_read(const struct leased_host *host, json_t *data, struct vault
             item->value = (struct leased_str){json_string_value(value), json_string_length(value)};
         } else if (write_out(fields, value, &item->value) != 0) {
             vault_text_set(ret_detail, "out of memory");
-            return -1;
+            return LEASED_RETRY;
         }
         fields->count++;
     }
     if (fields->count == 0) {
         vault_text_set(ret_detail, "the answer has no data");
-        return -1;
+        return LEASED_INVALID;
     }
-    return 0;
+    return LEASED_OK;
 }
 
 void vault_fields_fini(struct vault_fields *fields)

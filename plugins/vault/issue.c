@@ -140,12 +140,12 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
     struct vault_fields fields;
     struct vault_text detail;
     uint64_t lifetime_ms = (uint64_t)life->seconds * 1000U;
-    int32_t status = LEASED_OK;
+    int32_t status;
 
     cut_to_token(op, life, &lifetime_ms);
     result.issuer_ref = reply->lease_id;
-    if (vault_fields_read(op->vault->host, reply->data, &fields, &detail) != 0) {
-        status = LEASED_INVALID;
+    status = vault_fields_read(op->vault->host, reply->data, &fields, &detail);
+    if (status != LEASED_OK) {
         result.detail = vault_str(detail.bytes);
     } else if (lifetime_ms == 0) {
         status = LEASED_RETRY;

@@ -190,8 +190,11 @@ static void denied(struct vault_op *op)
         vault_op_fail(op, LEASED_DENIED, op->failure.detail.bytes);
     } else {
         op->state = VAULT_OP_VERIFYING;
-        vault->is_verify_wanted = true;
-        vault_token_step(vault);
+        /* One look-up answers all who wait. */
+        if (vault->own != VAULT_OWN_VERIFY) {
+            vault->is_verify_wanted = true;
+            vault_token_step(vault);
+        }
     }
 }
 

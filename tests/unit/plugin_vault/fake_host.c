@@ -1,0 +1,275 @@
+/* The fake host. Objects are never reused, so that a stale handle is noticed. */
+#include "fake_host.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t block_count;
+static size_t alloc_countdown;
+
+static void copy(char *out, size_t size, struct leased_str s)
+{
+    (void)snprintf(out, size, "%.*s", (int)s.len, s.ptr != NULL ? s.ptr : "");
+}
+
+static bool is(struct leased_str s, const char *text)
+{
+    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
+}
+
+static struct leased_str str(const char *text)
+{
+    return (struct leased_str){text, strlen(text)};
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static void on_log(leased_host_context *host, uint32_t level, struct leased_str event,
+                   const struct leased_kv *fields, size_t field_count)
+{
+    assert_true(event.len > 0);
+    for (size_t i = 0; i < field_count; i++) {
+        assert_int_equal(fields[i].flags & LEASED_KV_SECRET, 0);
+        assert_null(memmem(fields[i].value.ptr, fields[i].value.len, "SECRET", 6));
+    }
+    host->warn_count += level >= LEASED_LOG_WARN ? 1 : 0;
+}
+
+static uint64_t on_now(leased_host_context *host)
+{
+    return host->now_ms;
+}
+
+static int64_t on_wall(leased_host_context *host)
+{
+    return host->wall_ms;
+}
+
+static void on_random(leased_host_context *host, void *bytes, size_t size)
+{
+    unsigned char *out = bytes;
+
+    for (size_t i = 0; i < size; i++) {
+        host->random_state = host->random_state * 6364136223846793005U + 1442695040888963407U;
+        out[i] = (unsigned char)(host->random_state >> 33);
+    }
+}
+
+void *host_malloc(size_t size)
+{
+    block_count++;
+    return malloc(size);
+}
+
+static void *on_secret_alloc(size_t size)
+{
+    if (alloc_countdown > 0 && --alloc_countdown == 0) {
+        return NULL;
+    }
+    return host_malloc(size);
+}
+
+void host_free(void *block)
+{
+    block_count -= block != NULL ? 1 : 0;
+    free(block);
+}
+
+static int64_t on_secret_read(leased_host_context *host, struct leased_str source, char **ret_bytes,
+                              struct leased_str *ret_detail)
+{
+    for (size_t i = 0; i < sizeof(host->secrets) / sizeof(host->secrets[0]); i++) {
+        const struct fake_secret *secret = &host->secrets[i];
+
+        if (secret->source != NULL && secret->value != NULL && is(source, secret->source)) {
+            char *bytes = on_secret_alloc(strlen(secret->value) + 1);
+
+            if (bytes == NULL) {
+                break;
+            }
+            memcpy(bytes, secret->value, strlen(secret->value) + 1);
+            *ret_bytes = bytes;
+            return (int64_t)strlen(secret->value);
+        }
+    }
+    *ret_detail = str("no such secret");
+    return -1;
+}
+
+static leased_timer *on_timer_start(leased_host_context *host, uint64_t delay_ms,
+                                    leased_timer_fn fn, void *user)
+{
+    struct fake_timer *timer;
+
+    if (alloc_countdown > 0 && --alloc_countdown == 0) {
+        return NULL;
+    }
+    assert_true(host->timer_count < HOST_TIMERS_MAX);
+    timer = &host->timers[host->timer_count++];
+    *timer = (struct fake_timer){
+        .is_armed = true, .when_ms = host->now_ms + delay_ms, .fn = fn, .user = user};
+    return (leased_timer *)(void *)timer;
+}
+
+static void on_timer_stop(leased_host_context *host, leased_timer *handle)
+{
+    struct fake_timer *timer = (struct fake_timer *)(void *)handle;
+
+    (void)host;
+    assert_true(timer->is_armed);
+    timer->is_armed = false;
+}
+
+static leased_http *on_http_start(leased_host_context *host,
+                                  const struct leased_http_request *request, leased_http_fn fn,
+                                  void *user)
+{
+    struct fake_http *http;
+
+    if (host->http_fails || (alloc_countdown > 0 && --alloc_countdown == 0)) {
+        return NULL;
+    }
+    assert_true(host->http_count < HOST_HTTPS_MAX);
+    http = &host->https[host->http_count++];
+    *http = (struct fake_http){.is_open = true, .flags = request->flags, .fn = fn, .user = user};
+    copy(http->method, sizeof(http->method), request->method);
+    copy(http->path, sizeof(http->path), request->path);
+    copy(http->body, sizeof(http->body), request->body);
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct leased_http_header *header = &request->headers[i];
+
+        if (is(header->name, "X-Vault-Token")) {
+            copy(http->token, sizeof(http->token), header->value);
+        } else if (is(header->name, "X-Vault-Namespace")) {
+            copy(http->name_space, sizeof(http->name_space), header->value);
+        } else if (is(header->name, "X-Vault-Request")) {
+            http->has_guard = is(header->value, "true");
+        }
+    }
+    return (leased_http *)(void *)http;
+}
+
+static void on_http_cancel(leased_host_context *host, leased_http *handle)
+{
+    (void)host;
+    ((struct fake_http *)(void *)handle)->is_canceled = true;
+}
+
+static void on_op_done(leased_host_context *host, leased_op *handle, int32_t status,
+                       const struct leased_result *result)
+{
+    static const struct leased_result none = {.size = sizeof(none)};
+    struct fake_op *op = (struct fake_op *)(void *)handle;
+
+    assert_ptr_not_equal(op, host->starting);
+    assert_true(op->is_open);
+    op->is_open = false;
+    op->done_count++;
+    result = result != NULL ? result : &none;
+    op->status = status;
+    op->flags = result->flags;
+    op->lifetime_ms = result->lifetime_ms;
+    op->retry_after_ms = result->retry_after_ms;
+    op->anchor = result->anchor;
+    op->asked_ms = result->asked_ms;
+    copy(op->ref, sizeof(op->ref), result->issuer_ref);
+    copy(op->detail, sizeof(op->detail), result->detail);
+    assert_null(strstr(op->detail, "SECRET"));
+    for (size_t i = 0; i < result->field_count; i++) {
+        size_t used = strlen(op->fields);
+        const struct leased_kv *kv = &result->fields[i];
+
+        (void)snprintf(op->fields + used, sizeof(op->fields) - used, "%.*s%s=%.*s\n",
+                       (int)kv->key.len, kv->key.ptr, (kv->flags & LEASED_KV_SECRET) ? "*" : "",
+                       (int)kv->value.len, kv->value.ptr);
+    }
+    for (size_t i = 0; i < result->warning_count; i++) {
+        size_t used = strlen(op->warnings);
+
+        (void)snprintf(op->warnings + used, sizeof(op->warnings) - used, "%.*s\n",
+                       (int)result->warnings[i].len, result->warnings[i].ptr);
+    }
+}
+
+static void on_anchor_ends(leased_host_context *host, uint64_t anchor, uint64_t when_ms,
+                           struct leased_str reason)
+{
+    struct fake_anchor *told;
+
+    assert_true(host->anchor_count < HOST_ANCHORS_MAX);
+    told = &host->anchors[host->anchor_count++];
+    *told = (struct fake_anchor){.anchor = anchor, .when_ms = when_ms};
+    copy(told->reason, sizeof(told->reason), reason);
+}
+
+static void on_login_expires(leased_host_context *host, uint64_t when_ms)
+{
+    host->login_expires_ms = when_ms;
+}
+
+static void on_metric_add(leased_host_context *host, struct leased_str name, uint64_t delta)
+{
+    (void)host;
+    (void)delta;
+    for (size_t i = 0; i < name.len; i++) {
+        assert_true(name.ptr[i] == '_' || (name.ptr[i] >= 'a' && name.ptr[i] <= 'z'));
+    }
+}
+
+static int32_t on_post(leased_host_context *host, leased_post_fn fn, void *user)
+{
+    (void)host;
+    (void)fn;
+    (void)user;
+    return -1;
+}
+
+const struct leased_host fake_host = {
+    .size = sizeof(struct leased_host),
+    .abi_major = LEASED_ABI_MAJOR,
+    .abi_minor = LEASED_ABI_MINOR,
+    .log = on_log,
+    .now_ms = on_now,
+    .wall_ms = on_wall,
+    .random = on_random,
+    .secret_alloc = on_secret_alloc,
+    .secret_free = host_free,
+    .secret_read = on_secret_read,
+    .timer_start = on_timer_start,
+    .timer_stop = on_timer_stop,
+    .http_start = on_http_start,
+    .http_cancel = on_http_cancel,
+    .op_done = on_op_done,
+    .anchor_ends = on_anchor_ends,
+    .login_expires = on_login_expires,
+    .metric_add = on_metric_add,
+    .post = on_post,
+};
+
+/* --- memory ------------------------------------------------------------------------------------
+ */
+
+size_t host_block_count(void)
+{
+    return block_count;
+}
+
+bool host_alloc_failed(void)
+{
+    return alloc_countdown == 0;
+}
+
+void host_fail_alloc(size_t nth)
+{
+    alloc_countdown = nth;
+}
+
+void host_forget_blocks(void)
+{
+    block_count = 0;
+}

@@ -1,0 +1,146 @@
+/* A host for the plugin alone: a virtual clock, timers, exchanges that the test answers, and a
+ * record of how each operation ended. Checks what the ABI demands of a plugin: one end for each
+ * operation, never from inside a start function, nothing left behind. */
+#ifndef TESTS_UNIT_PLUGIN_VAULT_FAKE_HOST_H
+#define TESTS_UNIT_PLUGIN_VAULT_FAKE_HOST_H
+
+#include "leased/plugin.h"
+
+#include <stdbool.h>
+
+#define HOST_TIMERS_MAX 512
+#define HOST_HTTPS_MAX 512
+#define HOST_OPS_MAX 512
+#define HOST_ANCHORS_MAX 64
+
+struct fake_timer {
+    bool is_armed;
+    uint64_t when_ms;
+    leased_timer_fn fn;
+    void *user;
+};
+
+struct fake_http {
+    bool is_open;
+    bool is_canceled;
+    uint32_t flags;
+    char method[8];
+    char path[1024];
+    char body[4096];
+    char token[256];
+    char name_space[256];
+    bool has_guard; /* X-Vault-Request: true */
+    leased_http_fn fn;
+    void *user;
+};
+
+struct fake_op {
+    bool is_open;
+    size_t done_count;
+    int32_t status;
+    uint32_t flags;
+    uint64_t lifetime_ms;
+    uint64_t retry_after_ms;
+    uint64_t anchor;
+    uint64_t asked_ms;
+    char ref[1100];
+    char detail[512];
+    char fields[4096]; /* name=value or name*=value (secret), one a line */
+    char warnings[512];
+};
+
+struct fake_anchor {
+    uint64_t anchor;
+    uint64_t when_ms;
+    char reason[256];
+};
+
+struct fake_secret {
+    const char *source;
+    const char *value; /* NULL: can't be read */
+};
+
+/* The host context that the plugin gets. */
+struct leased_host_context {
+    uint64_t now_ms;
+    int64_t wall_ms;
+    uint64_t random_state;
+    struct fake_timer timers[HOST_TIMERS_MAX];
+    size_t timer_count;
+    struct fake_http https[HOST_HTTPS_MAX];
+    size_t http_count;
+    struct fake_op ops[HOST_OPS_MAX];
+    size_t op_count;
+    struct fake_op *starting; /* its start function runs: it must not end */
+    struct fake_anchor anchors[HOST_ANCHORS_MAX];
+    size_t anchor_count;
+    uint64_t login_expires_ms;
+    struct fake_secret secrets[4];
+    bool http_fails; /* http_start returns NULL */
+    size_t warn_count;
+    const struct leased_backend_ops *plugin;
+    leased_instance *vault;
+};
+
+#define TOKEN_CONFIG "{\"auth\":{\"method\":\"token\",\"token_file\":\"/token\"}}"
+#define APPROLE_CONFIG                                                                             \
+    "{\"auth\":{\"method\":\"approle\",\"role_id\":\"the-role\",\"secret_id_file\":\"/sid\"}}"
+
+extern const struct leased_host fake_host;
+
+/* Opens an instance; its login is the first exchange. The clock stands at 1 000 000 ms. */
+struct leased_host_context *host_open(const char *config);
+
+/* Opens one and answers its login: a configured root token, or an AppRole token with this life. */
+struct leased_host_context *host_open_root(void);
+struct leased_host_context *host_open_approle(unsigned ttl_s);
+
+/* Closes, answers what is still open, and checks that nothing is left. Frees the context. */
+void host_close(struct leased_host_context *host, uint32_t flags);
+
+/* Moves the clock; timers run at their time. */
+void host_advance(struct leased_host_context *host, uint64_t ms);
+
+/* Moves it to the next timer. */
+void host_advance_to_timer(struct leased_host_context *host);
+
+/* Runs timers that are due now. */
+void host_run(struct leased_host_context *host);
+
+/* The last exchange that was started; it must be open. */
+struct fake_http *host_last(struct leased_host_context *host);
+size_t host_open_https(const struct leased_host_context *host);
+
+/* Answers an exchange. */
+void host_answer(struct leased_host_context *host, struct fake_http *http, uint32_t status,
+                 const char *body);
+void host_answer_retry_after(struct leased_host_context *host, struct fake_http *http,
+                             const char *seconds);
+void host_fail(struct leased_host_context *host, struct fake_http *http, uint32_t transport);
+
+/* Starts operations; each must be accepted. */
+struct fake_op *host_issue(struct leased_host_context *host, const char *params, uint64_t ttl_ms);
+struct fake_op *host_renew(struct leased_host_context *host, const char *ref, uint64_t ttl_ms);
+struct fake_op *host_revoke(struct leased_host_context *host, const char *ref);
+struct fake_op *host_health(struct leased_host_context *host);
+void host_cancel(struct leased_host_context *host, struct fake_op *op);
+
+/* Blocks of secret memory that are allocated; and: let the n-th allocation from now fail (0: none).
+ */
+size_t host_block_count(void);
+
+/* A test that failed leaves some. */
+void host_forget_blocks(void);
+
+/* The allocator behind secret_alloc, for a library to be counted as well. Never fails by order. */
+void *host_malloc(size_t size);
+void host_free(void *block);
+
+void host_fail_alloc(size_t nth);
+
+/* Did that one come, and fail? */
+bool host_alloc_failed(void);
+
+const struct fake_anchor *host_last_anchor(const struct leased_host_context *host);
+
+#endif

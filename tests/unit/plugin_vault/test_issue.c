@@ -1,0 +1,252 @@
+/* Issuing: what an answer makes of a credential, and what it doesn't. */
+#include "fake_host.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ISSUE "{\"path\":\"database/creds/orders\"}"
+#define LEASED_BODY                                                                                \
+    "{\"lease_id\":\"database/creds/orders/x1\",\"renewable\":true,\"lease_duration\":3600,"       \
+    "\"data\":{\"username\":\"u\",\"password\":\"SECRET\"},\"warnings\":[\"careful\"]}"
+#define POLICY "{\"errors\":[\"1 error occurred:\\n\\t* permission denied\\n\\n\"]}"
+
+static void test_an_issue_gives_fields_life_anchor_and_reference(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 0);
+
+    (void)state;
+    assert_string_equal(host_last(host)->method, "GET");
+    assert_string_equal(host_last(host)->path, "/v1/database/creds/orders");
+    assert_string_equal(host_last(host)->token, "s.SECRET-root");
+    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES);
+    host_advance(host, 40);
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    assert_int_equal(op->status, LEASED_OK);
+    assert_int_equal(op->lifetime_ms, 3600000);
+    assert_int_equal(op->asked_ms, 1000000);
+    assert_int_equal(op->anchor, 1);
+    assert_int_equal(op->flags, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE);
+    assert_string_equal(op->ref, "database/creds/orders/x1");
+    assert_string_equal(op->fields, "username=u\npassword*=SECRET\n");
+    assert_string_equal(op->warnings, "careful\n");
+    host_close(host, 0);
+}
+
+static void test_a_post_carries_its_parameters(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    (void)host_issue(host,
+                     "{\"path\":\"pki/issue/web\",\"method\":\"post\","
+                     "\"params\":{\"common_name\":\"a.x\",\"ttl\":\"1h\"}}",
+                     0);
+    assert_string_equal(host_last(host)->method, "POST");
+    assert_string_equal(host_last(host)->body, "{\"common_name\":\"a.x\",\"ttl\":\"1h\"}");
+    host_close(host, 0);
+}
+
+static void test_the_wanted_life_is_set_by_one_renewal(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 1800500);
+
+    (void)state;
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    assert_true(op->is_open);
+    assert_string_equal(host_last(host)->path, "/v1/sys/leases/renew");
+    assert_string_equal(host_last(host)->body,
+                        "{\"lease_id\":\"database/creds/orders/x1\",\"increment\":1801}");
+    host_advance(host, 10);
+    host_answer(host, host_last(host), 200,
+                "{\"lease_id\":\"database/creds/orders/x1\",\"renewable\":true,"
+                "\"lease_duration\":1801,\"data\":null}");
+    assert_int_equal(op->lifetime_ms, 1801000);
+    assert_string_equal(op->fields, "username=u\npassword*=SECRET\n");
+    assert_int_equal(op->flags, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE);
+    /* The right life needs none. */
+    op = host_issue(host, ISSUE, 3600000);
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    assert_int_equal(op->lifetime_ms, 3600000);
+    host_close(host, 0);
+}
+
+static void test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is(void **state)
+{
+    static const struct {
+        uint64_t ttl_ms;
+        uint32_t status; /* 0: lost */
+        const char *body;
+        uint64_t lifetime_ms;
+        uint32_t flags;
+    } cases[] = {
+        {7200000, 200,
+         "{\"lease_id\":\"database/creds/orders/x1\",\"renewable\":true,\"lease_duration\":5000,"
+         "\"warnings\":[\"TTL capped\"]}",
+         5000000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE | LEASED_RESULT_CAPPED},
+        {7200000, 403, POLICY, 3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
+        {7200000, 0, "", 3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
+        /* It may have been shortened, so the shorter life counts. */
+        {60000, 0, "", 60000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
+        {60000, 200, "garbage", 60000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
+        /* An answer of another lease says nothing. */
+        {7200000, 200, "{\"lease_id\":\"database/creds/orders/y9\",\"lease_duration\":7200}",
+         3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
+    };
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake_op *op = host_issue(host, ISSUE, cases[i].ttl_ms);
+
+        host_answer(host, host_last(host), 200, LEASED_BODY);
+        if (cases[i].status == 0) {
+            host_fail(host, host_last(host), LEASED_HTTP_LOST);
+        } else {
+            host_answer(host, host_last(host), cases[i].status, cases[i].body);
+        }
+        assert_int_equal(op->status, LEASED_OK);
+        assert_int_equal(op->lifetime_ms, cases[i].lifetime_ms);
+        assert_int_equal(op->flags, cases[i].flags);
+    }
+    host_close(host, 0);
+}
+
+static void test_a_credential_without_a_lease_says_so(void **state)
+{
+    static const struct {
+        const char *body;
+        int32_t status;
+        uint64_t lifetime_ms;
+    } cases[] = {
+        {"{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}", LEASED_OK, 2764800000},
+        {"{\"lease_duration\":0,\"data\":{\"k\":\"v\",\"ttl\":90}}", LEASED_OK, 90000},
+        {"{\"data\":{\"k\":\"v\",\"expiration\":1700003600}}", LEASED_OK, 3600000},
+        {"{\"data\":{\"k\":\"v\",\"ttl\":0}}", LEASED_RETRY_AFTER, 0},
+        {"{\"data\":{\"k\":\"v\",\"expiration\":1600000000}}", LEASED_INVALID, 0},
+        {"{\"lease_duration\":0,\"data\":{\"k\":\"v\"}}", LEASED_INVALID, 0},
+        {"{\"data\":{\"k\":\"v\",\"ttl\":\"1h\"}}", LEASED_INVALID, 0},
+        {"{\"lease_duration\":60,\"data\":{}}", LEASED_INVALID, 0},
+        {"{\"lease_duration\":60,\"data\":null}", LEASED_INVALID, 0},
+        {"", LEASED_INVALID, 0},
+    };
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake_op *op = host_issue(host, ISSUE, 0);
+
+        host_answer(host, host_last(host), cases[i].body[0] != '\0' ? 200 : 204, cases[i].body);
+        assert_int_equal(op->status, cases[i].status);
+        assert_int_equal(op->lifetime_ms, cases[i].lifetime_ms);
+        assert_int_equal(op->flags, 0);
+        assert_int_equal(op->anchor, 0);
+        assert_string_equal(op->ref, "");
+    }
+    host_close(host, 0);
+}
+
+static void test_a_lease_that_cannot_be_used_is_named_for_revocation(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":0,\"data\":{\"k\":\"v\"}}",
+        "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60}",
+        "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60,\"data\":{}}",
+    };
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct fake_op *op = host_issue(host, ISSUE, 0);
+
+        host_answer(host, host_last(host), 200, bodies[i]);
+        assert_int_equal(op->status, LEASED_INVALID);
+        assert_string_equal(op->ref, "database/creds/orders/x");
+    }
+    host_close(host, 0);
+}
+
+static void test_a_lease_of_another_path_is_not_ours(void **state)
+{
+    static const struct {
+        const char *lease_id;
+        int32_t status;
+    } cases[] = {
+        {"database/creds/orders/x", LEASED_OK},
+        {"creds/orders/x", LEASED_OK},
+        {"database/creds/admin/x", LEASED_LOST},
+        {"database/creds/orders", LEASED_LOST},
+        {"base/creds/orders/x", LEASED_LOST},
+        {"x", LEASED_LOST},
+        {"/x", LEASED_LOST},
+        {"ns/database/creds/orders/x", LEASED_LOST},
+    };
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake_op *op = host_issue(host, ISSUE, 0);
+        char body[256];
+
+        (void)snprintf(body, sizeof(body),
+                       "{\"lease_id\":\"%s\",\"lease_duration\":60,\"data\":{\"k\":\"v\"}}",
+                       cases[i].lease_id);
+        host_answer(host, host_last(host), 200, body);
+        assert_int_equal(op->status, cases[i].status);
+        if (op->status != LEASED_OK) {
+            assert_string_equal(op->ref, ""); /* never revoke what may be somebody else's */
+        }
+    }
+    host_close(host, 0);
+}
+
+static void test_a_lost_or_unreadable_answer_of_an_issue_is_lost(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 0);
+
+    (void)state;
+    host_fail(host, host_last(host), LEASED_HTTP_LOST);
+    assert_int_equal(op->status, LEASED_LOST);
+    op = host_issue(host, ISSUE, 0);
+    host_answer(host, host_last(host), 200, "{\"lease_id\":\"database/creds/orders/x");
+    assert_int_equal(op->status, LEASED_LOST);
+    op = host_issue(host, ISSUE, 0);
+    host_fail(host, host_last(host), LEASED_HTTP_NOT_SENT);
+    assert_int_equal(op->status, LEASED_RETRY);
+    assert_int_equal(host->http_count, 4); /* none was sent twice */
+    host_close(host, 0);
+}
+
+static void test_wrong_parameters_fail_the_start(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    assert_int_equal(host_issue(host, "{\"path\":\"../a\"}", 0)->status, LEASED_INVALID);
+    assert_int_equal(host->http_count, 1);
+    host_close(host, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_issue_gives_fields_life_anchor_and_reference),
+        cmocka_unit_test(test_a_post_carries_its_parameters),
+        cmocka_unit_test(test_the_wanted_life_is_set_by_one_renewal),
+        cmocka_unit_test(test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is),
+        cmocka_unit_test(test_a_credential_without_a_lease_says_so),
+        cmocka_unit_test(test_a_lease_that_cannot_be_used_is_named_for_revocation),
+        cmocka_unit_test(test_a_lease_of_another_path_is_not_ours),
+        cmocka_unit_test(test_a_lost_or_unreadable_answer_of_an_issue_is_lost),
+        cmocka_unit_test(test_wrong_parameters_fail_the_start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
