@@ -45,7 +45,8 @@ http {
     server { listen 127.0.0.1:$theirs; root $dir; }
 }
 END
-pin() { if [ "$(nproc)" -ge 2 ]; then taskset -c "$@"; else shift; "$@"; fi; }
+# Becomes the program, so that its process is the one to be killed; only for subshells.
+pin() { if [ "$(nproc)" -ge 2 ]; then exec taskset -c "$@"; else shift; exec "$@"; fi; }
 
 pin 0 "$build/bench/bench_server" "127.0.0.1:$ours" > /dev/null &
 pids+=($!)
