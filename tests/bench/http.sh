@@ -37,6 +37,8 @@ http {
     access_log off;
     keepalive_requests 1000000000;
     sendfile on;
+    tcp_nopush on;
+    etag off;
     open_file_cache max=10;
     default_type application/json;
     add_header Cache-Control no-store;
