@@ -16,8 +16,8 @@ struct vault_fields {
 };
 
 /* Texts as they are, numbers and booleans as text, objects and lists as JSON, null left out. All
- * but `username` is secret. `data` is borrowed until vault_fields_fini. LEASED_OK, or a class with the reason;
- * call vault_fields_fini in either case. */
+ * but `username` is secret. `data` is borrowed until vault_fields_fini. LEASED_OK, or a class with
+ * the reason; call vault_fields_fini in either case. */
 int32_t vault_fields_read(const struct leased_host *host, json_t *data, struct vault_fields *fields,
                           struct vault_text *ret_detail);
 void vault_fields_fini(struct vault_fields *fields);

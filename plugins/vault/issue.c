@@ -138,7 +138,7 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
     struct leased_str warnings[WARNINGS_MAX];
     struct leased_result result = {.size = sizeof(result)};
     struct vault_fields fields;
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     uint64_t lifetime_ms = (uint64_t)life->seconds * 1000U;
     int32_t status;
 

@@ -182,5 +182,7 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
     http.headers = headers;
     http.header_count = count;
     http.body = (struct leased_str){request->body, request->body_len};
+    /* The host has copied the request when it returns. */
+    /* cppcheck-suppress returnDanglingLifetime */
     return vault->host->http_start(vault->context, &http, fn, user);
 }
