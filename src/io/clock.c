@@ -33,6 +33,16 @@ int64_t io_wall_ms(struct env *env)
     return (int64_t)clock_ms(CLOCK_REALTIME);
 }
 
+uint64_t io_stopwatch_us(struct env *env)
+{
+    struct timespec now;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &now);
+
+    (void)env;
+    CHECK(rc == 0);
+    return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+}
+
 void io_random(struct env *env, void *bytes, size_t size)
 {
     char *at = bytes;

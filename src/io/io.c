@@ -46,6 +46,7 @@ static const struct env_ops io_ops = {
     .user_name = io_user_name,
     .group_name = io_group_name,
     .post = io_post,
+    .stopwatch_us = io_stopwatch_us,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a

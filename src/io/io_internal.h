@@ -103,6 +103,7 @@ static inline void io_enter(struct io *io)
 uint64_t io_now_ms(struct env *env);
 int64_t io_wall_ms(struct env *env);
 void io_random(struct env *env, void *bytes, size_t size);
+uint64_t io_stopwatch_us(struct env *env);
 
 /* timers.c */
 void io_timers_init(struct io *io);
