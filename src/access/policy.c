@@ -198,6 +198,19 @@ static void decide(const struct access_role_rules *role, struct access_facts *fa
     }
 }
 
+static void explain_default_deny(const struct access_identity *identity,
+                                 const struct access_request *request,
+                                 struct access_decision *ret_decision)
+{
+    char uid[32];
+
+    (void)snprintf(uid, sizeof(uid), "uid %u", identity->uid);
+    (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
+                   "no rule allows %s%s role %s%s", identity->user[0] != '\0' ? "user " : "",
+                   identity->user[0] != '\0' ? identity->user : uid, request->role,
+                   identity->is_foreign ? "; it runs in a container, which a rule must name" : "");
+}
+
 void access_policy_decide(const struct access_policy *policy,
                           const struct access_identity *identity,
                           const struct access_request *request,
@@ -222,10 +235,7 @@ void access_policy_decide(const struct access_policy *policy,
         ret_decision->duration_ms = 0;
     }
     if (ret_decision->outcome == ACCESS_DENY && ret_decision->rule == NULL) {
-        (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
-                       "no rule allows this caller role %s%s", request->role,
-                       identity->is_foreign ? "; it runs in a container, which a rule must name"
-                                            : "");
+        explain_default_deny(identity, request, ret_decision);
     }
 }
 
