@@ -63,8 +63,9 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
                  struct err *e) ATTR_MUST_USE;
 
 /* Pending calls end with LEASE_OUTCOME_CANCELED. With `logout` the plugin ends its login at the
- * issuer (within one timeout). `closed` runs once, from the loop, when the memory is gone. No calls
- * and no anchor_ends after it began. */
+ * issuer (within one operation's time), and with it every lease that still hangs on it: only for a
+ * drain. `closed` runs once, from the loop, when the memory is gone. No calls and no anchor_ends
+ * after it began. */
 void backend_close(struct backend *backend, bool logout, void (*closed)(void *user), void *user);
 
 /* What the lease layer calls; lives as long as the backend. */
