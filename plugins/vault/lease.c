@@ -3,8 +3,9 @@
  * the death.
  *
  * Failure paths: a renewal that gives less than was asked is at its maximum (Vault goes on saying
- * "renewable"); one that gives nothing is refused; a revocation that is only accepted (202) or
- * failed at the engine is tried again; a lease that isn't known any more is gone. */
+ * "renewable"); one that gives nothing is refused; a revocation that is only accepted (202), failed
+ * at the engine, or was answered with a page of something in between is tried again; a lease that
+ * isn't known any more is gone. */
 #include "lease.h"
 
 #include "token.h"
@@ -115,11 +116,19 @@ void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *h
 
 void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
-    if (http->status == 200 || http->status == 204) {
-        vault_op_end(op, LEASED_OK, NULL);
-    } else {
+    struct vault_reply reply = {0};
+    struct vault_text detail;
+
+    if (http->status != 200 && http->status != 204) {
         vault_op_fail(op, LEASED_RETRY, "the revocation was accepted but isn't confirmed yet");
+    } else if (vault_reply_parse(http, &reply, &detail) != 0) {
+        vault_op_fail(op, LEASED_RETRY, detail.bytes);
+    } else if (http->status == 200 && reply.root == NULL) {
+        vault_op_fail(op, LEASED_RETRY, "the revocation's answer is empty");
+    } else {
+        vault_op_end(op, LEASED_OK, NULL);
     }
+    vault_reply_fini(&reply);
 }
 
 void vault_health_answered(struct vault_op *op)

@@ -88,6 +88,8 @@ static void test_a_revocation_is_done_when_it_is_confirmed(void **state)
         {204, "", LEASED_OK},
         {200, "{\"warnings\":[\"x\"]}", LEASED_OK},
         {202, "", LEASED_RETRY},
+        {200, "<html>all is well</html>", LEASED_RETRY}, /* of something in between */
+        {200, "", LEASED_RETRY},
         {400, "{\"errors\":[\"invalid lease\"]}", LEASED_GONE},
         {400, "{\"errors\":[\"failed to revoke entry: no route to database\"]}", LEASED_RETRY},
         {503, "", LEASED_SEALED},
