@@ -241,10 +241,10 @@ $(OUT)/lease: $(OBJ)/src/cli/main.o $(call archives,cli $(uses_cli)) $(flags_sta
 	$(Q)$(call link,$(call ext,cli $(uses_cli)))
 
 # ---------------------------------------------------------------------------------------------------------------- tests
-# Each tests/<suite>/test_*.c is a program. Other files of the folder go into an archive that its tests link.
+# Each tests/<suite>/test_*.c is a program. Other files of the folder, but *_main.c, go into an archive that its tests link.
 tests_of = $(wildcard $1/test_*.c)
 bins_of  = $(patsubst %.c,$(OUT)/%,$(call tests_of,$1))
-helpers  = $(filter-out $(wildcard $1/test_*.c $1/fuzz_*.c $1/replay_main.c),$(wildcard $1/*.c $1/*/*.c))
+helpers  = $(filter-out $(wildcard $1/test_*.c $1/fuzz_*.c $1/*_main.c),$(wildcard $1/*.c $1/*/*.c))
 filter_o := $(if $(wildcard tests/cmocka_filter.c),$(OBJ)/tests/cmocka_filter.o)
 name_of  = $(subst /,_,$1)
 support_archive := $(if $(wildcard tests/support/*.c),$(LIB)/libtestsupport.a)
@@ -272,6 +272,14 @@ $(eval $(call suite_rule,tests/abi,$(tests_abi),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a),$(builtin_archives)))
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Dleased_plugin_entry=leased_plugin_entry_$p))
 endif
+
+# The model Vault as a program, which tests/e2e compares with a real server.
+model := $(if $(wildcard tests/sim/model_main.c),$(OUT)/tests/sim/sim_vault_model)
+model_sources := $(foreach f,model_main sim_vault sim_vault_api sim_random,tests/sim/$f.c)
+$(OUT)/tests/sim/sim_vault_model: $(call objects,$(model_sources)) $(call archives,base) $(flags_stamp)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call link,$(call ext,env))
 
 # Fuzz targets: libFuzzer programs in the fuzz variant, programs that replay the corpora in every other.
 fuzz_names := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -384,7 +392,7 @@ fuzz-corpora: $(fuzz_run)
 	$(Q)$(run_tests) --suite fuzz $^
 
 #:   e2e                  against a real bao and PostgreSQL: needs root, and scripts/setup --test
-e2e: $(programs)
+e2e: $(programs) $(model)
 	$(Q)scripts/run-e2e $(OUT) $(T)
 
 #:   soak                 the simulator with fresh seeds for TIME seconds; prints the seed that fails

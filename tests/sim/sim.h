@@ -2,12 +2,14 @@
  *
  * Everything that happens is an event, ordered by (time, tie, sequence); the tie is drawn from the
  * seed, so that events of one moment come in any order. sim_step runs one event, then what it
- * deferred. Idle time costs nothing. Each step is folded into a hash: two runs of one seed must end
- * with the same, else something looked at the machine.
+ * deferred. Idle time costs nothing. What happens is told line by line (sim_trace) and folded into
+ * a hash: two runs of one seed must end with the same, else something looked at the machine.
  *
- * sim_env.c: clock, events, timers, chance. sim_file.c: append-only files. sim_process.c:
- * processes. sim_net.c: HTTP to the model issuer, with a network that loses. sim_client.c:
- * consumers. sim_world.c: the daemon's parts put together. */
+ * sim_env.c: clock, events, timers. sim_random.c: chance. sim_trace.c: the last lines, and how a
+ * run fails. sim_file.c: append-only files. sim_process.c: processes. sim_net.c: HTTP to the model
+ * issuer, with a network that loses. sim_vault.h: the model issuer. sim_request.h: requests of
+ * consumers. sim_world.h: the daemon's parts put together. sim_client.h: consumers. sim_check.h:
+ * what must always hold. */
 #ifndef LEASED_TESTS_SIM_H
 #define LEASED_TESTS_SIM_H
 
@@ -18,9 +20,11 @@
 #include "env/process.h"
 #include "env/server.h"
 
-#define SIM_START_WALL_MS 1767225600000LL /* 2026-01-01T00:00:00Z */
-#define SIM_PROCESSES_MAX 256
-#define SIM_HEAP_MAX 65536
+#define SIM_START_MS 1000000U
+#define SIM_START_WALL_MS INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+#define SIM_HEAP_MAX 262144U
+#define SIM_TRACE_LINES 200
+#define SIM_TRACE_LINE_MAX_BYTES 200
 
 struct sim;
 
@@ -47,23 +51,53 @@ uint64_t sim_random_below(struct sim_random *random, uint64_t bound);
 /* True with a probability of `permille` in 1000. */
 bool sim_random_chance(struct sim_random *random, uint32_t permille);
 
+/* A pid is used again for another process after its end, as on a real machine. */
 struct sim_process {
     struct env_process facts;
     bool is_alive;
 };
 
-/* How badly the network and the disk behave; in permille. */
+/* How badly network, disk and loop behave; in permille. */
 struct sim_faults {
     uint32_t refused;       /* no connection */
+    uint32_t unreachable;   /* no connection, and no answer either */
     uint32_t lost_request;  /* sent, but the server never saw it */
-    uint32_t lost_answer;   /* executed, answer lost */
+    uint32_t lost_answer;   /* executed, answer lost or cut off */
+    uint32_t garbage;       /* executed, and something that isn't the server's answer comes back */
+    uint32_t bad_gateway;   /* something in between answers 502; half of these were executed */
+    uint32_t duplicated;    /* executed twice, one answer */
     uint32_t slow;          /* takes seconds */
     uint32_t append_failed; /* a group of appends fails */
+    uint32_t append_slow;   /* a group of appends takes seconds */
+    uint32_t timer_late;    /* the loop was busy */
 };
 
-/* Answers one request of the simulated network; `body` is written to `out`. */
-typedef uint32_t (*sim_server_fn)(void *user, uint64_t now_ms, struct str method, struct str path,
-                                  struct str token, struct str body, struct buf *out);
+/* One request as the model issuer sees it; borrowed until the call returns. */
+struct sim_call {
+    uint64_t id; /* of the exchange */
+    uint64_t now_ms;
+    struct str method;
+    struct str path; /* without the query */
+    struct str token;
+    struct str body;
+};
+
+struct sim_answer {
+    uint32_t status;
+    uint32_t retry_after_s; /* 0: none */
+    struct buf body;
+};
+
+/* The other end of the network. */
+struct sim_server {
+    /* A request was handed to the network. */
+    void (*sent)(void *user, const struct sim_call *call);
+    /* It has arrived. */
+    void (*answer)(void *user, const struct sim_call *call, struct sim_answer *answer);
+    /* The exchange is over; did an answer that was made reach the daemon whole? */
+    void (*ended)(void *user, uint64_t id, bool is_delivered);
+    void *user;
+};
 
 struct sim {
     struct env env; /* first */
@@ -77,23 +111,29 @@ struct sim {
     size_t heap_count;
     uint64_t sequence;
     struct list timers_unused;
+    size_t timer_count; /* armed */
     struct list deferreds;
     struct list files;
     struct list watches;
     struct list exchanges;
-    struct sim_process processes[SIM_PROCESSES_MAX];
+    struct sim_process *processes;
     size_t process_count;
+    size_t process_cap;
+    uint64_t process_ticks;
     struct sim_faults faults;
-    sim_server_fn server;
-    void *server_user;
+    struct sim_server server;
+    bool is_issuer_down; /* no connection to it at all */
+    bool is_disk_full;   /* no append works */
     uint64_t exchange_count;
-    uint64_t lost_answer_count;
-    bool is_traced; /* print each event's trace line */
+    uint64_t request_count;
+    bool is_traced; /* print each line at once */
+    uint64_t trace_count;
+    char trace[SIM_TRACE_LINES][SIM_TRACE_LINE_MAX_BYTES];
 };
 
 void sim_init(struct sim *sim, uint64_t seed);
 
-/* CHECKs that nothing is left: no exchange, no watch, no open file. */
+/* CHECKs that nothing is left: no exchange, watch, timer, event or open file. */
 void sim_fini(struct sim *sim);
 
 /* Runs the next event and what it deferred. False when nothing is scheduled any more. */
@@ -104,19 +144,29 @@ void sim_run_for(struct sim *sim, uint64_t ms);
 
 /* Schedules an event (again); past times mean now. */
 void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t when_ms);
+void sim_schedule_in(struct sim *sim, struct sim_event *event, uint64_t delay_ms);
 void sim_unschedule(struct sim *sim, struct sim_event *event);
 
 /* Runs deferred calls; for code that starts something outside an event. */
 void sim_run_deferred(struct sim *sim);
 
-/* Folds a line into the hash, and prints it when tracing. */
+/* Keeps a line for the case that the run fails, folds it into the hash, prints it when tracing. */
 void sim_trace(struct sim *sim, const char *format, ...) ATTR_PRINTF(2, 3);
+
+/* Ends the program: says the seed, the step and what doesn't hold, and prints the last lines. */
+ATTR_NORETURN void sim_fail(struct sim *sim, const char *format, ...) ATTR_PRINTF(2, 3);
+
+/* From here on a failed CHECK says the seed and the step of `sim` too. NULL: no more. */
+void sim_watch_aborts(struct sim *sim);
 
 /* --- processes -------------------------------------------------------------------------------- */
 
-/* A new process with a fresh pid; its index. */
-size_t sim_process_spawn(struct sim *sim, uint32_t uid, int32_t parent_pid);
-void sim_process_kill(struct sim *sim, size_t index);
+/* A new process; its pid. */
+int32_t sim_process_spawn(struct sim *sim, uint32_t uid, int32_t parent_pid);
+void sim_process_kill(struct sim *sim, int32_t pid);
+
+/* The facts of the process that had this pid last; NULL if none had. */
+struct sim_process *sim_process(struct sim *sim, int32_t pid);
 int sim_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);
 int sim_process_watch_start(struct env *env, struct env_process_watch *watch);
 void sim_process_watch_close(struct env *env, struct env_process_watch *watch);
@@ -133,5 +183,8 @@ void sim_files_free(struct sim *sim);
 
 int sim_http_start(struct env *env, struct env_http *http, struct err *e);
 void sim_http_cancel(struct env *env, struct env_http *http);
+
+/* Exchanges under way that nobody has cancelled, with this method and path. */
+size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path);
 
 #endif

@@ -1,4 +1,4 @@
-/* The clock, the event queue and chance. */
+/* The clock, the event queue, and env on top of them. */
 #include "sim.h"
 
 #include "base/mem.h"
@@ -7,33 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIM_START_MS 1000000
+#define SIM_LATE_MAX_MS 60
 
-/* --- chance (splitmix64: Steele, Lea, Flood 2014) ------------------------------------------------
- */
-
-uint64_t sim_random_u64(struct sim_random *random)
-{
-    uint64_t z = random->state += 0x9e3779b97f4a7c15U;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
-}
-
-uint64_t sim_random_below(struct sim_random *random, uint64_t bound)
-{
-    CHECK(bound > 0);
-    return sim_random_u64(random) % bound;
-}
-
-bool sim_random_chance(struct sim_random *random, uint32_t permille)
-{
-    return sim_random_below(random, 1000) < permille;
-}
-
-/* --- events --------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static bool event_before(const struct sim_event *a, const struct sim_event *b)
 {
@@ -95,22 +71,9 @@ void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t when_ms)
     heap_sift(sim, event, ++sim->heap_count);
 }
 
-void sim_trace(struct sim *sim, const char *format, ...)
+void sim_schedule_in(struct sim *sim, struct sim_event *event, uint64_t delay_ms)
 {
-    char line[512];
-    va_list args;
-    size_t i;
-
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    for (i = 0; line[i] != '\0'; i++) {
-        sim->hash = (sim->hash ^ (unsigned char)line[i]) * 0x100000001b3U;
-    }
-    sim->hash = (sim->hash ^ sim->now_ms) * 0x100000001b3U;
-    if (sim->is_traced) {
-        (void)fprintf(stderr, "%10llu %s\n", (unsigned long long)sim->now_ms, line);
-    }
+    sim_schedule(sim, event, sim->now_ms + delay_ms);
 }
 
 void sim_run_deferred(struct sim *sim)
@@ -152,8 +115,7 @@ void sim_run_for(struct sim *sim, uint64_t ms)
     sim->now_ms = end_ms;
 }
 
-/* --- timers: an event each, found by the env_timer
- * ---------------------------------------------------- */
+/* --- timers: an event each, found by the env_timer -------------------------------------------- */
 
 /* heap_index of an env_timer is the address of its event while it is armed, 0 otherwise. */
 struct sim_timer {
@@ -175,6 +137,7 @@ static struct sim_timer *timer_impl(const struct env_timer *timer)
 
 static void timer_release(struct sim_timer *impl)
 {
+    impl->sim->timer_count--;
     impl->timer->heap_index = 0;
     impl->timer = NULL;
     list_push_back(&impl->sim->timers_unused, &impl->node);
@@ -214,11 +177,15 @@ static void sim_timer_arm(struct env *env, struct env_timer *timer, uint64_t whe
     impl->event.fn = timer_due;
     timer->when_ms = when_ms;
     timer->heap_index = (size_t)(uintptr_t)impl;
+    sim->timer_count++;
+    if (when_ms < UINT64_MAX - SIM_LATE_MAX_MS &&
+        sim_random_chance(&sim->random, sim->faults.timer_late)) {
+        when_ms += sim_random_below(&sim->random, SIM_LATE_MAX_MS);
+    }
     sim_schedule(sim, &impl->event, when_ms);
 }
 
-/* --- the rest of env
- * ------------------------------------------------------------------------------ */
+/* --- the rest of env -------------------------------------------------------------------------- */
 
 static uint64_t sim_now_ms(struct env *env)
 {
@@ -227,7 +194,7 @@ static uint64_t sim_now_ms(struct env *env)
 
 static int64_t sim_wall_ms(struct env *env)
 {
-    return SIM_START_WALL_MS + (int64_t)(sim_of(env)->now_ms - SIM_START_MS);
+    return SIM_START_WALL_MS + (int64_t)sim_of(env)->now_ms - (int64_t)SIM_START_MS;
 }
 
 static void sim_env_random(struct env *env, void *bytes, size_t size)
@@ -341,9 +308,12 @@ void sim_fini(struct sim *sim)
     CHECK(list_is_empty(&sim->deferreds));
     CHECK(list_is_empty(&sim->watches));
     CHECK(list_is_empty(&sim->exchanges));
+    CHECK(sim->timer_count == 0);
+    CHECK(sim->heap_count == 0);
     sim_files_free(sim);
     while ((node = list_pop_front(&sim->timers_unused)) != NULL) {
         free(LIST_ENTRY(node, struct sim_timer, node));
     }
+    free(sim->processes);
     free(sim->heap);
 }

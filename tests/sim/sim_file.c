@@ -1,5 +1,6 @@
 /* Simulated append-only files: groups of appends become durable together after a while, or fail
- * together. */
+ * together. Appends that come while a group is being written are the next group, as on a real disk.
+ */
 #include "sim.h"
 
 #include "base/mem.h"
@@ -10,12 +11,14 @@
 
 #define SIM_FILE_MAX_BYTES (256U * 1024U * 1024U)
 #define SIM_SYNC_MAX_MS 4
+#define SIM_SYNC_SLOW_MAX_MS 5000
 
 struct sim_file {
     struct env_file file;
     struct sim *sim;
     struct list node;
-    struct list pending;
+    struct list pending; /* wait for the next group */
+    struct list group;   /* is being written */
     struct sim_event sync;
     struct sim_event closing;
     struct buf bytes;
@@ -23,6 +26,7 @@ struct sim_file {
     void (*closed)(void *user);
     void *closed_user;
     bool is_open;
+    bool is_closed; /* `closed` has run */
 };
 
 static struct sim_file *file_find(struct sim *sim, const char *path)
@@ -40,23 +44,39 @@ static struct sim_file *file_find(struct sim *sim, const char *path)
     return NULL;
 }
 
+static void sync_begin(struct sim_file *file)
+{
+    bool is_slow = sim_random_chance(&file->sim->random, file->sim->faults.append_slow);
+
+    list_splice(&file->group, &file->pending);
+    sim_schedule_in(file->sim, &file->sync,
+                    sim_random_below(&file->sim->random,
+                                     is_slow ? SIM_SYNC_SLOW_MAX_MS : SIM_SYNC_MAX_MS));
+}
+
 static void sync_done(struct sim_event *event)
 {
     struct sim_file *file = CONTAINER_OF(event, struct sim_file, sync);
-    bool fails = sim_random_chance(&file->sim->random, file->sim->faults.append_failed);
+    bool fails = file->sim->is_disk_full ||
+                 sim_random_chance(&file->sim->random, file->sim->faults.append_failed);
     struct list group;
     struct list *node;
 
     list_init(&group);
-    list_splice(&group, &file->pending);
+    list_splice(&group, &file->group);
+    sim_trace(file->sim, "file %s: %s", file->path, fails ? "append failed" : "appended");
     while ((node = list_pop_front(&group)) != NULL) {
         struct env_append *append = LIST_ENTRY(node, struct env_append, node);
 
         if (!fails) {
             buf_add_str(&file->bytes, append->bytes);
+            CHECK(buf_status(&file->bytes) == 0);
         }
         append->status = fails ? -ENOSPC : 0;
         append->fn(append, append->status);
+    }
+    if (file->sync.heap_index == 0 && !list_is_empty(&file->pending)) {
+        sync_begin(file);
     }
 }
 
@@ -70,8 +90,7 @@ static int file_append_start(struct env_file *env_file, struct env_append *appen
     append->node = (struct list){NULL, NULL};
     list_push_back(&file->pending, &append->node);
     if (file->sync.heap_index == 0) {
-        sim_schedule(file->sim, &file->sync,
-                     file->sim->now_ms + sim_random_below(&file->sim->random, SIM_SYNC_MAX_MS));
+        sync_begin(file);
     }
     return 0;
 }
@@ -88,9 +107,10 @@ static void close_done(struct sim_event *event)
     struct sim_file *file = CONTAINER_OF(event, struct sim_file, closing);
 
     if (file->sync.heap_index != 0) {
-        sim_unschedule(file->sim, &file->sync);
-        sync_done(&file->sync);
+        sim_schedule(file->sim, &file->closing, file->sync.when_ms);
+        return;
     }
+    file->is_closed = true;
     file->closed(file->closed_user);
 }
 
@@ -101,7 +121,7 @@ static void file_close(struct env_file *env_file, void (*closed)(void *user), vo
     file->is_open = false;
     file->closed = closed;
     file->closed_user = user;
-    sim_schedule(file->sim, &file->closing, 0);
+    sim_schedule_in(file->sim, &file->closing, 0);
 }
 
 static int file_tail(struct env_file *env_file, size_t max_bytes, char **ret_bytes,
@@ -132,6 +152,7 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
     struct sim_file *file = file_find(sim, path);
 
     (void)e;
+    CHECK(file == NULL || file->is_closed);
     if (file == NULL) {
         file = calloc(1, sizeof(*file));
         CHECK(file != NULL);
@@ -143,10 +164,12 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
         file->sync.fn = sync_done;
         file->closing.fn = close_done;
         list_init(&file->pending);
+        list_init(&file->group);
         buf_init(&file->bytes, SIM_FILE_MAX_BYTES);
         list_push_back(&sim->files, &file->node);
     }
     file->is_open = true;
+    file->is_closed = false;
     *ret_file = &file->file;
     return 0;
 }
@@ -165,7 +188,7 @@ void sim_files_free(struct sim *sim)
     while ((node = list_pop_front(&sim->files)) != NULL) {
         struct sim_file *file = LIST_ENTRY(node, struct sim_file, node);
 
-        CHECK(!file->is_open);
+        CHECK(file->is_closed);
         buf_fini(&file->bytes);
         free(file);
     }

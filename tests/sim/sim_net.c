@@ -1,19 +1,31 @@
 /* The simulated network: each exchange takes a while on its way there and back, and either way may
- * lose it. What matters most: executed at the server, answer lost. */
+ * lose it. What matters most: executed at the server, answer lost.
+ *
+ * Each exchange draws its fate when it starts. Cancelling one that is under way doesn't call it
+ * back: the server may execute it all the same, and an answer that is on its way may still come. */
 #include "sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define SIM_LATENCY_MAX_MS 40
-#define SIM_SLOW_MAX_MS 8000
-#define SIM_REPLY_MAX_BYTES (64U * 1024U)
+#define LATENCY_MAX_MS 40
+#define SLOW_MAX_MS 8000
+#define CONNECT_TIMEOUT_MS 5000
+#define ANSWER_MAX_BYTES (64U * 1024U)
+#define GARBAGE "<html><body>Welcome to the hotel's network"
 
 enum fate {
     FATE_OK,
     FATE_REFUSED,
+    FATE_UNREACHABLE,
     FATE_LOST_REQUEST,
     FATE_LOST_ANSWER,
+    FATE_GARBAGE,
+    FATE_BAD_GATEWAY_BEFORE, /* wasn't executed */
+    FATE_BAD_GATEWAY_AFTER,  /* was */
+    FATE_DUPLICATED,
 };
 
 struct exchange {
@@ -22,63 +34,101 @@ struct exchange {
     struct env_http *http;
     struct sim *sim;
     struct list node;
-    struct buf body;
-    uint32_t status;
+    struct sim_answer answer;
+    uint64_t id;
+    uint64_t deadline_ms;
     enum fate fate;
     bool was_executed;
     bool is_canceled;
+    bool answer_came_first; /* before the cancelling had an effect */
 };
 
 static enum fate draw_fate(struct sim *sim)
 {
     const struct sim_faults *faults = &sim->faults;
+    const struct {
+        uint32_t permille;
+        enum fate fate;
+    } fates[] = {
+        {sim->is_issuer_down ? 1000 : 0, FATE_REFUSED},
+        {faults->refused, FATE_REFUSED},
+        {faults->unreachable, FATE_UNREACHABLE},
+        {faults->lost_request, FATE_LOST_REQUEST},
+        {faults->lost_answer, FATE_LOST_ANSWER},
+        {faults->garbage, FATE_GARBAGE},
+        {faults->bad_gateway / 2, FATE_BAD_GATEWAY_BEFORE},
+        {faults->bad_gateway / 2, FATE_BAD_GATEWAY_AFTER},
+        {faults->duplicated, FATE_DUPLICATED},
+    };
 
-    if (sim_random_chance(&sim->random, faults->refused)) {
-        return FATE_REFUSED;
+    for (size_t i = 0; i < ARRAY_LEN(fates); i++) {
+        if (sim_random_chance(&sim->random, fates[i].permille)) {
+            return fates[i].fate;
+        }
     }
-    if (sim_random_chance(&sim->random, faults->lost_request)) {
-        return FATE_LOST_REQUEST;
-    }
-    return sim_random_chance(&sim->random, faults->lost_answer) ? FATE_LOST_ANSWER : FATE_OK;
+    return FATE_OK;
 }
 
 static uint64_t draw_latency(struct sim *sim)
 {
-    uint64_t max =
-        sim_random_chance(&sim->random, sim->faults.slow) ? SIM_SLOW_MAX_MS : SIM_LATENCY_MAX_MS;
+    bool is_slow = sim_random_chance(&sim->random, sim->faults.slow);
 
-    return 1 + sim_random_below(&sim->random, max);
-}
-
-/* When the caller gives up on an answer that will not come. */
-static uint64_t deadline(const struct exchange *x)
-{
-    return x->arrive.when_ms + x->http->timeout_ms;
-}
-
-static void complete_at(struct exchange *x, uint64_t when_ms)
-{
-    sim_schedule(x->sim, &x->complete, when_ms);
+    return 1 + sim_random_below(&sim->random, is_slow ? SLOW_MAX_MS : LATENCY_MAX_MS);
 }
 
 static struct str path_of(const char *url)
 {
     const char *path = strstr(url, "://");
+    struct str rest;
 
     path = path != NULL ? strchr(path + 3, '/') : NULL;
-    return str_of(path != NULL ? path : "/");
+    rest = str_of(path != NULL ? path : "/");
+    return str_cut(&rest, '?');
 }
 
 static struct str token_of(const struct env_http *http)
 {
-    size_t i;
+    for (size_t i = 0; i < http->header_count; i++) {
+        struct str name = http->headers[i].name;
 
-    for (i = 0; i < http->header_count; i++) {
-        if (str_eq_c(http->headers[i].name, "X-Vault-Token")) {
+        if (name.len == 13 && strncasecmp(name.ptr, "X-Vault-Token", name.len) == 0) {
             return http->headers[i].value;
         }
     }
     return STR("");
+}
+
+static struct sim_call call_of(const struct exchange *x)
+{
+    return (struct sim_call){.id = x->id,
+                             .now_ms = x->sim->now_ms,
+                             .method = str_of(x->http->method),
+                             .path = path_of(x->http->url),
+                             .token = token_of(x->http),
+                             .body = x->http->body};
+}
+
+static void execute(struct exchange *x)
+{
+    struct sim *sim = x->sim;
+    struct sim_call call = call_of(x);
+
+    buf_reset(&x->answer.body);
+    x->answer.retry_after_s = 0;
+    sim->server.answer(sim->server.user, &call, &x->answer);
+    x->was_executed = true;
+    CHECK(buf_status(&x->answer.body) == 0);
+    sim_trace(sim, "net %llu: %.*s %.*s executed: %u", (unsigned long long)x->id,
+              STR_ARG(call.method), STR_ARG(call.path), x->answer.status);
+}
+
+/* Replaces the answer by one that the server didn't make. */
+static void replace_answer(struct exchange *x, uint32_t status, const char *body)
+{
+    x->answer.status = status;
+    x->answer.retry_after_s = 0;
+    buf_reset(&x->answer.body);
+    buf_add_c(&x->answer.body, body);
 }
 
 static void arrived(struct sim_event *event)
@@ -87,83 +137,135 @@ static void arrived(struct sim_event *event)
     struct sim *sim = x->sim;
     uint64_t back_ms;
 
-    x->was_executed = true;
-    x->status = sim->server(sim->server_user, sim->now_ms, str_of(x->http->method),
-                            path_of(x->http->url), token_of(x->http), x->http->body, &x->body);
-    back_ms = sim->now_ms + draw_latency(sim);
-    if (x->fate == FATE_LOST_ANSWER || back_ms > deadline(x)) {
-        sim->lost_answer_count++;
-        x->fate = FATE_LOST_ANSWER;
-        back_ms =
-            sim_random_chance(&sim->random, 500) || back_ms > deadline(x) ? deadline(x) : back_ms;
+    if (x->fate != FATE_BAD_GATEWAY_BEFORE) {
+        execute(x);
     }
-    complete_at(x, back_ms);
+    if (x->fate == FATE_DUPLICATED) {
+        sim->server.ended(sim->server.user, x->id, false);
+        execute(x);
+    }
+    if (x->fate == FATE_GARBAGE) {
+        replace_answer(x, 200, GARBAGE);
+    } else if (x->fate == FATE_BAD_GATEWAY_BEFORE || x->fate == FATE_BAD_GATEWAY_AFTER) {
+        replace_answer(x, 502, GARBAGE);
+    }
+    back_ms = sim->now_ms + draw_latency(sim);
+    if (back_ms > x->deadline_ms) {
+        x->fate = FATE_LOST_ANSWER;
+    }
+    if (x->fate == FATE_LOST_ANSWER &&
+        (back_ms > x->deadline_ms || sim_random_chance(&sim->random, 500))) {
+        back_ms = x->deadline_ms;
+    }
+    sim_schedule(sim, &x->complete, back_ms);
 }
 
+/* What the caller is told. */
 static int completion_status(const struct exchange *x)
 {
-    if (x->fate == FATE_REFUSED) {
+    switch (x->fate) {
+    case FATE_REFUSED:
         return ERR_CONNECT;
-    }
-    if (x->fate != FATE_OK) {
+    case FATE_UNREACHABLE:
+        return ERR_TIMEOUT;
+    case FATE_LOST_REQUEST:
+    case FATE_LOST_ANSWER:
         return ERR_LOST;
+    default:
+        return x->is_canceled && !x->answer_came_first ? ERR_CANCELED : 0;
     }
-    return x->is_canceled ? ERR_CANCELED : 0;
+}
+
+static void fill_reply(const struct exchange *x, char retry_after[16], struct env_http_reply *reply)
+{
+    reply->status = x->answer.status;
+    reply->body = buf_str(&x->answer.body);
+    reply->headers[reply->header_count++] =
+        (struct env_http_header){STR("content-type"), STR("application/json")};
+    if (x->answer.retry_after_s > 0) {
+        (void)snprintf(retry_after, 16, "%u", x->answer.retry_after_s);
+        reply->headers[reply->header_count++] =
+            (struct env_http_header){STR("retry-after"), str_of(retry_after)};
+    }
 }
 
 static void completed(struct sim_event *event)
 {
     struct exchange *x = CONTAINER_OF(event, struct exchange, complete);
+    struct sim *sim = x->sim;
     struct env_http *http = x->http;
     struct env_http_reply reply = {0};
-    struct buf body = x->body;
+    struct buf body;
+    char retry_after[16];
     int status = completion_status(x);
+    bool is_whole = status == 0 && (x->fate == FATE_OK || x->fate == FATE_DUPLICATED);
 
-    sim_trace(x->sim, "http %s %s: %d %u", http->method, path_of(http->url).ptr, status,
-              status == 0 ? x->status : 0);
+    sim_trace(sim, "net %llu: ended: %s", (unsigned long long)x->id,
+              status == 0 ? "answer" : err_str(status));
     list_remove(&x->node);
     if (status == 0) {
-        reply.status = x->status;
-        reply.body = buf_str(&body);
+        fill_reply(x, retry_after, &reply);
     }
+    if (x->was_executed) {
+        sim->server.ended(sim->server.user, x->id, is_whole);
+    }
+    body = x->answer.body;
     free(x);
     http->fn(http, status, &reply, status == 0 ? "" : err_str(status));
     buf_fini(&body);
+}
+
+static void depart(struct exchange *x)
+{
+    struct sim *sim = x->sim;
+    uint64_t latency_ms = draw_latency(sim);
+    uint64_t connect_ms =
+        x->http->connect_timeout_ms > 0 ? x->http->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+
+    switch (x->fate) {
+    case FATE_REFUSED:
+        sim_schedule_in(sim, &x->complete, latency_ms);
+        break;
+    case FATE_UNREACHABLE:
+        sim_schedule_in(sim, &x->complete,
+                        connect_ms < x->http->timeout_ms ? connect_ms : x->http->timeout_ms);
+        break;
+    case FATE_LOST_REQUEST:
+        sim_schedule(sim, &x->complete, x->deadline_ms);
+        break;
+    default:
+        sim_schedule_in(sim, &x->arrive, latency_ms);
+        break;
+    }
 }
 
 int sim_http_start(struct env *env, struct env_http *http, struct err *e)
 {
     struct sim *sim = env->impl;
     struct exchange *x = calloc(1, sizeof(*x));
+    struct sim_call call;
 
     (void)e;
     CHECK(x != NULL);
     CHECK(http->timeout_ms > 0);
     x->http = http;
     x->sim = sim;
+    x->id = ++sim->exchange_count;
+    x->deadline_ms = sim->now_ms + http->timeout_ms;
     x->arrive.fn = arrived;
     x->complete.fn = completed;
     x->fate = draw_fate(sim);
-    buf_init(&x->body, SIM_REPLY_MAX_BYTES);
+    buf_init(&x->answer.body, ANSWER_MAX_BYTES);
     http->impl = x;
+    call = call_of(x);
+    sim_trace(sim, "net %llu: %.*s %.*s sent", (unsigned long long)x->id, STR_ARG(call.method),
+              STR_ARG(call.path));
+    sim->server.sent(sim->server.user, &call);
     list_push_back(&sim->exchanges, &x->node);
-    sim->exchange_count++;
-    switch (x->fate) {
-    case FATE_REFUSED:
-        complete_at(x, sim->now_ms + draw_latency(sim));
-        break;
-    case FATE_LOST_REQUEST:
-        complete_at(x, sim->now_ms + http->timeout_ms);
-        break;
-    case FATE_OK:
-    case FATE_LOST_ANSWER:
-        sim_schedule(sim, &x->arrive, sim->now_ms + draw_latency(sim));
-        break;
-    }
+    depart(x);
     return 0;
 }
 
-/* The request may be on the wire already: then it is executed all the same. */
 void sim_http_cancel(struct env *env, struct env_http *http)
 {
     struct sim *sim = env->impl;
@@ -173,18 +275,30 @@ void sim_http_cancel(struct env *env, struct env_http *http)
         return;
     }
     x->is_canceled = true;
-    if (x->was_executed && x->fate == FATE_OK) {
-        sim->lost_answer_count++; /* the answer is on its way to nobody */
-    }
-    if (!x->was_executed) {
+    x->answer_came_first =
+        x->was_executed && x->fate == FATE_OK && sim_random_chance(&sim->random, 300);
+    if (x->arrive.heap_index != 0) {
         sim_unschedule(sim, &x->arrive);
-        if (x->fate != FATE_REFUSED && sim_random_chance(&sim->random, 500)) {
-            (void)sim->server(sim->server_user, sim->now_ms, str_of(http->method),
-                              path_of(http->url), token_of(http), http->body, &x->body);
-            x->was_executed = true;
-            x->fate = FATE_LOST_ANSWER;
-            sim->lost_answer_count++;
+        if (x->fate != FATE_BAD_GATEWAY_BEFORE && sim_random_chance(&sim->random, 500)) {
+            execute(x);
         }
     }
-    complete_at(x, sim->now_ms);
+    sim_schedule_in(sim, &x->complete, 0);
+}
+
+size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path)
+{
+    size_t count = 0;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&sim->exchanges, node, following) {
+        const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
+
+        if (!x->is_canceled && str_eq(str_of(x->http->method), method) &&
+            str_eq(path_of(x->http->url), path)) {
+            count++;
+        }
+    }
+    return count;
 }

@@ -1,11 +1,11 @@
 /* Simulated processes: a table of facts, and watches that hear of an end a little later. */
 #include "sim.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SIM_FIRST_PID 1000
 #define SIM_NOTICE_MAX_MS 20
+#define SIM_REUSE_PERMILLE 300
 
 struct sim_watch {
     struct sim_event noticed;
@@ -16,32 +16,48 @@ struct sim_watch {
     bool is_noticed;
 };
 
-static struct sim_process *process_find(struct sim *sim, int32_t pid)
+struct sim_process *sim_process(struct sim *sim, int32_t pid)
 {
     size_t index = (size_t)(pid - SIM_FIRST_PID);
 
     return pid >= SIM_FIRST_PID && index < sim->process_count ? &sim->processes[index] : NULL;
 }
 
-size_t sim_process_spawn(struct sim *sim, uint32_t uid, int32_t parent_pid)
+/* A pid that is free again, sometimes; else the next. */
+static size_t process_place(struct sim *sim)
 {
-    size_t index = sim->process_count++;
-    struct sim_process *process;
+    if (sim->process_count > 0 && sim_random_chance(&sim->random, SIM_REUSE_PERMILLE)) {
+        size_t index = sim_random_below(&sim->random, sim->process_count);
 
-    CHECK(index < SIM_PROCESSES_MAX);
-    process = &sim->processes[index];
-    process->is_alive = true;
-    process->facts = (struct env_process){.pid = SIM_FIRST_PID + (int32_t)index,
-                                          .start_ticks = sim->now_ms,
-                                          .parent_pid = parent_pid,
-                                          .uid = uid,
-                                          .name = "consumer"};
-    return index;
+        if (!sim->processes[index].is_alive) {
+            return index;
+        }
+    }
+    if (sim->process_count == sim->process_cap) {
+        sim->process_cap = sim->process_cap > 0 ? 2 * sim->process_cap : 64;
+        sim->processes = realloc(sim->processes, sim->process_cap * sizeof(struct sim_process));
+        CHECK(sim->processes != NULL);
+    }
+    return sim->process_count++;
+}
+
+int32_t sim_process_spawn(struct sim *sim, uint32_t uid, int32_t parent_pid)
+{
+    size_t index = process_place(sim);
+    int32_t pid = SIM_FIRST_PID + (int32_t)index;
+
+    sim->processes[index] = (struct sim_process){.is_alive = true,
+                                                 .facts = {.pid = pid,
+                                                           .start_ticks = ++sim->process_ticks,
+                                                           .parent_pid = parent_pid,
+                                                           .uid = uid,
+                                                           .name = "consumer"}};
+    return pid;
 }
 
 int sim_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process)
 {
-    struct sim_process *process = process_find(env->impl, pid);
+    const struct sim_process *process = sim_process(env->impl, pid);
 
     if (process == NULL || !process->is_alive) {
         return ERR_NOT_FOUND;
@@ -55,6 +71,7 @@ static void watch_noticed(struct sim_event *event)
     struct sim_watch *impl = CONTAINER_OF(event, struct sim_watch, noticed);
 
     impl->is_noticed = true;
+    sim_trace(impl->sim, "process %d: end noticed", impl->watch->pid);
     impl->watch->fn(impl->watch);
 }
 
@@ -71,7 +88,7 @@ static void watch_closed(struct sim_event *event)
 int sim_process_watch_start(struct env *env, struct env_process_watch *watch)
 {
     struct sim *sim = env->impl;
-    struct sim_process *process = process_find(sim, watch->pid);
+    const struct sim_process *process = sim_process(sim, watch->pid);
     struct sim_watch *impl;
 
     if (process == NULL || !process->is_alive || process->facts.start_ticks != watch->start_ticks) {
@@ -92,27 +109,28 @@ void sim_process_watch_close(struct env *env, struct env_process_watch *watch)
 {
     struct sim_watch *impl = watch->impl;
 
+    CHECK(impl->closed.heap_index == 0);
     sim_unschedule(env->impl, &impl->noticed);
-    sim_schedule(env->impl, &impl->closed, 0);
+    sim_schedule_in(env->impl, &impl->closed, 0);
 }
 
-void sim_process_kill(struct sim *sim, size_t index)
+void sim_process_kill(struct sim *sim, int32_t pid)
 {
-    struct sim_process *process = &sim->processes[index];
+    struct sim_process *process = sim_process(sim, pid);
     struct list *node;
     struct list *following;
 
-    if (!process->is_alive) {
+    if (process == NULL || !process->is_alive) {
         return;
     }
     process->is_alive = false;
+    sim_trace(sim, "process %d: killed", pid);
     LIST_EACH (&sim->watches, node, following) {
         struct sim_watch *impl = LIST_ENTRY(node, struct sim_watch, node);
 
-        if (impl->watch->pid == process->facts.pid && impl->closed.heap_index == 0 &&
-            !impl->is_noticed) {
-            sim_schedule(sim, &impl->noticed,
-                         sim->now_ms + sim_random_below(&sim->random, SIM_NOTICE_MAX_MS));
+        if (impl->watch->pid == pid && impl->watch->start_ticks == process->facts.start_ticks &&
+            impl->closed.heap_index == 0 && !impl->is_noticed) {
+            sim_schedule_in(sim, &impl->noticed, sim_random_below(&sim->random, SIM_NOTICE_MAX_MS));
         }
     }
 }

@@ -1,0 +1,360 @@
+/* The checkers. They know the model's truth, the network and the trail, and of the daemon only what
+ * public headers and its answers show. */
+#include "sim_check.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_EVERY_STEPS 64
+#define LATE_MAX_MS 5000
+
+void sim_check_init(struct sim_check *check, struct sim_world *world)
+{
+    *check = (struct sim_check){.world = world};
+    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH);
+    world->check = check;
+}
+
+void sim_check_fini(struct sim_check *check)
+{
+    check->world->check = NULL;
+    sim_trail_fini(&check->trail);
+}
+
+/* --- for reports ------------------------------------------------------------------------------ */
+
+/* Puts the daemon's leases into the trace, for the report of a failure. */
+static void trace_leases(struct sim_check *check)
+{
+    struct lease_core *core = check->world->core;
+    struct lease *lease = NULL;
+    struct lease_view view;
+
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        lease_view(lease, &view);
+        sim_trace(&check->world->sim, "lease %s of %s: %s, %u grants, ends in %lld ms, then %s, %s",
+                  view.id, view.role->name, lease_state_str(view.state), view.grant_count,
+                  (long long)(view.expires_wall_ms - env_wall_ms(&check->world->sim.env)),
+                  view.successor != NULL ? view.successor : "-", view.last_error);
+    }
+}
+
+/* --- S7, S9: what is sent --------------------------------------------------------------------- */
+
+static struct sim_vault_lease *lease_of_call(struct sim_check *check, const struct sim_call *call)
+{
+    json_t *body = json_loadb(call->body.ptr, call->body.len, 0, NULL);
+    const char *id = json_string_value(json_object_get(body, "lease_id"));
+    struct sim_vault_lease *lease =
+        id != NULL ? sim_vault_find_lease(&check->world->vault, str_of(id)) : NULL;
+
+    json_decref(body);
+    return lease;
+}
+
+static const struct lease_role *role_of_path(const struct sim_check *check, struct str path)
+{
+    static const char prefix[] = "/v1/database/creds/";
+
+    if (!str_starts_with(path, prefix)) {
+        return NULL;
+    }
+    return lease_core_role(check->world->core, (struct str){path.ptr + sizeof(prefix) - 1,
+                                                            path.len - (sizeof(prefix) - 1)});
+}
+
+void sim_check_sent(struct sim_check *check, const struct sim_call *call)
+{
+    struct sim *sim = &check->world->sim;
+    const struct lease_role *role;
+    struct sim_vault_lease *lease;
+
+    if (str_eq_c(call->path, "/v1/sys/leases/revoke")) {
+        lease = lease_of_call(check, call);
+        if (lease != NULL) {
+            lease->is_revoke_sent = true;
+        }
+        return;
+    }
+    if (str_eq_c(call->path, "/v1/sys/leases/renew")) {
+        lease = lease_of_call(check, call);
+        if (lease != NULL && lease->is_revoke_sent) {
+            sim_fail(sim, "S7: %s is renewed after its revocation was sent", lease->id);
+        }
+        return;
+    }
+    role = role_of_path(check, call->path);
+    if (role != NULL && role->share == LEASE_SHARE_ROLE &&
+        sim_net_in_flight(sim, call->method, call->path) > 0) {
+        trace_leases(check);
+        sim_fail(sim, "S9: a second issue for the shared role %s is sent", role->name);
+    }
+}
+
+/* --- S1, S5, S6: what is handed out ----------------------------------------------------------- */
+
+static uint64_t least(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* The life that the credential was given at first, the daemon's own limits included. */
+static uint64_t first_life_ms(const struct sim_check *check, const struct lease_role *role,
+                              const struct sim_vault_lease *lease, uint32_t uid)
+{
+    uint64_t life_ms = least(lease->granted_ms, role->max_ttl_ms);
+
+    if (role->ttl_ms != 0) {
+        life_ms = least(life_ms, role->ttl_ms);
+    }
+    if (role->share == LEASE_SHARE_NONE && check->ttl_of_user_ms != NULL) {
+        life_ms = least(life_ms, check->ttl_of_user_ms(uid));
+    }
+    return life_ms;
+}
+
+static void check_margin(struct sim_check *check, const struct lease_role *role,
+                         const struct sim_vault_lease *lease, uint32_t uid)
+{
+    struct sim *sim = &check->world->sim;
+    uint64_t margin_ms = least(role->min_remaining_ms, first_life_ms(check, role, lease, uid) / 2);
+    uint64_t until_ms = sim_vault_valid_until_ms(lease, sim->now_ms);
+    uint64_t left_ms;
+
+    /* A login that can be renewed for long enough is expected to be. */
+    if (until_ms > 0 && lease->token->options.is_renewable &&
+        lease->token->max_expires_ms > sim->now_ms + margin_ms) {
+        until_ms = lease->expires_ms;
+    }
+    left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
+
+    if (lease->token->was_killed) {
+        return; /* nobody told the daemon */
+    }
+    if (left_ms < margin_ms) {
+        sim_fail(sim,
+                 "S1: a credential of %s is handed out with %llu ms left, at least %llu are due "
+                 "(issued %llu ms ago, renewed %llu, granted %llu, its token ends in %llu)",
+                 role->name, (unsigned long long)left_ms, (unsigned long long)margin_ms,
+                 (unsigned long long)(sim->now_ms - lease->issued_ms),
+                 (unsigned long long)(lease->renewed_ms != 0 ? sim->now_ms - lease->renewed_ms : 0),
+                 (unsigned long long)lease->granted_ms,
+                 (unsigned long long)(lease->token->expires_ms - sim->now_ms));
+    }
+}
+
+static void check_on_record(struct sim_check *check, const char *grant_id, const char *lease_id)
+{
+    const struct sim_trail_item *grant = sim_trail_find(&check->trail, grant_id);
+    const struct sim_trail_item *lease = sim_trail_find(&check->trail, lease_id);
+    struct sim *sim = &check->world->sim;
+
+    if (lease == NULL || lease->begin_count == 0) {
+        sim_fail(sim, "S5: lease %s is handed out before lease.issued is durable", lease_id);
+    }
+    if (grant == NULL || grant->begin_count == 0) {
+        sim_fail(sim, "S5: grant %s is handed out before grant.created is durable", grant_id);
+    }
+    if (!sim_trail_was_read(&check->trail, grant_id, lease_id)) {
+        sim_fail(sim, "S5: %s reads %s before credential.read is durable", grant_id, lease_id);
+    }
+    if (grant->end_count > 0) {
+        sim_fail(sim, "S5: grant %s reads after its grant.ended", grant_id);
+    }
+}
+
+static void check_credential(struct sim_check *check, const json_t *answer, uint32_t uid)
+{
+    const char *role_name = json_string_value(json_object_get(answer, "role"));
+    const char *lease_id = json_string_value(json_object_get(answer, "lease"));
+    const char *grant_id = json_string_value(json_object_get(answer, "grant"));
+    const json_t *fields = json_object_get(answer, "credential");
+    const char *password = json_string_value(json_object_get(fields, "password"));
+    const char *username = json_string_value(json_object_get(fields, "username"));
+    struct sim *sim = &check->world->sim;
+    const struct lease_role *role =
+        role_name != NULL ? lease_core_role(check->world->core, str_of(role_name)) : NULL;
+    struct sim_vault_lease *lease;
+
+    if (role == NULL || lease_id == NULL || grant_id == NULL || password == NULL ||
+        username == NULL) {
+        sim_fail(sim, "S1: an answer without role, lease, grant or credential");
+    }
+    lease = sim_vault_find_password(&check->world->vault, str_of(password));
+    if (lease == NULL || strcmp(lease->username, username) != 0 ||
+        strcmp(lease->role->name, role_name) != 0) {
+        sim_fail(sim, "S1: a credential of %s that the issuer never made", role_name);
+    }
+    check_margin(check, role, lease, uid);
+    lease->handed_out_count++;
+    check->handed_out_count++;
+    sim_trail_read(&check->trail);
+    check_on_record(check, grant_id, lease_id);
+}
+
+void sim_check_replied(struct sim_check *check, const struct sim_request *request)
+{
+    struct str body = buf_str(&request->answer);
+    json_t *answer = NULL;
+
+    if (request->status == 200 || request->status == 201) {
+        answer = json_loadb(body.ptr, body.len, 0, NULL);
+    }
+    if (json_object_get(answer, "credential") != NULL) {
+        check_credential(check, answer, request->connection->peer.uid);
+    } else if (body.len > 0 &&
+               memmem(body.ptr, body.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
+        sim_fail(&check->world->sim, "S6: a secret in an answer %u: %.*s", request->status,
+                 STR_ARG(body));
+    }
+    if (request->status >= 400) {
+        check->refused_count++;
+    }
+    json_decref(answer);
+}
+
+/* --- S8 and the trail, now and then ----------------------------------------------------------- */
+
+/* What is past its end isn't live any more. */
+static void check_age(struct sim_check *check, const struct lease_view *view)
+{
+    int64_t now_ms = env_wall_ms(&check->world->sim.env);
+
+    if ((view->state == LEASE_STATE_ACTIVE || view->state == LEASE_STATE_RENEWING ||
+         view->state == LEASE_STATE_SUPERSEDED) &&
+        view->expires_wall_ms + LATE_MAX_MS < now_ms) {
+        trace_leases(check);
+        sim_fail(&check->world->sim, "S8: %s is %s, and its end was %lld ms ago", view->id,
+                 lease_state_str(view->state), (long long)(now_ms - view->expires_wall_ms));
+    }
+}
+
+/* The counts that the core shows are those of the leases that it shows. */
+static void check_core(struct sim_check *check)
+{
+    struct lease_core *core = check->world->core;
+    uint64_t live[LEASE_STATE_FAILED + 1] = {0};
+    struct lease_core_stats stats;
+    struct lease *lease = NULL;
+    struct lease_view view;
+
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        lease_view(lease, &view);
+        live[view.state]++;
+        check_age(check, &view);
+    }
+    lease_core_stats(core, &stats);
+    for (size_t state = 0; state < LEASE_STATE_REVOKED; state++) {
+        if (stats.leases_by_state[state] != live[state]) {
+            sim_fail(&check->world->sim, "S8: %llu leases are %s, the core counts %llu",
+                     (unsigned long long)live[state], lease_state_str((enum lease_state)state),
+                     (unsigned long long)stats.leases_by_state[state]);
+        }
+    }
+}
+
+void sim_check_step(struct sim_check *check)
+{
+    uint64_t step = check->world->sim.step_count;
+
+    if (step - check->looked_at_step < LOOK_EVERY_STEPS) {
+        return;
+    }
+    check->looked_at_step = step;
+    sim_trail_read(&check->trail);
+    if (check->world->core != NULL) {
+        check_core(check);
+    }
+}
+
+/* --- liveness --------------------------------------------------------------------------------- */
+
+static bool has_username(struct lease_core *core, const struct lease *lease, const char *username)
+{
+    struct lease_credential credential;
+    bool is_found = false;
+
+    if (lease_credential_open(core, lease, &credential) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < credential.field_count; i++) {
+        is_found = is_found || str_eq_c(credential.fields[i].value, username);
+    }
+    lease_credential_close(&credential);
+    return is_found;
+}
+
+/* The daemon's lease with this credential, or NULL. */
+static struct lease *daemon_lease(struct lease_core *core, const struct sim_vault_lease *credential)
+{
+    struct lease *lease = NULL;
+    struct lease_view view;
+
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        lease_view(lease, &view);
+        if ((view.state == LEASE_STATE_ACTIVE || view.state == LEASE_STATE_RENEWING ||
+             view.state == LEASE_STATE_SUPERSEDED) &&
+            has_username(core, lease, credential->username)) {
+            return lease;
+        }
+    }
+    return NULL;
+}
+
+static const char *fate_str(enum sim_vault_fate fate)
+{
+    static const char *const texts[] = {"no", "a delivered", "a lost"};
+
+    return texts[fate];
+}
+
+size_t sim_check_healed(struct sim_check *check)
+{
+    struct sim_world *world = check->world;
+    struct sim *sim = &world->sim;
+    struct sim_vault_lease *credential = NULL;
+    struct lease_core_stats stats;
+    size_t lost_count = 0;
+
+    lease_core_stats(world->core, &stats);
+    if (stats.revoke_pending > 0) {
+        sim_fail(sim, "I9: %llu leases still wait to be revoked, the oldest for %llu ms",
+                 (unsigned long long)stats.revoke_pending,
+                 (unsigned long long)stats.revoke_oldest_ms);
+    }
+    while ((credential = sim_vault_next_valid(&world->vault, sim->now_ms, credential)) != NULL) {
+        if (credential->fate == SIM_VAULT_LOST) {
+            lost_count++;
+        } else if (daemon_lease(world->core, credential) == NULL) {
+            trace_leases(check);
+            sim_fail(sim,
+                     "I3: %s is valid, its issue (net %llu) had %s answer, and no lease has it",
+                     credential->id, (unsigned long long)credential->exchange,
+                     fate_str(credential->fate));
+        }
+    }
+    return lost_count;
+}
+
+void sim_check_nothing_held(struct sim_check *check)
+{
+    struct sim_world *world = check->world;
+    struct sim_vault_lease *credential = NULL;
+
+    while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
+           NULL) {
+        if (credential->fate != SIM_VAULT_LOST) {
+            sim_fail(&world->sim,
+                     "I3: %s is valid although nobody holds anything; its issue (net "
+                     "%llu) had %s answer",
+                     credential->id, (unsigned long long)credential->exchange,
+                     fate_str(credential->fate));
+        }
+    }
+}
+
+void sim_check_ended(struct sim_check *check)
+{
+    sim_trail_check_ended(&check->trail);
+}

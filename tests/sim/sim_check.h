@@ -1,0 +1,51 @@
+/* What must always hold, looked at after every step (safety), and what must hold once the faults
+ * are gone (liveness). Each check bears the number of the design's list:
+ *
+ *   S1 a credential handed out is valid for at least the effective min_remaining
+ *   S3 each request of a client finishes exactly once (sim_request.c)
+ *   S5 the chain verifies; what is handed out is on record before; one end for each beginning
+ *   S6 nothing secret in the trail, the log, the metrics or an error's body
+ *   S7 no renewal is sent after a revocation was
+ *   S8 the core's own invariants
+ *   S9 never two identical issues in flight for one shared credential
+ *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
+#ifndef LEASED_TESTS_SIM_CHECK_H
+#define LEASED_TESTS_SIM_CHECK_H
+
+#include "sim_trail.h"
+#include "sim_world.h"
+
+struct sim_check {
+    struct sim_world *world;
+    struct sim_trail trail;
+    uint64_t handed_out_count; /* credentials that left the daemon */
+    uint64_t refused_count;    /* problem documents */
+    uint64_t looked_at_step;
+    /* The policy's limit of a credential's ttl for this user; NULL: there is none. */
+    uint64_t (*ttl_of_user_ms)(uint32_t uid);
+};
+
+void sim_check_init(struct sim_check *check, struct sim_world *world);
+void sim_check_fini(struct sim_check *check);
+
+/* After a step of the simulation: cheap checks always, the others now and then. */
+void sim_check_step(struct sim_check *check);
+
+/* A request has been handed to the network. */
+void sim_check_sent(struct sim_check *check, const struct sim_call *call);
+
+/* An answer leaves the daemon. */
+void sim_check_replied(struct sim_check *check, const struct sim_request *request);
+
+/* With faults gone and time to heal: nothing waits, and each valid credential whose answer arrived
+ * belongs to a lease that somebody holds (or that lingers). Returns how many valid credentials
+ * there are whose answer was lost. */
+size_t sim_check_healed(struct sim_check *check);
+
+/* When nobody holds anything any more: nothing is valid but what the network lost. */
+void sim_check_nothing_held(struct sim_check *check);
+
+/* After the end: the trail is whole. */
+void sim_check_ended(struct sim_check *check);
+
+#endif

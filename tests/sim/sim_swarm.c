@@ -1,0 +1,338 @@
+/* What a seed decides, and the course of a run.
+ *
+ * Swarm: each seed enables a random subset of the faults with random rates, not all at once, so
+ * that one fault doesn't hide what another would show. */
+#include "sim_swarm.h"
+
+#include "sim_check.h"
+#include "sim_client.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+#define SECOND_MS 1000U
+#define MINUTE_MS 60000U
+#define HEAL_MS (20U * MINUTE_MS)
+#define LONGEST_GRANT_MS (130U * MINUTE_MS)
+#define DRAIN_PATIENCE_MS (10U * MINUTE_MS)
+
+#define POLICY                                                                                     \
+    "rules:\n"                                                                                     \
+    "- name: crowd\n"                                                                              \
+    "  subjects: [{user: user1000}, {user: user1001}, {user: user1002}]\n"                         \
+    "  roles: [\"*\"]\n"                                                                           \
+    "  limits: {binding: [process, parent, connection, none, \"comm:consumer\"]}\n"                \
+    "- name: careful\n"                                                                            \
+    "  subjects: [{user: user1003}, {user: user1004, unit: app-1.service}]\n"                      \
+    "  roles: [none, other]\n"                                                                     \
+    "  limits: {live: 2, duration: 10m, ttl: 5m}\n"                                                \
+    "  require: {reason: \"^OPS-[0-9]+\"}\n"                                                       \
+    "- name: sharers\n"                                                                            \
+    "  subjects: [{user: user1003}, {user: user1004}]\n"                                           \
+    "  roles: [own, shared, common]\n"                                                             \
+    "  limits: {live: 3}\n"                                                                        \
+    "- name: never\n"                                                                              \
+    "  subjects: [{user: user1005}]\n"                                                             \
+    "  roles: [\"*\"]\n"                                                                           \
+    "  effect: deny\n"                                                                             \
+    "admins:\n"                                                                                    \
+    "- {subjects: [{user: user1000}]}\n"
+
+static uint64_t ttl_of_user_ms(uint32_t uid)
+{
+    return uid == 1003 || uid == 1004 ? 5U * MINUTE_MS : UINT64_MAX;
+}
+
+struct swarm {
+    struct sim_world world;
+    struct sim_check check;
+    struct sim_crowd crowd;
+    struct sim_random random; /* what the seed decides; apart from the world's own chance */
+    struct sim_role roles[SIM_WORLD_ROLES_MAX];
+    struct sim_event noise;
+    struct sim_event calm; /* the end of a disturbance */
+    uint32_t disturbances; /* permille of noise events that begin one */
+};
+
+static uint64_t between(struct swarm *swarm, uint64_t least, uint64_t most)
+{
+    return least + sim_random_below(&swarm->random, most - least + 1);
+}
+
+/* --- what the seed decides -------------------------------------------------------------------- */
+
+/* Half of the faults are off; the others have rates from rare to bad. */
+static uint32_t draw_rate(struct swarm *swarm, uint32_t most)
+{
+    return sim_random_chance(&swarm->random, 500) ? 0 : (uint32_t)between(swarm, 2, most);
+}
+
+static void draw_faults(struct swarm *swarm)
+{
+    swarm->world.sim.faults = (struct sim_faults){
+        .refused = draw_rate(swarm, 200),
+        .unreachable = draw_rate(swarm, 60),
+        .lost_request = draw_rate(swarm, 60),
+        .lost_answer = draw_rate(swarm, 80),
+        .garbage = draw_rate(swarm, 40),
+        .bad_gateway = draw_rate(swarm, 60),
+        .duplicated = draw_rate(swarm, 30),
+        .slow = draw_rate(swarm, 150),
+        .append_failed = draw_rate(swarm, 60),
+        .append_slow = draw_rate(swarm, 60),
+        .timer_late = draw_rate(swarm, 200),
+    };
+    swarm->world.vault.faults = (struct sim_vault_faults){
+        .limited = draw_rate(swarm, 80),
+        .failed = draw_rate(swarm, 80),
+        .revoke_failed = draw_rate(swarm, 300),
+    };
+    swarm->disturbances = draw_rate(swarm, 300);
+}
+
+static void draw_role(struct swarm *swarm, struct sim_role *role, const char *name)
+{
+    uint64_t ttl_ms = sim_random_chance(&swarm->random, 300) ? between(swarm, 10, 90) * SECOND_MS
+                                                             : between(swarm, 2, 60) * MINUTE_MS;
+
+    *role = (struct sim_role){
+        .name = name,
+        .issuer_ttl_ms = ttl_ms,
+        .issuer_max_ttl_ms = ttl_ms * between(swarm, 1, 6),
+        .is_renewable = !sim_random_chance(&swarm->random, 200),
+        .binding =
+            sim_random_chance(&swarm->random, 800) ? ACCESS_BINDING_PROCESS : ACCESS_BINDING_NONE,
+        .ttl_ms = sim_random_chance(&swarm->random, 300) ? between(swarm, 1, 30) * MINUTE_MS : 0,
+        .max_ttl_ms = between(swarm, 5, 120) * MINUTE_MS,
+        .renew_at_percent = (uint32_t)between(swarm, 30, 80),
+        .min_remaining_ms = between(swarm, 5, 600) * SECOND_MS,
+        .overlap_ms = between(swarm, 1, 600) * SECOND_MS,
+        .linger_ms =
+            sim_random_chance(&swarm->random, 500) ? 0 : between(swarm, 1, 300) * SECOND_MS,
+        .live_max = sim_random_chance(&swarm->random, 800) ? 0 : (uint32_t)between(swarm, 2, 20),
+    };
+}
+
+static void draw_roles(struct swarm *swarm)
+{
+    static const struct {
+        const char *name;
+        enum lease_share share;
+    } kinds[] = {
+        {"none", LEASE_SHARE_NONE},   {"other", LEASE_SHARE_NONE},  {"own", LEASE_SHARE_IDENTITY},
+        {"shared", LEASE_SHARE_ROLE}, {"common", LEASE_SHARE_ROLE},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        draw_role(swarm, &swarm->roles[i], kinds[i].name);
+        swarm->roles[i].share = kinds[i].share;
+    }
+    swarm->world.role_count = ARRAY_LEN(kinds);
+}
+
+static void draw_issuer(struct swarm *swarm)
+{
+    struct sim_vault_token_options *login = &swarm->world.vault.login;
+
+    *login = (struct sim_vault_token_options){
+        .ttl_ms = between(swarm, 2, 60) * MINUTE_MS,
+        .is_renewable = !sim_random_chance(&swarm->random, 200),
+    };
+    if (sim_random_chance(&swarm->random, 200)) {
+        login->period_ms = login->ttl_ms;
+    } else {
+        login->max_ttl_ms = login->ttl_ms * between(swarm, 1, 8);
+    }
+}
+
+static void draw_crowd(struct swarm *swarm)
+{
+    static const uint32_t usual[SIM_ACT_COUNT] = {
+        [SIM_ACT_READ] = 40,  [SIM_ACT_CREATE] = 12,  [SIM_ACT_RELEASE] = 12, [SIM_ACT_LOOK] = 6,
+        [SIM_ACT_RENEW] = 4,  [SIM_ACT_ROTATE] = 3,   [SIM_ACT_HANG_UP] = 6,  [SIM_ACT_DIE] = 6,
+        [SIM_ACT_ORPHAN] = 2, [SIM_ACT_NONSENSE] = 2,
+    };
+
+    for (size_t i = 0; i < SIM_ACT_COUNT; i++) {
+        swarm->crowd.weights[i] = usual[i] * (uint32_t)between(swarm, 0, 3);
+    }
+    swarm->crowd.weights[SIM_ACT_READ] += 10;
+    swarm->crowd.think_max_ms = between(swarm, 1, 60) * SECOND_MS;
+    swarm->crowd.uid_count = (uint32_t)between(swarm, 1, 6);
+    swarm->crowd.bad_peers = draw_rate(swarm, 30);
+    swarm->world.listener.undelivered = draw_rate(swarm, 100);
+}
+
+/* --- operators -------------------------------------------------------------------------------- */
+
+static void end_disturbance(struct swarm *swarm)
+{
+    swarm->world.vault.is_sealed = false;
+    swarm->world.vault.denies_issue = false;
+    swarm->world.vault.denies_renew = false;
+    swarm->world.vault.denies_login = false;
+    swarm->world.sim.is_issuer_down = false;
+    swarm->world.sim.is_disk_full = false;
+}
+
+static void disturbance_over(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, calm);
+
+    sim_trace(&swarm->world.sim, "operators: all is well again");
+    end_disturbance(swarm);
+}
+
+static void begin_disturbance(struct swarm *swarm)
+{
+    static const char *const names[] = {
+        "sealed",      "no issue allowed", "no renewal allowed", "no login allowed",
+        "issuer down", "disk full",        "tokens killed"};
+    struct sim_world *world = &swarm->world;
+    uint64_t which = sim_random_below(&world->sim.random, ARRAY_LEN(names));
+    bool *const switches[] = {&world->vault.is_sealed,    &world->vault.denies_issue,
+                              &world->vault.denies_renew, &world->vault.denies_login,
+                              &world->sim.is_issuer_down, &world->sim.is_disk_full};
+
+    sim_trace(&world->sim, "operators: %s", names[which]);
+    if (which < ARRAY_LEN(switches)) {
+        *switches[which] = true;
+        sim_schedule_in(&world->sim, &swarm->calm,
+                        sim_random_below(&world->sim.random, 10U * MINUTE_MS));
+    } else {
+        sim_vault_kill_tokens(&world->vault);
+    }
+}
+
+static void noise(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, noise);
+    struct sim *sim = &swarm->world.sim;
+
+    if (swarm->calm.heap_index == 0 && sim_random_chance(&sim->random, swarm->disturbances)) {
+        begin_disturbance(swarm);
+    }
+    sim_schedule_in(sim, &swarm->noise, sim_random_below(&sim->random, 2U * MINUTE_MS));
+}
+
+/* --- the course ------------------------------------------------------------------------------- */
+
+static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
+{
+    *swarm = (struct swarm){.random = {.state = seed * 0x9e3779b97f4a7c15U + 1},
+                            .noise = {.fn = noise},
+                            .calm = {.fn = disturbance_over}};
+    sim_world_init(&swarm->world, seed);
+    swarm->world.sim.is_traced = is_traced;
+    sim_check_init(&swarm->check, &swarm->world);
+    swarm->check.ttl_of_user_ms = ttl_of_user_ms;
+    draw_roles(swarm);
+    draw_issuer(swarm);
+    draw_faults(swarm);
+    {
+        struct sim_world_options options = {
+            .roles = swarm->roles,
+            .role_count = swarm->world.role_count,
+            .policy = POLICY,
+            .uses_token = sim_random_chance(&swarm->random, 200),
+            .in_flight = (uint32_t)between(swarm, 1, 32),
+        };
+
+        swarm->world.role_count = 0;
+        sim_world_start(&swarm->world, &options);
+    }
+    draw_crowd(swarm);
+    sim_crowd_start(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
+    sim_schedule_in(&swarm->world.sim, &swarm->noise, 0);
+}
+
+static void step(struct swarm *swarm)
+{
+    if (!sim_step(&swarm->world.sim)) {
+        sim_fail(&swarm->world.sim, "nothing is scheduled any more");
+    }
+    sim_check_step(&swarm->check);
+}
+
+static void pass(struct swarm *swarm, uint64_t ms)
+{
+    uint64_t end_ms = swarm->world.sim.now_ms + ms;
+
+    while (swarm->world.sim.now_ms < end_ms) {
+        step(swarm);
+    }
+}
+
+/* No faults any more, and nobody who begins anything. */
+static void heal(struct swarm *swarm)
+{
+    struct sim *sim = &swarm->world.sim;
+
+    sim_trace(sim, "healing");
+    sim->faults = (struct sim_faults){0};
+    swarm->world.vault.faults = (struct sim_vault_faults){0};
+    swarm->world.listener.undelivered = 0;
+    end_disturbance(swarm);
+    sim_unschedule(sim, &swarm->noise);
+    sim_unschedule(sim, &swarm->calm);
+    sim_crowd_calm(&swarm->crowd);
+    pass(swarm, HEAL_MS);
+}
+
+static void end(struct swarm *swarm)
+{
+    struct sim_world *world = &swarm->world;
+    int status;
+
+    if (sim_random_chance(&swarm->random, 500)) {
+        sim_crowd_kill(&swarm->crowd);
+        pass(swarm, LONGEST_GRANT_MS);
+        sim_check_nothing_held(&swarm->check);
+    }
+    status = sim_world_drain(world, DRAIN_PATIENCE_MS);
+    if (status != 0) {
+        sim_fail(&world->sim, "I9: the drain ends with %s", err_str(status));
+    }
+    sim_check_nothing_held(&swarm->check);
+    sim_crowd_kill(&swarm->crowd);
+    sim_world_stop(world, true);
+    sim_crowd_stop(&swarm->crowd);
+    sim_check_nothing_held(&swarm->check);
+    sim_check_ended(&swarm->check);
+    while (sim_step(&world->sim)) {
+        /* what is left belongs to dead clients */
+    }
+}
+
+void sim_swarm_run(uint64_t seed, uint64_t steps, bool is_traced,
+                   struct sim_swarm_result *ret_result)
+{
+    struct swarm *swarm = mem_calloc(1, sizeof(*swarm));
+    size_t lost;
+
+    CHECK(swarm != NULL);
+    begin(swarm, seed, is_traced);
+    for (uint64_t i = 0; i < steps; i++) {
+        step(swarm);
+    }
+    heal(swarm);
+    lost = sim_check_healed(&swarm->check);
+    end(swarm);
+    *ret_result = (struct sim_swarm_result){
+        .hash = swarm->world.sim.hash,
+        .steps = swarm->world.sim.step_count,
+        .virtual_ms = swarm->world.sim.now_ms - SIM_START_MS,
+        .handed_out = swarm->check.handed_out_count,
+        .refused = swarm->check.refused_count,
+        .issues = swarm->world.vault.issue_total,
+        .renewals = swarm->world.vault.renew_total,
+        .revocations = swarm->world.vault.revoke_total,
+        .exchanges = swarm->world.sim.exchange_count,
+        .records = swarm->check.trail.record_count,
+        .lost_credentials = lost,
+    };
+    sim_check_fini(&swarm->check);
+    sim_world_fini(&swarm->world);
+    mem_free(swarm);
+}

@@ -1,0 +1,186 @@
+/* Following the audit file, line by line. */
+#include "sim_trail.h"
+
+#include "sim_vault.h"
+
+#include "base/mem.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path)
+{
+    *trail = (struct sim_trail){.sim = sim, .path = path};
+    audit_verifier_init(&trail->verifier);
+    map_init(&trail->items, 1);
+    map_init(&trail->readings, 1);
+}
+
+static void map_free(struct map *map)
+{
+    struct map_entry *entry;
+
+    while ((entry = map_first(map)) != NULL) {
+        map_remove(map, entry);
+        mem_free(MAP_ENTRY(entry, struct sim_trail_item, entry));
+    }
+    map_fini(map);
+}
+
+void sim_trail_fini(struct sim_trail *trail)
+{
+    map_free(&trail->items);
+    map_free(&trail->readings);
+}
+
+static struct sim_trail_item *item_get(struct map *map, const char *id)
+{
+    struct map_entry *entry = map_find(map, str_of(id));
+    struct sim_trail_item *item;
+
+    if (entry != NULL) {
+        return MAP_ENTRY(entry, struct sim_trail_item, entry);
+    }
+    item = mem_calloc(1, sizeof(*item));
+    CHECK(item != NULL);
+    (void)snprintf(item->id, sizeof(item->id), "%s", id);
+    CHECK(map_add(map, &item->entry, str_of(item->id)) == 0);
+    return item;
+}
+
+static const char *text_of(const json_t *record, const char *key)
+{
+    return json_string_value(json_object_get(record, key));
+}
+
+/* A record about `item`: it begins, ends, or is somewhere between. */
+static void item_note(struct sim_trail *trail, struct sim_trail_item *item, const char *begin,
+                      const char *event)
+{
+    bool is_end = strcmp(event, "grant.ended") == 0 || strcmp(event, "lease.revoked") == 0 ||
+                  strcmp(event, "lease.expired") == 0 || strcmp(event, "lease.failed") == 0;
+
+    if (strcmp(event, begin) == 0) {
+        item->begin_count++;
+    }
+    if (is_end) {
+        item->end_count++;
+    } else if (item->end_count > 0 && trail->lost_count == 0) {
+        sim_fail(trail->sim, "S5: %s of %s stands behind its end", event, item->id);
+    }
+    if (item->begin_count > 1 || item->end_count > 1) {
+        sim_fail(trail->sim, "S5: a second %s of %s", event, item->id);
+    }
+    if (strcmp(event, "lease.renewed") == 0) {
+        item->renewed_count++;
+        if (item->is_revoking) {
+            sim_fail(trail->sim, "S7: %s is renewed after it was to be revoked", item->id);
+        }
+    }
+    if (strcmp(event, "lease.revoking") == 0) {
+        item->is_revoking = true;
+    }
+}
+
+static const char *or_dash(const char *text)
+{
+    return text != NULL ? text : "-";
+}
+
+static void record_note(struct sim_trail *trail, const json_t *record)
+{
+    const char *event = text_of(record, "event");
+    const char *lease = text_of(record, "lease");
+    const char *grant = text_of(record, "grant");
+    char reading[96];
+
+    CHECK(event != NULL);
+    sim_trace(trail->sim, "trail %s %s %s %s %s", event, or_dash(grant), or_dash(lease),
+              or_dash(text_of(record, "outcome")), or_dash(text_of(record, "reason")));
+    if (strncmp(event, "lease.", 6) == 0 && lease != NULL) {
+        item_note(trail, item_get(&trail->items, lease), "lease.issued", event);
+    } else if (strncmp(event, "grant.", 6) == 0 && grant != NULL) {
+        struct sim_trail_item *item = item_get(&trail->items, grant);
+
+        item->is_grant = true;
+        item_note(trail, item, "grant.created", event);
+    } else if (strcmp(event, "credential.read") == 0) {
+        (void)snprintf(reading, sizeof(reading), "%s %s", grant, lease);
+        item_get(&trail->readings, reading)->begin_count++;
+    }
+    if (strcmp(event, "grant.denied") == 0) {
+        trail->denied_count++;
+    }
+    if (strcmp(event, "sink.restored") == 0) {
+        trail->lost_count += (uint64_t)json_integer_value(json_object_get(record, "count"));
+    }
+}
+
+static void line_read(struct sim_trail *trail, struct str line)
+{
+    struct err e;
+    json_t *record;
+
+    if (audit_verifier_line(&trail->verifier, line, &e) != 0) {
+        sim_fail(trail->sim, "S5: the chain is broken: %s", e.text);
+    }
+    if (memmem(line.ptr, line.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
+        sim_fail(trail->sim, "S6: a secret in the trail: %.*s", STR_ARG(line));
+    }
+    record = json_loadb(line.ptr, line.len, 0, NULL);
+    CHECK(record != NULL);
+    record_note(trail, record);
+    trail->record_count++;
+    json_decref(record);
+}
+
+void sim_trail_read(struct sim_trail *trail)
+{
+    struct str bytes = sim_file_bytes(trail->sim, trail->path);
+
+    while (trail->position < bytes.len) {
+        const char *begin = bytes.ptr + trail->position;
+        const char *end = memchr(begin, '\n', bytes.len - trail->position);
+
+        if (end == NULL) {
+            sim_fail(trail->sim, "S5: the trail ends in a torn record");
+        }
+        line_read(trail, (struct str){begin, (size_t)(end - begin)});
+        trail->position += (size_t)(end - begin) + 1;
+    }
+}
+
+const struct sim_trail_item *sim_trail_find(const struct sim_trail *trail, const char *id)
+{
+    struct map_entry *entry = map_find(&trail->items, str_of(id));
+
+    return entry != NULL ? MAP_ENTRY(entry, struct sim_trail_item, entry) : NULL;
+}
+
+bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const char *lease)
+{
+    char reading[96];
+
+    (void)snprintf(reading, sizeof(reading), "%s %s", grant, lease);
+    return map_find(&trail->readings, str_of(reading)) != NULL;
+}
+
+void sim_trail_check_ended(struct sim_trail *trail)
+{
+    struct map_entry *entry;
+
+    sim_trail_read(trail);
+    if (trail->lost_count > 0) {
+        return; /* the trail says itself that it isn't whole */
+    }
+    for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
+        const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
+
+        if (item->begin_count > 0 && item->end_count != 1) {
+            sim_fail(trail->sim, "S5: %s %s began and has %llu ends",
+                     item->is_grant ? "grant" : "lease", item->id,
+                     (unsigned long long)item->end_count);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+/* The audit trail as a reader sees it who follows the file: the chain is verified, and of each
+ * lease and grant it is kept what was said about it. Only what is durable counts. */
+#ifndef LEASED_TESTS_SIM_TRAIL_H
+#define LEASED_TESTS_SIM_TRAIL_H
+
+#include "sim.h"
+
+#include "base/map.h"
+#include "wire/audit_record.h"
+
+/* What the trail says of one lease, one grant, or one grant's reading of one lease. */
+struct sim_trail_item {
+    struct map_entry entry; /* by id; "GRANT LEASE" for a reading */
+    char id[96];
+    bool is_grant;
+    uint64_t begin_count; /* lease.issued, grant.created, credential.read */
+    uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
+    uint64_t renewed_count;
+    bool is_revoking;
+};
+
+struct sim_trail {
+    struct sim *sim;
+    const char *path;
+    size_t position; /* bytes that were read */
+    struct audit_verifier verifier;
+    struct map items;
+    struct map readings;
+    uint64_t record_count;
+    uint64_t denied_count; /* grant.denied */
+    uint64_t lost_count;   /* records that the trail itself says are missing */
+};
+
+void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path);
+void sim_trail_fini(struct sim_trail *trail);
+
+/* Reads what has become durable since the last call. Fails the run on a broken chain, on a secret,
+ * and on records that contradict those before. */
+void sim_trail_read(struct sim_trail *trail);
+
+/* NULL when the trail doesn't know it (yet). */
+const struct sim_trail_item *sim_trail_find(const struct sim_trail *trail, const char *id);
+bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const char *lease);
+
+/* At the very end: each grant and each lease has ended exactly once. */
+void sim_trail_check_ended(struct sim_trail *trail);
+
+#endif

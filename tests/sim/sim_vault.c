@@ -1,0 +1,245 @@
+/* State of the model Vault: tokens, leases, and when they end. */
+#include "sim_vault.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAP_SEED 1
+
+void sim_vault_init(struct sim_vault *vault, struct sim_random *random)
+{
+    *vault = (struct sim_vault){
+        .random = random,
+        .now_ms = SIM_START_MS,
+        .login = {.ttl_ms = 3600000, .max_ttl_ms = 86400000, .is_renewable = true},
+    };
+    map_init(&vault->tokens, MAP_SEED);
+    map_init(&vault->leases_by_id, MAP_SEED);
+    map_init(&vault->leases_by_password, MAP_SEED);
+    list_init(&vault->leases);
+    list_init(&vault->past);
+    list_init(&vault->unanswered);
+    (void)sim_vault_add_token(vault, &(struct sim_vault_token_options){.id = SIM_VAULT_ROOT,
+                                                                       .is_root = true});
+}
+
+void sim_vault_fini(struct sim_vault *vault)
+{
+    struct map_entry *entry;
+    struct list *node;
+
+    list_splice(&vault->leases, &vault->past);
+    while ((node = list_pop_front(&vault->leases)) != NULL) {
+        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
+
+        map_remove(&vault->leases_by_id, &lease->by_id);
+        map_remove(&vault->leases_by_password, &lease->by_password);
+        mem_free(lease);
+    }
+    while ((entry = map_first(&vault->tokens)) != NULL) {
+        map_remove(&vault->tokens, entry);
+        mem_free(MAP_ENTRY(entry, struct sim_vault_token, entry));
+    }
+    map_fini(&vault->tokens);
+    map_fini(&vault->leases_by_id);
+    map_fini(&vault->leases_by_password);
+}
+
+void sim_vault_draw_id(struct sim_vault *vault, const char *prefix, size_t count, char *out,
+                       size_t out_size)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t len = strlen(prefix);
+
+    CHECK(len + count < out_size);
+    memcpy(out, prefix, len);
+    for (size_t i = 0; i < count; i++) {
+        out[len++] = letters[sim_random_below(vault->random, sizeof(letters) - 1)];
+    }
+    out[len] = '\0';
+}
+
+/* --- roles ------------------------------------------------------------------------------------ */
+
+struct sim_vault_role *sim_vault_add_role(struct sim_vault *vault, const char *name,
+                                          uint64_t default_ttl_ms, uint64_t max_ttl_ms,
+                                          bool is_renewable)
+{
+    struct sim_vault_role *role = &vault->roles[vault->role_count++];
+
+    CHECK(vault->role_count <= SIM_VAULT_ROLES_MAX);
+    *role = (struct sim_vault_role){.default_ttl_ms = default_ttl_ms,
+                                    .max_ttl_ms = max_ttl_ms,
+                                    .is_renewable = is_renewable};
+    (void)snprintf(role->name, sizeof(role->name), "%s", name);
+    return role;
+}
+
+struct sim_vault_role *sim_vault_find_role(struct sim_vault *vault, struct str name)
+{
+    for (size_t i = 0; i < vault->role_count; i++) {
+        if (str_eq_c(name, vault->roles[i].name)) {
+            return &vault->roles[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- tokens ----------------------------------------------------------------------------------- */
+
+static bool token_is_valid(const struct sim_vault_token *token, uint64_t now_ms)
+{
+    return !token->is_revoked && token->expires_ms > now_ms;
+}
+
+struct sim_vault_token *sim_vault_add_token(struct sim_vault *vault,
+                                            const struct sim_vault_token_options *options)
+{
+    struct sim_vault_token *token = mem_calloc(1, sizeof(*token));
+    uint64_t ttl_ms = options->period_ms > 0 ? options->period_ms : options->ttl_ms;
+
+    CHECK(token != NULL);
+    token->options = *options;
+    token->issued_ms = vault->now_ms;
+    token->expires_ms = ttl_ms > 0 ? vault->now_ms + ttl_ms : SIM_VAULT_NEVER;
+    token->max_expires_ms = options->max_ttl_ms > 0 && options->period_ms == 0
+                                ? vault->now_ms + options->max_ttl_ms
+                                : SIM_VAULT_NEVER;
+    sim_vault_draw_id(vault, "", 24, token->accessor, sizeof(token->accessor));
+    if (options->id != NULL) {
+        (void)snprintf(token->id, sizeof(token->id), "%s", options->id);
+    } else {
+        sim_vault_draw_id(vault, "s." SIM_VAULT_MARK, 18, token->id, sizeof(token->id));
+    }
+    CHECK(map_add(&vault->tokens, &token->entry, str_of(token->id)) == 0);
+    return token;
+}
+
+struct sim_vault_token *sim_vault_find_token(struct sim_vault *vault, struct str id)
+{
+    struct map_entry *entry = map_find(&vault->tokens, id);
+    struct sim_vault_token *token =
+        entry != NULL ? MAP_ENTRY(entry, struct sim_vault_token, entry) : NULL;
+
+    return token != NULL && token_is_valid(token, vault->now_ms) ? token : NULL;
+}
+
+void sim_vault_kill_tokens(struct sim_vault *vault)
+{
+    struct map_entry *entry = NULL;
+
+    for (entry = map_first(&vault->tokens); entry != NULL;
+         entry = map_next(&vault->tokens, entry)) {
+        struct sim_vault_token *token = MAP_ENTRY(entry, struct sim_vault_token, entry);
+
+        if (token->is_login && !token->is_revoked) {
+            token->is_revoked = true;
+            token->was_killed = true;
+        }
+    }
+}
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_vault_role *role,
+                                            struct sim_vault_token *token, uint64_t exchange)
+{
+    struct sim_vault_lease *lease = mem_calloc(1, sizeof(*lease));
+    char prefix[64];
+
+    CHECK(lease != NULL);
+    lease->role = role;
+    lease->token = token;
+    lease->exchange = exchange;
+    lease->issued_ms = vault->now_ms;
+    lease->expires_ms = vault->now_ms + role->default_ttl_ms;
+    (void)snprintf(prefix, sizeof(prefix), "database/creds/%s/" SIM_VAULT_MARK, role->name);
+    sim_vault_draw_id(vault, prefix, 18, lease->id, sizeof(lease->id));
+    (void)snprintf(prefix, sizeof(prefix), "v-" SIM_VAULT_MARK "-%s-", role->name);
+    sim_vault_draw_id(vault, prefix, 20, lease->username, sizeof(lease->username));
+    sim_vault_draw_id(vault, "pw-" SIM_VAULT_MARK "-", 20, lease->password,
+                      sizeof(lease->password));
+    CHECK(map_add(&vault->leases_by_id, &lease->by_id, str_of(lease->id)) == 0);
+    CHECK(map_add(&vault->leases_by_password, &lease->by_password, str_of(lease->password)) == 0);
+    lease->granted_ms = lease->expires_ms < token->expires_ms ? role->default_ttl_ms
+                                                              : token->expires_ms - vault->now_ms;
+    list_push_back(&vault->leases, &lease->node);
+    list_push_back(&vault->unanswered, &lease->unanswered);
+    role->issue_count++;
+    return lease;
+}
+
+uint64_t sim_vault_valid_until_ms(const struct sim_vault_lease *lease, uint64_t now_ms)
+{
+    uint64_t until_ms = lease->expires_ms;
+
+    if (lease->is_revoked || !token_is_valid(lease->token, now_ms)) {
+        return 0;
+    }
+    if (lease->token->expires_ms < until_ms) {
+        until_ms = lease->token->expires_ms;
+    }
+    return until_ms > now_ms ? until_ms : 0;
+}
+
+struct sim_vault_lease *sim_vault_find_password(struct sim_vault *vault, struct str password)
+{
+    struct map_entry *entry = map_find(&vault->leases_by_password, password);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct sim_vault_lease, by_password) : NULL;
+}
+
+struct sim_vault_lease *sim_vault_find_lease(struct sim_vault *vault, struct str id)
+{
+    struct map_entry *entry = map_find(&vault->leases_by_id, id);
+
+    return entry != NULL ? MAP_ENTRY(entry, struct sim_vault_lease, by_id) : NULL;
+}
+
+struct sim_vault_lease *sim_vault_next_valid(struct sim_vault *vault, uint64_t now_ms,
+                                             const struct sim_vault_lease *after)
+{
+    struct list *node = after != NULL ? after->node.next : vault->leases.next;
+    struct list *following;
+
+    for (; node != &vault->leases; node = following) {
+        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
+
+        following = node->next;
+        if (sim_vault_valid_until_ms(lease, now_ms) != 0) {
+            return lease;
+        }
+        list_remove(node);
+        list_push_back(&vault->past, node);
+    }
+    return NULL;
+}
+
+size_t sim_vault_valid_count(struct sim_vault *vault, uint64_t now_ms)
+{
+    struct sim_vault_lease *lease = NULL;
+    size_t count = 0;
+
+    while ((lease = sim_vault_next_valid(vault, now_ms, lease)) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+void sim_vault_ended(void *user, uint64_t exchange, bool is_delivered)
+{
+    struct sim_vault *vault = user;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&vault->unanswered, node, following) {
+        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, unanswered);
+
+        if (lease->exchange == exchange) {
+            lease->fate = is_delivered ? SIM_VAULT_DELIVERED : SIM_VAULT_LOST;
+            list_remove(node);
+        }
+    }
+}

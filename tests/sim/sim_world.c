@@ -1,0 +1,342 @@
+/* Start: trail → core → plugin and backend → roles → policy → API. Stop: (drain →) connections →
+ * API → core → backend (with its logout) → trail, in the daemon's own order. */
+#include "sim_world.h"
+
+#include "sim_check.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "wire/yaml.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CLOSE_MAX_MS (10U * 60U * 1000U)
+#define SKEW_MS 2000U
+#define POLICY_EVERYBODY                                                                           \
+    "rules:\n"                                                                                     \
+    "- name: everybody\n"                                                                          \
+    "  subjects: [{user: \"*\"}]\n"                                                                \
+    "  roles: [\"*\"]\n"                                                                           \
+    "  limits: {binding: [process, parent, connection, none, \"comm:consumer\"]}\n"                \
+    "admins:\n"                                                                                    \
+    "- {subjects: [{user: user0}]}\n"
+
+int32_t leased_plugin_entry_vault(const struct leased_host *host,
+                                  const struct leased_plugin **ret_plugin);
+
+/* --- between the network and the model -------------------------------------------------------- */
+
+static void network_sent(void *user, const struct sim_call *call)
+{
+    struct sim_world *world = user;
+
+    if (world->check != NULL) {
+        sim_check_sent(world->check, call);
+    }
+}
+
+static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
+{
+    sim_vault_answer(&((struct sim_world *)user)->vault, call, answer);
+}
+
+static void network_ended(void *user, uint64_t id, bool is_delivered)
+{
+    sim_vault_ended(&((struct sim_world *)user)->vault, id, is_delivered);
+}
+
+/* What the daemon logs is looked at for secrets, and is part of the trace. */
+static void log_line(void *user, enum log_level level, const char *event,
+                     const struct log_field *fields, size_t field_count)
+{
+    struct sim_world *world = user;
+    BUF_AUTO line;
+
+    buf_init(&line, 4096);
+    buf_printf(&line, "log %s %s", log_level_str(level), event);
+    for (size_t i = 0; i < field_count; i++) {
+        buf_printf(&line, " %s=%.*s", fields[i].key, STR_ARG(fields[i].value));
+    }
+    if (buf_status(&line) == 0) {
+        sim_trace(&world->sim, "%s", line.bytes);
+        if (strstr(line.bytes, SIM_VAULT_MARK) != NULL) {
+            sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
+        }
+    }
+}
+
+void sim_world_init(struct sim_world *world, uint64_t seed)
+{
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_object_seed(1);
+    *world = (struct sim_world){.memory_before_bytes = mem_in_use_bytes()};
+    sim_init(&world->sim, seed);
+    sim_watch_aborts(&world->sim);
+    sim_vault_init(&world->vault, &world->sim.random);
+    world->sim.server = (struct sim_server){
+        .sent = network_sent, .answer = network_answer, .ended = network_ended, .user = world};
+    log_set_sink(log_line, world, LOG_LEVEL_DEBUG);
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void must(struct sim_world *world, int status, const struct err *e, const char *what)
+{
+    if (status != 0) {
+        sim_fail(&world->sim, "%s: %s", what, e->text[0] != '\0' ? e->text : err_str(status));
+    }
+}
+
+static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
+                        const char *reason)
+{
+    struct sim_world *world = user;
+
+    lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
+}
+
+static void start_backend(struct sim_world *world, const struct sim_world_options *options)
+{
+    static const char *const addresses[] = {"https://vault.example:8200"};
+    struct err e = {0};
+    struct backend_options backend = {
+        .env = &world->sim.env,
+        .name = "vault",
+        .addresses = addresses,
+        .address_count = 1,
+        .config_json = options->uses_token
+                           ? "{\"auth\":{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK
+                             "-token\"}}"
+                           : "{\"auth\":{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
+                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}}",
+        .limits = {.in_flight = options->in_flight},
+        .health_interval_ms = 30000,
+        .anchor_ends = anchor_ends,
+        .user = world,
+    };
+
+    if (options->uses_token) {
+        (void)sim_vault_add_token(&world->vault,
+                                  &(struct sim_vault_token_options){.id = SIM_VAULT_MARK "-token",
+                                                                    .period_ms = 3600000,
+                                                                    .is_renewable = true});
+    }
+    must(world, backend_registry_new(&world->registry), &e, "registry");
+    must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
+         "plugin");
+    backend.plugin = backend_registry_find(world->registry, STR("vault"));
+    must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
+}
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static void add_role(struct sim_world *world, const struct sim_role *role)
+{
+    struct lease_role *config = &world->roles[world->role_count];
+    char *params = world->params[world->role_count++];
+    struct err e = {0};
+
+    CHECK(world->role_count <= SIM_WORLD_ROLES_MAX);
+    (void)sim_vault_add_role(&world->vault, role->name, role->issuer_ttl_ms,
+                             role->issuer_max_ttl_ms, role->is_renewable);
+    (void)snprintf(params, sizeof(world->params[0]), "{\"path\":\"database/creds/%s\"}",
+                   role->name);
+    *config = (struct lease_role){
+        .name = role->name,
+        .issuer = backend_issuer(world->backend),
+        .params_json = params,
+        .ttl_ms = role->ttl_ms,
+        .max_ttl_ms = or_default(role->max_ttl_ms, 86400000),
+        .renew_at_percent = (uint32_t)or_default(role->renew_at_percent, 66),
+        .min_remaining_ms = or_default(role->min_remaining_ms, 300000),
+        .overlap_ms = or_default(role->overlap_ms, 600000),
+        .share = role->share,
+        .linger_ms = role->linger_ms,
+        .binding = role->binding != ACCESS_BINDING_DEFAULT ? role->binding : ACCESS_BINDING_PROCESS,
+        .live_max = role->live_max,
+    };
+    must(world, lease_core_add_role(world->core, config), &e, role->name);
+}
+
+static void start_policy(struct sim_world *world, const char *text)
+{
+    const char *names[SIM_WORLD_ROLES_MAX + 1] = {NULL};
+    struct yaml_document *document = NULL;
+    const struct yaml_node *root;
+    struct yaml_errors errors;
+    int status = ERR_INVALID;
+
+    for (size_t i = 0; i < world->role_count; i++) {
+        names[i] = world->roles[i].name;
+    }
+    yaml_errors_init(&errors);
+    if (yaml_parse("policy", str_of(text), &document, &errors) == 0) {
+        root = yaml_root(document);
+        status = access_policy_parse(&root, 1, names, &world->policy, &errors);
+    }
+    if (errors.count > 0 || status != 0) {
+        sim_fail(&world->sim, "policy: %.*s", STR_ARG(buf_str(&errors.text)));
+    }
+    yaml_errors_fini(&errors);
+    yaml_free(document);
+}
+
+static void start_serve(struct sim_world *world)
+{
+    struct err e = {0};
+    struct serve_options options = {
+        .env = &world->sim.env,
+        .core = world->core,
+        .audit = world->audit,
+        .policy = world->policy,
+        .backends = &world->backend,
+        .backend_count = 1,
+        .own_cgroup = "/system.slice/leased.service",
+        .node = "sim",
+        .version = "sim",
+    };
+
+    must(world, serve_new(&options, &world->serve, &e), &e, "serve");
+    world->api = (struct serve_listener){world->serve, "local", SERVE_API_NATIVE};
+    world->metrics_api = (struct serve_listener){world->serve, "metrics", SERVE_API_METRICS};
+    sim_listener_init(&world->listener, &world->sim, "local");
+    world->listener.handler = serve_request;
+    world->listener.handler_user = &world->api;
+    sim_listener_init(&world->metrics, &world->sim, "metrics");
+    world->metrics.handler = serve_request;
+    world->metrics.handler_user = &world->metrics_api;
+    serve_set_ready(world->serve, true);
+}
+
+void sim_world_start(struct sim_world *world, const struct sim_world_options *options)
+{
+    const struct audit_sink_options sinks[] = {
+        {.kind = "file", .path = SIM_AUDIT_PATH, .is_required = true}};
+    struct err e = {0};
+
+    must(world,
+         audit_new(&(struct audit_options){.env = &world->sim.env,
+                                           .node = "sim",
+                                           .sinks = sinks,
+                                           .sink_count = ARRAY_LEN(sinks)},
+                   &world->audit, &e),
+         &e, "audit");
+    must(world,
+         lease_core_new(&(struct lease_core_options){.env = &world->sim.env,
+                                                     .audit = world->audit,
+                                                     .skew_ms = SKEW_MS},
+                        &world->core, &e),
+         &e, "core");
+    start_backend(world, options);
+    for (size_t i = 0; i < options->role_count; i++) {
+        add_role(world, &options->roles[i]);
+    }
+    start_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
+    start_serve(world);
+    sim_run_deferred(&world->sim);
+}
+
+/* --- stop ------------------------------------------------------------------------------------- */
+
+static void drained(struct lease_wait *wait, int status)
+{
+    struct sim_world *world = wait->user;
+
+    world->drain_status = status;
+    world->is_drained = true;
+}
+
+static void closed(void *user)
+{
+    ((struct sim_world *)user)->is_closed = true;
+}
+
+/* From here on the checkers must not look at it. */
+static void core_closed(void *user)
+{
+    struct sim_world *world = user;
+
+    world->core = NULL;
+    world->is_closed = true;
+}
+
+/* Steps until `flag` is set. */
+static void run_until(struct sim_world *world, const bool *flag, uint64_t limit_ms,
+                      const char *what)
+{
+    uint64_t end_ms = world->sim.now_ms + limit_ms;
+
+    while (!*flag) {
+        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+            sim_fail(&world->sim, "I6: %s does not end", what);
+        }
+        if (world->check != NULL) {
+            sim_check_step(world->check);
+        }
+    }
+}
+
+int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
+{
+    serve_set_ready(world->serve, false);
+    world->is_drained = false;
+    world->drained = (struct lease_wait){.fn = drained, .user = world};
+    lease_core_drain(world->core, world->sim.now_ms + patience_ms, &world->drained);
+    run_until(world, &world->is_drained, patience_ms + CLOSE_MAX_MS, "drain");
+    return world->drain_status;
+}
+
+static void stop_connections(struct sim_world *world)
+{
+    bool is_quiet = false;
+    uint64_t end_ms = world->sim.now_ms + CLOSE_MAX_MS;
+
+    sim_listener_close(&world->listener);
+    sim_listener_close(&world->metrics);
+    while (!is_quiet) {
+        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+            sim_fail(&world->sim, "S3: %llu requests never end",
+                     (unsigned long long)(world->listener.request_count +
+                                          world->metrics.request_count));
+        }
+        is_quiet = list_is_empty(&world->listener.connections) &&
+                   list_is_empty(&world->metrics.connections);
+    }
+}
+
+void sim_world_stop(struct sim_world *world, bool logout)
+{
+    if (!list_is_empty(&world->listener.connections) ||
+        !list_is_empty(&world->metrics.connections)) {
+        stop_connections(world);
+    }
+    serve_free(world->serve);
+    world->is_closed = false;
+    lease_core_close(world->core, core_closed, world);
+    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the core");
+    world->is_closed = false;
+    backend_close(world->backend, logout, closed, world);
+    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the backend");
+    world->is_closed = false;
+    audit_close(world->audit, closed, world);
+    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
+    access_policy_free(world->policy);
+    backend_registry_free(world->registry);
+}
+
+void sim_world_fini(struct sim_world *world)
+{
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    sim_vault_fini(&world->vault);
+    sim_fini(&world->sim);
+    sim_watch_aborts(NULL);
+    if (mem_in_use_bytes() != world->memory_before_bytes) {
+        sim_fail(&world->sim, "I6: %zu bytes are left",
+                 mem_in_use_bytes() - world->memory_before_bytes);
+    }
+}

@@ -1,0 +1,119 @@
+/* Seeds of the simulation: the known ones of seeds.txt and a range of others, each run twice, with
+ * equal hashes. SEED= runs that one alone, STEPS= sets the length, V=1 prints the trace of the
+ * first run, V=2 of the second (make sim SEED=7 STEPS=200000 V=1); a failure says seed and step. */
+#include "sim_swarm.h"
+
+/* cmocka.h needs these four before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SEEDS_DEFAULT 24
+#define STEPS_DEFAULT 6000
+#define SEEDS_FILE "tests/sim/seeds.txt"
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+
+    return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static uint64_t slowdown(void)
+{
+    uint64_t factor = number_of("TEST_SLOWDOWN", 1);
+
+    return factor > 0 ? factor : 1;
+}
+
+static uint64_t steps_to_run(void)
+{
+    return number_of("STEPS", STEPS_DEFAULT);
+}
+
+static void print_result(uint64_t seed, const struct sim_swarm_result *result)
+{
+    (void)printf("seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64 " virtual min, %" PRIu64
+                 " handed out, %" PRIu64 " refused, %" PRIu64 " issues, %" PRIu64
+                 " renewals, %" PRIu64 " revocations, %" PRIu64 " records, %" PRIu64
+                 " lost by the network\n",
+                 seed, result->steps, result->virtual_ms / 60000, result->handed_out,
+                 result->refused, result->issues, result->renewals, result->revocations,
+                 result->records, result->lost_credentials);
+    (void)fflush(stdout);
+}
+
+static void run_twice(uint64_t seed, uint64_t steps)
+{
+    uint64_t traced = getenv("SEED") != NULL ? number_of("V", 0) : 0; /* V=2: the second run */
+    struct sim_swarm_result first;
+    struct sim_swarm_result second;
+
+    (void)printf("seed %" PRIu64 " …\n", seed);
+    (void)fflush(stdout);
+    sim_swarm_run(seed, steps, traced == 1, &first);
+    sim_swarm_run(seed, steps, traced == 2, &second);
+    if (first.hash != second.hash) {
+        (void)printf("SEED=%" PRIu64 ": two runs differ, so something looked at the machine\n",
+                     seed);
+    }
+    assert_true(first.hash == second.hash);
+    print_result(seed, &first);
+}
+
+static void test_invariants_hold_in_each_seed_and_runs_repeat(void **state)
+{
+    uint64_t count = SEEDS_DEFAULT / slowdown();
+
+    (void)state;
+    if (getenv("SEED") != NULL) {
+        run_twice(number_of("SEED", 1), steps_to_run());
+        return;
+    }
+    for (uint64_t seed = 1; seed <= (count > 0 ? count : 1); seed++) {
+        run_twice(seed, steps_to_run());
+    }
+}
+
+/* Lines "SEED STEPS what it found"; '#' begins a comment. */
+static void test_seeds_that_found_something_stay_found(void **state)
+{
+    FILE *file = fopen(SEEDS_FILE, "re");
+    char line[256];
+    uint64_t number = 0;
+
+    (void)state;
+    if (file == NULL || getenv("SEED") != NULL) {
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+        skip();
+    }
+    while (fgets(line, sizeof(line), file) != NULL) {
+        char *end;
+        uint64_t seed = strtoull(line, &end, 10);
+        uint64_t steps = strtoull(end, NULL, 10);
+
+        /* Under valgrind every known seed would take too long. */
+        if (end != line && number++ % slowdown() == 0) {
+            run_twice(seed, steps);
+        }
+    }
+    (void)fclose(file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_seeds_that_found_something_stay_found),
+        cmocka_unit_test(test_invariants_hold_in_each_seed_and_runs_repeat),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
