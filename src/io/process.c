@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,13 +52,7 @@ static bool is_pidfd_readable(int pidfd)
 /* /proc doesn't show it: has the process gone, or is it hidden (hidepid, another pid namespace)? */
 static int why_not_shown(int32_t pid)
 {
-    int pidfd = open_pidfd(pid);
-
-    if (pidfd >= 0) {
-        (void)close(pidfd);
-        return ERR_UNAVAILABLE;
-    }
-    return pidfd == -ESRCH ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
+    return kill(pid, 0) != 0 && errno == ESRCH ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
 }
 
 /* Reads /proc/PID/stat, and the owner from the same directory, so that both are of one process. 0,

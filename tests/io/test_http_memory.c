@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "io/alloc.h"
+#include "io/child.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -226,10 +227,10 @@ static void test_neither_token_nor_password_stays_in_the_heap(void **state)
     pid_t pid;
     void *copy;
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip(); /* The sanitizer's shadow is too large to be searched. */
 #endif
-    if (loop_slowdown() >= 20) {
+    if (is_under_valgrind()) {
         skip(); /* valgrind keeps its own notes in our memory. */
     }
     pid = fork_peer(&port);
