@@ -171,16 +171,19 @@ void acquire_wake_grant(struct grant *grant)
     }
 }
 
+/* Who holds a lease before it waits for this one. */
 void acquire_wake_lease(struct lease *lease)
 {
     struct list *node;
     struct list *following;
 
-    if (lease->waiting_count == 0) {
-        return;
-    }
-    LIST_EACH (&lease->grants, node, following) {
-        acquire_wake_grant(LIST_ENTRY(node, struct grant, by_lease));
+    for (; lease != NULL; lease = lease->predecessor) {
+        if (lease->waiting_count == 0) {
+            continue;
+        }
+        LIST_EACH (&lease->grants, node, following) {
+            acquire_wake_grant(LIST_ENTRY(node, struct grant, by_lease));
+        }
     }
 }
 

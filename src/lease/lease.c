@@ -264,11 +264,15 @@ bool lease_can_renew(const struct lease *lease)
 
 struct lease *lease_current(struct lease *lease)
 {
-    while (lease->successor != NULL && lease->successor->is_recorded &&
-           fsm_lease_is_live(lease->successor->state)) {
-        lease = lease->successor;
+    struct lease *current = lease;
+    struct lease *next;
+
+    for (next = lease->successor; next != NULL && next->is_recorded; next = next->successor) {
+        if (fsm_lease_is_live(next->state) || !fsm_lease_is_live(current->state)) {
+            current = next;
+        }
     }
-    return lease;
+    return current;
 }
 
 /* A successor's holders are on the leases before it until they read it. */

@@ -131,8 +131,9 @@ bool lease_is_shared(const struct lease *lease);
 /* Somebody has it, waits for it, or will get it when it is ready. */
 bool lease_is_wanted(struct lease *lease);
 
-/* The lease that a holder of this one should get now: the newest successor that is ready, or
- * itself. */
+/* The lease that a holder of this one should get now: the newest in the chain of successors that is
+ * ready and lives, whatever lies dead between; if none lives, the newest, whose successor is the
+ * one to wait for. */
 struct lease *lease_current(struct lease *lease);
 
 void lease_set_error(struct lease *lease, const char *format, ...) ATTR_PRINTF(2, 3);

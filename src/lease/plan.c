@@ -67,22 +67,25 @@ void lease_plan(struct lease *lease)
 
 static void replace_due(struct lease *lease)
 {
-    if (lease->grant_count > 0 &&
+    if (lease_is_wanted(lease) &&
         rotate_start(lease, false, "it can't be renewed any longer") != 0) {
         lease_set_step(lease, LEASE_STEP_REPLACE,
                        schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
     }
 }
 
-/* An overdue renewal has waited in its queue for a token: it is urgent from now on. */
+/* An overdue renewal has waited in its queue for a token: it is urgent from now on. If even that
+ * doesn't help the lease is replaced before too little of its life is left. */
 static void hurry(struct lease *lease)
 {
-    lease->step = LEASE_STEP_NONE;
+    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t useful_ms = schedule_left_ms(lease_left_ms(lease), lease_needed_ms(lease, 0));
+
     if (queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
         queue_remove(&lease->role->lane, &lease->item);
         CHECK(calls_push(lease, QUEUE_URGENT) == 0);
     }
-    lease_arm(lease);
+    lease_set_step(lease, LEASE_STEP_REPLACE, schedule_add_ms(now_ms, useful_ms / 2));
 }
 
 static void step_due(struct lease *lease)
@@ -139,6 +142,7 @@ void lease_due(struct lease *lease)
         revoke_push(lease);
     } else if (lease->step != LEASE_STEP_NONE && lease->next_ms <= now_ms) {
         step_due(lease);
+        lease_arm(lease);
     } else {
         lease_arm(lease);
     }

@@ -137,7 +137,7 @@ static void renew_delayed(struct lease *lease, const struct lease_result *result
     lease_set_step(lease, LEASE_STEP_RENEW,
                    schedule_retry_ms(now_ms, backoff_ms, result->retry_after_ms,
                                      schedule_latest_ms(&life)));
-    if (lease->grant_count > 0 && schedule_replace_ms(&life) <= now_ms) {
+    if (lease_is_wanted(lease) && schedule_replace_ms(&life) <= now_ms) {
         rotate_try(lease, false, "its renewal fails");
     }
     renew_tell(lease, ERR_UNAVAILABLE);

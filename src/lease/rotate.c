@@ -139,13 +139,16 @@ static void rotate_unlink(struct lease *successor)
     successor->predecessor = NULL;
 }
 
+/* Those of the leases before it too: their holders would have got the successor next. */
 static void grants_fail(struct lease *lease)
 {
     struct list *node;
     struct list *following;
 
-    LIST_EACH (&lease->grants, node, following) {
-        grant_end(LIST_ENTRY(node, struct grant, by_lease), GRANT_END_FAILED);
+    for (; lease != NULL; lease = lease->predecessor) {
+        LIST_EACH (&lease->grants, node, following) {
+            grant_end(LIST_ENTRY(node, struct grant, by_lease), GRANT_END_FAILED);
+        }
     }
 }
 
@@ -159,7 +162,7 @@ void rotate_failed(struct lease *successor)
         return;
     }
     rotate_unlink(successor);
-    if (lease->grant_count == 0) {
+    if (!lease_is_wanted(lease)) {
         waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease");
         return;
     }
@@ -194,7 +197,7 @@ void rotate_dead(struct lease *lease)
     const struct lease *current = lease_current(lease);
     uint64_t now_ms = core_now_ms(lease->core);
 
-    if (lease->grant_count == 0 || current != lease ||
+    if (!lease_is_wanted(lease) || current != lease ||
         (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED)) {
         return;
     }
@@ -213,7 +216,7 @@ int lease_rotate_start(struct lease_core *core, struct lease *lease, struct leas
     waits_add(lease, WAIT_ROTATE, wait);
     if (lease->state != LEASE_STATE_ACTIVE && lease->state != LEASE_STATE_RENEWING) {
         waits_end(lease, WAIT_ROTATE, ERR_GONE, "the lease isn't active");
-    } else if (lease->grant_count == 0) {
+    } else if (!lease_is_wanted(lease)) {
         waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease");
     } else {
         r = rotate_start(lease, true, "asked for");

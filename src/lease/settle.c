@@ -81,6 +81,7 @@ void lease_settle(struct lease *lease, enum grant_end end)
     if (lease_is_wanted(lease)) {
         return;
     }
+    waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease any more");
     switch (lease->state) {
     case LEASE_STATE_REQUESTED:
         issue_drop(lease);

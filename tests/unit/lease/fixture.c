@@ -105,7 +105,7 @@ struct client *fixture_client(size_t index)
 {
     struct client *client = &f.clients[index];
     int32_t pid = 1000 + (int32_t)index;
-    uint32_t uid = 500 + (uint32_t)index / 10;
+    uint32_t uid = index < 40 ? 500 + (uint32_t)index / 10 : 10000 + (uint32_t)index;
 
     assert_true(index < FIXTURE_CLIENTS_MAX);
     fixture_open();

@@ -64,7 +64,8 @@ void fixture_open(void);
 void fixture_run(void);
 void fixture_advance(uint64_t ms);
 
-/* Client `index`: process 1000 + index of uid 500 + index / 10, bound to its process. */
+/* Client `index`: process 1000 + index. The first 40 are ten to an identity and bound to their
+ * processes, each of the others is an identity of its own and bound to nothing. */
 struct client *fixture_client(size_t index);
 
 /* Asks for `role`; runs. The status is in the client. */
