@@ -1,0 +1,131 @@
+"""Who may have what, and what others are told."""
+import json
+
+from conftest import CONSUMER, STRANGER, needs_root
+from servers import clean_environment
+
+
+@needs_root
+def test_a_denied_user_gets_exit_3_one_record_and_nothing_reaches_the_issuer(orders, shell):
+    made = orders()
+    code, output = shell(made.daemon, STRANGER).run(f"lease get {made.role}")
+    assert code == 3
+    assert output.startswith(f"lease: could not get {made.role}: denied: no rule allows ")
+    denied = made.events("grant.denied")
+    assert len(denied) == 1
+    assert denied[0]["identity"]["user"] == STRANGER
+    assert denied[0]["role"] == made.role
+    assert made.world.bao.requests(made.path) == 0
+
+
+@needs_root
+def test_a_denied_user_is_answered_403_with_a_problem_document(orders, shell):
+    made = orders()
+    code, output = shell(made.daemon, STRANGER).run(
+        f"curl -s -w '\\n%{{http_code}}' --unix-socket {made.daemon.socket} -H 'X-Leased-Request: 1' "
+        f"http://localhost/leased/v1/credentials/{made.role}?binding=parent")
+    assert code == 0
+    body, status = output.rstrip().rsplit("\n", 1)
+    assert status == "403"
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (403, "denied")
+
+
+def test_without_the_guard_header_nothing_is_served(orders, shell):
+    made = orders()
+    code, output = shell(made.daemon).run(
+        f"curl -s -o /dev/null -w '%{{http_code}}' --unix-socket {made.daemon.socket} "
+        f"http://localhost/leased/v1/credentials/{made.role}; echo")
+    assert (code, output) == (0, "403\n")
+    assert made.world.bao.requests(made.path) == 0
+
+
+def test_an_unknown_role_is_exit_4(orders, shell):
+    made = orders()
+    code, output = shell(made.daemon).run("lease get no-such-role")
+    assert code == 4
+    assert "unknown_role" in output
+
+
+def test_more_than_the_limit_allows_names_the_maximum(orders, shell):
+    made = orders(rules=[{"name": "short", "subjects": [{"user": CONSUMER}], "roles": ["*"], "limits": {"duration": "10m"}}])
+    code, output = shell(made.daemon).run(f"lease get {made.role} --for 1h")
+    assert code == 3
+    assert "limit_exceeded" in output and "10m" in output
+    assert made.world.bao.requests(made.path) == 0
+
+
+def test_a_deny_rule_wins(orders, shell):
+    made = orders(rules=[
+        {"name": "everybody", "subjects": [{"user": "*"}], "roles": ["*"]},
+        {"name": "not-ci", "subjects": [{"user": CONSUMER}], "roles": ["*"], "effect": "deny"},
+    ])
+    code, output = shell(made.daemon).run(f"lease get {made.role}")
+    assert code == 3
+    assert "not-ci" in output
+
+
+@needs_root
+def test_a_caller_sees_and_ends_its_own_grants_only(orders, shell):
+    made = orders()
+    credential = shell(made.daemon).get(made.role)
+    other = shell(made.daemon, STRANGER)
+    assert other.run("lease ls -o json") == (0, "[]\n")
+    assert other.run(f"lease show {credential['lease']}")[0] == 4
+    assert other.run(f"lease revoke {credential['grant']}")[0] == 4
+    assert made.logs_in(credential)
+
+
+@needs_root
+def test_an_admin_sees_and_ends_what_others_hold(orders, shell):
+    rules = [{"name": "ci", "subjects": [{"user": CONSUMER}], "roles": ["*"]}]
+    made = orders(config={"policies": {"rules": rules, "admins": [{"subjects": [{"user": STRANGER}]}]}})
+    credential = shell(made.daemon).get(made.role)
+    admin = shell(made.daemon, STRANGER)
+    code, output = admin.run("lease ls -o json")
+    assert code == 0
+    assert [lease["id"] for lease in json.loads(output)] == [credential["lease"]]
+    assert admin.run(f"lease revoke {credential['lease']}")[0] == 0
+    assert made.is_dead(credential)
+
+
+def test_one_credential_serves_64_concurrent_requests_of_a_cold_shared_role(orders, shell, world, capsys):
+    made = orders(share="role", linger="30s", rules=[{"name": "ci", "subjects": [{"user": CONSUMER}], "roles": ["*"]}])
+    # The issuer takes its time, so that all of them wait for the one issue.
+    world.bao.database_role(made.role, creation_statements=["SELECT pg_sleep(1)", "CREATE ROLE \"{{name}}\" LOGIN PASSWORD "
+                                                            "'{{password}}' VALID UNTIL '{{expiration}}'"])
+    script = shell(made.daemon)
+    code, output = script.run("for i in $(seq 64); do lease get %s --bind process -o field=username | sed 's/$/\\n/' & done; wait" % made.role)
+    assert code == 0
+    names = output.split()
+    issued = world.bao.requests(made.path)
+    with capsys.disabled():
+        print(f"\n  64 concurrent requests: {len(names)} answers, {len(set(names))} credential, {issued} issue at bao")
+    assert (len(names), len(set(names)), issued) == (64, 1, 1)
+    assert len(made.events("lease.issued")) == 1
+    assert len({r["grant"] for r in made.events("grant.created")}) == 64
+
+
+def test_no_secret_stands_in_log_audit_metrics_or_answers(orders, shell):
+    made = orders()
+    script = shell(made.daemon)
+    password = script.get(made.role)["credential"]["password"]
+    with open(made.world.bao.secret_id_file, encoding="utf-8") as f:
+        secret_id = f.read()
+    curl = f"curl -s --unix-socket {made.daemon.socket} -H 'X-Leased-Request: 1' http://localhost"
+    script.run(f"lease get {made.role} --for 999h")
+    seen = [made.daemon.log_lines(), json.dumps(made.daemon.records())]
+    seen += [script.run(line)[1] for line in ("lease ls -o json", "lease ls --grants -o json", "lease status -o json", f"{curl}/metrics")]
+    assert "leased_leases" in seen[-1]
+    for text in seen:
+        assert text
+        assert password not in text
+        assert secret_id not in text
+
+
+def test_the_environment_of_the_caller_does_not_reach_the_daemon_or_lease(orders):
+    made = orders()
+    env = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9", "VAULT_ADDR": "http://127.0.0.1:9"}
+    done = made.daemon.lease(CONSUMER, "exec", made.role, "--", "true", env=env)
+    assert done.returncode == 0, done.stderr
+    assert clean_environment().get("VAULT_ADDR") is None
