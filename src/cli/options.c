@@ -32,13 +32,14 @@ const struct command *options_find_command(char **argv, size_t *ret_words)
 {
     const struct command *command;
     char **word = options_first_word(argv);
+    char **next = word != NULL ? options_first_word(word + 1) : NULL;
 
     for (command = commands; word != NULL && command->name != NULL; command++) {
         struct str second = str_of(command->name);
         struct str first = str_cut(&second, ' ');
 
-        if (str_eq_c(first, word[0]) &&
-            (second.ptr == NULL || (word[1] != NULL && str_eq_c(second, word[1])))) {
+        if (str_eq_c(first, *word) &&
+            (second.ptr == NULL || (next != NULL && str_eq_c(second, *next)))) {
             *ret_words = second.ptr == NULL ? 1 : 2;
             return command;
         }

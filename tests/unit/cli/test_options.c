@@ -65,11 +65,14 @@ static void test_no_command_prints_the_overview_to_stderr(void **state)
     assert_non_null(strstr(result->err, "usage: lease COMMAND"));
 }
 
-static void test_common_options_may_stand_before_the_command(void **state)
+static void test_common_options_may_stand_before_the_command_and_between_its_words(void **state)
 {
     const struct lease_result *result;
 
     (void)state;
+    result = RUN_LEASE(NULL, "audit", "--socket", "/nonexistent/a", "verify", "/nonexistent/b");
+    assert_int_equal(result->exit_code, CLI_FAILED);
+    assert_non_null(strstr(result->err, "/nonexistent/b: could not be opened"));
     result = RUN_LEASE(NULL, "--socket", "/nonexistent/a", "status");
     assert_int_equal(result->exit_code, CLI_UNREACHABLE);
     assert_non_null(strstr(result->err, "/nonexistent/a"));
@@ -215,7 +218,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_are_64_and_say_what_to_type),
         cmocka_unit_test(test_a_socket_path_that_does_not_fit_is_refused_not_cut),
         cmocka_unit_test(test_no_command_prints_the_overview_to_stderr),
-        cmocka_unit_test(test_common_options_may_stand_before_the_command),
+        cmocka_unit_test(test_common_options_may_stand_before_the_command_and_between_its_words),
         cmocka_unit_test(test_the_address_comes_from_the_environment_unless_given),
         cmocka_unit_test(test_two_dashes_end_the_options),
         cmocka_unit_test(test_every_command_has_help_that_names_its_options),
