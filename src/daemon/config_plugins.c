@@ -212,22 +212,30 @@ static int shared_check(const struct shared *shared, char **ret_json)
 
 /* ---- the plugins ------------------------------------------------------------ */
 
+static void plugin_load(const struct config_plugins *plugins, const struct yaml_node *node,
+                        struct backend_registry *registry, struct yaml_errors *errors)
+{
+    struct err e = {0};
+
+    /* What is no text was reported when it was decoded. */
+    if (node->type == YAML_SCALAR &&
+        backend_registry_load(registry, plugins->path, node->text, &e) != 0) {
+        yaml_error_at(errors, node, "%s", e.text);
+    }
+}
+
 static void plugins_load(const struct config_plugins *plugins, struct backend_registry *registry,
                          struct yaml_errors *errors)
 {
     const struct yaml_node *node = plugins->node != NULL ? yaml_get(plugins->node, "load") : NULL;
-    const struct yaml_node *child =
-        node != NULL && node->type == YAML_SEQUENCE ? node->first : node;
-    size_t i;
+    const struct yaml_node *child;
 
-    for (i = 0; i < plugins->load.count; i++) {
-        struct err e = {0};
-
-        if (backend_registry_load(registry, plugins->path, str_of(plugins->load.items[i]), &e) !=
-            0) {
-            yaml_error_at(errors, child, "%s", e.text);
-        }
-        child = child->next != NULL ? child->next : child;
+    if (node == NULL || plugins->path == NULL) {
+        return;
+    }
+    plugin_load(plugins, node, registry, errors);
+    for (child = node->first; child != NULL; child = child->next) {
+        plugin_load(plugins, child, registry, errors);
     }
 }
 

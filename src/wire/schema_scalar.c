@@ -137,36 +137,44 @@ static void values_report(const struct schema_enum_value *values, const struct y
     }
 }
 
+/* The value of the word, or NULL when it isn't one that can be used, which is reported. */
+static const struct schema_enum_value *word_find(const struct schema_enum_value *values,
+                                                 const struct yaml_node *node,
+                                                 struct yaml_errors *errors)
+{
+    const struct schema_enum_value *value = NULL;
+
+    if (node->type == YAML_SCALAR) {
+        value = value_find(values, node->text);
+    }
+    if (value == NULL) {
+        values_report(values, node, errors);
+    } else if (value->value == SCHEMA_VALUE_UNSUPPORTED) {
+        yaml_error_at_value(errors, node, "`%s` is not supported by this version", value->name);
+        value = NULL;
+    }
+    return value;
+}
+
 bool schema_word_check(const struct schema_enum_value *values, const struct yaml_node *node,
                        struct yaml_errors *errors)
 {
-    const struct schema_enum_value *value = value_find(values, node->text);
-
-    if (value == NULL) {
-        values_report(values, node, errors);
-        return false;
-    }
-    if (value->value == SCHEMA_VALUE_UNSUPPORTED) {
-        yaml_error_at_value(errors, node, "`%s` is not supported by this version", value->name);
-        return false;
-    }
-    return true;
+    return word_find(values, node, errors) != NULL;
 }
 
 int schema_decode_enum(const struct schema_enum_value *values, const struct yaml_node *node,
                        int *ret_value, struct yaml_errors *errors)
 {
+    const struct schema_enum_value *value;
+
     if (node->is_refused) {
         return ERR_INVALID;
     }
-    if (node->type != YAML_SCALAR) {
-        values_report(values, node, errors);
+    value = word_find(values, node, errors);
+    if (value == NULL) {
         return ERR_INVALID;
     }
-    if (!schema_word_check(values, node, errors)) {
-        return ERR_INVALID;
-    }
-    *ret_value = value_find(values, node->text)->value;
+    *ret_value = value->value;
     return 0;
 }
 
