@@ -244,7 +244,9 @@ struct leased_backend_ops {
      * wrong role is an error then. 0, or < 0 with ret_detail. Needs no instance and no network. */
     int32_t (*check_params)(struct leased_str params, struct leased_str *ret_detail);
 
-    /* Is this a valid configuration for open? As check_params. */
+    /* Is this a valid configuration for open? As check_params. A ret_detail of either that begins
+     * with the key that it is about ("auth.method: one of …") is shown at that key's place in the
+     * file. */
     int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
 
     /* Ends everything of the instance; open operations end with LEASED_CANCELED. When op_done(op)
