@@ -159,7 +159,11 @@ static CURLcode set_route(CURL *easy, const struct exchange *exchange)
 
 /* curl sends a request again when a kept connection turns out to be dead, also a POST. A call that
  * creates something gets a connection of its own, which nobody else can share either (HTTP/1.1),
- * and on_ready refuses a second sending. */
+ * and on_ready refuses a second sending.
+ *
+ * The others may share a connection with HTTP/2. Where a server answers and resets the stream
+ * before it has read the whole request, curl 7.88 loses the answer: ERR_LOST, and an idempotent
+ * call is simply repeated. */
 static CURLcode set_connection(CURL *easy, const struct env_http *http)
 {
     bool creates = (http->flags & ENV_HTTP_CREATES) != 0;

@@ -181,7 +181,8 @@ static void test_names_of_users_and_groups_are_found(void **state)
     assert_string_equal(name, "root");
     assert_int_equal(env_group_name(loop->env, 0, name), 0);
     assert_string_equal(name, "root");
-    assert_int_equal(env_user_name(loop->env, 64, name), ERR_NOT_FOUND); /* The same slot. */
+    assert_int_equal(env_user_name(loop->env, 0x7fff0000U, name),
+                     ERR_NOT_FOUND); /* The same slot. */
     assert_int_equal(env_user_name(loop->env, 0, name), 0);
     assert_int_equal(env_user_name(loop->env, 3999999999U, name), ERR_NOT_FOUND);
     assert_int_equal(env_group_name(loop->env, 3999999999U, name), ERR_NOT_FOUND);
