@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from servers import IS_ROOT, World, as_user, clean_environment, ensure_user, until  # noqa: E402
 
 CONSUMER, STRANGER = ("ci-runner", "ci-stranger") if IS_ROOT else (ensure_user("").pw_name, None)
+
+
+def pytest_configure():
+    """A run that is ended from outside ends its servers too."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +44,7 @@ def start(world):
 
     yield starter
     for daemon in started:
-        daemon.stop()
+        assert daemon.stop() == 0, f"leased ended badly:\n{daemon.log_lines()[-4000:]}"
 
 
 class Shell:
