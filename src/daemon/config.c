@@ -155,13 +155,14 @@ void config_fill_role(const struct config_role *role, struct lease_issuer *issue
 
 /* ---- the way through -------------------------------------------------------- */
 
-static void places_check(struct config *config, bool checks_files, struct yaml_errors *errors)
+static void places_check(struct config *config, struct yaml_errors *warnings,
+                         struct yaml_errors *errors)
 {
     const struct config_backend *backends = config->settings.backends.items;
     size_t i;
 
     for (i = 0; i < config->settings.backends.count; i++) {
-        config_check_places(config, backends[i].node, checks_files, errors);
+        config_check_places(config, backends[i].node, warnings, errors);
     }
 }
 
@@ -175,7 +176,7 @@ static int config_fill(struct config *config, const struct config_options *optio
         return r;
     }
     config_check_settings(settings, errors);
-    places_check(config, options->checks_files, errors);
+    places_check(config, options->warnings, errors);
     r = config_check_plugins(config, options->registry, errors);
     if (r == 0) {
         r = listeners_name(settings);

@@ -162,9 +162,9 @@ struct config {
 struct config_options {
     const char *path;                  /* a file, or a folder of *.yaml merged in name order */
     struct backend_registry *registry; /* plugins that the configuration lists are added to it */
-    /* Also complain about files that are named but aren't there. A starting daemon doesn't: they
-     * may come later. */
-    bool checks_files;
+    /* Not NULL: gets what isn't wrong but may be a slip: files that are named but aren't there
+     * (yet). */
+    struct yaml_errors *warnings;
 };
 
 /* Reads and checks everything. All mistakes are in `errors`. ERR_NOT_FOUND when there is no file or

@@ -32,8 +32,8 @@ int config_check_plugins(struct config *config, struct backend_registry *registr
                          struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* config_places.c: where the secrets and files below `node` are. */
-void config_check_places(struct config *config, const struct yaml_node *node, bool checks_files,
-                         struct yaml_errors *errors);
+void config_check_places(struct config *config, const struct yaml_node *node,
+                         struct yaml_errors *warnings, struct yaml_errors *errors);
 
 /* The variables that `…_env` keys name, into config->env_names. 0 or ERR_NOMEM. */
 int config_collect_env(struct config *config) ATTR_MUST_USE;

@@ -38,21 +38,23 @@ static const struct yaml_node *rival_find(const struct yaml_node *mapping,
     return NULL;
 }
 
-static void file_check(const struct yaml_node *node, bool checks_files, struct yaml_errors *errors)
+static void file_check(const struct yaml_node *node, struct yaml_errors *warnings,
+                       struct yaml_errors *errors)
 {
     struct stat facts;
 
     if (!str_starts_with(node->text, "/")) {
         yaml_error_at(errors, node, "expected an absolute path, found `%.*s`", STR_ARG(node->text));
-    } else if (checks_files && stat(node->text.ptr, &facts) != 0 &&
+    } else if (warnings != NULL && stat(node->text.ptr, &facts) != 0 &&
                (errno == ENOENT || errno == ENOTDIR)) {
-        yaml_error_at(errors, node, "there is no file `%.*s`", STR_ARG(node->text));
+        yaml_error_at(warnings, node, "warning: there is no file `%.*s` (yet)",
+                      STR_ARG(node->text));
     }
 }
 
 /* Recursion is bounded by YAML_DEPTH_MAX. */
-void config_check_places(struct config *config, const struct yaml_node *node, bool checks_files,
-                         struct yaml_errors *errors)
+void config_check_places(struct config *config, const struct yaml_node *node,
+                         struct yaml_errors *warnings, struct yaml_errors *errors)
 {
     const struct yaml_node *child;
 
@@ -65,9 +67,9 @@ void config_check_places(struct config *config, const struct yaml_node *node, bo
             /* So that the plugin doesn't say it again. */
             yaml_refuse(config->document, child);
         } else if (child->type == YAML_SCALAR && str_ends_with(child->key, "_file")) {
-            file_check(child, checks_files, errors);
+            file_check(child, warnings, errors);
         }
-        config_check_places(config, child, checks_files, errors);
+        config_check_places(config, child, warnings, errors);
     }
 }
 

@@ -103,28 +103,39 @@ static int plugins_open(struct run *run)
     return EX_OK;
 }
 
+static void print_mistakes(const struct yaml_errors *errors)
+{
+    struct str text = buf_str(&errors->text);
+
+    (void)fwrite(text.ptr, 1, text.len, stderr);
+    if (errors->count > YAML_ERRORS_MAX) {
+        (void)fprintf(stderr, "… and %zu more\n", errors->count - YAML_ERRORS_MAX);
+    }
+}
+
 /* Prints every mistake on a line of its own: they are for people and editors, also when a log is
  * JSON. */
 static int config_open(struct run *run)
 {
+    struct yaml_errors errors;
+    struct yaml_errors warnings;
     struct config_options options = {.path = run->config_path,
                                      .registry = run->registry,
-                                     .checks_files = run->options.action == OPTIONS_CHECK};
-    struct yaml_errors errors;
-    struct str text;
+                                     .warnings = &warnings};
     int r;
 
     yaml_errors_init(&errors);
+    yaml_errors_init(&warnings);
     r = config_load(&options, &run->config, &errors);
-    text = buf_str(&errors.text);
-    (void)fwrite(text.ptr, 1, text.len, stderr);
-    if (errors.count > YAML_ERRORS_MAX) {
-        (void)fprintf(stderr, "… and %zu more\n", errors.count - YAML_ERRORS_MAX);
+    if (run->options.action == OPTIONS_CHECK) {
+        print_mistakes(&warnings);
     }
+    print_mistakes(&errors);
     if (errors.count > 1) {
         (void)fprintf(stderr, "leased: %zu mistakes in the configuration\n", errors.count);
     }
     yaml_errors_fini(&errors);
+    yaml_errors_fini(&warnings);
     switch (r) {
     case 0:
         return EX_OK;

@@ -398,21 +398,30 @@ static void test_a_file_that_others_may_write_is_refused(void **state)
     assert_int_equal(config_fixture_load(f, "c.yaml"), 0);
 }
 
-static void test_missing_secret_files_matter_to_check_only(void **state)
+static void test_missing_secret_files_are_warned_of(void **state)
 {
     struct config_fixture *f = *state;
     char path[128];
-    struct config_options options = {.path = path, .registry = f->registry, .checks_files = true};
+    struct yaml_errors warnings;
+    struct config_options options = {.path = path, .registry = f->registry, .warnings = &warnings};
 
     expect_valid(f, VAULT("auth: {method: token, token_file: '%D/t'}"));
     (void)snprintf(path, sizeof(path), "%s/c.yaml", f->folder);
     config_free(f->config);
     f->config = NULL;
-    assert_int_equal(config_load(&options, &f->config, &f->errors), ERR_INVALID);
-    assert_string_equal(config_fixture_errors(f), "c.yaml:4:76: there is no file `t`\n");
-    config_fixture_write(f, "t", "secret");
-    yaml_errors_fini(&f->errors);
+    yaml_errors_init(&warnings);
     assert_int_equal(config_load(&options, &f->config, &f->errors), 0);
+    assert_int_equal(warnings.count, 1);
+    assert_non_null(
+        strstr(buf_str(&warnings.text).ptr, "c.yaml:4:76: warning: there is no file `"));
+    yaml_errors_fini(&warnings);
+    config_free(f->config);
+    f->config = NULL;
+    config_fixture_write(f, "t", "secret");
+    yaml_errors_init(&warnings);
+    assert_int_equal(config_load(&options, &f->config, &f->errors), 0);
+    assert_int_equal(warnings.count, 0);
+    yaml_errors_fini(&warnings);
 }
 
 static void test_variables_that_hold_secrets_are_known(void **state)
@@ -461,7 +470,7 @@ int main(void)
         TEST(test_mistakes_of_all_merged_files_are_reported),
         TEST(test_what_cannot_be_read_is_told_apart_from_mistakes),
         TEST(test_a_file_that_others_may_write_is_refused),
-        TEST(test_missing_secret_files_matter_to_check_only),
+        TEST(test_missing_secret_files_are_warned_of),
         TEST(test_variables_that_hold_secrets_are_known),
         TEST(test_plugins_that_cannot_be_loaded_are_named),
     };
