@@ -194,7 +194,7 @@ int credential_run_get(struct cli *cli)
 {
     const char *format = options_get(&cli->options, OPTION_OUTPUT);
     struct format_spec spec;
-    struct format_credential credential;
+    struct format_credential credential = {0};
     struct err e = {0};
     int exit_code;
 
