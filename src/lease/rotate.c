@@ -32,12 +32,20 @@ static void rotate_link(struct lease *lease, struct lease *successor, const char
     successor->issuing->why = why;
 }
 
+/* Asked for, or issued and not yet on record. */
+static bool is_on_its_way(const struct lease *successor)
+{
+    return successor != NULL &&
+           (successor->state == LEASE_STATE_REQUESTED ||
+            (fsm_lease_is_live(successor->state) && !successor->is_recorded));
+}
+
 int rotate_start(struct lease *lease, bool is_forced, const char *why)
 {
     const struct grant *first = lease_next_grant(lease, NULL);
     struct lease *successor = lease->successor;
 
-    if (successor != NULL && successor->state == LEASE_STATE_REQUESTED) {
+    if (is_on_its_way(successor)) {
         lease->is_forced = lease->is_forced || is_forced;
         return 0;
     }
