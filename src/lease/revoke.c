@@ -74,6 +74,9 @@ void revoke_start(struct lease *lease, const char *why)
         return;
     }
     record_lease_revoking(lease, why);
+    if (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED) {
+        sharing_replace(lease, lease->successor);
+    }
     sharing_withdraw(lease);
     lease_set_state(lease, LEASE_STATE_REVOKING);
     lease->failure_count = 0;

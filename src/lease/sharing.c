@@ -25,10 +25,10 @@ bool lease_is_shared(const struct lease *lease)
 }
 
 /* Good for somebody who comes now. One that is below what a hand-out needs is shared all the same
- * while others hold it: it is being renewed or replaced for them. */
-static bool is_offered(const struct lease *lease)
+ * while others hold it, or will at their next read: it is being renewed or replaced for them. */
+static bool is_offered(struct lease *lease)
 {
-    return lease->grant_count > 0 || lease->state == LEASE_STATE_REQUESTED ||
+    return lease_is_wanted(lease) || lease->state == LEASE_STATE_REQUESTED ||
            lease_left_ms(lease) > lease_needed_ms(lease, 0);
 }
 
@@ -54,7 +54,10 @@ struct lease *sharing_find(struct role *role, struct holder *holder)
     if (place == NULL) {
         return idle_find(holder);
     }
-    return *place != NULL && is_offered(*place) ? *place : NULL;
+    if (*place != NULL && !is_offered(*place)) {
+        *place = NULL; /* what is issued now is for everybody who comes */
+    }
+    return *place;
 }
 
 void sharing_offer(struct lease *lease)
