@@ -204,10 +204,10 @@ static void issue_unrecorded(struct lease *lease, int status)
     issue_forget(lease);
     lease_set_error(lease, "%s", failure.text);
     acquire_fail_lease(lease, &failure);
+    rotate_failed(lease); /* from here on it is nobody's successor, and isn't replaced itself */
     if (fsm_lease_is_live(lease->state)) {
         revoke_start(lease, failure.text);
     }
-    rotate_failed(lease);
 }
 
 static void issue_written(struct audit_write *write, int status)
@@ -286,10 +286,10 @@ static void issue_unusable(struct lease *lease, const struct lease_result *resul
     record_lease_issued_late(lease);
     acquire_fail_lease(lease, &failure);
     issue_forget(lease);
+    rotate_failed(lease);
     if (fsm_lease_is_live(lease->state)) {
         revoke_start(lease, failure.text);
     }
-    rotate_failed(lease);
 }
 
 static void issue_accepted(struct lease *lease, const struct lease_result *result)
