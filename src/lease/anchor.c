@@ -34,21 +34,6 @@ static void anchor_remember(struct issuer *issuer, uint64_t anchor, uint64_t end
     issuer->anchor_next = (issuer->anchor_next + 1) % CORE_ANCHORS_MAX;
 }
 
-/* As if the issuer had said on a renewal that it doesn't know it; a crowd of successors is held to
- * the issuer's budget. */
-static void anchor_died(struct lease *lease, const char *reason)
-{
-    struct lease_core *core = lease->core;
-
-    if (lease->early_death_count > 0) {
-        lease->rotate_after_ms =
-            schedule_add_ms(core_now_ms(core),
-                            schedule_backoff_ms(lease->early_death_count, core_random(core)));
-    }
-    lease->early_death_count++;
-    lease_expire(lease, reason);
-}
-
 static void anchor_moved(struct lease *lease)
 {
     lease_limit_life(lease);
@@ -78,7 +63,7 @@ void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer
             continue;
         }
         if (when_ms == 0) {
-            anchor_died(lease, reason);
+            lease_expire(lease, reason);
             died_count++;
         } else {
             anchor_moved(lease);

@@ -194,9 +194,9 @@ void lease_limit_life(struct lease *lease)
     if (own_ms == lease->max_until_ms) {
         lease->is_capped = true;
     }
-    lease->is_cut = own_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
-                                                lease->core->options.skew_ms);
     lease->expires_ms = least(own_ms, anchor_ends_ms(lease));
+    lease->is_cut = lease->expires_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
+                                                           lease->core->options.skew_ms);
 }
 
 void lease_set_life(struct lease *lease, const struct lease_result *result)
@@ -216,6 +216,7 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
     lease_limit_life(lease);
     if (lease->granted_ms == 0) {
         lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
+        lease->rotate_after_ms = schedule_add_ms(lease->answered_ms, SCHEDULE_FLOOR_MS);
     }
 }
 

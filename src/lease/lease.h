@@ -51,7 +51,7 @@ struct lease {
     bool is_revocable : 1;
     bool is_recorded : 1; /* lease.issued is durable */
     bool is_forced : 1;   /* its replacement was asked for: the overlap bounds it */
-    bool is_cut : 1;      /* our ttl or max_ttl ends it before the issuer does */
+    bool is_cut : 1;      /* a ttl of ours or its anchor ends it before the issuer said */
     bool is_doubtful : 1; /* a renewal failed and may have been executed: it may live longer than we
                              know */
     bool is_lost : 1;     /* failed: the issue may have made a credential */

@@ -93,17 +93,9 @@ static void renew_refused(struct lease *lease, const struct lease_result *result
 
 static void renew_gone(struct lease *lease)
 {
-    struct lease_core *core = lease->core;
-
     log_event(LOG_LEVEL_WARN, "lease.renew.gone", "role", lease->role->config->name, "lease",
               lease->id, "err", lease_error(lease), NULL);
     waits_end(lease, WAIT_RENEW, ERR_GONE, lease_error(lease));
-    if (lease->early_death_count > 0) {
-        lease->rotate_after_ms =
-            schedule_add_ms(core_now_ms(core),
-                            schedule_backoff_ms(lease->early_death_count, core_random(core)));
-    }
-    lease->early_death_count++;
     lease_expire(lease, "the issuer doesn't know it any more");
 }
 

@@ -27,7 +27,7 @@ static void rotate_link(struct lease *lease, struct lease *successor, const char
     successor->predecessor = lease;
     successor->version = lease->version + 1;
     successor->ttl_ms = lease->ttl_ms;
-    successor->early_death_count = lease->early_death_count;
+    successor->early_death_count = fsm_lease_is_live(lease->state) ? 0 : lease->early_death_count;
     successor->issuing->is_background = true;
     successor->issuing->why = why;
 }
@@ -35,9 +35,8 @@ static void rotate_link(struct lease *lease, struct lease *successor, const char
 /* Asked for, or issued and not yet on record. */
 static bool is_on_its_way(const struct lease *successor)
 {
-    return successor != NULL &&
-           (successor->state == LEASE_STATE_REQUESTED ||
-            (fsm_lease_is_live(successor->state) && !successor->is_recorded));
+    return successor != NULL && (successor->state == LEASE_STATE_REQUESTED ||
+                                 (fsm_lease_is_live(successor->state) && !successor->is_recorded));
 }
 
 int rotate_start(struct lease *lease, bool is_forced, const char *why)
@@ -200,21 +199,34 @@ void rotate_cancel(struct lease *lease)
     }
 }
 
+/* The first death in a row is made up for at once. When successors die before their time too, each
+ * waits longer than the one before. */
+static uint64_t rebirth_delay_ms(const struct lease *lease)
+{
+    return lease->early_death_count > 0
+               ? schedule_backoff_ms(lease->early_death_count, core_random(lease->core))
+               : 0;
+}
+
 void rotate_dead(struct lease *lease)
 {
-    const struct lease *current = lease_current(lease);
     uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t when_ms;
 
-    if (!lease_is_wanted(lease) || current != lease ||
+    if (!lease_is_wanted(lease) || lease_current(lease) != lease ||
         (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED)) {
         return;
     }
-    if (lease->rotate_after_ms <= now_ms && rotate_start(lease, false, "it has died") == 0) {
-        return;
+    when_ms = schedule_add_ms(now_ms, rebirth_delay_ms(lease));
+    if (when_ms > lease->rotate_after_ms) {
+        lease->rotate_after_ms = when_ms;
     }
-    lease_set_step(lease, LEASE_STEP_REPLACE,
-                   lease->rotate_after_ms > now_ms ? lease->rotate_after_ms
-                                                   : schedule_add_ms(now_ms, SCHEDULE_FLOOR_MS));
+    lease->early_death_count++;
+    if (rotate_start(lease, false, "it has died") != 0) {
+        lease_set_step(lease, LEASE_STEP_REPLACE,
+                       lease->rotate_after_ms > now_ms ? lease->rotate_after_ms
+                                                       : now_ms + SCHEDULE_FLOOR_MS);
+    }
 }
 
 int lease_rotate_start(struct lease_core *core, struct lease *lease, struct lease_wait *wait)

@@ -166,6 +166,9 @@ static void got(struct lease_acquire *acquire, int status, struct grant *grant)
         lease_view(grant_lease(grant), &view);
         assert_true(fsm_lease_is_live(view.state));
         read_password(client);
+        if (f.handed_out != NULL) {
+            f.handed_out(client);
+        }
         if (!client->is_answer_kept) {
             lease_core_delivered(f.core, grant, true);
         }

@@ -25,6 +25,7 @@ struct client {
     int call_count; /* of the callback */
     int status;
     struct grant *grant;
+    uint64_t got_ms;     /* when it was called */
     char password[64];   /* as read in the callback; "" if it couldn't be */
     bool is_answer_kept; /* the test tells about the delivery */
 };
@@ -47,6 +48,8 @@ struct fixture {
     int wait_status;
     struct lease_wait wait;
     size_t mem_before;
+    void (*handed_out)(
+        struct client *client); /* NULL, or called for each hand-out, inside the callback */
 };
 
 extern struct fixture f;

@@ -65,7 +65,9 @@ static void run_issue(struct model_call *m)
     size_t i;
 
     CHECK(model->lease_count < MODEL_LEASES_MAX);
-    *lease = (struct model_lease){.issued_ms = model->fake->now_ms};
+    *lease = (struct model_lease){.issued_ms = model->fake->now_ms,
+                                  .is_revocable = model->is_revocable,
+                                  .is_lost = m->result.outcome == LEASE_OUTCOME_LOST};
     fill_life(m, lease);
     (void)snprintf(m->ref, sizeof(m->ref), "ref/%zu", model->lease_count);
     (void)snprintf(m->password, sizeof(m->password), "MARKER-password-%zu", model->lease_count);
@@ -112,7 +114,8 @@ static void run_known(struct model_call *m)
     }
 }
 
-/* A lost answer was executed; every other failure wasn't. */
+/* A lost answer was executed; every other failure wasn't. What the issuer says it doesn't know is
+ * dead. */
 static void run(struct model_call *m)
 {
     enum lease_outcome outcome = next_outcome(m->model, m->call->kind);
@@ -121,6 +124,10 @@ static void run(struct model_call *m)
         (struct lease_result){.outcome = outcome, .retry_after_ms = m->model->retry_after_ms};
     if (outcome != LEASE_OUTCOME_OK && outcome != LEASE_OUTCOME_LOST) {
         m->result.detail = "scripted failure";
+        if (outcome == LEASE_OUTCOME_GONE && m->call->kind != LEASE_CALL_ISSUE) {
+            find_lease(m->model, m->call->issuer_ref)->is_revoked = true;
+            find_lease(m->model, m->call->issuer_ref)->is_forgotten = true;
+        }
         return;
     }
     if (m->call->kind == LEASE_CALL_ISSUE) {

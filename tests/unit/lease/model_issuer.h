@@ -13,6 +13,9 @@ struct model_lease {
     uint64_t issued_ms;
     uint64_t expires_ms;
     bool is_revoked;
+    bool is_revocable; /* as its issue said */
+    bool is_forgotten; /* the issuer said that it doesn't know it */
+    bool is_lost;      /* its issue's answer was lost: nobody can know it */
     uint32_t renew_count;
     uint32_t revoke_count;
 };

@@ -1,0 +1,229 @@
+/* Limits and anchors: what bounds leases from outside. */
+#include "unit/lease/fixture.h"
+
+#include <string.h>
+
+/* --- limits --- */
+
+static void test_no_more_leases_than_the_role_allows(void **state)
+{
+    (void)state;
+    f.role.live_max = 2;
+    fixture_get(fixture_client(0), &f.role);
+    fixture_get(fixture_client(1), &f.role);
+    fixture_get(fixture_client(2), &f.role);
+    assert_int_equal(f.clients[2].status, ERR_LIMIT);
+    assert_int_equal(f.model.lease_count, 2);
+    lease_end_grant(f.core, f.clients[0].grant, GRANT_END_RELEASED, NULL);
+    fixture_run();
+    fixture_get(&f.clients[2], &f.role);
+    assert_int_equal(f.clients[2].status, 0);
+}
+
+static void test_no_more_leases_than_the_core_allows(void **state)
+{
+    (void)state;
+    f.options.leases_max = 1;
+    fixture_get(fixture_client(0), &f.role);
+    fixture_get(fixture_client(1), &f.shared);
+    assert_int_equal(f.clients[1].status, ERR_LIMIT);
+    assert_non_null(strstr(f.clients[1].acquire.error.text, "1 leases"));
+}
+
+static void test_a_replacement_is_issued_at_the_limit_too(void **state)
+{
+    struct client *client;
+
+    (void)state;
+    f.options.leases_max = 1;
+    f.role.live_max = 1;
+    f.model.is_renewable = false;
+    client = fixture_client(0);
+    fixture_get(client, &f.role);
+    fixture_advance(52 * MINUTE_MS);
+    fixture_get(client, &f.role);
+    assert_string_equal(client->password, "MARKER-password-1");
+}
+
+static void test_no_more_grants_than_the_core_allows(void **state)
+{
+    (void)state;
+    f.options.grants_max = 2;
+    fixture_get(fixture_client(0), &f.shared);
+    fixture_get(fixture_client(1), &f.shared);
+    fixture_get(fixture_client(2), &f.shared);
+    assert_int_equal(f.clients[2].status, ERR_LIMIT);
+}
+
+static void test_a_used_up_budget_is_said_with_the_time_to_come_again(void **state)
+{
+    (void)state;
+    f.role.issue_rate = (struct units_rate){.count = 2, .per_ms = HOUR_MS};
+    fixture_get(fixture_client(0), &f.role);
+    fixture_get(fixture_client(1), &f.role);
+    fixture_get(fixture_client(2), &f.role);
+    assert_int_equal(f.clients[2].status, ERR_LIMIT);
+    assert_in_range(f.clients[2].acquire.retry_after_ms, 29 * MINUTE_MS, 30 * MINUTE_MS);
+    fixture_get(&f.clients[2], &f.shared);
+    assert_int_equal(f.clients[2].status, 0);
+}
+
+static void test_a_short_wait_for_the_budget_is_waited_out(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.model.issuer.limits.issue_rate = (struct units_rate){.count = 1, .per_ms = SECOND_MS};
+    for (i = 0; i < 5; i++) {
+        fixture_ask(fixture_client(i), &f.role);
+    }
+    fixture_run();
+    assert_int_equal(f.model.lease_count, 1);
+    assert_int_equal(lease_core_issuer_load(f.core, &f.model.issuer), 4);
+    fixture_advance(4 * SECOND_MS);
+    for (i = 0; i < 5; i++) {
+        assert_int_equal(f.clients[i].status, 0);
+    }
+}
+
+static void test_no_more_calls_run_at_once_than_the_issuer_allows(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.model.issuer.limits.in_flight = 4;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    for (i = 0; i < 30; i++) {
+        fixture_ask(fixture_client(i), &f.role);
+    }
+    fixture_run();
+    for (i = 0; i < 30; i++) {
+        model_answer(&f.model);
+        fixture_run();
+    }
+    assert_int_equal(f.model.in_flight_most, 4);
+    assert_int_equal(f.clients[29].status, 0);
+}
+
+/* --- anchors --- */
+
+static void test_an_anchor_that_has_ended_before_the_issue_makes_no_loop(void **state)
+{
+    struct client *client = fixture_client(0);
+    size_t i;
+
+    (void)state;
+    fixture_get(client, &f.shared);
+    f.model.anchor = 7;
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, f.fake.now_ms - 1, "login has ended");
+    assert_int_equal(lease_rotate_start(f.core, fixture_lease(client), fixture_wait()), 0);
+    for (i = 0; i < 60; i++) {
+        fixture_advance(SECOND_MS);
+    }
+    assert_in_range(f.model.lease_count, 2, 12);
+}
+
+static void test_a_lease_is_replaced_before_its_anchor_ends(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    f.model.anchor = 7;
+    fixture_get(client, &f.role);
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, f.fake.now_ms + 20 * MINUTE_MS,
+                           "login ends");
+    f.model.anchor = 8;
+    fixture_advance(18 * MINUTE_MS);
+    assert_int_equal(f.model.lease_count, 2);
+    fixture_get(client, &f.role);
+    assert_string_equal(client->password, "MARKER-password-1");
+}
+
+static void test_an_anchor_that_lives_longer_after_all_needs_no_replacement(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    f.model.anchor = 7;
+    fixture_get(client, &f.role);
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, f.fake.now_ms + 20 * MINUTE_MS,
+                           "login ends");
+    fixture_advance(10 * MINUTE_MS);
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, UINT64_MAX, "login renewed");
+    fixture_advance(40 * MINUTE_MS);
+    assert_int_equal(f.model.lease_count, 1);
+    assert_int_equal(f.model.leases[0].renew_count, 1);
+}
+
+static void test_leases_issued_under_a_bounded_anchor_are_bounded(void **state)
+{
+    struct client *client = fixture_client(0);
+    struct lease_view view;
+
+    (void)state;
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, f.fake.now_ms + 20 * MINUTE_MS,
+                           "login ends");
+    f.model.anchor = 7;
+    fixture_get(client, &f.role);
+    lease_view(fixture_lease(client), &view);
+    assert_int_equal(view.expires_wall_ms, f.fake.wall_ms + (int64_t)(20 * MINUTE_MS));
+}
+
+static void test_a_dead_anchor_expires_its_leases_and_holders_get_others(void **state)
+{
+    struct client *a = fixture_client(0);
+    struct client *b = fixture_client(1);
+
+    (void)state;
+    f.model.anchor = 7;
+    fixture_get(a, &f.role);
+    f.model.anchor = 8;
+    fixture_get(b, &f.role);
+    fixture_advance(2 * SECOND_MS);
+    f.model.leases[0].is_revoked = true;
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, 0, "the login was revoked");
+    fixture_run();
+    assert_int_equal(fixture_state(a), LEASE_STATE_EXPIRED);
+    assert_int_equal(fixture_state(b), LEASE_STATE_ACTIVE);
+    assert_int_equal(fixture_trail_has("the login was revoked"), 1);
+    fixture_get(a, &f.role);
+    assert_int_equal(a->status, 0);
+    assert_string_equal(a->password, "MARKER-password-2");
+}
+
+static void test_anchors_that_die_again_and_again_make_no_loop(void **state)
+{
+    struct client *client = fixture_client(0);
+    uint64_t anchor;
+
+    (void)state;
+    f.model.anchor = 1;
+    fixture_get(client, &f.role);
+    for (anchor = 1; anchor < 200; anchor++) {
+        f.model.anchor = anchor + 1;
+        lease_core_anchor_ends(f.core, &f.model.issuer, anchor, 0, "the login was revoked");
+        fixture_advance(SECOND_MS);
+    }
+    assert_in_range(f.model.lease_count, 2, 40);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        fixture_test(test_no_more_leases_than_the_role_allows),
+        fixture_test(test_no_more_leases_than_the_core_allows),
+        fixture_test(test_a_replacement_is_issued_at_the_limit_too),
+        fixture_test(test_no_more_grants_than_the_core_allows),
+        fixture_test(test_a_used_up_budget_is_said_with_the_time_to_come_again),
+        fixture_test(test_a_short_wait_for_the_budget_is_waited_out),
+        fixture_test(test_no_more_calls_run_at_once_than_the_issuer_allows),
+        fixture_test(test_an_anchor_that_has_ended_before_the_issue_makes_no_loop),
+        fixture_test(test_a_lease_is_replaced_before_its_anchor_ends),
+        fixture_test(test_an_anchor_that_lives_longer_after_all_needs_no_replacement),
+        fixture_test(test_leases_issued_under_a_bounded_anchor_are_bounded),
+        fixture_test(test_a_dead_anchor_expires_its_leases_and_holders_get_others),
+        fixture_test(test_anchors_that_die_again_and_again_make_no_loop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
