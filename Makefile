@@ -510,7 +510,7 @@ dist:
 	$(Q)git archive --format=tar --prefix=leased-$(VERSION)/ HEAD | gzip -n > $(BUILD)/leased-$(VERSION).tar.gz
 	@echo $(BUILD)/leased-$(VERSION).tar.gz
 
-#:   run                  leased in the foreground against a development bao, with config/leased.yaml
+#:   run                  leased in the foreground beside a development bao that can issue certificates
 run: all
 	$(Q)scripts/run $(OUT)
 
