@@ -47,7 +47,7 @@ static void calls_done(struct lease_call *lease_call, const struct lease_result 
     }
 }
 
-static void calls_fill(struct lease *lease, struct call *call)
+static int calls_fill(struct lease *lease, struct call *call)
 {
     call->lease = lease;
     call->call = (struct lease_call){
@@ -58,8 +58,7 @@ static void calls_fill(struct lease *lease, struct call *call)
     };
     switch (lease->state) {
     case LEASE_STATE_REQUESTED:
-        issue_fill(lease, &call->call);
-        break;
+        return issue_fill(lease, &call->call);
     case LEASE_STATE_RENEWING:
         renew_fill(lease, &call->call);
         break;
@@ -68,6 +67,7 @@ static void calls_fill(struct lease *lease, struct call *call)
         revoke_fill(lease, &call->call);
         break;
     }
+    return 0;
 }
 
 static void calls_send(struct queue *queue, struct queue_item *item)
@@ -78,10 +78,12 @@ static void calls_send(struct queue *queue, struct queue_item *item)
     int r;
 
     CHECK(lease->magic == LEASE_MAGIC && lease->call == NULL);
-    calls_fill(lease, call);
+    r = calls_fill(lease, call);
     lease->call = call;
     lease_arm(lease);
-    r = issuer->config->ops->call_start(issuer->config, &call->call);
+    if (r == 0) {
+        r = issuer->config->ops->call_start(issuer->config, &call->call);
+    }
     if (r != 0) {
         const struct lease_result result = {.outcome = LEASE_OUTCOME_RETRY, .detail = err_str(r)};
 

@@ -17,7 +17,7 @@
 #include "lease/credential.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #define ISSUE_TRIES_MAX 3U
 #define ISSUE_PATIENCE_MS 10000U /* somebody who waits doesn't wait for longer than this */
@@ -66,7 +66,7 @@ void issue_start(struct lease *lease)
     }
 }
 
-void issue_fill(struct lease *lease, struct lease_call *call)
+int issue_fill(struct lease *lease, struct lease_call *call)
 {
     const struct lease_role *config = lease->role->config;
 
@@ -81,6 +81,10 @@ void issue_fill(struct lease *lease, struct lease_call *call)
         .reason = lease->issuing->reason,
         .uid = lease->holder->uid,
     };
+    if (lease->issuing->ref == NULL) {
+        lease->issuing->ref = mem_alloc(LEASE_ISSUER_REF_MAX_BYTES);
+    }
+    return lease->issuing->ref != NULL ? 0 : ERR_NOMEM;
 }
 
 void issue_forget(struct lease *lease)
@@ -89,6 +93,7 @@ void issue_forget(struct lease *lease)
 
     if (issuing != NULL) {
         audit_write_forget(&issuing->write);
+        mem_free(issuing->ref);
         mem_free(issuing->reason);
         mem_free(issuing);
         lease->issuing = NULL;
@@ -261,35 +266,32 @@ static int issue_pack(struct lease *lease, const struct lease_result *result)
     return r;
 }
 
-/* What came can't be handed out. It is packed without its fields, so that it can be revoked. */
+/* What came can't be handed out: too much of it, no memory for it, no life left. Its reference has
+ * room, so it can be revoked. */
 static void issue_unusable(struct lease *lease, const struct lease_result *result, int status)
 {
     struct acquire_failure failure = {.status = ERR_UNAVAILABLE,
                                       .text = "the issuer's answer can't be used"};
-    struct lease_result bare = *result;
-    int r = 0;
-
-    bare.field_count = 0;
-    if (secret_is_empty(&lease->credential)) {
-        r = issue_pack(lease, &bare);
-    }
+    struct lease_issuing *issuing = lease->issuing;
 
     log_event(LOG_LEVEL_ERROR, "lease.issue.unusable", "backend", lease->role->issuer->config->name,
               "role", lease->role->config->name, "err", err_str(status), NULL);
     lease_set_error(lease, "%s: %s", failure.text, err_str(status));
-    if (r != 0) {
-        issue_failed(lease, &failure);
-        return;
+    issuing->ref_len = result->issuer_ref.len;
+    if (issuing->ref_len > LEASE_ISSUER_REF_MAX_BYTES) {
+        issuing->ref_len =
+            LEASE_ISSUER_REF_MAX_BYTES; /* the issuer broke the contract, and won't know this */
     }
+    memcpy(issuing->ref, result->issuer_ref.ptr != NULL ? result->issuer_ref.ptr : "",
+           issuing->ref_len);
     lease_set_life(lease, result);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     record_lease_issued_late(lease);
     acquire_fail_lease(lease, &failure);
-    issue_forget(lease);
-    rotate_failed(lease);
     if (fsm_lease_is_live(lease->state)) {
         revoke_start(lease, failure.text);
     }
+    rotate_failed(lease);
 }
 
 static void issue_accepted(struct lease *lease, const struct lease_result *result)

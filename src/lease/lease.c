@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "lease/core_internal.h"
+#include "lease/credential.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +77,7 @@ static void lease_close(struct lease *lease)
     sharing_withdraw(lease);
     lease->core->stats.secret_bytes -= secret_view(&lease->credential).len;
     secret_fini(&lease->credential);
+    issue_forget(lease);
     lease->role->lease_count--;
 }
 
@@ -256,6 +258,14 @@ struct schedule_life lease_life(const struct lease *lease)
         .renew_at_percent = lease->role->config->renew_at_percent,
         .splay_seed = splay_seed(lease),
     };
+}
+
+struct str lease_ref(const struct lease *lease)
+{
+    if (lease->issuing != NULL && lease->issuing->ref_len > 0) {
+        return (struct str){.ptr = lease->issuing->ref, .len = lease->issuing->ref_len};
+    }
+    return credential_ref(&lease->credential);
 }
 
 bool lease_can_renew(const struct lease *lease)

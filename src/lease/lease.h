@@ -38,7 +38,10 @@ struct lease_issuing {
     const char *why;    /* … and why there is one; static */
     struct lease *lease;
     struct audit_write write;
-    char *reason; /* for the issuer's own audit; NULL: none */
+    char *ref;      /* room for the issuer's reference from when the call is sent: what comes can be
+                       revoked */
+    size_t ref_len; /* > 0: the credential couldn't be packed, this is all there is */
+    char *reason;   /* for the issuer's own audit; NULL: none */
 };
 
 struct lease {
@@ -125,6 +128,9 @@ uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms);
 uint64_t lease_left_ms(const struct lease *lease);
 struct schedule_life lease_life(const struct lease *lease);
 
+/* The issuer's reference, borrowed from the lease. */
+struct str lease_ref(const struct lease *lease);
+
 bool lease_can_renew(const struct lease *lease);
 bool lease_is_shared(const struct lease *lease);
 
@@ -182,7 +188,8 @@ int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e) 
 void issue_start(struct lease *lease);
 /* The issuer couldn't serve, and the next try is some time away. */
 bool issue_is_backing_off(const struct lease *lease);
-void issue_fill(struct lease *lease, struct lease_call *call);
+/* ERR_NOMEM: it can't be sent now. */
+int issue_fill(struct lease *lease, struct lease_call *call) ATTR_MUST_USE;
 void issue_answered(struct lease *lease, const struct lease_result *result);
 /* Nobody wants a requested lease any more. An issue that is in flight runs to its end, and is
  * revoked then. */

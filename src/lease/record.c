@@ -48,7 +48,7 @@ static void fill_refs(struct audit_record *record, const struct lease *lease,
                       struct record_texts *texts)
 {
     struct lease_field fields[LEASE_FIELDS_MAX];
-    struct str ref = credential_ref(&lease->credential);
+    struct str ref = lease_ref(lease);
     struct str identifier;
 
     if (ref.len > 0) {

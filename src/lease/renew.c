@@ -13,7 +13,6 @@
  * instead of being taken for dead. */
 #include "base/log.h"
 #include "lease/core_internal.h"
-#include "lease/credential.h"
 
 void renew_start(struct lease *lease, bool is_urgent)
 {
@@ -48,7 +47,7 @@ static uint64_t wanted_ms(const struct lease *lease)
 void renew_fill(struct lease *lease, struct lease_call *call)
 {
     call->kind = LEASE_CALL_RENEW;
-    call->issuer_ref = credential_ref(&lease->credential);
+    call->issuer_ref = lease_ref(lease);
     call->ttl_ms = wanted_ms(lease);
 }
 

@@ -10,7 +10,6 @@
  * its true end on record. */
 #include "base/log.h"
 #include "lease/core_internal.h"
-#include "lease/credential.h"
 
 #define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
 #define REVOKE_DRAIN_BACKOFF_MS 2000U /* the time to stop is short */
@@ -91,7 +90,7 @@ void revoke_start(struct lease *lease, const char *why)
 void revoke_fill(struct lease *lease, struct lease_call *call)
 {
     call->kind = LEASE_CALL_REVOKE;
-    call->issuer_ref = credential_ref(&lease->credential);
+    call->issuer_ref = lease_ref(lease);
 }
 
 static void revoke_confirmed(struct lease *lease)
