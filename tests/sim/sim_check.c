@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define LOOK_EVERY_STEPS 64
-#define LATE_MAX_MS 5000
+#define LATE_MAX_MS 31000 /* the answer of a renewal in flight is waited for */
 
 void sim_check_init(struct sim_check *check, struct sim_world *world)
 {
@@ -101,10 +101,15 @@ static uint64_t least(uint64_t a_ms, uint64_t b_ms)
 
 /* The life that the credential was given at first, the daemon's own limits included. */
 static uint64_t first_life_ms(const struct sim_check *check, const struct lease_role *role,
-                              const struct sim_vault_lease *lease, uint32_t uid)
+                              struct sim_vault_lease *lease, uint32_t uid)
 {
-    uint64_t life_ms = least(lease->granted_ms, role->max_ttl_ms);
+    uint64_t life_ms;
 
+    /* It may have been fitted to what is configured, which a maximum can make short. */
+    if (lease->handed_out_count == 0 && lease->renewed_ms != 0) {
+        lease->granted_ms = least(lease->granted_ms, lease->expires_ms - lease->renewed_ms);
+    }
+    life_ms = least(lease->granted_ms, role->max_ttl_ms);
     if (role->ttl_ms != 0) {
         life_ms = least(life_ms, role->ttl_ms);
     }
@@ -115,16 +120,15 @@ static uint64_t first_life_ms(const struct sim_check *check, const struct lease_
 }
 
 static void check_margin(struct sim_check *check, const struct lease_role *role,
-                         const struct sim_vault_lease *lease, uint32_t uid)
+                         struct sim_vault_lease *lease, uint32_t uid)
 {
     struct sim *sim = &check->world->sim;
     uint64_t margin_ms = least(role->min_remaining_ms, first_life_ms(check, role, lease, uid) / 2);
     uint64_t until_ms = sim_vault_valid_until_ms(lease, sim->now_ms);
     uint64_t left_ms;
 
-    /* A login that can be renewed for long enough is expected to be. */
-    if (until_ms > 0 && lease->token->options.is_renewable &&
-        lease->token->max_expires_ms > sim->now_ms + margin_ms) {
+    /* As long as its issuer says that it can be renewed, a login is expected to live on. */
+    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->is_capped) {
         until_ms = lease->expires_ms;
     }
     left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;

@@ -134,6 +134,7 @@ static void client_answered(struct sim_request *request, bool is_delivered)
         return; /* the client that sent it has gone */
     }
     client->request = NULL;
+    client->status = is_delivered ? request->status : 0;
     if (client->connection == request->connection && request->connection->is_closing) {
         client->connection = NULL;
     }
@@ -362,8 +363,8 @@ static void client_thinks(struct sim_event *event)
 
 /* --- the crowd -------------------------------------------------------------------------------- */
 
-void sim_crowd_start(struct sim_crowd *crowd, struct sim_world *world, struct sim_check *check,
-                     size_t count)
+void sim_crowd_fill(struct sim_crowd *crowd, struct sim_world *world, struct sim_check *check,
+                    size_t count)
 {
     CHECK(count <= SIM_CLIENTS_MAX);
     crowd->world = world;
@@ -375,7 +376,15 @@ void sim_crowd_start(struct sim_crowd *crowd, struct sim_world *world, struct si
         client->crowd = crowd;
         client->think.fn = client_thinks;
         client_born(client);
-        sim_schedule_in(&world->sim, &client->think, below(client, crowd->think_max_ms));
+    }
+}
+
+void sim_crowd_start(struct sim_crowd *crowd)
+{
+    for (size_t i = 0; i < crowd->count; i++) {
+        struct sim_client *client = &crowd->clients[i];
+
+        sim_schedule_in(&crowd->world->sim, &client->think, below(client, crowd->think_max_ms));
     }
 }
 

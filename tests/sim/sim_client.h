@@ -43,6 +43,7 @@ struct sim_client {
     struct env_connection *connection; /* NULL: none */
     struct sim_request *request;       /* the one that it waits for */
     size_t role;                       /* that the request is about */
+    uint32_t status;                   /* of the last answer that reached it; 0: none did */
     struct sim_event think;
     struct sim_holding holdings[SIM_HOLDINGS_MAX];
     size_t holding_count;
@@ -63,10 +64,12 @@ struct sim_crowd {
     uint64_t answers_by[6]; /* by status / 100 */
 };
 
-/* `count` clients that begin to act within think_max_ms. Weights, think_max_ms and uid_count are
- * set before. */
-void sim_crowd_start(struct sim_crowd *crowd, struct sim_world *world, struct sim_check *check,
-                     size_t count);
+/* `count` clients that do nothing by themselves. uid_count is set before. */
+void sim_crowd_fill(struct sim_crowd *crowd, struct sim_world *world, struct sim_check *check,
+                    size_t count);
+
+/* From now on they act, first within think_max_ms. Weights and think_max_ms are set before. */
+void sim_crowd_start(struct sim_crowd *crowd);
 
 /* Nobody begins anything new; what is under way goes on. */
 void sim_crowd_calm(struct sim_crowd *crowd);

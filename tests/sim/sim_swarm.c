@@ -243,7 +243,8 @@ static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
         sim_world_start(&swarm->world, &options);
     }
     draw_crowd(swarm);
-    sim_crowd_start(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
+    sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
+    sim_crowd_start(&swarm->crowd);
     sim_schedule_in(&swarm->world.sim, &swarm->noise, 0);
 }
 

@@ -51,6 +51,7 @@ struct sim_vault_token {
     struct sim_vault_token_options options;
     bool is_login; /* by AppRole */
     bool is_revoked;
+    bool is_capped;  /* a renewal's answer said that its maximum is reached */
     bool was_killed; /* by sim_vault_kill_tokens: nobody told its user */
 };
 

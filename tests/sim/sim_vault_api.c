@@ -224,6 +224,7 @@ static void token_renew(struct exchange *x)
     token->expires_ms = now_ms + ttl_ms;
     if (token->expires_ms > token->max_expires_ms) {
         token->expires_ms = token->max_expires_ms;
+        token->is_capped = true;
         warnings = capped_warning(ttl_ms, token->options.max_ttl_ms);
     }
     token->renewed_ms = now_ms;

@@ -1,0 +1,311 @@
+/* Short stories on virtual time, each with one point. The checkers run along, as in every seed. */
+#include "sim_check.h"
+#include "sim_client.h"
+
+#include "base/mem.h"
+
+/* cmocka.h needs these four before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#define SECOND_MS 1000U
+#define MINUTE_MS 60000U
+#define HOUR_MS 3600000U
+
+struct scene {
+    struct sim_world world;
+    struct sim_check check;
+    struct sim_crowd crowd;
+};
+
+/* The daemon's login is periodic: it lives as long as it is renewed every `login_ms`. */
+static struct scene *scene_new(const struct sim_role *role, size_t client_count, uint64_t login_ms)
+{
+    struct scene *scene = mem_calloc(1, sizeof(*scene));
+
+    assert_non_null(scene);
+    sim_world_init(&scene->world, 1);
+    sim_check_init(&scene->check, &scene->world);
+    scene->world.vault.login = (struct sim_vault_token_options){.ttl_ms = login_ms,
+                                                                .period_ms = login_ms,
+                                                                .is_renewable = true};
+    sim_world_start(&scene->world,
+                    &(struct sim_world_options){.roles = role, .role_count = 1, .in_flight = 32});
+    scene->crowd.uid_count = 1;
+    sim_crowd_fill(&scene->crowd, &scene->world, &scene->check, client_count);
+    sim_run_for(&scene->world.sim, SECOND_MS);
+    return scene;
+}
+
+static void pass(struct scene *scene, uint64_t ms)
+{
+    struct sim *sim = &scene->world.sim;
+    uint64_t end_ms = sim->now_ms + ms;
+
+    sim_run_deferred(sim);
+    while (sim->heap_count > 0 && sim->heap[1]->when_ms <= end_ms) {
+        (void)sim_step(sim);
+        sim_check_step(&scene->check);
+    }
+    sim->now_ms = end_ms;
+}
+
+/* Everything ends in order, and nothing is left. */
+static void scene_free(struct scene *scene)
+{
+    assert_int_equal(sim_world_drain(&scene->world, 10U * MINUTE_MS), 0);
+    sim_check_nothing_held(&scene->check);
+    sim_crowd_kill(&scene->crowd);
+    sim_world_stop(&scene->world, true);
+    sim_crowd_stop(&scene->crowd);
+    assert_int_equal(sim_vault_valid_count(&scene->world.vault, scene->world.sim.now_ms), 0);
+    sim_check_ended(&scene->check);
+    while (sim_step(&scene->world.sim)) {
+        /* what is left belongs to dead clients */
+    }
+    sim_check_fini(&scene->check);
+    sim_world_fini(&scene->world);
+    mem_free(scene);
+}
+
+static void ask(struct scene *scene, size_t index)
+{
+    char target[96];
+
+    (void)snprintf(target, sizeof(target), "/leased/v1/credentials/%s", scene->world.roles[0].name);
+    sim_client_send(&scene->crowd.clients[index], "GET", target, NULL);
+}
+
+/* Asks for each client and waits for all answers; how many have `status`. */
+static size_t ask_all(struct scene *scene, uint32_t status)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < scene->crowd.count; i++) {
+        scene->crowd.clients[i].status = 0;
+        ask(scene, i);
+    }
+    pass(scene, 20U * SECOND_MS);
+    for (size_t i = 0; i < scene->crowd.count; i++) {
+        assert_null(scene->crowd.clients[i].request);
+        count += scene->crowd.clients[i].status == status;
+    }
+    return count;
+}
+
+static size_t valid(struct scene *scene)
+{
+    return sim_vault_valid_count(&scene->world.vault, scene->world.sim.now_ms);
+}
+
+/* --- stories ---------------------------------------------------------------------------------- */
+
+static void test_leases_of_a_day_stay_valid_by_renewal_alone(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 48U * HOUR_MS,
+                                  .is_renewable = true,
+                                  .max_ttl_ms = 48U * HOUR_MS};
+    struct scene *scene = scene_new(&role, 20, HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 20);
+    for (int hour = 0; hour < 24; hour++) {
+        pass(scene, HOUR_MS);
+        assert_int_equal(valid(scene), 20);
+    }
+    assert_int_equal(scene->world.vault.issue_total, 20);
+    assert_in_range(scene->world.vault.renew_total, 20 * 24, 20 * 24 * 2);
+    scene_free(scene);
+}
+
+static void test_held_leases_survive_two_hours_without_an_issuer(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = 4U * HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true,
+                                  .renew_at_percent = 45};
+    struct scene *scene = scene_new(&role, 10, 24U * HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 10);
+    pass(scene, 105U * MINUTE_MS);
+    scene->world.sim.is_issuer_down = true;
+    for (int minutes = 0; minutes < 120; minutes += 10) {
+        pass(scene, 10U * MINUTE_MS);
+        assert_int_equal(valid(scene), 10);
+    }
+    assert_int_equal(ask_all(scene, 200), 10);
+    scene->world.sim.is_issuer_down = false;
+    pass(scene, HOUR_MS);
+    assert_int_equal(valid(scene), 10);
+    scene_free(scene);
+}
+
+/* Seen in other tools: a renewal that is refused for ever made 600 new users a minute. */
+static void test_refused_renewals_make_no_mint_loop(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = MINUTE_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true,
+                                  .min_remaining_ms = 5U * SECOND_MS};
+    struct scene *scene = scene_new(&role, 10, HOUR_MS);
+    uint64_t exchanges;
+
+    (void)state;
+    scene->world.vault.denies_renew = true;
+    assert_int_equal(ask_all(scene, 200), 10);
+    exchanges = scene->world.sim.exchange_count;
+    for (int minute = 0; minute < 60; minute++) {
+        pass(scene, MINUTE_MS - 20U * SECOND_MS);
+        assert_int_equal(ask_all(scene, 200), 10);
+    }
+    /* About one credential a life for each holder, and a few calls beside it. */
+    assert_in_range(scene->world.vault.issue_total, 10 * 30, 10 * 60 * 3 / 2);
+    assert_in_range(scene->world.sim.exchange_count - exchanges, 0, 10 * 60 * 6);
+    scene_free(scene);
+}
+
+static void test_credentials_that_nobody_reads_are_replaced_once_a_life_at_most(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = MINUTE_MS,
+                                  .issuer_max_ttl_ms = MINUTE_MS,
+                                  .min_remaining_ms = 5U * SECOND_MS};
+    struct scene *scene = scene_new(&role, 10, HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 10);
+    pass(scene, HOUR_MS);
+    /* A life of a minute, replaced at 80 per cent of it or later. */
+    assert_in_range(scene->world.vault.issue_total, 10, 10 * 80);
+    assert_int_equal(ask_all(scene, 200), 10);
+    scene_free(scene);
+}
+
+static void test_a_sealed_issuer_leaves_what_is_held_and_refuses_what_is_new(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true};
+    struct scene *scene = scene_new(&role, 8, HOUR_MS);
+
+    (void)state;
+    scene->crowd.count = 4;
+    assert_int_equal(ask_all(scene, 200), 4);
+    scene->world.vault.is_sealed = true;
+    assert_int_equal(ask_all(scene, 200), 4);
+    scene->crowd.count = 8;
+    assert_int_equal(ask_all(scene, 503), 4);
+    assert_int_equal(valid(scene), 4);
+    scene->world.vault.is_sealed = false;
+    pass(scene, 10U * MINUTE_MS);
+    assert_int_equal(ask_all(scene, 200), 8);
+    scene_free(scene);
+}
+
+static void test_a_full_disk_stops_hand_outs_until_there_is_room(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true};
+    struct scene *scene = scene_new(&role, 4, HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 4);
+    scene->world.sim.is_disk_full = true;
+    scene->crowd.count = 3; /* the fourth is killed meanwhile */
+    sim_process_kill(&scene->world.sim, scene->crowd.clients[3].pid);
+    pass(scene, 10U * SECOND_MS);
+    assert_int_equal(valid(scene), 3); /* revocations go on */
+    assert_int_equal(ask_all(scene, 503), 3);
+    scene->world.sim.is_disk_full = false;
+    pass(scene, MINUTE_MS);
+    assert_int_equal(ask_all(scene, 200), 3);
+    scene->crowd.count = 4;
+    scene_free(scene);
+}
+
+static void test_64_requests_for_a_cold_shared_role_make_one_issue(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true,
+                                  .share = LEASE_SHARE_ROLE};
+    struct scene *scene = scene_new(&role, 64, HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 64);
+    assert_int_equal(scene->world.vault.issue_total, 1);
+    assert_int_equal(scene->world.vault.role_count, 1);
+    assert_int_equal(valid(scene), 1);
+    scene_free(scene);
+}
+
+static void test_a_killed_consumers_credential_is_dead_within_a_second(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true};
+    struct scene *scene = scene_new(&role, 5, HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 5);
+    assert_int_equal(valid(scene), 5);
+    sim_process_kill(&scene->world.sim, scene->crowd.clients[0].pid);
+    pass(scene, SECOND_MS);
+    assert_int_equal(valid(scene), 4);
+    scene_free(scene);
+}
+
+static void test_a_revocation_that_fails_is_tried_until_it_succeeds(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = 24U * HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true};
+    struct scene *scene = scene_new(&role, 1, HOUR_MS);
+    struct lease_core_stats stats;
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 200), 1);
+    scene->world.vault.faults.revoke_failed = 1000;
+    sim_process_kill(&scene->world.sim, scene->crowd.clients[0].pid);
+    pass(scene, HOUR_MS);
+    lease_core_stats(scene->world.core, &stats);
+    assert_int_equal(stats.revoke_pending, 1);
+    assert_in_range(stats.revoke_failed_total, 10, 60); /* it backs off */
+    scene->world.vault.faults.revoke_failed = 0;
+    pass(scene, 10U * MINUTE_MS);
+    assert_int_equal(valid(scene), 0);
+    scene_free(scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leases_of_a_day_stay_valid_by_renewal_alone),
+        cmocka_unit_test(test_held_leases_survive_two_hours_without_an_issuer),
+        cmocka_unit_test(test_refused_renewals_make_no_mint_loop),
+        cmocka_unit_test(test_credentials_that_nobody_reads_are_replaced_once_a_life_at_most),
+        cmocka_unit_test(test_a_sealed_issuer_leaves_what_is_held_and_refuses_what_is_new),
+        cmocka_unit_test(test_a_full_disk_stops_hand_outs_until_there_is_room),
+        cmocka_unit_test(test_64_requests_for_a_cold_shared_role_make_one_issue),
+        cmocka_unit_test(test_a_killed_consumers_credential_is_dead_within_a_second),
+        cmocka_unit_test(test_a_revocation_that_fails_is_tried_until_it_succeeds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
