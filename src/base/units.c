@@ -11,6 +11,14 @@
 #define MS_PER_D (24ULL * MS_PER_H)
 #define DURATION_MAX_MS (36525ULL * MS_PER_D)
 
+#define DAYS_PER_ERA 146097U
+/* What RFC 3339 can write: 0000-01-01, which is day 306 of the era that began on 1 March of the
+ * year -400, … */
+#define TIME_MIN_MS (-62167219200000LL)
+#define TIME_MIN_DAYS 146037U
+/* … to 9999-12-31. */
+#define TIME_MAX_MS 253402300799999LL
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -171,20 +179,54 @@ const char *units_format_duration(uint64_t ms, char out[UNITS_DURATION_MAX_BYTES
     return out;
 }
 
+/* Writes `value` in exactly `digits` digits. */
+static char *digits_put(char *out, unsigned value, size_t digits)
+{
+    size_t i;
+
+    for (i = digits; i > 0; i--) {
+        out[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return out + digits;
+}
+
+/* Three of these stand in every answer, which is why strftime doesn't make them. The calendar is
+ * counted in eras of 400 years that begin on 1 March (days_from_civil's inverse, H. Hinnant,
+ * "chrono-Compatible Low-Level Date Algorithms"). */
 const char *units_format_time(int64_t wall_ms, char out[UNITS_TIME_MAX_BYTES])
 {
-    int64_t seconds = wall_ms / 1000 - (wall_ms % 1000 < 0 ? 1 : 0);
-    time_t when = (time_t)seconds;
-    struct tm tm;
-    size_t used;
+    uint64_t ms = (uint64_t)wall_ms - (uint64_t)TIME_MIN_MS;
+    uint64_t days = ms / MS_PER_D + TIME_MIN_DAYS;
+    unsigned rest = (unsigned)(ms % MS_PER_D);
+    unsigned day_of_era = (unsigned)(days % DAYS_PER_ERA);
+    unsigned year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned month_from_march = (5 * day_of_year + 2) / 153;
+    unsigned month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    unsigned year =
+        (unsigned)(days / DAYS_PER_ERA) * 400 + year_of_era + (month <= 2 ? 1 : 0) - 400;
+    char *at = out;
 
-    if (gmtime_r(&when, &tm) == NULL || tm.tm_year > 9999 - 1900 || tm.tm_year < -1900) {
-        (void)snprintf(out, UNITS_TIME_MAX_BYTES, "invalid");
+    if (wall_ms < TIME_MIN_MS || wall_ms > TIME_MAX_MS) {
+        memcpy(out, "invalid", sizeof("invalid"));
         return out;
     }
-    used = strftime(out, UNITS_TIME_MAX_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out + used, UNITS_TIME_MAX_BYTES - used, ".%03dZ",
-                   (int)(wall_ms - seconds * 1000));
+    at = digits_put(at, year, 4);
+    *at++ = '-';
+    at = digits_put(at, month, 2);
+    *at++ = '-';
+    at = digits_put(at, day_of_year - (153 * month_from_march + 2) / 5 + 1, 2);
+    *at++ = 'T';
+    at = digits_put(at, rest / MS_PER_H, 2);
+    *at++ = ':';
+    at = digits_put(at, rest / MS_PER_M % 60, 2);
+    *at++ = ':';
+    at = digits_put(at, rest / MS_PER_S % 60, 2);
+    *at++ = '.';
+    at = digits_put(at, rest % MS_PER_S, 3);
+    memcpy(at, "Z", sizeof("Z"));
     return out;
 }
 

@@ -72,31 +72,54 @@ static void add_escaped(struct buf *out, uint32_t code_point)
     }
 }
 
+/* How many bytes at the start of `text` are plain ASCII that stands for itself. */
+static size_t plain_length(struct str text)
+{
+    size_t len = 0;
+
+    while (len < text.len) {
+        unsigned char byte = (unsigned char)text.ptr[len];
+
+        if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\') {
+            break;
+        }
+        len++;
+    }
+    return len;
+}
+
+/* Adds the first character of `text`, escaped if need be; how many bytes it took. */
+static size_t add_character(struct buf *out, struct str text)
+{
+    uint32_t code_point;
+    size_t len = utf8_decode(text, &code_point);
+
+    if (len == 0) {
+        buf_add(out, "\xef\xbf\xbd", 3);
+        return 1;
+    }
+    if (needs_escape(code_point)) {
+        add_escaped(out, code_point);
+    } else {
+        buf_add(out, text.ptr, len);
+    }
+    return len;
+}
+
 void json_out_add_quoted(struct buf *out, struct str text)
 {
-    struct str plain = {.ptr = text.ptr, .len = 0};
-
     buf_add_char(out, '"');
     while (text.len > 0) {
-        uint32_t code_point = 0xfffd;
-        size_t len = utf8_decode(text, &code_point);
+        size_t len = plain_length(text);
 
-        if (len > 0 && !needs_escape(code_point)) {
-            plain.len += len;
+        if (len > 0) {
+            buf_add(out, text.ptr, len);
         } else {
-            buf_add_str(out, plain);
-            if (len == 0) {
-                buf_add(out, "\xef\xbf\xbd", 3);
-                len = 1;
-            } else {
-                add_escaped(out, code_point);
-            }
-            plain = (struct str){.ptr = text.ptr + len, .len = 0};
+            len = add_character(out, text);
         }
         text.ptr += len;
         text.len -= len;
     }
-    buf_add_str(out, plain);
     buf_add_char(out, '"');
 }
 
@@ -166,8 +189,15 @@ void json_out_member(struct json_out *json, struct str key, struct str value)
 
 void json_out_u64(struct json_out *json, const char *key, uint64_t value)
 {
+    char digits[20];
+    size_t first = sizeof(digits);
+
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
     value_begin(json, key);
-    buf_printf(json->out, "%llu", (unsigned long long)value);
+    buf_add(json->out, digits + first, sizeof(digits) - first);
 }
 
 void json_out_bool(struct json_out *json, const char *key, bool value)

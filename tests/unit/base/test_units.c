@@ -4,6 +4,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "base/units.h"
 
@@ -96,6 +98,38 @@ static void test_times_are_written_in_utc_and_read_with_any_offset(void **state)
     assert_string_equal(units_format_time(ms, text), "2026-11-22T19:18:29.000Z");
 }
 
+/* Against the C library's calendar: the ends of what can be written, leap years, and days picked by
+ * chance. */
+static void test_times_agree_with_the_libc_calendar(void **state)
+{
+    static const int64_t picked[] = {-62167219200000, 253402300799999, 951782400000,
+                                     -2203977600000,  1709164800000,   4107542400000};
+    uint64_t chance = 1;
+    char expected[UNITS_TIME_MAX_BYTES];
+    char text[UNITS_TIME_MAX_BYTES];
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20000; i++) {
+        int64_t ms = i < (int)ARRAY_LEN(picked)
+                         ? picked[i]
+                         : -62167219200000 + (int64_t)((chance >> 8) % 315569520000000U);
+        time_t seconds = (time_t)((ms - ((ms % 1000) + 1000) % 1000) / 1000);
+        struct tm tm;
+
+        chance = chance * 6364136223846793005U + 1442695040888963407U;
+        assert_non_null(gmtime_r(&seconds, &tm));
+        (void)snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                       (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100,
+                       tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100,
+                       (int)(ms - seconds * 1000) % 1000);
+        assert_string_equal(units_format_time(ms, text), expected);
+    }
+    assert_string_equal(units_format_time(253402300800000, text), "invalid");
+    assert_string_equal(units_format_time(-62167219200001, text), "invalid");
+    assert_string_equal(units_format_time(INT64_MIN, text), "invalid");
+}
+
 static void test_wrong_times_are_refused(void **state)
 {
     static const char *const wrong[] = {"",
@@ -123,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_durations_are_written_so_that_they_read_back),
         cmocka_unit_test(test_sizes_and_rates),
         cmocka_unit_test(test_times_are_written_in_utc_and_read_with_any_offset),
+        cmocka_unit_test(test_times_agree_with_the_libc_calendar),
         cmocka_unit_test(test_wrong_times_are_refused),
     };
 
