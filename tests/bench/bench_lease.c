@@ -1,0 +1,304 @@
+/* What a live lease costs: memory with its grant, its place on the wheel and its secret, and the
+ * time of a cached read.
+ *
+ * 1 000 identities hold 100 leases each (a database credential: user name, password, a Vault lease
+ * id), each bound to a process of its own. The issuer answers at once, the trail has no sink. Bytes
+ * are those of the core's allocations with what the allocator adds. */
+#include "env/process.h"
+#include "lease/core.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define IDENTITIES 1000U
+#define READS 2000000U
+
+/* --- the smallest world that a core runs in --- */
+
+static struct {
+    struct env env;
+    struct list deferreds;
+    uint64_t random_state;
+    uint64_t issued;
+} world;
+
+static uint64_t now_ms(struct env *env)
+{
+    (void)env;
+    return 5000000;
+}
+
+static int64_t wall_ms(struct env *env)
+{
+    (void)env;
+    return 1767225600000;
+}
+
+static void fill_random(struct env *env, void *bytes, size_t size)
+{
+    unsigned char *at = bytes;
+
+    (void)env;
+    while (size-- > 0) {
+        world.random_state = world.random_state * 6364136223846793005ULL + 1442695040888963407ULL;
+        *at++ = (unsigned char)(world.random_state >> 56);
+    }
+}
+
+static void timer_arm(struct env *env, struct env_timer *timer, uint64_t when_ms)
+{
+    (void)env;
+    timer->when_ms = when_ms;
+}
+
+static void timer_disarm(struct env *env, struct env_timer *timer)
+{
+    (void)env;
+    timer->heap_index = 0;
+}
+
+static void defer(struct env *env, struct env_deferred *deferred)
+{
+    (void)env;
+    if (!list_is_linked(&deferred->node)) {
+        list_push_back(&world.deferreds, &deferred->node);
+    }
+}
+
+static int process_lookup(struct env *env, int32_t pid, struct env_process *ret_process)
+{
+    (void)env;
+    *ret_process = (struct env_process){.pid = pid, .start_ticks = (uint64_t)pid};
+    return 0;
+}
+
+static int watch_start(struct env *env, struct env_process_watch *watch)
+{
+    (void)env;
+    (void)watch;
+    return 0;
+}
+
+static void watch_close(struct env *env, struct env_process_watch *watch)
+{
+    (void)env;
+    (void)watch;
+}
+
+static const struct env_ops world_ops = {
+    .now_ms = now_ms,
+    .wall_ms = wall_ms,
+    .random = fill_random,
+    .timer_arm = timer_arm,
+    .timer_disarm = timer_disarm,
+    .defer = defer,
+    .process_lookup = process_lookup,
+    .process_watch_start = watch_start,
+    .process_watch_close = watch_close,
+};
+
+static void run(void)
+{
+    struct list *node;
+
+    while ((node = list_pop_front(&world.deferreds)) != NULL) {
+        struct env_deferred *deferred = LIST_ENTRY(node, struct env_deferred, node);
+
+        deferred->fn(deferred);
+    }
+}
+
+/* --- an issuer that answers at the end of the turn --- */
+
+struct answer {
+    struct env_deferred deferred;
+    struct lease_call *call;
+};
+
+static struct answer answers[64];
+
+static void answered(struct env_deferred *deferred)
+{
+    struct answer *answer = deferred->user;
+    struct lease_call *call = answer->call;
+    char ref[80];
+    char user[48];
+    const struct lease_field fields[] = {
+        {.name = STR("username"), .value = {.ptr = user, .len = 43}},
+        {.name = STR("password"), .value = STR("abcdefghij0123456789"), .is_secret = true},
+    };
+    struct lease_result result = {
+        .outcome = LEASE_OUTCOME_OK,
+        .lifetime_ms = 3600000,
+        .answered_ms = 5000000,
+        .is_renewable = true,
+        .is_revocable = true,
+        .fields = fields,
+        .field_count = 2,
+    };
+
+    answer->call = NULL;
+    world.issued++;
+    (void)snprintf(user, sizeof(user), "v-approle-orders-%026llu",
+                   (unsigned long long)world.issued);
+    (void)snprintf(ref, sizeof(ref), "database/creds/orders/%024llu",
+                   (unsigned long long)world.issued);
+    result.issuer_ref = str_of(ref);
+    call->fn(call, &result);
+}
+
+static int call_start(struct lease_issuer *issuer, struct lease_call *call)
+{
+    size_t i;
+
+    (void)issuer;
+    for (i = 0; i < ARRAY_LEN(answers); i++) {
+        if (answers[i].call == NULL) {
+            answers[i].call = call;
+            answers[i].deferred.fn = answered;
+            answers[i].deferred.user = &answers[i];
+            defer(NULL, &answers[i].deferred);
+            return 0;
+        }
+    }
+    return ERR_LIMIT;
+}
+
+static void call_cancel(struct lease_issuer *issuer, struct lease_call *call)
+{
+    (void)issuer;
+    (void)call;
+}
+
+/* --- measuring --- */
+
+static const struct lease_issuer_ops issuer_ops = {
+    .call_start = call_start,
+    .call_cancel = call_cancel,
+};
+static struct lease_issuer issuer = {.name = "vault-prod",
+                                     .ops = &issuer_ops,
+                                     .limits = {.in_flight = 32}};
+static const struct lease_role role = {.name = "orders-db",
+                                       .issuer = &issuer,
+                                       .params_json = "{}",
+                                       .ttl_ms = 3600000,
+                                       .max_ttl_ms = 86400000,
+                                       .renew_at_percent = 50,
+                                       .min_remaining_ms = 300000,
+                                       .binding = ACCESS_BINDING_PROCESS};
+static struct access_identity identity;
+static struct access_decision decision = {.outcome = ACCESS_ALLOW,
+                                          .rule = "services",
+                                          .duration_ms = 86400000,
+                                          .bindings = {{.kind = ACCESS_BINDING_PROCESS}},
+                                          .binding_count = 1};
+static struct lease_core *core;
+static uint32_t got_count;
+
+static void got(struct lease_acquire *acquire, int status, struct grant *grant)
+{
+    (void)acquire;
+    CHECK(status == 0);
+    got_count++;
+    lease_core_delivered(core, grant, true);
+}
+
+static void set_identity(uint32_t index)
+{
+    identity.listener = "local";
+    identity.uid = 10000 + index % IDENTITIES;
+    identity.gid = identity.uid;
+    (void)snprintf(identity.user, sizeof(identity.user), "svc%u", index % IDENTITIES);
+    (void)snprintf(identity.unit, sizeof(identity.unit), "svc%u.service", index % IDENTITIES);
+    identity.pid = (int32_t)index + 1;
+    identity.start_ticks = index + 1;
+}
+
+static void prepare(struct lease_acquire *acquire)
+{
+    *acquire = (struct lease_acquire){
+        .role = &role,
+        .identity = &identity,
+        .decision = &decision,
+        .policy_digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        .request_id = "req",
+        .fn = got,
+    };
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double acquire_all(uint32_t count)
+{
+    double start = seconds();
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        struct lease_acquire acquire;
+
+        set_identity(i);
+        prepare(&acquire);
+        CHECK(lease_acquire_start(core, &acquire) == 0);
+        run();
+    }
+    CHECK(got_count == count);
+    return count / (seconds() - start);
+}
+
+static double read_all(uint32_t count)
+{
+    double start = seconds();
+    uint32_t i;
+
+    for (i = 0; i < READS; i++) {
+        struct lease_acquire acquire;
+
+        set_identity((uint32_t)((uint64_t)i * 2654435761U % count));
+        prepare(&acquire);
+        CHECK(lease_core_cached(core, &acquire) != NULL);
+    }
+    return READS / (seconds() - start);
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t count = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000;
+    struct audit_options audit_options = {.env = &world.env, .node = "bench"};
+    struct lease_core_options options = {.env = &world.env,
+                                         .leases_max = count,
+                                         .grants_max = count};
+    struct mallinfo2 before;
+    struct mallinfo2 after;
+    double bytes;
+    double acquires;
+    double reads;
+
+    world.env.ops = &world_ops;
+    list_init(&world.deferreds);
+    CHECK(audit_new(&audit_options, &options.audit, NULL) == 0);
+    CHECK(lease_core_new(&options, &core, NULL) == 0);
+    CHECK(lease_core_add_role(core, &role) == 0);
+    before = mallinfo2();
+    acquires = acquire_all(count);
+    after = mallinfo2();
+    reads = read_all(count);
+    bytes = (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / count;
+    printf("%-24s %10u\n", "live leases", count);
+    printf("%-24s %10.0f bytes (goal: 1024)\n", "memory a live lease", bytes);
+    printf("%-24s %10.0f /s\n", "acquired", acquires);
+    printf("%-24s %10.0f /s\n", "cached reads", reads);
+    printf("{\"bench\":\"lease\",\"leases\":%u,\"bytes_per_lease\":%.0f,\"acquires_per_s\":%.0f,"
+           "\"cached_reads_per_s\":%.0f}\n",
+           count, bytes, acquires, reads);
+    return 0;
+}
