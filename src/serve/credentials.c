@@ -51,8 +51,9 @@ static int credential_write(struct exchange *x, struct json_out *json, const str
         fields_write(json, "env", lease->role->env_names, lease->role->env_name_count);
     }
     json_out_object_close(json);
+    buf_add_char(json->out, '\n');
     lease_credential_close(&credential);
-    return 0;
+    return buf_status(json->out);
 }
 
 /* Sends the answer; the exchange lives on. On failure nothing was sent. */
@@ -78,14 +79,6 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
         exchange_send(x, &reply);
     }
     return r;
-}
-
-static void credential_send_failed(struct exchange *x)
-{
-    exchange_fail(x, &(struct exchange_problem){.status = 503,
-                                                .code = "busy",
-                                                .detail = "out of memory",
-                                                .retry_after_ms = RETRY_DEFAULT_MS});
 }
 
 /* What an acquire's status means for the client. */
@@ -164,7 +157,7 @@ static void credential_deliver(struct exchange *x, uint32_t status, struct grant
     if (credential_send(x, status, grant) != 0) {
         x->request->finished = NULL;
         lease_core_delivered(x->serve->options.core, grant, false);
-        credential_send_failed(x);
+        exchange_fail_nomem(x);
     }
 }
 
@@ -280,7 +273,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
     grant = is_new_grant ? NULL : lease_core_cached(core, &x->acquire);
     if (grant != NULL) {
         if (credential_send(x, 200, grant) != 0) {
-            credential_send_failed(x);
+            exchange_fail_nomem(x);
         } else {
             exchange_release(x);
         }

@@ -61,18 +61,61 @@ void serve_set_ready(struct serve *serve, bool is_ready)
     serve->is_ready = is_ready;
 }
 
+static void count_status(struct serve *serve, enum serve_api api, uint32_t status)
+{
+    if (status < SERVE_STATUS_MAX) {
+        serve->status_counts[api][status]++;
+    }
+}
+
+/* Whose request it is until its route is known. */
+static enum serve_api api_of(const struct serve_listener *listener)
+{
+    return (listener->apis & SERVE_API_NATIVE) != 0 ? SERVE_API_NATIVE : SERVE_API_METRICS;
+}
+
+static void request_id_make(struct serve *serve, char out[EXCHANGE_REQUEST_ID_MAX_BYTES])
+{
+    (void)snprintf(out, EXCHANGE_REQUEST_ID_MAX_BYTES, "r-%08x-%llu", serve->request_prefix,
+                   (unsigned long long)++serve->request_count);
+}
+
+/* For when there is no memory for more. */
+static void reply_busy(struct env_request *request, const char *request_id, const char *detail)
+{
+    char text[320];
+    int len = snprintf(text, sizeof(text),
+                       "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
+                       "\"status\":503,\"code\":\"busy\",\"detail\":\"%s\",\"request\":\"%s\"}\n",
+                       detail, request_id);
+
+    CHECK(len > 0 && (size_t)len < sizeof(text));
+    env_request_reply(request, &(struct env_reply){.status = 503,
+                                                   .content_type = "application/problem+json",
+                                                   .headers = {{STR("Retry-After"), STR("1")}},
+                                                   .header_count = 1,
+                                                   .body = {.ptr = text, .len = (size_t)len}});
+}
+
+static struct exchange *exchange_take(struct serve *serve)
+{
+    struct list *node = list_pop_front(&serve->idle);
+
+    return node != NULL ? LIST_ENTRY(node, struct exchange, node)
+                        : mem_calloc(1, sizeof(struct exchange));
+}
+
 struct exchange *exchange_new(const struct serve_listener *listener, struct env_request *request)
 {
     struct serve *serve = listener->serve;
-    struct list *node;
-    struct exchange *x;
+    char request_id[EXCHANGE_REQUEST_ID_MAX_BYTES];
+    struct exchange *x =
+        serve->exchange_count < serve->options.exchanges_max ? exchange_take(serve) : NULL;
 
-    if (serve->exchange_count >= serve->options.exchanges_max) {
-        return NULL;
-    }
-    node = list_pop_front(&serve->idle);
-    x = node != NULL ? LIST_ENTRY(node, struct exchange, node) : mem_calloc(1, sizeof(*x));
     if (x == NULL) {
+        request_id_make(serve, request_id);
+        count_status(serve, api_of(listener), 503);
+        reply_busy(request, request_id, "too many requests are under way");
         return NULL;
     }
     serve->exchange_count++;
@@ -80,14 +123,14 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->serve = serve;
     x->listener = listener;
     x->request = request;
+    x->api = api_of(listener);
     x->path_arg = (struct str){.ptr = NULL, .len = 0};
     x->admin = 0;
     x->is_acquiring = false;
     x->is_waiting = false;
     x->id[0] = '\0';
     params_init(&x->params);
-    (void)snprintf(x->request_id, sizeof(x->request_id), "r-%08x-%llu", serve->request_prefix,
-                   (unsigned long long)++serve->request_count);
+    request_id_make(serve, x->request_id);
     return x;
 }
 
@@ -113,31 +156,17 @@ void exchange_json(struct exchange *x, struct json_out *json)
     json_out_init(json, &x->serve->body);
 }
 
-static void count_status(struct exchange *x, uint32_t status)
-{
-    size_t api = x->listener->apis == SERVE_API_METRICS ? 1 : 0;
-
-    if (status < SERVE_STATUS_MAX) {
-        x->serve->status_counts[api][status]++;
-    }
-}
-
 void exchange_send(struct exchange *x, struct env_reply *reply)
 {
     struct buf *body = &x->serve->body;
+    int r = buf_status(body);
 
-    if (buf_status(body) != 0) {
-        buf_reset(body);
-        reply->status = 500;
-        reply->content_type = "application/problem+json";
-        buf_add_c(body,
-                  "{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,"
-                  "\"code\":\"busy\",\"detail\":\"the answer did not fit\"}");
-    }
-    count_status(x, reply->status);
-    if (x->request != NULL) {
+    count_status(x->serve, x->api, r == 0 ? reply->status : 503);
+    if (r == 0) {
         reply->body = buf_str(body);
         env_request_reply(x->request, reply);
+    } else {
+        reply_busy(x->request, x->request_id, err_str(r));
     }
     buf_reset(body);
 }
@@ -146,6 +175,7 @@ void exchange_reply(struct exchange *x, uint32_t status)
 {
     struct env_reply reply = {.status = status, .content_type = "application/json"};
 
+    buf_add_char(&x->serve->body, '\n');
     exchange_send(x, &reply);
     exchange_release(x);
 }
@@ -199,6 +229,10 @@ void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
     json_out_string_c(&json, "request", x->request_id);
     json_out_object_close(&json);
     buf_add_char(&x->serve->body, '\n');
+    if (problem->allow.len > 0) {
+        reply.headers[reply.header_count++] =
+            (struct env_request_header){.name = STR("Allow"), .value = problem->allow};
+    }
     if (problem->retry_after_ms > 0) {
         (void)snprintf(seconds, sizeof(seconds), "%llu",
                        (unsigned long long)((problem->retry_after_ms + 999) / 1000));
@@ -207,4 +241,12 @@ void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
     }
     exchange_send(x, &reply);
     exchange_release(x);
+}
+
+void exchange_fail_nomem(struct exchange *x)
+{
+    exchange_fail(x, &(struct exchange_problem){.status = 503,
+                                                .code = "busy",
+                                                .detail = err_str(ERR_NOMEM),
+                                                .retry_after_ms = 1000});
 }

@@ -16,6 +16,7 @@ struct exchange {
     struct serve *serve;
     const struct serve_listener *listener;
     struct env_request *request; /* NULL once the client has gone */
+    enum serve_api api;          /* what it is counted as */
     struct str path_arg;         /* the `{}` segment of the route, raw */
     struct access_identity identity;
     char key[ACCESS_KEY_MAX_BYTES]; /* access_identity_key */
@@ -40,7 +41,8 @@ struct serve_denials {
 };
 
 #define SERVE_STATUS_MAX 600
-#define SERVE_BODY_MAX_BYTES (1024U * 1024U)
+#define SERVE_BODY_MAX_BYTES (4U * 1024U * 1024U)
+#define SERVE_PAGE_MAX_BYTES (1024U * 1024U) /* a list ends its page once it has this much */
 
 struct serve {
     struct serve_options options;
@@ -50,10 +52,10 @@ struct serve {
     uint32_t request_prefix;
     uint64_t request_count;
     uint32_t exchange_count;
-    struct list idle;                            /* exchanges for reuse */
-    struct buf body;                             /* the answer being written; one at a time */
-    uint64_t status_counts[2][SERVE_STATUS_MAX]; /* [native, metrics] answers by status */
-    struct map denials;                          /* rule → struct serve_denials */
+    struct list idle; /* exchanges for reuse */
+    struct buf body;  /* the answer being written; one at a time */
+    uint64_t status_counts[SERVE_API_METRICS + 1][SERVE_STATUS_MAX]; /* answers, by API */
+    struct map denials; /* rule → struct serve_denials */
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
@@ -66,10 +68,11 @@ struct exchange_problem {
     const char *limit;
     const char *hint;
     uint64_t retry_after_ms; /* 0: no Retry-After */
+    struct str allow;        /* methods, for 405 */
     bool close;
 };
 
-/* NULL when exchanges_max are under way or memory is short. */
+/* NULL when exchanges_max are under way or memory is short: then the request has been answered. */
 struct exchange *exchange_new(const struct serve_listener *listener, struct env_request *request);
 
 /* Gives it back; nothing of it may be pending. */
@@ -78,15 +81,16 @@ void exchange_release(struct exchange *x);
 /* Starts the JSON body of an answer. */
 void exchange_json(struct exchange *x, struct json_out *json);
 
-/* Sends the JSON body written since exchange_json, with headers of one's own; the exchange lives
- * on. Nothing is sent when the client has gone. */
+/* Sends the body written since exchange_json, with headers of one's own; the exchange lives on. A
+ * body that memory was too short for becomes a problem instead. */
 void exchange_send(struct exchange *x, struct env_reply *reply);
 
-/* Sends and gives the exchange back. */
+/* Ends the JSON body with a line, sends it and gives the exchange back. */
 void exchange_reply(struct exchange *x, uint32_t status);
 
 /* Answers with a problem and gives the exchange back. */
 void exchange_fail(struct exchange *x, const struct exchange_problem *problem);
+void exchange_fail_nomem(struct exchange *x);
 
 /* Before answering later: `finished` runs as env/server.h says, with request->user = x. */
 void exchange_keep(struct exchange *x,

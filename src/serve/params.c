@@ -11,17 +11,22 @@
 
 struct param {
     const char *name;
+    uint32_t bit;
     int (*set)(struct serve_params *params, struct str value, struct err *e);
     bool may_repeat;
 };
 
 static int copy_text(char *out, size_t size, struct str value, const char *name, struct err *e)
 {
+    size_t i;
+
     if (value.len >= size) {
         return err_set(e, ERR_INVALID, "%s is longer than %zu bytes", name, size - 1);
     }
-    if (value.len > 0 && memchr(value.ptr, '\0', value.len) != NULL) {
-        return err_set(e, ERR_INVALID, "%s has a NUL byte", name);
+    for (i = 0; i < value.len; i++) {
+        if ((unsigned char)value.ptr[i] < 0x20 || value.ptr[i] == 0x7f) {
+            return err_set(e, ERR_INVALID, "%s has a control character", name);
+        }
     }
     memcpy(out, value.len > 0 ? value.ptr : "", value.len);
     out[value.len] = '\0';
@@ -114,14 +119,23 @@ static int set_binding(struct serve_params *params, struct str value, struct err
 }
 
 static const struct param param_table[] = {
-    {"role", set_role, false},      {"duration", set_duration, false},
-    {"reason", set_reason, false},  {"ticket", set_ticket, false},
-    {"binding", set_binding, true}, {"min_remaining", set_min_remaining, false},
-    {"wait", set_wait, false},      {"limit", set_limit, false},
-    {"cursor", set_cursor, false},
+    {"role", PARAM_ROLE, set_role, false},
+    {"duration", PARAM_DURATION, set_duration, false},
+    {"reason", PARAM_REASON, set_reason, false},
+    {"ticket", PARAM_TICKET, set_ticket, false},
+    {"binding", PARAM_BINDING, set_binding, true},
+    {"min_remaining", PARAM_MIN_REMAINING, set_min_remaining, false},
+    {"wait", PARAM_WAIT, set_wait, false},
+    {"limit", PARAM_LIMIT, set_limit, false},
+    {"cursor", PARAM_CURSOR, set_cursor, false},
 };
 
-static_assert(ARRAY_LEN(param_table) <= 32, "params seen are kept as bits");
+/* One query string or body while it is read. */
+struct params_input {
+    struct serve_params *params;
+    uint32_t allowed;
+    uint32_t seen;
+};
 
 void params_init(struct serve_params *params)
 {
@@ -136,46 +150,52 @@ void params_init(struct serve_params *params)
     params->binding_count = 0;
 }
 
-static int params_set(struct serve_params *params, struct str name, struct str value,
-                      uint32_t *seen, struct err *e)
+static int params_set(struct params_input *input, struct str name, struct str value, struct err *e)
 {
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(param_table); i++) {
-        if (!str_eq_c(name, param_table[i].name)) {
+        const struct param *param = &param_table[i];
+
+        if (!str_eq_c(name, param->name) || (input->allowed & param->bit) == 0) {
             continue;
         }
-        if ((*seen & (1U << i)) != 0 && !param_table[i].may_repeat) {
-            return err_set(e, ERR_INVALID, "%s is given twice", param_table[i].name);
+        if ((input->seen & param->bit) != 0 && !param->may_repeat) {
+            return err_set(e, ERR_INVALID, "%s is given twice", param->name);
         }
-        *seen |= 1U << i;
-        return param_table[i].set(params, value, e);
+        input->seen |= param->bit;
+        return param->set(input->params, value, e);
     }
     return err_set(e, ERR_INVALID, "unknown parameter \"%.*s\"", STR_ARG(name));
 }
 
-int params_parse_query(struct str query, struct serve_params *params, struct err *e)
+int params_parse_query(struct str query, uint32_t allowed, struct serve_params *params,
+                       struct err *e)
 {
+    struct params_input input = {.params = params, .allowed = allowed};
     struct str name;
     struct str value;
-    uint32_t seen = 0;
     BUF_AUTO decoded;
     int r = 0;
 
     buf_init(&decoded, PARAMS_VALUE_MAX_BYTES);
     while (r == 0 && query_next(&query, &name, &value)) {
         buf_reset(&decoded);
-        if (query_decode(value, true, &decoded) != 0) {
+        r = query_decode(value, true, &decoded);
+        if (r == ERR_NOMEM) {
+            return err_set(e, r, "%s", err_str(r));
+        }
+        if (r != 0) {
             return err_set(e, ERR_INVALID, "the value of \"%.*s\" is too long or badly encoded",
                            STR_ARG(name));
         }
-        r = params_set(params, name, buf_str(&decoded), &seen, e);
+        r = params_set(&input, name, buf_str(&decoded), e);
     }
     return r;
 }
 
-static int params_set_json(struct serve_params *params, const char *name, const json_t *value,
-                           uint32_t *seen, struct err *e)
+static int params_set_json(struct params_input *input, const char *name, const json_t *value,
+                           struct err *e)
 {
     char number[24];
     size_t i;
@@ -185,21 +205,20 @@ static int params_set_json(struct serve_params *params, const char *name, const 
         return 0;
     }
     if (json_is_string(value)) {
-        return params_set(params, str_of(name),
-                          (struct str){.ptr = json_string_value(value),
-                                       .len = json_string_length(value)},
-                          seen, e);
+        return params_set(
+            input, str_of(name),
+            (struct str){.ptr = json_string_value(value), .len = json_string_length(value)}, e);
     }
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
         (void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
-        return params_set(params, str_of(name), str_of(number), seen, e);
+        return params_set(input, str_of(name), str_of(number), e);
     }
     if (!json_is_array(value)) {
         return err_set(e, ERR_INVALID, "%s is neither a string nor a whole number", name);
     }
     json_array_foreach (value, i, item) {
         int r = json_is_string(item)
-                    ? params_set(params, str_of(name), str_of(json_string_value(item)), seen, e)
+                    ? params_set(input, str_of(name), str_of(json_string_value(item)), e)
                     : err_set(e, ERR_INVALID, "%s has an element that is no string", name);
 
         if (r != 0) {
@@ -209,23 +228,26 @@ static int params_set_json(struct serve_params *params, const char *name, const 
     return 0;
 }
 
-int params_parse_json(struct str body, struct serve_params *params, struct err *e)
+int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params, struct err *e)
 {
+    struct params_input input = {.params = params, .allowed = allowed};
     json_error_t why;
     json_t *root =
         json_loadb(body.ptr != NULL ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, &why);
     const char *name;
     json_t *value;
-    uint32_t seen = 0;
     int r = 0;
 
+    if (root == NULL && json_error_code(&why) == json_error_out_of_memory) {
+        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
     if (!json_is_object(root)) {
         r = err_set(e, ERR_INVALID, "the body is no JSON object%s%s", root == NULL ? ": " : "",
                     root == NULL ? why.text : "");
         goto out;
     }
     json_object_foreach (root, name, value) {
-        r = params_set_json(params, name, value, &seen, e);
+        r = params_set_json(&input, name, value, e);
         if (r != 0) {
             goto out;
         }

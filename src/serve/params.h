@@ -11,6 +11,19 @@
 #define PARAMS_LIST_DEFAULT 100
 #define PARAMS_LIST_MAX 1000
 
+/* Names of parameters as bits: what a request may say is a set of them. */
+enum serve_param {
+    PARAM_ROLE = 1,
+    PARAM_DURATION = 2,
+    PARAM_REASON = 4,
+    PARAM_TICKET = 8,
+    PARAM_BINDING = 16,
+    PARAM_MIN_REMAINING = 32,
+    PARAM_WAIT = 64,
+    PARAM_LIMIT = 128,
+    PARAM_CURSOR = 256,
+};
+
 struct serve_params {
     char role[PARAMS_ROLE_MAX_BYTES + 1];
     char reason[LEASE_REASON_MAX_BYTES + 1];
@@ -27,11 +40,15 @@ struct serve_params {
 /* All zero but for the defaults. */
 void params_init(struct serve_params *params);
 
-/* Reads a query string. Unknown and repeated parameters (but for `binding`) are errors: a mistyped
- * limit must not be ignored. ERR_INVALID with a text. */
-int params_parse_query(struct str query, struct serve_params *params, struct err *e) ATTR_MUST_USE;
+/* Reads a query string. `allowed` is a set of PARAM_*; all others, and repeated ones (but for
+ * `binding`), are errors: a mistyped limit must not be ignored. ERR_INVALID or ERR_NOMEM with a
+ * text. */
+int params_parse_query(struct str query, uint32_t allowed, struct serve_params *params,
+                       struct err *e) ATTR_MUST_USE;
 
-/* Reads a JSON object with the same names; `binding` may be a list. ERR_INVALID with a text. */
-int params_parse_json(struct str body, struct serve_params *params, struct err *e) ATTR_MUST_USE;
+/* Reads a JSON object with the same names; `binding` may be a list. ERR_INVALID or ERR_NOMEM
+ * with a text. */
+int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params,
+                      struct err *e) ATTR_MUST_USE;
 
 #endif

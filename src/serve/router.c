@@ -3,34 +3,49 @@
  * Origin or Host, and the caller's identity is established. */
 #include "serve/exchange.h"
 
+#include <strings.h>
+
 #define ROUTE_NATIVE SERVE_API_NATIVE
 #define ROUTE_ANY (SERVE_API_NATIVE | SERVE_API_METRICS)
 
+#define PARAMS_OF_GRANT                                                                            \
+    (PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_MIN_REMAINING)
+
+/* What listeners for metrics serve too is open to all: it needs no guard header and no identity. */
 struct route {
     const char *method;
     const char *path; /* "{}" stands for one segment */
     uint32_t apis;    /* listeners with any of these serve it */
-    bool is_open;     /* no guard header and no identity */
-    bool has_json_body;
+    uint32_t query;   /* PARAM_* that the query string may have */
+    uint32_t body;    /* … and the JSON object in the body; 0: the body isn't looked at */
     void (*handler)(struct exchange *x);
 };
 
+#define V1 "/leased/v1"
+
 static const struct route routes[] = {
-    {"GET", "/leased/v1/credentials/{}", ROUTE_NATIVE, false, false, serve_credentials_get},
-    {"POST", "/leased/v1/leases", ROUTE_NATIVE, false, true, serve_leases_create},
-    {"GET", "/leased/v1/leases", ROUTE_NATIVE, false, false, serve_leases_list},
-    {"GET", "/leased/v1/leases/{}", ROUTE_NATIVE, false, false, serve_leases_show},
-    {"DELETE", "/leased/v1/leases/{}", ROUTE_NATIVE, false, false, serve_leases_delete},
-    {"POST", "/leased/v1/leases/{}/renew", ROUTE_NATIVE, false, false, serve_leases_renew},
-    {"POST", "/leased/v1/leases/{}/rotate", ROUTE_NATIVE, false, false, serve_leases_rotate},
-    {"GET", "/leased/v1/grants", ROUTE_NATIVE, false, false, serve_grants_list},
-    {"GET", "/leased/v1/grants/{}", ROUTE_NATIVE, false, false, serve_grants_show},
-    {"DELETE", "/leased/v1/grants/{}", ROUTE_NATIVE, false, false, serve_grants_delete},
-    {"GET", "/leased/v1/status", ROUTE_NATIVE, false, false, serve_status},
-    {"GET", "/livez", ROUTE_ANY, true, false, serve_livez},
-    {"GET", "/readyz", ROUTE_ANY, true, false, serve_readyz},
-    {"GET", "/metrics", SERVE_API_METRICS, true, false, serve_metrics},
+    {"GET", V1 "/credentials/{}", ROUTE_NATIVE, PARAMS_OF_GRANT | PARAM_WAIT, 0,
+     serve_credentials_get},
+    {"POST", V1 "/leases", ROUTE_NATIVE, PARAM_WAIT, PARAMS_OF_GRANT | PARAM_ROLE,
+     serve_leases_create},
+    {"GET", V1 "/leases", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_leases_list},
+    {"GET", V1 "/leases/{}", ROUTE_NATIVE, 0, 0, serve_leases_show},
+    {"DELETE", V1 "/leases/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_leases_delete},
+    {"POST", V1 "/leases/{}/renew", ROUTE_NATIVE, PARAM_WAIT, 0, serve_leases_renew},
+    {"POST", V1 "/leases/{}/rotate", ROUTE_NATIVE, PARAM_WAIT, 0, serve_leases_rotate},
+    {"GET", V1 "/grants", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_grants_list},
+    {"GET", V1 "/grants/{}", ROUTE_NATIVE, 0, 0, serve_grants_show},
+    {"DELETE", V1 "/grants/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_grants_delete},
+    {"GET", V1 "/status", ROUTE_NATIVE, 0, 0, serve_status},
+    {"GET", "/livez", ROUTE_ANY, 0, 0, serve_livez},
+    {"GET", "/readyz", ROUTE_ANY, 0, 0, serve_readyz},
+    {"GET", "/metrics", SERVE_API_METRICS, 0, 0, serve_metrics},
 };
+
+static bool route_is_open(const struct route *route)
+{
+    return (route->apis & SERVE_API_METRICS) != 0;
+}
 
 /* Does `path` fit the pattern? Then ret_arg is what stands for its "{}". */
 static bool path_matches(const char *pattern, struct str path, struct str *ret_arg)
@@ -79,42 +94,64 @@ static const struct route *route_find(const struct exchange *x, struct str *ret_
     return NULL;
 }
 
+static bool is_word(struct str text, const char *word)
+{
+    return text.len == str_of(word).len && strncasecmp(text.ptr, word, text.len) == 0;
+}
+
+/* 127.0.0.0/8. Its first part alone would let a name such as 127.0.0.1.example.com through, which
+ * its owner may let point to us. */
+static bool is_loopback_address(struct str name)
+{
+    size_t i;
+
+    for (i = 0; i < name.len; i++) {
+        if (name.ptr[i] != '.' && (name.ptr[i] < '0' || name.ptr[i] > '9')) {
+            return false;
+        }
+    }
+    return str_starts_with(name, "127.");
+}
+
 /* Is `host` (with or without port) this machine under its own name for itself? */
 static bool host_is_local(struct str host)
 {
     struct str name;
 
-    if (host.len > 0 && host.ptr[0] == '[') {
-        return str_starts_with(host, "[::1]");
+    if (str_starts_with(host, "[")) {
+        name = str_cut(&host, ']');
+        return str_eq_c(name, "[::1") && (host.len == 0 || host.ptr[0] == ':');
     }
     name = str_cut(&host, ':');
-    return name.len == 0 || str_eq_c(name, "localhost") || str_eq_c(name, "leased") ||
-           (str_starts_with(name, "127.") && name.len <= 15);
+    return is_word(name, "localhost") || is_word(name, "leased") || is_loopback_address(name);
 }
 
 static bool origin_is_local(struct str origin)
 {
     struct str scheme = str_cut(&origin, ':');
 
-    return (str_eq_c(scheme, "http") || str_eq_c(scheme, "https")) && origin.len > 2 &&
+    return (str_eq_c(scheme, "http") || str_eq_c(scheme, "https")) &&
+           str_starts_with(origin, "//") &&
            host_is_local((struct str){.ptr = origin.ptr + 2, .len = origin.len - 2});
 }
 
 /* NULL when the guards hold, else what is wrong. */
 static const char *guard_problem(const struct env_request *request)
 {
+    struct str host = env_request_header(request, "host");
     struct str origin = env_request_header(request, "origin");
 
     if (!str_eq_c(env_request_header(request, "x-leased-request"), "1")) {
         return "the header \"X-Leased-Request: 1\" is missing";
     }
-    if (!host_is_local(env_request_header(request, "host"))) {
+    if (host.len > 0 && !host_is_local(host)) {
         return "the Host header names another machine";
     }
     if (origin.ptr != NULL && !origin_is_local(origin)) {
         return "the request comes from a foreign Origin";
     }
-    if (env_request_header(request, "x-forwarded-for").ptr != NULL) {
+    if (env_request_header(request, "x-forwarded-for").ptr != NULL ||
+        env_request_header(request, "forwarded").ptr != NULL) {
         return "the request was forwarded";
     }
     return NULL;
@@ -158,10 +195,10 @@ static bool identify(struct exchange *x)
 
 static int parse_params(struct exchange *x, const struct route *route, struct err *e)
 {
-    int r = params_parse_query(x->request->query, &x->params, e);
+    int r = params_parse_query(x->request->query, route->query, &x->params, e);
 
-    if (r == 0 && route->has_json_body) {
-        r = params_parse_json(x->request->body, &x->params, e);
+    if (r == 0 && route->body != 0) {
+        r = params_parse_json(x->request->body, route->body, &x->params, e);
     }
     if (r == 0 && env_request_header(x->request, "idempotency-key").ptr != NULL) {
         r = err_set(e, ERR_INVALID, "Idempotency-Key is not supported by this version");
@@ -169,10 +206,20 @@ static int parse_params(struct exchange *x, const struct route *route, struct er
     return r;
 }
 
+static void params_fail(struct exchange *x, const struct err *e)
+{
+    if (e->code == ERR_NOMEM) {
+        exchange_fail_nomem(x);
+    } else {
+        exchange_fail(
+            x, &(struct exchange_problem){.status = 400, .code = "invalid", .detail = e->text});
+    }
+}
+
 static void route_run(struct exchange *x, const struct route *route)
 {
     const char *problem = guard_problem(x->request);
-    struct err e;
+    struct err e = {0};
 
     if (problem != NULL) {
         exchange_fail(x, &(struct exchange_problem){.status = 403,
@@ -180,42 +227,27 @@ static void route_run(struct exchange *x, const struct route *route)
                                                     .detail = problem,
                                                     .hint = "see the README's section on the API",
                                                     .close = true});
+    } else if (!identify(x)) {
         return;
+    } else if (parse_params(x, route, &e) != 0) {
+        params_fail(x, &e);
+    } else {
+        route->handler(x);
     }
-    if (!identify(x)) {
-        return;
-    }
-    if (parse_params(x, route, &e) != 0) {
-        exchange_fail(
-            x, &(struct exchange_problem){.status = 400, .code = "invalid", .detail = e.text});
-        return;
-    }
-    route->handler(x);
 }
 
 static void route_missing(struct exchange *x, struct str allow)
 {
-    struct env_reply reply = {.status = 405, .content_type = "application/problem+json"};
-    struct json_out json;
-
-    if (allow.len == 0) {
+    if (allow.len > 0) {
+        exchange_fail(x, &(struct exchange_problem){.status = 405,
+                                                    .code = "invalid",
+                                                    .detail = "this path does not know the method",
+                                                    .allow = allow});
+    } else {
         exchange_fail(x, &(struct exchange_problem){.status = 404,
                                                     .code = "not_found",
                                                     .detail = "there is nothing at this path"});
-        return;
     }
-    exchange_json(x, &json);
-    json_out_object_open(&json, NULL);
-    json_out_string_c(&json, "type", "about:blank");
-    json_out_string_c(&json, "title", "Method Not Allowed");
-    json_out_u64(&json, "status", 405);
-    json_out_string_c(&json, "code", "invalid");
-    json_out_string_c(&json, "detail", "this path does not know the method");
-    json_out_object_close(&json);
-    reply.headers[reply.header_count++] =
-        (struct env_request_header){.name = STR("Allow"), .value = allow};
-    exchange_send(x, &reply);
-    exchange_release(x);
 }
 
 void serve_request(void *user, struct env_request *request)
@@ -225,23 +257,15 @@ void serve_request(void *user, struct env_request *request)
     const struct route *route;
     BUF_AUTO allow;
 
-    buf_init(&allow, 64);
     if (x == NULL) {
-        env_request_reply(request,
-                          &(struct env_reply){.status = 503,
-                                              .content_type = "application/problem+json",
-                                              .headers = {{STR("Retry-After"), STR("1")}},
-                                              .header_count = 1,
-                                              .body = STR("{\"type\":\"about:blank\",\"title\":"
-                                                          "\"Service Unavailable\",\"status\":503,"
-                                                          "\"code\":\"busy\",\"detail\":\"too many "
-                                                          "requests are under way\"}\n")});
-        return;
+        return; /* answered */
     }
+    buf_init(&allow, 64);
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
         route_missing(x, buf_str(&allow));
-    } else if (route->is_open) {
+    } else if (route_is_open(route)) {
+        x->api = SERVE_API_METRICS;
         route->handler(x);
     } else {
         route_run(x, route);

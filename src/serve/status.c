@@ -99,7 +99,6 @@ void serve_status(struct exchange *x)
         leases_write(x, &json);
     }
     json_out_object_close(&json);
-    buf_add_char(&x->serve->body, '\n');
     exchange_reply(x, 200);
 }
 

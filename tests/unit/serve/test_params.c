@@ -9,16 +9,18 @@
 
 #include "serve/params.h"
 
+#define ALL_PARAMS 0x1ffU
+
 static int query(const char *text, struct serve_params *params, struct err *e)
 {
     params_init(params);
-    return params_parse_query(str_of(text), params, e);
+    return params_parse_query(str_of(text), ALL_PARAMS, params, e);
 }
 
 static int body(const char *text, struct serve_params *params, struct err *e)
 {
     params_init(params);
-    return params_parse_json(str_of(text), params, e);
+    return params_parse_json(str_of(text), ALL_PARAMS, params, e);
 }
 
 static void test_query_fills_every_parameter(void **state)
@@ -121,6 +123,8 @@ static void test_wrong_bodies_are_refused(void **state)
         "{\"binding\":[1]}",
         "{\"nosuch\":\"x\"}",
         "{\"reason\":\"a\\u0000b\"}",
+        "{\"reason\":\"a\\nb\"}",
+        "{\"ticket\":\"a\\u007fb\"}",
         "{\"role\":\"x\"} trailing",
     };
     struct serve_params params;
@@ -133,6 +137,19 @@ static void test_wrong_bodies_are_refused(void **state)
     }
 }
 
+static void test_a_name_that_is_not_allowed_is_unknown(void **state)
+{
+    struct serve_params params;
+    struct err e;
+
+    (void)state;
+    params_init(&params);
+    assert_int_equal(params_parse_query(STR("wait=5"), PARAM_LIMIT, &params, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "unknown parameter \"wait\""));
+    assert_int_equal(params_parse_query(STR("wait=5"), PARAM_LIMIT | PARAM_WAIT, &params, &e), 0);
+    assert_int_equal(params_parse_json(STR("{\"limit\":5}"), PARAM_ROLE, &params, &e), ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_wrong_queries_are_refused_with_the_parameter_named),
         cmocka_unit_test(test_too_long_texts_are_refused),
         cmocka_unit_test(test_wrong_bodies_are_refused),
+        cmocka_unit_test(test_a_name_that_is_not_allowed_is_unknown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
