@@ -17,14 +17,15 @@
 
 /* --- one allow rule --- */
 
-ATTR_PRINTF(4, 5)
+ATTR_PRINTF(5, 6)
 static bool refuse(struct access_decision *decision, const struct access_rule *rule,
-                   enum access_outcome outcome, const char *format, ...)
+                   enum access_outcome outcome, const char *limit, const char *format, ...)
 {
     va_list args;
 
     decision->outcome = outcome;
     decision->rule = rule->name;
+    decision->limit = limit;
     va_start(args, format);
     (void)vsnprintf(decision->detail, sizeof(decision->detail), format, args);
     va_end(args);
@@ -67,7 +68,7 @@ static bool bindings_fit(const struct access_rule *rule, const struct access_req
         const struct access_binding_spec *binding = &decision->bindings[i];
 
         if (!access_binding_is_offered(binding->kind)) {
-            return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED,
+            return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED, "binding",
                           "binding %s is not offered by this version",
                           access_binding_format(binding, text));
         }
@@ -78,7 +79,7 @@ static bool bindings_fit(const struct access_rule *rule, const struct access_req
         char own_text[ACCESS_BINDING_TEXT_MAX_BYTES];
 
         return refuse(
-            decision, rule, ACCESS_LIMIT_EXCEEDED,
+            decision, rule, ACCESS_LIMIT_EXCEEDED, "binding",
             "binding %s may let the grant live longer than %s, the binding of role %s, and "
             "rule %s doesn't list it",
             access_binding_format(&decision->bindings[0], text),
@@ -101,11 +102,11 @@ static bool duration_fits(const struct access_rule *rule, const struct access_re
     (void)units_format_duration(request->duration_ms, asked);
     (void)units_format_duration(max_ms, max);
     if (rule->duration_ms > 0) {
-        return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED,
+        return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED, "duration",
                       "duration %s is more than the %s that rule %s allows", asked, max,
                       rule->name);
     }
-    return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED,
+    return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED, "duration",
                   "duration %s is more than %s, the max_ttl of role %s", asked, max, request->role);
 }
 
@@ -115,7 +116,7 @@ static bool live_fits(const struct access_rule *rule, const struct access_reques
     if (rule->live == 0 || request->live_count < rule->live) {
         return true;
     }
-    return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED,
+    return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED, "live",
                   "%" PRIu32 " grants for role %s are live; rule %s allows %" PRIu64,
                   request->live_count, request->role, rule->name, rule->live);
 }
@@ -127,12 +128,12 @@ static bool reason_fits(const struct access_rule *rule, const struct access_requ
         return true;
     }
     if (request->reason == NULL || request->reason[0] == '\0') {
-        return refuse(decision, rule, ACCESS_REASON_REQUIRED,
+        return refuse(decision, rule, ACCESS_REASON_REQUIRED, NULL,
                       "rule %s requires a reason that matches %s", rule->name,
                       access_reason_pattern(rule->reason));
     }
     if (!access_reason_matches(rule->reason, str_of(request->reason))) {
-        return refuse(decision, rule, ACCESS_REASON_REQUIRED,
+        return refuse(decision, rule, ACCESS_REASON_REQUIRED, NULL,
                       "the reason doesn't match %s, which rule %s requires",
                       access_reason_pattern(rule->reason), rule->name);
     }
@@ -149,6 +150,7 @@ static bool rule_allows(const struct access_rule *rule, const struct access_requ
     }
     decision->outcome = ACCESS_ALLOW;
     decision->rule = rule->name;
+    decision->limit = NULL;
     decision->detail[0] = '\0';
     decision->ttl_ms = rule->ttl_ms;
     return true;
@@ -179,7 +181,7 @@ static void decide(const struct access_role_rules *role, struct access_facts *fa
         const struct access_rule *rule = role->rules[i];
 
         if (access_subjects_match(&rule->subjects, facts, true)) {
-            (void)refuse(decision, rule, ACCESS_DENY, "rule %s denies role %s", rule->name,
+            (void)refuse(decision, rule, ACCESS_DENY, NULL, "rule %s denies role %s", rule->name,
                          request->role);
             return;
         }
@@ -222,6 +224,7 @@ void access_policy_decide(const struct access_policy *policy,
     CHECK(request->binding_count <= ACCESS_BINDINGS_MAX);
     ret_decision->outcome = ACCESS_DENY;
     ret_decision->rule = NULL;
+    ret_decision->limit = NULL;
     ret_decision->detail[0] = '\0';
     ret_decision->duration_ms = 0;
     ret_decision->ttl_ms = 0;

@@ -67,6 +67,7 @@ struct access_decision {
     enum access_outcome outcome;
     const char
         *rule; /* name of the deciding rule; NULL when none matched. Lives as long as the policy */
+    const char *limit; /* ACCESS_LIMIT_EXCEEDED: which one, by its key in a rule's limits */
     char
         detail[ACCESS_DETAIL_MAX_BYTES]; /* for people: why not, and the maximum; "" when allowed */
     uint64_t duration_ms;                /* ACCESS_ALLOW: the grant's life */

@@ -220,6 +220,7 @@ static void deny(struct exchange *x, const struct lease_role *role)
                                                 .code = outcomes[decision->outcome].code,
                                                 .detail = decision->detail,
                                                 .rule = decision->rule,
+                                                .limit = decision->limit,
                                                 .hint = outcomes[decision->outcome].hint});
 }
 

@@ -98,6 +98,8 @@ enum access_outcome fixture_decide(struct fixture *fixture)
     memset(&fixture->decision, 0x5a, sizeof(fixture->decision));
     access_policy_decide(fixture->policy, &fixture->identity, &fixture->request,
                          &fixture->decision);
+    assert_true((fixture->decision.limit != NULL) ==
+                (fixture->decision.outcome == ACCESS_LIMIT_EXCEEDED));
     if (fixture->decision.outcome == ACCESS_ALLOW) {
         assert_non_null(fixture->decision.rule);
         assert_string_equal(fixture->decision.detail, "");
