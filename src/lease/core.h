@@ -191,6 +191,10 @@ struct lease_view {
     bool is_revocable;
     const char *last_error; /* "" if none */
     const char *successor;  /* id, or NULL */
+    /* For whom it was issued; NULL and 0 where anybody whom the role's rules allow gets it. */
+    const char *identity_key; /* access_identity_key */
+    const char *user;
+    uint32_t uid;
 };
 
 struct grant_view {

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RETRY_DEFAULT_MS 1000
-
 static void fields_write(struct json_out *json, const char *key, const struct lease_field *fields,
                          size_t count)
 {
@@ -81,16 +79,7 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
     return r;
 }
 
-/* What an acquire's status means for the client. */
-struct acquire_problem {
-    int status;
-    uint32_t http_status;
-    const char *code;
-    const char *hint;
-};
-
-static const struct acquire_problem acquire_problems[] = {
-    {ERR_UNAVAILABLE, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},
+static const struct exchange_failure acquire_failures[] = {
     {ERR_DENIED, 502, "issuer_unavailable",
      "the issuer refuses leased itself: its policy there must allow the role's path"},
     {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
@@ -103,29 +92,12 @@ static const struct acquire_problem acquire_problems[] = {
      "a grant binds to the caller or its ancestors of the same user"},
     {ERR_CANCELED, 503, "degraded", "leased is stopping"},
     {ERR_CLOSED, 503, "degraded", "leased is stopping"},
+    {0, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},
 };
 
 static void acquire_fail(struct exchange *x, int status)
 {
-    const struct acquire_problem *problem = &acquire_problems[0];
-    uint64_t retry_after_ms = x->acquire.retry_after_ms;
-    size_t i;
-
-    for (i = 0; i < ARRAY_LEN(acquire_problems); i++) {
-        if (acquire_problems[i].status == status) {
-            problem = &acquire_problems[i];
-        }
-    }
-    if (retry_after_ms == 0 && (problem->http_status == 503 || problem->http_status == 429)) {
-        retry_after_ms = RETRY_DEFAULT_MS;
-    }
-    exchange_fail(x, &(struct exchange_problem){.status = problem->http_status,
-                                                .code = problem->code,
-                                                .detail = x->acquire.error.code != 0
-                                                              ? x->acquire.error.text
-                                                              : err_str(status),
-                                                .hint = problem->hint,
-                                                .retry_after_ms = retry_after_ms});
+    exchange_fail_status(x, acquire_failures, status, &x->acquire.error, x->acquire.retry_after_ms);
 }
 
 /* The answer was written whole, or the client has gone before. */

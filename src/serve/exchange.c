@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define EXCHANGES_DEFAULT 4096
+#define RETRY_DEFAULT_MS 1000
 
 int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *e)
 {
@@ -248,5 +249,22 @@ void exchange_fail_nomem(struct exchange *x)
     exchange_fail(x, &(struct exchange_problem){.status = 503,
                                                 .code = "busy",
                                                 .detail = err_str(ERR_NOMEM),
-                                                .retry_after_ms = 1000});
+                                                .retry_after_ms = RETRY_DEFAULT_MS});
+}
+
+void exchange_fail_status(struct exchange *x, const struct exchange_failure *table, int status,
+                          const struct err *why, uint64_t retry_after_ms)
+{
+    while (table->status != 0 && table->status != status) {
+        table++;
+    }
+    if (retry_after_ms == 0 && (table->http_status == 503 || table->http_status == 429)) {
+        retry_after_ms = RETRY_DEFAULT_MS;
+    }
+    exchange_fail(x,
+                  &(struct exchange_problem){.status = table->http_status,
+                                             .code = table->code,
+                                             .detail = why->code != 0 ? why->text : err_str(status),
+                                             .hint = table->hint,
+                                             .retry_after_ms = retry_after_ms});
 }

@@ -92,6 +92,20 @@ void exchange_reply(struct exchange *x, uint32_t status);
 void exchange_fail(struct exchange *x, const struct exchange_problem *problem);
 void exchange_fail_nomem(struct exchange *x);
 
+/* What a status of the core means for the client. Tables of these end with status 0, which stands
+ * for every other status. */
+struct exchange_failure {
+    int status;
+    uint32_t http_status;
+    const char *code;
+    const char *hint;
+};
+
+/* Answers with the problem that the table has for `status`; `why` may be empty. Where waiting helps
+ * the client is told to come again after `retry_after_ms` (0: soon). */
+void exchange_fail_status(struct exchange *x, const struct exchange_failure *table, int status,
+                          const struct err *why, uint64_t retry_after_ms);
+
 /* Before answering later: `finished` runs as env/server.h says, with request->user = x. */
 void exchange_keep(struct exchange *x,
                    void (*finished)(struct env_request *request, bool delivered));
@@ -113,8 +127,8 @@ void serve_readyz(struct exchange *x);
 void serve_metrics(struct exchange *x);
 
 /* Objects of the API, shared by several handlers. */
-void view_write_lease(struct json_out *json, const char *key, const struct lease *lease);
-void view_write_grant(struct json_out *json, const char *key, const struct grant *grant);
+void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);
+void view_write_grant(struct json_out *json, const struct grant *grant);
 bool view_may_see_grant(const struct exchange *x, const struct grant *grant);
 bool view_may_see_lease(const struct exchange *x, const struct lease *lease);
 

@@ -44,7 +44,7 @@ static void reply_lease(struct exchange *x, uint32_t status, const struct lease 
     struct json_out json;
 
     exchange_json(x, &json);
-    view_write_lease(&json, NULL, lease);
+    view_write_lease(x, &json, lease);
     exchange_reply(x, status);
 }
 
@@ -53,7 +53,7 @@ static void reply_grant(struct exchange *x, uint32_t status, const struct grant 
     struct json_out json;
 
     exchange_json(x, &json);
-    view_write_grant(&json, NULL, grant);
+    view_write_grant(&json, grant);
     exchange_reply(x, status);
 }
 
@@ -76,6 +76,12 @@ void serve_grants_show(struct exchange *x)
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
+
+/* Is this the end of the page? `count` items are on it. */
+static bool page_is_full(const struct exchange *x, uint32_t count)
+{
+    return count == x->params.limit || x->serve->body.len >= SERVE_PAGE_MAX_BYTES;
+}
 
 static void list_end(struct exchange *x, struct json_out *json, const char *next)
 {
@@ -114,11 +120,11 @@ void serve_leases_list(struct exchange *x)
         if (!view_may_see_lease(x, lease)) {
             continue;
         }
-        if (count++ == x->params.limit) {
+        if (page_is_full(x, count++)) {
             next = x->id;
             break;
         }
-        view_write_lease(&json, NULL, lease);
+        view_write_lease(x, &json, lease);
         lease_view(lease, &view);
         (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
     }
@@ -146,11 +152,11 @@ void serve_grants_list(struct exchange *x)
         if (!view_may_see_grant(x, grant)) {
             continue;
         }
-        if (count++ == x->params.limit) {
+        if (page_is_full(x, count++)) {
             next = x->id;
             break;
         }
-        view_write_grant(&json, NULL, grant);
+        view_write_grant(&json, grant);
         grant_view(grant, &view);
         (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
     }
@@ -202,25 +208,21 @@ static void wait_timed_out(struct env_timer *timer)
     wait_reply(x, 202);
 }
 
+static const struct exchange_failure wait_failures[] = {
+    {ERR_UNSUPPORTED, 409, "invalid", NULL},
+    {ERR_GONE, 409, "invalid", NULL},
+    {ERR_BUSY, 409, "busy", "a renewal of the lease is under way"},
+    {ERR_DENIED, 502, "issuer_unavailable", "the issuer refuses leased itself"},
+    {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
+    {ERR_NOMEM, 503, "busy", NULL},
+    {ERR_CANCELED, 503, "degraded", "leased is stopping"},
+    {0, 503, "issuer_unavailable", "leased goes on trying"},
+};
+
 static void wait_fail(struct exchange *x, int status)
 {
-    const char *detail = x->wait.error.code != 0 ? x->wait.error.text : err_str(status);
-    struct exchange_problem problem = {
-        .status = 503, .code = "issuer_unavailable", .detail = detail, .retry_after_ms = 1000};
-
-    if (status == ERR_UNSUPPORTED || status == ERR_GONE || status == ERR_BUSY) {
-        problem = (struct exchange_problem){.status = 409,
-                                            .code = status == ERR_BUSY ? "busy" : "invalid",
-                                            .detail = detail};
-    } else if (status == ERR_DENIED) {
-        problem = (struct exchange_problem){.status = 502,
-                                            .code = "issuer_unavailable",
-                                            .detail = detail};
-    }
-    if (x->request != NULL) {
-        x->request->finished = NULL;
-    }
-    exchange_fail(x, &problem);
+    x->request->finished = NULL;
+    exchange_fail_status(x, wait_failures, status, &x->wait.error, 0);
 }
 
 static void wait_done(struct lease_wait *wait, int status)
@@ -249,6 +251,34 @@ static void wait_begin(struct exchange *x, const char *id, uint64_t limit_ms)
     exchange_keep(x, wait_gone);
 }
 
+/* The caller's own grant on this lease that is still held, or NULL. */
+static struct grant *own_grant(const struct exchange *x, const struct lease *lease)
+{
+    struct grant *grant = NULL;
+    struct grant_view view;
+
+    while ((grant = lease_next_grant(lease, grant)) != NULL) {
+        grant_view(grant, &view);
+        if (view.state == GRANT_STATE_HELD && str_eq_c(str_of(view.identity_key), x->key)) {
+            return grant;
+        }
+    }
+    return NULL;
+}
+
+static bool may_revoke(const struct exchange *x)
+{
+    return (x->admin & ACCESS_ADMIN_REVOKE) != 0;
+}
+
+static void not_a_holder(struct exchange *x)
+{
+    exchange_fail(x, &(struct exchange_problem){.status = 403,
+                                                .code = "denied",
+                                                .detail = "you hold no grant on this lease",
+                                                .hint = "an admin that may revoke could do it"});
+}
+
 /* Renewal and rotation: asked for by a holder, or an admin that may revoke. */
 static void lease_effect(struct exchange *x,
                          int (*start)(struct lease_core *core, struct lease *lease,
@@ -259,6 +289,10 @@ static void lease_effect(struct exchange *x,
     int r;
 
     if (lease == NULL) {
+        return;
+    }
+    if (own_grant(x, lease) == NULL && !may_revoke(x)) {
+        not_a_holder(x);
         return;
     }
     lease_view(lease, &view);
@@ -281,75 +315,73 @@ void serve_leases_rotate(struct exchange *x)
     lease_effect(x, lease_rotate_start);
 }
 
-/* Ends with an answer at once where nobody wants to wait. */
-static void end_grant(struct exchange *x, struct grant *grant, const char *id)
+/* Where an end reports to: nobody, unless the client wants to wait for it. */
+static struct lease_wait *end_begin(struct exchange *x, const char *id)
 {
-    if (x->params.wait_ms > 0) {
-        wait_begin(x, id, x->params.wait_ms);
-        lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED, &x->wait);
-    } else {
-        lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED, NULL);
-        reply_grant(x, 202, grant);
+    if (x->params.wait_ms == 0) {
+        return NULL;
     }
+    wait_begin(x, id, x->params.wait_ms);
+    return &x->wait;
 }
 
 void serve_grants_delete(struct exchange *x)
 {
     struct grant *grant = grant_of_path(x);
     struct grant_view view;
+    struct lease_wait *wait;
 
     if (grant == NULL) {
         return;
     }
     grant_view(grant, &view);
-    if (!str_eq_c(str_of(view.identity_key), x->key) && (x->admin & ACCESS_ADMIN_REVOKE) == 0) {
+    if (!str_eq_c(str_of(view.identity_key), x->key) && !may_revoke(x)) {
         exchange_fail(x, &(struct exchange_problem){.status = 403,
                                                     .code = "denied",
                                                     .detail = "the grant is another caller's"});
         return;
     }
-    end_grant(x, grant, view.id);
-}
-
-/* The caller's own grant on this lease that is still held, or NULL. */
-static struct grant *own_grant(struct exchange *x, struct lease *lease)
-{
-    struct grant *grant = NULL;
-    struct grant_view view;
-
-    while ((grant = lease_next_grant(lease, grant)) != NULL) {
-        grant_view(grant, &view);
-        if (view.state == GRANT_STATE_HELD && str_eq_c(str_of(view.identity_key), x->key)) {
-            return grant;
-        }
+    wait = end_begin(x, view.id);
+    lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED, wait);
+    if (wait == NULL) {
+        reply_grant(x, 202, grant);
     }
-    return NULL;
 }
 
+/* Is there nobody but the caller whom the end of this lease would concern? */
+static bool is_all_ones_own(const struct exchange *x, const struct lease_view *lease)
+{
+    return lease->grant_count == 0 && str_eq_c(str_of(lease->identity_key), x->key);
+}
+
+/* An owner's DELETE ends its grant, an admin's the lease. An owner may ask again, to wait for the
+ * issuer's word. */
 void serve_leases_delete(struct exchange *x)
 {
+    struct lease_core *core = x->serve->options.core;
     struct lease *lease = lease_of_path(x);
     struct grant *grant;
     struct lease_view view;
+    struct lease_wait *wait;
+    bool may_end;
 
     if (lease == NULL) {
         return;
     }
     lease_view(lease, &view);
     grant = own_grant(x, lease);
-    if ((x->admin & ACCESS_ADMIN_REVOKE) != 0) {
-        if (x->params.wait_ms > 0) {
-            wait_begin(x, view.id, x->params.wait_ms);
-            lease_end(x->serve->options.core, lease, GRANT_END_RELEASED, &x->wait);
-        } else {
-            lease_end(x->serve->options.core, lease, GRANT_END_RELEASED, NULL);
-            reply_lease(x, 202, lease);
-        }
-    } else if (grant != NULL) {
-        end_grant(x, grant, view.id);
+    may_end = may_revoke(x) || is_all_ones_own(x, &view);
+    if (grant == NULL && !may_end) {
+        not_a_holder(x);
+        return;
+    }
+    wait = end_begin(x, view.id);
+    if (may_end) {
+        lease_end(core, lease, GRANT_END_RELEASED, wait);
     } else {
-        exchange_fail(x, &(struct exchange_problem){.status = 403,
-                                                    .code = "denied",
-                                                    .detail = "you hold no grant on this lease"});
+        lease_end_grant(core, grant, GRANT_END_RELEASED, wait);
+    }
+    if (wait == NULL) {
+        reply_lease(x, 202, lease);
     }
 }
