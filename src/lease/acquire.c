@@ -103,15 +103,24 @@ static bool may_renew(const struct lease_acquire *acquire, const struct lease *l
            !is_backing_off;
 }
 
+static void acquire_step(struct lease_acquire *acquire);
+
 /* Too little is left, or the lease is dead: first a renewal, then a replacement. */
 static void acquire_refresh(struct lease_acquire *acquire, struct lease *lease)
 {
     const struct lease *next = lease->successor;
+    struct lease *elsewhere = sharing_elsewhere(lease, acquire->grant->holder);
     struct acquire_failure failure = {.status = ERR_UNAVAILABLE};
 
     if (lease->state == LEASE_STATE_RENEWING || may_renew(acquire, lease)) {
         acquire->has_renewed = true;
         renew_start(lease, true);
+        return;
+    }
+    if (elsewhere != NULL) {
+        handout_forget(acquire->grant);
+        grant_move(acquire->grant, elsewhere, true);
+        acquire_step(acquire);
         return;
     }
     if (next != NULL && next->state == LEASE_STATE_REQUESTED && !issue_is_backing_off(next)) {

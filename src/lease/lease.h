@@ -171,6 +171,10 @@ void lease_unsettle(struct lease *lease);
 
 /* The lease that a new grant of this holder gets without an issue; NULL: one must be issued. */
 struct lease *sharing_find(struct role *role, struct holder *holder);
+/* Where new grants go, when that is neither this lease nor its successor: then this one isn't
+ * replaced and its holders join those, so that a shared credential isn't issued twice. NULL:
+ * nowhere else. */
+struct lease *sharing_elsewhere(const struct lease *lease, struct holder *holder);
 /* From now on the next grants get this lease, if its role shares and they don't get another. */
 void sharing_offer(struct lease *lease);
 /* Nobody holds it, and the next grant may. */

@@ -48,6 +48,12 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
         lease->is_forced = lease->is_forced || is_forced;
         return 0;
     }
+    if (!lease->is_recorded) {
+        return ERR_BUSY; /* nobody has it yet, and if its record fails nobody will */
+    }
+    if (!is_forced && sharing_elsewhere(lease, lease->holder) != NULL) {
+        return 0; /* its holders go there when they read */
+    }
     if (!is_forced && core_now_ms(lease->core) < lease->rotate_after_ms) {
         return ERR_BUSY;
     }
@@ -103,6 +109,7 @@ void rotate_done(struct lease *successor)
     record_lease_rotated(successor, lease, successor->issuing->why);
     lease->core->stats.rotate_total++;
     sharing_replace(lease, successor);
+    sharing_offer(successor);
     if (fsm_lease_is_live(lease->state)) {
         rotate_supersede(lease);
     }

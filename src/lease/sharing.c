@@ -60,6 +60,21 @@ struct lease *sharing_find(struct role *role, struct holder *holder)
     return *place;
 }
 
+struct lease *sharing_elsewhere(const struct lease *lease, struct holder *holder)
+{
+    struct lease *shared;
+
+    if (!lease_is_shared(lease) || lease->state == LEASE_STATE_REQUESTED) {
+        return NULL;
+    }
+    shared = sharing_find(lease->role, holder);
+    if (shared == NULL) {
+        return NULL;
+    }
+    shared = lease_current(shared);
+    return shared != lease && shared != lease->successor ? shared : NULL;
+}
+
 void sharing_offer(struct lease *lease)
 {
     struct lease **place = shared_place(lease->role, lease->holder);
