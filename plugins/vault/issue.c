@@ -207,7 +207,6 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
 {
     struct vault_reply reply = {0};
     struct vault_text detail;
-    int64_t wanted_s = wanted_seconds(op);
     struct life life = {
         .seconds = op->issued.lease_duration_s,
         .asked_ms = op->issued_ms,
@@ -220,11 +219,11 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
         life.seconds = reply.lease_duration_s;
         life.asked_ms = op->sent_ms;
         life.is_renewable = reply.is_renewable;
-        life.is_capped = vault_reply_is_capped(&reply) || reply.lease_duration_s < wanted_s;
-    } else if (wanted_s < life.seconds) {
-        /* It may have been executed: the shorter of the two is certain. */
-        life.seconds = wanted_s;
+        life.is_capped =
+            vault_reply_is_capped(&reply) || reply.lease_duration_s < wanted_seconds(op);
     }
+    /* Else it may have been executed or not. The host counts no more than the life that it wants,
+     * and must hear of a longer one, so that it ends what lives on. */
     vault_reply_fini(&reply);
     hand_over(op, &op->issued, &life);
 }

@@ -310,6 +310,8 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
         return;
     }
     lease_set_life(lease, result);
+    /* Less than was asked may be a fitting whose answer was lost. */
+    lease->is_doubtful = lease->lifetime_ms < lease->ttl_ms;
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     issue_record(lease);
 }
