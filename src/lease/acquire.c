@@ -31,7 +31,7 @@ static void acquire_let_go(struct lease_acquire *acquire, enum grant_end end)
     }
     grant->acquire_count--;
     if (grant->state == GRANT_STATE_ENDED) {
-        core_touch(grant->core); /* it may be the last one it was kept for */
+        core_touch(grant->lease->core); /* it may be the last one it was kept for */
         return;
     }
     grant->lease->waiting_count--;
@@ -212,13 +212,13 @@ void acquire_cancel_all(struct lease_core *core)
 {
     const struct acquire_failure failure = {.status = ERR_CANCELED,
                                             .text = "the daemon is stopping"};
-    struct map_entry *entry;
+    struct grant *grant = NULL;
 
     while (!list_is_empty(&core->finishing)) {
         acquire_fail(LIST_ENTRY(core->finishing.next, struct lease_acquire, node), &failure);
     }
-    for (entry = map_first(&core->grants); entry != NULL; entry = map_next(&core->grants, entry)) {
-        acquire_fail_grant(MAP_ENTRY(entry, struct grant, by_id), &failure);
+    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
+        acquire_fail_grant(grant, &failure);
     }
 }
 

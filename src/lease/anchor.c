@@ -48,16 +48,14 @@ static void anchor_moved(struct lease *lease)
 void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer, uint64_t anchor,
                             uint64_t when_ms, const char *reason)
 {
-    struct map_entry *entry;
+    struct lease *lease = NULL;
     uint32_t died_count = 0;
 
     if (anchor == 0 || issuer->core_state == NULL) {
         return;
     }
     anchor_remember(issuer->core_state, anchor, when_ms);
-    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
-        struct lease *lease = MAP_ENTRY(entry, struct lease, by_id);
-
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (lease->role->issuer->config != issuer || lease->anchor != anchor ||
             !fsm_lease_is_live(lease->state)) {
             continue;

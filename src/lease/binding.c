@@ -26,8 +26,7 @@ struct watched {
     uint32_t magic;
     bool has_ended;
     struct lease_core *core;
-    struct map_entry entry;
-    struct binding_target target; /* the key */
+    struct index_entry entry; /* by the watch's pid and start time */
     struct env_process_watch watch;
     struct list bindings;
 };
@@ -102,7 +101,7 @@ static int resolve_one(struct env *env, const struct lease_acquire *acquire,
                        const struct access_binding_spec *spec, struct binding_set *set,
                        struct err *e)
 {
-    struct binding_target target;
+    struct binding_target target = {.pid = 0};
     int r;
 
     switch (spec->kind) {
@@ -174,7 +173,7 @@ bool binding_resolve_known(const struct lease_acquire *acquire, struct binding_s
 {
     struct access_binding_spec specs[ACCESS_BINDINGS_MAX];
     size_t count = specs_of(acquire, specs);
-    struct binding_target target;
+    struct binding_target target = {.pid = 0};
     size_t i;
 
     ret_set->count = 0;
@@ -192,6 +191,23 @@ bool binding_resolve_known(const struct lease_acquire *acquire, struct binding_s
     return true;
 }
 
+size_t binding_set_processes(const struct binding_set *set)
+{
+    /* Sorted by pid, and a connection's is 0. */
+    return set->count > 0 && set->targets[0].pid == 0 ? set->count - 1 : set->count;
+}
+
+uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set)
+{
+    size_t i;
+
+    for (i = 0; i < set->count; i++) {
+        hash = index_hash(hash, (uint64_t)set->targets[i].pid);
+        hash = index_hash(hash, set->targets[i].value);
+    }
+    return hash;
+}
+
 /* --- processes --- */
 
 static void watched_closed(struct env_process_watch *watch)
@@ -206,7 +222,7 @@ static void watched_closed(struct env_process_watch *watch)
 
 static void watched_close(struct watched *watched)
 {
-    map_remove(&watched->core->processes, &watched->entry);
+    index_remove(&watched->core->processes, &watched->entry);
     watched->core->closing_watch_count++;
     env_process_watch_close(watched->core->env, &watched->watch);
 }
@@ -217,16 +233,27 @@ static void watched_ended(struct env_process_watch *watch)
 
     watched->has_ended = true;
     while (!list_is_empty(&watched->bindings)) {
-        struct binding *binding = LIST_ENTRY(watched->bindings.next, struct binding, u.node);
+        struct binding *binding = LIST_ENTRY(watched->bindings.next, struct binding, node);
 
         grant_end(binding->grant, GRANT_END_BINDING);
     }
     watched_close(watched);
 }
 
-static struct str target_key(const struct binding_target *target)
+static bool is_process(const struct watched *watched, const struct binding_target *target)
 {
-    return (struct str){.ptr = (const char *)target, .len = sizeof(*target)};
+    return watched->watch.pid == (int32_t)target->pid &&
+           watched->watch.start_ticks == target->value;
+}
+
+static bool watched_match(struct index_entry *entry, const void *key)
+{
+    return is_process(CONTAINER_OF(entry, struct watched, entry), key);
+}
+
+static uint64_t target_hash(const struct lease_core *core, const struct binding_target *target)
+{
+    return index_hash(index_hash(core->processes.seed, (uint64_t)target->pid), target->value);
 }
 
 static int watched_new(struct lease_core *core, const struct binding_target *target,
@@ -240,18 +267,17 @@ static int watched_new(struct lease_core *core, const struct binding_target *tar
     }
     watched->magic = WATCHED_MAGIC;
     watched->core = core;
-    watched->target = *target;
     list_init(&watched->bindings);
     watched->watch.pid = (int32_t)target->pid;
     watched->watch.start_ticks = target->value;
     watched->watch.fn = watched_ended;
     watched->watch.closed = watched_closed;
     watched->watch.user = watched;
-    r = map_add(&core->processes, &watched->entry, target_key(&watched->target));
+    r = index_add(&core->processes, &watched->entry, target_hash(core, target));
     if (r == 0) {
         r = env_process_watch_start(core->env, &watched->watch);
         if (r != 0) {
-            map_remove(&core->processes, &watched->entry);
+            index_remove(&core->processes, &watched->entry);
         }
     }
     if (r != 0) {
@@ -266,48 +292,61 @@ static int watched_new(struct lease_core *core, const struct binding_target *tar
 
 static void connection_ended(struct env_connection_watch *watch)
 {
-    struct binding *binding = OBJ_CAST(watch->user, struct binding, BINDING_MAGIC);
+    struct binding_connection *connection =
+        OBJ_CAST(watch->user, struct binding_connection, BINDING_MAGIC);
 
-    grant_end(binding->grant, GRANT_END_BINDING);
+    grant_end(connection->grant, GRANT_END_BINDING);
+}
+
+static void binding_start_connection(struct grant *grant, struct env_request *request)
+{
+    struct binding_connection *connection = grant_connection(grant);
+
+    if (connection != NULL) {
+        *connection = (struct binding_connection){
+            .magic = BINDING_MAGIC,
+            .grant = grant,
+            .connection = request->connection,
+            .watch = {.fn = connection_ended, .user = connection},
+        };
+        env_connection_watch(request, &connection->watch);
+    }
 }
 
 static int binding_start_process(struct binding *binding, const struct binding_target *target)
 {
-    struct lease_core *core = binding->grant->core;
-    struct map_entry *entry = map_find(&core->processes, target_key(target));
+    struct lease_core *core = binding->grant->lease->core;
+    struct index_entry *entry =
+        index_find(&core->processes, target_hash(core, target), watched_match, target);
     struct watched *watched = NULL;
     int r = 0;
 
     if (entry != NULL) {
-        watched = MAP_ENTRY(entry, struct watched, entry);
+        watched = CONTAINER_OF(entry, struct watched, entry);
         r = watched->has_ended ? ERR_GONE : 0;
     } else {
         r = watched_new(core, target, &watched);
     }
     if (r == 0) {
         binding->process = watched;
-        list_push_back(&watched->bindings, &binding->u.node);
+        list_push_back(&watched->bindings, &binding->node);
     }
     return r;
 }
 
 int binding_start(struct grant *grant, const struct binding_set *set, struct env_request *request)
 {
+    size_t first = set->count - grant->process_count;
     size_t i;
     int r = 0;
 
-    for (i = 0; r == 0 && i < set->count; i++) {
+    binding_start_connection(grant, request);
+    for (i = 0; r == 0 && i < grant->process_count; i++) {
         struct binding *binding = &grant->bindings[i];
 
-        *binding = (struct binding){.magic = BINDING_MAGIC, .grant = grant};
-        if (set->targets[i].pid != 0) {
-            r = binding_start_process(binding, &set->targets[i]);
-        } else {
-            binding->u.connection.fn = connection_ended;
-            binding->u.connection.user = binding;
-            env_connection_watch(request, &binding->u.connection);
-        }
-        grant->binding_count += r == 0;
+        binding->grant = grant;
+        r = binding_start_process(binding, &set->targets[first + i]);
+        grant->watched_count = (uint8_t)(grant->watched_count + (r == 0));
     }
     if (r != 0) {
         binding_stop(grant);
@@ -317,45 +356,53 @@ int binding_start(struct grant *grant, const struct binding_set *set, struct env
 
 void binding_stop(struct grant *grant)
 {
-    while (grant->binding_count > 0) {
-        struct binding *binding = &grant->bindings[--grant->binding_count];
+    struct binding_connection *connection = grant_connection(grant);
 
-        if (binding->process == NULL) {
-            env_connection_unwatch(&binding->u.connection);
-            continue;
-        }
-        list_remove(&binding->u.node);
+    if (connection != NULL) {
+        env_connection_unwatch(&connection->watch);
+    }
+    while (grant->watched_count > 0) {
+        struct binding *binding = &grant->bindings[--grant->watched_count];
+
+        list_remove(&binding->node);
         if (list_is_empty(&binding->process->bindings) && !binding->process->has_ended) {
             watched_close(binding->process);
         }
     }
 }
 
-bool binding_is_alive(const struct grant *grant)
+bool binding_is_set(struct grant *grant, const struct binding_set *set)
 {
+    const struct binding_connection *connection = grant_connection(grant);
+    size_t first = set->count - binding_set_processes(set);
     size_t i;
 
-    for (i = 0; i < grant->binding_count; i++) {
-        const struct watched *watched = grant->bindings[i].process;
-        struct env_process process;
-        int r;
-
-        if (watched == NULL) {
-            continue; /* a connection's end is told before anything else of it */
-        }
-        r = env_process_lookup(grant->core->env, (int32_t)watched->target.pid, &process);
-        if (r == ERR_NOT_FOUND || (r == 0 && process.start_ticks != watched->target.value)) {
+    if (binding_set_processes(set) != grant->watched_count ||
+        (first == 1) != (connection != NULL) ||
+        (first == 1 && set->targets[0].value != (uintptr_t)connection->connection)) {
+        return false;
+    }
+    for (i = 0; i < grant->watched_count; i++) {
+        if (!is_process(grant->bindings[i].process, &set->targets[first + i])) {
             return false;
         }
     }
     return true;
 }
 
-void binding_close_all(struct lease_core *core)
+/* A connection needs no such look: its end is told before anything else of it. */
+bool binding_is_alive(const struct grant *grant)
 {
-    struct map_entry *entry;
+    size_t i;
 
-    while ((entry = map_first(&core->processes)) != NULL) {
-        watched_close(MAP_ENTRY(entry, struct watched, entry));
+    for (i = 0; i < grant->watched_count; i++) {
+        const struct env_process_watch *watch = &grant->bindings[i].process->watch;
+        struct env_process process;
+        int r = env_process_lookup(grant->lease->core->env, watch->pid, &process);
+
+        if (r == ERR_NOT_FOUND || (r == 0 && process.start_ticks != watch->start_ticks)) {
+            return false;
+        }
     }
+    return true;
 }

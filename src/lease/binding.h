@@ -27,21 +27,29 @@ struct binding_set {
     char text[BINDING_SET_TEXT_MAX_BYTES];              /* as asked for: "process,pid:1234" */
 };
 
-/* A grant's key, in one piece of memory. */
-struct binding_key {
-    const void *holder;
-    struct binding_target targets[];
+/* A process that a grant hangs on; an array in the grant. */
+struct binding {
+    struct grant *grant;
+    struct watched *process;
+    struct list node; /* in the watched process's bindings */
 };
 
-struct binding {
+/* The connection that a grant hangs on, if it does. */
+struct binding_connection {
     uint32_t magic;
     struct grant *grant;
-    struct watched *process; /* NULL: a connection */
-    union {
-        struct list node; /* in the watched process's bindings */
-        struct env_connection_watch connection;
-    } u;
+    const struct env_connection *connection;
+    struct env_connection_watch watch;
 };
+
+/* How many processes are in the set; the rest of it, at most one, is a connection. */
+size_t binding_set_processes(const struct binding_set *set);
+
+/* Is the grant bound to just this? */
+bool binding_is_set(struct grant *grant, const struct binding_set *set);
+
+/* The set's part of the hash of a key. */
+uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set);
 
 /* Finds out what the decision's bindings mean for this caller. ERR_GONE: the caller's process has
  * ended. ERR_INVALID: it can't be bound so (no connection, no process known). ERR_DENIED: not an
@@ -63,8 +71,5 @@ void binding_stop(struct grant *grant);
 
 /* Looks each process up anew: false when one has ended and its notice just hasn't come yet. */
 bool binding_is_alive(const struct grant *grant);
-
-/* Closes all watches; the core is told through closing_watch_count. */
-void binding_close_all(struct lease_core *core);
 
 #endif

@@ -74,12 +74,13 @@ static void check_lease(const struct lease *lease)
 
 void lease_core_check(const struct lease_core *core)
 {
-    const struct map_entry *entry;
+    const struct list *node;
     uint64_t secret_bytes = 0;
 
-    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
+    for (node = core->leases_by_age.next; node != &core->leases_by_age; node = node->next) {
         const struct lease *lease =
-            (const struct lease *)((const char *)entry - offsetof(struct lease, by_id));
+            (const struct lease *)(const void *)((const char *)node -
+                                                 offsetof(struct lease, by_age));
 
         check_lease(lease);
         secret_bytes += secret_view(&lease->credential).len;

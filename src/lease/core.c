@@ -49,6 +49,14 @@ void core_make_id(struct lease_core *core, char prefix, char out[LEASE_ID_BYTES 
     out[LEASE_ID_BYTES] = '\0';
 }
 
+uint64_t core_id_hash(const struct index *ids, const char *id)
+{
+    uint64_t part;
+
+    memcpy(&part, id + 2, sizeof(part));
+    return index_hash(ids->seed, part);
+}
+
 int64_t core_wall_of(const struct lease_core *core, uint64_t when_ms)
 {
     int64_t wall_ms = env_wall_ms(core->env);
@@ -114,24 +122,26 @@ static void core_arm_timer(struct lease_core *core)
 static void core_fini_maps(struct lease_core *core)
 {
     map_fini(&core->roles);
-    map_fini(&core->leases);
-    map_fini(&core->grants);
-    map_fini(&core->grant_keys);
+    index_fini(&core->lease_ids);
+    index_fini(&core->grant_ids);
+    index_fini(&core->grant_keys);
     map_fini(&core->holders);
     map_fini(&core->texts);
-    map_fini(&core->processes);
+    index_fini(&core->processes);
 }
 
 static void core_free(struct lease_core *core)
 {
+    struct grant *grant;
+    struct lease *lease;
     struct map_entry *entry;
     struct list *node;
 
-    while ((entry = map_first(&core->grants)) != NULL) {
-        grant_free(MAP_ENTRY(entry, struct grant, by_id));
+    while ((grant = lease_core_next_grant(core, NULL)) != NULL) {
+        grant_free(grant);
     }
-    while ((entry = map_first(&core->leases)) != NULL) {
-        lease_free(MAP_ENTRY(entry, struct lease, by_id));
+    while ((lease = lease_core_next_lease(core, NULL)) != NULL) {
+        lease_free(lease);
     }
     while ((entry = map_first(&core->roles)) != NULL) {
         map_remove(&core->roles, entry);
@@ -204,6 +214,8 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     core->reads_due.kind = CORE_ENTRY_READS;
     core->drain_due.kind = CORE_ENTRY_DRAIN;
     list_init(&core->issuers);
+    list_init(&core->leases_by_age);
+    list_init(&core->grants_by_age);
     list_init(&core->read_grants);
     list_init(&core->finishing);
     list_init(&core->waits);
@@ -226,19 +238,20 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     }
     core_init(core, options);
     map_init(&core->roles, core_random(core));
-    map_init(&core->leases, core_random(core));
-    map_init(&core->grants, core_random(core));
-    map_init(&core->grant_keys, core_random(core));
+    index_init(&core->lease_ids, core_random(core));
+    index_init(&core->grant_ids, core_random(core));
+    index_init(&core->grant_keys, core_random(core));
     map_init(&core->holders, core_random(core));
     map_init(&core->texts, core_random(core));
-    map_init(&core->processes, core_random(core));
+    index_init(&core->processes, core_random(core));
     *ret_core = core;
     return 0;
 }
 
 void lease_core_close(struct lease_core *core, void (*closed)(void *user), void *user)
 {
-    struct map_entry *entry;
+    struct grant *grant = NULL;
+    struct lease *lease = NULL;
 
     CHECK(!core->is_closing);
     acquire_cancel_all(core);
@@ -247,15 +260,11 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     core->closed = closed;
     core->closed_user = user;
     env_timer_disarm(core->env, &core->timer);
-    for (entry = map_first(&core->grants); entry != NULL; entry = map_next(&core->grants, entry)) {
-        struct grant *grant = MAP_ENTRY(entry, struct grant, by_id);
-
+    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
         binding_stop(grant);
         handout_forget(grant);
     }
-    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
-        struct lease *lease = MAP_ENTRY(entry, struct lease, by_id);
-
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (lease->issuing != NULL) {
             audit_write_forget(&lease->issuing->write);
         }

@@ -9,9 +9,11 @@
  * it has an effect that a client can see. Everything here runs on the loop's thread; callbacks
  * follow the rules of env/env.h.
  *
- * Files: wheel.h (timing wheel), fsm.h (state tables), schedule.h (when to renew), queue.h (order,
- * rates and numbers of calls), grant.h and lease.h (the objects), binding.h (what ends a grant),
- * core.h (this: the way in). */
+ * Files, in the order of a credential's way: acquire.c (asked for), binding.c (what ends it),
+ * sharing.c (is there one?), issue.c, handout.c (on record, then out), reads.c (again), plan.c
+ * (what next), renew.c, rotate.c, settle.c (nobody holds it), revoke.c. Below them: wheel.h,
+ * fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of
+ * calls), lease.h, grant.h, holder.h (the objects), record.h (what the trail says). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 

@@ -70,12 +70,14 @@ struct lease_core {
     struct env_deferred turn; /* core_touch: what is done once a turn of the loop */
     struct map roles;
     struct list issuers;
-    struct map leases;     /* by id, in order of creation */
-    struct map grants;     /* the same */
-    struct map grant_keys; /* what a caller that asks again gets: by holder and binding */
+    struct index lease_ids;
+    struct index grant_ids;
+    struct list leases_by_age; /* in order of creation, those that are over too */
+    struct list grants_by_age;
+    struct index grant_keys; /* what a caller that asks again gets: by holder and binding */
     struct map holders;
     struct map texts;
-    struct map processes; /* watched ones, binding.h */
+    struct index processes; /* watched ones, binding.h */
     size_t closing_watch_count;
     struct list leases_by_state[LEASE_STATE_COUNT];
     struct list grants_by_state[GRANT_STATE_COUNT];
@@ -111,6 +113,9 @@ uint64_t core_random(struct lease_core *core);
 
 /* A new id: `prefix` and 128 random bits. */
 void core_make_id(struct lease_core *core, char prefix, char out[LEASE_ID_BYTES + 1]);
+
+/* The hash of an id; ids are random, so a part of one is as good as all of it. */
+uint64_t core_id_hash(const struct index *ids, const char *id);
 
 struct role *core_role_of(const struct lease_core *core, const struct lease_role *config);
 

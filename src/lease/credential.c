@@ -1,7 +1,7 @@
-/* Packs credentials: u32 length and bytes of the issuer's reference, a u32 count of fields, then
- * for each field a byte that is 1 for a secret, its name and its value, each with a u32 length.
- * Only this file reads or writes the form, and it never leaves the process, so integers are in the
- * machine's order. */
+/* Packs credentials: the issuer's reference, a byte with the count of fields, then for each field a
+ * byte that is 1 for a secret, its name and its value. Reference and value stand behind a u16 with
+ * their length, a name behind a byte. Only this file reads or writes the form, and it never leaves
+ * the process, so integers are in the machine's order. */
 #include "lease/credential.h"
 
 #include "base/buf.h"
@@ -9,16 +9,16 @@
 
 #include <string.h>
 
-static void pack_u32(struct buf *buf, size_t value)
+static void pack_byte(struct buf *buf, size_t value)
 {
-    uint32_t u32 = (uint32_t)value;
-
-    buf_add(buf, &u32, sizeof(u32));
+    buf_add_char(buf, (char)(unsigned char)value);
 }
 
 static void pack_str(struct buf *buf, struct str s)
 {
-    pack_u32(buf, s.len);
+    uint16_t len = (uint16_t)s.len;
+
+    buf_add(buf, &len, sizeof(len));
     buf_add_str(buf, s);
 }
 
@@ -32,19 +32,29 @@ static struct str unpack(struct str *rest, size_t size)
     return part;
 }
 
-static size_t unpack_u32(struct str *rest)
+static size_t unpack_byte(struct str *rest)
 {
-    uint32_t u32;
-
-    memcpy(&u32, unpack(rest, sizeof(u32)).ptr, sizeof(u32));
-    return u32;
+    return (unsigned char)unpack(rest, 1).ptr[0];
 }
 
 static struct str unpack_str(struct str *rest)
 {
-    size_t size = unpack_u32(rest);
+    uint16_t len;
 
-    return unpack(rest, size);
+    memcpy(&len, unpack(rest, sizeof(len)).ptr, sizeof(len));
+    return unpack(rest, len);
+}
+
+static bool fits(const struct lease_result *result)
+{
+    size_t i;
+
+    for (i = 0; i < result->field_count; i++) {
+        if (result->fields[i].name.len > UINT8_MAX || result->fields[i].value.len > UINT16_MAX) {
+            return false;
+        }
+    }
+    return true;
 }
 
 int credential_pack(const struct lease_result *result, struct secret *ret_packed)
@@ -55,14 +65,15 @@ int credential_pack(const struct lease_result *result, struct secret *ret_packed
 
     buf_init(&buf, CREDENTIAL_MAX_BYTES);
     if (result->field_count > LEASE_FIELDS_MAX ||
-        result->issuer_ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
+        result->issuer_ref.len > LEASE_ISSUER_REF_MAX_BYTES || !fits(result)) {
         return ERR_TOO_LARGE;
     }
     pack_str(&buf, result->issuer_ref);
-    pack_u32(&buf, result->field_count);
+    pack_byte(&buf, result->field_count);
     for (i = 0; i < result->field_count; i++) {
-        buf_add_char(&buf, result->fields[i].is_secret ? 1 : 0);
-        pack_str(&buf, result->fields[i].name);
+        pack_byte(&buf, result->fields[i].is_secret ? 1 : 0);
+        pack_byte(&buf, result->fields[i].name.len);
+        buf_add_str(&buf, result->fields[i].name);
         pack_str(&buf, result->fields[i].value);
     }
     r = buf_status(&buf);
@@ -87,11 +98,11 @@ size_t credential_fields(const struct secret *packed,
         return 0;
     }
     (void)unpack_str(&rest);
-    count = unpack_u32(&rest);
+    count = unpack_byte(&rest);
     CHECK(count <= LEASE_FIELDS_MAX);
     for (i = 0; i < count; i++) {
-        ret_fields[i].is_secret = unpack(&rest, 1).ptr[0] != 0;
-        ret_fields[i].name = unpack_str(&rest);
+        ret_fields[i].is_secret = unpack_byte(&rest) != 0;
+        ret_fields[i].name = unpack(&rest, unpack_byte(&rest));
         ret_fields[i].value = unpack_str(&rest);
     }
     return count;

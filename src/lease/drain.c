@@ -31,7 +31,8 @@ static void drain_lease(struct lease *lease)
 
 void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, struct lease_wait *wait)
 {
-    struct map_entry *entry;
+    struct grant *grant = NULL;
+    struct lease *lease = NULL;
 
     core->is_draining = true;
     wait->lease = NULL;
@@ -40,11 +41,11 @@ void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, struct leas
     list_push_back(&core->waits, &wait->node);
     wheel_arm(&core->wheel, &core->drain_due, deadline_ms);
     acquire_cancel_all(core);
-    for (entry = map_first(&core->grants); entry != NULL; entry = map_next(&core->grants, entry)) {
-        grant_end(MAP_ENTRY(entry, struct grant, by_id), GRANT_END_STOPPING);
+    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
+        grant_end(grant, GRANT_END_STOPPING);
     }
-    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
-        drain_lease(MAP_ENTRY(entry, struct lease, by_id));
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        drain_lease(lease);
     }
     core_touch(core);
 }
@@ -60,12 +61,10 @@ void drain_check(struct lease_core *core)
 void drain_due(struct lease_core *core)
 {
     char count[24];
-    struct map_entry *entry;
+    struct lease *lease = NULL;
     uint32_t left = 0;
 
-    for (entry = map_first(&core->leases); entry != NULL; entry = map_next(&core->leases, entry)) {
-        const struct lease *lease = MAP_ENTRY(entry, struct lease, by_id);
-
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (fsm_lease_is_over(lease->state)) {
             continue;
         }

@@ -16,64 +16,75 @@
 
 /* --- making --- */
 
-struct grant_sizes {
-    size_t key;
-    size_t reason;
-    size_t ticket;
-    size_t bindings_text;
-};
-
-static struct grant_sizes sizes_of(const struct lease_acquire *acquire,
-                                   const struct binding_set *set)
+static size_t text_len(const char *text, size_t max_bytes)
 {
-    return (struct grant_sizes){
-        .key = sizeof(struct binding_key) + set->count * sizeof(struct binding_target),
-        .reason = acquire->reason != NULL ? strnlen(acquire->reason, LEASE_REASON_MAX_BYTES) : 0,
-        .ticket = acquire->ticket != NULL ? strnlen(acquire->ticket, LEASE_TICKET_MAX_BYTES) : 0,
-        .bindings_text = strlen(set->text),
-    };
+    return text != NULL ? strnlen(text, max_bytes) : 0;
 }
 
-static const char *put_text(char **at, const char *text, size_t len)
+static uint16_t put_text(char *texts, size_t at, const char *text, size_t len)
 {
-    char *copy = *at;
-
     if (len > 0) {
-        memcpy(copy, text, len);
+        memcpy(texts + at, text, len);
     }
-    copy[len] = '\0';
-    *at += len + 1;
-    return copy;
+    return (uint16_t)(at + len + 1); /* the block is zeroed, so the NUL is there */
 }
 
-static struct str key_bytes(const struct binding_key *key, size_t target_count)
+static size_t texts_offset(const struct grant *grant)
 {
-    return (struct str){.ptr = (const char *)key,
-                        .len = sizeof(*key) + target_count * sizeof(key->targets[0])};
+    return sizeof(*grant) + grant->process_count * sizeof(struct binding) +
+           (grant->has_connection ? sizeof(struct binding_connection) : 0);
 }
 
-/* One block: the grant, its bindings, its key, its texts. */
-static struct grant *grant_alloc(const struct lease_acquire *acquire, const struct binding_set *set,
-                                 struct holder *holder)
+/* One block: the grant, its bindings, its texts. */
+static struct grant *grant_alloc(const struct lease_acquire *acquire, const struct binding_set *set)
 {
-    struct grant_sizes sizes = sizes_of(acquire, set);
-    size_t bindings_size = set->count * sizeof(struct binding);
-    struct grant *grant = mem_calloc(1, sizeof(*grant) + bindings_size + sizes.key + sizes.reason +
-                                            sizes.ticket + sizes.bindings_text + 3);
-    char *at;
+    size_t reason_len = text_len(acquire->reason, LEASE_REASON_MAX_BYTES);
+    size_t ticket_len = text_len(acquire->ticket, LEASE_TICKET_MAX_BYTES);
+    size_t bindings_len = strlen(set->text);
+    const struct grant head = {
+        .process_count = (uint8_t)binding_set_processes(set),
+        .has_connection = binding_set_processes(set) < set->count,
+    };
+    struct grant *grant =
+        mem_calloc(1, texts_offset(&head) + reason_len + ticket_len + bindings_len + 3);
+    char *texts;
 
     if (grant == NULL) {
         return NULL;
     }
-    at = (char *)grant->bindings + bindings_size;
-    grant->key = (struct binding_key *)(void *)at;
-    grant->key->holder = holder;
-    memcpy(grant->key->targets, set->targets, set->count * sizeof(set->targets[0]));
-    at += sizes.key;
-    grant->reason = put_text(&at, acquire->reason, sizes.reason);
-    grant->ticket = put_text(&at, acquire->ticket, sizes.ticket);
-    grant->bindings_text = put_text(&at, set->text, sizes.bindings_text);
+    *grant = head;
+    texts = (char *)grant + texts_offset(grant);
+    grant->ticket_at = put_text(texts, 0, acquire->reason, reason_len);
+    grant->bindings_at = put_text(texts, grant->ticket_at, acquire->ticket, ticket_len);
+    (void)put_text(texts, grant->bindings_at, set->text, bindings_len);
     return grant;
+}
+
+const char *grant_reason(const struct grant *grant)
+{
+    return (const char *)grant + texts_offset(grant);
+}
+
+const char *grant_ticket(const struct grant *grant)
+{
+    return grant_reason(grant) + grant->ticket_at;
+}
+
+const char *grant_bindings_text(const struct grant *grant)
+{
+    return grant_reason(grant) + grant->bindings_at;
+}
+
+struct binding_connection *grant_connection(struct grant *grant)
+{
+    return grant->has_connection
+               ? (struct binding_connection *)(void *)&grant->bindings[grant->process_count]
+               : NULL;
+}
+
+int64_t grant_until_wall_ms(const struct grant *grant)
+{
+    return grant->due.when_ms != 0 ? core_wall_of(grant->lease->core, grant->due.when_ms) : 0;
 }
 
 static void grant_init(struct grant *grant, struct lease *lease, struct holder *holder,
@@ -83,7 +94,6 @@ static void grant_init(struct grant *grant, struct lease *lease, struct holder *
 
     grant->magic = GRANT_MAGIC;
     grant->state = GRANT_STATE_PENDING;
-    grant->core = core;
     grant->due.kind = CORE_ENTRY_GRANT;
     grant->pid = acquire->identity->pid;
     grant->duration_ms = acquire->decision->duration_ms;
@@ -99,8 +109,9 @@ static void grant_join(struct grant *grant)
 {
     struct lease *lease = grant->lease;
 
-    list_push_back(&grant->core->grants_by_state[GRANT_STATE_PENDING], &grant->by_state);
-    grant->core->grant_counts[GRANT_STATE_PENDING]++;
+    list_push_back(&grant->lease->core->grants_by_state[GRANT_STATE_PENDING], &grant->by_state);
+    grant->lease->core->grant_counts[GRANT_STATE_PENDING]++;
+    list_push_back(&grant->lease->core->grants_by_age, &grant->by_age);
     list_push_back(&lease->grants, &grant->by_lease);
     lease->grant_count++;
     lease->pin_count++;
@@ -108,11 +119,42 @@ static void grant_join(struct grant *grant)
     lease_unsettle(lease);
 }
 
+/* --- keys --- */
+
+struct grant_key {
+    const struct holder *holder;
+    const struct binding_set *set;
+};
+
+static uint64_t key_hash(const struct lease_core *core, const struct holder *holder,
+                         const struct binding_set *set)
+{
+    return binding_set_hash(index_hash(core->grant_keys.seed, (uintptr_t)holder), set);
+}
+
+static bool key_match(struct index_entry *entry, const void *wanted)
+{
+    const struct grant_key *key = wanted;
+    struct grant *grant = CONTAINER_OF(entry, struct grant, by_key);
+
+    return grant->holder == key->holder && binding_is_set(grant, key->set);
+}
+
+struct grant *grant_find(const struct lease_core *core, struct holder *holder,
+                         const struct binding_set *set)
+{
+    const struct grant_key key = {.holder = holder, .set = set};
+    struct index_entry *entry =
+        index_find(&core->grant_keys, key_hash(core, holder, set), key_match, &key);
+
+    return entry != NULL ? CONTAINER_OF(entry, struct grant, by_key) : NULL;
+}
+
 int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
               const struct binding_set *set, struct grant **ret_grant)
 {
     struct lease_core *core = lease->core;
-    struct grant *grant = grant_alloc(acquire, set, holder);
+    struct grant *grant = grant_alloc(acquire, set);
     int r;
 
     if (grant == NULL) {
@@ -122,12 +164,12 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
     grant->rule = text_get(&core->texts, acquire->decision->rule);
     grant->policy = text_get(&core->texts, acquire->policy_digest);
     r = grant->rule != NULL && grant->policy != NULL
-            ? map_add(&core->grants, &grant->by_id, str_of(grant->id))
+            ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
         r = binding_start(grant, set, acquire->request);
         if (r != 0) {
-            map_remove(&core->grants, &grant->by_id);
+            index_remove(&core->grant_ids, &grant->by_id);
         }
     }
     if (r != 0) {
@@ -140,27 +182,11 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
     /* Of several grants with one key the first is found again; without memory for the index none
      * is. */
     grant->is_keyed =
-        map_add(&core->grant_keys, &grant->by_key, key_bytes(grant->key, set->count)) == 0;
+        grant_find(core, holder, set) == NULL &&
+        index_add(&core->grant_keys, &grant->by_key, key_hash(core, holder, set)) == 0;
     grant_join(grant);
     *ret_grant = grant;
     return 0;
-}
-
-struct grant *grant_find(const struct lease_core *core, struct holder *holder,
-                         const struct binding_set *set)
-{
-    struct {
-        const void *holder;
-        struct binding_target targets[ACCESS_BINDINGS_MAX];
-    } key = {.holder = holder};
-    struct map_entry *entry;
-
-    static_assert(offsetof(struct binding_key, targets) == sizeof(void *), "laid out as above");
-    memcpy(key.targets, set->targets, set->count * sizeof(set->targets[0]));
-    entry = map_find(&core->grant_keys, (struct str){.ptr = (const char *)&key,
-                                                     .len = sizeof(key.holder) +
-                                                            set->count * sizeof(set->targets[0])});
-    return entry != NULL ? MAP_ENTRY(entry, struct grant, by_key) : NULL;
 }
 
 /* --- state --- */
@@ -174,14 +200,14 @@ void grant_check(const struct grant *grant)
         CHECK(grant->is_created);
     }
     if (grant->state == GRANT_STATE_ENDED) {
-        CHECK(!grant->is_keyed && grant->binding_count == 0 && grant->handout == NULL);
+        CHECK(!grant->is_keyed && grant->watched_count == 0 && grant->handout == NULL);
         CHECK(grant->leaving == NULL && list_is_empty(&grant->waiting));
     }
 }
 
 void grant_set_state(struct grant *grant, enum grant_state state)
 {
-    struct lease_core *core = grant->core;
+    struct lease_core *core = grant->lease->core;
 
     CHECK(fsm_grant_may(grant->state, state));
     core->grant_counts[grant->state]--;
@@ -234,14 +260,14 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
 
 static void grant_unlink(struct grant *grant)
 {
-    struct lease_core *core = grant->core;
+    struct lease_core *core = grant->lease->core;
     struct lease *lease = grant->lease;
 
     binding_stop(grant);
     handout_forget(grant);
     wheel_cancel(&core->wheel, &grant->due);
     if (grant->is_keyed) {
-        map_remove(&core->grant_keys, &grant->by_key);
+        index_remove(&core->grant_keys, &grant->by_key);
         grant->is_keyed = false;
     }
     list_remove(&grant->by_lease);
@@ -300,7 +326,7 @@ bool grant_try_free(struct grant *grant)
 
 void grant_free(struct grant *grant)
 {
-    struct lease_core *core = grant->core;
+    struct lease_core *core = grant->lease->core;
 
     if (grant->state != GRANT_STATE_ENDED) {
         grant_unlink(grant); /* the core closes */
@@ -311,7 +337,8 @@ void grant_free(struct grant *grant)
     core->grant_counts[grant->state]--;
     list_remove(&grant->by_state);
     list_remove(&grant->by_reads);
-    map_remove(&core->grants, &grant->by_id);
+    list_remove(&grant->by_age);
+    index_remove(&core->grant_ids, &grant->by_id);
     grant->lease->pin_count--;
     text_put(&core->texts, grant->rule);
     text_put(&core->texts, grant->policy);

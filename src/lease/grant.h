@@ -2,8 +2,8 @@
 #ifndef LEASED_LEASE_GRANT_H
 #define LEASED_LEASE_GRANT_H
 
-#include "base/map.h"
 #include "lease/binding.h"
+#include "lease/index.h"
 #include "lease/wheel.h"
 
 #define GRANT_MAGIC 0x6772616eU
@@ -21,16 +21,17 @@ struct grant {
     bool is_created : 1;      /* grant.created is queued: grant.ended must follow */
     bool is_read : 1;         /* the first read of `lease` is on record */
     bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
+    bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
     bool is_delivered : 1;    /* an answer reached its client */
-    struct lease_core *core;
     struct holder *holder;
     struct lease *lease;
     struct lease *leaving;   /* the lease before, until the successor was delivered */
     struct handout *handout; /* records being written; else NULL */
     struct text *rule;
     struct text *policy;
-    struct map_entry by_id;
-    struct map_entry by_key;
+    struct index_entry by_id;
+    struct list by_age;
+    struct index_entry by_key;
     struct list by_state;
     struct list by_lease;
     struct list by_reads;
@@ -38,17 +39,15 @@ struct grant {
     struct wheel_entry due; /* the end of its duration */
     uint64_t duration_ms;   /* 0: no limit */
     int64_t created_wall_ms;
-    int64_t until_wall_ms; /* 0: none */
     uint64_t read_count;
     uint32_t unrecorded_reads;
     uint32_t acquire_count;  /* acquires that will be called back */
     uint32_t delivery_count; /* hand-outs whose delivery isn't known yet */
     int32_t pid;
-    const char *reason; /* these point behind the bindings; "" if none */
-    const char *ticket;
-    const char *bindings_text;
-    struct binding_key *key;
-    size_t binding_count;
+    uint16_t ticket_at; /* texts stand behind the bindings: reason, ticket, bindings */
+    uint16_t bindings_at;
+    uint8_t process_count; /* length of `bindings` */
+    uint8_t watched_count; /* how many of them are watched */
     struct binding bindings[];
 };
 
@@ -56,6 +55,16 @@ struct grant {
  * on. ERR_NOMEM, ERR_LIMIT, or what binding_start gives. */
 int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
               const struct binding_set *set, struct grant **ret_grant) ATTR_MUST_USE;
+
+/* "" if none. */
+const char *grant_reason(const struct grant *grant);
+const char *grant_ticket(const struct grant *grant);
+/* What it is bound to, as it was asked for: "process,pid:1234". */
+const char *grant_bindings_text(const struct grant *grant);
+/* The end of its duration; 0: none, or it hasn't begun. */
+int64_t grant_until_wall_ms(const struct grant *grant);
+/* NULL if it isn't bound to one. */
+struct binding_connection *grant_connection(struct grant *grant);
 
 /* The one function that changes a state. */
 void grant_set_state(struct grant *grant, enum grant_state state);

@@ -77,24 +77,20 @@ static void handout_written(struct audit_write *write, int status)
 static int handout_create(struct handout *handout, const char *request)
 {
     struct grant *grant = handout->grant;
-    struct lease_core *core = grant->core;
+    struct lease_core *core = grant->lease->core;
     int r;
 
-    if (grant->duration_ms > 0) {
-        grant->until_wall_ms = env_wall_ms(core->env) + (int64_t)grant->duration_ms;
-    }
-    r = record_grant_created(grant, handout->lease, request, &handout->created);
-    if (r != 0) {
-        return r;
-    }
-    handout->pending_count++;
-    grant->is_created = true;
     if (grant->duration_ms > 0) {
         wheel_arm(&core->wheel, &grant->due,
                   schedule_add_ms(core_now_ms(core), grant->duration_ms));
         core_touch(core);
     }
-    return 0;
+    r = record_grant_created(grant, handout->lease, request, &handout->created);
+    if (r == 0) {
+        handout->pending_count++;
+        grant->is_created = true;
+    }
+    return r;
 }
 
 int handout_start(struct grant *grant, struct lease *lease, const char *request)

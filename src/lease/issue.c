@@ -26,7 +26,7 @@
 
 static uint64_t live_total(const struct lease_core *core)
 {
-    return map_count(&core->leases) - core->lease_counts[LEASE_STATE_REVOKED] -
+    return core->lease_ids.count - core->lease_counts[LEASE_STATE_REVOKED] -
            core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
 }
 
@@ -300,7 +300,6 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
 
     lease->is_revocable = result->is_revocable && result->issuer_ref.len > 0;
     lease->anchor = result->anchor;
-    lease->issued_wall_ms = env_wall_ms(lease->core->env);
     lease->failure_count = 0;
     if (r == 0 && result->lifetime_ms == 0) {
         r = ERR_INVALID;

@@ -61,7 +61,7 @@ struct lease_caller {
 
 struct lease_issuer;
 
-/* One call, embedded in its lease. */
+/* One call; the lease layer has as many as may be in flight. */
 struct lease_call {
     enum lease_call_kind kind;
     /* Borrowed until the callback. */

@@ -56,12 +56,14 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
     list_init(&lease->grants);
     core_make_id(core, 'l', lease->id);
     lease->issuing = issuing_new(lease, reason);
-    if (lease->issuing == NULL || map_add(&core->leases, &lease->by_id, str_of(lease->id)) != 0) {
+    if (lease->issuing == NULL || index_add(&core->lease_ids, &lease->by_id,
+                                            core_id_hash(&core->lease_ids, lease->id)) != 0) {
         issue_forget(lease);
         mem_free(lease);
         return NULL;
     }
     lease->holder = holder_again(holder);
+    list_push_back(&core->leases_by_age, &lease->by_age);
     list_push_back(&core->leases_by_state[LEASE_STATE_REQUESTED], &lease->by_state);
     core->lease_counts[LEASE_STATE_REQUESTED]++;
     role->lease_count++;
@@ -98,7 +100,8 @@ void lease_free(struct lease *lease)
     }
     list_remove(&lease->by_state);
     core->lease_counts[lease->state]--;
-    map_remove(&core->leases, &lease->by_id);
+    index_remove(&core->lease_ids, &lease->by_id);
+    list_remove(&lease->by_age);
     secret_fini(&lease->credential);
     mem_free(lease->last_error);
     holder_put(core, lease->holder);
@@ -178,6 +181,13 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+uint64_t lease_max_until_ms(const struct lease *lease)
+{
+    uint64_t max_ttl_ms = lease->role->config->max_ttl_ms;
+
+    return max_ttl_ms > 0 ? schedule_add_ms(lease->issued_ms, max_ttl_ms) : UINT64_MAX;
+}
+
 uint64_t lease_own_end_ms(const struct lease *lease)
 {
     uint64_t own_ms =
@@ -186,14 +196,14 @@ uint64_t lease_own_end_ms(const struct lease *lease)
     if (lease->ttl_ms > 0) {
         own_ms = least(own_ms, schedule_add_ms(lease->answered_ms, lease->ttl_ms));
     }
-    return least(own_ms, lease->max_until_ms);
+    return least(own_ms, lease_max_until_ms(lease));
 }
 
 void lease_limit_life(struct lease *lease)
 {
     uint64_t own_ms = lease_own_end_ms(lease);
 
-    if (own_ms == lease->max_until_ms) {
+    if (own_ms == lease_max_until_ms(lease)) {
         lease->is_capped = true;
     }
     lease->expires_ms = least(own_ms, anchor_ends_ms(lease));
@@ -203,17 +213,13 @@ void lease_limit_life(struct lease *lease)
 
 void lease_set_life(struct lease *lease, const struct lease_result *result)
 {
-    const struct lease_role *config = lease->role->config;
-
     lease->answered_ms = least(result->answered_ms, core_now_ms(lease->core));
     lease->lifetime_ms = least(result->lifetime_ms, SCHEDULE_LIFE_MAX_MS);
     lease->ends_ms = schedule_add_ms(core_now_ms(lease->core), lease->lifetime_ms);
     lease->is_renewable = result->is_renewable;
     lease->is_capped = result->is_capped;
-    if (lease->granted_ms == 0) {
-        lease->max_until_ms = config->max_ttl_ms > 0
-                                  ? schedule_add_ms(lease->answered_ms, config->max_ttl_ms)
-                                  : UINT64_MAX;
+    if (lease->issued_ms == 0) {
+        lease->issued_ms = lease->answered_ms;
     }
     lease_limit_life(lease);
     if (lease->granted_ms == 0) {

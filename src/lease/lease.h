@@ -3,8 +3,8 @@
 #ifndef LEASED_LEASE_LEASE_H
 #define LEASED_LEASE_LEASE_H
 
-#include "base/map.h"
 #include "lease/core.h"
+#include "lease/index.h"
 #include "lease/queue.h"
 #include "lease/schedule.h"
 
@@ -65,7 +65,8 @@ struct lease {
     struct holder *holder; /* for whom it was issued */
     struct lease_issuing *issuing;
     struct call *call; /* in flight; else NULL */
-    struct map_entry by_id;
+    struct index_entry by_id;
+    struct list by_age;
     struct list by_state;
     struct list by_idle;    /* in its holder's idle leases */
     struct list grants;     /* that haven't ended */
@@ -76,19 +77,17 @@ struct lease {
     struct secret credential; /* packed; gone when the lease is over */
     char *last_error;         /* NULL: none */
     uint64_t anchor;
-    uint64_t version;
     uint64_t ttl_ms;          /* what is asked for; 0: the issuer's default */
     uint64_t answered_ms;     /* when the present life began */
     uint64_t granted_ms;      /* the first life */
     uint64_t lifetime_ms;     /* of the last answer */
     uint64_t expires_ms;      /* as it counts here, all limits applied */
     uint64_t ends_ms;         /* at the issuer, at the latest */
-    uint64_t max_until_ms;    /* max_ttl */
     uint64_t next_ms;         /* when `step` is due */
     uint64_t rotate_after_ms; /* no replacement is issued before */
     uint64_t since_ms;        /* when the state was entered */
-    int64_t issued_wall_ms;
-    int64_t renewed_wall_ms;
+    uint64_t issued_ms;       /* when the issue was sent; 0: it isn't answered yet */
+    uint32_t version;
     uint32_t renewal_count;
     uint32_t failure_count;        /* of the present step, in a row */
     uint32_t rotate_failure_count; /* of replacements, in a row */
@@ -119,6 +118,9 @@ void lease_set_life(struct lease *lease, const struct lease_result *result);
 
 /* Applies the limits anew: the anchor's end has changed. */
 void lease_limit_life(struct lease *lease);
+
+/* The end of its life across all renewals; UINT64_MAX: none. */
+uint64_t lease_max_until_ms(const struct lease *lease);
 
 /* The end that it would have without its anchor. */
 uint64_t lease_own_end_ms(const struct lease *lease);

@@ -66,10 +66,10 @@ static void fill_grant(struct audit_record *record, const struct grant *grant)
     fill_holder(record, grant->holder);
     record->pid = grant->pid;
     record->grant = grant->id;
-    record->binding = grant->bindings_text;
-    record->until_wall_ms = grant->until_wall_ms;
-    record->reason = or_null(grant->reason);
-    record->ticket = or_null(grant->ticket);
+    record->binding = grant_bindings_text(grant);
+    record->until_wall_ms = grant_until_wall_ms(grant);
+    record->reason = or_null(grant_reason(grant));
+    record->ticket = or_null(grant_ticket(grant));
     record->policy_digest = or_null(grant->policy->chars);
     record->policy_rule = or_null(grant->rule->chars);
 }
@@ -102,7 +102,7 @@ int record_grant_created(struct grant *grant, const struct lease *lease, const c
     fill_lease(&record, lease);
     fill_grant(&record, grant);
     record.expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
-    return audit_record_write(grant->core->audit, &record, write);
+    return audit_record_write(grant->lease->core->audit, &record, write);
 }
 
 int record_first_read(struct grant *grant, const struct lease *lease, const char *request,
@@ -115,7 +115,7 @@ int record_first_read(struct grant *grant, const struct lease *lease, const char
     fill_lease(&record, lease);
     fill_grant(&record, grant);
     fill_refs(&record, lease, &texts);
-    return audit_record_write(grant->core->audit, &record, write);
+    return audit_record_write(grant->lease->core->audit, &record, write);
 }
 
 /* --- records that aren't --- */
@@ -126,7 +126,7 @@ void record_reads(const struct grant *grant, uint64_t count)
 
     fill_lease(&record, grant->lease);
     fill_grant(&record, grant);
-    audit_record_note(grant->core->audit, &record);
+    audit_record_note(grant->lease->core->audit, &record);
 }
 
 void record_grant_ended(const struct grant *grant)
@@ -135,7 +135,7 @@ void record_grant_ended(const struct grant *grant)
 
     fill_lease(&record, grant->lease);
     fill_grant(&record, grant);
-    audit_record_note(grant->core->audit, &record);
+    audit_record_note(grant->lease->core->audit, &record);
 }
 
 void record_lease_issued_late(struct lease *lease)

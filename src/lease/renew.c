@@ -39,7 +39,7 @@ void renew_start(struct lease *lease, bool is_urgent)
 /* Never more than max_ttl allows. */
 static uint64_t wanted_ms(const struct lease *lease)
 {
-    uint64_t left_ms = schedule_left_ms(lease->max_until_ms, core_now_ms(lease->core));
+    uint64_t left_ms = schedule_left_ms(lease_max_until_ms(lease), core_now_ms(lease->core));
 
     return lease->ttl_ms < left_ms ? lease->ttl_ms : left_ms;
 }
@@ -68,7 +68,6 @@ static void renew_accepted(struct lease *lease, const struct lease_result *resul
         lease->is_capped = true;
     }
     lease->renewal_count++;
-    lease->renewed_wall_ms = env_wall_ms(lease->core->env);
     lease->failure_count = 0;
     lease->rotate_failure_count = 0;
     lease->early_death_count = 0;

@@ -58,7 +58,7 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
         return ERR_BUSY;
     }
     successor = lease_new(lease->role, first != NULL ? first->holder : lease->holder,
-                          first != NULL ? first->reason : NULL);
+                          first != NULL ? grant_reason(first) : NULL);
     if (successor == NULL) {
         return ERR_NOMEM;
     }

@@ -49,30 +49,13 @@ static struct lease *idle_find(const struct holder *holder)
 
 struct lease *sharing_find(struct role *role, struct holder *holder)
 {
-    struct lease **place = shared_place(role, holder);
+    struct lease *lease;
 
-    if (place == NULL) {
+    if (role->config->share == LEASE_SHARE_NONE) {
         return idle_find(holder);
     }
-    if (*place != NULL && !is_offered(*place)) {
-        *place = NULL; /* what is issued now is for everybody who comes */
-    }
-    return *place;
-}
-
-struct lease *sharing_elsewhere(const struct lease *lease, struct holder *holder)
-{
-    struct lease *shared;
-
-    if (!lease_is_shared(lease) || lease->state == LEASE_STATE_REQUESTED) {
-        return NULL;
-    }
-    shared = sharing_find(lease->role, holder);
-    if (shared == NULL) {
-        return NULL;
-    }
-    shared = lease_current(shared);
-    return shared != lease && shared != lease->successor ? shared : NULL;
+    lease = *shared_place(role, holder);
+    return lease != NULL && is_offered(lease) ? lease : NULL;
 }
 
 void sharing_offer(struct lease *lease)

@@ -228,8 +228,8 @@ static void test_what_has_ended_is_kept_to_be_looked_at_and_then_forgotten(void 
         release(client);
     }
     assert_null(lease_core_find_lease(f.core, str_of(first_lease)));
-    assert_int_equal(map_count(&f.core->grants), CORE_ENDED_MAX);
-    assert_int_equal(map_count(&f.core->leases), CORE_ENDED_MAX);
+    assert_int_equal(f.core->grant_ids.count, CORE_ENDED_MAX);
+    assert_int_equal(f.core->lease_ids.count, CORE_ENDED_MAX);
 }
 
 int main(void)

@@ -1,0 +1,43 @@
+/* A hash index for what there is a million of: 16 bytes an entry. The key stays where it is, in the
+ * owner; whoever looks for it brings its hash and a function that compares. Unlike base/map.h it
+ * has no order to walk in and can't refuse a key. */
+#ifndef LEASED_LEASE_INDEX_H
+#define LEASED_LEASE_INDEX_H
+
+#include "base/check.h"
+
+#include <stdbool.h>
+
+struct index_entry {
+    struct index_entry *chain;
+    uint64_t hash;
+};
+
+struct index {
+    struct index_entry **buckets; /* NULL until the first entry */
+    size_t bucket_count;
+    size_t count;
+    uint64_t seed;
+};
+
+/* Does this entry have the key? */
+typedef bool (*index_match_fn)(struct index_entry *entry, const void *key);
+
+/* `seed` keeps clients from choosing keys that collide. */
+void index_init(struct index *index, uint64_t seed);
+/* Entries aren't touched. */
+void index_fini(struct index *index);
+
+/* The hash of a part of a key; `hash` is the hash of the part before, at first index->seed. */
+uint64_t index_hash(uint64_t hash, uint64_t part);
+
+/* ERR_NOMEM only for the first entry; later ones find room, if need be in longer chains. */
+int index_add(struct index *index, struct index_entry *entry, uint64_t hash) ATTR_MUST_USE;
+
+/* An entry that matches, or NULL. */
+struct index_entry *index_find(const struct index *index, uint64_t hash, index_match_fn match,
+                               const void *key);
+
+void index_remove(struct index *index, struct index_entry *entry);
+
+#endif
