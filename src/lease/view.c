@@ -2,6 +2,8 @@
 #include "lease/core_internal.h"
 #include "lease/credential.h"
 
+#include <string.h>
+
 struct lease *grant_lease(const struct grant *grant)
 {
     return grant->lease;
@@ -9,15 +11,17 @@ struct lease *grant_lease(const struct grant *grant)
 
 void lease_view(const struct lease *lease, struct lease_view *ret_view)
 {
+    bool is_issued = lease->issued_ms != 0;
+
     *ret_view = (struct lease_view){
         .id = lease->id,
         .role = lease->role->config,
         .state = lease->state,
         .version = lease->version,
-        .issued_wall_ms = lease->issued_wall_ms,
-        .expires_wall_ms =
-            lease->issued_wall_ms != 0 ? core_wall_of(lease->core, lease->expires_ms) : 0,
-        .renewed_wall_ms = lease->renewed_wall_ms,
+        .issued_wall_ms = is_issued ? core_wall_of(lease->core, lease->issued_ms) : 0,
+        .expires_wall_ms = is_issued ? core_wall_of(lease->core, lease->expires_ms) : 0,
+        .renewed_wall_ms =
+            lease->renewal_count > 0 ? core_wall_of(lease->core, lease->answered_ms) : 0,
         .renewal_count = lease->renewal_count,
         .grant_count = lease->grant_count,
         .is_renewable = lease->is_renewable && !lease->is_refused,
@@ -45,44 +49,60 @@ void grant_view(const struct grant *grant, struct grant_view *ret_view)
         .pid = grant->pid,
         .unit = grant->holder->unit,
         .identity_key = grant->holder->key,
-        .reason = grant->reason,
-        .ticket = grant->ticket,
+        .reason = grant_reason(grant),
+        .ticket = grant_ticket(grant),
         .rule = grant->rule->chars,
-        .bindings = grant->bindings_text,
+        .bindings = grant_bindings_text(grant),
         .created_wall_ms = grant->created_wall_ms,
-        .until_wall_ms = grant->until_wall_ms,
+        .until_wall_ms = grant_until_wall_ms(grant),
         .read_count = grant->read_count,
     };
 }
 
+static bool is_lease_id(struct index_entry *entry, const void *id)
+{
+    return memcmp(CONTAINER_OF(entry, struct lease, by_id)->id, id, LEASE_ID_BYTES) == 0;
+}
+
+static bool is_grant_id(struct index_entry *entry, const void *id)
+{
+    return memcmp(CONTAINER_OF(entry, struct grant, by_id)->id, id, LEASE_ID_BYTES) == 0;
+}
+
 struct lease *lease_core_find_lease(struct lease_core *core, struct str id)
 {
-    struct map_entry *entry = map_find(&core->leases, id);
+    const struct index *ids = &core->lease_ids;
+    struct index_entry *entry = NULL;
 
-    return entry != NULL ? MAP_ENTRY(entry, struct lease, by_id) : NULL;
+    if (id.len == LEASE_ID_BYTES) {
+        entry = index_find(ids, core_id_hash(ids, id.ptr), is_lease_id, id.ptr);
+    }
+    return entry != NULL ? CONTAINER_OF(entry, struct lease, by_id) : NULL;
 }
 
 struct grant *lease_core_find_grant(struct lease_core *core, struct str id)
 {
-    struct map_entry *entry = map_find(&core->grants, id);
+    const struct index *ids = &core->grant_ids;
+    struct index_entry *entry = NULL;
 
-    return entry != NULL ? MAP_ENTRY(entry, struct grant, by_id) : NULL;
+    if (id.len == LEASE_ID_BYTES) {
+        entry = index_find(ids, core_id_hash(ids, id.ptr), is_grant_id, id.ptr);
+    }
+    return entry != NULL ? CONTAINER_OF(entry, struct grant, by_id) : NULL;
 }
 
 struct lease *lease_core_next_lease(struct lease_core *core, const struct lease *after)
 {
-    struct map_entry *entry =
-        after != NULL ? map_next(&core->leases, &after->by_id) : map_first(&core->leases);
+    struct list *next = after != NULL ? after->by_age.next : core->leases_by_age.next;
 
-    return entry != NULL ? MAP_ENTRY(entry, struct lease, by_id) : NULL;
+    return next != &core->leases_by_age ? LIST_ENTRY(next, struct lease, by_age) : NULL;
 }
 
 struct grant *lease_core_next_grant(struct lease_core *core, const struct grant *after)
 {
-    struct map_entry *entry =
-        after != NULL ? map_next(&core->grants, &after->by_id) : map_first(&core->grants);
+    struct list *next = after != NULL ? after->by_age.next : core->grants_by_age.next;
 
-    return entry != NULL ? MAP_ENTRY(entry, struct grant, by_id) : NULL;
+    return next != &core->grants_by_age ? LIST_ENTRY(next, struct grant, by_age) : NULL;
 }
 
 struct grant *lease_next_grant(const struct lease *lease, const struct grant *after)
