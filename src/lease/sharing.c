@@ -49,13 +49,31 @@ static struct lease *idle_find(const struct holder *holder)
 
 struct lease *sharing_find(struct role *role, struct holder *holder)
 {
-    struct lease *lease;
+    struct lease **place;
 
     if (role->config->share == LEASE_SHARE_NONE) {
         return idle_find(holder);
     }
-    lease = *shared_place(role, holder);
-    return lease != NULL && is_offered(lease) ? lease : NULL;
+    place = shared_place(role, holder);
+    if (*place != NULL && !is_offered(*place)) {
+        *place = NULL; /* what is issued now is for everybody who comes */
+    }
+    return *place;
+}
+
+struct lease *sharing_elsewhere(const struct lease *lease, struct holder *holder)
+{
+    struct lease *shared;
+
+    if (!lease_is_shared(lease) || lease->state == LEASE_STATE_REQUESTED) {
+        return NULL;
+    }
+    shared = sharing_find(lease->role, holder);
+    if (shared == NULL) {
+        return NULL;
+    }
+    shared = lease_current(shared);
+    return shared != lease && shared != lease->successor ? shared : NULL;
 }
 
 void sharing_offer(struct lease *lease)
