@@ -288,10 +288,10 @@ static void issue_unusable(struct lease *lease, const struct lease_result *resul
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     record_lease_issued_late(lease);
     acquire_fail_lease(lease, &failure);
+    rotate_failed(lease); /* before it is revoked, as above */
     if (fsm_lease_is_live(lease->state)) {
         revoke_start(lease, failure.text);
     }
-    rotate_failed(lease);
 }
 
 static void issue_accepted(struct lease *lease, const struct lease_result *result)
