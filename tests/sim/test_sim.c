@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define SEEDS_DEFAULT 24
-#define STEPS_DEFAULT 6000
+#define STEPS_DEFAULT 5000
 #define SEEDS_FILE "tests/sim/seeds.txt"
 
 static uint64_t number_of(const char *name, uint64_t otherwise)
