@@ -2,6 +2,17 @@
  * grant checks itself on every move; this finds what only shows from outside. */
 #include "lease/core_internal.h"
 
+static uint64_t count_of_roles(const struct lease_core *core, size_t state)
+{
+    struct map_entry *entry;
+    uint64_t count = 0;
+
+    for (entry = map_first(&core->roles); entry != NULL; entry = map_next(&core->roles, entry)) {
+        count += MAP_ENTRY(entry, struct role, entry)->state_counts[state];
+    }
+    return count;
+}
+
 static void check_lease_lists(const struct lease_core *core)
 {
     size_t state;
@@ -18,6 +29,7 @@ static void check_lease_lists(const struct lease_core *core)
             count++;
         }
         CHECK(count == core->lease_counts[state]);
+        CHECK(count == count_of_roles(core, state));
     }
 }
 

@@ -248,6 +248,13 @@ struct lease_core_stats {
 };
 void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats);
 
+/* Roles in the order in which they were added (NULL starts), and how many leases of one are in each
+ * state. */
+const struct lease_role *lease_core_next_role(const struct lease_core *core,
+                                              const struct lease_role *after);
+void lease_core_role_counts(const struct lease_core *core, const struct lease_role *role,
+                            uint32_t ret_counts[LEASE_STATE_FAILED + 1]);
+
 /* CHECKs every invariant of the core, its leases, grants and wheel. O(everything); for tests and
  * the simulator. */
 void lease_core_check(const struct lease_core *core);

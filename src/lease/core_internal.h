@@ -58,6 +58,7 @@ struct role {
     struct queue_lane lane;
     struct lease *shared; /* share: role: the lease that the next grant gets */
     uint32_t lease_count; /* leases that aren't over, without successors that aren't ready */
+    uint32_t state_counts[LEASE_STATE_COUNT]; /* all of its leases, by state */
 };
 
 struct lease_core {

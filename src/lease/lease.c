@@ -66,6 +66,7 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
     list_push_back(&core->leases_by_age, &lease->by_age);
     list_push_back(&core->leases_by_state[LEASE_STATE_REQUESTED], &lease->by_state);
     core->lease_counts[LEASE_STATE_REQUESTED]++;
+    role->state_counts[LEASE_STATE_REQUESTED]++;
     role->lease_count++;
     lease_check(lease);
     return lease;
@@ -100,6 +101,7 @@ void lease_free(struct lease *lease)
     }
     list_remove(&lease->by_state);
     core->lease_counts[lease->state]--;
+    lease->role->state_counts[lease->state]--;
     index_remove(&core->lease_ids, &lease->by_id);
     list_remove(&lease->by_age);
     secret_fini(&lease->credential);
@@ -144,6 +146,8 @@ void lease_set_state(struct lease *lease, enum lease_state state)
     CHECK(fsm_lease_may(lease->state, state));
     core->lease_counts[lease->state]--;
     core->lease_counts[state]++;
+    lease->role->state_counts[lease->state]--;
+    lease->role->state_counts[state]++;
     list_remove(&lease->by_state);
     list_push_back(&core->leases_by_state[state], &lease->by_state);
     lease->state = state;

@@ -138,6 +138,24 @@ void lease_core_stats(const struct lease_core *core, struct lease_core_stats *re
     ret_stats->revoke_oldest_ms = oldest_revoking_ms(core);
 }
 
+const struct lease_role *lease_core_next_role(const struct lease_core *core,
+                                              const struct lease_role *after)
+{
+    struct map_entry *entry = after != NULL ? map_find(&core->roles, str_of(after->name)) : NULL;
+
+    entry = after != NULL ? map_next(&core->roles, entry) : map_first(&core->roles);
+    return entry != NULL ? MAP_ENTRY(entry, struct role, entry)->config : NULL;
+}
+
+void lease_core_role_counts(const struct lease_core *core, const struct lease_role *role,
+                            uint32_t ret_counts[LEASE_STATE_FAILED + 1])
+{
+    const struct role *known = core_role_of(core, role);
+
+    CHECK(known != NULL);
+    memcpy(ret_counts, known->state_counts, sizeof(known->state_counts));
+}
+
 uint32_t lease_core_issuer_load(const struct lease_core *core, const struct lease_issuer *issuer)
 {
     const struct issuer *state = issuer->core_state;
