@@ -33,11 +33,13 @@ struct exchange {
     struct list node;
 };
 
+#define SERVE_RULE_MAX_BYTES 64 /* of a rule's name, as the policy's schema has it */
+
 /* Counts of denials for one rule, for the metrics. */
 struct serve_denials {
     struct map_entry entry;
     uint64_t count;
-    char rule[64];
+    char rule[SERVE_RULE_MAX_BYTES + 1];
 };
 
 #define SERVE_STATUS_MAX 600

@@ -48,29 +48,44 @@ static void seconds(struct buf *out, uint64_t ms)
     buf_printf(out, "%llu.%03u\n", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
 }
 
+/* What is over is no lease any more. */
+static void leases_write(const struct serve *serve, struct buf *out)
+{
+    const struct lease_core *core = serve->options.core;
+    const struct lease_role *role = NULL;
+    uint32_t counts[LEASE_STATE_FAILED + 1];
+    int state;
+
+    family(out, "leased_leases", "gauge", "Leases by backend, role and state.");
+    while ((role = lease_core_next_role(core, role)) != NULL) {
+        lease_core_role_counts(core, role, counts);
+        for (state = LEASE_STATE_REQUESTED; state <= LEASE_STATE_REVOKING; state++) {
+            buf_printf(out, "leased_leases{backend=\"%s\",role=\"%s\",state=\"%s\"} %u\n",
+                       role->issuer->name, role->name, lease_state_str((enum lease_state)state),
+                       counts[state]);
+        }
+    }
+}
+
 static void core_write(const struct serve *serve, struct buf *out)
 {
     struct lease_core_stats stats;
-    int state;
 
     lease_core_stats(serve->options.core, &stats);
-    family(out, "leased_leases", "gauge", "Leases by state.");
-    for (state = LEASE_STATE_REQUESTED; state <= LEASE_STATE_REVOKING; state++) {
-        buf_printf(out, "leased_leases{state=\"%s\"} %llu\n",
-                   lease_state_str((enum lease_state)state),
-                   (unsigned long long)stats.leases_by_state[state]);
-    }
+    leases_write(serve, out);
     single(out, "leased_grants", "gauge", "Grants held now.", stats.grants_held);
-    single(out, "leased_issue_total", "counter", "Credentials issued.", stats.issue_total);
-    single(out, "leased_issue_failed_total", "counter", "Issues that failed.",
+    single(out, "leased_issue_total", "counter", "Issues that were answered, well or not.",
+           stats.issue_total);
+    single(out, "leased_issue_failed_total", "counter", "Issues that failed, of those.",
            stats.issue_failed_total);
-    single(out, "leased_renew_total", "counter", "Leases renewed.", stats.renew_total);
-    single(out, "leased_renew_failed_total", "counter", "Renewals that failed.",
+    single(out, "leased_renew_total", "counter", "Renewals that were answered, well or not.",
+           stats.renew_total);
+    single(out, "leased_renew_failed_total", "counter", "Renewals that failed, of those.",
            stats.renew_failed_total);
     single(out, "leased_rotate_total", "counter", "Successors issued.", stats.rotate_total);
-    single(out, "leased_revoke_total", "counter", "Revocations that the issuer confirmed.",
+    single(out, "leased_revoke_total", "counter", "Revocations that were answered, well or not.",
            stats.revoke_total);
-    single(out, "leased_revoke_failed_total", "counter", "Attempts to revoke that failed.",
+    single(out, "leased_revoke_failed_total", "counter", "Revocations that failed, of those.",
            stats.revoke_failed_total);
     single(out, "leased_revoke_pending", "gauge", "Leases that wait for their revocation.",
            stats.revoke_pending);
@@ -81,18 +96,54 @@ static void core_write(const struct serve *serve, struct buf *out)
            stats.secret_bytes);
 }
 
-static void backends_write(const struct serve *serve, struct buf *out)
+/* One number of each backend. */
+struct backend_number {
+    const char *name;
+    const char *type;
+    const char *help;
+    uint64_t (*of)(const struct backend_status *status);
+};
+
+static uint64_t up_of(const struct backend_status *status)
+{
+    return status->is_up ? 1 : 0;
+}
+
+static uint64_t in_flight_of(const struct backend_status *status)
+{
+    return status->in_flight;
+}
+
+static uint64_t operations_of(const struct backend_status *status)
+{
+    return status->op_total;
+}
+
+static uint64_t timeouts_of(const struct backend_status *status)
+{
+    return status->op_timeout_total;
+}
+
+static uint64_t slow_calls_of(const struct backend_status *status)
+{
+    return status->slow_call_total;
+}
+
+static const struct backend_number backend_numbers[] = {
+    {"leased_backend_up", "gauge", "Is the backend logged in and its issuer serving?", up_of},
+    {"leased_backend_in_flight", "gauge", "Operations under way at the backend.", in_flight_of},
+    {"leased_backend_operations_total", "counter", "Operations that were started.", operations_of},
+    {"leased_backend_timeouts_total", "counter", "Operations that took too long.", timeouts_of},
+    {"leased_backend_slow_calls_total", "counter", "Calls of the plugin that held the loop up.",
+     slow_calls_of},
+};
+
+static void login_ends_write(const struct serve *serve, struct buf *out)
 {
     uint64_t now_ms = env_now_ms(serve->options.env);
     struct backend_status status;
     size_t i;
 
-    family(out, "leased_backend_up", "gauge", "Is the backend logged in and its issuer serving?");
-    for (i = 0; i < serve->options.backend_count; i++) {
-        backend_status(serve->options.backends[i], &status);
-        buf_printf(out, "leased_backend_up{backend=\"%s\"} %d\n", status.name,
-                   status.is_up ? 1 : 0);
-    }
     family(out, "leased_backend_token_expires_seconds", "gauge",
            "Life left of the backend's own login; absent when it does not expire.");
     for (i = 0; i < serve->options.backend_count; i++) {
@@ -102,12 +153,44 @@ static void backends_write(const struct serve *serve, struct buf *out)
             seconds(out, status.login_expires_ms > now_ms ? status.login_expires_ms - now_ms : 0);
         }
     }
-    family(out, "leased_backend_in_flight", "gauge", "Operations under way at the backend.");
+}
+
+/* What the plugins count themselves. */
+static void plugin_counts_write(const struct serve *serve, struct buf *out)
+{
+    struct backend_status status;
+    size_t i;
+    size_t j;
+
+    family(out, "leased_plugin_events_total", "counter", "What a backend's plugin counts itself.");
     for (i = 0; i < serve->options.backend_count; i++) {
         backend_status(serve->options.backends[i], &status);
-        buf_printf(out, "leased_backend_in_flight{backend=\"%s\"} %u\n", status.name,
-                   status.in_flight);
+        for (j = 0; j < status.metric_count; j++) {
+            buf_printf(out, "leased_plugin_events_total{backend=\"%s\",event=\"%s\"} %llu\n",
+                       status.name, status.metrics[j].name,
+                       (unsigned long long)status.metrics[j].value);
+        }
     }
+}
+
+static void backends_write(const struct serve *serve, struct buf *out)
+{
+    struct backend_status status;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < ARRAY_LEN(backend_numbers); i++) {
+        const struct backend_number *number = &backend_numbers[i];
+
+        family(out, number->name, number->type, number->help);
+        for (j = 0; j < serve->options.backend_count; j++) {
+            backend_status(serve->options.backends[j], &status);
+            buf_printf(out, "%s{backend=\"%s\"} %llu\n", number->name, status.name,
+                       (unsigned long long)number->of(&status));
+        }
+    }
+    login_ends_write(serve, out);
+    plugin_counts_write(serve, out);
 }
 
 static void requests_write(const struct serve *serve, struct buf *out)

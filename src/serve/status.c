@@ -1,6 +1,16 @@
 /* Health: /status for people and tools, /livez and /readyz for supervisors. */
 #include "serve/exchange.h"
 
+#include <stdio.h>
+
+/* Revocations that have waited for longer are worth a warning. */
+#define REVOKE_DEBT_MS 60000U
+
+static bool is_reader(const struct exchange *x)
+{
+    return (x->admin & ACCESS_ADMIN_READ) != 0;
+}
+
 static bool is_degraded(const struct serve *serve)
 {
     size_t i;
@@ -16,6 +26,40 @@ static bool is_degraded(const struct serve *serve)
         }
     }
     return false;
+}
+
+/* What an operator should look at, in words. */
+static void warnings_write(const struct exchange *x, struct json_out *json)
+{
+    const struct serve_options *options = &x->serve->options;
+    char text[BACKEND_ERROR_MAX_BYTES + 128];
+    struct backend_status status;
+    struct lease_core_stats stats;
+    size_t i;
+
+    json_out_array_open(json, "warnings");
+    if (!audit_is_ready(options->audit)) {
+        json_out_string_c(json, NULL, "a required audit sink fails: no credential leaves");
+    }
+    for (i = 0; i < options->backend_count; i++) {
+        backend_status(options->backends[i], &status);
+        if (!status.is_up) {
+            bool has_reason = is_reader(x) && status.last_error[0] != '\0';
+
+            (void)snprintf(text, sizeof(text), "backend %s is down%s%s", status.name,
+                           has_reason ? ": " : "", has_reason ? status.last_error : "");
+            json_out_string_c(json, NULL, text);
+        }
+    }
+    lease_core_stats(options->core, &stats);
+    if (is_reader(x) && stats.revoke_oldest_ms > REVOKE_DEBT_MS) {
+        (void)snprintf(text, sizeof(text),
+                       "%llu leases wait for their revocation, the oldest for %llu seconds",
+                       (unsigned long long)stats.revoke_pending,
+                       (unsigned long long)(stats.revoke_oldest_ms / 1000));
+        json_out_string_c(json, NULL, text);
+    }
+    json_out_array_close(json);
 }
 
 static void backends_write(struct exchange *x, struct json_out *json)
@@ -36,7 +80,7 @@ static void backends_write(struct exchange *x, struct json_out *json)
             json_out_time(json, "login_expires_at",
                           env_wall_ms(env) + (int64_t)(status.login_expires_ms - now_ms));
         }
-        if ((x->admin & ACCESS_ADMIN_READ) != 0) {
+        if (is_reader(x)) {
             json_out_string_c(json, "last_error",
                               status.last_error[0] != '\0' ? status.last_error : NULL);
             json_out_u64(json, "in_flight", status.in_flight);
@@ -94,8 +138,9 @@ void serve_status(struct exchange *x)
     json_out_bool(&json, "ready", audit_is_ready(options->audit));
     json_out_u64(&json, "lag_records", audit_lag_records(options->audit));
     json_out_object_close(&json);
+    warnings_write(x, &json);
     backends_write(x, &json);
-    if ((x->admin & ACCESS_ADMIN_READ) != 0) {
+    if (is_reader(x)) {
         leases_write(x, &json);
     }
     json_out_object_close(&json);

@@ -173,6 +173,17 @@ void fixture_open(void)
     f.only_metrics.apis = SERVE_API_METRICS;
 }
 
+struct idle_backend *fixture_add_backend(const char *name)
+{
+    size_t index = f.options.backend_count++;
+
+    assert_true(f.serve == NULL && index < ARRAY_LEN(f.backends));
+    idle_backend_open(&f.backends[index], &f.fake.env, name);
+    f.backend_list[index] = f.backends[index].backend;
+    f.options.backends = f.backend_list;
+    return &f.backends[index];
+}
+
 /* --- sending --- */
 
 struct call *fixture_send_message(enum who who, struct message message)
@@ -320,6 +331,16 @@ static void check_traces(void)
     assert_int_equal(fixture_records("grant.created"), fixture_records("grant.ended"));
 }
 
+static void close_backends(void)
+{
+    size_t i;
+
+    for (i = 0; i < f.options.backend_count; i++) {
+        backend_close(f.backend_list[i], false, closed, NULL);
+        fake_env_run(&f.fake);
+    }
+}
+
 static void close_all(void)
 {
     hang_up_all();
@@ -328,9 +349,10 @@ static void close_all(void)
     lease_core_close(f.core, closed, NULL);
     fake_env_run(&f.fake);
     serve_free(f.serve);
+    close_backends();
     audit_close(f.audit, closed, NULL);
     fake_env_run(&f.fake);
-    assert_int_equal(f.closed_count, 3);
+    assert_int_equal(f.closed_count, 3 + (int)f.options.backend_count);
     access_policy_free(f.policy);
 }
 

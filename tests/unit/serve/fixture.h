@@ -5,6 +5,7 @@
 
 #include "serve/api.h"
 #include "unit/serve/fake_request.h"
+#include "unit/serve/idle_backend.h"
 #include "unit/serve/scripted_issuer.h"
 
 #include <setjmp.h>
@@ -51,6 +52,8 @@ struct fixture {
     struct serve_listener only_metrics;
     struct lease_role roles[4]; /* db, db-shared (share: role), db-own (identity), db-reason */
     struct env_connection connections[WHO_COUNT];
+    struct idle_backend backends[2];
+    struct backend *backend_list[2];
     struct list calls;
     char *log; /* all that was logged */
     size_t log_size;
@@ -68,6 +71,9 @@ int fixture_teardown(void **state);
 
 /* Opens everything; done by the first request otherwise. */
 void fixture_open(void);
+
+/* Adds a backend that isn't logged in; before the first request. */
+struct idle_backend *fixture_add_backend(const char *name);
 
 /* Sends without running the loop. */
 struct call *fixture_send(enum who who, const char *method, const char *target, const char *body);

@@ -1,0 +1,109 @@
+/* A real backend over a plugin that does nothing by itself. */
+#include "unit/serve/idle_backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "leased/plugin.h"
+
+static struct idle_backend *opening;
+static leased_op *closing_op;
+
+static struct idle_backend *idle_of(leased_instance *instance)
+{
+    return (struct idle_backend *)(void *)instance;
+}
+
+static int32_t on_open(const struct leased_host *host, leased_host_context *context,
+                       struct leased_str config, leased_instance **ret_instance,
+                       struct leased_str *ret_detail)
+{
+    (void)config;
+    (void)ret_detail;
+    opening->host = host;
+    opening->context = context;
+    *ret_instance = (leased_instance *)(void *)opening;
+    return 0;
+}
+
+static void closed(void *user)
+{
+    struct idle_backend *idle = user;
+
+    idle->host->op_done(idle->context, closing_op, LEASED_OK, NULL);
+}
+
+static int32_t on_close(leased_instance *instance, uint32_t flags, leased_op *op)
+{
+    struct idle_backend *idle = idle_of(instance);
+
+    (void)flags;
+    closing_op = op;
+    return idle->host->post(idle->context, closed, idle);
+}
+
+static int32_t on_issue(leased_instance *instance, const struct leased_issue *request,
+                        leased_op *op)
+{
+    (void)instance;
+    (void)request;
+    (void)op;
+    return -LEASED_RETRY;
+}
+
+static int32_t on_lease(leased_instance *instance, const struct leased_lease_ref *lease,
+                        leased_op *op)
+{
+    (void)instance;
+    (void)lease;
+    (void)op;
+    return -LEASED_RETRY;
+}
+
+static void on_cancel(leased_instance *instance, leased_op *op)
+{
+    (void)instance;
+    (void)op;
+}
+
+static const struct leased_backend_ops idle_ops = {
+    .size = sizeof(idle_ops),
+    .open = on_open,
+    .close = on_close,
+    .issue = on_issue,
+    .renew = on_lease,
+    .revoke = on_lease,
+    .cancel = on_cancel,
+};
+
+static const struct leased_plugin idle_plugin = {
+    .size = sizeof(idle_plugin),
+    .abi_major = LEASED_ABI_MAJOR,
+    .kind = LEASED_KIND_BACKEND,
+    .name = {.ptr = "idle", .len = 4},
+    .version = {.ptr = "1", .len = 1},
+    .ops = &idle_ops,
+};
+
+void idle_backend_open(struct idle_backend *idle, struct env *env, const char *name)
+{
+    const struct backend_options options = {.env = env, .plugin = &idle_plugin, .name = name};
+
+    opening = idle;
+    assert_int_equal(backend_open(&options, &idle->backend, NULL), 0);
+}
+
+void idle_backend_login(struct idle_backend *idle, uint64_t until_ms)
+{
+    idle->host->login_expires(idle->context, until_ms);
+}
+
+void idle_backend_count(struct idle_backend *idle, const char *event, uint64_t delta)
+{
+    idle->host->metric_add(idle->context, (struct leased_str){.ptr = event, .len = strlen(event)},
+                           delta);
+}

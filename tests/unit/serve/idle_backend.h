@@ -1,0 +1,23 @@
+/* A real backend over a plugin that does nothing by itself: the test says when it is logged in. */
+#ifndef LEASED_TESTS_UNIT_SERVE_IDLE_BACKEND_H
+#define LEASED_TESTS_UNIT_SERVE_IDLE_BACKEND_H
+
+#include "backend/backend.h"
+
+struct leased_host;
+struct leased_host_context;
+
+struct idle_backend {
+    struct backend *backend;
+    const struct leased_host *host;
+    struct leased_host_context *context;
+};
+
+/* Not logged in at first. */
+void idle_backend_open(struct idle_backend *idle, struct env *env, const char *name);
+void idle_backend_login(struct idle_backend *idle, uint64_t until_ms);
+
+/* The plugin adds to a counter of its own. */
+void idle_backend_count(struct idle_backend *idle, const char *event, uint64_t delta);
+
+#endif
