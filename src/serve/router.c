@@ -257,10 +257,10 @@ void serve_request(void *user, struct env_request *request)
     const struct route *route;
     BUF_AUTO allow;
 
+    buf_init(&allow, 64);
     if (x == NULL) {
         return; /* answered */
     }
-    buf_init(&allow, 64);
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
         route_missing(x, buf_str(&allow));
