@@ -206,6 +206,19 @@ static void test_access_that_is_taken_away_rotates_a_shared_lease(void **state)
     assert_false(model_is_live(&f.model, 0));
 }
 
+static void test_a_credential_that_was_taken_away_does_not_linger(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    f.role.linger_ms = HOUR_MS;
+    fixture_get(client, &f.role);
+    lease_end_grant(f.core, client->grant, GRANT_END_POLICY, fixture_wait());
+    fixture_run();
+    assert_int_equal(f.wait_status, 0);
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
 static void test_the_number_of_an_identitys_grants_leaves_out_the_one_asked_for(void **state)
 {
     struct client *a = fixture_client(0);
@@ -235,6 +248,7 @@ int main(void)
         fixture_test(test_what_cannot_be_revoked_is_kept_for_the_next_caller),
         fixture_test(test_what_cannot_be_revoked_ends_expired_and_not_revoked),
         fixture_test(test_access_that_is_taken_away_rotates_a_shared_lease),
+        fixture_test(test_a_credential_that_was_taken_away_does_not_linger),
         fixture_test(test_the_number_of_an_identitys_grants_leaves_out_the_one_asked_for),
     };
 
