@@ -228,17 +228,23 @@ static int params_set_json(struct params_input *input, const char *name, const j
     return 0;
 }
 
+/* jansson gives some of these failures neither a code nor a text. */
+static bool is_out_of_memory(const json_error_t *why)
+{
+    return why->text[0] == '\0' || json_error_code(why) == json_error_out_of_memory;
+}
+
 int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params, struct err *e)
 {
     struct params_input input = {.params = params, .allowed = allowed};
-    json_error_t why;
+    json_error_t why = {0};
     json_t *root =
         json_loadb(body.ptr != NULL ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, &why);
     const char *name;
     json_t *value;
     int r = 0;
 
-    if (root == NULL && json_error_code(&why) == json_error_out_of_memory) {
+    if (root == NULL && is_out_of_memory(&why)) {
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
     if (!json_is_object(root)) {

@@ -328,7 +328,9 @@ static void check_traces(void)
 {
     assert_int_equal(fixture_trail_has(SCRIPTED_MARKER), 0);
     assert_true(f.log == NULL || strstr(f.log, SCRIPTED_MARKER) == NULL);
-    assert_int_equal(fixture_records("grant.created"), fixture_records("grant.ended"));
+    /* A trail that had no memory for a record says so. */
+    assert_true(fixture_records("grant.created") == fixture_records("grant.ended") ||
+                fixture_trail_has("events were not recorded") > 0);
 }
 
 static void close_backends(void)
