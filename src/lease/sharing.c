@@ -55,6 +55,7 @@ struct lease *sharing_find(struct role *role, struct holder *holder)
         return idle_find(holder);
     }
     place = shared_place(role, holder);
+    CHECK(place != NULL);
     if (*place != NULL && !is_offered(*place)) {
         *place = NULL; /* what is issued now is for everybody who comes */
     }
