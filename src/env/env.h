@@ -147,8 +147,8 @@ static inline int env_post(struct env *env, void (*fn)(void *user), void *user)
     return env->ops->post(env, fn, user);
 }
 
-/* Microseconds on a clock that is read now, only to measure how long code took; never for deadlines.
- * Stands still in simulators. */
+/* Microseconds on a clock that is read now, only to measure how long code took; never for
+ * deadlines. Stands still in simulators. */
 static inline uint64_t env_stopwatch_us(struct env *env)
 {
     return env->ops->stopwatch_us != NULL ? env->ops->stopwatch_us(env) : 0;
