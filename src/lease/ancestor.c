@@ -70,7 +70,7 @@ int ancestor_find(struct env *env, const struct access_identity *identity,
     if (r != 0) {
         return r;
     }
-    return err_set(e, ERR_DENIED,
+    return err_set(e, ERR_NOT_FOUND,
                    "%s: no such ancestor of process %" PRId32 " runs as uid %" PRIu32,
                    access_binding_format(spec, text), identity->pid, identity->uid);
 }

@@ -9,7 +9,7 @@
 
 /* The nearest ancestor of the caller that has the same uid and fits the spec: for parent one that
  * has exec'd (a subshell hasn't), for pid:N that process, for comm:NAME one of that name. The
- * caller itself is none. With a text: ERR_GONE when the caller has ended, ERR_DENIED when no
+ * caller itself is none. With a text: ERR_GONE when the caller has ended, ERR_NOT_FOUND when no
  * ancestor fits, ERR_UNAVAILABLE when one can't be looked up. */
 int ancestor_find(struct env *env, const struct access_identity *identity,
                   const struct access_binding_spec *spec, struct env_process *ret_process,

@@ -52,8 +52,8 @@ bool binding_is_set(struct grant *grant, const struct binding_set *set);
 uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set);
 
 /* Finds out what the decision's bindings mean for this caller. ERR_GONE: the caller's process has
- * ended. ERR_INVALID: it can't be bound so (no connection, no process known). ERR_DENIED: not an
- * ancestor of the same uid. ERR_UNAVAILABLE: it can't be looked up. With a text. */
+ * ended. ERR_INVALID: it can't be bound so (no connection, no process known). ERR_NOT_FOUND: not
+ * an ancestor of the same uid. ERR_UNAVAILABLE: it can't be looked up. With a text. */
 int binding_resolve(struct env *env, const struct lease_acquire *acquire,
                     struct binding_set *ret_set, struct err *e) ATTR_MUST_USE;
 

@@ -132,7 +132,7 @@ struct lease_acquire {
      * issuer can't serve, retry_after_ms says when to come again), ERR_DENIED (the issuer refuses),
      * ERR_LIMIT (a budget or number is used up), ERR_BUSY (too many wait), ERR_INVALID (role or its
      * parameters are wrong), ERR_IO (no durable audit record), ERR_GONE (what it binds to has
-     * ended), ERR_CANCELED (stopping, or canceled). */
+     * ended), ERR_NOT_FOUND (there is nothing to bind to), ERR_CANCELED (stopping, or canceled). */
     void (*fn)(struct lease_acquire *acquire, int status, struct grant *grant);
     void *user;
     uint64_t retry_after_ms; /* out */

@@ -168,7 +168,7 @@ static void test_an_ancestor_of_another_uid_is_passed_over(void **state)
     assert_int_equal(client->grant->state, GRANT_STATE_ENDED);
 }
 
-static void test_a_caller_without_an_ancestor_of_its_own_is_denied(void **state)
+static void test_a_caller_without_an_ancestor_of_its_own_has_nothing_to_bind_to(void **state)
 {
     struct client *client = fixture_client(0);
 
@@ -176,7 +176,7 @@ static void test_a_caller_without_an_ancestor_of_its_own_is_denied(void **state)
     (void)fake_env_add_process(&f.fake, 1, 1, 0, 0);
     bind_to(client, ACCESS_BINDING_PARENT);
     fixture_get(client, &f.role);
-    assert_int_equal(client->status, ERR_DENIED);
+    assert_int_equal(client->status, ERR_NOT_FOUND);
     assert_non_null(strstr(client->acquire.error.text, "parent"));
     assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], 0);
 }
@@ -206,7 +206,7 @@ static void test_a_pid_must_be_an_ancestor(void **state)
     (void)fake_env_add_process(&f.fake, 555, 50, 1, 500);
     client->decision.bindings[0].pid = 555;
     fixture_get(client, &f.role);
-    assert_int_equal(client->status, ERR_DENIED);
+    assert_int_equal(client->status, ERR_NOT_FOUND);
     assert_non_null(strstr(client->acquire.error.text, "pid:555"));
 }
 
@@ -357,7 +357,7 @@ int main(void)
         fixture_test(test_a_parent_is_the_script_and_not_the_subshell),
         fixture_test(test_commands_of_one_script_share_its_grant),
         fixture_test(test_an_ancestor_of_another_uid_is_passed_over),
-        fixture_test(test_a_caller_without_an_ancestor_of_its_own_is_denied),
+        fixture_test(test_a_caller_without_an_ancestor_of_its_own_has_nothing_to_bind_to),
         fixture_test(test_a_parent_that_is_younger_than_its_child_is_none),
         fixture_test(test_a_pid_must_be_an_ancestor),
         fixture_test(test_an_ancestor_can_be_named_by_its_command),

@@ -95,6 +95,10 @@ static void test_a_binding_to_what_is_no_ancestor_is_unavailable(void **state)
     (void)state;
     call = fixture_get(ALICE, DB "?binding=process,pid:4002"); /* bob's */
     fixture_expect(call, 409, "binding_unavailable");
+    /* As `sudo -u alice lease get` is: nothing above it is alice's. */
+    (void)fake_env_add_process(&f.fake, 1, 1, 0, 0);
+    call = fixture_get(ALICE, DB "?binding=parent");
+    fixture_expect(call, 409, "binding_unavailable");
     assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 0);
 }
 
