@@ -26,6 +26,10 @@ static void drain_lease(struct lease *lease)
         revoke_start(lease, "the daemon stops");
     } else if (lease->state == LEASE_STATE_REQUESTED) {
         issue_drop(lease);
+    } else if (lease->state == LEASE_STATE_REVOKING && lease->step == LEASE_STEP_REVOKE) {
+        /* Its next try may be minutes away, which is longer than there is. */
+        lease_set_step(lease, LEASE_STEP_NONE, 0);
+        revoke_push(lease);
     }
 }
 

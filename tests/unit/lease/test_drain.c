@@ -141,6 +141,24 @@ static void test_a_long_sleep_of_the_host_is_made_up_for(void **state)
     assert_true(model_is_live(&f.model, 2));
 }
 
+static void test_a_drain_asks_again_at_once(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    fixture_get(client, &f.role);
+    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_RETRY;
+    lease_end_grant(f.core, client->grant, GRANT_END_RELEASED, NULL);
+    fixture_run();
+    while (fixture_lease(client)->next_ms < f.fake.now_ms + MINUTE_MS) {
+        fixture_advance(10 * SECOND_MS);
+    }
+    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_OK;
+    lease_core_drain(f.core, f.fake.now_ms + 20 * SECOND_MS, fixture_wait());
+    fixture_advance(SECOND_MS);
+    assert_int_equal(f.wait_status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +170,7 @@ int main(void)
         fixture_test(test_a_close_in_the_middle_of_everything_leaves_nothing_behind),
         fixture_test(test_the_clock_may_start_near_its_end),
         fixture_test(test_a_long_sleep_of_the_host_is_made_up_for),
+        fixture_test(test_a_drain_asks_again_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
