@@ -52,8 +52,13 @@ void lease_end(struct lease_core *core, struct lease *lease, enum grant_end end,
 
 void lease_core_delivered(struct lease_core *core, struct grant *grant, bool delivered)
 {
+    bool is_of_this_lease = grant->older_count == 0;
+
     if (grant->delivery_count > 0) {
         grant->delivery_count--;
+    }
+    if (grant->delivery_count == 0) {
+        grant->older_count = 0;
     }
     core_touch(core);
     if (grant->state == GRANT_STATE_ENDED) {
@@ -61,7 +66,9 @@ void lease_core_delivered(struct lease_core *core, struct grant *grant, bool del
     }
     if (delivered) {
         grant->is_delivered = true;
-        grant_leave(grant);
+        if (is_of_this_lease) {
+            grant_leave(grant);
+        }
     } else if (!grant->is_delivered && grant->delivery_count == 0 && grant->acquire_count == 0) {
         grant_end(grant, GRANT_END_UNDELIVERED);
     }

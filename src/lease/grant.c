@@ -244,6 +244,7 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     before->leaving_count++;
     before->waiting_count -= grant->acquire_count;
     grant->leaving = before;
+    grant->older_count = grant->delivery_count;
     grant->lease = lease;
     grant->is_read = false;
     list_push_back(&lease->grants, &grant->by_lease);

@@ -43,6 +43,7 @@ struct grant {
     uint32_t unrecorded_reads;
     uint32_t acquire_count;  /* acquires that will be called back */
     uint32_t delivery_count; /* hand-outs whose delivery isn't known yet */
+    uint32_t older_count;    /* … of which so many may be of a lease before this one */
     int32_t pid;
     uint16_t ticket_at; /* texts stand behind the bindings: reason, ticket, bindings */
     uint16_t bindings_at;

@@ -45,6 +45,7 @@ static void revoke_give_up(struct lease *lease)
     record_lease_expired(lease, "the issuer never confirmed its revocation");
     lease_set_state(lease, LEASE_STATE_EXPIRED);
     waits_end(lease, WAIT_REVOKE, ERR_TIMEOUT, "the issuer never confirmed the revocation");
+    rotate_dead(lease);
 }
 
 /* --- revoking --- */
@@ -85,6 +86,7 @@ void revoke_start(struct lease *lease, const char *why)
     }
     revoke_push(lease);
     rotate_dead(lease);
+    acquire_wake_lease(lease);
 }
 
 void revoke_fill(struct lease *lease, struct lease_call *call)
@@ -98,6 +100,7 @@ static void revoke_confirmed(struct lease *lease)
     record_lease_revoked(lease);
     lease_set_state(lease, LEASE_STATE_REVOKED);
     waits_end(lease, WAIT_REVOKE, 0, NULL);
+    rotate_dead(lease); /* it was too early for a successor when the revocation began */
 }
 
 static void revoke_failed(struct lease *lease, const struct lease_result *result)

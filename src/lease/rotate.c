@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "lease/core_internal.h"
 
+#define MOVE_AGAIN_MS 10000U /* how often the end of an overlap looks for a successor that lives   \
+                              */
 #define ROTATE_LOST_WEIGHT                                                                         \
     4U /* a lost answer may have made a credential: the next try comes much later */
 
@@ -126,7 +128,10 @@ void rotate_move_all(struct lease *lease)
     struct list *following;
 
     if (current == lease) {
-        return; /* the successor has died, the old credential serves on */
+        /* The successor has died, the old credential serves on until there is another. */
+        lease_set_step(lease, LEASE_STEP_MOVE,
+                       schedule_add_ms(core_now_ms(lease->core), MOVE_AGAIN_MS));
+        return;
     }
     LIST_EACH (&lease->grants, node, following) {
         grant_move(LIST_ENTRY(node, struct grant, by_lease), current, true);
@@ -153,13 +158,14 @@ static void rotate_unlink(struct lease *successor)
     successor->predecessor = NULL;
 }
 
-/* Those of the leases before it too: their holders would have got the successor next. */
+/* Those of the leases before it too, whose holders would have got the successor next; but a live
+ * one goes on serving. */
 static void grants_fail(struct lease *lease)
 {
     struct list *node;
     struct list *following;
 
-    for (; lease != NULL; lease = lease->predecessor) {
+    for (; lease != NULL && !fsm_lease_is_live(lease->state); lease = lease->predecessor) {
         LIST_EACH (&lease->grants, node, following) {
             grant_end(LIST_ENTRY(node, struct grant, by_lease), GRANT_END_FAILED);
         }
@@ -187,9 +193,12 @@ void rotate_failed(struct lease *successor)
     lease->rotate_after_ms = schedule_add_ms(core_now_ms(core), backoff_ms);
     if (!fsm_lease_is_live(lease->state)) {
         grants_fail(lease);
-        return;
+        if (!lease_is_wanted(lease)) {
+            return;
+        }
     }
-    if (lease->state == LEASE_STATE_ACTIVE && lease->step == LEASE_STEP_NONE) {
+    if ((lease->state == LEASE_STATE_ACTIVE || fsm_lease_is_over(lease->state)) &&
+        lease->step == LEASE_STEP_NONE) {
         lease_set_step(lease, LEASE_STEP_REPLACE, lease->rotate_after_ms);
     }
     acquire_wake_lease(lease);

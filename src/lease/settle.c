@@ -60,6 +60,7 @@ static void settle_live(struct lease *lease, enum grant_end end)
     if (queue_item_is_queued(&lease->item)) {
         queue_remove(&lease->role->lane, &lease->item);
         lease_set_state(lease, LEASE_STATE_ACTIVE);
+        waits_end(lease, WAIT_RENEW, ERR_GONE, "nobody holds the lease any more");
     }
     sharing_keep(lease);
     lease_set_step(lease, LEASE_STEP_DROP, until_ms);
@@ -99,7 +100,7 @@ void lease_settle(struct lease *lease, enum grant_end end)
     case LEASE_STATE_FAILED:
         break;
     }
-    if (successor != NULL && !fsm_lease_is_over(successor->state)) {
-        lease_settle(successor, end);
+    if (successor != NULL) {
+        lease_settle(successor, end); /* past those that are over: the last one may be live */
     }
 }

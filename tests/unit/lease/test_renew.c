@@ -378,6 +378,26 @@ static void test_a_renewal_without_budget_is_replaced_in_time(void **state)
     assert_int_equal(f.model.lease_count, 3);
 }
 
+static void test_who_waits_for_a_renewal_hears_that_nobody_holds_the_lease(void **state)
+{
+    struct client *client;
+
+    (void)state;
+    f.role.linger_ms = 20 * MINUTE_MS;
+    f.role.renew_rate = (struct units_rate){.count = 1, .per_ms = 10 * HOUR_MS};
+    client = fixture_client(0);
+    fixture_get(client, &f.role);
+    assert_int_equal(lease_renew_start(f.core, fixture_lease(client), fixture_wait()), 0);
+    fixture_run();
+    assert_int_equal(f.wait_status, 0);
+    assert_int_equal(lease_renew_start(f.core, fixture_lease(client), fixture_wait()), 0);
+    fixture_run();
+    assert_int_equal(f.wait_status, 1);
+    lease_end_grant(f.core, client->grant, GRANT_END_RELEASED, NULL);
+    fixture_run();
+    assert_int_equal(f.wait_status, ERR_GONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +425,7 @@ int main(void)
         fixture_test(test_who_asked_is_told_why_a_renewal_failed),
         fixture_test(test_who_has_forgotten_his_wait_is_not_told),
         fixture_test(test_a_renewal_without_budget_is_replaced_in_time),
+        fixture_test(test_who_waits_for_a_renewal_hears_that_nobody_holds_the_lease),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,36 @@ static void test_what_has_ended_is_kept_to_be_looked_at_and_then_forgotten(void 
     assert_int_equal(f.core->lease_ids.count, CORE_ENDED_MAX);
 }
 
+/* The renewal waits for its budget, the ttl is ours, and it is too early for another successor. */
+static void test_who_waits_for_a_lease_that_is_cut_is_told(void **state)
+{
+    struct client *client;
+    struct lease *lease;
+    int call_count;
+
+    (void)state;
+    f.model.honours_ttl = false;
+    f.model.lifetime_ms = 2 * HOUR_MS;
+    f.role.renew_rate = (struct units_rate){.count = 1, .per_ms = 20 * HOUR_MS};
+    client = fixture_client(0);
+    fixture_get(client, &f.role);
+    lease = fixture_lease(client);
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_DENIED;
+    fixture_advance(88 * MINUTE_MS);
+    while (lease->rotate_after_ms < lease->expires_ms + MINUTE_MS) {
+        assert_int_equal(lease_rotate_start(f.core, lease, fixture_wait()), 0);
+        fixture_run();
+    }
+    call_count = client->call_count;
+    fixture_ask(client, &f.role);
+    fixture_run();
+    assert_int_equal(client->call_count, call_count);
+    fixture_advance(2 * MINUTE_MS);
+    assert_int_equal(client->call_count, call_count + 1);
+    assert_int_equal(client->status, ERR_UNAVAILABLE);
+    assert_in_range(client->acquire.retry_after_ms, 1, 5 * MINUTE_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +279,7 @@ int main(void)
         fixture_test(test_a_grant_without_a_duration_lives_on),
         fixture_test(test_revocations_overtake_issues),
         fixture_test(test_what_has_ended_is_kept_to_be_looked_at_and_then_forgotten),
+        fixture_test(test_who_waits_for_a_lease_that_is_cut_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
