@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEEDS_DEFAULT 24
+#define SEEDS_DEFAULT 16
 #define STEPS_DEFAULT 5000
 #define SEEDS_FILE "tests/sim/seeds.txt"
 

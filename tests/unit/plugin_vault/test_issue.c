@@ -92,7 +92,8 @@ static void test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is(void 
          5000000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE | LEASED_RESULT_CAPPED},
         {7200000, 403, POLICY, 3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
         {7200000, 0, "", 3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
-        /* It may have been shortened. The host counts no more than it wants, and must end the rest. */
+        /* It may have been shortened. The host counts no more than it wants, and must end the rest.
+         */
         {60000, 0, "", 3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
         {60000, 200, "garbage", 3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
         /* An answer of another lease says nothing. */
