@@ -32,7 +32,8 @@ struct env_file {
 };
 
 /* Opens (creates with 0600; O_APPEND, O_NOFOLLOW) for appending. Blocks; used at start. Path "-":
- * stdout, where no sync happens. ERR_* or a negated errno with a text. */
+ * stdout, where no sync happens. ERR_BUSY when another process has it open here. ERR_* or a negated
+ * errno with a text. */
 static inline int env_file_open(struct env *env, const char *path, struct env_file **ret_file,
                                 struct err *e)
 {

@@ -138,6 +138,9 @@ static void on_wake_closed(uv_handle_t *handle)
     void (*closed)(void *user) = file->closed;
     void *user = file->closed_user;
 
+    if (file->is_closing) {
+        file->io->closing_file_count--;
+    }
     uv_cond_destroy(&file->has_work);
     uv_mutex_destroy(&file->lock);
     file_free(file);
@@ -221,6 +224,7 @@ static void file_close(struct env_file *base, void (*closed)(void *user), void *
 
     CHECK(!file->is_closing);
     file->is_closing = true;
+    file->io->closing_file_count++;
     file->closed = closed;
     file->closed_user = user;
     uv_mutex_lock(&file->lock);
@@ -343,6 +347,9 @@ int io_file_open(struct env *env, const char *path, struct env_file **ret_file, 
     file->path = mem_strdup(path);
     rc = file->path == NULL ? err_set(e, ERR_NOMEM, "out of memory")
                             : file_disk_open(file->path, &file->disk, e);
+    if (rc == 0) {
+        rc = file_disk_lock(&file->disk, e);
+    }
     if (rc != 0) {
         file_free(file);
         return rc;

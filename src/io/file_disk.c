@@ -12,6 +12,9 @@
  *   - The file was unlinked behind our back: records in it would be lost without an error, so the
  * path is opened anew before the group. A rename needs no such guess: whoever renames asks for a
  * reopen.
+ *   - Another daemon writes the file: the two chains would end each other, so a file is locked when
+ * it is opened first, and ERR_BUSY says so. A descriptor that replaces ours can take the lock only
+ * when ours is closed (it is the same file, perhaps), too late to refuse; it goes on without.
  *   - It was shortened behind our back (copytruncate): O_APPEND puts the group at the new end, and
  * the length is read anew for each group, so a later cut doesn't go by the old one. */
 #include "io/file_internal.h"
@@ -22,6 +25,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -86,6 +90,16 @@ int file_disk_open(const char *path, struct file_disk *ret_disk, struct err *e)
     return 0;
 }
 
+int file_disk_lock(const struct file_disk *disk, struct err *e)
+{
+    if (!disk->is_stdout && flock(disk->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        return err_set(e, ERR_BUSY,
+                       "%s is being written already; each daemon and sink needs a file of its own",
+                       disk->path);
+    }
+    return 0;
+}
+
 void file_disk_close(struct file_disk *disk)
 {
     if (!disk->is_stdout && disk->fd >= 0) {
@@ -100,6 +114,7 @@ void file_disk_change(struct file_disk *disk, const struct file_disk *fresh)
 
     file_disk_close(disk);
     *disk = *fresh;
+    (void)file_disk_lock(disk, NULL);
     if (old.is_broken) {
         /* Perhaps it is the same inode: then the rest of the failed group is still in it. */
         disk->is_broken = true;
@@ -153,6 +168,7 @@ static int replace(struct file_disk *disk)
     }
     file_disk_close(disk);
     *disk = fresh;
+    (void)file_disk_lock(disk, NULL);
     return 0;
 }
 

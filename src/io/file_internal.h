@@ -28,6 +28,9 @@ struct file_disk {
 /* Opens for appending; refuses what isn't a regular file or isn't ours alone. `ret_disk` is
  * untouched on failure. */
 int file_disk_open(const char *path, struct file_disk *ret_disk, struct err *e) ATTR_MUST_USE;
+/* Makes us the file's only writer until the descriptor is closed; ERR_BUSY when there is another.
+ * On a file system without locks it does nothing. */
+int file_disk_lock(const struct file_disk *disk, struct err *e);
 void file_disk_close(struct file_disk *disk);
 /* Closes `disk` and goes on with `fresh`; what is still to be cut off stays so. */
 void file_disk_change(struct file_disk *disk, const struct file_disk *fresh);

@@ -233,9 +233,9 @@ static void close_phase_handle(uv_handle_t *handle)
 int io_close(struct io *io)
 {
     io->is_closing = true;
-    /* Each turn lets callbacks run; a look-up in a thread of libuv's pool can only be waited for.
-     */
-    while (!io_http_drain(io)) {
+    /* Each turn lets callbacks run; a look-up in a thread of libuv's pool, and a file's writer, can
+     * only be waited for. */
+    while (!io_http_drain(io) || io->closing_file_count > 0) {
         io_run_once(io, true);
     }
     close_handles(io);

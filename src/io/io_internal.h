@@ -63,11 +63,12 @@ struct io {
     uv_check_t after_poll;
     uv_idle_t no_wait; /* active while deferred calls wait: then poll returns at once */
     uint64_t now_ms;
-    bool now_is_stale;       /* the next io_now_ms reads the clock */
-    bool is_single_turn;     /* io_run_once: don't wait once something has run */
-    bool has_run_something;  /* … in this turn */
-    bool is_closing;         /* io_close has begun: nothing new starts */
-    bool has_closed_handles; /* our own handles have been given to uv_close */
+    bool now_is_stale;         /* the next io_now_ms reads the clock */
+    bool is_single_turn;       /* io_run_once: don't wait once something has run */
+    bool has_run_something;    /* … in this turn */
+    bool is_closing;           /* io_close has begun: nothing new starts */
+    size_t closing_file_count; /* closed by their owners; their writers aren't done yet */
+    bool has_closed_handles;   /* our own handles have been given to uv_close */
     struct list deferred;
     struct io_timers timers;
     struct list signals;

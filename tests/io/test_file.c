@@ -287,6 +287,61 @@ static void test_a_callback_may_append(void **state)
     assert_int_equal(f->finished, 20);
 }
 
+static int open_the_same(struct file_fixture *f)
+{
+    struct env_file *file = NULL;
+    struct err e = {0};
+    int rc = env_file_open(io_env(f->io), f->path, &file, &e);
+
+    if (rc == 0) {
+        env_file_close(file, NULL, NULL);
+    }
+    return rc;
+}
+
+static void test_a_file_has_one_writer(void **state)
+{
+    struct file_fixture *f = *state;
+    char rotated[128];
+    char *bytes = NULL;
+    size_t size = 0;
+
+    open_file(f);
+    assert_int_equal(open_the_same(f), ERR_BUSY);
+    assert_int_equal(env_file_tail(f->file, 10, &bytes, &size), 0);
+    mem_free(bytes);
+    assert_int_equal(env_file_reopen(f->file, NULL), 0); /* the same file again */
+    append(f, "a\n");
+    wait_for_all(f);
+    assert_int_equal(open_the_same(f), ERR_BUSY);
+    (void)snprintf(rotated, sizeof(rotated), "%s.1", f->path);
+    assert_int_equal(rename(f->path, rotated), 0);
+    assert_int_equal(env_file_reopen(f->file, NULL), 0);
+    append(f, "b\n");
+    wait_for_all(f);
+    assert_int_equal(open_the_same(f), ERR_BUSY);
+    assert_int_equal(unlink(rotated), 0);
+    close_file(f);
+    assert_int_equal(open_the_same(f), 0);
+}
+
+/* As a start that fails does: nobody runs the loop any more. */
+static void test_a_file_that_was_closed_right_before_the_loop_is_not_forgotten(void **state)
+{
+    struct file_fixture *f = *state;
+
+    open_file(f);
+    shut_gate();
+    append(f, "a\n");
+    wait_for_writer_at_gate();
+    env_file_close(f->file, on_file_closed, f);
+    open_gate();
+    assert_int_equal(io_close(f->io), 0);
+    assert_true(f->is_closed);
+    expect_content(f->path, "a\n");
+    assert_int_equal(io_new(&f->io, NULL), 0); /* for the teardown */
+}
+
 static int write_to_stdout(struct file_fixture *f, int fd)
 {
     if (dup2(fd, STDOUT_FILENO) < 0) {
@@ -334,6 +389,8 @@ int main(void)
         TEST(test_what_is_not_a_regular_file_of_ours_is_refused),
         TEST(test_closing_writes_what_is_queued_and_takes_no_more),
         TEST(test_a_callback_may_append),
+        TEST(test_a_file_has_one_writer),
+        TEST(test_a_file_that_was_closed_right_before_the_loop_is_not_forgotten),
         TEST(test_stdout_is_written_without_a_sync),
     };
 
