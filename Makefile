@@ -492,7 +492,7 @@ install: all
 	$(if $(loadable),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(loadable:%=$(OUT)/plugins/%.so))
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
 	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
-	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 640 $f $(etc)/$(notdir $f)$(newline)	)
+	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 644 $f $(etc)/$(notdir $f)$(newline)	)
 	$(foreach f,$(pages),install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f)) $f$(newline)	)
 	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
