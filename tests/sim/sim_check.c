@@ -219,6 +219,24 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
     json_decref(answer);
 }
 
+void sim_check_answered(struct sim_check *check, const struct sim_request *request,
+                        bool is_delivered)
+{
+    struct str body = buf_str(&request->answer);
+    json_t *answer;
+    const char *grant;
+
+    if (request->status != 200 && request->status != 201) {
+        return;
+    }
+    answer = json_loadb(body.ptr, body.len, 0, NULL);
+    grant = json_string_value(json_object_get(answer, "grant"));
+    if (json_object_get(answer, "credential") != NULL && grant != NULL) {
+        sim_trail_answered(&check->trail, grant, is_delivered);
+    }
+    json_decref(answer);
+}
+
 /* --- S8 and the trail, now and then ----------------------------------------------------------- */
 
 /* What is past its end isn't live any more. */
@@ -327,6 +345,11 @@ size_t sim_check_healed(struct sim_check *check)
         sim_fail(sim, "I9: %llu leases still wait to be revoked, the oldest for %llu ms",
                  (unsigned long long)stats.revoke_pending,
                  (unsigned long long)stats.revoke_oldest_ms);
+    }
+    sim_trail_read(&check->trail);
+    if (sim_trail_undelivered(&check->trail) != NULL && check->trail.lost_count == 0) {
+        sim_fail(sim, "I3: grant %s goes on, and no answer with it was ever delivered",
+                 sim_trail_undelivered(&check->trail));
     }
     while ((credential = sim_vault_next_valid(&world->vault, sim->now_ms, credential)) != NULL) {
         if (credential->fate == SIM_VAULT_LOST) {

@@ -37,6 +37,10 @@ void sim_check_sent(struct sim_check *check, const struct sim_call *call);
 /* An answer leaves the daemon. */
 void sim_check_replied(struct sim_check *check, const struct sim_request *request);
 
+/* The answer has reached its consumer, or never will. */
+void sim_check_answered(struct sim_check *check, const struct sim_request *request,
+                        bool is_delivered);
+
 /* With faults gone and time to heal: nothing waits, and each valid credential whose answer arrived
  * belongs to a lease that somebody holds (or that lingers). Returns how many valid credentials
  * there are whose answer was lost. */

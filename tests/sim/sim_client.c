@@ -130,6 +130,9 @@ static void client_answered(struct sim_request *request, bool is_delivered)
     struct sim_client *client = request->user;
     json_t *answer = NULL;
 
+    if (client->crowd->check != NULL) {
+        sim_check_answered(client->crowd->check, request, is_delivered);
+    }
     if (client->request != request) {
         return; /* the client that sent it has gone */
     }

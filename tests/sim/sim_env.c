@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SIM_LATE_MAX_MS 60
+#define DEFERREDS_MAX 1000000 /* in one turn */
 
 /* --- events ----------------------------------------------------------------------------------- */
 
@@ -79,11 +80,15 @@ void sim_schedule_in(struct sim *sim, struct sim_event *event, uint64_t delay_ms
 void sim_run_deferred(struct sim *sim)
 {
     struct list *node;
+    size_t count = 0;
 
     while ((node = list_pop_front(&sim->deferreds)) != NULL) {
         struct env_deferred *deferred = LIST_ENTRY(node, struct env_deferred, node);
 
         deferred->fn(deferred);
+        if (++count == DEFERREDS_MAX) {
+            sim_fail(sim, "I6: a turn of the loop never ends");
+        }
     }
 }
 

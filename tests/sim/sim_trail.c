@@ -166,6 +166,32 @@ bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const 
     return map_find(&trail->readings, str_of(reading)) != NULL;
 }
 
+void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered)
+{
+    struct map_entry *entry = map_find(&trail->items, str_of(grant));
+    struct sim_trail_item *item;
+
+    if (entry != NULL) {
+        item = MAP_ENTRY(entry, struct sim_trail_item, entry);
+        item->is_delivered = item->is_delivered || is_delivered;
+        item->is_undelivered = item->is_undelivered || !is_delivered;
+    }
+}
+
+const char *sim_trail_undelivered(const struct sim_trail *trail)
+{
+    struct map_entry *entry;
+
+    for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
+        const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
+
+        if (item->is_undelivered && !item->is_delivered && item->end_count == 0) {
+            return item->id;
+        }
+    }
+    return NULL;
+}
+
 void sim_trail_check_ended(struct sim_trail *trail)
 {
     struct map_entry *entry;

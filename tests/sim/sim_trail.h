@@ -17,6 +17,8 @@ struct sim_trail_item {
     uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
     uint64_t renewed_count;
     bool is_revoking;
+    bool is_delivered;   /* an answer with it reached its holder */
+    bool is_undelivered; /* one didn't */
 };
 
 struct sim_trail {
@@ -41,6 +43,13 @@ void sim_trail_read(struct sim_trail *trail);
 /* NULL when the trail doesn't know it (yet). */
 const struct sim_trail_item *sim_trail_find(const struct sim_trail *trail, const char *id);
 bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const char *lease);
+
+/* An answer that showed this grant has reached its holder, or never will. */
+void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered);
+
+/* The id of a grant that goes on although no answer with it was ever delivered; NULL: there is
+ * none. */
+const char *sim_trail_undelivered(const struct sim_trail *trail);
 
 /* At the very end: each grant and each lease has ended exactly once. */
 void sim_trail_check_ended(struct sim_trail *trail);
