@@ -243,7 +243,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
         return;
     }
     acquire_prepare(x, role, is_new_grant);
-    grant = is_new_grant ? NULL : lease_core_cached(core, &x->acquire);
+    grant = lease_core_cached(core, &x->acquire);
     if (grant != NULL) {
         if (credential_send(x, 200, grant) != 0) {
             exchange_fail_nomem(x);

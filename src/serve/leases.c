@@ -177,9 +177,7 @@ static void wait_gone(struct env_request *request, bool delivered)
     struct exchange *x = OBJ_CAST(request->user, struct exchange, EXCHANGE_MAGIC);
 
     (void)delivered;
-    if (x->is_waiting) {
-        wait_forget(x);
-    }
+    wait_forget(x);
     exchange_release(x);
 }
 
@@ -251,13 +249,15 @@ static void wait_begin(struct exchange *x, const char *id, uint64_t limit_ms)
     exchange_keep(x, wait_gone);
 }
 
-/* The caller's own grant on this lease that is still held, or NULL. */
-static struct grant *own_grant(const struct exchange *x, const struct lease *lease)
+/* The caller's own grant on this lease that is still held and comes after `after` (NULL: the first
+ * one), or NULL. */
+static struct grant *own_grant(const struct exchange *x, const struct lease *lease,
+                               const struct grant *after)
 {
-    struct grant *grant = NULL;
+    struct grant *grant = lease_next_grant(lease, after);
     struct grant_view view;
 
-    while ((grant = lease_next_grant(lease, grant)) != NULL) {
+    for (; grant != NULL; grant = lease_next_grant(lease, grant)) {
         grant_view(grant, &view);
         if (view.state == GRANT_STATE_HELD && str_eq_c(str_of(view.identity_key), x->key)) {
             return grant;
@@ -291,7 +291,7 @@ static void lease_effect(struct exchange *x,
     if (lease == NULL) {
         return;
     }
-    if (own_grant(x, lease) == NULL && !may_revoke(x)) {
+    if (own_grant(x, lease, NULL) == NULL && !may_revoke(x)) {
         not_a_holder(x);
         return;
     }
@@ -348,38 +348,48 @@ void serve_grants_delete(struct exchange *x)
     }
 }
 
-/* Is there nobody but the caller whom the end of this lease would concern? */
-static bool is_all_ones_own(const struct exchange *x, const struct lease_view *lease)
+/* Nobody holds the lease any more that was issued for the caller alone: it may be kept for its next
+ * request, or be on its way out. */
+static bool is_left_over(const struct exchange *x, const struct lease_view *lease)
 {
     return lease->grant_count == 0 && str_eq_c(str_of(lease->identity_key), x->key);
 }
 
-/* An owner's DELETE ends its grant, an admin's the lease. An owner may ask again, to wait for the
+static void end_own_grants(struct exchange *x, struct lease *lease, struct lease_wait *wait)
+{
+    struct grant *grant = own_grant(x, lease, NULL);
+    struct grant *next;
+
+    for (; grant != NULL; grant = next) {
+        next = own_grant(x, lease, grant);
+        lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED,
+                        next == NULL ? wait : NULL);
+    }
+}
+
+/* An owner's DELETE ends its grants, an admin's the lease. An owner may ask again, to wait for the
  * issuer's word. */
 void serve_leases_delete(struct exchange *x)
 {
-    struct lease_core *core = x->serve->options.core;
     struct lease *lease = lease_of_path(x);
-    struct grant *grant;
     struct lease_view view;
     struct lease_wait *wait;
-    bool may_end;
+    bool ends_all;
 
     if (lease == NULL) {
         return;
     }
     lease_view(lease, &view);
-    grant = own_grant(x, lease);
-    may_end = may_revoke(x) || is_all_ones_own(x, &view);
-    if (grant == NULL && !may_end) {
+    ends_all = may_revoke(x) || is_left_over(x, &view);
+    if (!ends_all && own_grant(x, lease, NULL) == NULL) {
         not_a_holder(x);
         return;
     }
     wait = end_begin(x, view.id);
-    if (may_end) {
-        lease_end(core, lease, GRANT_END_RELEASED, wait);
+    if (ends_all) {
+        lease_end(x->serve->options.core, lease, GRANT_END_RELEASED, wait);
     } else {
-        lease_end_grant(core, grant, GRANT_END_RELEASED, wait);
+        end_own_grants(x, lease, wait);
     }
     if (wait == NULL) {
         reply_lease(x, 202, lease);

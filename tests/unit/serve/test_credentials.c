@@ -158,16 +158,22 @@ static void test_a_post_makes_another_grant(void **state)
 
 static void test_a_post_is_never_answered_with_not_modified(void **state)
 {
-    static const char *const any[] = {"If-None-Match: *", NULL};
+    char header[128];
+    const char *const headers[] = {header, NULL};
     struct call *call;
 
     (void)state;
+    call = fixture_get(ALICE, API "/credentials/db-shared");
+    (void)snprintf(header, sizeof(header), "If-None-Match: %s", call_header(call, "ETag"));
     call = fixture_send_message(ALICE, (struct message){.method = "POST",
                                                         .target = API "/leases",
-                                                        .body = "{\"role\":\"db\"}",
-                                                        .headers = any});
+                                                        .body = "{\"role\":\"db-shared\"}",
+                                                        .headers = headers});
     fixture_run();
-    assert_int_equal(call->status, 201);
+    assert_int_equal(call->status,
+                     201); /* the same credential, but a grant that nobody knows yet */
+    assert_string_equal(call_text(call, "credential.password"), SCRIPTED_MARKER "0");
+    call_deliver(call);
 }
 
 static void test_many_askers_of_a_cold_shared_role_cause_one_issue(void **state)
@@ -209,16 +215,33 @@ static void test_a_wish_for_more_life_renews_first(void **state)
     struct call *call;
 
     (void)state;
+    f.roles[0].renew_at_percent = 90;
     (void)fixture_get(ALICE, DB);
-    fixture_advance(20 * MINUTE_MS);
+    fixture_advance(40 * MINUTE_MS);
+    call = fixture_get(ALICE, DB "?min_remaining=15m");
+    assert_string_equal(call_text(call, "expires_at"), "2026-01-01T00:59:58.000Z");
     assert_int_equal(f.issuer.call_counts[LEASE_CALL_RENEW], 0);
     call = fixture_get(ALICE, DB "?min_remaining=25m");
-    assert_int_equal(call->status, 200);
-    assert_int_equal(f.issuer.call_counts[LEASE_CALL_RENEW], 0);
-    fixture_advance(6 * MINUTE_MS);
-    call = fixture_get(ALICE, DB "?min_remaining=40m"); /* half of the life at most counts */
-    assert_int_equal(call->status, 200);
+    assert_string_equal(call_text(call, "expires_at"), "2026-01-01T01:39:58.000Z");
+    assert_int_equal(f.issuer.call_counts[LEASE_CALL_RENEW], 1);
     assert_int_equal(issues(), 1);
+}
+
+static void test_nothing_of_a_request_stays_for_the_next(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    (void)fixture_call(ALICE, "POST", API "/leases",
+                       "{\"role\":\"db\",\"duration\":60,\"reason\":\"hers\",\"ticket\":\"T\","
+                       "\"binding\":[\"process\",\"connection\"]}");
+    call = fixture_get(BOB, DB);
+    assert_string_equal(call_text(call, "until"), "2026-01-02T00:00:00.000Z");
+    call = fixture_get(BOB, fixture_path(API "/grants/%s", call_text(call, "grant")));
+    assert_true(json_is_null(call_member(call, "reason")));
+    assert_true(json_is_null(call_member(call, "ticket")));
+    assert_null(strstr(call_text(call, "binding"), "connection"));
+    assert_string_equal(call_text(call, "identity.user"), "bob");
 }
 
 int main(void)
@@ -236,6 +259,7 @@ int main(void)
         fixture_test(test_many_askers_of_a_cold_shared_role_cause_one_issue),
         fixture_test(test_a_connection_binding_ends_with_the_connection),
         fixture_test(test_a_wish_for_more_life_renews_first),
+        fixture_test(test_nothing_of_a_request_stays_for_the_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

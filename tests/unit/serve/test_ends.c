@@ -168,6 +168,39 @@ static void test_a_former_holder_of_a_shared_lease_cannot_end_it(void **state)
     assert_int_equal(scripted_live_count(&f.issuer), 1);
 }
 
+static void test_an_owners_delete_ends_all_grants_that_it_has_on_the_lease(void **state)
+{
+    struct call *call;
+    const char *lease;
+
+    (void)state;
+    lease = call_text(fixture_get(ALICE, API "/credentials/db-own"), "lease");
+    call = fixture_get(ALICE_AGAIN, API "/credentials/db-own");
+    assert_string_equal(call_text(call, "lease"), lease);
+    call = end(ALICE, API "/leases/%s?wait=5", lease);
+    assert_int_equal(call->status, 200);
+    assert_string_equal(call_text(call, "state"), "revoked");
+    assert_int_equal(scripted_live_count(&f.issuer), 0);
+}
+
+static void test_a_lease_that_lingers_is_kept_once_and_ended_when_asked_again(void **state)
+{
+    struct call *call;
+    const char *lease;
+
+    (void)state;
+    f.roles[0].linger_ms = 10 * MINUTE_MS;
+    lease = call_text(fixture_get(ALICE, DB), "lease");
+    call = end(ALICE, API "/leases/%s?wait=5", lease);
+    assert_int_equal(call->status, 200);
+    assert_string_equal(call_text(call, "state"), "active");
+    call = fixture_get(ALICE, DB);
+    assert_string_equal(call_text(call, "lease"), lease);
+    (void)end(ALICE, API "/leases/%s?wait=5", lease);
+    call = end(ALICE, API "/leases/%s?wait=5", lease);
+    assert_string_equal(call_text(call, "state"), "revoked");
+}
+
 static void test_ending_a_grant_ends_the_reads_of_it(void **state)
 {
     struct call *before;
@@ -193,6 +226,8 @@ int main(void)
         fixture_test(test_an_owner_ends_its_grant_and_an_admin_the_lease),
         fixture_test(test_nobody_ends_what_is_anothers),
         fixture_test(test_a_former_holder_of_a_shared_lease_cannot_end_it),
+        fixture_test(test_an_owners_delete_ends_all_grants_that_it_has_on_the_lease),
+        fixture_test(test_a_lease_that_lingers_is_kept_once_and_ended_when_asked_again),
         fixture_test(test_ending_a_grant_ends_the_reads_of_it),
     };
 
