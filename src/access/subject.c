@@ -154,6 +154,7 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
     facts->container = str_of(identity->container);
     facts->listener = str_of(identity->listener);
     facts->has_group_names = false;
+    facts->has_unknown_groups = false;
     facts->group_names = group_names;
 }
 
@@ -177,8 +178,12 @@ static void group_name_add(struct access_facts *facts, uint32_t gid)
 {
     struct access_group_names *names = facts->group_names;
 
-    if (env_group_name(facts->identity->env, gid, names->names[names->count]) == 0) {
+    int r = env_group_name(facts->identity->env, gid, names->names[names->count]);
+
+    if (r == 0) {
         names->count++;
+    } else if (r != ERR_NOT_FOUND) {
+        facts->has_unknown_groups = true;
     }
 }
 
@@ -200,7 +205,8 @@ static void group_names_load(struct access_facts *facts)
     }
 }
 
-static bool group_matches(const struct access_pattern *pattern, struct access_facts *facts)
+static bool group_matches(const struct access_pattern *pattern, struct access_facts *facts,
+                          bool is_denial)
 {
     size_t i;
 
@@ -212,7 +218,7 @@ static bool group_matches(const struct access_pattern *pattern, struct access_fa
             return true;
         }
     }
-    return false;
+    return is_denial && facts->has_unknown_groups;
 }
 
 static bool gid_matches(const struct access_identity *identity, uint32_t gid)
@@ -232,11 +238,11 @@ static bool gid_matches(const struct access_identity *identity, uint32_t gid)
 
 /* Cheap comparisons first; names of groups may have to be looked up. */
 static bool subject_matches(const struct access_subject *subject, struct access_facts *facts,
-                            bool foreign_too)
+                            bool is_denial)
 {
     const struct access_identity *identity = facts->identity;
 
-    if (identity->is_foreign && subject->container.text == NULL && !foreign_too) {
+    if (identity->is_foreign && subject->container.text == NULL && !is_denial) {
         return false;
     }
     return (!subject->has_uid || subject->uid == identity->uid) &&
@@ -245,16 +251,16 @@ static bool subject_matches(const struct access_subject *subject, struct access_
            pattern_matches(&subject->container, facts->container) &&
            pattern_matches(&subject->listener, facts->listener) &&
            (!subject->has_gid || gid_matches(identity, subject->gid)) &&
-           (subject->group.text == NULL || group_matches(&subject->group, facts));
+           (subject->group.text == NULL || group_matches(&subject->group, facts, is_denial));
 }
 
 bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
-                           bool foreign_too)
+                           bool is_denial)
 {
     size_t i;
 
     for (i = 0; i < subjects->count; i++) {
-        if (subject_matches(&subjects->items[i], facts, foreign_too)) {
+        if (subject_matches(&subjects->items[i], facts, is_denial)) {
             return true;
         }
     }

@@ -48,16 +48,18 @@ struct access_facts {
     struct str container;
     struct str listener;
     bool has_group_names;
+    bool has_unknown_groups;                /* some could not be looked up */
     struct access_group_names *group_names; /* scratch */
 };
 
 void access_facts_init(struct access_facts *facts, const struct access_identity *identity,
                        struct access_group_names *group_names);
 
-/* `foreign_too`: callers from other containers match even where no container is named. That is for
- * rules that deny: they must not lose their hold on a user because he went into a container. */
+/* `is_denial`: for rules that deny, which must not lose their hold on a user because he went into a
+ * container or because his groups could not be looked up. Callers from other containers match even
+ * where no container is named, and callers with an unknown group match where a group is. */
 bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
-                           bool foreign_too);
+                           bool is_denial);
 
 /* A subject as it is decoded. */
 struct access_subject_config {

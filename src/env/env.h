@@ -129,7 +129,8 @@ static inline int env_secret_read(struct env *env, struct str source, struct sec
     return env->ops->secret_read(env, source, ret_secret, e);
 }
 
-/* The name behind a uid or gid (cached for a minute). ERR_NOT_FOUND when there is none. */
+/* The name behind a uid or gid (cached for a minute). ERR_NOT_FOUND when there is none; every other
+ * error: it could not be found out. */
 static inline int env_user_name(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES])
 {
     return env->ops->user_name(env, uid, ret_name);

@@ -1,5 +1,6 @@
 /* Names behind uids and gids. The look-up may go to a directory service and blocks, so each answer,
- * also "nobody", is remembered for a minute: a caller who asks often costs one look-up. */
+ * also "nobody", is remembered for a minute: a caller who asks often costs one look-up. A look-up
+ * that failed is no answer: who has a name that can't be found out isn't nobody. */
 #include "base/mem.h"
 #include "io/io_internal.h"
 
@@ -17,10 +18,30 @@ static int copy_name(const char *name, char ret_name[ENV_NAME_MAX_BYTES])
     size_t size = strlen(name) + 1;
 
     if (size > ENV_NAME_MAX_BYTES) {
-        return ERR_NOT_FOUND;
+        return ERR_UNSUPPORTED;
     }
     memcpy(ret_name, name, size);
     return 0;
+}
+
+/* What it means that no entry was found; getpwuid_r(3) lists the errors that say "there is none".
+ */
+static int status_of(int error)
+{
+    switch (error) {
+    case 0:
+    case ENOENT:
+    case ESRCH:
+    case EBADF:
+    case EPERM:
+        return ERR_NOT_FOUND;
+    case ERANGE:
+        return ERR_TOO_LARGE;
+    case ENOMEM:
+        return ERR_NOMEM;
+    default:
+        return ERR_UNAVAILABLE;
+    }
 }
 
 static int read_user(uint32_t uid, char *room, size_t size, char ret_name[ENV_NAME_MAX_BYTES])
@@ -29,10 +50,7 @@ static int read_user(uint32_t uid, char *room, size_t size, char ret_name[ENV_NA
     struct passwd *found = NULL;
     int rc = getpwuid_r(uid, &entry, room, size, &found);
 
-    if (rc == ERANGE) {
-        return ERR_TOO_LARGE;
-    }
-    return found != NULL ? copy_name(found->pw_name, ret_name) : ERR_NOT_FOUND;
+    return found != NULL ? copy_name(found->pw_name, ret_name) : status_of(rc);
 }
 
 static int read_group(uint32_t gid, char *room, size_t size, char ret_name[ENV_NAME_MAX_BYTES])
@@ -41,10 +59,7 @@ static int read_group(uint32_t gid, char *room, size_t size, char ret_name[ENV_N
     struct group *found = NULL;
     int rc = getgrgid_r(gid, &entry, room, size, &found);
 
-    if (rc == ERANGE) {
-        return ERR_TOO_LARGE;
-    }
-    return found != NULL ? copy_name(found->gr_name, ret_name) : ERR_NOT_FOUND;
+    return found != NULL ? copy_name(found->gr_name, ret_name) : status_of(rc);
 }
 
 typedef int (*read_fn)(uint32_t id, char *room, size_t size, char ret_name[ENV_NAME_MAX_BYTES]);
@@ -72,9 +87,14 @@ static int name_of(struct env *env, struct io_name *slot, uint32_t id, read_fn r
     uint64_t now_ms = env_now_ms(env);
 
     if (slot->id != id || slot->fresh_until_ms <= now_ms) {
+        int rc = look_up(read_entry, id, slot->name);
+
         slot->id = id;
-        slot->is_known = look_up(read_entry, id, slot->name) == 0;
-        slot->fresh_until_ms = now_ms + IO_NAMES_FRESH_MS;
+        slot->is_known = rc == 0;
+        slot->fresh_until_ms = rc == 0 || rc == ERR_NOT_FOUND ? now_ms + IO_NAMES_FRESH_MS : 0;
+        if (slot->fresh_until_ms == 0) {
+            return rc;
+        }
     }
     return slot->is_known ? copy_name(slot->name, ret_name) : ERR_NOT_FOUND;
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -188,11 +189,32 @@ static void test_names_of_users_and_groups_are_found(void **state)
     assert_int_equal(env_group_name(loop->env, 3999999999U, name), ERR_NOT_FOUND);
 }
 
+/* Whoever takes "unknown" for "nobody" would forget a rule that denies him. */
+static void test_a_name_that_can_not_be_looked_up_is_no_missing_name(void **state)
+{
+    struct loop *loop = *state;
+    const uint32_t id = 1;
+    char name[ENV_NAME_MAX_BYTES];
+    struct rlimit old;
+    struct rlimit none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(env_user_name(loop->env, id, name), ERR_UNAVAILABLE);
+    assert_int_equal(env_group_name(loop->env, id, name), ERR_UNAVAILABLE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(env_user_name(loop->env, id, name), 0);
+    assert_int_equal(env_group_name(loop->env, id, name), 0);
+}
+
 #define LOOP_TEST(test) cmocka_unit_test_setup_teardown(test, loop_setup, loop_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First: later libc has modules loaded that answer "nobody" without a descriptor. */
+        LOOP_TEST(test_a_name_that_can_not_be_looked_up_is_no_missing_name),
         LOOP_TEST(test_a_signal_arrives_in_the_loop),
         LOOP_TEST(test_sigpipe_is_ignored),
         LOOP_TEST(test_calls_posted_by_a_thread_run_on_the_loop_each_once),

@@ -108,6 +108,9 @@ static int fake_name_find(struct env *env, uint32_t id, bool is_group,
     const struct fake_env *fake = fake_of(env);
     size_t i;
 
+    if (fake->name_status != 0) {
+        return fake->name_status;
+    }
     for (i = 0; i < fake->name_count; i++) {
         if (fake->names[i].id == id && fake->names[i].is_group == is_group) {
             memcpy(ret_name, fake->names[i].name, ENV_NAME_MAX_BYTES);

@@ -85,6 +85,7 @@ struct fake_env {
     /* For the test to set. */
     int process_lookup_status; /* not 0: every look-up fails with it */
     int process_watch_status;  /* not 0: every watch_start fails with it */
+    int name_status;           /* not 0: every look-up of a name fails with it */
     /* Called for each exchange that starts; 0 and later fake_env_http_finish, or an error that
      * start then returns. NULL: starts succeed and stay open. */
     int (*http_fn)(struct fake_env *fake, struct env_http *http);

@@ -164,6 +164,22 @@ static void test_a_deny_holds_for_foreign_callers_too(void **state)
     assert_string_equal(f->decision.rule, "rule-2");
 }
 
+/* Nor may a directory service that is down. */
+static void test_a_deny_holds_when_groups_can_not_be_looked_up(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_policy(f, "rules:\n"
+                      "- {subjects: [{user: alice}], roles: orders-db}\n"
+                      "- {subjects: [{group: dba}], roles: orders-db, effect: deny}\n");
+    f->fake.name_status = ERR_UNAVAILABLE;
+    assert_int_equal(fixture_decide(f), ACCESS_DENY);
+    fixture_policy(f, "rules:\n- {subjects: [{group: dba}], roles: orders-db}\n");
+    assert_int_equal(fixture_decide(f), ACCESS_DENY);
+    f->fake.name_status = 0;
+    assert_int_equal(fixture_decide(f), ACCESS_ALLOW);
+}
+
 static void test_roles_are_matched_by_name_and_glob(void **state)
 {
     struct fixture *f = *state;
@@ -339,6 +355,7 @@ int main(void)
         TEST(test_uid_0_is_nothing_special),
         TEST(test_a_deny_wins_wherever_it_stands),
         TEST(test_a_deny_holds_for_foreign_callers_too),
+        TEST(test_a_deny_holds_when_groups_can_not_be_looked_up),
         TEST(test_roles_are_matched_by_name_and_glob),
         TEST(test_duration_is_the_maximum_unless_less_is_asked),
         TEST(test_without_a_limit_the_duration_is_the_roles_max_ttl),
