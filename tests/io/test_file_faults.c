@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void fail_second_group(struct file_fixture *f)
@@ -165,16 +166,33 @@ static void test_a_reader_of_stdout_that_has_stopped_does_not_hold_up_the_end(vo
     assert_int_equal(child_wait(pid), 0);
 }
 
-/* In a child with a mount namespace of its own: a disk of 64 KiB. 77: can't be tried here. */
+static int enter_small_disk(const char *dir)
+{
+    return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+                   mount("tmpfs", dir, "tmpfs", 0, "size=64k") != 0
+               ? -1
+               : 0;
+}
+
+/* Not in a chroot, nor in a container that may not mount. The child is a program of its own: a copy
+ * of the test that ends would be taken for a leak. */
+static void need_private_mounts(void)
+{
+    if (system("unshare --mount true 2>/dev/null") != 0) {
+        print_message("skipped: no private mounts here\n");
+        skip();
+    }
+}
+
+/* In a child with a mount namespace of its own: a disk of 64 KiB. */
 static int fill_a_small_disk(struct file_fixture *f)
 {
     struct stat st;
     int failed = 0;
     int i;
 
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", f->dir, "tmpfs", 0, "size=64k") != 0) {
-        return 77;
+    if (enter_small_disk(f->dir) != 0) {
+        return 1;
     }
     open_file(f);
     for (i = 0; i < APPENDS_MAX; i++) {
@@ -202,22 +220,17 @@ static int fill_a_small_disk(struct file_fixture *f)
 static void test_a_full_disk_leaves_whole_records_only(void **state)
 {
     pid_t pid;
-    int code;
 
     if (geteuid() != 0) {
         print_message("skipped: mounting takes root\n");
         skip();
     }
+    need_private_mounts();
     pid = fork();
     if (pid == 0) {
         child_end(fill_a_small_disk(*state));
     }
-    code = child_wait(pid);
-    if (code == 77) {
-        print_message("skipped: no private mounts here\n");
-        skip();
-    }
-    assert_int_equal(code, 0);
+    assert_int_equal(child_wait(pid), 0);
 }
 
 int main(void)
