@@ -15,8 +15,9 @@
 #include "base/log.h"
 #include "lease/core_internal.h"
 
-#define MOVE_AGAIN_MS 10000U /* how often the end of an overlap looks for a successor that lives   \
-                              */
+#define MOVE_AGAIN_MS                                                                              \
+    10000U /* how often the end of an overlap looks for a successor that lives                     \
+            */
 #define ROTATE_LOST_WEIGHT                                                                         \
     4U /* a lost answer may have made a credential: the next try comes much later */
 
