@@ -3,7 +3,8 @@
  *
  * Happy path: host_http_start → env → http_done → the plugin's fn, once.
  * Failures: a request that breaks the rules below isn't started (NULL); an address that couldn't be
- * reached makes the next request use the next address; after host_end replies are dropped. */
+ * reached, or that can't serve now (503: a sealed node of a cluster), makes the next request use
+ * the next address; after host_end replies are dropped. */
 #include "backend/host.h"
 
 #include "base/buf.h"
@@ -16,6 +17,7 @@
 #define HTTP_MAGIC 0x68687470U
 #define URL_MAX_BYTES (16U * 1024U)
 #define METHOD_MAX_BYTES 8U
+#define HTTP_UNAVAILABLE 503U
 
 struct host_http {
     uint32_t magic;
@@ -211,7 +213,8 @@ static void note_outcome(struct host_http *exchange, int status, const struct en
     } else if (status != ERR_CANCELED) {
         host_note_outage(context, detail != NULL && detail[0] != '\0' ? detail : err_str(status));
     }
-    if (transport_of(status) == LEASED_HTTP_NOT_SENT &&
+    if ((transport_of(status) == LEASED_HTTP_NOT_SENT ||
+         (status == 0 && reply->status == HTTP_UNAVAILABLE)) &&
         context->address_index == exchange->address_index) {
         context->address_index = (context->address_index + 1U) % context->address_count;
     }

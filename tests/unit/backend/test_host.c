@@ -204,7 +204,7 @@ static void test_an_address_that_cannot_be_reached_gives_way_to_the_next(void **
     assert_string_equal(status.last_error, "connection refused");
     assert_non_null(get(&script, "/v1/a", &heard));
     assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
-    finish(&script, 0, 503, NULL);
+    finish(&script, 0, 500, NULL);
     backend_status(script.backend, &status);
     assert_false(status.is_up);
     assert_non_null(get(&script, "/v1/a", &heard)); /* it was reached */
@@ -212,6 +212,29 @@ static void test_an_address_that_cannot_be_reached_gives_way_to_the_next(void **
     finish(&script, 0, 404, NULL);
     backend_status(script.backend, &status);
     assert_true(status.is_up);
+    script_close(&script);
+    script_fini(&script);
+}
+
+/* A sealed node answers for as long as nobody unseals it. */
+static void test_an_address_that_cannot_serve_gives_way_to_the_next(void **state)
+{
+    struct heard heard = {0};
+    struct script script;
+
+    (void)state;
+    script_open(&script, NULL);
+    assert_non_null(get(&script, "/v1/a", &heard));
+    finish(&script, 0, 503, NULL);
+    assert_non_null(get(&script, "/v1/a", &heard));
+    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
+    finish(&script, 0, 200, NULL);
+    assert_non_null(get(&script, "/v1/a", &heard));
+    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
+    finish(&script, 0, 503, NULL);
+    assert_non_null(get(&script, "/v1/a", &heard));
+    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://a.example:8200/v1/a");
+    finish(&script, 0, 200, NULL);
     script_close(&script);
     script_fini(&script);
 }
@@ -446,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_requests_that_break_the_rules_are_not_sent),
         cmocka_unit_test(test_every_way_to_fail_has_its_transport),
         cmocka_unit_test(test_an_address_that_cannot_be_reached_gives_way_to_the_next),
+        cmocka_unit_test(test_an_address_that_cannot_serve_gives_way_to_the_next),
         cmocka_unit_test(test_what_a_plugin_leaves_behind_is_ended_at_close),
         cmocka_unit_test(test_cancel_still_ends_the_exchange_and_a_dead_handle_is_harmless),
         cmocka_unit_test(test_a_timer_runs_once_unless_stopped),
