@@ -223,7 +223,7 @@ static const struct schema_field limits_fields[] = {
      .default_text = "200000"},
     {FIELD(config_limits, "waiting", SCHEMA_UINT, waiting), .min = 1, .max = 65536,
      .default_text = "256", .doc = "requests that wait for one lease"},
-    {FIELD(config_limits, "clock_skew", SCHEMA_DURATION, clock_skew_ms), .max = 60000,
+    {FIELD(config_limits, "clock_skew", SCHEMA_DURATION, clock_skew_ms), .min = 1000, .max = 60000,
      .default_text = "2s", .doc = "taken off each lifetime"},
     {0},
 };

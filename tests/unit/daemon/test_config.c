@@ -243,6 +243,18 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
     expect_valid(f, ROLE("ttl: 1m"));
 }
 
+/* 0 would be the lease layer's word for "the default". */
+static void test_there_is_always_an_allowance_for_clocks(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {CONFIG_FIXTURE_LEAST "limits: {clock_skew: 0s}\n",
+         "c.yaml:3:22: clock_skew: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, "
+         "found `0s`\n"},
+    };
+
+    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+}
+
 static void test_audit_sinks_are_real_and_apart(void **state)
 {
 #define LISTENER "listeners: [{unix: /a}]\n"
@@ -462,6 +474,7 @@ int main(void)
         TEST(test_a_socket_path_that_the_kernel_would_cut_is_refused),
         TEST(test_addresses_are_tls_or_local),
         TEST(test_a_role_that_contradicts_itself_is_refused),
+        TEST(test_there_is_always_an_allowance_for_clocks),
         TEST(test_audit_sinks_are_real_and_apart),
         TEST(test_a_plugin_complains_at_the_place),
         TEST(test_policies_are_checked_with_the_rest),
