@@ -29,7 +29,7 @@ static void calls_done(struct lease_call *lease_call, const struct lease_result 
     call->lease = NULL;
     lease->call = NULL;
     list_push_back(&issuer->free_calls, &call->node);
-    queue_done(&issuer->queue);
+    queue_done(&issuer->queue, kind == LEASE_CALL_REVOKE);
     core_touch(issuer->core);
     if (issuer->core->is_closing) {
         return;

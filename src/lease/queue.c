@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 
+#define RESERVED_PART 4U           /* of the places, which revocations leave to the rest */
 #define RATE_COUNT_MAX 1000000000U /* keeps count * per_ms below 2^64 */
 
 static uint64_t bucket_capacity(const struct queue_bucket *bucket)
@@ -58,6 +59,16 @@ void queue_bucket_take(struct queue_bucket *bucket, uint64_t now_ms)
     }
 }
 
+/* Revocations come first, and those of a database that hangs take as long as a call may: in all
+ * places they would keep every other role of the issuer waiting. */
+static uint32_t reserved_of(uint32_t in_flight_max)
+{
+    if (in_flight_max < RESERVED_PART) {
+        return in_flight_max > 1 ? 1 : 0;
+    }
+    return in_flight_max / RESERVED_PART;
+}
+
 void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_issuer_limits *limits,
                 void (*run)(struct queue *queue, struct queue_item *item))
 {
@@ -65,6 +76,7 @@ void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_iss
 
     *queue = (struct queue){.wheel = wheel, .run = run};
     queue->in_flight_max = limits->in_flight > 0 ? limits->in_flight : 1;
+    queue->revokes_max = queue->in_flight_max - reserved_of(queue->in_flight_max);
     for (i = 0; i < QUEUE_CLASSES; i++) {
         list_init(&queue->lanes[i]);
     }
@@ -196,8 +208,12 @@ static struct queue_item *queue_next(struct queue *queue, uint64_t now_ms, uint6
 
     for (kind = 0; kind < QUEUE_CLASSES; kind++) {
         enum queue_class class = (enum queue_class)kind;
-        struct queue_lane *lane = queue_turn(queue, class, now_ms, ret_wait_ms);
+        struct queue_lane *lane;
 
+        if (class == QUEUE_REVOKE && queue->revokes_in_flight >= queue->revokes_max) {
+            continue; /* the end of one brings the next */
+        }
+        lane = queue_turn(queue, class, now_ms, ret_wait_ms);
         if (lane != NULL) {
             struct queue_item *item = LIST_ENTRY(lane->items[class].next, struct queue_item, node);
 
@@ -222,6 +238,7 @@ void queue_pump(struct queue *queue, uint64_t now_ms)
     while (queue->in_flight < queue->in_flight_max &&
            (item = queue_next(queue, now_ms, &wait_ms)) != NULL) {
         queue->in_flight++;
+        queue->revokes_in_flight += item->kind == QUEUE_REVOKE;
         queue->run(queue, item);
         wait_ms = UINT64_MAX;
     }
@@ -234,10 +251,12 @@ void queue_pump(struct queue *queue, uint64_t now_ms)
     }
 }
 
-void queue_done(struct queue *queue)
+void queue_done(struct queue *queue, bool is_revoke)
 {
     CHECK(queue->in_flight > 0);
+    CHECK(!is_revoke || queue->revokes_in_flight > 0);
     queue->in_flight--;
+    queue->revokes_in_flight -= is_revoke;
 }
 
 uint32_t queue_load(const struct queue *queue)

@@ -51,6 +51,8 @@ struct queue {
     uint32_t counts[QUEUE_CLASSES];
     uint32_t in_flight;
     uint32_t in_flight_max;
+    uint32_t revokes_in_flight; /* of those; the last places aren't for revocations */
+    uint32_t revokes_max;
     bool is_pumping;
     struct queue_bucket issues;
     struct queue_bucket renews;
@@ -99,8 +101,8 @@ uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t now_ms);
 /* Runs what may run now. Does nothing from inside `run`. */
 void queue_pump(struct queue *queue, uint64_t now_ms);
 
-/* A call has ended. Runs nothing by itself. */
-void queue_done(struct queue *queue);
+/* A call has ended; was it of QUEUE_REVOKE? Runs nothing by itself. */
+void queue_done(struct queue *queue, bool is_revoke);
 
 /* Waiting and in flight. */
 uint32_t queue_load(const struct queue *queue);

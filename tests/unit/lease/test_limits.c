@@ -107,6 +107,33 @@ static void test_no_more_calls_run_at_once_than_the_issuer_allows(void **state)
 
 /* --- anchors --- */
 
+/* As when one database hangs: its roles' revocations do, those of other roles would not. */
+static void test_revocations_that_hang_leave_places_for_issues(void **state)
+{
+    struct client *client;
+    size_t i;
+
+    (void)state;
+    f.model.issuer.limits.in_flight = 4;
+    for (i = 0; i < 6; i++) {
+        fixture_get(fixture_client(40 + i), &f.role);
+    }
+    f.model.is_held[LEASE_CALL_REVOKE] = true;
+    for (i = 0; i < 6; i++) {
+        lease_end_grant(f.core, fixture_client(40 + i)->grant, GRANT_END_RELEASED, NULL);
+    }
+    fixture_run();
+    assert_int_equal(f.model.in_flight, 3);
+    client = fixture_client(46);
+    fixture_get(client, &f.shared);
+    assert_int_equal(client->status, 0);
+    model_answer_all(&f.model);
+    fixture_run();
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(model_live_count(&f.model), 1);
+}
+
 static void test_an_anchor_that_has_ended_before_the_issue_makes_no_loop(void **state)
 {
     struct client *client = fixture_client(0);
@@ -217,6 +244,7 @@ int main(void)
         fixture_test(test_a_used_up_budget_is_said_with_the_time_to_come_again),
         fixture_test(test_a_short_wait_for_the_budget_is_waited_out),
         fixture_test(test_no_more_calls_run_at_once_than_the_issuer_allows),
+        fixture_test(test_revocations_that_hang_leave_places_for_issues),
         fixture_test(test_an_anchor_that_has_ended_before_the_issue_makes_no_loop),
         fixture_test(test_a_lease_is_replaced_before_its_anchor_ends),
         fixture_test(test_an_anchor_that_lives_longer_after_all_needs_no_replacement),

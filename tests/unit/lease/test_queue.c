@@ -32,7 +32,7 @@ static void run(struct queue *queue, struct queue_item *item)
     assert_false(queue_item_is_queued(item));
     t.order[t.order_len++] = ((struct item *)(void *)item)->name;
     if (t.is_ending_at_once) {
-        queue_done(queue);
+        queue_done(queue, item->kind == QUEUE_REVOKE);
         queue_pump(queue, t.wheel.now_ms);
     }
 }
@@ -89,9 +89,29 @@ static void test_no_more_calls_run_than_there_are_places(void **state)
     push(&t.lane, 2, QUEUE_ISSUE);
     queue_pump(&t.queue, 1000);
     assert_string_equal(t.order, "ab");
-    queue_done(&t.queue);
+    queue_done(&t.queue, false);
     queue_pump(&t.queue, 1000);
     assert_string_equal(t.order, "abc");
+}
+
+static void test_revocations_leave_some_places_but_never_none_for_themselves(void **state)
+{
+    (void)state;
+    start(4, NO_RATE, NO_RATE);
+    push(&t.lane, 0, QUEUE_REVOKE);
+    push(&t.lane, 1, QUEUE_REVOKE);
+    push(&t.lane, 2, QUEUE_REVOKE);
+    push(&t.lane, 3, QUEUE_REVOKE);
+    push(&t.lane, 4, QUEUE_RENEW);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "abce");
+    queue_done(&t.queue, true);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "abced");
+    start(1, NO_RATE, NO_RATE);
+    push(&t.lane, 0, QUEUE_REVOKE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "a");
 }
 
 static void test_roles_take_turns(void **state)
@@ -202,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revocations_go_first_and_unhurried_renewals_last),
         cmocka_unit_test(test_no_more_calls_run_than_there_are_places),
+        cmocka_unit_test(test_revocations_leave_some_places_but_never_none_for_themselves),
         cmocka_unit_test(test_roles_take_turns),
         cmocka_unit_test(test_a_rate_spreads_what_exceeds_its_bucket),
         cmocka_unit_test(test_a_role_without_budget_does_not_hold_up_another),
