@@ -70,11 +70,6 @@ struct lease_issuer *backend_issuer(struct backend *backend)
     return &backend->issuer;
 }
 
-struct backend *backend_of_issuer(struct lease_issuer *issuer)
-{
-    return of_issuer(issuer);
-}
-
 /* --- calls ------------------------------------------------------------------------------------ */
 
 static int call_start(struct lease_issuer *issuer, struct lease_call *call)

@@ -71,9 +71,6 @@ void backend_close(struct backend *backend, bool logout, void (*closed)(void *us
 /* What the lease layer calls; lives as long as the backend. */
 struct lease_issuer *backend_issuer(struct backend *backend);
 
-/* The backend behind an issuer that backend_issuer gave. */
-struct backend *backend_of_issuer(struct lease_issuer *issuer);
-
 struct backend_metric {
     char name[BACKEND_METRIC_NAME_MAX_BYTES];
     uint64_t value;
