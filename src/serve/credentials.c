@@ -151,6 +151,12 @@ static void acquire_done(struct lease_acquire *acquire, int status, struct grant
     }
 }
 
+/* What the layers below call "not given" is NULL. */
+static const char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
 static void deny(struct exchange *x, const struct lease_role *role)
 {
     static const struct {
@@ -179,8 +185,8 @@ static void deny(struct exchange *x, const struct lease_role *role)
         .container = identity->container,
         .role = role->name,
         .backend = role->issuer->name,
-        .reason = x->params.reason[0] != '\0' ? x->params.reason : NULL,
-        .ticket = x->params.ticket[0] != '\0' ? x->params.ticket : NULL,
+        .reason = text_or_null(x->params.reason),
+        .ticket = text_or_null(x->params.ticket),
         .policy_digest = access_policy_digest(x->serve->options.policy),
         .policy_rule = decision->rule,
         .error = decision->detail,
@@ -204,7 +210,7 @@ static void decide(struct exchange *x, const struct lease_role *role, uint32_t l
         .role_max_ttl_ms = role->max_ttl_ms,
         .duration_ms = x->params.duration_ms,
         .binding_count = x->params.binding_count,
-        .reason = x->params.reason[0] != '\0' ? x->params.reason : NULL,
+        .reason = text_or_null(x->params.reason),
         .live_count = live_count,
     };
 
@@ -220,8 +226,8 @@ static void acquire_prepare(struct exchange *x, const struct lease_role *role, b
         .decision = &x->decision,
         .policy_digest = access_policy_digest(x->serve->options.policy),
         .request_id = x->request_id,
-        .reason = x->params.reason[0] != '\0' ? x->params.reason : NULL,
-        .ticket = x->params.ticket[0] != '\0' ? x->params.ticket : NULL,
+        .reason = text_or_null(x->params.reason),
+        .ticket = text_or_null(x->params.ticket),
         .request = x->request,
         .min_remaining_ms = x->params.min_remaining_ms,
         .is_new_grant = is_new_grant,
@@ -287,11 +293,7 @@ void serve_credentials_get(struct exchange *x)
 {
     const struct lease_role *role = lease_core_role(x->serve->options.core, x->path_arg);
 
-    if (x->params.role[0] != '\0') {
-        exchange_fail(x, &(struct exchange_problem){.status = 400,
-                                                    .code = "invalid",
-                                                    .detail = "the role stands in the path"});
-    } else if (role == NULL) {
+    if (role == NULL) {
         role_unknown(x, x->path_arg);
     } else {
         acquire(x, role, false);
