@@ -2,6 +2,7 @@
  *
  * Changes
  *   1.0   first version: backends with issue, renew, revoke, health
+ *   1.1   leased_backend_ops.call and leased_host.call_done: requests of clients, passed through
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -14,10 +15,10 @@
  *      negated, and nothing more happens. After 0 the completion runs exactly once, never from
  *      inside the start function. Cancelling only asks: the completion still runs. The host never
  *      calls a plugin from inside a function of its own, so plugins needn't be reentrant.
- *   5. Backend operations (issue, renew, revoke, health, close) get a `leased_op *`. The plugin
- *      ends each accepted one by exactly one host->op_done. The host owns deadlines: when one
- *      passes it calls cancel and ignores a late op_done safely (what a late issue created is
- *      revoked). The host owns retries, by the class that the plugin gives.
+ *   5. Backend operations (issue, renew, revoke, health, call, close) get a `leased_op *`. The
+ *      plugin ends each accepted one by exactly one host->op_done (or call_done). The host owns
+ * deadlines: when one passes it calls cancel and ignores a late op_done safely (what a late issue
+ * created is revoked). The host owns retries, by the class that the plugin gives.
  *   6. Strings are pointer and length, valid only during the call that they were passed to, unless
  *      said otherwise; the receiver copies what it keeps. Each side frees what it allocated.
  *      Results are copied before op_done returns.
@@ -41,7 +42,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 0
+#define LEASED_ABI_MINOR 1
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -142,6 +143,32 @@ struct leased_http_reply {
     struct leased_str detail; /* what went wrong, for people */
 };
 
+#define LEASED_CALL_REPEATABLE                                                                     \
+    1u /* it creates nothing: it may be sent twice, and on a connection that is kept open */
+
+/* A client's request, to be passed to the issuer under the instance's own login. */
+struct leased_call {
+    uint32_t size;
+    uint32_t flags; /* LEASED_CALL_* */
+    struct leased_str method;
+    struct leased_str path; /* as the issuer's API has it, with its query; begins with "/" */
+    /* What the client sent, names in lower case. The plugin passes on only what is harmless, and
+     * refuses what would speak for another login than the instance's. */
+    const struct leased_http_header *headers;
+    size_t header_count;
+    struct leased_str body; /* at most 256 KiB */
+};
+
+/* The issuer's answer, errors of its own included. */
+struct leased_call_reply {
+    uint32_t size;
+    uint32_t status;                          /* HTTP status, 200 to 599 */
+    const struct leased_http_header *headers; /* at most 16, names in lower case: only those that
+                                                 may reach a client */
+    size_t header_count;
+    struct leased_str body; /* treated as secret */
+};
+
 typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply);
 typedef void (*leased_timer_fn)(void *user);
 typedef void (*leased_post_fn)(void *user);
@@ -204,6 +231,10 @@ struct leased_host {
     /* Runs fn(user) on the loop thread, soon. From any thread. < 0 when out of memory or shutting
      * down. */
     int32_t (*post)(leased_host_context *host, leased_post_fn fn, void *user);
+
+    /* Since 1.1. Ends a `call` with the issuer's answer, which is copied. */
+    void (*call_done)(leased_host_context *host, leased_op *op,
+                      const struct leased_call_reply *reply);
 };
 
 /* What a caller asks for. */
@@ -265,6 +296,12 @@ struct leased_backend_ops {
 
     /* Please end `op` soon: its op_done still comes. */
     void (*cancel)(leased_instance *instance, leased_op *op);
+
+    /* Since 1.1. Passes a client's request to the issuer. Whatever the issuer answers ends it by
+     * call_done; op_done ends it when there is no answer (LEASED_LOST: it may have been executed),
+     * when the login is dead (LEASED_RETRY), or when the request is refused (LEASED_INVALID). What
+     * the request creates at the issuer is not the host's to renew or revoke. */
+    int32_t (*call)(leased_instance *instance, const struct leased_call *request, leased_op *op);
 };
 
 #define LEASED_CLOSE_LOGOUT 1u

@@ -6,6 +6,7 @@
  * that doesn't finish closing is given one operation's time. */
 #include "backend/backend.h"
 
+#include "backend/call.h"
 #include "backend/host.h"
 #include "backend/op.h"
 #include "backend/registry.h"
@@ -84,13 +85,19 @@ static int call_start(struct lease_issuer *issuer, struct lease_call *call)
 
 static void call_cancel(struct lease_issuer *issuer, struct lease_call *call)
 {
-    op_cancel_call(&of_issuer(issuer)->ops, call);
+    (void)issuer;
+    op_cancel(call->impl);
 }
 
 static const struct lease_issuer_ops issuer_ops = {
     .call_start = call_start,
     .call_cancel = call_cancel,
 };
+
+int backend_call_start(struct backend *backend, struct backend_call *call)
+{
+    return backend->is_closing ? ERR_CLOSED : call_start_op(&backend->ops, call);
+}
 
 /* --- anchors ---------------------------------------------------------------------------------- */
 
@@ -329,6 +336,7 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
     backend->ops.context = &backend->host;
     backend->ops.plugin = options->plugin->ops;
     backend->ops.call_max = backend->issuer.limits.in_flight;
+    backend->ops.pass_max = call_max(backend->issuer.limits.in_flight);
     backend->ops.issued = issued_under;
     backend->ops.user = backend;
     rc = ops_init(&backend->ops);

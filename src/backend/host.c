@@ -5,6 +5,7 @@
  * closes. */
 #include "backend/host.h"
 
+#include "backend/call.h"
 #include "backend/op.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -211,6 +212,12 @@ static void table_op_done(leased_host_context *host, leased_op *op, int32_t stat
     op_done(context->ops, op, status, result);
 }
 
+static void table_call_done(leased_host_context *host, leased_op *op,
+                            const struct leased_call_reply *reply)
+{
+    call_op_done(context_cast(host)->ops, op, reply);
+}
+
 static void table_anchor_ends(leased_host_context *host, uint64_t anchor, uint64_t when_ms,
                               struct leased_str reason)
 {
@@ -288,6 +295,7 @@ const struct leased_host host_table = {
     .login_expires = table_login_expires,
     .metric_add = table_metric_add,
     .post = table_post,
+    .call_done = table_call_done,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */

@@ -94,6 +94,10 @@ void host_http_cancel_all(struct leased_host_context *context);
 /* Called when an exchange has ended after host_end. */
 void host_http_ended(struct leased_host_context *context);
 
+/* Is this a header that may be sent or passed on: a name of letters, digits and "-" that HTTP
+ * itself doesn't need, a value of printable ASCII? */
+bool host_is_header(const struct leased_http_header *header);
+
 /* Is this an address that requests can be sent to? ERR_INVALID with a text. */
 int host_check_address(const char *address, struct err *e) ATTR_MUST_USE;
 

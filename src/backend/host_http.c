@@ -83,6 +83,11 @@ static bool is_header_value(struct str value)
     return true;
 }
 
+bool host_is_header(const struct leased_http_header *header)
+{
+    return is_header_name(host_str(header->name)) && is_header_value(host_str(header->value));
+}
+
 /* Origin form: printable ASCII, no fragment. */
 static bool is_path(struct str path)
 {
@@ -103,14 +108,11 @@ static int copy_headers(struct host_http *exchange, const struct leased_http_req
         return ERR_LIMIT;
     }
     for (size_t i = 0; i < request->header_count; i++) {
-        struct str name = host_str(request->headers[i].name);
-        struct str value = host_str(request->headers[i].value);
-
-        if (!is_header_name(name) || !is_header_value(value)) {
+        if (!host_is_header(&request->headers[i])) {
             return ERR_INVALID;
         }
-        buf_add_str(&exchange->bytes, name);
-        buf_add_str(&exchange->bytes, value);
+        buf_add_str(&exchange->bytes, host_str(request->headers[i].name));
+        buf_add_str(&exchange->bytes, host_str(request->headers[i].value));
     }
     buf_add_str(&exchange->bytes, host_str(request->body));
     return buf_status(&exchange->bytes);

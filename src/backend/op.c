@@ -7,12 +7,8 @@
  * late → its credential is revoked by an operation of our own (sweep). */
 #include "backend/op.h"
 
-#include "backend/template.h"
-#include "base/log.h"
 #include "base/mem.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define OP_MAGIC 0x6f706572U
@@ -25,7 +21,7 @@
 int ops_init(struct ops *ops)
 {
     /* Twice, so that overdue ones don't take the place of new ones. */
-    size_t count = 2U * ops->call_max + OP_OWN_COUNT;
+    size_t count = 2U * (ops->call_max + ops->pass_max) + OP_OWN_COUNT;
 
     list_init(&ops->free);
     list_init(&ops->queued);
@@ -93,7 +89,7 @@ static struct op *op_take(struct ops *ops)
 static void run(struct env_deferred *deferred);
 static void deadline_passed(struct env_timer *timer);
 
-static int op_new(struct ops *ops, enum op_kind kind, struct op **ret_op)
+int op_new(struct ops *ops, enum op_kind kind, struct op **ret_op)
 {
     struct op *op = op_take(ops);
     int rc;
@@ -116,7 +112,7 @@ static int op_new(struct ops *ops, enum op_kind kind, struct op **ret_op)
     return 0;
 }
 
-static void op_queue(struct op *op)
+void op_queue(struct op *op)
 {
     op->ops->op_total++;
     list_push_back(&op->ops->queued, &op->node);
@@ -185,8 +181,7 @@ static void sweep(struct ops *ops, struct str ref)
 
 /* --- end -------------------------------------------------------------------------------------- */
 
-/* Frees the operation's place (unless it stays as overdue) and tells who waits. */
-static void op_end(struct op *op, const struct lease_result *result, bool stays_overdue)
+void op_end(struct op *op, const struct lease_result *result, bool stays_overdue)
 {
     struct ops *ops = op->ops;
     struct lease_call *call = op->call;
@@ -195,6 +190,8 @@ static void op_end(struct op *op, const struct lease_result *result, bool stays_
 
     op->call = NULL;
     op->fn = NULL;
+    op->user = NULL;
+    ops->pass_count -= op->kind == OP_CALL ? 1U : 0U;
     if (stays_overdue) {
         op->state = OP_STATE_OVERDUE;
         list_remove(&op->node);
@@ -291,6 +288,12 @@ static void cancel_at_plugin(struct op *op)
     }
 }
 
+/* Renewals and revocations can be repeated; the others may have been executed. */
+static enum lease_outcome without_answer(const struct op *op)
+{
+    return op->kind == OP_ISSUE || op->kind == OP_CALL ? LEASE_OUTCOME_LOST : LEASE_OUTCOME_RETRY;
+}
+
 static void deadline_passed(struct env_timer *timer)
 {
     struct op *op = OBJ_CAST(timer->user, struct op, OP_MAGIC);
@@ -303,112 +306,12 @@ static void deadline_passed(struct env_timer *timer)
     if (handles_get(&ops->handles, handle) == NULL) {
         return; /* it ended by the cancel */
     }
-    result = result_of(op->kind == OP_ISSUE ? LEASE_OUTCOME_LOST : LEASE_OUTCOME_RETRY,
-                       "the operation took too long");
+    result = result_of(without_answer(op), "the operation took too long");
     /* Operations that nobody waits for have nothing to be late for. */
     op_end(op, &result, op->call != NULL || op->fn != NULL); /* self may be gone */
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
-
-static int32_t start_issue(struct op *op, struct err *e)
-{
-    struct ops *ops = op->ops;
-    const struct lease_call *call = op->call;
-    char uid[16];
-    struct template_values values = {
-        .user = str_of(call->caller.user),
-        .unit = str_of(call->caller.unit),
-        .role = str_of(call->role),
-        .reason = str_of(call->caller.reason),
-    };
-    struct leased_kv caller[5];
-    struct leased_issue request = {.size = sizeof(request), .ttl_ms = call->ttl_ms};
-    size_t count = 0;
-    char *params;
-    int32_t rc;
-
-    (void)snprintf(uid, sizeof(uid), "%" PRIu32, call->caller.uid);
-    values.uid = str_of(uid);
-    if (template_fill(str_of(call->params_json), &values, &params, e) != 0) {
-        return e->code == ERR_NOMEM ? -LEASED_RETRY : -LEASED_INVALID;
-    }
-    const struct {
-        const char *key;
-        struct str value;
-    } known[] = {{"user", values.user},
-                 {"uid", values.uid},
-                 {"unit", values.unit},
-                 {"role", values.role},
-                 {"reason", values.reason}};
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-        if (known[i].value.len > 0) {
-            caller[count++] = (struct leased_kv){.key = host_leased_str(str_of(known[i].key)),
-                                                 .value = host_leased_str(known[i].value)};
-        }
-    }
-    request.role = host_leased_str(values.role);
-    request.params = host_leased_str(str_of(params));
-    request.caller = caller;
-    request.caller_count = count;
-    rc = ops->plugin->issue(ops->instance, &request, (leased_op *)op->handle);
-    mem_free(params);
-    return rc;
-}
-
-typedef int32_t (*lease_fn)(leased_instance *instance, const struct leased_lease_ref *lease,
-                            leased_op *op);
-
-static int32_t start_on_lease(struct op *op, lease_fn fn, struct err *e)
-{
-    const struct lease_call *call = op->call;
-    struct leased_lease_ref lease = {.size = sizeof(lease)};
-
-    if (fn == NULL) {
-        (void)err_set(e, ERR_UNSUPPORTED, "the plugin can't do this");
-        return -LEASED_DENIED;
-    }
-    if (call != NULL) {
-        lease.issuer_ref = host_leased_str(call->issuer_ref);
-        lease.params = host_leased_str(str_of(call->params_json));
-        lease.ttl_ms = call->ttl_ms;
-    } else {
-        lease.issuer_ref = host_leased_str(secret_view(&op->ref));
-        lease.params = host_leased_str(STR("{}"));
-    }
-    return fn(op->ops->instance, &lease, (leased_op *)op->handle);
-}
-
-static int32_t start_in_plugin(struct op *op, struct err *e)
-{
-    const struct leased_backend_ops *plugin = op->ops->plugin;
-    leased_instance *instance = op->ops->instance;
-
-    switch (op->kind) {
-    case OP_ISSUE:
-        return start_issue(op, e);
-    case OP_RENEW:
-        return start_on_lease(op, LEASED_HAS(plugin, renew) ? plugin->renew : NULL, e);
-    case OP_REVOKE:
-    case OP_SWEEP:
-        return start_on_lease(op, LEASED_HAS(plugin, revoke) ? plugin->revoke : NULL, e);
-    case OP_CLOSE:
-        return plugin->close(instance, op->close_flags, (leased_op *)op->handle);
-    case OP_HEALTH:
-    default:
-        return plugin->health(instance, (leased_op *)op->handle);
-    }
-}
-
-static const char *kind_name(enum op_kind kind)
-{
-    static const char *const texts[] = {
-        [OP_ISSUE] = "issue",   [OP_RENEW] = "renew", [OP_REVOKE] = "revoke",
-        [OP_HEALTH] = "health", [OP_CLOSE] = "close", [OP_SWEEP] = "revoke",
-    };
-
-    return texts[kind];
-}
 
 static void run(struct env_deferred *deferred)
 {
@@ -427,11 +330,11 @@ static void run(struct env_deferred *deferred)
     op->started_ms = env_now_ms(context->env);
     op->state = OP_STATE_STARTING;
     host_enter(context);
-    rc = start_in_plugin(op, &e);
-    host_leave(context, kind_name(op->kind));
+    rc = op_start_in_plugin(op, &e);
+    host_leave(context, op_kind_name(op->kind));
     if (op->is_done_early) {
-        result = result_of(op->kind == OP_ISSUE ? LEASE_OUTCOME_LOST : LEASE_OUTCOME_RETRY,
-                           "the plugin answered from inside its start function");
+        result =
+            result_of(without_answer(op), "the plugin answered from inside its start function");
         op_end(op, &result, false); /* self may be gone */
         return;
     }
@@ -448,7 +351,8 @@ static void run(struct env_deferred *deferred)
     list_remove(&op->node);
     list_push_back(&ops->running, &op->node);
     env_timer_arm(context->env, &op->deadline,
-                  op->started_ms + OP_TIMEOUT_FACTOR * ops->timeout_ms);
+                  op->started_ms +
+                      (op->timeout_ms != 0 ? op->timeout_ms : OP_TIMEOUT_FACTOR * ops->timeout_ms));
 }
 
 /* --- cancel ----------------------------------------------------------------------------------- */
@@ -458,21 +362,21 @@ static void cancel_run(struct env_deferred *deferred)
     cancel_at_plugin(OBJ_CAST(deferred->user, struct op, OP_MAGIC)); /* self may be gone */
 }
 
-void op_cancel_call(struct ops *ops, struct lease_call *call)
+void op_cancel(void *impl)
 {
     struct op *op;
 
-    if (call->impl == NULL) {
+    if (impl == NULL) {
         return;
     }
-    op = OBJ_CAST(call->impl, struct op, OP_MAGIC);
+    op = OBJ_CAST(impl, struct op, OP_MAGIC);
     if (op->is_cancel_wanted) {
         return;
     }
     op->is_cancel_wanted = true;
     if (op->state == OP_STATE_RUNNING) {
         op->deferred.fn = cancel_run;
-        env_defer(ops->context->env, &op->deferred);
+        env_defer(op->ops->context->env, &op->deferred);
     }
 }
 

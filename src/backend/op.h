@@ -30,10 +30,11 @@ struct op {
     bool is_done_early;           /* starting, and op_done was called, which it must not be */
     bool is_cancel_wanted;
     uint64_t started_ms;
+    uint64_t timeout_ms; /* 0: the usual one */
     /* The end. For issue, renew and revoke: call->fn; for the backend's own: fn. */
     struct lease_call *call;
     void (*fn)(void *user, const struct lease_result *result);
-    void *user;
+    void *user;           /* OP_CALL: the struct backend_call */
     struct secret ref;    /* OP_SWEEP */
     uint32_t close_flags; /* OP_CLOSE */
 };
@@ -47,6 +48,8 @@ struct ops {
     size_t
         call_max; /* calls of the lease layer at once; the rest of the pool is the backend's own */
     size_t call_count;
+    size_t pass_max; /* OP_CALL at once */
+    size_t pass_count;
     bool is_closing; /* only OP_CLOSE goes to the plugin any more */
     struct list free;
     struct list queued;
@@ -63,14 +66,16 @@ struct ops {
     uint64_t timeout_total;
 };
 
-/* 0 or ERR_NOMEM. context, plugin, instance, call_max, timeout_ms, lifetime_max_ms and issued are
- * set by the caller. */
+/* 0 or ERR_NOMEM. context, plugin, instance, call_max, pass_max, timeout_ms, lifetime_max_ms and
+ * issued are set by the caller. */
 int ops_init(struct ops *ops) ATTR_MUST_USE;
 void ops_fini(struct ops *ops);
 
 /* A call of the lease layer, by the rules of env.h. ERR_LIMIT, ERR_NOMEM. */
 int op_start_call(struct ops *ops, struct lease_call *call) ATTR_MUST_USE;
-void op_cancel_call(struct ops *ops, struct lease_call *call);
+
+/* `impl` of a lease_call or backend_call; NULL: it has ended. */
+void op_cancel(void *impl);
 
 /* One of the backend's own, OP_HEALTH or OP_CLOSE. `fn` may be NULL. */
 int op_start_own(struct ops *ops, enum op_kind kind, uint32_t close_flags,
@@ -80,6 +85,19 @@ int op_start_own(struct ops *ops, enum op_kind kind, uint32_t close_flags,
 /* The plugin's op_done. */
 void op_done(struct ops *ops, const leased_op *handle, int32_t status,
              const struct leased_result *result);
+
+/* --- steps of an operation's life, for op_start.c and call.c ---------------------------------- */
+
+/* A free place, not queued yet; counts as used until op_end. ERR_LIMIT, ERR_NOMEM. */
+int op_new(struct ops *ops, enum op_kind kind, struct op **ret_op) ATTR_MUST_USE;
+void op_queue(struct op *op);
+
+/* Frees the operation's place (unless it stays as overdue) and tells who waits. */
+void op_end(struct op *op, const struct lease_result *result, bool stays_overdue);
+
+/* Hands it to the plugin's start function. */
+int32_t op_start_in_plugin(struct op *op, struct err *e);
+const char *op_kind_name(enum op_kind kind);
 
 /* From now on whatever isn't with the plugin yet, but OP_CLOSE, ends with LEASE_OUTCOME_CANCELED.
  */

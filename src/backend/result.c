@@ -19,7 +19,7 @@ struct lease_result result_of(enum lease_outcome outcome, const char *detail)
 
 static enum lease_outcome outcome_of(enum op_kind kind, int32_t status)
 {
-    bool creates = kind == OP_ISSUE;
+    bool creates = kind == OP_ISSUE || kind == OP_CALL;
 
     switch (status) {
     case LEASED_OK:
@@ -30,7 +30,7 @@ static enum lease_outcome outcome_of(enum op_kind kind, int32_t status)
     case LEASED_DENIED:
         return LEASE_OUTCOME_DENIED;
     case LEASED_GONE:
-        /* There is nothing that an issue could find gone. */
+        /* There is nothing that these could find gone. */
         return creates ? LEASE_OUTCOME_INVALID : LEASE_OUTCOME_GONE;
     case LEASED_INVALID:
         return LEASE_OUTCOME_INVALID;
@@ -172,6 +172,11 @@ static void map_ok(enum op_kind kind, const struct leased_result *known,
 {
     const char *why = NULL;
 
+    if (kind == OP_CALL) {
+        /* Its good end is call_done. */
+        refuse(mapped, LEASE_OUTCOME_LOST, "there is none");
+        return;
+    }
     if (kind != OP_ISSUE && kind != OP_RENEW) {
         return;
     }

@@ -17,6 +17,7 @@ enum op_kind {
     OP_HEALTH,
     OP_CLOSE,
     OP_SWEEP, /* revokes what an issue created that nobody will hold */
+    OP_CALL,  /* a client's request, passed through */
 };
 
 struct result_limits {

@@ -128,6 +128,25 @@ static int32_t on_health(leased_instance *instance, leased_op *op)
     return started(script_of(instance), op);
 }
 
+static int32_t on_call(leased_instance *instance, const struct leased_call *request, leased_op *op)
+{
+    struct script *script = script_of(instance);
+    struct script_op *seen = record(script, 'p', op);
+    size_t used;
+
+    (void)snprintf(seen->params, sizeof(seen->params), "%.*s %.*s %.*s", (int)request->method.len,
+                   request->method.ptr, (int)request->path.len, request->path.ptr,
+                   (int)request->body.len, request->body.ptr);
+    for (size_t i = 0; i < request->header_count; i++) {
+        used = strlen(seen->callers);
+        (void)snprintf(seen->callers + used, sizeof(seen->callers) - used, "%.*s=%.*s,",
+                       (int)request->headers[i].name.len, request->headers[i].name.ptr,
+                       (int)request->headers[i].value.len, request->headers[i].value.ptr);
+    }
+    seen->ttl_ms = request->flags;
+    return started(script, op);
+}
+
 static void on_cancel(leased_instance *instance, leased_op *op)
 {
     struct script *script = script_of(instance);
@@ -177,6 +196,7 @@ void script_open(struct script *script, const struct backend_options *options)
         .revoke = on_revoke,
         .health = on_health,
         .cancel = on_cancel,
+        .call = on_call,
     };
     script->plugin = (struct leased_plugin){.size = sizeof(script->plugin),
                                             .abi_major = LEASED_ABI_MAJOR,

@@ -24,11 +24,11 @@ struct script_call {
 /* One operation that the plugin got. */
 struct script_op {
     leased_op *op;
-    char what; /* i, r, v, h, c */
+    char what; /* i, r, v, h, c; p: call */
     char params[1024];
     char ref[1100];
     char callers[256]; /* key=value,… */
-    uint64_t ttl_ms;
+    uint64_t ttl_ms;   /* c, p: the flags */
 };
 
 struct script {
