@@ -108,4 +108,12 @@ uint32_t access_policy_admin(const struct access_policy *policy,
 
 size_t access_policy_rule_count(const struct access_policy *policy);
 
+/* The keys of policy files, for their JSON Schema: a file, a rule, and the two forms that an entry
+ * of `admins` may have. */
+struct schema_object;
+extern const struct schema_object access_policy_table;
+extern const struct schema_object access_rule_table;
+extern const struct schema_object access_admins_table;
+extern const struct schema_object access_subject_table;
+
 #endif

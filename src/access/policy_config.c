@@ -55,23 +55,26 @@ static const struct schema_field rule_fields[] = {
      .doc = "names of roles; globs with *"},
     {"effect", SCHEMA_ENUM, offsetof(struct access_rule_config, is_deny), .default_text = "allow",
      .values = effect_values, .doc = "allow or deny; a deny wins"},
-    {"limits", SCHEMA_OBJECT, offsetof(struct access_rule_config, limits), .object = &limits_table},
+    {"limits", SCHEMA_OBJECT, offsetof(struct access_rule_config, limits), .object = &limits_table,
+     .doc = "of what the rule allows"},
     {"require", SCHEMA_OBJECT, offsetof(struct access_rule_config, require),
-     .object = &require_table},
+     .object = &require_table, .doc = "what a request must bring"},
     UNSUPPORTED("mode"),
     {0},
 };
 
-static const struct schema_object rule_table = {
+const struct schema_object access_rule_table = {
     .name = "a rule",
     .size = sizeof(struct access_rule_config),
     .fields = rule_fields,
 };
 
 static const struct schema_field policy_fields[] = {
-    {"rules", SCHEMA_LIST, offsetof(struct access_policy_config, rules), .object = &rule_table},
+    {"rules", SCHEMA_LIST, offsetof(struct access_policy_config, rules),
+     .object = &access_rule_table, .doc = "the first allow rule that fits decides; a deny wins"},
     {"admins", SCHEMA_JSON, offsetof(struct access_policy_config, admins_json),
-     .doc = "who may see and end what others hold"},
+     .object = &access_admins_table, .other_object = &access_subject_table,
+     .doc = "who may see and end what others hold; a bare subject may all"},
     UNSUPPORTED("mode"),
     {0},
 };

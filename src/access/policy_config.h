@@ -42,10 +42,8 @@ struct access_policy_config {
     char *admins_json;        /* only looked at for being there */
 };
 
-/* The second one passes over keys that it doesn't know. */
-extern const struct schema_object access_policy_table;
+/* access_policy_table, but it passes over keys that it doesn't know. */
 extern const struct schema_object access_policy_inline_table;
-extern const struct schema_object access_admins_table;
 
 /* The words of `may`. */
 extern const struct schema_enum_value access_admin_words[];

@@ -1,5 +1,5 @@
-/* The steps of reading a configuration, in their order. Only config*.c and the tests include this.
- */
+/* The steps of reading a configuration, in their order. Only config*.c, main.c (for the schema) and
+ * the tests include this. */
 #ifndef LEASED_DAEMON_CONFIG_INTERNAL_H
 #define LEASED_DAEMON_CONFIG_INTERNAL_H
 

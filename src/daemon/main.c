@@ -5,12 +5,14 @@
  * place before one allocates, and the process is closed to others before the first secret is read.
  */
 #include "base/mem.h"
+#include "daemon/config_internal.h"
 #include "daemon/daemon.h"
 #include "daemon/harden.h"
 #include "daemon/log_sink.h"
 #include "daemon/options.h"
 #include "io/alloc.h"
 #include "io/scrub.h"
+#include "wire/schema_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #define OUTPUT_MAX_BYTES 65536U
+#define SCHEMA_MAX_BYTES (1024U * 1024U)
 
 extern char **environ;
 
@@ -69,6 +72,15 @@ static int version_print(void)
 
     buf_init(&text, OUTPUT_MAX_BYTES);
     buf_printf(&text, "leased %s\n", LEASED_VERSION);
+    return out_print(&text);
+}
+
+static int schema_print(const struct schema_object *table, const char *title)
+{
+    BUF_AUTO text;
+
+    buf_init(&text, SCHEMA_MAX_BYTES);
+    schema_json_write(table, title, &text);
     return out_print(&text);
 }
 
@@ -216,6 +228,22 @@ static int run_with_config(struct run *run)
     return exit_code;
 }
 
+static int action_run(struct run *run)
+{
+    switch (run->options.action) {
+    case OPTIONS_HELP:
+        return help_print();
+    case OPTIONS_VERSION:
+        return version_print();
+    case OPTIONS_SCHEMA:
+        return schema_print(&config_settings_table, "leased: the configuration");
+    case OPTIONS_POLICY_SCHEMA:
+        return schema_print(&access_policy_table, "leased: a policy file");
+    default:
+        return run_with_config(run);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct run run;
@@ -228,12 +256,8 @@ int main(int argc, char **argv)
     if (options_parse(argc, argv, &run.options, &e) != 0) {
         (void)fprintf(stderr, "leased: %s\nTry 'leased --help'.\n", e.text);
         exit_code = EX_USAGE;
-    } else if (run.options.action == OPTIONS_HELP) {
-        exit_code = help_print();
-    } else if (run.options.action == OPTIONS_VERSION) {
-        exit_code = version_print();
     } else {
-        exit_code = run_with_config(&run);
+        exit_code = action_run(&run);
     }
     return run_close(&run, exit_code);
 }

@@ -7,9 +7,13 @@
 #include <getopt.h>
 
 static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},    {"check", no_argument, NULL, 'k'},
-    {"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0},
+    {"config", required_argument, NULL, 'c'},
+    {"check", no_argument, NULL, 'k'},
+    {"log-level", required_argument, NULL, 'l'},
+    {"schema", optional_argument, NULL, 's'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
 };
 
 static int level_parse(const char *text, struct options *options, struct err *e)
@@ -24,6 +28,17 @@ static int level_parse(const char *text, struct options *options, struct err *e)
         }
     }
     return err_set(e, ERR_INVALID, "--log-level is debug, info, warn or error, not %s", text);
+}
+
+/* `--schema` is the configuration's, `--schema=policy` that of a policy file. */
+static int schema_parse(const char *word, struct options *options, struct err *e)
+{
+    if (word != NULL && !str_eq_c(str_of(word), "config") && !str_eq_c(str_of(word), "policy")) {
+        return err_set(e, ERR_INVALID, "--schema is of config or policy, not %s", word);
+    }
+    options->action =
+        word != NULL && str_eq_c(str_of(word), "policy") ? OPTIONS_POLICY_SCHEMA : OPTIONS_SCHEMA;
+    return 0;
 }
 
 /* What getopt couldn't take: optopt is the option for a missing argument, 0 for an unknown long
@@ -58,6 +73,9 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
         case 'l':
             r = level_parse(optarg, &options, e);
             break;
+        case 's':
+            r = schema_parse(optarg, &options, e);
+            break;
         case 'h':
             options.action = OPTIONS_HELP;
             break;
@@ -90,6 +108,8 @@ void options_help(struct buf *out)
         "                         default: LEASED_CONFIG, else " LEASED_SYSCONFDIR
         "/leased/leased.yaml\n"
         "      --check            checks the configuration, tells all mistakes, and exits\n"
+        "      --schema[=policy]  prints the JSON Schema of the configuration (or of a policy\n"
+        "                         file), for editors, and exits\n"
         "      --log-level LEVEL  debug, info, warn or error, instead of log.level\n"
         "  -h, --help             this text\n"
         "  -V, --version          the version\n"

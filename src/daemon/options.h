@@ -10,6 +10,8 @@ enum options_action {
     OPTIONS_CHECK,
     OPTIONS_VERSION,
     OPTIONS_HELP,
+    OPTIONS_SCHEMA,
+    OPTIONS_POLICY_SCHEMA,
 };
 
 struct options {

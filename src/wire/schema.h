@@ -31,7 +31,9 @@ enum schema_type {
     SCHEMA_OBJECT,   /* embedded struct of `object` */
     SCHEMA_LIST,     /* struct schema_list of `object` */
     SCHEMA_MAP,      /* struct schema_list of `object`, keys into `name` in file order */
-    SCHEMA_JSON,     /* char *, the subtree as JSON text; NULL when absent */
+    SCHEMA_JSON,     /* char *, the subtree as JSON text; NULL when absent. `object` and
+                        `other_object`, when given, are what its entries may be; their owner decodes
+                        them, and the JSON Schema shows them */
 };
 
 /* Of a word that is known but that this version doesn't implement: using it is an error that says
@@ -72,6 +74,9 @@ struct schema_object;
 /* Known by name, not implemented by this version: using it is an error that says so, followed by
  * `doc` when there is one. Type and offset don't matter. */
 #define SCHEMA_UNSUPPORTED 4u
+/* Must be there too, but its owner says so, who also knows the keys beside the table's; the JSON
+ * Schema shows it. */
+#define SCHEMA_REQUIRED_BY_OWNER 8u
 
 struct schema_field {
     const char *key;
@@ -85,6 +90,7 @@ struct schema_field {
     const struct schema_enum_value *values; /* ended by a NULL name */
     const struct schema_object *object;
     const char *doc; /* one line */
+    const struct schema_object *other_object;
 };
 
 struct schema_object {

@@ -29,6 +29,11 @@ bool schema_word_check(const struct schema_enum_value *values, const struct yaml
 
 bool schema_is_name(struct str text);
 
+/* The amount as a user would write it for this field: "1m30s", "64KiB", "0660", "50%". Returns
+ * `out`. */
+const char *schema_amount_format(const struct schema_field *field, uint64_t amount,
+                                 char out[UNITS_DURATION_MAX_BYTES]);
+
 /* schema_known.c. Reports an unknown key, and marks the field that was meant, so that one slip is
  * one error. */
 void schema_report_unknown(const struct schema_object *table, const struct yaml_node *child,

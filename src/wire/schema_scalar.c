@@ -14,7 +14,7 @@
 
 /* ---- what was expected ------------------------------------------------------ */
 
-static const char *amount_format(const struct schema_field *field, uint64_t amount,
+const char *schema_amount_format(const struct schema_field *field, uint64_t amount,
                                  char out[UNITS_DURATION_MAX_BYTES])
 {
     static const struct {
@@ -47,8 +47,8 @@ static void expected_report(const struct schema_field *field, const char *what,
     char high[UNITS_DURATION_MAX_BYTES];
     char found[YAML_DESCRIBE_MAX_BYTES];
 
-    (void)amount_format(field, field->min, low);
-    (void)amount_format(field, field->max, high);
+    (void)schema_amount_format(field, field->min, low);
+    (void)schema_amount_format(field, field->max, high);
     if (field->type == SCHEMA_STRING && field->max != 0) {
         (void)snprintf(range, sizeof(range), " of at most %s bytes", high);
     } else if (field->max != 0) {

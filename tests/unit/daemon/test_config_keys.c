@@ -176,6 +176,20 @@ static void test_the_example_is_valid_and_names_each_key_with_its_default(void *
     each_field(f, example_check);
 }
 
+static void doc_check(struct config_fixture *f, const struct place *place,
+                      const struct schema_field *field)
+{
+    (void)f;
+    if (field->doc == NULL && (field->flags & SCHEMA_UNSUPPORTED) == 0) {
+        fail_msg("`%s` in %s has no explanation", field->key, table_of(place)->name);
+    }
+}
+
+static void test_each_key_has_an_explanation(void **state)
+{
+    each_field(*state, doc_check);
+}
+
 int main(void)
 {
 #define TEST(name)                                                                                 \
@@ -183,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_key_misspelt_is_recognised),
         TEST(test_each_key_of_a_wrong_type_says_what_it_expects),
+        TEST(test_each_key_has_an_explanation),
         TEST(test_the_example_is_valid_and_names_each_key_with_its_default),
     };
 

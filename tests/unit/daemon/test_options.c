@@ -53,6 +53,20 @@ static void test_options_are_taken_in_each_spelling(void **state)
     assert_int_equal(options.action, OPTIONS_VERSION);
 }
 
+static void test_schema_is_the_configuration_s_unless_it_says_policy(void **state)
+{
+    struct options options;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&options, NULL, "--schema"), 0);
+    assert_int_equal(options.action, OPTIONS_SCHEMA);
+    assert_int_equal(PARSE(&options, NULL, "--schema=policy"), 0);
+    assert_int_equal(options.action, OPTIONS_POLICY_SCHEMA);
+    assert_int_equal(PARSE(&options, &e, "--schema=roles"), ERR_INVALID);
+    assert_string_equal(e.text, "--schema is of config or policy, not roles");
+}
+
 static void test_help_wins_over_check(void **state)
 {
     struct options options;
@@ -104,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_options_the_daemon_runs),
         cmocka_unit_test(test_options_are_taken_in_each_spelling),
+        cmocka_unit_test(test_schema_is_the_configuration_s_unless_it_says_policy),
         cmocka_unit_test(test_help_wins_over_check),
         cmocka_unit_test(test_each_mistake_is_named),
         cmocka_unit_test(test_help_names_every_option),
