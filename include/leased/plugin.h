@@ -3,6 +3,7 @@
  * Changes
  *   1.0   first version: backends with issue, renew, revoke, health
  *   1.1   leased_backend_ops.call and leased_host.call_done: requests of clients, passed through
+ *   1.2   secret_read takes "shared-file:/path"; check_config returns LEASED_NEEDS_* flags
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -42,7 +43,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 1
+#define LEASED_ABI_MINOR 2
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -194,7 +195,9 @@ struct leased_host {
     /* Reads a secret that the configuration names: "file:/path", "env:NAME" or "credential:NAME"
      * (systemd). A trailing newline is cut off. Returns the length and, through ret_bytes, memory
      * to be freed by secret_free; or < 0 with a line for people in `ret_detail` (static or valid
-     * until the next call). At most 64 KiB. */
+     * until the next call). At most 64 KiB. A file that others can read is refused. Since 1.2
+     * "shared-file:/path" is read though others can read it: only for what is written by somebody
+     * who doesn't let its mode be chosen, as the kubelet does with a service account's token. */
     int64_t (*secret_read)(leased_host_context *host, struct leased_str source, char **ret_bytes,
                            struct leased_str *ret_detail);
 
@@ -277,7 +280,8 @@ struct leased_backend_ops {
 
     /* Is this a valid configuration for open? As check_params. A ret_detail of either that begins
      * with the key that it is about ("auth.method: one of …") is shown at that key's place in the
-     * file. */
+     * file. Since 1.2 a success is LEASED_NEEDS_* flags: which of the host's own keys have to be
+     * there as well, because this configuration can't work without them. */
     int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
 
     /* Ends everything of the instance; open operations end with LEASED_CANCELED. When op_done(op)
@@ -305,6 +309,8 @@ struct leased_backend_ops {
 };
 
 #define LEASED_CLOSE_LOGOUT 1u
+
+#define LEASED_NEEDS_CLIENT_CERTIFICATE 1 /* cert_file and key_file */
 
 #define LEASED_KIND_BACKEND 1u
 

@@ -164,6 +164,18 @@ int backend_check_config(const struct leased_plugin *plugin, const char *config_
     return check(LEASED_HAS(ops, check_config) ? ops->check_config : NULL, config_json, e);
 }
 
+uint32_t backend_needs(const struct leased_plugin *plugin, const char *config_json)
+{
+    const struct leased_backend_ops *ops = plugin->ops;
+    struct leased_str detail = {0};
+    int32_t flags = 0;
+
+    if (LEASED_HAS(ops, check_config) && ops->check_config != NULL) {
+        flags = ops->check_config(host_leased_str(str_of(config_json)), &detail);
+    }
+    return flags > 0 ? (uint32_t)flags : 0;
+}
+
 int backend_check_params(const struct leased_plugin *plugin, const char *params_json, struct err *e)
 {
     const struct leased_backend_ops *ops = plugin->ops;

@@ -46,4 +46,7 @@ int backend_check_config(const struct leased_plugin *plugin, const char *config_
 int backend_check_params(const struct leased_plugin *plugin, const char *params_json,
                          struct err *e) ATTR_MUST_USE;
 
+/* LEASED_NEEDS_*: which of the host's own keys a valid `config` can't work without. */
+uint32_t backend_needs(const struct leased_plugin *plugin, const char *config_json);
+
 #endif

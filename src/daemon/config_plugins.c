@@ -256,6 +256,19 @@ static void unknown_plugin_report(const struct config_backend *backend,
                   buf_str(&known).ptr);
 }
 
+/* Only the plugin can tell that its login hangs on the certificate that the host presents. */
+static void needs_check(const struct config_backend *backend, const struct leased_plugin *plugin,
+                        struct yaml_errors *errors)
+{
+    uint32_t needs = backend_needs(plugin, backend->config_json);
+
+    if ((needs & LEASED_NEEDS_CLIENT_CERTIFICATE) != 0 && backend->cert_file == NULL &&
+        backend->key_file == NULL) {
+        yaml_error_at_key(errors, backend->node,
+                          "`cert_file` and `key_file` are missing: the login presents them");
+    }
+}
+
 static int backend_check(struct config *config, struct config_backend *backend,
                          const struct backend_registry *registry, struct yaml_errors *errors)
 {
@@ -264,6 +277,7 @@ static int backend_check(struct config *config, struct config_backend *backend,
                             .table = table_of("backends"),
                             .check = backend_check_config,
                             .errors = errors};
+    int r;
 
     required_check(&shared, "plugin");
     required_check(&shared, "address");
@@ -273,7 +287,11 @@ static int backend_check(struct config *config, struct config_backend *backend,
             unknown_plugin_report(backend, registry, errors);
         }
     }
-    return shared_check(&shared, &backend->config_json);
+    r = shared_check(&shared, &backend->config_json);
+    if (r == 0 && shared.plugin != NULL) {
+        needs_check(backend, shared.plugin, errors);
+    }
+    return r;
 }
 
 static const struct leased_plugin *plugin_of_role(const struct config_settings *settings,

@@ -120,9 +120,9 @@ static inline void env_defer(struct env *env, struct env_deferred *deferred)
 }
 
 /* Reads a secret that the configuration names: "file:/path" (refused when others can read or write
- * it), "env:NAME" (as it was at start), "credential:NAME" (systemd's directory). A trailing newline
- * is cut off; empty or over ENV_SECRET_MAX_BYTES is an error with a text that names the source.
- * Blocks briefly. */
+ * it), "shared-file:/path" (refused when others can write it), "env:NAME" (as it was at start),
+ * "credential:NAME" (systemd's directory). A trailing newline is cut off; empty or over
+ * ENV_SECRET_MAX_BYTES is an error with a text that names the source. Blocks briefly. */
 static inline int env_secret_read(struct env *env, struct str source, struct secret *ret_secret,
                                   struct err *e)
 {

@@ -15,13 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A secret that strangers can read is known to them, and one that they can write is theirs. */
-static int check_file(const char *path, const struct stat *facts, struct err *e)
+/* A secret that strangers can read is known to them, and one that they can write is theirs. Reading
+ * is overlooked for a shared file: who writes it doesn't let its mode be chosen. */
+static int check_file(const char *path, const struct stat *facts, bool is_shared, struct err *e)
 {
+    mode_t refused = S_IWOTH | S_IWGRP | (is_shared ? 0 : S_IROTH);
+
     if (!S_ISREG(facts->st_mode)) {
         return err_set(e, ERR_INVALID, "%s is not a regular file", path);
     }
-    if ((facts->st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0) {
+    if ((facts->st_mode & refused) != 0) {
         return err_set(e, ERR_DENIED, "%s is accessible to others (mode %04o): chmod 0600 or 0640",
                        path, (unsigned)(facts->st_mode & 07777U));
     }
@@ -76,7 +79,7 @@ static int take(const char *source, struct str bytes, struct secret *ret_secret,
     return 0;
 }
 
-static int read_file(const char *path, struct secret *ret_secret, struct err *e)
+static int read_file(const char *path, bool is_shared, struct secret *ret_secret, struct err *e)
 {
     /* O_NONBLOCK: a pipe in place of the file must not hold the loop; it is refused below. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -94,7 +97,7 @@ static int read_file(const char *path, struct secret *ret_secret, struct err *e)
         (void)err_set(e, rc, "could not read %s: %s", path, err_str(rc));
         goto out;
     }
-    rc = check_file(path, &facts, e);
+    rc = check_file(path, &facts, is_shared, e);
     if (rc != 0) {
         goto out;
     }
@@ -134,7 +137,7 @@ static int read_credential(const char *name, struct secret *ret_secret, struct e
     if (len < 0 || (size_t)len >= sizeof(path)) {
         return err_set(e, ERR_INVALID, "the path of credential %s is too long", name);
     }
-    return read_file(path, ret_secret, e);
+    return read_file(path, false, ret_secret, e);
 }
 
 static int read_variable(struct io *io, const char *name, struct secret *ret_secret, struct err *e)
@@ -165,14 +168,16 @@ int io_secret_read(struct env *env, struct str source, struct secret *ret_secret
         return err_set(e, ERR_NOMEM, "out of memory");
     }
     if (str_eq_c(kind, "file")) {
-        rc = read_file(text, ret_secret, e);
+        rc = read_file(text, false, ret_secret, e);
+    } else if (str_eq_c(kind, "shared-file")) {
+        rc = read_file(text, true, ret_secret, e);
     } else if (str_eq_c(kind, "credential")) {
         rc = read_credential(text, ret_secret, e);
     } else if (str_eq_c(kind, "env")) {
         rc = read_variable(io_of(env), text, ret_secret, e);
     } else {
         rc = err_set(e, ERR_INVALID,
-                     "\"%.*s\" is none of file:, credential:, env:", STR_ARG(source));
+                     "\"%.*s\" is none of file:, shared-file:, credential:, env:", STR_ARG(source));
     }
     mem_free(text);
     return rc;

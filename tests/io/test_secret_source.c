@@ -47,15 +47,15 @@ static void write_secret(const void *bytes, size_t size, mode_t mode)
     (void)close(fd);
 }
 
-/* The status for "file:…/secret"; a success must give `expected`. */
-static int read_status(struct loop *loop, const char *expected)
+/* The status for "KIND:…/secret"; a success must give `expected`. */
+static int read_status_of(struct loop *loop, const char *kind, const char *expected)
 {
     char source[128];
     struct secret secret;
     struct err e = {0};
     int rc;
 
-    (void)snprintf(source, sizeof(source), "file:%s/secret", folder);
+    (void)snprintf(source, sizeof(source), "%s:%s/secret", kind, folder);
     secret_init(&secret);
     rc = env_secret_read(loop->env, str_of(source), &secret, &e);
     if (rc == 0) {
@@ -66,6 +66,11 @@ static int read_status(struct loop *loop, const char *expected)
     }
     secret_fini(&secret);
     return rc;
+}
+
+static int read_status(struct loop *loop, const char *expected)
+{
+    return read_status_of(loop, "file", expected);
 }
 
 static void test_a_file_gives_its_text_without_the_last_newline(void **state)
@@ -100,6 +105,19 @@ static void test_a_file_that_others_can_read_or_change_is_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
         write_secret("s3cret", 6, modes[i]);
         assert_int_equal(read_status(loop, NULL), ERR_DENIED);
+    }
+}
+
+static void test_a_shared_file_may_be_read_but_not_changed_by_others(void **state)
+{
+    static const mode_t refused[] = {0602, 0620, 0666};
+    struct loop *loop = *state;
+
+    write_secret("s3cret\n", 7, 0644);
+    assert_int_equal(read_status_of(loop, "shared-file", "s3cret"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        write_secret("s3cret", 6, refused[i]);
+        assert_int_equal(read_status_of(loop, "shared-file", NULL), ERR_DENIED);
     }
 }
 
@@ -188,6 +206,7 @@ int main(void)
         FOLDER_TEST(test_a_file_gives_its_text_without_the_last_newline),
         FOLDER_TEST(test_an_empty_file_is_refused),
         FOLDER_TEST(test_a_file_that_others_can_read_or_change_is_refused),
+        FOLDER_TEST(test_a_shared_file_may_be_read_but_not_changed_by_others),
         FOLDER_TEST(test_a_file_of_somebody_else_is_refused),
         FOLDER_TEST(test_size_is_limited),
         FOLDER_TEST(test_only_a_regular_file_is_read),

@@ -23,7 +23,7 @@ static int32_t refuse_check(struct leased_str json, struct leased_str *ret_detai
         *ret_detail = (struct leased_str){"it is bad", 9};
         return -1;
     }
-    return 0;
+    return memmem(json.ptr, json.len, "cert", 4) != NULL ? LEASED_NEEDS_CLIENT_CERTIFICATE : 0;
 }
 
 static int32_t entry(const struct leased_host *host, const struct leased_plugin **ret_plugin)
@@ -176,6 +176,10 @@ static void test_checks_need_no_instance(void **state)
     assert_int_equal(backend_check_config(&plugin, "{\"a\":1}", &e), 0);
     assert_int_equal(backend_check_config(&plugin, "{\"bad\":1}", &e), ERR_INVALID);
     assert_string_equal(e.text, "it is bad");
+    assert_int_equal(backend_check_config(&plugin, "{\"cert\":1}", &e), 0);
+    assert_int_equal(backend_needs(&plugin, "{\"cert\":1}"), LEASED_NEEDS_CLIENT_CERTIFICATE);
+    assert_int_equal(backend_needs(&plugin, "{\"a\":1}"), 0);
+    assert_int_equal(backend_needs(&plugin, "{\"cert\":1,\"bad\":1}"), 0);
     assert_int_equal(backend_check_params(&plugin, "{\"a\":\"${role}\"}", &e), 0);
     assert_int_equal(backend_check_params(&plugin, "{\"a\":\"${rule}\"}", &e), ERR_INVALID);
     assert_non_null(strstr(e.text, "rule"));
