@@ -5,7 +5,6 @@
 
 #include "wire/procfs.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* What the kernel shows for a uid that has no number in our user namespace. */
@@ -101,20 +100,24 @@ int access_identity_init(struct access_identity *ret_identity,
     return r;
 }
 
+/* Called for each request, which is why printf doesn't write it. */
 const char *access_identity_key(const struct access_identity *identity,
                                 char out[ACCESS_KEY_MAX_BYTES])
 {
-    const char *kind = "";
-    const char *name = "";
+    struct str listener = str_of(identity->listener);
+    char *at;
 
+    listener.len = listener.len < ENV_NAME_MAX_BYTES ? listener.len : ENV_NAME_MAX_BYTES;
+    at = str_put(out, listener);
+    *at++ = '/';
+    at = str_put_u64(at, identity->uid);
     if (identity->is_foreign) {
-        kind = "/container:";
-        name = identity->container;
+        at = str_put(at, STR("/container:"));
+        at = str_put(at, str_of(identity->container));
     } else if (identity->unit[0] != '\0') {
-        kind = "/unit:";
-        name = identity->unit;
+        at = str_put(at, STR("/unit:"));
+        at = str_put(at, str_of(identity->unit));
     }
-    (void)snprintf(out, ACCESS_KEY_MAX_BYTES, "%.*s/%u%s%s", ENV_NAME_MAX_BYTES,
-                   identity->listener != NULL ? identity->listener : "", identity->uid, kind, name);
+    *at = '\0';
     return out;
 }

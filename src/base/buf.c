@@ -31,8 +31,7 @@ void buf_reset(struct buf *buf)
     buf->status = 0;
 }
 
-/* Room for `more` bytes and the NUL. False, with the status set, if there can't be. */
-static bool buf_reserve(struct buf *buf, size_t more)
+bool buf_grow(struct buf *buf, size_t more)
 {
     size_t cap = buf->cap > 0 ? buf->cap : BUF_FIRST_BYTES;
     char *bytes;
@@ -43,9 +42,6 @@ static bool buf_reserve(struct buf *buf, size_t more)
     if (more > buf->max_bytes - buf->len) {
         buf->status = ERR_TOO_LARGE;
         return false;
-    }
-    if (buf->bytes != NULL && buf->len + more < buf->cap) {
-        return true;
     }
     while (cap < buf->len + more + 1) {
         cap *= 2;
@@ -58,32 +54,6 @@ static bool buf_reserve(struct buf *buf, size_t more)
     buf->bytes = bytes;
     buf->cap = cap;
     return true;
-}
-
-void buf_add(struct buf *buf, const void *bytes, size_t size)
-{
-    if (buf_reserve(buf, size)) {
-        if (size > 0) {
-            memcpy(buf->bytes + buf->len, bytes, size);
-        }
-        buf->len += size;
-        buf->bytes[buf->len] = '\0';
-    }
-}
-
-void buf_add_c(struct buf *buf, const char *text)
-{
-    buf_add(buf, text, strlen(text));
-}
-
-void buf_add_str(struct buf *buf, struct str s)
-{
-    buf_add(buf, s.ptr, s.len);
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-    buf_add(buf, &c, 1);
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

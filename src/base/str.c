@@ -7,21 +7,6 @@
 
 #define STR_DISTANCE_MAX_BYTES 64
 
-struct str str_of(const char *text)
-{
-    return (struct str){.ptr = text, .len = text != NULL ? strlen(text) : 0};
-}
-
-bool str_eq(struct str a, struct str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-bool str_eq_c(struct str a, const char *text)
-{
-    return str_eq(a, str_of(text));
-}
-
 bool str_starts_with(struct str s, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -49,6 +34,27 @@ struct str str_cut(struct str *rest, char separator)
     rest->len -= head.len + 1;
     rest->ptr = at + 1;
     return head;
+}
+
+char *str_put(char *at, struct str s)
+{
+    if (s.len > 0) {
+        memcpy(at, s.ptr, s.len);
+    }
+    return at + s.len;
+}
+
+char *str_put_u64(char *at, uint64_t value)
+{
+    char digits[STR_U64_MAX_BYTES];
+    size_t first = sizeof(digits);
+
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(at, digits + first, sizeof(digits) - first);
+    return at + (sizeof(digits) - first);
 }
 
 static bool str_is_space(char c)

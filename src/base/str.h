@@ -5,6 +5,8 @@
 #include "base/check.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 struct str {
     const char *ptr;
@@ -17,11 +19,23 @@ struct str {
 /* For "%.*s": printf("%.*s", STR_ARG(s)). */
 #define STR_ARG(s) (int)(s).len, (s).ptr != NULL ? (s).ptr : ""
 
-/* A slice over a NUL-terminated text; NULL gives the empty slice. */
-struct str str_of(const char *text);
+/* A slice over a NUL-terminated text; NULL gives the empty slice. Inline, like the two below, so
+ * that a literal's length is known when it is compiled. */
+static inline struct str str_of(const char *text)
+{
+    return (struct str){.ptr = text, .len = text != NULL ? strlen(text) : 0};
+}
 
-bool str_eq(struct str a, struct str b);
-bool str_eq_c(struct str a, const char *text);
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool str_eq_c(struct str a, const char *text)
+{
+    return str_eq(a, str_of(text));
+}
+
 bool str_starts_with(struct str s, const char *prefix);
 bool str_ends_with(struct str s, const char *suffix);
 
@@ -31,6 +45,13 @@ struct str str_cut(struct str *rest, char separator);
 
 /* Without leading and trailing blanks, tabs, CR and LF. */
 struct str str_trim(struct str s);
+
+/* Writing short texts piece by piece where printf would cost more than the rest of the work. Each
+ * copies to `at` and returns the end; the caller has made sure that it fits, and ends the text with
+ * a NUL. */
+#define STR_U64_MAX_BYTES 20
+char *str_put(char *at, struct str s);
+char *str_put_u64(char *at, uint64_t value);
 
 /* Decimal digits only, all of `s`. 0, or ERR_INVALID / ERR_RANGE. */
 int str_parse_u64(struct str s, uint64_t *ret_value) ATTR_MUST_USE;

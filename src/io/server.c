@@ -28,8 +28,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Beside the head: parsed headers, the query's parts and the head of the answer. */
-#define POOL_EXTRA_BYTES (8U * 1024U)
+/* Beside the head: parsed headers, the query's parts and the head of the answer. Not more than it
+ * takes, because libmicrohttpd zeroes the whole pool after each request. */
+#define POOL_EXTRA_BYTES (4U * 1024U)
 
 #define ACCEPT_PAUSE_MS 100U
 

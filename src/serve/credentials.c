@@ -54,21 +54,37 @@ static int credential_write(struct exchange *x, struct json_out *json, const str
     return buf_status(json->out);
 }
 
+#define ETAG_MAX_BYTES (LEASE_ID_BYTES + STR_U64_MAX_BYTES + 4)
+
+/* The credential's version, in quotes as the header has it. */
+static struct str etag_write(const struct lease_view *lease, char text[ETAG_MAX_BYTES])
+{
+    char *at = text;
+
+    *at++ = '"';
+    at = str_put(at, str_of(lease->id));
+    *at++ = '.';
+    at = str_put_u64(at, lease->version);
+    *at++ = '"';
+    return (struct str){.ptr = text, .len = (size_t)(at - text)};
+}
+
 /* Sends the answer; the exchange lives on. On failure nothing was sent. */
 static int credential_send(struct exchange *x, uint32_t status, const struct grant *grant)
 {
     struct env_reply reply = {.status = status, .content_type = "application/json"};
     struct lease_view lease;
     struct json_out json;
-    char etag[LEASE_ID_BYTES + 32];
+    char text[ETAG_MAX_BYTES];
+    struct str etag;
     int r = 0;
 
     lease_view(grant_lease(grant), &lease);
-    (void)snprintf(etag, sizeof(etag), "\"%s.%llu\"", lease.id, (unsigned long long)lease.version);
+    etag = etag_write(&lease, text);
     reply.headers[reply.header_count++] =
-        (struct env_request_header){.name = STR("ETag"), .value = str_of(etag)};
+        (struct env_request_header){.name = STR("ETag"), .value = etag};
     exchange_json(x, &json);
-    if (status == 200 && str_eq_c(env_request_header(x->request, "if-none-match"), etag)) {
+    if (status == 200 && str_eq(env_request_header(x->request, "if-none-match"), etag)) {
         reply.status = 304;
     } else {
         r = credential_write(x, &json, grant, &lease);

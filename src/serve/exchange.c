@@ -17,6 +17,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
 {
     struct serve *serve = mem_calloc(1, sizeof(*serve));
     uint64_t seed;
+    uint32_t start;
 
     if (serve == NULL) {
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -27,7 +28,8 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     }
     serve->started_ms = env_now_ms(options->env);
     serve->started_wall_ms = env_wall_ms(options->env);
-    env_random(options->env, &serve->request_prefix, sizeof(serve->request_prefix));
+    env_random(options->env, &start, sizeof(start));
+    (void)snprintf(serve->request_prefix, sizeof(serve->request_prefix), "r-%08x-", start);
     env_random(options->env, &seed, sizeof(seed));
     list_init(&serve->idle);
     buf_init(&serve->body, SERVE_BODY_MAX_BYTES);
@@ -77,8 +79,9 @@ static enum serve_api api_of(const struct serve_listener *listener)
 
 static void request_id_make(struct serve *serve, char out[EXCHANGE_REQUEST_ID_MAX_BYTES])
 {
-    (void)snprintf(out, EXCHANGE_REQUEST_ID_MAX_BYTES, "r-%08x-%llu", serve->request_prefix,
-                   (unsigned long long)++serve->request_count);
+    char *at = str_put(out, str_of(serve->request_prefix));
+
+    *str_put_u64(at, ++serve->request_count) = '\0';
 }
 
 /* For when there is no memory for more. */

@@ -9,7 +9,7 @@
 #include "wire/json_out.h"
 
 #define EXCHANGE_MAGIC 0x65786368U
-#define EXCHANGE_REQUEST_ID_MAX_BYTES 32
+#define EXCHANGE_REQUEST_ID_MAX_BYTES 32 /* the prefix and a number */
 
 struct exchange {
     uint32_t magic;
@@ -51,7 +51,7 @@ struct serve {
     bool is_ready;
     uint64_t started_ms;
     int64_t started_wall_ms;
-    uint32_t request_prefix;
+    char request_prefix[12]; /* of the ids of this start's requests */
     uint64_t request_count;
     uint32_t exchange_count;
     struct list idle; /* exchanges for reuse */

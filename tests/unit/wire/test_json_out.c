@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "wire/json_out.h"
@@ -65,6 +66,38 @@ static void test_any_bytes_become_one_valid_string(void **state)
     }
 }
 
+/* Texts are looked at in blocks of eight bytes: each byte value, at each place in and between
+ * blocks, comes out as the writer for one byte has it. */
+static void test_each_byte_is_judged_alike_at_each_place(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 0x80; byte++) {
+        char one = (char)byte;
+        BUF_AUTO alone;
+
+        buf_init(&alone, 64);
+        json_out_add_quoted(&alone, (struct str){.ptr = &one, .len = 1});
+        for (size_t len = 1; len <= 25; len++) {
+            for (size_t at = 0; at < len; at++) {
+                char text[25];
+                char want[64];
+                struct json_out json;
+                BUF_AUTO out;
+
+                memset(text, 'a', sizeof(text));
+                text[at] = one;
+                buf_init(&out, 64);
+                json_out_init(&json, &out);
+                json_out_string(&json, NULL, (struct str){.ptr = text, .len = len});
+                (void)snprintf(want, sizeof(want), "\"%.*s%.*s%.*s\"", (int)at,
+                               "aaaaaaaaaaaaaaaaaaaaaaaaa", (int)(alone.len - 2), alone.bytes + 1,
+                               (int)(len - at - 1), "aaaaaaaaaaaaaaaaaaaaaaaaa");
+                assert_string_equal(out.bytes, want);
+            }
+        }
+    }
+}
+
 static void test_texts_that_hide_their_order_are_escaped(void **state)
 {
     BUF_AUTO out;
@@ -117,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writer_puts_commas_and_nulls),
         cmocka_unit_test(test_any_bytes_become_one_valid_string),
+        cmocka_unit_test(test_each_byte_is_judged_alike_at_each_place),
         cmocka_unit_test(test_texts_that_hide_their_order_are_escaped),
         cmocka_unit_test(test_query_pairs_are_cut_and_decoded),
         cmocka_unit_test(test_broken_escapes_and_control_characters_are_refused),
