@@ -416,7 +416,8 @@ int yaml_parse(const char *file, struct str text, struct yaml_document **ret_doc
     }
     r = yaml_text_check(file, text, errors);
     if (r == 0) {
-        r = parse_events(&builder, text);
+        /* libfyaml takes no NULL, which is what an empty slice may have. */
+        r = parse_events(&builder, text.ptr != NULL ? text : STR(""));
     }
     if (r == 0 && document->root == NULL) {
         builder.line = 1;

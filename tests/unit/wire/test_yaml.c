@@ -110,6 +110,14 @@ static void test_an_empty_document_is_null(void **state)
     expect_place(yaml_root(f->document), 1, 1);
 }
 
+static void test_a_slice_without_bytes_is_an_empty_document(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(yaml_parse("c.yaml", (struct str){0}, &f->document, &f->errors), 0);
+    assert_int_equal(yaml_root(f->document)->type, YAML_NULL);
+}
+
 static void test_every_duplicate_key_is_reported_and_the_first_counts(void **state)
 {
     struct fixture *f = *state;
@@ -398,6 +406,7 @@ int main(void)
         TEST(test_an_empty_value_stands_at_its_key),
         TEST(test_null_is_plain_null_only),
         TEST(test_an_empty_document_is_null),
+        TEST(test_a_slice_without_bytes_is_an_empty_document),
         TEST(test_every_duplicate_key_is_reported_and_the_first_counts),
         TEST(test_aliases_anchors_and_tags_are_refused_and_all_reported),
         TEST(test_the_first_syntax_error_ends_the_parse),
