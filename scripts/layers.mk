@@ -22,7 +22,7 @@ tests_io      := io $(uses_io)
 tests_sim     := $(core)
 tests_abi     := $(core)
 tests_bench   := daemon $(uses_daemon)
-tests_fuzz    := $(core)
+tests_fuzz    := daemon $(uses_daemon)
 tests_support := env base
 
 # only_HEADER := who may include it: layers, or single files below src. A name that ends in / is a folder of headers.
