@@ -4,6 +4,7 @@
  *   1.0   first version: backends with issue, renew, revoke, health
  *   1.1   leased_backend_ops.call and leased_host.call_done: requests of clients, passed through
  *   1.2   secret_read takes "shared-file:/path"; check_config returns LEASED_NEEDS_* flags
+ *   1.3   leased_result.refresh_ms: credentials that are read again rather than renewed
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -43,7 +44,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 2
+#define LEASED_ABI_MINOR 3
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -102,6 +103,10 @@ struct leased_result {
     size_t warning_count;
     /* issue, renew: host clock when the request was sent; 0: when the operation began */
     uint64_t asked_ms;
+    /* issue, since 1.3, for what isn't renewable: how long after asked_ms the issuer may have
+     * something else to give, so that a held credential is to be issued anew then, and not before;
+     * 0: the host decides by the lifetime; UINT64_MAX: never, but for who asks after its end */
+    uint64_t refresh_ms;
 };
 
 #define LEASED_LOG_DEBUG 0u

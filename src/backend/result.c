@@ -150,6 +150,7 @@ static void map_life(const struct leased_result *known, const struct result_limi
     result->is_capped = (known->flags & LEASED_RESULT_CAPPED) != 0;
     result->anchor = known->anchor;
     result->issuer_ref = host_str(known->issuer_ref);
+    result->refresh_ms = result->is_renewable ? 0 : known->refresh_ms;
     if (result->lifetime_ms > limits->lifetime_max_ms) {
         result->lifetime_ms = limits->lifetime_max_ms;
     }

@@ -300,6 +300,7 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
 
     lease->is_revocable = result->is_revocable && result->issuer_ref.len > 0;
     lease->anchor = result->anchor;
+    lease->refresh_ms = result->refresh_ms;
     lease->failure_count = 0;
     if (r == 0 && result->lifetime_ms == 0) {
         r = ERR_INVALID;

@@ -43,9 +43,11 @@ struct lease_result {
     uint64_t answered_ms; /* env clock: when the request was sent (the safe side) */
     bool is_renewable;
     bool is_revocable;
-    bool is_capped;                   /* shorter than asked because a maximum is near */
-    uint64_t anchor;                  /* issue: what the lease hangs on; 0: nothing */
-    struct str issuer_ref;            /* issue */
+    bool is_capped;        /* shorter than asked because a maximum is near */
+    uint64_t refresh_ms;   /* issue: when to issue anew what is held, from `answered_ms`; 0: by its
+                              life;   UINT64_MAX: only for who asks after its end */
+    uint64_t anchor;       /* issue: what the lease hangs on; 0: nothing */
+    struct str issuer_ref; /* issue */
     const struct lease_field *fields; /* issue */
     size_t field_count;
 };

@@ -283,6 +283,17 @@ bool lease_can_renew(const struct lease *lease)
     return lease->is_renewable && !lease->is_refused && !lease->is_capped;
 }
 
+bool lease_is_on_demand(const struct lease *lease)
+{
+    return lease->refresh_ms == UINT64_MAX;
+}
+
+uint64_t lease_refresh_at_ms(const struct lease *lease)
+{
+    return lease->refresh_ms > 0 ? schedule_add_ms(lease->answered_ms, lease->refresh_ms)
+                                 : UINT64_MAX;
+}
+
 struct lease *lease_current(struct lease *lease)
 {
     struct lease *current = lease;

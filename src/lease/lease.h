@@ -77,13 +77,14 @@ struct lease {
     struct secret credential; /* packed; gone when the lease is over */
     char *last_error;         /* NULL: none */
     uint64_t anchor;
-    uint64_t ttl_ms;          /* what is asked for; 0: the issuer's default */
-    uint64_t answered_ms;     /* when the present life began */
-    uint64_t granted_ms;      /* the first life */
-    uint64_t lifetime_ms;     /* of the last answer */
-    uint64_t expires_ms;      /* as it counts here, all limits applied */
-    uint64_t ends_ms;         /* at the issuer, at the latest */
-    uint64_t next_ms;         /* when `step` is due */
+    uint64_t ttl_ms;      /* what is asked for; 0: the issuer's default */
+    uint64_t refresh_ms;  /* as the issuer said: its next value isn't there before; 0: not said */
+    uint64_t answered_ms; /* when the present life began */
+    uint64_t granted_ms;  /* the first life */
+    uint64_t lifetime_ms; /* of the last answer */
+    uint64_t expires_ms;  /* as it counts here, all limits applied */
+    uint64_t ends_ms;     /* at the issuer, at the latest */
+    uint64_t next_ms;     /* when `step` is due */
     uint64_t rotate_after_ms; /* no replacement is issued before */
     uint64_t since_ms;        /* when the state was entered */
     uint64_t issued_ms;       /* when the issue was sent; 0: it isn't answered yet */
@@ -134,6 +135,11 @@ struct schedule_life lease_life(const struct lease *lease);
 struct str lease_ref(const struct lease *lease);
 
 bool lease_can_renew(const struct lease *lease);
+
+/* When its issuer may have another value; UINT64_MAX: it said nothing about that. */
+uint64_t lease_refresh_at_ms(const struct lease *lease);
+/* Issued anew only for who asks: a holder that doesn't may leave it dead. */
+bool lease_is_on_demand(const struct lease *lease);
 bool lease_is_shared(const struct lease *lease);
 
 /* Somebody has it, waits for it, or will get it when it is ready. */

@@ -1,9 +1,9 @@
 /* What a lease does next by itself, and what it does when that time has come.
  *
  * An active lease that somebody holds is renewed at renew_at while the issuer lets us. One that
- * can't be renewed, or not past a maximum, is replaced late in its life. One that nobody holds
- * waits for the next caller until its time is up. Nothing here asks an issuer: the steps are
- * renew.c, rotate.c, revoke.c and issue.c. */
+ * can't be renewed, or not past a maximum, is replaced late in its life, or when its issuer may
+ * have another value. One that nobody holds waits for the next caller until its time is up. Nothing
+ * here asks an issuer: the steps are renew.c, rotate.c, revoke.c and issue.c. */
 #include "lease/core_internal.h"
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -39,6 +39,23 @@ void lease_arm(struct lease *lease)
     core_touch(lease->core);
 }
 
+/* To ask before the issuer has another value would bring the same one with less life, again and
+ * again. So its word counts, unless a limit of ours ends the life before. */
+static void plan_refresh(struct lease *lease, uint64_t replace_ms)
+{
+    uint64_t refresh_ms = lease_refresh_at_ms(lease);
+    uint64_t soonest_ms = schedule_add_ms(lease->answered_ms, SCHEDULE_FLOOR_MS);
+
+    if (lease_is_on_demand(lease)) {
+        lease_arm(lease);
+        return;
+    }
+    if (refresh_ms >= lease->expires_ms) {
+        refresh_ms = replace_ms;
+    }
+    lease_set_step(lease, LEASE_STEP_REPLACE, refresh_ms > soonest_ms ? refresh_ms : soonest_ms);
+}
+
 /* An anchor's end is no maximum of the lease's own, because a renewal of the issuer's login usually
  * moves it out in time. So renewals keep to the lease's own life, and it is replaced only if the
  * anchor's end comes near. */
@@ -51,6 +68,10 @@ void lease_plan(struct lease *lease)
 
     if (lease->state != LEASE_STATE_ACTIVE || lease->step == LEASE_STEP_DROP) {
         lease_arm(lease);
+        return;
+    }
+    if (lease->refresh_ms > 0) {
+        plan_refresh(lease, replace_ms);
         return;
     }
     own_life.expires_ms = lease_own_end_ms(lease);

@@ -230,7 +230,7 @@ void rotate_dead(struct lease *lease)
     uint64_t now_ms = core_now_ms(lease->core);
     uint64_t when_ms;
 
-    if (!lease_is_wanted(lease) || lease_current(lease) != lease ||
+    if (!lease_is_wanted(lease) || lease_current(lease) != lease || lease_is_on_demand(lease) ||
         (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED)) {
         return;
     }

@@ -27,7 +27,8 @@ static uint64_t kept_until_ms(const struct lease *lease, enum grant_end end)
         return now_ms;
     }
     if (!lease->is_revocable) {
-        return useful_ms;
+        /* The next caller shall have what its issuer has then. */
+        return least(useful_ms, lease_refresh_at_ms(lease));
     }
     if (end == GRANT_END_UNDELIVERED || linger_ms == 0) {
         return now_ms;

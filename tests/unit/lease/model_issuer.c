@@ -83,6 +83,7 @@ static void run_issue(struct model_call *m)
     m->result.field_count = 2 + model->extra_field_count;
     m->result.issuer_ref = str_of(m->ref);
     m->result.anchor = model->anchor;
+    m->result.refresh_ms = model->refresh_ms;
     (void)snprintf(model->last_user, sizeof(model->last_user), "%s",
                    m->call->caller.user != NULL ? m->call->caller.user : "");
     (void)snprintf(model->last_reason, sizeof(model->last_reason), "%s",

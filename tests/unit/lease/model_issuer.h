@@ -39,6 +39,7 @@ struct model_issuer {
     bool is_revocable;
     bool says_capped;
     uint64_t anchor;
+    uint64_t refresh_ms;
     size_t extra_field_count; /* more fields than the usual two */
     /* For the test to look at. */
     struct model_lease leases[MODEL_LEASES_MAX];
