@@ -1,6 +1,11 @@
 /* Identities. Everything here comes from the kernel (env/server.h says how it was established);
  * this file only refuses what is incomplete, finds the name behind the uid, and reads unit and
- * container out of the cgroup's path. */
+ * container out of the cgroup's path.
+ *
+ * Of a caller on loopback TCP the kernel knows the uid and nothing finer. Its groups are those that
+ * the user database gives that user, which is what rules on groups mean; a user whom the database
+ * doesn't know has unknown groups: no rule that allows a group fits him, each that denies one
+ * does. */
 #include "access/identity.h"
 
 #include "wire/procfs.h"
@@ -16,8 +21,11 @@ static int peer_check(const struct env_peer *peer, struct err *e)
         return err_set(e, ERR_DENIED, "the caller could not be identified: %s",
                        peer->problem != NULL ? peer->problem : "no reason is known");
     }
-    if (peer->uid == OVERFLOW_UID || peer->uid == UINT32_MAX) {
+    if (peer->uid == OVERFLOW_UID || peer->uid == ENV_NO_ID) {
         return err_set(e, ERR_DENIED, "the caller's uid is not visible in this user namespace");
+    }
+    if (peer->kind == ENV_PEER_LOOPBACK) {
+        return 0;
     }
     if (peer->pid <= 0) {
         return err_set(e, ERR_DENIED, "the caller's process is not visible in this pid namespace");
@@ -69,22 +77,52 @@ static int cgroup_read(struct access_identity *identity, const struct env_peer *
     return r;
 }
 
+/* What the kernel says about a process. */
+static int process_read(struct access_identity *identity,
+                        const struct access_identity_source *source, struct err *e)
+{
+    const struct env_peer *peer = source->peer;
+
+    identity->gid = peer->gid;
+    identity->pid = peer->pid;
+    identity->start_ticks = peer->start_ticks;
+    identity->group_count = peer->group_count;
+    memcpy(identity->groups, peer->groups, peer->group_count * sizeof(peer->groups[0]));
+    return cgroup_read(identity, peer, source->own_cgroup, e);
+}
+
+/* What the user database says about a user. */
+static int groups_read(struct access_identity *identity,
+                       const struct access_identity_source *source, struct err *e)
+{
+    const struct env_user_groups *groups;
+    int r = env_user_groups(source->env, identity->uid, &groups);
+
+    if (r == ERR_NOT_FOUND) {
+        identity->gid = ENV_NO_ID;
+        return 0;
+    }
+    if (r != 0) {
+        return err_set(e, ERR_DENIED, "the groups of uid %u could not be looked up: %s",
+                       identity->uid, err_str(r));
+    }
+    identity->gid = groups->gid;
+    identity->group_count = groups->group_count;
+    memcpy(identity->groups, groups->groups, groups->group_count * sizeof(groups->groups[0]));
+    return 0;
+}
+
 int access_identity_init(struct access_identity *ret_identity,
                          const struct access_identity_source *source, struct err *e)
 {
-    struct access_identity identity = {.listener = source->listener, .env = source->env};
     const struct env_peer *peer = source->peer;
+    struct access_identity identity = {
+        .kind = peer->kind, .listener = source->listener, .uid = peer->uid, .env = source->env};
     int r = peer_check(peer, e);
 
     if (r != 0) {
         return r;
     }
-    identity.uid = peer->uid;
-    identity.gid = peer->gid;
-    identity.pid = peer->pid;
-    identity.start_ticks = peer->start_ticks;
-    identity.group_count = peer->group_count;
-    memcpy(identity.groups, peer->groups, peer->group_count * sizeof(peer->groups[0]));
     r = env_user_name(source->env, peer->uid, identity.user);
     if (r == ERR_NOT_FOUND) {
         identity.user[0] = '\0';
@@ -93,7 +131,8 @@ int access_identity_init(struct access_identity *ret_identity,
         return err_set(e, ERR_DENIED, "the name of uid %u could not be looked up: %s", peer->uid,
                        err_str(r));
     }
-    r = cgroup_read(&identity, peer, source->own_cgroup, e);
+    r = peer->kind == ENV_PEER_LOOPBACK ? groups_read(&identity, source, e)
+                                        : process_read(&identity, source, e);
     if (r == 0) {
         *ret_identity = identity;
     }

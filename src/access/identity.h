@@ -9,13 +9,14 @@
 #define ACCESS_KEY_MAX_BYTES 384
 
 struct access_identity {
-    const char *listener; /* borrowed: lives as long as the configuration */
+    enum env_peer_kind kind; /* what can be known of it at all */
+    const char *listener;    /* borrowed: lives as long as the configuration */
     uint32_t uid;
-    uint32_t gid;
+    uint32_t gid; /* ENV_NO_ID: unknown, and so are the groups */
     uint32_t groups[ENV_PEER_GROUPS_MAX];
     size_t group_count;
     char user[ENV_NAME_MAX_BYTES]; /* "" when the uid has no name */
-    int32_t pid;
+    int32_t pid;                   /* 0: unknown; then it has no unit and no container either */
     uint64_t start_ticks;
     char unit[ACCESS_UNIT_MAX_BYTES];           /* systemd unit, "" if none */
     char container[ACCESS_CONTAINER_MAX_BYTES]; /* container id, "" if none (or the daemon's own) */

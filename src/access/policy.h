@@ -102,7 +102,7 @@ void access_policy_decide(const struct access_policy *policy,
                           const struct access_request *request,
                           struct access_decision *ret_decision);
 
-/* Which ACCESS_ADMIN_* this identity has. */
+/* Which ACCESS_ADMIN_* this identity has; none over loopback TCP. */
 uint32_t access_policy_admin(const struct access_policy *policy,
                              const struct access_identity *identity);
 

@@ -197,6 +197,10 @@ static void group_names_load(struct access_facts *facts)
     if (identity->env == NULL) {
         return;
     }
+    if (identity->gid == ENV_NO_ID) {
+        facts->has_unknown_groups = true;
+        return;
+    }
     group_name_add(facts, identity->gid);
     for (i = 0; i < identity->group_count; i++) {
         if (identity->groups[i] != identity->gid) {
@@ -221,11 +225,11 @@ static bool group_matches(const struct access_pattern *pattern, struct access_fa
     return is_denial && facts->has_unknown_groups;
 }
 
-static bool gid_matches(const struct access_identity *identity, uint32_t gid)
+static bool gid_matches(const struct access_identity *identity, uint32_t gid, bool is_denial)
 {
     size_t i;
 
-    if (identity->gid == gid) {
+    if (identity->gid == gid || (identity->gid == ENV_NO_ID && is_denial)) {
         return true;
     }
     for (i = 0; i < identity->group_count; i++) {
@@ -250,7 +254,7 @@ static bool subject_matches(const struct access_subject *subject, struct access_
            pattern_matches(&subject->unit, facts->unit) &&
            pattern_matches(&subject->container, facts->container) &&
            pattern_matches(&subject->listener, facts->listener) &&
-           (!subject->has_gid || gid_matches(identity, subject->gid)) &&
+           (!subject->has_gid || gid_matches(identity, subject->gid, is_denial)) &&
            (subject->group.text == NULL || group_matches(&subject->group, facts, is_denial));
 }
 

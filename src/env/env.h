@@ -34,6 +34,9 @@ struct env_process_watch;
 struct env_process;
 
 #define ENV_NAME_MAX_BYTES 64
+#define ENV_GROUPS_MAX 64
+/* Stands where a uid or gid is unknown; the kernel gives it to nobody. */
+#define ENV_NO_ID UINT32_MAX
 #define ENV_SECRET_MAX_BYTES (64U * 1024U)
 
 /* A one-shot timer, embedded in its owner. Zero-initialise, set fn and user, then arm. The
@@ -52,6 +55,13 @@ struct env_deferred {
     void (*fn)(struct env_deferred *deferred);
     void *user;
     struct list node;
+};
+
+/* A user's groups as the user database has them. */
+struct env_user_groups {
+    uint32_t gid; /* the primary one */
+    uint32_t groups[ENV_GROUPS_MAX];
+    size_t group_count;
 };
 
 struct env_ops {
@@ -73,6 +83,7 @@ struct env_ops {
     int (*group_name)(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES]);
     int (*post)(struct env *env, void (*fn)(void *user), void *user);
     uint64_t (*stopwatch_us)(struct env *env); /* may be NULL: code takes no time */
+    int (*user_groups)(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups);
 };
 
 struct env {
@@ -139,6 +150,15 @@ static inline int env_user_name(struct env *env, uint32_t uid, char ret_name[ENV
 static inline int env_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES])
 {
     return env->ops->group_name(env, gid, ret_name);
+}
+
+/* The groups that the user database gives a user (cached for a minute); borrowed until the next
+ * call. ERR_NOT_FOUND when it doesn't know the user, ERR_TOO_LARGE when he is in more than
+ * ENV_GROUPS_MAX; every other error: it could not be found out. */
+static inline int env_user_groups(struct env *env, uint32_t uid,
+                                  const struct env_user_groups **ret_groups)
+{
+    return env->ops->user_groups(env, uid, ret_groups);
 }
 
 /* Runs fn(user) on the loop's thread, soon. The one function that any thread may call. ERR_NOMEM,

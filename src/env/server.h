@@ -11,27 +11,35 @@
 
 #include "base/secret.h"
 
-#define ENV_PEER_GROUPS_MAX 64
+#define ENV_PEER_GROUPS_MAX ENV_GROUPS_MAX
 #define ENV_PEER_CGROUP_MAX_BYTES 512
 #define ENV_REQUEST_HEADERS_MAX 32
+
+/* By what the caller is known, which depends on how it has connected. */
+enum env_peer_kind {
+    ENV_PEER_UNIX,     /* a process: uid, groups, pid and what hangs on it */
+    ENV_PEER_LOOPBACK, /* the owner of a socket on this machine: uid only */
+};
 
 enum env_peer_state {
     ENV_PEER_OK,
     ENV_PEER_UNKNOWN, /* pid 0, overflow uid, a look-up that failed: deny; `problem` says which */
-    ENV_PEER_GONE,    /* the process has ended: deny and close */
+    ENV_PEER_GONE,    /* the process has ended, or its socket is closed: deny and close */
     ENV_PEER_CHANGED, /* the facts no longer agree with those of connect time: deny and close */
 };
 
 /* Who is at the other end, established at accept by the kernel and checked again for each request.
  */
 struct env_peer {
+    enum env_peer_kind kind;
     enum env_peer_state state;
     const char *problem; /* static text; NULL when OK */
-    uint32_t uid;
+    uint32_t uid;        /* ENV_NO_ID: unknown */
+    /* ENV_PEER_UNIX only, from here on. */
     uint32_t gid;
     uint32_t groups[ENV_PEER_GROUPS_MAX]; /* supplementary */
     size_t group_count;
-    int32_t pid;
+    int32_t pid; /* 0: unknown */
     uint64_t start_ticks;
     char cgroup[ENV_PEER_CGROUP_MAX_BYTES]; /* path in the unified (else systemd's) hierarchy, "/"
                                                if none */

@@ -47,6 +47,7 @@ static const struct env_ops io_ops = {
     .group_name = io_group_name,
     .post = io_post,
     .stopwatch_us = io_stopwatch_us,
+    .user_groups = io_user_groups,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a
@@ -126,6 +127,7 @@ int io_new(struct io **ret_io, struct err *e)
     list_init(&io->deferred);
     list_init(&io->signals);
     list_init(&io->watches);
+    diag_init(&io->diag);
     rc = uv_loop_init(&io->loop);
     if (rc != 0) {
         mem_free(io);
@@ -251,6 +253,7 @@ int io_close(struct io *io)
     io_http_fini(io);
     io_posts_fini(io);
     io_timers_fini(io);
+    diag_fini(&io->diag);
     mem_free(io);
     return 0;
 }

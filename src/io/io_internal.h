@@ -4,6 +4,7 @@
 #define LEASED_IO_IO_INTERNAL_H
 
 #include "env/env.h"
+#include "io/diag.h"
 #include "io/io.h"
 
 #include <uv.h>
@@ -32,6 +33,14 @@ struct io_name {
     uint32_t id;
     bool is_known;
     char name[ENV_NAME_MAX_BYTES];
+};
+
+/* A user's groups, remembered as long. */
+struct io_user_groups {
+    uint64_t fresh_until_ms; /* 0: empty */
+    uint32_t uid;
+    int status; /* 0, ERR_NOT_FOUND or ERR_TOO_LARGE */
+    struct env_user_groups groups;
 };
 
 /* What other threads have posted; the only state that is shared, and so the only lock. */
@@ -78,6 +87,8 @@ struct io {
     struct io_posts posts;
     struct io_name users[IO_NAMES_CACHED];
     struct io_name groups[IO_NAMES_CACHED];
+    struct io_user_groups user_groups[IO_NAMES_CACHED];
+    struct diag diag;                         /* opened by the first listener on loopback TCP */
     const struct io_environment *environment; /* borrowed; NULL: env: secrets aren't found */
 };
 
@@ -149,6 +160,7 @@ void io_posts_fini(struct io *io);
 /* names.c */
 int io_user_name(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES]);
 int io_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTES]);
+int io_user_groups(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups);
 
 /* source.c */
 int io_secret_read(struct env *env, struct str source, struct secret *ret_secret, struct err *e);

@@ -152,6 +152,8 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
         rc = socket_open_unix(options, &listener->file, &listener->socket_fd, e);
     } else {
         rc = socket_open_tcp(options->tcp, &listener->socket_fd, &listener->port, e);
+        /* Without it each caller is refused, with the reason; metrics need none. */
+        (void)(rc == 0 ? diag_open(&io->diag, listener->socket_fd) : 0);
     }
     if (rc == 0) {
         rc = server_start(listener, e);

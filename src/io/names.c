@@ -1,6 +1,7 @@
-/* Names behind uids and gids. The look-up may go to a directory service and blocks, so each answer,
- * also "nobody", is remembered for a minute: a caller who asks often costs one look-up. A look-up
- * that failed is no answer: who has a name that can't be found out isn't nobody. */
+/* Names behind uids and gids, and the groups of users. The look-up may go to a directory service
+ * and blocks, so each answer, also "nobody", is remembered for a minute: a caller who asks often
+ * costs one look-up. A look-up that failed is no answer: who has a name that can't be found out
+ * isn't nobody. */
 #include "base/mem.h"
 #include "io/io_internal.h"
 
@@ -111,4 +112,69 @@ int io_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_MAX_BYTE
     struct io *io = io_of(env);
 
     return name_of(env, &io->groups[gid % IO_NAMES_CACHED], gid, read_group, ret_name);
+}
+
+/* The C library doesn't tell a user without further groups from a directory that doesn't answer;
+ * but then the user himself was found just before. */
+static int take_groups(const struct passwd *user, struct env_user_groups *ret_groups)
+{
+    gid_t groups[ENV_GROUPS_MAX + 1];
+    int count = ENV_GROUPS_MAX + 1;
+    int i;
+
+    /* The primary group is among them. */
+    if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0) {
+        return ERR_TOO_LARGE;
+    }
+    ret_groups->gid = user->pw_gid;
+    ret_groups->group_count = 0;
+    for (i = 0; i < count; i++) {
+        if (groups[i] != user->pw_gid) {
+            ret_groups->groups[ret_groups->group_count++] = groups[i];
+        }
+    }
+    return ret_groups->group_count <= ENV_GROUPS_MAX ? 0 : ERR_TOO_LARGE;
+}
+
+static int look_up_groups(uint32_t uid, struct env_user_groups *ret_groups)
+{
+    int rc = ERANGE;
+
+    for (size_t size = ENTRY_FIRST_BYTES; rc == ERANGE && size <= ENTRY_MAX_BYTES; size *= 2) {
+        struct passwd entry;
+        struct passwd *found = NULL;
+        char *room = mem_alloc(size);
+
+        if (room == NULL) {
+            return ERR_NOMEM;
+        }
+        rc = getpwuid_r(uid, &entry, room, size, &found);
+        if (found != NULL) {
+            rc = take_groups(found, ret_groups);
+            mem_free(room);
+            return rc;
+        }
+        mem_free(room);
+    }
+    return rc == ERANGE ? ERR_UNAVAILABLE : status_of(rc);
+}
+
+int io_user_groups(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups)
+{
+    struct io_user_groups *slot = &io_of(env)->user_groups[uid % IO_NAMES_CACHED];
+    uint64_t now_ms = env_now_ms(env);
+
+    if (slot->uid != uid || slot->fresh_until_ms <= now_ms) {
+        slot->uid = uid;
+        slot->fresh_until_ms = 0;
+        slot->status = look_up_groups(uid, &slot->groups);
+        if (slot->status != 0 && slot->status != ERR_NOT_FOUND && slot->status != ERR_TOO_LARGE) {
+            return slot->status;
+        }
+        slot->fresh_until_ms = now_ms + IO_NAMES_FRESH_MS;
+    }
+    if (slot->status == 0) {
+        *ret_groups = &slot->groups;
+    }
+    return slot->status;
 }

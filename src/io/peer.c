@@ -31,7 +31,7 @@
 #define SO_PEERPIDFD 77 /* Linux 6.5; older headers lack it */
 #endif
 
-static void set_state(struct peer *peer, enum env_peer_state state, const char *problem)
+void peer_set_state(struct peer *peer, enum env_peer_state state, const char *problem)
 {
     peer->facts.state = state;
     peer->facts.problem = problem;
@@ -83,10 +83,10 @@ static void check_owner(struct peer *peer)
     struct stat st;
 
     if (fstat(peer->proc_fd, &st) != 0) {
-        set_state(peer, ENV_PEER_UNKNOWN, "its /proc directory could not be looked at");
+        peer_set_state(peer, ENV_PEER_UNKNOWN, "its /proc directory could not be looked at");
     } else if (st.st_uid != peer->facts.uid || st.st_gid != peer->facts.gid) {
-        set_state(peer, ENV_PEER_CHANGED,
-                  "it runs as another user or group than when it connected");
+        peer_set_state(peer, ENV_PEER_CHANGED,
+                       "it runs as another user or group than when it connected");
     }
 }
 
@@ -99,20 +99,21 @@ static bool read_credentials(struct peer *peer, int socket_fd, uint32_t overflow
     size_t i;
 
     if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-        set_state(peer, ENV_PEER_UNKNOWN, "the kernel gave no credentials");
+        peer_set_state(peer, ENV_PEER_UNKNOWN, "the kernel gave no credentials");
         return false;
     }
     peer->facts.uid = credentials.uid;
     peer->facts.gid = credentials.gid;
     peer->facts.pid = credentials.pid;
     if (credentials.uid == overflow_uid || credentials.uid == UINT32_MAX) {
-        set_state(peer, ENV_PEER_UNKNOWN, "its uid has no name in the daemon's user namespace");
+        peer_set_state(peer, ENV_PEER_UNKNOWN,
+                       "its uid has no name in the daemon's user namespace");
         return false;
     }
     if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_size) != 0) {
-        set_state(peer, ENV_PEER_UNKNOWN,
-                  errno == ERANGE ? "it is in more groups than the daemon looks at"
-                                  : "the kernel gave no groups");
+        peer_set_state(peer, ENV_PEER_UNKNOWN,
+                       errno == ERANGE ? "it is in more groups than the daemon looks at"
+                                       : "the kernel gave no groups");
         return false;
     }
     peer->facts.group_count = groups_size / sizeof(groups[0]);
@@ -120,7 +121,7 @@ static bool read_credentials(struct peer *peer, int socket_fd, uint32_t overflow
         peer->facts.groups[i] = groups[i];
     }
     if (credentials.pid <= 0) {
-        set_state(peer, ENV_PEER_UNKNOWN, "it runs outside the daemon's pid namespace");
+        peer_set_state(peer, ENV_PEER_UNKNOWN, "it runs outside the daemon's pid namespace");
         return false;
     }
     return true;
@@ -138,9 +139,9 @@ static bool open_process(struct peer *peer, int socket_fd)
         peer->process_fd = -1;
         /* Before Linux 6.16 the kernel has no pidfd for a process that was reaped already. */
         if (errno == ESRCH || errno == EINVAL || errno == ENODATA) {
-            set_state(peer, ENV_PEER_GONE, "its process has ended");
+            peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
         } else {
-            set_state(peer, ENV_PEER_UNKNOWN, "no pidfd could be had for its process");
+            peer_set_state(peer, ENV_PEER_UNKNOWN, "no pidfd could be had for its process");
         }
         return false;
     }
@@ -148,9 +149,9 @@ static bool open_process(struct peer *peer, int socket_fd)
     peer->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (peer->proc_fd < 0) {
         if (has_ended(peer)) {
-            set_state(peer, ENV_PEER_GONE, "its process has ended");
+            peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
         } else {
-            set_state(peer, ENV_PEER_UNKNOWN, "its /proc directory is hidden from the daemon");
+            peer_set_state(peer, ENV_PEER_UNKNOWN, "its /proc directory is hidden from the daemon");
         }
         return false;
     }
@@ -199,27 +200,27 @@ static void identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
     /* Last, and over all else: what was read of a process that has ended is a zombie's or
      * another's. */
     if (has_ended(peer)) {
-        set_state(peer, ENV_PEER_GONE, "its process has ended");
+        peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
     } else if (problem != NULL) {
-        set_state(peer, ENV_PEER_UNKNOWN, problem);
+        peer_set_state(peer, ENV_PEER_UNKNOWN, problem);
     }
+}
+
+void peer_init(struct peer *peer, enum env_peer_kind kind)
+{
+    memset(peer, 0, sizeof(*peer));
+    peer->process_fd = -1;
+    peer->proc_fd = -1;
+    peer->facts.kind = kind;
+    peer->facts.uid = ENV_NO_ID;
+    peer->facts.gid = ENV_NO_ID;
+    peer_set_state(peer, ENV_PEER_OK, NULL);
 }
 
 void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
 {
-    memset(peer, 0, sizeof(*peer));
-    peer->process_fd = -1;
-    peer->proc_fd = -1;
-    set_state(peer, ENV_PEER_OK, NULL);
+    peer_init(peer, ENV_PEER_UNIX);
     identify(peer, socket_fd, overflow_uid);
-}
-
-void peer_init_unknown(struct peer *peer, const char *problem)
-{
-    memset(peer, 0, sizeof(*peer));
-    peer->process_fd = -1;
-    peer->proc_fd = -1;
-    set_state(peer, ENV_PEER_UNKNOWN, problem);
 }
 
 void peer_recheck(struct peer *peer)
@@ -227,9 +228,13 @@ void peer_recheck(struct peer *peer)
     if (peer->facts.state != ENV_PEER_OK) {
         return;
     }
+    if (peer->facts.kind == ENV_PEER_LOOPBACK) {
+        peer_recheck_loopback(peer);
+        return;
+    }
     check_owner(peer);
     if (has_ended(peer)) {
-        set_state(peer, ENV_PEER_GONE, "its process has ended");
+        peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
     }
 }
 

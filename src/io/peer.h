@@ -1,9 +1,11 @@
-/* Who is at the other end of a unix socket: the procedure of SO_PEERCRED and pidfd, once per
- * connection, and a check per request that it still holds. */
+/* Who is at the other end of a connection, established once per connection, and a check per request
+ * that it still holds. On a unix socket: the procedure of SO_PEERCRED and pidfd (peer.c); on
+ * loopback TCP: the owner of the client's socket (peer_loopback.c). */
 #ifndef LEASED_IO_PEER_H
 #define LEASED_IO_PEER_H
 
 #include "env/server.h"
+#include "io/diag.h"
 
 #define PEER_OVERFLOW_UID_DEFAULT 65534U
 
@@ -11,6 +13,9 @@ struct peer {
     struct env_peer facts;
     int process_fd; /* pidfd; -1: none */
     int proc_fd;    /* the directory /proc/PID; -1: none */
+    /* ENV_PEER_LOOPBACK: how to ask for the client's socket again. */
+    struct diag *diag;
+    struct diag_query query;
 };
 
 /* The uid that the kernel shows for one that has no name in our user namespace; it stands for
@@ -20,12 +25,23 @@ uint32_t peer_overflow_uid(void);
 /* Fills `peer` in any case; `facts.state` says what came of it. */
 void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid);
 
-/* A peer that this version can't identify; `problem` is static. */
-void peer_init_unknown(struct peer *peer, const char *problem);
+/* The same for an accepted connection of loopback TCP. `diag` is borrowed until peer_fini. */
+void peer_identify_loopback(struct peer *peer, struct diag *diag, int socket_fd,
+                            uint32_t overflow_uid);
 
 /* Looks again: two system calls. What was once found wrong stays so. */
 void peer_recheck(struct peer *peer);
 
 void peer_fini(struct peer *peer);
+
+/* --- for the files that identify --- */
+
+/* Nobody yet: state OK, every fact unknown. */
+void peer_init(struct peer *peer, enum env_peer_kind kind);
+
+/* `problem` is static. */
+void peer_set_state(struct peer *peer, enum env_peer_state state, const char *problem);
+
+void peer_recheck_loopback(struct peer *peer);
 
 #endif

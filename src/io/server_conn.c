@@ -76,15 +76,15 @@ static const char *check_limits(struct env_connection *conn)
     if (listener->connection_count >= listener->limits.connections) {
         return "the listener has all the connections that it may have";
     }
-    /* It needs two more descriptors for its peer. */
+    /* A process needs two more descriptors. */
     if (conn->fd > listener->fd_max - 2) {
         return "the daemon has no file descriptors left for connections";
     }
-    if (!listener->is_unix) {
-        peer_init_unknown(&conn->peer, "loopback TCP callers are not identified yet");
-        return NULL;
+    if (listener->is_unix) {
+        peer_identify(&conn->peer, conn->fd, listener->overflow_uid);
+    } else {
+        peer_identify_loopback(&conn->peer, &listener->io->diag, conn->fd, listener->overflow_uid);
     }
-    peer_identify(&conn->peer, conn->fd, listener->overflow_uid);
     conn->usage = usage_take(listener, conn->peer.facts.uid);
     if (conn->usage == NULL) {
         return "the daemon is out of memory";

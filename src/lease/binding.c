@@ -83,8 +83,8 @@ static int resolve_process(struct env *env, const struct lease_acquire *acquire,
     int r;
 
     if (identity->pid <= 0) {
-        return err_set(e, ERR_INVALID, "the caller's process isn't known: bind to %s",
-                       "the connection or to nothing");
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the caller's process isn't known, so nothing can be bound to it");
     }
     if (spec->kind == ACCESS_BINDING_PROCESS) {
         *ret_target = target_process(identity->pid, identity->start_ticks);

@@ -106,6 +106,9 @@ static const struct exchange_failure acquire_failures[] = {
     {ERR_GONE, 409, "binding_unavailable", "what the grant was to be bound to has ended"},
     {ERR_NOT_FOUND, 409, "binding_unavailable",
      "a grant binds to the caller or its ancestors of the same user"},
+    {ERR_UNSUPPORTED, 409, "binding_unavailable",
+     "over TCP a grant binds to its connection (binding=connection), or to none where its rule "
+     "lists that"},
     {ERR_CANCELED, 503, "degraded", "leased is stopping"},
     {ERR_CLOSED, 503, "degraded", "leased is stopping"},
     {0, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},

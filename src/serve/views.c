@@ -53,7 +53,11 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
     json_out_object_open(json, "identity");
     json_out_u64(json, "uid", view.uid);
     json_out_string_c(json, "user", or_null(view.user));
-    json_out_u64(json, "pid", view.pid > 0 ? (uint64_t)view.pid : 0);
+    if (view.pid > 0) {
+        json_out_u64(json, "pid", (uint64_t)view.pid);
+    } else {
+        json_out_string_c(json, "pid", NULL);
+    }
     json_out_string_c(json, "unit", or_null(view.unit));
     json_out_object_close(json);
     json_out_string_c(json, "rule", view.rule);

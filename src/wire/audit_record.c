@@ -40,7 +40,9 @@ static void identity_member(struct json_out *json, const struct audit_record *re
         return;
     }
     json_out_object_open(json, "identity");
-    json_out_u64(json, "uid", record->uid);
+    if (record->uid != UINT32_MAX) {
+        json_out_u64(json, "uid", record->uid);
+    }
     text_member(json, "user", record->user);
     if (record->pid > 0) {
         json_out_u64(json, "pid", (uint64_t)record->pid);

@@ -27,7 +27,7 @@ struct audit_record {
     const char *api;     /* native, … */
     const char *request; /* id of the request */
     bool has_identity;
-    uint32_t uid;
+    uint32_t uid; /* UINT32_MAX: unknown, and left out */
     const char *user;
     int32_t pid;
     const char *unit;

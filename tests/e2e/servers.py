@@ -267,9 +267,9 @@ class Bao(Server):
 
 
 class Daemon(Server):
-    """leased, as user leased. `changes` are merged into the standard configuration."""
+    """leased, as user leased. `changes` are merged into the standard configuration, `more_listeners` added to its own."""
 
-    def __init__(self, world, roles, rules, **changes):
+    def __init__(self, world, roles, rules, more_listeners=(), **changes):
         self.world, self.folder = world, tempfile.mkdtemp(prefix="leased-", dir=world.folder)
         super().__init__("leased", f"{self.folder}/leased.log")
         os.chmod(self.folder, 0o755)
@@ -277,7 +277,7 @@ class Daemon(Server):
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
         self.config_path = f"{self.folder}/leased.yaml"
         self.config = {
-            "listeners": [{"name": "local", "unix": self.socket, "mode": "0666"}],
+            "listeners": [{"name": "local", "unix": self.socket, "mode": "0666"}, *more_listeners],
             "backends": {"bao": {"plugin": "vault", "address": world.bao.address, "health_interval": "1s", "auth": {
                 "method": "approle", "role_id_file": world.bao.role_id_file, "secret_id_file": world.bao.secret_id_file}}},
             "roles": roles,

@@ -243,6 +243,15 @@ static int sim_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_
     return 0;
 }
 
+/* Consumers come by unix sockets, which say their groups themselves. */
+static int sim_user_groups(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups)
+{
+    (void)env;
+    (void)uid;
+    (void)ret_groups;
+    return ERR_NOT_FOUND;
+}
+
 struct sim_post {
     struct sim_event event;
     void (*fn)(void *user);
@@ -286,6 +295,7 @@ static const struct env_ops sim_ops = {
     .user_name = sim_user_name,
     .group_name = sim_group_name,
     .post = sim_post,
+    .user_groups = sim_user_groups,
 };
 
 void sim_init(struct sim *sim, uint64_t seed)

@@ -130,6 +130,21 @@ static int fake_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME
     return fake_name_find(env, gid, true, ret_name);
 }
 
+static int fake_user_groups(struct env *env, uint32_t uid,
+                            const struct env_user_groups **ret_groups)
+{
+    const struct fake_env *fake = fake_of(env);
+
+    if (fake->name_status != 0) {
+        return fake->name_status;
+    }
+    if (fake->groups.group_count == 0 || fake->groups_uid != uid) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_groups = &fake->groups;
+    return 0;
+}
+
 static int fake_secret_read(struct env *env, struct str source, struct secret *ret_secret,
                             struct err *e)
 {
@@ -161,6 +176,7 @@ static const struct env_ops fake_ops = {
     .user_name = fake_user_name,
     .group_name = fake_group_name,
     .post = fake_post,
+    .user_groups = fake_user_groups,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
@@ -304,6 +320,12 @@ void fake_env_remove_user(struct fake_env *fake, uint32_t uid)
             return;
         }
     }
+}
+
+void fake_env_set_groups(struct fake_env *fake, uint32_t uid, uint32_t gid, uint32_t other_gid)
+{
+    fake->groups_uid = uid;
+    fake->groups = (struct env_user_groups){.gid = gid, .groups = {other_gid}, .group_count = 1};
 }
 
 void fake_env_add_secret(struct fake_env *fake, const char *source, const char *value)

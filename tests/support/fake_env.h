@@ -80,6 +80,9 @@ struct fake_env {
     size_t process_count;
     struct fake_name names[FAKE_ENV_NAMES_MAX];
     size_t name_count;
+    /* One user's groups; every other user has none that are known. */
+    uint32_t groups_uid;
+    struct env_user_groups groups;
     struct fake_secret secrets[FAKE_ENV_SECRETS_MAX];
     size_t secret_count;
     /* For the test to set. */
@@ -115,6 +118,8 @@ size_t fake_env_timer_count(const struct fake_env *fake);
 void fake_env_add_user(struct fake_env *fake, uint32_t uid, const char *name);
 void fake_env_add_group(struct fake_env *fake, uint32_t gid, const char *name);
 void fake_env_remove_user(struct fake_env *fake, uint32_t uid);
+/* Gives one user groups in the user database; only the last one counts. */
+void fake_env_set_groups(struct fake_env *fake, uint32_t uid, uint32_t gid, uint32_t other_gid);
 void fake_env_add_secret(struct fake_env *fake, const char *source, const char *value);
 
 /* --- processes --- */
