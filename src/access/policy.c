@@ -141,7 +141,7 @@ static bool reason_fits(const struct access_rule *rule, const struct access_requ
 }
 
 /* The reason comes last: whoever is asked for one should get through with it. */
-static bool rule_allows(const struct access_rule *rule, const struct access_request *request,
+bool access_rule_allows(const struct access_rule *rule, const struct access_request *request,
                         struct access_decision *decision)
 {
     if (!bindings_fit(rule, request, decision) || !duration_fits(rule, request, decision) ||
@@ -164,7 +164,7 @@ static bool later_rule_allows(const struct access_rule *rule, const struct acces
 {
     struct access_decision trial;
 
-    if (!rule_allows(rule, request, &trial)) {
+    if (!access_rule_allows(rule, request, &trial)) {
         return false;
     }
     *decision = trial;
@@ -195,7 +195,7 @@ static void decide(const struct access_role_rules *role, struct access_facts *fa
         if (has_refusal) {
             (void)later_rule_allows(rule, request, decision);
         } else {
-            has_refusal = !rule_allows(rule, request, decision);
+            has_refusal = !access_rule_allows(rule, request, decision);
         }
     }
 }

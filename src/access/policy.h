@@ -102,6 +102,39 @@ void access_policy_decide(const struct access_policy *policy,
                           const struct access_request *request,
                           struct access_decision *ret_decision);
 
+/* What one rule says about a request. */
+enum access_verdict {
+    ACCESS_VERDICT_DECIDES,  /* allows or denies; or nobody allows, and this one says why not */
+    ACCESS_VERDICT_FITS,     /* would allow or deny too; another one decides */
+    ACCESS_VERDICT_REFUSES,  /* is about the caller, but doesn't allow this */
+    ACCESS_VERDICT_NO_MATCH, /* isn't about this role, or not about this caller */
+};
+
+struct access_rule_report {
+    const char *rule; /* its name; borrowed from the policy */
+    bool is_deny;
+    enum access_verdict verdict;
+    /* What keeps it from allowing, by its key: roles, subjects, binding, duration, live, reason;
+     * NULL: nothing. */
+    const char *condition;
+    char detail[ACCESS_DETAIL_MAX_BYTES]; /* for people; "" when there is nothing to say */
+};
+
+struct access_explain {
+    /* Also says what the subjects are that don't match: for who may read the policy. */
+    bool shows_subjects;
+    /* Called for each rule in file order, before access_policy_explain returns. */
+    void (*rule)(void *user, const struct access_rule_report *report);
+    void *user;
+};
+
+/* Decides like access_policy_decide, and tells about each rule. */
+void access_policy_explain(const struct access_policy *policy,
+                           const struct access_identity *identity,
+                           const struct access_request *request,
+                           const struct access_explain *explain,
+                           struct access_decision *ret_decision);
+
 /* Which ACCESS_ADMIN_* this identity has; none over loopback TCP. */
 uint32_t access_policy_admin(const struct access_policy *policy,
                              const struct access_identity *identity);

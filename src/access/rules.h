@@ -1,7 +1,7 @@
 /* Compiled policies: what the parser makes and the decision reads. Internal to access/.
  *
- * Files: policy_parse.c (YAML to this), policy_digest.c, policy.c (decides), subject.c, reason.c,
- * binding.c. */
+ * Files: policy_parse.c (YAML to this), policy_digest.c, policy.c (decides), explain.c (says why),
+ * subject.c, reason.c, binding.c. */
 #ifndef LEASED_ACCESS_RULES_H
 #define LEASED_ACCESS_RULES_H
 
@@ -56,6 +56,11 @@ struct access_policy {
 
 /* Fills in policy->digest. 0 or ERR_NOMEM. */
 int access_policy_digest_compute(struct access_policy *policy) ATTR_MUST_USE;
+
+/* Judges one allow rule whose subjects match; the decision says what it gives, or why it doesn't.
+ */
+bool access_rule_allows(const struct access_rule *rule, const struct access_request *request,
+                        struct access_decision *decision);
 
 /* Does a grant with the binding `asked` end no later than one with `role`? */
 bool access_binding_is_within(enum access_binding asked, enum access_binding role);

@@ -241,21 +241,36 @@ static bool gid_matches(const struct access_identity *identity, uint32_t gid, bo
 }
 
 /* Cheap comparisons first; names of groups may have to be looked up. */
-static bool subject_matches(const struct access_subject *subject, struct access_facts *facts,
-                            bool is_denial)
+const char *access_subject_mismatch(const struct access_subject *subject,
+                                    struct access_facts *facts, bool is_denial)
 {
     const struct access_identity *identity = facts->identity;
 
     if (identity->is_foreign && subject->container.text == NULL && !is_denial) {
-        return false;
+        return "container";
     }
-    return (!subject->has_uid || subject->uid == identity->uid) &&
-           pattern_matches(&subject->user, facts->user) &&
-           pattern_matches(&subject->unit, facts->unit) &&
-           pattern_matches(&subject->container, facts->container) &&
-           pattern_matches(&subject->listener, facts->listener) &&
-           (!subject->has_gid || gid_matches(identity, subject->gid, is_denial)) &&
-           (subject->group.text == NULL || group_matches(&subject->group, facts, is_denial));
+    if (subject->has_uid && subject->uid != identity->uid) {
+        return "uid";
+    }
+    if (!pattern_matches(&subject->user, facts->user)) {
+        return "user";
+    }
+    if (!pattern_matches(&subject->unit, facts->unit)) {
+        return "unit";
+    }
+    if (!pattern_matches(&subject->container, facts->container)) {
+        return "container";
+    }
+    if (!pattern_matches(&subject->listener, facts->listener)) {
+        return "listener";
+    }
+    if (subject->has_gid && !gid_matches(identity, subject->gid, is_denial)) {
+        return "gid";
+    }
+    if (subject->group.text != NULL && !group_matches(&subject->group, facts, is_denial)) {
+        return "group";
+    }
+    return NULL;
 }
 
 bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
@@ -264,7 +279,7 @@ bool access_subjects_match(const struct access_subjects *subjects, struct access
     size_t i;
 
     for (i = 0; i < subjects->count; i++) {
-        if (subject_matches(&subjects->items[i], facts, is_denial)) {
+        if (access_subject_mismatch(&subjects->items[i], facts, is_denial) == NULL) {
             return true;
         }
     }

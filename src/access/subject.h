@@ -61,6 +61,10 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
 bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
                            bool is_denial);
 
+/* The key of the first condition that the caller doesn't meet; NULL: the subject matches. */
+const char *access_subject_mismatch(const struct access_subject *subject,
+                                    struct access_facts *facts, bool is_denial);
+
 /* A subject as it is decoded. */
 struct access_subject_config {
     const struct yaml_node *node;

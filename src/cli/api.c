@@ -168,6 +168,7 @@ static void api_try_once(struct cli *cli, const struct api_request *request,
     uint64_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : API_TIMEOUT_MS;
     struct client_request call = {.method = request->method,
                                   .path = request->path,
+                                  .body = request->body,
                                   .timeout_ms = timeout_ms + request->server_wait_ms};
     struct err e = {0};
     int status = client_call(&cli->client, &call, reply, &e);

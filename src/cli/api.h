@@ -13,6 +13,7 @@ struct json_t;
 struct api_request {
     const char *method;
     const char *path;    /* encoded, with its query */
+    const char *body;    /* of a POST: JSON; NULL: none */
     const char *action;  /* for messages: "get orders-db" */
     uint64_t timeout_ms; /* 0: API_TIMEOUT_MS */
     uint64_t

@@ -157,7 +157,7 @@ static int run_words(struct cli *cli, char **argv)
         help_overview(&cli->out);
         return CLI_OK;
     }
-    if (argv[0] != NULL && strcmp(argv[0], "--version") == 0) {
+    if (argv[0] != NULL && (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0)) {
         help_version(&cli->out);
         return CLI_OK;
     }

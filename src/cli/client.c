@@ -126,8 +126,10 @@ static int client_set_options(CURL *easy, const struct client *client,
     SET(CURLOPT_HEADERFUNCTION, client_take_header);
     SET(CURLOPT_HEADERDATA, reply);
     if (strcmp(request->method, "POST") == 0) {
-        SET(CURLOPT_POSTFIELDS, "");
-        SET(CURLOPT_POSTFIELDSIZE, 0L);
+        const char *body = request->body != NULL ? request->body : "";
+
+        SET(CURLOPT_POSTFIELDS, body);
+        SET(CURLOPT_POSTFIELDSIZE, (long)strlen(body));
     } else if (strcmp(request->method, "GET") != 0) {
         SET(CURLOPT_CUSTOMREQUEST, request->method);
     }
@@ -137,7 +139,8 @@ static int client_set_options(CURL *easy, const struct client *client,
 
 static struct curl_slist *client_headers(void)
 {
-    static const char *const lines[] = {"X-Leased-Request: 1", "Accept: application/json"};
+    static const char *const lines[] = {"X-Leased-Request: 1", "Accept: application/json",
+                                        "Content-Type: application/json"};
     struct curl_slist *headers = NULL;
     size_t i;
 

@@ -24,6 +24,7 @@ int client_init(struct client *client, const char *address, struct err *e) ATTR_
 struct client_request {
     const char *method;
     const char *path; /* from the root, encoded, with its query */
+    const char *body; /* of a POST: JSON; NULL: none */
     uint64_t timeout_ms;
 };
 

@@ -4,6 +4,7 @@
 #include "cli/completion.h"
 #include "cli/credential.h"
 #include "cli/exec.h"
+#include "cli/explain.h"
 #include "cli/help.h"
 #include "cli/leases.h"
 
@@ -31,6 +32,11 @@ static const char help_exec[] =
     "happens, the credentials are revoked.\n\n"
     "  lease exec orders-db -- ./migrate\n"
     "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db";
+
+static const char help_explain[] =
+    "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
+    "decides, what keeps each other one from it, the limits, what would be issued and by whom. Exits\n"
+    "with 3 when it would be denied.";
 
 static const char help_audit_verify[] =
     "Finds edits, gaps, changed order and lines that are no records, across rotated files, in\n"
@@ -95,6 +101,15 @@ const struct command commands[] = {
      .args_min = 1,
      .args_max = OPTION_ARGS_MAX,
      .run = leases_run_revoke},
+    {.name = "explain",
+     .usage = "ROLE [--for DURATION] [--reason TEXT] [--bind BINDING] [-o json]",
+     .summary = "Tell what you would get of a role, and which rule decides",
+     .help = help_explain,
+     .options =
+         OUTPUT | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_BIND),
+     .args_min = 1,
+     .args_max = 1,
+     .run = explain_run},
     {.name = "status",
      .usage = "[--ready] [--wait DURATION] [-o json]",
      .summary = "Show how leased and its backends are",

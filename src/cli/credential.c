@@ -51,8 +51,7 @@ int credential_check_options(struct cli *cli)
     return api_retry_ms(cli, &ignored_ms);
 }
 
-/* The reason that goes on record: what the user says, else which CI job this is. */
-static const char *reason(const struct cli *cli, char *out, size_t size)
+const char *credential_reason(const struct cli *cli, char *out, size_t size)
 {
     static const char *const places[] = {"LEASED_REASON", "CI_JOB_URL", "BUILD_URL"};
     const char *text = options_get(&cli->options, OPTION_REASON);
@@ -79,7 +78,7 @@ static void add_parameters(const struct cli *cli, const char *bindings, struct b
     size_t i;
 
     api_add_parameter(path, "duration", options_get(&cli->options, OPTION_FOR));
-    api_add_parameter(path, "reason", reason(cli, from_ci, sizeof(from_ci)));
+    api_add_parameter(path, "reason", credential_reason(cli, from_ci, sizeof(from_ci)));
     api_add_parameter(path, "ticket", options_get(&cli->options, OPTION_TICKET));
     for (i = 0; i < binds->count; i++) {
         api_add_parameter(path, "binding", binds->items[i]);

@@ -9,6 +9,10 @@
  * after a message. */
 int credential_check_options(struct cli *cli) ATTR_MUST_USE;
 
+/* The reason that goes on record: what the user says, else which CI job this is; NULL: none. May be
+ * written into `out`. */
+const char *credential_reason(const struct cli *cli, char *out, size_t size);
+
 /* Asks the daemon; `bindings` ("process,pid:12") counts where --bind isn't given. CLI_OK or an exit
  * code after a message. On success format_credential_fini it. */
 int credential_fetch(struct cli *cli, const char *role, const char *bindings,

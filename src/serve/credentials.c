@@ -221,9 +221,10 @@ static void deny(struct exchange *x, const struct lease_role *role)
                                                 .hint = outcomes[decision->outcome].hint});
 }
 
-static void decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
+void serve_access_request(const struct exchange *x, const struct lease_role *role,
+                          uint32_t live_count, struct access_request *ret_request)
 {
-    struct access_request request = {
+    *ret_request = (struct access_request){
         .role = role->name,
         .role_binding = role->binding,
         .role_max_ttl_ms = role->max_ttl_ms,
@@ -232,8 +233,14 @@ static void decide(struct exchange *x, const struct lease_role *role, uint32_t l
         .reason = text_or_null(x->params.reason),
         .live_count = live_count,
     };
+    memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
+}
 
-    memcpy(request.bindings, x->params.bindings, sizeof(request.bindings));
+static void decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
+{
+    struct access_request request;
+
+    serve_access_request(x, role, live_count, &request);
     access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
 }
 
@@ -294,18 +301,40 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
     exchange_keep(x, credential_finished);
 }
 
+/* A path is taken as it is sent, since no role has a name that needs encoding; whoever encodes one
+ * all the same is told. */
 static void role_unknown(struct exchange *x, struct str name)
 {
+    bool is_encoded = memchr(name.ptr, '%', name.len) != NULL;
     char detail[PARAMS_ROLE_MAX_BYTES + 64];
 
     (void)snprintf(detail, sizeof(detail), "there is no role \"%.*s\"",
                    (int)(name.len < PARAMS_ROLE_MAX_BYTES ? name.len : PARAMS_ROLE_MAX_BYTES),
                    name.ptr);
-    exchange_fail(x,
-                  &(struct exchange_problem){.status = 404,
-                                             .code = "unknown_role",
-                                             .detail = detail,
-                                             .hint = "roles stand in the configuration of leased"});
+    exchange_fail(
+        x, &(struct exchange_problem){.status = 404,
+                                      .code = "unknown_role",
+                                      .detail = detail,
+                                      .hint = is_encoded ? "names of roles aren't percent-encoded"
+                                                         : "roles stand in the configuration of "
+                                                           "leased"});
+}
+
+const struct lease_role *serve_role_of_body(struct exchange *x)
+{
+    struct str name = str_of(x->params.role);
+    const struct lease_role *role = NULL;
+
+    if (name.len == 0) {
+        exchange_fail(x, &(struct exchange_problem){
+                             .status = 400, .code = "invalid", .detail = "the body names no role"});
+        return NULL;
+    }
+    role = lease_core_role(x->serve->options.core, name);
+    if (role == NULL) {
+        role_unknown(x, name);
+    }
+    return role;
 }
 
 void serve_credentials_get(struct exchange *x)
@@ -321,15 +350,9 @@ void serve_credentials_get(struct exchange *x)
 
 void serve_leases_create(struct exchange *x)
 {
-    struct str name = str_of(x->params.role);
-    const struct lease_role *role = lease_core_role(x->serve->options.core, name);
+    const struct lease_role *role = serve_role_of_body(x);
 
-    if (name.len == 0) {
-        exchange_fail(x, &(struct exchange_problem){
-                             .status = 400, .code = "invalid", .detail = "the body names no role"});
-    } else if (role == NULL) {
-        role_unknown(x, name);
-    } else {
+    if (role != NULL) {
         acquire(x, role, true);
     }
 }

@@ -128,6 +128,15 @@ void serve_livez(struct exchange *x);
 void serve_readyz(struct exchange *x);
 void serve_metrics(struct exchange *x);
 
+void serve_policy_explain(struct exchange *x);
+
+/* What access/ is asked for this exchange; borrows from both. */
+void serve_access_request(const struct exchange *x, const struct lease_role *role,
+                          uint32_t live_count, struct access_request *ret_request);
+
+/* The role that the body names. NULL: there is none, and the exchange has been answered. */
+const struct lease_role *serve_role_of_body(struct exchange *x);
+
 /* Objects of the API, shared by several handlers. */
 void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);
 void view_write_grant(struct json_out *json, const struct grant *grant);

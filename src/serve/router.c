@@ -10,6 +10,7 @@
 
 #define PARAMS_OF_GRANT                                                                            \
     (PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_MIN_REMAINING)
+#define PARAMS_OF_EXPLAIN (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_BINDING)
 
 /* What listeners for metrics serve too is open to all: it needs no guard header and no identity. */
 struct route {
@@ -36,6 +37,7 @@ static const struct route routes[] = {
     {"GET", V1 "/grants", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_grants_list},
     {"GET", V1 "/grants/{}", ROUTE_NATIVE, 0, 0, serve_grants_show},
     {"DELETE", V1 "/grants/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_grants_delete},
+    {"POST", V1 "/policy/explain", ROUTE_NATIVE, 0, PARAMS_OF_EXPLAIN, serve_policy_explain},
     {"GET", V1 "/status", ROUTE_NATIVE, 0, 0, serve_status},
     {"GET", "/livez", ROUTE_ANY, 0, 0, serve_livez},
     {"GET", "/readyz", ROUTE_ANY, 0, 0, serve_readyz},

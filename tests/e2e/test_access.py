@@ -129,3 +129,23 @@ def test_the_environment_of_the_caller_does_not_reach_the_daemon_or_lease(orders
     done = made.daemon.lease(CONSUMER, "exec", made.role, "--", "true", env=env)
     assert done.returncode == 0, done.stderr
     assert clean_environment().get("VAULT_ADDR") is None
+
+
+def test_explain_tells_what_get_would_answer_and_why(orders):
+    made = orders(rules=[{"name": "short", "subjects": [{"user": CONSUMER}], "roles": ["*"], "limits": {"duration": "10m"}},
+                         {"name": "ops", "subjects": [{"user": "root"}], "roles": ["*"], "require": {"reason": "^OPS-"}}])
+    allowed = made.daemon.lease(CONSUMER, "explain", made.role, "--for", "5m", "-o", "json")
+    assert allowed.returncode == 0, allowed.stderr
+    it = json.loads(allowed.stdout)
+    assert (it["decision"], it["rule"], it["grant"]["duration"]) == ("allow", "short", 300)
+    assert it["issue"]["params"]["path"] == made.path and it["backend"] == {"name": "bao", "up": True}
+    assert [(r["rule"], r["verdict"], r["condition"]) for r in it["rules"]] == [
+        ("short", "decides", None), ("ops", "no_match", "subjects")]
+    too_long = made.daemon.lease(CONSUMER, "explain", made.role, "--for", "1h")
+    assert too_long.returncode == 3 and "10m" in too_long.stdout
+    refused = made.daemon.lease(CONSUMER, "get", made.role, "--for", "1h")
+    assert refused.returncode == 3 and "10m" in refused.stderr
+    reason = made.daemon.lease("root", "explain", made.role, "-o", "json")
+    assert reason.returncode == 3 and json.loads(reason.stdout)["decision"] == "reason_required"
+    assert made.daemon.lease("root", "explain", made.role, "--reason", "OPS-7").returncode == 0
+    assert not made.lease_ids()

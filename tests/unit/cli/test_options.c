@@ -209,6 +209,7 @@ static void test_version_is_a_line_or_json(void **state)
     (void)state;
     assert_memory_equal(RUN_LEASE(NULL, "version")->out, "lease ", 6);
     assert_memory_equal(RUN_LEASE(NULL, "--version")->out, "lease ", 6);
+    assert_memory_equal(RUN_LEASE(NULL, "-V")->out, "lease ", 6);
     assert_memory_equal(RUN_LEASE(NULL, "version", "-o", "json")->out, "{\"version\":\"", 12);
 }
 

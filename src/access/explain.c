@@ -1,0 +1,148 @@
+/* Says why: which rule decides a request, and what keeps each other one from it.
+ *
+ * The decision itself comes from access_policy_decide, and each rule is judged by the same
+ * functions that it uses, so that what is told is what is done. */
+#include "access/policy.h"
+
+#include "access/rules.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Subjects that a text tells about; of more it says how many there are. */
+#define SUBJECTS_TOLD_MAX 4
+
+struct explaining {
+    const struct access_role_rules *role; /* NULL: no rule names the role */
+    const struct access_request *request;
+    const struct access_decision *decision;
+    const struct access_explain *explain;
+    struct access_facts facts;
+};
+
+ATTR_PRINTF(2, 3)
+static void detail_add(struct access_rule_report *report, const char *format, ...)
+{
+    size_t used = strlen(report->detail);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(report->detail + used, sizeof(report->detail) - used, format, args);
+    va_end(args);
+}
+
+/* What the condition of this subject asks for, as a text; NULL: the pattern can't say. */
+static const char *wanted_text(const struct access_subject *subject, const char *condition,
+                               char number[24])
+{
+    const struct {
+        const char *condition;
+        const char *text;
+    } patterns[] = {
+        {"user", subject->user.text},         {"group", subject->group.text},
+        {"unit", subject->unit.text},         {"container", subject->container.text},
+        {"listener", subject->listener.text},
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(patterns); i++) {
+        if (strcmp(patterns[i].condition, condition) == 0) {
+            return patterns[i].text;
+        }
+    }
+    (void)snprintf(number, 24, "%u", strcmp(condition, "uid") == 0 ? subject->uid : subject->gid);
+    return number;
+}
+
+static void subjects_tell(struct explaining *it, const struct access_rule *rule,
+                          struct access_rule_report *report)
+{
+    size_t i;
+
+    for (i = 0; i < rule->subjects.count && i < SUBJECTS_TOLD_MAX; i++) {
+        const struct access_subject *subject = &rule->subjects.items[i];
+        const char *condition = access_subject_mismatch(subject, &it->facts, rule->is_deny);
+        char number[24];
+        const char *wanted = wanted_text(subject, condition, number);
+
+        detail_add(report, "%s", i > 0 ? "; " : "");
+        if (wanted == NULL) {
+            detail_add(report, "the caller runs in a container, which it doesn't name");
+        } else if (it->explain->shows_subjects) {
+            detail_add(report, "the caller's %s isn't %s", condition, wanted);
+        } else {
+            detail_add(report, "the caller's %s doesn't match", condition);
+        }
+    }
+    if (rule->subjects.count > SUBJECTS_TOLD_MAX) {
+        detail_add(report, "; and %zu more", rule->subjects.count - SUBJECTS_TOLD_MAX);
+    }
+}
+
+static bool is_for_role(const struct explaining *it, const struct access_rule *rule)
+{
+    size_t i;
+
+    for (i = 0; it->role != NULL && i < it->role->count; i++) {
+        if (it->role->rules[i] == rule) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A rule that is about the role and the caller. */
+static void match_tell(const struct explaining *it, const struct access_rule *rule,
+                       struct access_rule_report *report)
+{
+    struct access_decision trial;
+
+    report->verdict = ACCESS_VERDICT_FITS;
+    if (!rule->is_deny && !access_rule_allows(rule, it->request, &trial)) {
+        report->verdict = ACCESS_VERDICT_REFUSES;
+        report->condition = trial.outcome == ACCESS_REASON_REQUIRED ? "reason" : trial.limit;
+        detail_add(report, "%s", trial.detail);
+    }
+    if (it->decision->rule == rule->name) {
+        report->verdict = ACCESS_VERDICT_DECIDES;
+    }
+}
+
+static void rule_tell(struct explaining *it, const struct access_rule *rule)
+{
+    struct access_rule_report report = {.rule = rule->name,
+                                        .is_deny = rule->is_deny,
+                                        .verdict = ACCESS_VERDICT_NO_MATCH};
+
+    if (!is_for_role(it, rule)) {
+        report.condition = "roles";
+        detail_add(&report, "is about other roles");
+    } else if (!access_subjects_match(&rule->subjects, &it->facts, rule->is_deny)) {
+        report.condition = "subjects";
+        subjects_tell(it, rule, &report);
+    } else {
+        match_tell(it, rule, &report);
+    }
+    it->explain->rule(it->explain->user, &report);
+}
+
+void access_policy_explain(const struct access_policy *policy,
+                           const struct access_identity *identity,
+                           const struct access_request *request,
+                           const struct access_explain *explain,
+                           struct access_decision *ret_decision)
+{
+    struct map_entry *entry = map_find(&policy->role_map, str_of(request->role));
+    struct explaining it = {.request = request, .decision = ret_decision, .explain = explain};
+    size_t i;
+
+    access_policy_decide(policy, identity, request, ret_decision);
+    if (entry != NULL) {
+        it.role = MAP_ENTRY(entry, struct access_role_rules, entry);
+    }
+    access_facts_init(&it.facts, identity, policy->group_names);
+    for (i = 0; i < policy->rule_count; i++) {
+        rule_tell(&it, &policy->rules[i]);
+    }
+}
