@@ -38,6 +38,7 @@ struct env_process;
 /* Stands where a uid or gid is unknown; the kernel gives it to nobody. */
 #define ENV_NO_ID UINT32_MAX
 #define ENV_SECRET_MAX_BYTES (64U * 1024U)
+#define ENV_SEAL_BYTES 24U /* what sealing adds to a secret's length */
 
 /* A one-shot timer, embedded in its owner. Zero-initialise, set fn and user, then arm. The
  * rest is the implementation's. */
@@ -84,6 +85,8 @@ struct env_ops {
     int (*post)(struct env *env, void (*fn)(void *user), void *user);
     uint64_t (*stopwatch_us)(struct env *env); /* may be NULL: code takes no time */
     int (*user_groups)(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups);
+    int (*seal)(struct env *env, struct str owner, struct str plain, char *ret_sealed);
+    int (*unseal)(struct env *env, struct str owner, struct str sealed, char *ret_plain);
 };
 
 struct env {
@@ -173,6 +176,23 @@ static inline int env_post(struct env *env, void (*fn)(void *user), void *user)
 static inline uint64_t env_stopwatch_us(struct env *env)
 {
     return env->ops->stopwatch_us != NULL ? env->ops->stopwatch_us(env) : 0;
+}
+
+/* Seals `plain` so that it can lie in ordinary memory: encrypted and authenticated under a key that
+ * is random per start and never leaves secret memory. Writes plain.len + ENV_SEAL_BYTES bytes.
+ * `owner` says whose it is; it isn't kept, and must be the same for unsealing. ERR_LIMIT when the
+ * key is used up (only a restart helps), ERR_NOMEM; then the output is wiped. */
+static inline int env_seal(struct env *env, struct str owner, struct str plain, char *ret_sealed)
+{
+    return env->ops->seal(env, owner, plain, ret_sealed);
+}
+
+/* The way back: writes sealed.len - ENV_SEAL_BYTES bytes, into secret memory. ERR_INVALID when a
+ * byte was changed, the owner is another or it wasn't sealed by this process; then the output is
+ * wiped. */
+static inline int env_unseal(struct env *env, struct str owner, struct str sealed, char *ret_plain)
+{
+    return env->ops->unseal(env, owner, sealed, ret_plain);
 }
 
 /* Takes a deferred call back; fine on one that isn't pending. */

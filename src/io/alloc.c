@@ -4,17 +4,32 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/ssl.h>
 
+/* Per thread, because OpenSSL serves other threads too, and secret memory is the loop's. */
+static _Thread_local bool crypto_is_secret;
+
+bool io_crypto_in_secret_memory(bool is_secret)
+{
+    bool was_secret = crypto_is_secret;
+
+    crypto_is_secret = is_secret;
+    return was_secret;
+}
+
 static void *crypto_alloc(size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return size > 0 ? mem_alloc(size) : NULL;
+    if (size == 0) {
+        return NULL;
+    }
+    return crypto_is_secret ? secret_alloc(size) : mem_alloc(size);
 }
 
 static void *crypto_realloc(void *block, size_t size, const char *file, int line)
@@ -22,17 +37,20 @@ static void *crypto_realloc(void *block, size_t size, const char *file, int line
     (void)file;
     (void)line;
     if (size == 0) {
-        mem_free(block);
+        secret_free(block);
         return NULL;
     }
-    return mem_realloc(block, size);
+    if (block == NULL && crypto_is_secret) {
+        return secret_alloc(size);
+    }
+    return mem_realloc(block, size); /* what is made in secret memory never grows */
 }
 
 static void crypto_free(void *block, const char *file, int line)
 {
     (void)file;
     (void)line;
-    mem_free(block);
+    secret_free(block);
 }
 
 /* The configuration file can load code and weaken TLS; what leased needs is set by its own policy.

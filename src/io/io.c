@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "io/io_internal.h"
+#include "io/seal.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,16 @@ static void io_defer(struct env *env, struct env_deferred *deferred)
     if (!list_is_linked(&deferred->node)) {
         list_push_back(&io->deferred, &deferred->node);
     }
+}
+
+static int io_env_seal(struct env *env, struct str owner, struct str plain, char *ret_sealed)
+{
+    return io_seal(io_of(env)->seal, owner, plain, ret_sealed);
+}
+
+static int io_env_unseal(struct env *env, struct str owner, struct str sealed, char *ret_plain)
+{
+    return io_unseal(io_of(env)->seal, owner, sealed, ret_plain);
 }
 
 static const struct env_ops io_ops = {
@@ -48,6 +59,8 @@ static const struct env_ops io_ops = {
     .post = io_post,
     .stopwatch_us = io_stopwatch_us,
     .user_groups = io_user_groups,
+    .seal = io_env_seal,
+    .unseal = io_env_unseal,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a
@@ -139,6 +152,9 @@ int io_new(struct io **ret_io, struct err *e)
     start_phases(io);
     io_timers_init(io);
     rc = io_posts_init(io);
+    if (rc == 0) {
+        rc = io_seal_new(IO_SEALS_MAX, &io->seal);
+    }
     if (rc == 0) {
         rc = io_http_new(io, e);
     } else {
@@ -254,6 +270,7 @@ int io_close(struct io *io)
     io_posts_fini(io);
     io_timers_fini(io);
     diag_fini(&io->diag);
+    io_seal_free(io->seal);
     mem_free(io);
     return 0;
 }

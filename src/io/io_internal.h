@@ -23,6 +23,7 @@
 
 struct io_http;
 struct io_environment;
+struct io_seal;
 
 /* Names of users and groups, remembered for a minute; a slot per (id % size). */
 #define IO_NAMES_CACHED 64U
@@ -85,6 +86,7 @@ struct io {
     uint32_t watch_count;
     struct io_http *http; /* made by io_http_new */
     struct io_posts posts;
+    struct io_seal *seal;
     struct io_name users[IO_NAMES_CACHED];
     struct io_name groups[IO_NAMES_CACHED];
     struct io_user_groups user_groups[IO_NAMES_CACHED];

@@ -26,6 +26,7 @@ static void calls_done(struct lease_call *lease_call, const struct lease_result 
     enum lease_call_kind kind = lease_call->kind;
     uint64_t asked_ms = lease_call->ttl_ms;
 
+    secret_fini(&call->ref);
     call->lease = NULL;
     lease->call = NULL;
     list_push_back(&issuer->free_calls, &call->node);
@@ -60,14 +61,11 @@ static int calls_fill(struct lease *lease, struct call *call)
     case LEASE_STATE_REQUESTED:
         return issue_fill(lease, &call->call);
     case LEASE_STATE_RENEWING:
-        renew_fill(lease, &call->call);
-        break;
+        return renew_fill(lease, &call->call, &call->ref);
     default:
         CHECK(lease->state == LEASE_STATE_REVOKING);
-        revoke_fill(lease, &call->call);
-        break;
+        return revoke_fill(lease, &call->call, &call->ref);
     }
-    return 0;
 }
 
 static void calls_send(struct queue *queue, struct queue_item *item)

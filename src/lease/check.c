@@ -87,7 +87,7 @@ static void check_lease(const struct lease *lease)
 void lease_core_check(const struct lease_core *core)
 {
     const struct list *node;
-    uint64_t secret_bytes = 0;
+    uint64_t sealed_bytes = 0;
 
     for (node = core->leases_by_age.next; node != &core->leases_by_age; node = node->next) {
         const struct lease *lease =
@@ -95,9 +95,9 @@ void lease_core_check(const struct lease_core *core)
                                                  offsetof(struct lease, by_age));
 
         check_lease(lease);
-        secret_bytes += secret_view(&lease->credential).len;
+        sealed_bytes += lease->credential.size;
     }
-    CHECK(secret_bytes == core->stats.secret_bytes);
+    CHECK(sealed_bytes == core->stats.sealed_bytes);
     check_lease_lists(core);
     check_grant_lists(core);
     wheel_check(&core->wheel);

@@ -168,10 +168,11 @@ void lease_core_delivered(struct lease_core *core, struct grant *grant, bool del
 struct lease_credential {
     const struct lease_field *fields; /* the issuer's, then the role's attributes */
     size_t field_count;
-    struct secret plain; /* the core's */
+    struct secret plain; /* the core's; in secret memory */
     struct lease_field storage[LEASE_FIELDS_MAX];
 };
 
+/* ERR_GONE: it isn't good any more. ERR_NOMEM: no room in secret memory. */
 int lease_credential_open(struct lease_core *core, const struct lease *lease,
                           struct lease_credential *ret_credential) ATTR_MUST_USE;
 void lease_credential_close(struct lease_credential *credential);
@@ -244,7 +245,7 @@ struct lease_core_stats {
     uint64_t revoke_oldest_ms; /* how long the oldest has waited; 0: none */
     uint64_t issue_total, issue_failed_total, renew_total, renew_failed_total, rotate_total,
         revoke_total, revoke_failed_total;
-    uint64_t secret_bytes;
+    uint64_t sealed_bytes; /* credentials at rest */
 };
 void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats);
 

@@ -32,6 +32,7 @@ struct call {
     struct lease_call call;
     struct issuer *issuer;
     struct lease *lease;
+    struct secret ref; /* the issuer's reference, opened for the call */
 };
 
 /* What an issuer has said about the end of what its leases hang on. */

@@ -1,25 +1,37 @@
 /* Packs credentials: the issuer's reference, a byte with the count of fields, then for each field a
  * byte that is 1 for a secret, its name and its value. Reference and value stand behind a u16 with
  * their length, a name behind a byte. Only this file reads or writes the form, and it never leaves
- * the process, so integers are in the machine's order. */
+ * the process, so integers are in the machine's order.
+ *
+ * Packed bytes are plain, so they are in secret memory; what a lease keeps is sealed. */
 #include "lease/credential.h"
 
-#include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
 
 #include <string.h>
 
-static void pack_byte(struct buf *buf, size_t value)
+static void pack(char **at, const void *bytes, size_t size)
 {
-    buf_add_char(buf, (char)(unsigned char)value);
+    if (size > 0) {
+        memcpy(*at, bytes, size);
+    }
+    *at += size;
 }
 
-static void pack_str(struct buf *buf, struct str s)
+static void pack_byte(char **at, size_t value)
+{
+    unsigned char byte = (unsigned char)value;
+
+    pack(at, &byte, 1);
+}
+
+static void pack_str(char **at, struct str s)
 {
     uint16_t len = (uint16_t)s.len;
 
-    buf_add(buf, &len, sizeof(len));
-    buf_add_str(buf, s);
+    pack(at, &len, sizeof(len));
+    pack(at, s.ptr, s.len);
 }
 
 static struct str unpack(struct str *rest, size_t size)
@@ -45,39 +57,105 @@ static struct str unpack_str(struct str *rest)
     return unpack(rest, len);
 }
 
-static bool fits(const struct lease_result *result)
+/* ERR_TOO_LARGE, or the size that the result has when it is packed. */
+static int packed_size(const struct lease_result *result, size_t *ret_size)
 {
+    size_t size = sizeof(uint16_t) + result->issuer_ref.len + 1;
     size_t i;
 
-    for (i = 0; i < result->field_count; i++) {
-        if (result->fields[i].name.len > UINT8_MAX || result->fields[i].value.len > UINT16_MAX) {
-            return false;
-        }
+    if (result->field_count > LEASE_FIELDS_MAX ||
+        result->issuer_ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
+        return ERR_TOO_LARGE;
     }
-    return true;
+    for (i = 0; i < result->field_count; i++) {
+        size_t name_len = result->fields[i].name.len;
+        size_t value_len = result->fields[i].value.len;
+
+        if (name_len > UINT8_MAX || value_len > UINT16_MAX) {
+            return ERR_TOO_LARGE;
+        }
+        size += 2 + name_len + sizeof(uint16_t) + value_len;
+    }
+    if (size > CREDENTIAL_MAX_BYTES) {
+        return ERR_TOO_LARGE;
+    }
+    *ret_size = size;
+    return 0;
 }
 
 int credential_pack(const struct lease_result *result, struct secret *ret_packed)
 {
-    BUF_AUTO buf;
+    size_t size = 0;
+    char *at;
     size_t i;
+    int r = packed_size(result, &size);
+
+    if (r == 0) {
+        r = secret_make(ret_packed, size, &at);
+    }
+    if (r != 0) {
+        return r;
+    }
+    pack_str(&at, result->issuer_ref);
+    pack_byte(&at, result->field_count);
+    for (i = 0; i < result->field_count; i++) {
+        pack_byte(&at, result->fields[i].is_secret ? 1 : 0);
+        pack_byte(&at, result->fields[i].name.len);
+        pack(&at, result->fields[i].name.ptr, result->fields[i].name.len);
+        pack_str(&at, result->fields[i].value);
+    }
+    return 0;
+}
+
+int credential_seal(struct env *env, struct str owner, const struct secret *packed,
+                    struct credential *ret_credential)
+{
+    struct str plain = secret_view(packed);
+    size_t size = plain.len + ENV_SEAL_BYTES;
+    char *sealed = mem_alloc(size);
     int r;
 
-    buf_init(&buf, CREDENTIAL_MAX_BYTES);
-    if (result->field_count > LEASE_FIELDS_MAX ||
-        result->issuer_ref.len > LEASE_ISSUER_REF_MAX_BYTES || !fits(result)) {
-        return ERR_TOO_LARGE;
+    if (sealed == NULL) {
+        return ERR_NOMEM;
     }
-    pack_str(&buf, result->issuer_ref);
-    pack_byte(&buf, result->field_count);
-    for (i = 0; i < result->field_count; i++) {
-        pack_byte(&buf, result->fields[i].is_secret ? 1 : 0);
-        pack_byte(&buf, result->fields[i].name.len);
-        buf_add_str(&buf, result->fields[i].name);
-        pack_str(&buf, result->fields[i].value);
+    r = env_seal(env, owner, plain, sealed);
+    if (r != 0) {
+        mem_free(sealed);
+        return r;
     }
-    r = buf_status(&buf);
-    return r != 0 ? r : secret_set(ret_packed, buf_str(&buf));
+    *ret_credential = (struct credential){.sealed = sealed, .size = size};
+    return 0;
+}
+
+int credential_open(struct env *env, struct str owner, const struct credential *credential,
+                    struct secret *ret_packed)
+{
+    struct str sealed = {.ptr = credential->sealed, .len = credential->size};
+    struct secret packed;
+    char *plain;
+    int r;
+
+    secret_init(&packed);
+    if (sealed.len > 0) {
+        CHECK(sealed.len >= ENV_SEAL_BYTES);
+        r = secret_make(&packed, sealed.len - ENV_SEAL_BYTES, &plain);
+        if (r == 0) {
+            r = env_unseal(env, owner, sealed, plain);
+        }
+        if (r != 0) {
+            secret_fini(&packed);
+            return r;
+        }
+    }
+    secret_fini(ret_packed);
+    *ret_packed = packed;
+    return 0;
+}
+
+void credential_fini(struct credential *credential)
+{
+    mem_free(credential->sealed);
+    *credential = (struct credential){.sealed = NULL};
 }
 
 struct str credential_ref(const struct secret *packed)

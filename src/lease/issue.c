@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
-#include "lease/credential.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -82,7 +81,7 @@ int issue_fill(struct lease *lease, struct lease_call *call)
         .uid = lease->holder->uid,
     };
     if (lease->issuing->ref == NULL) {
-        lease->issuing->ref = mem_alloc(LEASE_ISSUER_REF_MAX_BYTES);
+        lease->issuing->ref = secret_alloc(LEASE_ISSUER_REF_MAX_BYTES);
     }
     return lease->issuing->ref != NULL ? 0 : ERR_NOMEM;
 }
@@ -93,7 +92,7 @@ void issue_forget(struct lease *lease)
 
     if (issuing != NULL) {
         audit_write_forget(&issuing->write);
-        mem_free(issuing->ref);
+        secret_free(issuing->ref);
         mem_free(issuing->reason);
         mem_free(issuing);
         lease->issuing = NULL;
@@ -257,13 +256,8 @@ static void issue_record(struct lease *lease)
 static int issue_pack(struct lease *lease, const struct lease_result *result)
 {
     size_t room = LEASE_FIELDS_MAX - lease->role->config->attribute_count;
-    int r =
-        result->field_count <= room ? credential_pack(result, &lease->credential) : ERR_TOO_LARGE;
 
-    if (r == 0) {
-        lease->core->stats.secret_bytes += secret_view(&lease->credential).len;
-    }
-    return r;
+    return result->field_count <= room ? lease_seal(lease, result) : ERR_TOO_LARGE;
 }
 
 /* What came can't be handed out: too much of it, no memory for it, no life left. Its reference has

@@ -10,12 +10,13 @@
 
 #include "base/mem.h"
 #include "lease/core_internal.h"
-#include "lease/credential.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define LEASE_ERROR_MAX_BYTES 256
+#define LEASE_OWNER_MAX_BYTES (LEASE_ID_BYTES + ROLE_NAME_MAX_BYTES)
 
 /* --- life and death of the object --- */
 
@@ -78,8 +79,8 @@ static void lease_close(struct lease *lease)
 {
     queue_remove(&lease->role->lane, &lease->item);
     sharing_withdraw(lease);
-    lease->core->stats.secret_bytes -= secret_view(&lease->credential).len;
-    secret_fini(&lease->credential);
+    lease->core->stats.sealed_bytes -= lease->credential.size;
+    credential_fini(&lease->credential);
     issue_forget(lease);
     lease->role->lease_count--;
 }
@@ -104,7 +105,7 @@ void lease_free(struct lease *lease)
     lease->role->state_counts[lease->state]--;
     index_remove(&core->lease_ids, &lease->by_id);
     list_remove(&lease->by_age);
-    secret_fini(&lease->credential);
+    credential_fini(&lease->credential);
     mem_free(lease->last_error);
     holder_put(core, lease->holder);
     mem_free(lease);
@@ -132,7 +133,7 @@ void lease_check(const struct lease *lease)
         CHECK(lease->is_revocable);
     }
     if (fsm_lease_is_over(lease->state)) {
-        CHECK(secret_is_empty(&lease->credential));
+        CHECK(lease->credential.size == 0);
     }
     if (lease->state == LEASE_STATE_SUPERSEDED) {
         CHECK(!queue_item_is_queued(&lease->item));
@@ -270,12 +271,62 @@ struct schedule_life lease_life(const struct lease *lease)
     };
 }
 
-struct str lease_ref(const struct lease *lease)
+/* --- the credential --- */
+
+/* Sealed bytes are good for this lease alone: its id and what its role is called. A name that is
+ * too long counts with its beginning: ids alone are unique. */
+static struct str owner_of(const struct lease *lease, char bytes[LEASE_OWNER_MAX_BYTES])
 {
-    if (lease->issuing != NULL && lease->issuing->ref_len > 0) {
-        return (struct str){.ptr = lease->issuing->ref, .len = lease->issuing->ref_len};
+    size_t name_len = strnlen(lease->role->config->name, ROLE_NAME_MAX_BYTES);
+
+    memcpy(bytes, lease->id, LEASE_ID_BYTES);
+    memcpy(bytes + LEASE_ID_BYTES, lease->role->config->name, name_len);
+    return (struct str){.ptr = bytes, .len = LEASE_ID_BYTES + name_len};
+}
+
+int lease_seal(struct lease *lease, const struct lease_result *result)
+{
+    char owner[LEASE_OWNER_MAX_BYTES];
+    struct secret packed;
+    int r;
+
+    CHECK(lease->credential.size == 0);
+    secret_init(&packed);
+    r = credential_pack(result, &packed);
+    if (r == 0) {
+        r = credential_seal(lease->core->env, owner_of(lease, owner), &packed, &lease->credential);
     }
-    return credential_ref(&lease->credential);
+    secret_fini(&packed);
+    if (r == 0) {
+        lease->core->stats.sealed_bytes += lease->credential.size;
+    }
+    return r;
+}
+
+int lease_open(const struct lease *lease, struct secret *ret_packed)
+{
+    char owner[LEASE_OWNER_MAX_BYTES];
+
+    return credential_open(lease->core->env, owner_of(lease, owner), &lease->credential,
+                           ret_packed);
+}
+
+int lease_ref(const struct lease *lease, struct secret *ret_ref)
+{
+    struct secret packed;
+    int r;
+
+    if (lease->issuing != NULL && lease->issuing->ref_len > 0) {
+        return secret_set(ret_ref,
+                          (struct str){.ptr = lease->issuing->ref, .len = lease->issuing->ref_len});
+    }
+    secret_init(&packed);
+    r = lease_open(lease, &packed);
+    if (r == 0) {
+        r = secret_set(ret_ref, credential_ref(&packed));
+    }
+    secret_fini(&packed);
+    return r;
 }
 
 bool lease_can_renew(const struct lease *lease)

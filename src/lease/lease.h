@@ -4,6 +4,7 @@
 #define LEASED_LEASE_LEASE_H
 
 #include "lease/core.h"
+#include "lease/credential.h"
 #include "lease/index.h"
 #include "lease/queue.h"
 #include "lease/schedule.h"
@@ -38,8 +39,8 @@ struct lease_issuing {
     const char *why;    /* … and why there is one; static */
     struct lease *lease;
     struct audit_write write;
-    char *ref;      /* room for the issuer's reference from when the call is sent: what comes can be
-                       revoked */
+    char *ref;      /* room for the issuer's reference from when the call is sent, in secret memory:
+                       what comes can be revoked */
     size_t ref_len; /* > 0: the credential couldn't be packed, this is all there is */
     char *reason;   /* for the issuer's own audit; NULL: none */
 };
@@ -74,8 +75,8 @@ struct lease {
     struct queue_item item; /* its next call */
     struct lease *successor;
     struct lease *predecessor;
-    struct secret credential; /* packed; gone when the lease is over */
-    char *last_error;         /* NULL: none */
+    struct credential credential; /* sealed; gone when the lease is over */
+    char *last_error;             /* NULL: none */
     uint64_t anchor;
     uint64_t ttl_ms;      /* what is asked for; 0: the issuer's default */
     uint64_t refresh_ms;  /* as the issuer said: its next value isn't there before; 0: not said */
@@ -131,8 +132,15 @@ uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms);
 uint64_t lease_left_ms(const struct lease *lease);
 struct schedule_life lease_life(const struct lease *lease);
 
-/* The issuer's reference, borrowed from the lease. */
-struct str lease_ref(const struct lease *lease);
+/* Keeps what the issuer gave, sealed. ERR_NOMEM, ERR_TOO_LARGE, ERR_LIMIT. */
+int lease_seal(struct lease *lease, const struct lease_result *result) ATTR_MUST_USE;
+
+/* Opens the packed credential (credential.h) into secret memory; empty where there is none. As
+ * credential_open. */
+int lease_open(const struct lease *lease, struct secret *ret_packed) ATTR_MUST_USE;
+
+/* The issuer's reference, for a call. As lease_open. */
+int lease_ref(const struct lease *lease, struct secret *ret_ref) ATTR_MUST_USE;
 
 bool lease_can_renew(const struct lease *lease);
 
@@ -211,7 +219,8 @@ void issue_forget(struct lease *lease);
 /* --- renew.c --- */
 
 void renew_start(struct lease *lease, bool is_urgent);
-void renew_fill(struct lease *lease, struct lease_call *call);
+/* As issue_fill. `ret_ref` holds the issuer's reference for as long as the call. */
+int renew_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref) ATTR_MUST_USE;
 void renew_answered(struct lease *lease, const struct lease_result *result, uint64_t asked_ms);
 
 /* --- rotate.c --- */
@@ -239,7 +248,7 @@ void rotate_move_all(struct lease *lease);
 /* Ends a live lease at the issuer, or lets it go where that can't be. Nobody may hold it. */
 void revoke_start(struct lease *lease, const char *why);
 void revoke_push(struct lease *lease);
-void revoke_fill(struct lease *lease, struct lease_call *call);
+int revoke_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref) ATTR_MUST_USE;
 void revoke_answered(struct lease *lease, const struct lease_result *result);
 /* Its time is up, or the issuer has lost it. */
 void lease_expire(struct lease *lease, const char *why);

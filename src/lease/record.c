@@ -43,22 +43,43 @@ static void fill_life(struct audit_record *record, const struct lease *lease)
     record->expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
 }
 
-/* Names the credential by keyed hashes; a lease that is over has forgotten its credential. */
-static void fill_refs(struct audit_record *record, const struct lease *lease,
-                      struct record_texts *texts)
+static void fill_ref(struct audit_record *record, const struct lease *lease, struct str ref,
+                     struct record_texts *texts)
 {
-    struct lease_field fields[LEASE_FIELDS_MAX];
-    struct str ref = lease_ref(lease);
-    struct str identifier;
-
     if (ref.len > 0) {
         record->issuer_ref = audit_ref(lease->core->audit, ref, texts->issuer_ref);
     }
-    identifier = credential_identifier(fields, credential_fields(&lease->credential, fields));
+}
+
+/* Names the credential by keyed hashes; a lease that is over has forgotten its credential, and of
+ * one that couldn't be packed there is the issuer's reference alone. ERR_NOMEM: it couldn't be
+ * opened; a record that isn't waited for goes without them then. */
+static int fill_refs(struct audit_record *record, const struct lease *lease,
+                     struct record_texts *texts)
+{
+    struct lease_field fields[LEASE_FIELDS_MAX];
+    struct secret packed;
+    struct str identifier;
+    int r;
+
+    if (lease->issuing != NULL && lease->issuing->ref_len > 0) {
+        fill_ref(record, lease,
+                 (struct str){.ptr = lease->issuing->ref, .len = lease->issuing->ref_len}, texts);
+        return 0;
+    }
+    secret_init(&packed);
+    r = lease_open(lease, &packed);
+    if (r != 0) {
+        return r;
+    }
+    fill_ref(record, lease, credential_ref(&packed), texts);
+    identifier = credential_identifier(fields, credential_fields(&packed, fields));
     if (identifier.len > 0) {
         record->identifier_ref = audit_ref(lease->core->audit, identifier, texts->identifier_ref);
     }
     mem_wipe(fields, sizeof(fields));
+    secret_fini(&packed);
+    return 0;
 }
 
 static void fill_grant(struct audit_record *record, const struct grant *grant)
@@ -76,22 +97,22 @@ static void fill_grant(struct audit_record *record, const struct grant *grant)
 
 /* --- records that are waited for --- */
 
-static void fill_issued(struct audit_record *record, const struct lease *lease,
-                        struct record_texts *texts)
+static int fill_issued(struct audit_record *record, const struct lease *lease,
+                       struct record_texts *texts)
 {
     fill_lease(record, lease);
     fill_life(record, lease);
-    fill_refs(record, lease, texts);
     fill_holder(record, lease->holder);
+    return fill_refs(record, lease, texts);
 }
 
 int record_lease_issued(struct lease *lease, struct audit_write *write)
 {
     struct audit_record record = {.event = "lease.issued", .outcome = "ok"};
     struct record_texts texts;
+    int r = fill_issued(&record, lease, &texts);
 
-    fill_issued(&record, lease, &texts);
-    return audit_record_write(lease->core->audit, &record, write);
+    return r != 0 ? r : audit_record_write(lease->core->audit, &record, write);
 }
 
 int record_grant_created(struct grant *grant, const struct lease *lease, const char *request,
@@ -111,11 +132,12 @@ int record_first_read(struct grant *grant, const struct lease *lease, const char
     struct audit_record record = {
         .event = "credential.read", .outcome = "ok", .request = request, .count = 1};
     struct record_texts texts;
+    int r;
 
     fill_lease(&record, lease);
     fill_grant(&record, grant);
-    fill_refs(&record, lease, &texts);
-    return audit_record_write(grant->lease->core->audit, &record, write);
+    r = fill_refs(&record, lease, &texts);
+    return r != 0 ? r : audit_record_write(grant->lease->core->audit, &record, write);
 }
 
 /* --- records that aren't --- */
@@ -143,7 +165,7 @@ void record_lease_issued_late(struct lease *lease)
     struct audit_record record = {.event = "lease.issued", .outcome = "ok"};
     struct record_texts texts;
 
-    fill_issued(&record, lease, &texts);
+    (void)fill_issued(&record, lease, &texts);
     audit_record_note(lease->core->audit, &record);
 }
 
@@ -154,7 +176,7 @@ void record_lease_renewed(const struct lease *lease)
 
     fill_lease(&record, lease);
     fill_life(&record, lease);
-    fill_refs(&record, lease, &texts);
+    (void)fill_refs(&record, lease, &texts);
     audit_record_note(lease->core->audit, &record);
 }
 
@@ -176,7 +198,7 @@ void record_lease_superseded(const struct lease *lease)
     struct record_texts texts;
 
     fill_lease(&record, lease);
-    fill_refs(&record, lease, &texts);
+    (void)fill_refs(&record, lease, &texts);
     record.expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
     audit_record_note(lease->core->audit, &record);
 }
@@ -187,7 +209,7 @@ void record_lease_revoking(const struct lease *lease, const char *why)
     struct record_texts texts;
 
     fill_lease(&record, lease);
-    fill_refs(&record, lease, &texts);
+    (void)fill_refs(&record, lease, &texts);
     audit_record_note(lease->core->audit, &record);
 }
 
@@ -197,7 +219,7 @@ void record_lease_unrevoked(const struct lease *lease, const char *why)
     struct record_texts texts;
 
     fill_lease(&record, lease);
-    fill_refs(&record, lease, &texts);
+    (void)fill_refs(&record, lease, &texts);
     record.expires_wall_ms = core_wall_of(lease->core, lease->ends_ms);
     audit_record_note(lease->core->audit, &record);
 }
@@ -208,7 +230,7 @@ void record_lease_revoked(const struct lease *lease)
     struct record_texts texts;
 
     fill_lease(&record, lease);
-    fill_refs(&record, lease, &texts);
+    (void)fill_refs(&record, lease, &texts);
     audit_record_note(lease->core->audit, &record);
 }
 
@@ -218,7 +240,7 @@ void record_lease_expired(const struct lease *lease, const char *why)
     struct record_texts texts;
 
     fill_lease(&record, lease);
-    fill_refs(&record, lease, &texts);
+    (void)fill_refs(&record, lease, &texts);
     record.expires_wall_ms = core_wall_of(lease->core, lease->ends_ms);
     audit_record_note(lease->core->audit, &record);
 }

@@ -44,11 +44,14 @@ static uint64_t wanted_ms(const struct lease *lease)
     return lease->ttl_ms < left_ms ? lease->ttl_ms : left_ms;
 }
 
-void renew_fill(struct lease *lease, struct lease_call *call)
+int renew_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref)
 {
+    int r = lease_ref(lease, ret_ref);
+
     call->kind = LEASE_CALL_RENEW;
-    call->issuer_ref = lease_ref(lease);
+    call->issuer_ref = secret_view(ret_ref);
     call->ttl_ms = wanted_ms(lease);
+    return r;
 }
 
 static void renew_tell(struct lease *lease, int status)

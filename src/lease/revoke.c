@@ -89,10 +89,13 @@ void revoke_start(struct lease *lease, const char *why)
     acquire_wake_lease(lease);
 }
 
-void revoke_fill(struct lease *lease, struct lease_call *call)
+int revoke_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref)
 {
+    int r = lease_ref(lease, ret_ref);
+
     call->kind = LEASE_CALL_REVOKE;
-    call->issuer_ref = lease_ref(lease);
+    call->issuer_ref = secret_view(ret_ref);
+    return r;
 }
 
 static void revoke_confirmed(struct lease *lease)

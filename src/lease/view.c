@@ -1,6 +1,5 @@
 /* Looking at leases and grants: what the API shows, and numbers for the metrics. */
 #include "lease/core_internal.h"
-#include "lease/credential.h"
 
 #include <string.h>
 
@@ -179,7 +178,7 @@ int lease_credential_open(struct lease_core *core, const struct lease *lease,
         return ERR_GONE;
     }
     secret_init(&ret_credential->plain);
-    r = secret_set(&ret_credential->plain, secret_view(&lease->credential));
+    r = lease_open(lease, &ret_credential->plain);
     if (r != 0) {
         return r;
     }

@@ -92,8 +92,25 @@ static void core_write(const struct serve *serve, struct buf *out)
     family(out, "leased_revoke_oldest_seconds", "gauge", "How long the oldest of them has waited.");
     buf_add_c(out, "leased_revoke_oldest_seconds ");
     seconds(out, stats.revoke_oldest_ms);
-    single(out, "leased_secret_memory_bytes", "gauge", "Bytes of credentials held.",
-           stats.secret_bytes);
+    single(out, "leased_sealed_bytes", "gauge", "Bytes of sealed credentials held.",
+           stats.sealed_bytes);
+}
+
+static void secret_memory_write(struct buf *out)
+{
+    struct secret_stats stats;
+
+    secret_memory_stats(&stats);
+    family(out, "leased_secret_memory_info", "gauge", "How secret memory is protected.");
+    buf_printf(out, "leased_secret_memory_info{kind=\"%s\"} 1\n", stats.kind);
+    single(out, "leased_secret_memory_bytes", "gauge", "Bytes of secret memory in use.",
+           stats.used_bytes);
+    single(out, "leased_secret_memory_peak_bytes", "gauge", "The most that was in use at once.",
+           stats.peak_bytes);
+    single(out, "leased_secret_memory_limit_bytes", "gauge",
+           "Bytes of secret memory that there are.", stats.total_bytes);
+    single(out, "leased_secret_memory_refused_total", "counter",
+           "Requests for secret memory that found no room.", stats.refused_total);
 }
 
 /* One number of each backend. */
@@ -230,6 +247,7 @@ void serve_metrics(struct exchange *x)
 
     buf_reset(out);
     core_write(serve, out);
+    secret_memory_write(out);
     backends_write(serve, out);
     requests_write(serve, out);
     single(out, "leased_audit_lag_records", "gauge",

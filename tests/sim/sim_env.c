@@ -2,6 +2,7 @@
 #include "sim.h"
 
 #include "base/mem.h"
+#include "support/fake_seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,6 +297,8 @@ static const struct env_ops sim_ops = {
     .group_name = sim_group_name,
     .post = sim_post,
     .user_groups = sim_user_groups,
+    .seal = fake_seal,
+    .unseal = fake_unseal,
 };
 
 void sim_init(struct sim *sim, uint64_t seed)

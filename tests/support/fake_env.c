@@ -2,6 +2,7 @@
 #include "support/fake_env.h"
 
 #include "support/fake_internal.h"
+#include "support/fake_seal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,8 @@ static const struct env_ops fake_ops = {
     .group_name = fake_group_name,
     .post = fake_post,
     .user_groups = fake_user_groups,
+    .seal = fake_seal,
+    .unseal = fake_unseal,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)

@@ -1,9 +1,10 @@
-/* The small parts: packed credentials, texts kept once, the hash index. */
+/* The small parts: packed and sealed credentials, texts kept once, the hash index. */
 #include "base/err.h"
 #include "base/mem.h"
 #include "lease/credential.h"
 #include "lease/index.h"
 #include "lease/text.h"
+#include "support/fake_env.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,6 +51,39 @@ static void test_nothing_packed_is_nothing(void **state)
     assert_int_equal(credential_ref(&packed).len, 0);
     assert_int_equal(credential_fields(&packed, out), 0);
     assert_int_equal(credential_identifier(out, 0).len, 0);
+}
+
+static void test_a_sealed_credential_opens_for_its_owner_alone(void **state)
+{
+    const struct lease_field field = {.name = STR("password"), .value = STR("secret-secret")};
+    const struct lease_result result = {.issuer_ref = STR("database/creds/x"),
+                                        .fields = &field,
+                                        .field_count = 1};
+    struct credential credential = {.sealed = NULL};
+    struct lease_field out[LEASE_FIELDS_MAX];
+    struct fake_env fake;
+    struct secret packed;
+    struct secret opened;
+
+    (void)state;
+    fake_env_init(&fake, 1000, 1);
+    secret_init(&packed);
+    secret_init(&opened);
+    assert_int_equal(credential_pack(&result, &packed), 0);
+    assert_int_equal(credential_seal(&fake.env, STR("l-1 db"), &packed, &credential), 0);
+    assert_null(memmem(credential.sealed, credential.size, "secret", 6));
+    assert_null(memmem(credential.sealed, credential.size, "database", 8));
+    assert_int_equal(credential_open(&fake.env, STR("l-2 db"), &credential, &opened), ERR_INVALID);
+    assert_true(secret_is_empty(&opened));
+    assert_int_equal(credential_open(&fake.env, STR("l-1 db"), &credential, &opened), 0);
+    assert_true(secret_eq(&opened, secret_view(&packed)));
+    assert_int_equal(credential_fields(&opened, out), 1);
+    credential_fini(&credential);
+    assert_int_equal(credential_open(&fake.env, STR("l-1 db"), &credential, &opened), 0);
+    assert_true(secret_is_empty(&opened));
+    secret_fini(&packed);
+    secret_fini(&opened);
+    fake_env_fini(&fake);
 }
 
 static int pack_one(size_t name_len, size_t value_len, size_t ref_len)
@@ -184,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_packed_credential_comes_out_as_it_went_in),
         cmocka_unit_test(test_nothing_packed_is_nothing),
+        cmocka_unit_test(test_a_sealed_credential_opens_for_its_owner_alone),
         cmocka_unit_test(test_what_is_too_large_is_not_packed),
         cmocka_unit_test(test_a_text_is_kept_once_and_freed_by_its_last_user),
         cmocka_unit_test(test_the_index_finds_what_is_in_it_and_nothing_else),

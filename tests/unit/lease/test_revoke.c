@@ -47,7 +47,7 @@ static void test_a_credential_of_an_ended_lease_cannot_be_opened(void **state)
     fixture_get(client, &f.role);
     release(client);
     assert_int_equal(lease_credential_open(f.core, fixture_lease(client), &credential), ERR_GONE);
-    assert_int_equal(f.core->stats.secret_bytes, 0);
+    assert_int_equal(f.core->stats.sealed_bytes, 0);
 }
 
 static void test_a_revocation_is_repeated_until_it_is_confirmed(void **state)
