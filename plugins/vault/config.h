@@ -4,31 +4,70 @@
 
 #include "text.h"
 
+#include <jansson.h>
+
 #define VAULT_NAME_MAX_BYTES 256
 #define VAULT_SOURCE_MAX_BYTES 1100
 
 enum vault_auth {
     VAULT_AUTH_TOKEN,
     VAULT_AUTH_APPROLE,
+    VAULT_AUTH_JWT,
+    VAULT_AUTH_KUBERNETES,
+    VAULT_AUTH_CERT,
+    VAULT_AUTH_USERPASS,
+    VAULT_AUTH_LDAP,
 };
 
-/* Where a secret is, in secret_read's words ("file:/path"); empty: not given. */
+/* What a login reads from somewhere. */
+enum vault_source_id {
+    VAULT_SOURCE_CREDENTIAL, /* token, secret_id, jwt or password */
+    VAULT_SOURCE_ROLE_ID,
+    VAULT_SOURCE_WRAPPING, /* a token that the secret_id is wrapped in */
+    VAULT_SOURCE_COUNT,
+};
+
+/* Where it is, in secret_read's words ("file:/path"); empty: not given. */
 struct vault_source {
     char text[VAULT_SOURCE_MAX_BYTES];
 };
 
 struct vault_config {
     enum vault_auth method;
+    const char *method_name;                   /* static */
     char mount[VAULT_NAME_MAX_BYTES];          /* of the auth method: "approle" */
     char namespace_path[VAULT_NAME_MAX_BYTES]; /* empty: the root namespace */
-    char role_id[VAULT_NAME_MAX_BYTES];        /* empty: role_id_source */
-    struct vault_source token_source;
-    struct vault_source role_id_source;
-    struct vault_source secret_id_source; /* empty: the role asks for none */
+    char name[VAULT_NAME_MAX_BYTES];           /* the role, the certificate's or the user's name */
+    char role_id[VAULT_NAME_MAX_BYTES];        /* empty: VAULT_SOURCE_ROLE_ID */
+    /* Where a wrapped secret_id must have been made; "*" stands for one segment. */
+    char wrapping_path[2 * VAULT_NAME_MAX_BYTES];
+    struct vault_source sources[VAULT_SOURCE_COUNT];
 };
 
 /* 0, or -1 with the reason in `ret_detail`. */
 int vault_config_parse(struct leased_str json, struct vault_config *ret_config,
                        struct vault_text *ret_detail);
+
+/* Is that source given? */
+bool vault_config_has(const struct vault_config *config, enum vault_source_id id);
+
+/* Are its tokens made by logging in, and so ours to revoke? */
+bool vault_config_makes_tokens(const struct vault_config *config);
+
+/* --- for config_auth.c ------------------------------------------------------------------------ */
+
+/* Each key of `object` must be known. */
+int vault_config_check_keys(json_t *object, const char *const *known, size_t known_count,
+                            const char *where, struct vault_text *detail);
+
+/* A short text into `out`; absent leaves it as it is. */
+int vault_config_text(json_t *object, const char *key, char *out, size_t out_size,
+                      struct vault_text *detail);
+
+/* A path of plain segments, as mounts and namespaces are; trailing slashes are cut off. */
+int vault_config_path(char *path, const char *key, struct vault_text *detail);
+
+/* The `auth` object (config_auth.c). */
+int vault_config_auth(json_t *auth, struct vault_config *config, struct vault_text *detail);
 
 #endif

@@ -1,7 +1,8 @@
 /* One backend: its configuration, its login, its operations.
  *
- * Two things run beside each other. The login (token.c decides when, own.c does it) has one
- * exchange at a time: log in, renew the own token, or check whether it is still alive. Operations
+ * Two things run beside each other. The login (token.c decides when; login.c, unwrap.c and own.c do
+ * it) has one exchange at a time: log in, renew the own token, or check whether it is still alive.
+ * Operations
  * (op.c, issue.c, lease.c) each have their own; they need a token to be sent and wait in a queue
  * while a first login is under way. */
 #ifndef VAULT_INSTANCE_H
@@ -14,6 +15,7 @@
 
 #define VAULT_NEVER UINT64_MAX
 #define VAULT_QUEUE_MAX 256U
+#define VAULT_WATCH_MS 10000U /* between looks for changed sources */
 #define VAULT_OLD_TOKENS_MAX 8U
 #define VAULT_TOKEN_MAX_BYTES 16384U
 
@@ -29,9 +31,17 @@ struct vault_token {
     bool is_bounded;     /* its end has been announced */
 };
 
+/* What a source held when it was last read: a digest, so that a change is noticed. */
+struct vault_seen {
+    unsigned char digest[32];
+    bool is_set;
+};
+
 /* The login's exchange. */
 enum vault_own {
     VAULT_OWN_NONE,
+    VAULT_OWN_WRAP_LOOKUP,
+    VAULT_OWN_UNWRAP,
     VAULT_OWN_LOGIN,
     VAULT_OWN_RENEW,
     VAULT_OWN_VERIFY,
@@ -52,11 +62,18 @@ struct leased_instance {
     enum vault_own own;
     leased_http *own_http;
     uint64_t own_sent_ms;
-    char *candidate;     /* owned; a configured token while it is looked up */
+    char *candidate;     /* owned; a configured or a wrapping token while it is looked up */
+    char *secret_id;     /* owned; what was unwrapped */
+    char *unwanted;      /* owned; a token of ours that is to be revoked */
     leased_timer *timer; /* the next of the moments below */
     uint64_t login_at_ms;
     uint64_t renew_at_ms;
-    uint32_t login_failures; /* in a row */
+    uint64_t unwrap_at_ms;
+    uint64_t watch_at_ms; /* when to look for changed sources */
+    bool is_unwrap_lost;  /* the answer to an unwrapping of ours */
+    struct vault_seen seen[VAULT_SOURCE_COUNT];
+    unsigned char seen_key[32]; /* of the digests */
+    uint32_t login_failures;    /* in a row */
     uint32_t renew_failures;
     bool is_verify_wanted;
     bool is_renew_denied;               /* the verification is to tell why */

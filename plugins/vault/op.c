@@ -124,7 +124,8 @@ static int32_t end_soon(struct vault_op *op, const struct vault_failure *failure
 
 static bool is_login_under_way(const struct leased_instance *vault)
 {
-    return vault->own == VAULT_OWN_LOGIN || vault->login_failures == 0;
+    return (vault->own >= VAULT_OWN_WRAP_LOOKUP && vault->own <= VAULT_OWN_LOGIN) ||
+           vault->login_failures == 0;
 }
 
 int32_t vault_op_begin(struct vault_op *op)

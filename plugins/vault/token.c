@@ -3,13 +3,16 @@
  *
  * What ends it: a maximum (a renewal gives less than was asked, though it goes on saying
  * "renewable"), being not renewable at all, a policy that denies renewing: then its end is
- * announced, AppRole logs in again in time, a configured token is read again in time. Revoked or
+ * announced, and in time comes a new login, or a configured token is read again. Revoked or
  * expired: its leases are dead now. Tokens that were replaced are kept (never revoked while the
  * daemon runs) because leases hang on them. */
 #include "token.h"
 
+#include "login.h"
 #include "op.h"
 #include "own.h"
+#include "source.h"
+#include "unwrap.h"
 
 #include <string.h>
 
@@ -193,7 +196,7 @@ void vault_token_renewed(struct leased_instance *vault, int64_t ttl_s, bool is_r
         bound(vault, "the token that it hangs on has reached its maximum life");
     }
     schedule(vault, now_ms);
-    if (is_capped && vault->config.method == VAULT_AUTH_APPROLE) {
+    if (is_capped && vault_config_makes_tokens(&vault->config)) {
         /* At once, so that as few leases as possible hang on a token that ends soon. */
         vault->login_at_ms = now_ms;
     }
@@ -214,6 +217,14 @@ void vault_token_lost(struct leased_instance *vault, const char *reason)
     vault->host->anchor_ends(vault->context, generation, 0, vault_str(reason));
 }
 
+void vault_token_discard(struct leased_instance *vault, char *bytes)
+{
+    if (bytes != NULL) {
+        vault->host->secret_free(vault->unwanted);
+        vault->unwanted = bytes;
+    }
+}
+
 /* --- step ------------------------------------------------------------------------------------- */
 
 static void timer_ran(void *user)
@@ -224,19 +235,25 @@ static void timer_ran(void *user)
     vault_token_step(vault);
 }
 
+static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 static uint64_t next_moment(const struct leased_instance *vault)
 {
     uint64_t next_ms = VAULT_NEVER;
 
     if (vault->own == VAULT_OWN_NONE) {
         /* While an exchange runs its end brings the next step. */
-        next_ms = vault->login_at_ms < vault->renew_at_ms ? vault->login_at_ms : vault->renew_at_ms;
+        next_ms = earlier(vault->login_at_ms, vault->renew_at_ms);
+        next_ms = earlier(next_ms, earlier(vault->unwrap_at_ms, vault->watch_at_ms));
     }
-    if (vault->token.bytes != NULL && vault->token.expires_ms < next_ms) {
-        next_ms = vault->token.expires_ms;
+    if (vault->token.bytes != NULL) {
+        next_ms = earlier(next_ms, vault->token.expires_ms);
     }
     for (size_t i = 0; i < vault->old_count; i++) {
-        next_ms = vault->old[i].expires_ms < next_ms ? vault->old[i].expires_ms : next_ms;
+        next_ms = earlier(next_ms, vault->old[i].expires_ms);
     }
     return next_ms;
 }
@@ -256,6 +273,30 @@ static void arm(struct leased_instance *vault, uint64_t now_ms)
     }
 }
 
+/* Begins the exchange that is due, if there is one. */
+static void begin_due(struct leased_instance *vault, uint64_t now_ms)
+{
+    char *unwanted = vault->unwanted;
+
+    if (unwanted != NULL) {
+        vault->unwanted = NULL;
+        (void)vault_own_logout(vault, unwanted);
+        vault->host->secret_free(unwanted);
+    }
+    if (vault->own != VAULT_OWN_NONE) {
+        return;
+    }
+    if (vault->is_verify_wanted) {
+        vault_own_verify(vault);
+    } else if (vault->renew_at_ms <= now_ms) {
+        vault_own_renew(vault);
+    } else if (vault->unwrap_at_ms <= now_ms) {
+        vault_unwrap_start(vault);
+    } else if (vault->login_at_ms <= now_ms) {
+        vault_login_start(vault);
+    }
+}
+
 void vault_token_step(struct leased_instance *vault)
 {
     uint64_t now_ms = vault->host->now_ms(vault->context);
@@ -268,13 +309,11 @@ void vault_token_step(struct leased_instance *vault)
         vault_token_lost(vault, "the token that it hangs on has expired");
     }
     if (vault->own == VAULT_OWN_NONE) {
-        if (vault->is_verify_wanted) {
-            vault_own_verify(vault);
-        } else if (vault->renew_at_ms <= now_ms) {
-            vault_own_renew(vault);
-        } else if (vault->login_at_ms <= now_ms) {
-            vault_own_login(vault);
+        if (vault->watch_at_ms <= now_ms) {
+            vault->watch_at_ms = now_ms + VAULT_WATCH_MS;
+            vault_source_look(vault);
         }
+        begin_due(vault, now_ms);
     }
     arm(vault, now_ms);
 }

@@ -33,6 +33,9 @@ bool vault_token_is_usable(const struct leased_instance *vault);
 const struct vault_token *vault_token_find(const struct leased_instance *vault,
                                            uint64_t generation);
 
+/* Has a token of ours revoked that nothing hangs on. `bytes` is taken; NULL: nothing happens. */
+void vault_token_discard(struct leased_instance *vault, char *bytes);
+
 /* Does what is due and arms the timer for the next moment. */
 void vault_token_step(struct leased_instance *vault);
 

@@ -1,12 +1,13 @@
 /* The plugin for HashiCorp Vault and OpenBao: its table, and the beginning and end of an instance.
  *
  * Happy path: open parses the configuration and begins the login; close ends every operation and
- * exchange, then (LEASED_CLOSE_LOGOUT, AppRole) revokes the tokens that were made, then frees. A
+ * exchange, then (LEASED_CLOSE_LOGOUT) revokes the tokens that logins made, then frees. A
  * configured token isn't ours to revoke. */
 #include "issue.h"
 #include "lease.h"
 #include "own.h"
 #include "params.h"
+#include "source.h"
 #include "token.h"
 
 #include <string.h>
@@ -51,6 +52,22 @@ void vault_log(struct leased_instance *vault, uint32_t level, const char *event,
 
 /* --- open ------------------------------------------------------------------------------------- */
 
+static void begin(struct leased_instance *vault)
+{
+    uint64_t now_ms = vault->host->now_ms(vault->context);
+    bool is_wrapped = vault_config_has(&vault->config, VAULT_SOURCE_WRAPPING);
+
+    vault->host->random(vault->context, vault->seen_key, sizeof(vault->seen_key));
+    vault->renew_at_ms = VAULT_NEVER;
+    vault->login_at_ms = is_wrapped ? VAULT_NEVER : now_ms;
+    vault->unwrap_at_ms = is_wrapped ? now_ms : VAULT_NEVER;
+    vault->watch_at_ms = VAULT_NEVER;
+    if (vault_source_can_change(vault)) {
+        vault->watch_at_ms = now_ms + VAULT_WATCH_MS;
+    }
+    vault_token_step(vault);
+}
+
 static int32_t vault_open(const struct leased_host *host, leased_host_context *context,
                           struct leased_str config, leased_instance **ret_instance,
                           struct leased_str *ret_detail)
@@ -64,12 +81,11 @@ static int32_t vault_open(const struct leased_host *host, leased_host_context *c
     }
     vault->host = host;
     vault->context = context;
-    vault->renew_at_ms = VAULT_NEVER;
     if (vault_config_parse(config, &vault->config, &last_detail) != 0) {
         host->secret_free(vault);
         return refuse(ret_detail);
     }
-    vault_token_step(vault);
+    begin(vault);
     *ret_instance = vault;
     return 0;
 }
@@ -78,7 +94,10 @@ static int32_t vault_check_config(struct leased_str config, struct leased_str *r
 {
     struct vault_config parsed;
 
-    return vault_config_parse(config, &parsed, &last_detail) == 0 ? 0 : refuse(ret_detail);
+    if (vault_config_parse(config, &parsed, &last_detail) != 0) {
+        return refuse(ret_detail);
+    }
+    return parsed.method == VAULT_AUTH_CERT ? LEASED_NEEDS_CLIENT_CERTIFICATE : 0;
 }
 
 static int32_t vault_check_params(struct leased_str params, struct leased_str *ret_detail)
@@ -106,6 +125,8 @@ static void vault_free(struct leased_instance *vault)
     }
     vault_token_free_all(vault);
     host->secret_free(vault->candidate);
+    host->secret_free(vault->secret_id);
+    host->secret_free(vault->unwanted);
     host->secret_free(vault);
 }
 
@@ -113,7 +134,7 @@ static void vault_free(struct leased_instance *vault)
 static bool logout_next(struct leased_instance *vault)
 {
     while ((vault->close_flags & LEASED_CLOSE_LOGOUT) != 0 &&
-           vault->config.method == VAULT_AUTH_APPROLE) {
+           vault_config_makes_tokens(&vault->config)) {
         char *token = vault->token.bytes;
         bool is_sent;
 

@@ -283,7 +283,8 @@ static void test_a_plugin_complains_at_the_place(void **state)
         {VAULT("auth: {method: token, token_fil: /t}"),
          "c.yaml:4:64: auth.token_fil: unknown key; did you mean \"token_file\"?\n"},
         {VAULT("auth: {method: magic}"),
-         "c.yaml:4:57: auth.method: one of token, approle is expected\n"},
+         "c.yaml:4:57: auth.method: one of token, approle, jwt, kubernetes, cert, userpass, ldap is "
+         "expected\n"},
         {VAULT("auth: {method: token, token_file: /t}, namspace: x"),
          "c.yaml:4:81: namspace: unknown key; did you mean \"namespace\"?\n"},
         {VAULT("auth: {method: token, token_file: /t}, timout: 5s, nonsense: 1"),
@@ -291,6 +292,10 @@ static void test_a_plugin_complains_at_the_place(void **state)
          "c.yaml:4:93: nonsense: unknown key\n"},
         {VAULT("auth: {method: token, token_file: /t}, proxi: 'http://p'"),
          "c.yaml:4:81: unknown key `proxi`: did you mean `proxy`?\n"},
+        {VAULT("auth: {method: cert}"),
+         "c.yaml:4:3: `cert_file` and `key_file` are missing: the login presents them\n"},
+        {VAULT("auth: {method: cert}, cert_file: /c"),
+         "c.yaml:4:75: `cert_file` and `key_file` need each other\n"},
         {VAULT("namespace: a"),
          "c.yaml:4:3: auth: an object is expected, such as {method: approle, role_id_file: …, "
          "secret_id_file: …}\n"},
@@ -312,6 +317,7 @@ static void test_a_plugin_complains_at_the_place(void **state)
     };
 
     expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+    expect_valid(*state, VAULT("auth: {method: cert}, cert_file: /c, key_file: /k"));
 }
 
 static void test_policies_are_checked_with_the_rest(void **state)

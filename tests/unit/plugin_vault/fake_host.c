@@ -1,4 +1,5 @@
-/* The fake host. Objects are never reused, so that a stale handle is noticed. */
+/* The fake host. Operations and exchanges are never reused and timers late, so that a stale handle
+ * is noticed. */
 #include "fake_host.h"
 
 #include <setjmp.h>
@@ -37,7 +38,12 @@ static void on_log(leased_host_context *host, uint32_t level, struct leased_str 
         assert_int_equal(fields[i].flags & LEASED_KV_SECRET, 0);
         assert_null(memmem(fields[i].value.ptr, fields[i].value.len, "SECRET", 6));
     }
-    host->warn_count += level >= LEASED_LOG_WARN ? 1 : 0;
+    if (level >= LEASED_LOG_WARN) {
+        host->warn_count++;
+        copy(host->last_warning, sizeof(host->last_warning), event);
+        copy(host->last_detail, sizeof(host->last_detail),
+             field_count > 0 ? fields[0].value : str(""));
+    }
 }
 
 static uint64_t on_now(leased_host_context *host)
@@ -87,14 +93,15 @@ static int64_t on_secret_read(leased_host_context *host, struct leased_str sourc
         const struct fake_secret *secret = &host->secrets[i];
 
         if (secret->source != NULL && secret->value != NULL && is(source, secret->source)) {
-            char *bytes = on_secret_alloc(strlen(secret->value) + 1);
+            size_t len = secret->len > 0 ? secret->len : strlen(secret->value);
+            char *bytes = on_secret_alloc(len + 1);
 
             if (bytes == NULL) {
                 break;
             }
-            memcpy(bytes, secret->value, strlen(secret->value) + 1);
+            memcpy(bytes, secret->value, len);
             *ret_bytes = bytes;
-            return (int64_t)strlen(secret->value);
+            return (int64_t)len;
         }
     }
     *ret_detail = str("no such secret");
@@ -109,8 +116,8 @@ static leased_timer *on_timer_start(leased_host_context *host, uint64_t delay_ms
     if (alloc_countdown > 0 && --alloc_countdown == 0) {
         return NULL;
     }
-    assert_true(host->timer_count < HOST_TIMERS_MAX);
-    timer = &host->timers[host->timer_count++];
+    timer = &host->timers[host->timer_count++ % HOST_TIMERS_MAX];
+    assert_false(timer->is_armed);
     *timer = (struct fake_timer){
         .is_armed = true, .when_ms = host->now_ms + delay_ms, .fn = fn, .user = user};
     return (leased_timer *)(void *)timer;

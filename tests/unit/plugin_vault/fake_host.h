@@ -12,6 +12,7 @@
 #define HOST_HTTPS_MAX 512
 #define HOST_OPS_MAX 512
 #define HOST_ANCHORS_MAX 64
+#define HOST_SECRETS_MAX 4
 
 struct fake_timer {
     bool is_armed;
@@ -58,6 +59,7 @@ struct fake_anchor {
 struct fake_secret {
     const char *source;
     const char *value; /* NULL: can't be read */
+    size_t len;        /* 0: that of the text */
 };
 
 /* The host context that the plugin gets. */
@@ -75,9 +77,11 @@ struct leased_host_context {
     struct fake_anchor anchors[HOST_ANCHORS_MAX];
     size_t anchor_count;
     uint64_t login_expires_ms;
-    struct fake_secret secrets[4];
+    struct fake_secret secrets[HOST_SECRETS_MAX];
     bool http_fails; /* http_start returns NULL */
     size_t warn_count;
+    char last_warning[64]; /* its event */
+    char last_detail[512];
     const struct leased_backend_ops *plugin;
     leased_instance *vault;
 };
@@ -90,6 +94,11 @@ extern const struct leased_host fake_host;
 
 /* Opens an instance; its login is the first exchange. The clock stands at 1 000 000 ms. */
 struct leased_host_context *host_open(const char *config);
+
+/* The same with one more secret; `value` NULL: it can't be read yet. Secret number 2 from then on.
+ */
+struct leased_host_context *host_open_with(const char *config, const char *source,
+                                           const char *value);
 
 /* Opens one and answers its login: a configured root token, or an AppRole token with this life. */
 struct leased_host_context *host_open_root(void);

@@ -23,7 +23,7 @@ static struct fake_timer *next_timer(struct leased_host_context *host)
 {
     struct fake_timer *next = NULL;
 
-    for (size_t i = 0; i < host->timer_count; i++) {
+    for (size_t i = 0; i < host->timer_count && i < HOST_TIMERS_MAX; i++) {
         struct fake_timer *timer = &host->timers[i];
 
         if (timer->is_armed && (next == NULL || timer->when_ms < next->when_ms)) {
@@ -191,6 +191,12 @@ void host_cancel(struct leased_host_context *host, struct fake_op *op)
 
 struct leased_host_context *host_open(const char *config)
 {
+    return host_open_with(config, NULL, NULL);
+}
+
+struct leased_host_context *host_open_with(const char *config, const char *source,
+                                           const char *value)
+{
     struct leased_host_context *host = calloc(1, sizeof(*host));
     const struct leased_plugin *plugin = NULL;
     struct leased_str detail = {0};
@@ -199,8 +205,9 @@ struct leased_host_context *host_open(const char *config)
     host_forget_blocks();
     host->now_ms = 1000000;
     host->wall_ms = 1700000000000;
-    host->secrets[0] = (struct fake_secret){"file:/token", "s.SECRET-root"};
-    host->secrets[1] = (struct fake_secret){"file:/sid", "SECRET-id"};
+    host->secrets[0] = (struct fake_secret){"file:/token", "s.SECRET-root", 0};
+    host->secrets[1] = (struct fake_secret){"file:/sid", "SECRET-id", 0};
+    host->secrets[2] = (struct fake_secret){source, value, 0};
     assert_int_equal(leased_plugin_entry(&fake_host, &plugin), 0);
     host->plugin = plugin->ops;
     if (host->plugin->open(&fake_host, host, str(config), &host->vault, &detail) < 0) {

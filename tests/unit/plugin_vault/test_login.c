@@ -79,7 +79,7 @@ static void test_a_configured_token_is_looked_up(void **state)
                 "{\"data\":{\"ttl\":0,\"expire_time\":null,\"renewable\":false}}");
     assert_true(host->login_expires_ms == UINT64_MAX);
     assert_int_equal(host->anchor_count, 0);
-    host_advance(host, UINT64_C(1000) * 3600 * 1000);
+    host_advance(host, UINT64_C(20) * 3600 * 1000);
     assert_int_equal(host->http_count, 1);
     host_close(host, LEASED_CLOSE_LOGOUT);
 }
@@ -170,17 +170,27 @@ static void test_logins_that_bring_no_usable_token_fail(void **state)
         "{\"auth\":{\"client_token\":\"s.x\"}}",
         "{\"auth\":{\"client_token\":\"s.x\",\"lease_duration\":-5}}",
         "{\"auth\":{\"client_token\":\"\",\"lease_duration\":0,\"mfa_requirement\":{}}}",
+        "{\"auth\":{\"client_token\":\"s.x\",\"lease_duration\":60,\"num_uses\":5}}",
         "<html>",
     };
     struct leased_host_context *host = host_open(APPROLE_CONFIG);
+    size_t revoked_count = 0;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         host_answer(host, host_last(host), 200, bodies[i]);
         assert_int_equal(host->login_expires_ms, 0);
         assert_int_equal(host->warn_count, i + 1);
+        if (host_open_https(host) > 0) {
+            /* A token that is of no use isn't left behind. */
+            assert_string_equal(host_last(host)->path, "/v1/auth/token/revoke-self");
+            assert_string_equal(host_last(host)->token, "s.x");
+            host_answer(host, host_last(host), 204, "");
+            revoked_count++;
+        }
         (void)advance_to_exchange(host, 61000);
     }
+    assert_int_equal(revoked_count, 3);
     host_close(host, 0);
 }
 

@@ -90,7 +90,7 @@ static void test_configurations_are_read_or_say_what_is_wrong(void **state)
         {"", "object"},
         {"{}", "auth"},
         {"{\"auth\":{}}", "token, approle"},
-        {"{\"auth\":{\"method\":\"ldap\"}}", "token, approle"},
+        {"{\"auth\":{\"method\":\"radius\"}}", "token, approle"},
         {"{\"auth\":{\"method\":\"token\"}}", "token_file"},
         {"{\"auth\":{\"method\":\"token\",\"token\":\"s.x\"}}", "never written"},
         {"{\"auth\":{\"method\":\"approle\",\"role_id\":\"x\",\"secret_id\":\"y\"}}",

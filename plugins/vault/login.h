@@ -1,0 +1,20 @@
+/* Logging in: one request for each method, and what its answer brings. */
+#ifndef VAULT_LOGIN_H
+#define VAULT_LOGIN_H
+
+#include "instance.h"
+
+/* Begins a login, or deals with not being able to: then it is tried again after a back-off. */
+void vault_login_start(struct leased_instance *vault);
+void vault_login_answered(struct leased_instance *vault, const struct leased_http_reply *http);
+
+/* Counts, logs under `event` and tells those who wait. Returns when to try again. */
+uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
+                            const struct vault_failure *failure);
+uint64_t vault_login_failed_text(struct leased_instance *vault, const char *event,
+                                 const char *text);
+
+/* Can this be sent as a token? */
+bool vault_is_token(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,203 @@
+/* Happy path: the wrapping token is looked up, which doesn't use it up and needs no login; it was
+ * made where secret_ids of our AppRole are made; it is unwrapped, with itself in the header; the
+ * secret_id is kept in memory for this login and later ones.
+ *
+ * Failure paths: a token that was made elsewhere was put in place of ours; one that isn't valid may
+ * have been unwrapped by somebody else. Either is told under a name of its own, never tried again
+ * before the source holds another token, and leaves an earlier secret_id in use. Everything else
+ * (nothing to read, no connection, sealed) is tried again after a back-off. An answer that is lost
+ * may have used the token up: then the next look-up says that it isn't valid, and we say why that
+ * may be. */
+#include "unwrap.h"
+
+#include "login.h"
+#include "own.h"
+#include "reply.h"
+#include "source.h"
+#include "token.h"
+
+#include <string.h>
+
+#define EVENT_FAILED "vault.login.failed"
+#define EVENT_REFUSED "vault.unwrap.refused"
+#define EVENT_SUBSTITUTED "vault.unwrap.substituted"
+#define NEXT_STEP "revoke that secret_id and put a new wrapping token in place"
+
+/* --- failing ---------------------------------------------------------------------------------- */
+
+static void failed(struct leased_instance *vault, const char *text)
+{
+    vault->unwrap_at_ms = vault_login_failed_text(vault, EVENT_FAILED, text);
+}
+
+/* Not before the source holds another one. */
+static void given_up(struct leased_instance *vault, const char *event, const char *text)
+{
+    vault->unwrap_at_ms = VAULT_NEVER;
+    vault->is_unwrap_lost = false;
+    (void)vault_login_failed_text(vault, event, text);
+}
+
+static void refused(struct leased_instance *vault, const char *reason)
+{
+    const char *source = vault->config.sources[VAULT_SOURCE_WRAPPING].text;
+    struct vault_text text;
+
+    vault_text_set(&text, "the wrapping token in %.80s is refused: %.60s. %s; " NEXT_STEP, source,
+                   reason,
+                   vault->is_unwrap_lost ? "The answer to our own unwrapping was lost"
+                                         : "Somebody else may have unwrapped it");
+    given_up(vault, EVENT_REFUSED, text.bytes);
+}
+
+static bool is_refusal(const struct leased_http_reply *http)
+{
+    return http->transport == LEASED_HTTP_OK && (http->status == 400 || http->status == 403);
+}
+
+static void not_answered(struct leased_instance *vault, const struct leased_http_reply *http)
+{
+    struct vault_failure failure;
+
+    vault_status_classify(VAULT_CALL_LOGIN, http, &failure);
+    if (is_refusal(http)) {
+        refused(vault, failure.detail.bytes);
+    } else {
+        vault->unwrap_at_ms = vault_login_failed(vault, EVENT_FAILED, &failure);
+    }
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+void vault_unwrap_start(struct leased_instance *vault)
+{
+    struct vault_request request;
+    struct vault_text detail;
+    json_t *body;
+
+    vault->unwrap_at_ms = VAULT_NEVER;
+    vault->host->secret_free(vault->candidate);
+    vault->candidate = vault_source_read(vault, VAULT_SOURCE_WRAPPING, &detail);
+    if (vault->candidate == NULL) {
+        failed(vault, detail.bytes);
+        return;
+    }
+    if (!vault_is_token(vault->candidate, strlen(vault->candidate))) {
+        vault_text_set(&detail, "what %.200s holds is not a token",
+                       vault->config.sources[VAULT_SOURCE_WRAPPING].text);
+        failed(vault, detail.bytes);
+        return;
+    }
+    body = json_pack("{s:s}", "token", vault->candidate);
+    if (body == NULL ||
+        vault_request_init(vault->host, "sys/wrapping/lookup", body, &request) != 0 ||
+        !vault_own_send(vault, VAULT_OWN_WRAP_LOOKUP, &request, NULL)) {
+        failed(vault, "the request could not be started");
+    }
+}
+
+bool vault_unwrap_path_fits(struct leased_str path, const char *pattern)
+{
+    const char *end = path.ptr + path.len;
+    const char *at = path.ptr;
+
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern == '*') {
+            const char *start = at;
+
+            while (at < end && *at != '/') {
+                at++;
+            }
+            if (at == start) {
+                return false;
+            }
+        } else if (at < end && *at == *pattern) {
+            at++;
+        } else {
+            return false;
+        }
+    }
+    return at == end;
+}
+
+void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_request request;
+    struct vault_text detail;
+    const char *path;
+
+    if (!vault_status_is_success(http)) {
+        not_answered(vault, http);
+        return;
+    }
+    if (vault_reply_parse(http, &reply, &detail) != 0) {
+        failed(vault, detail.bytes);
+        return;
+    }
+    path = json_string_value(json_object_get(reply.data, "creation_path"));
+    if (path == NULL || !vault_unwrap_path_fits(vault_str(path), vault->config.wrapping_path)) {
+        vault_text_set(&detail,
+                       "the wrapping token in %.80s was made at %.80s instead of %.80s: it was not "
+                       "unwrapped. Find out who put it there",
+                       vault->config.sources[VAULT_SOURCE_WRAPPING].text,
+                       path != NULL ? path : "an unknown path", vault->config.wrapping_path);
+        given_up(vault, EVENT_SUBSTITUTED, detail.bytes);
+    } else if (vault_request_init(vault->host, "sys/wrapping/unwrap", NULL, &request) != 0) {
+        failed(vault, "out of memory");
+    } else {
+        request.method = VAULT_STR("POST");
+        request.creates = true; /* never sent twice: the second would be refused */
+        if (!vault_own_send(vault, VAULT_OWN_UNWRAP, &request, vault->candidate)) {
+            failed(vault, "the request could not be started");
+        }
+    }
+    vault_reply_fini(&reply);
+}
+
+/* Keeps it, and logs in with it if a login is wanted. */
+static void unwrapped(struct leased_instance *vault, char *secret_id)
+{
+    vault->host->secret_free(vault->secret_id);
+    vault->secret_id = secret_id;
+    vault->host->secret_free(vault->candidate);
+    vault->candidate = NULL;
+    vault->is_unwrap_lost = false;
+    vault_log(vault, LEASED_LOG_INFO, "vault.unwrap.done", "");
+    if (!vault_token_is_usable(vault) || vault->login_failures > 0) {
+        vault->login_at_ms = vault->host->now_ms(vault->context);
+    }
+}
+
+void vault_unwrap_answered(struct leased_instance *vault, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text detail;
+    json_t *found;
+    char *secret_id = NULL;
+
+    if (!vault_status_is_success(http)) {
+        if (http->transport != LEASED_HTTP_NOT_SENT && !is_refusal(http)) {
+            vault->is_unwrap_lost = true;
+        }
+        not_answered(vault, http);
+        return;
+    }
+    /* It is used up, whatever it held. */
+    if (vault_reply_parse(http, &reply, &detail) != 0) {
+        given_up(vault, EVENT_FAILED, detail.bytes);
+        return;
+    }
+    found = json_object_get(reply.data, "secret_id");
+    if (json_string_length(found) > 0) {
+        secret_id = vault_strdup(vault->host, (struct leased_str){json_string_value(found),
+                                                                  json_string_length(found)});
+    }
+    if (secret_id != NULL) {
+        unwrapped(vault, secret_id);
+    } else {
+        given_up(vault, EVENT_FAILED,
+                 "what was unwrapped holds no secret_id, or memory is short; " NEXT_STEP);
+    }
+    vault_reply_fini(&reply);
+}
