@@ -32,7 +32,8 @@
     X(ERR_SEALED, -10019, "sealed")                                                                \
     X(ERR_UNSUPPORTED, -10020, "not supported")                                                    \
     X(ERR_LOST, -10021, "the request was sent but its answer was lost")                            \
-    X(ERR_CORRUPT, -10022, "corrupt")
+    X(ERR_CORRUPT, -10022, "corrupt")                                                              \
+    X(ERR_POLICY, -10023, "access was taken away")
 
 enum err_code {
 #define X(name, value, text) name = (value),

@@ -160,7 +160,7 @@ static int roles_start(struct daemon *daemon)
     for (i = 0; i < list->count; i++) {
         config_fill_role(&configured[i], issuer_find(daemon, configured[i].backend),
                          &daemon->roles[i]);
-        if (lease_core_add_role(daemon->core, &daemon->roles[i]) != 0) {
+        if (lease_core_set_role(daemon->core, &daemon->roles[i]) != 0) {
             return start_failed(configured[i].name, NULL, EX_OSERR);
         }
     }

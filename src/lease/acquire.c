@@ -105,40 +105,86 @@ static bool may_renew(const struct lease_acquire *acquire, const struct lease *l
 
 static void acquire_step(struct lease_acquire *acquire);
 
+static void acquire_fail_for_now(struct lease_acquire *acquire, const struct lease *lease)
+{
+    const struct lease *next = lease->successor;
+    struct acquire_failure failure = {
+        .status = ERR_UNAVAILABLE,
+        .retry_after_ms = retry_after_ms(lease),
+        .text = lease_error(next != NULL && next->last_error != NULL ? next : lease),
+    };
+
+    acquire_fail(acquire, &failure);
+}
+
+/* Goes where new grants go, if that isn't this lease. */
+static bool acquire_goes_elsewhere(struct lease_acquire *acquire, const struct lease *lease)
+{
+    struct lease *elsewhere = sharing_elsewhere(lease, acquire->grant->holder);
+
+    if (elsewhere == NULL) {
+        return false;
+    }
+    handout_forget(acquire->grant);
+    grant_move(acquire->grant, elsewhere, true);
+    acquire_step(acquire);
+    return true;
+}
+
+/* Waits for a successor, which is asked for at most once an acquire. False: there won't be one now.
+ */
+static bool acquire_awaits_successor(struct lease_acquire *acquire, struct lease *lease,
+                                     const char *why)
+{
+    const struct lease *next = lease->successor;
+
+    if (next != NULL && next->state == LEASE_STATE_REQUESTED && !issue_is_backing_off(next)) {
+        acquire->has_rotated = true;
+        return true;
+    }
+    if (next != NULL && fsm_lease_is_live(next->state) && !next->is_recorded) {
+        return true;
+    }
+    if (!acquire->has_rotated && (next == NULL || next->state != LEASE_STATE_REQUESTED)) {
+        acquire->has_rotated = true;
+        return rotate_start(lease, false, why) == 0;
+    }
+    return false;
+}
+
 /* Too little is left, or the lease is dead: first a renewal, then a replacement. */
 static void acquire_refresh(struct lease_acquire *acquire, struct lease *lease)
 {
-    const struct lease *next = lease->successor;
-    struct lease *elsewhere = sharing_elsewhere(lease, acquire->grant->holder);
-    struct acquire_failure failure = {.status = ERR_UNAVAILABLE};
-
     if (lease->state == LEASE_STATE_RENEWING || may_renew(acquire, lease)) {
         acquire->has_renewed = true;
         renew_start(lease, true);
         return;
     }
-    if (elsewhere != NULL) {
-        handout_forget(acquire->grant);
-        grant_move(acquire->grant, elsewhere, true);
-        acquire_step(acquire);
+    if (acquire_goes_elsewhere(acquire, lease) ||
+        acquire_awaits_successor(acquire, lease, "too little of its life is left")) {
         return;
     }
-    if (next != NULL && next->state == LEASE_STATE_REQUESTED && !issue_is_backing_off(next)) {
-        acquire->has_rotated = true;
+    acquire_fail_for_now(acquire, lease);
+}
+
+/* The role asks for something else by now. Who has the credential keeps it while the successor
+ * can't be issued; nobody new gets it. */
+static void acquire_update(struct lease_acquire *acquire, struct lease *lease)
+{
+    const struct grant *grant = acquire->grant;
+
+    if (!lease->is_recorded) {
+        return; /* its record wakes it */
+    }
+    if (acquire_goes_elsewhere(acquire, lease) ||
+        acquire_awaits_successor(acquire, lease, "its role has changed")) {
         return;
     }
-    if (next != NULL && fsm_lease_is_live(next->state) && !next->is_recorded) {
-        return;
+    if (grant->lease == lease && grant->is_read) {
+        acquire_hand_out(acquire, lease);
+    } else {
+        acquire_fail_for_now(acquire, lease);
     }
-    if (!acquire->has_rotated && (next == NULL || next->state != LEASE_STATE_REQUESTED)) {
-        acquire->has_rotated = true;
-        if (rotate_start(lease, false, "too little of its life is left") == 0) {
-            return;
-        }
-    }
-    failure.retry_after_ms = retry_after_ms(lease);
-    failure.text = lease_error(next != NULL && next->last_error != NULL ? next : lease);
-    acquire_fail(acquire, &failure);
 }
 
 static void acquire_step(struct lease_acquire *acquire)
@@ -159,7 +205,11 @@ static void acquire_step(struct lease_acquire *acquire)
         return; /* the answer wakes it */
     } else if (fsm_lease_is_live(lease->state) && left_ms > 0 &&
                left_ms >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
-        acquire_hand_out(acquire, lease);
+        if (lease_is_outdated(lease)) {
+            acquire_update(acquire, lease);
+        } else {
+            acquire_hand_out(acquire, lease);
+        }
     } else {
         acquire_refresh(acquire, lease);
     }
@@ -289,15 +339,6 @@ static void acquire_finished(struct env_deferred *deferred)
 
 /* --- start --- */
 
-/* The shorter of the role's and the rule's; 0: neither says. */
-static uint64_t ttl_of(const struct lease_acquire *acquire)
-{
-    uint64_t role_ms = acquire->role->ttl_ms;
-    uint64_t rule_ms = acquire->decision->ttl_ms;
-
-    return role_ms > 0 && (rule_ms == 0 || role_ms < rule_ms) ? role_ms : rule_ms;
-}
-
 static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
                              struct holder *holder, struct lease **ret_lease)
 {
@@ -310,7 +351,7 @@ static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
     if (*ret_lease == NULL) {
         return ERR_NOMEM;
     }
-    (*ret_lease)->ttl_ms = ttl_of(acquire);
+    (*ret_lease)->rule_ttl_ms = acquire->decision->ttl_ms;
     sharing_offer(*ret_lease);
     return 0;
 }
@@ -373,14 +414,14 @@ static int acquire_grant(struct lease_acquire *acquire, struct role *role, struc
 static int acquire_find(struct lease_acquire *acquire)
 {
     struct lease_core *core = acquire->core;
-    struct role *role = core_role_of(core, acquire->role);
+    struct role *role = role_of(acquire->role);
     struct binding_set set;
     struct holder *holder;
     int r;
 
-    if (role == NULL) {
-        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured",
-                       acquire->role->name);
+    if (role->is_removed) {
+        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured any more",
+                       role->name);
     }
     if (!audit_is_ready(core->audit)) {
         return err_set(&acquire->error, ERR_IO, "a required audit sink fails");

@@ -9,7 +9,7 @@
 
 uint64_t anchor_ends_ms(const struct lease *lease)
 {
-    const struct issuer *issuer = lease->role->issuer;
+    const struct issuer *issuer = lease->source->issuer;
     size_t i;
 
     for (i = 0; lease->anchor != 0 && i < CORE_ANCHORS_MAX; i++) {
@@ -56,8 +56,8 @@ void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer
     }
     anchor_remember(issuer->core_state, anchor, when_ms);
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
-        if (lease->role->issuer->config != issuer || lease->anchor != anchor ||
-            !fsm_lease_is_live(lease->state)) {
+        if (!fsm_lease_is_live(lease->state) || lease->source->issuer->config != issuer ||
+            lease->anchor != anchor) {
             continue;
         }
         if (when_ms == 0) {

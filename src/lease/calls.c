@@ -12,7 +12,7 @@
 
 int calls_push(struct lease *lease, enum queue_class kind)
 {
-    int r = queue_push(&lease->role->lane, &lease->item, kind);
+    int r = queue_push(&lease->source->lane, &lease->item, kind);
 
     core_touch(lease->core);
     return r;
@@ -52,8 +52,8 @@ static int calls_fill(struct lease *lease, struct call *call)
 {
     call->lease = lease;
     call->call = (struct lease_call){
-        .role = lease->role->config->name,
-        .params_json = lease->role->config->params_json,
+        .role = lease->role->name,
+        .params_json = lease->source->params_json,
         .fn = calls_done,
         .user = call,
     };
@@ -99,20 +99,27 @@ void calls_pump(struct lease_core *core)
     }
 }
 
+static void issuer_cancel(struct issuer *issuer)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&issuer->calls, node, following) {
+        struct call *call = LIST_ENTRY(node, struct call, by_issuer);
+
+        if (call->lease != NULL) {
+            issuer->config->ops->call_cancel(issuer->config, &call->call);
+        }
+    }
+}
+
 void calls_cancel_all(struct lease_core *core)
 {
     struct list *node;
     struct list *following;
 
     LIST_EACH (&core->issuers, node, following) {
-        struct issuer *issuer = LIST_ENTRY(node, struct issuer, node);
-        uint32_t i;
-
-        for (i = 0; i < issuer->queue.in_flight_max; i++) {
-            if (issuer->calls[i].lease != NULL) {
-                issuer->config->ops->call_cancel(issuer->config, &issuer->calls[i].call);
-            }
-        }
+        issuer_cancel(LIST_ENTRY(node, struct issuer, node));
     }
 }
 
@@ -128,40 +135,61 @@ bool calls_are_in_flight(const struct lease_core *core)
     return false;
 }
 
+int issuer_grow(struct issuer *issuer)
+{
+    uint32_t wanted = issuer->config->limits.in_flight > 0 ? issuer->config->limits.in_flight : 1;
+
+    while (issuer->call_count < wanted) {
+        struct call *call = mem_calloc(1, sizeof(*call));
+
+        if (call == NULL) {
+            return ERR_NOMEM;
+        }
+        call->magic = CALL_MAGIC;
+        call->issuer = issuer;
+        list_push_back(&issuer->calls, &call->by_issuer);
+        list_push_back(&issuer->free_calls, &call->node);
+        issuer->call_count++;
+    }
+    return 0;
+}
+
 int issuer_new(struct lease_core *core, struct lease_issuer *config, struct issuer **ret_issuer)
 {
     struct issuer *issuer = mem_calloc(1, sizeof(*issuer));
-    uint32_t i;
 
     if (issuer == NULL) {
         return ERR_NOMEM;
     }
     issuer->core = core;
     issuer->config = config;
+    list_init(&issuer->calls);
     list_init(&issuer->free_calls);
+    list_init(&issuer->sources);
     queue_init(&issuer->queue, &core->wheel, &config->limits, calls_send);
     issuer->queue.refill.kind = CORE_ENTRY_QUEUE;
-    issuer->calls = mem_calloc(issuer->queue.in_flight_max, sizeof(*issuer->calls));
-    if (issuer->calls == NULL) {
-        mem_free(issuer);
-        return ERR_NOMEM;
-    }
-    for (i = 0; i < issuer->queue.in_flight_max; i++) {
-        issuer->calls[i].magic = CALL_MAGIC;
-        issuer->calls[i].issuer = issuer;
-        list_push_back(&issuer->free_calls, &issuer->calls[i].node);
-    }
     list_push_back(&core->issuers, &issuer->node);
     config->core_state = issuer;
+    if (issuer_grow(issuer) != 0) {
+        issuer_free(issuer);
+        return ERR_NOMEM;
+    }
     *ret_issuer = issuer;
     return 0;
 }
 
 void issuer_free(struct issuer *issuer)
 {
+    struct list *node;
+
+    while ((node = list_pop_front(&issuer->sources)) != NULL) {
+        LIST_ENTRY(node, struct source, node)->issuer = NULL;
+    }
+    while ((node = list_pop_front(&issuer->calls)) != NULL) {
+        mem_free(LIST_ENTRY(node, struct call, by_issuer));
+    }
     queue_fini(&issuer->queue);
     issuer->config->core_state = NULL;
     list_remove(&issuer->node);
-    mem_free(issuer->calls);
     mem_free(issuer);
 }

@@ -1,4 +1,4 @@
-/* The core: its making and end, its roles, and the turn.
+/* The core: its making and end, and the turn.
  *
  * Whatever happens (an answer, a request, a deadline) changes leases and grants at once and calls
  * core_touch. At the end of that turn of the loop core_turn does what is due once: sends the calls
@@ -144,8 +144,7 @@ static void core_free(struct lease_core *core)
         lease_free(lease);
     }
     while ((entry = map_first(&core->roles)) != NULL) {
-        map_remove(&core->roles, entry);
-        mem_free(MAP_ENTRY(entry, struct role, entry));
+        role_free(MAP_ENTRY(entry, struct role, entry));
     }
     while (!list_is_empty(&core->issuers)) {
         node = core->issuers.next;
@@ -271,52 +270,4 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     }
     calls_cancel_all(core);
     core_touch(core);
-}
-
-/* --- roles --- */
-
-int lease_core_add_role(struct lease_core *core, const struct lease_role *config)
-{
-    struct issuer *issuer = config->issuer->core_state;
-    struct role *role;
-    int r = 0;
-
-    if (strlen(config->name) >= ROLE_NAME_MAX_BYTES ||
-        config->attribute_count >= LEASE_FIELDS_MAX) {
-        return ERR_INVALID;
-    }
-    if (issuer == NULL) {
-        r = issuer_new(core, config->issuer, &issuer);
-    }
-    if (r != 0) {
-        return r;
-    }
-    role = mem_calloc(1, sizeof(*role));
-    if (role == NULL) {
-        return ERR_NOMEM;
-    }
-    role->config = config;
-    role->issuer = issuer;
-    queue_lane_init(&role->lane, &issuer->queue, config->issue_rate, config->renew_rate,
-                    config->revoke_rate);
-    r = map_add(&core->roles, &role->entry, str_of(config->name));
-    if (r != 0) {
-        mem_free(role);
-    }
-    return r;
-}
-
-const struct lease_role *lease_core_role(const struct lease_core *core, struct str name)
-{
-    struct map_entry *entry = map_find(&core->roles, name);
-
-    return entry != NULL ? MAP_ENTRY(entry, struct role, entry)->config : NULL;
-}
-
-struct role *core_role_of(const struct lease_core *core, const struct lease_role *config)
-{
-    struct map_entry *entry = map_find(&core->roles, str_of(config->name));
-    struct role *role = entry != NULL ? MAP_ENTRY(entry, struct role, entry) : NULL;
-
-    return role != NULL && role->config == config ? role : NULL;
 }

@@ -13,7 +13,8 @@
  * sharing.c (is there one?), issue.c, handout.c (on record, then out), reads.c (again), plan.c
  * (what next), renew.c, rotate.c, settle.c (nobody holds it), revoke.c. Below them: wheel.h,
  * fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of
- * calls), lease.h, grant.h, holder.h (the objects), record.h (what the trail says). */
+ * calls), role.h, lease.h, grant.h, holder.h (the objects), record.h (what the trail says). What an
+ * operator changes: reload.c (roles), recheck.c (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 
@@ -64,7 +65,7 @@ enum lease_share {
     LEASE_SHARE_ROLE,
 };
 
-/* What a client may ask for. Owned by the configuration, which outlives the core. */
+/* What a client may ask for. */
 struct lease_role {
     const char *name;
     struct lease_issuer *issuer;
@@ -108,16 +109,56 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
  * everything. `closed` runs from the loop. */
 void lease_core_close(struct lease_core *core, void (*closed)(void *user), void *user);
 
-/* A role may be used from now on; copies nothing. */
-int lease_core_add_role(struct lease_core *core, const struct lease_role *role) ATTR_MUST_USE;
+/* --- what may be asked for --- */
+
+/* NULL when there is none of this name. The pointer stays the role's while it is known; what it
+ * points to changes with lease_core_set_role. */
 const struct lease_role *lease_core_role(const struct lease_core *core, struct str name);
+
+/* Adds a role, or replaces the one of that name. Everything is copied but the issuer, which lives
+ * until lease_core_forget_issuer. ERR_NOMEM, ERR_INVALID (a name or attributes without end); then
+ * nothing has changed.
+ *
+ * Another timing, sharing, budget, binding or other attributes count at once for the leases that
+ * live: nothing is issued anew, and no life that has begun is cut. With another issuer or other
+ * params the leases that live are renewed and revoked as they were issued. Those that are held are
+ * replaced, spread over a while and within all rates, or at their holder's next read; until then,
+ * and while the successor can't be issued, their holders keep them. Nobody new gets one. */
+int lease_core_set_role(struct lease_core *core, const struct lease_role *role) ATTR_MUST_USE;
+
+/* Nothing is issued for it any more; its grants end with GRANT_END_POLICY, its leases are revoked.
+ * Fine when there is none. */
+void lease_core_remove_role(struct lease_core *core, struct str name);
+
+/* The issuer's limits have changed (struct lease_issuer's own); ERR_NOMEM: they count as before. */
+int lease_core_set_limits(struct lease_core *core, const struct lease_issuer *issuer) ATTR_MUST_USE;
+
+/* How many leases that aren't over, and calls, need this issuer. */
+uint32_t lease_core_issuer_leases(const struct lease_core *core, const struct lease_issuer *issuer);
+
+/* The issuer may go. Only when lease_core_issuer_leases is 0 and no role names it any more; fine
+ * when the core has never heard of it. */
+void lease_core_forget_issuer(struct lease_core *core, struct lease_issuer *issuer);
+
+/* Decides anew what was decided for a grant; as access_policy_decide. */
+typedef void (*lease_judge_fn)(void *user, const struct access_identity *identity,
+                               const struct access_request *request,
+                               struct access_decision *ret_decision);
+
+/* After policies have changed: judges each live grant as if it were asked for now, in the order in
+ * which they were made, by the identity that asked (its process isn't known any more, and its
+ * groups are those that it had). What isn't allowed any more ends with GRANT_END_POLICY, as does a
+ * grant whose uid has another name now; one that would get a shorter duration gets it
+ * (grant.reduced). `policy_digest` is copied. Returns how many ended. */
+uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
+                            lease_judge_fn judge, void *user);
 
 /* --- asking for a credential --- */
 
 /* One request; embedded in the caller's, lives until the callback has run. */
 struct lease_acquire {
     /* Set by the caller; borrowed until the callback. */
-    const struct lease_role *role;
+    const struct lease_role *role; /* as lease_core_role gives it */
     const struct access_identity *identity;
     const struct access_decision *decision; /* ACCESS_ALLOW */
     const char *policy_digest;
@@ -130,6 +171,7 @@ struct lease_acquire {
     /* status 0: `grant` and its lease are live, durable and on record, and lease_core_credential
      * gives the fields; the caller must then call lease_core_delivered. Else ERR_UNAVAILABLE (the
      * issuer can't serve, retry_after_ms says when to come again), ERR_DENIED (the issuer refuses),
+     * ERR_POLICY (access was taken away meanwhile),
      * ERR_LIMIT (a budget or number is used up), ERR_BUSY (too many wait), ERR_INVALID (role or its
      * parameters are wrong), ERR_IO (no durable audit record), ERR_GONE (what it binds to has
      * ended), ERR_NOT_FOUND (there is nothing to bind to), ERR_CANCELED (stopping, or canceled). */
@@ -183,6 +225,7 @@ void lease_credential_close(struct lease_credential *credential);
 struct lease_view {
     const char *id;
     const struct lease_role *role;
+    const char *backend; /* its issuer's name */
     enum lease_state state;
     uint64_t version; /* of the credential: counts up with each successor a holder gets */
     int64_t issued_wall_ms;

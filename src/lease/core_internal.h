@@ -8,10 +8,10 @@
 #include "lease/lease.h"
 #include "lease/queue.h"
 #include "lease/record.h"
+#include "lease/role.h"
 #include "lease/text.h"
 
 #define LEASE_CORE_MAGIC 0x636f7265U
-#define ROLE_NAME_MAX_BYTES 128
 #define CORE_ENDED_MAX 512 /* ended leases, and ended grants, that are kept to be looked at */
 #define CORE_READS_FLUSH_MS 60000U /* how often counts of reads go on record */
 #define CORE_ANCHORS_MAX 32        /* ends of anchors that are remembered for one issuer */
@@ -28,6 +28,7 @@ enum core_entry {
 /* One place at an issuer: a call that is in flight. */
 struct call {
     uint32_t magic;
+    struct list by_issuer;
     struct list node; /* in its issuer's free_calls */
     struct lease_call call;
     struct issuer *issuer;
@@ -46,20 +47,13 @@ struct issuer {
     struct lease_core *core;
     struct lease_issuer *config;
     struct queue queue;
-    struct call *calls; /* queue.in_flight_max of them */
+    struct list calls; /* all of them, at least queue.in_flight_max */
+    uint32_t call_count;
     struct list free_calls;
+    struct list sources;
+    uint32_t lease_count;                    /* leases of its sources that aren't over */
     struct anchor anchors[CORE_ANCHORS_MAX]; /* a ring */
     size_t anchor_next;
-};
-
-struct role {
-    struct map_entry entry; /* by name */
-    const struct lease_role *config;
-    struct issuer *issuer;
-    struct queue_lane lane;
-    struct lease *shared; /* share: role: the lease that the next grant gets */
-    uint32_t lease_count; /* leases that aren't over, without successors that aren't ready */
-    uint32_t state_counts[LEASE_STATE_COUNT]; /* all of its leases, by state */
 };
 
 struct lease_core {
@@ -91,7 +85,8 @@ struct lease_core {
     struct list waits;             /* struct lease_wait, for something */
     struct list waits_done;        /* to be told in this turn */
     struct lease_core_stats stats; /* the totals */
-    uint64_t timer_ms;             /* when `timer` is armed for; WHEEL_NEVER: it isn't */
+    uint32_t recheck_run;
+    uint64_t timer_ms; /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
     struct wheel_entry drain_due;
     bool is_closing;
@@ -119,8 +114,6 @@ void core_make_id(struct lease_core *core, char prefix, char out[LEASE_ID_BYTES 
 /* The hash of an id; ids are random, so a part of one is as good as all of it. */
 uint64_t core_id_hash(const struct index *ids, const char *id);
 
-struct role *core_role_of(const struct lease_core *core, const struct lease_role *config);
-
 /* --- calls.c --- */
 
 /* Queues the call that the lease's state asks for; it is sent from the loop. ERR_LIMIT: too many
@@ -138,6 +131,8 @@ bool calls_are_in_flight(const struct lease_core *core);
 int issuer_new(struct lease_core *core, struct lease_issuer *config,
                struct issuer **ret_issuer) ATTR_MUST_USE;
 void issuer_free(struct issuer *issuer);
+/* At least as many places as its limits say. */
+int issuer_grow(struct issuer *issuer) ATTR_MUST_USE;
 
 /* --- waits.c --- */
 

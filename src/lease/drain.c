@@ -73,9 +73,9 @@ void drain_due(struct lease_core *core)
             continue;
         }
         if (left++ < DRAIN_LOG_MAX) {
-            log_event(LOG_LEVEL_ERROR, "lease.drain.left", "backend",
-                      lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
-                      lease->id, "err", lease_error(lease), NULL);
+            log_event(LOG_LEVEL_ERROR, "lease.drain.left", "backend", lease_backend(lease), "role",
+                      lease->role->config.name, "lease", lease->id, "err", lease_error(lease),
+                      NULL);
         }
         record_lease_unrevoked(lease, "the daemon stopped before the issuer confirmed");
     }

@@ -150,6 +150,57 @@ struct grant *grant_find(const struct lease_core *core, struct holder *holder,
     return entry != NULL ? CONTAINER_OF(entry, struct grant, by_key) : NULL;
 }
 
+/* --- what policy has said --- */
+
+static struct text *groups_get(struct map *texts, const struct access_identity *identity)
+{
+    uint32_t groups[ENV_PEER_GROUPS_MAX + 1];
+    size_t count = identity->group_count;
+
+    CHECK(count <= ENV_PEER_GROUPS_MAX);
+    groups[0] = identity->gid;
+    memcpy(groups + 1, identity->groups, count * sizeof(groups[0]));
+    return text_get_bytes(texts, (struct str){.ptr = (const char *)groups,
+                                              .len = (count + 1) * sizeof(groups[0])});
+}
+
+void grant_identity(const struct grant *grant, struct access_identity *ret_identity)
+{
+    const struct str groups = grant->groups->entry.key;
+
+    holder_identity(grant->holder, ret_identity);
+    ret_identity->pid = grant->pid;
+    memcpy(&ret_identity->gid, groups.ptr, sizeof(uint32_t));
+    ret_identity->group_count = groups.len / sizeof(uint32_t) - 1;
+    memcpy(ret_identity->groups, groups.ptr + sizeof(uint32_t), groups.len - sizeof(uint32_t));
+}
+
+static void text_replace(struct map *texts, struct text **place, const char *chars)
+{
+    struct text *text = text_get(texts, chars);
+
+    if (text != NULL) { /* without memory the old one stays */
+        text_put(texts, *place);
+        *place = text;
+    }
+}
+
+void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest)
+{
+    struct map *texts = &grant->lease->core->texts;
+
+    text_replace(texts, &grant->rule, rule);
+    text_replace(texts, &grant->policy, policy_digest);
+}
+
+/* Gives back what was taken so far. */
+static void grant_put_texts(struct lease_core *core, struct grant *grant)
+{
+    text_put(&core->texts, grant->rule);
+    text_put(&core->texts, grant->policy);
+    text_put(&core->texts, grant->groups);
+}
+
 int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
               const struct binding_set *set, struct grant **ret_grant)
 {
@@ -163,7 +214,8 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
     grant_init(grant, lease, holder, acquire);
     grant->rule = text_get(&core->texts, acquire->decision->rule);
     grant->policy = text_get(&core->texts, acquire->policy_digest);
-    r = grant->rule != NULL && grant->policy != NULL
+    grant->groups = groups_get(&core->texts, acquire->identity);
+    r = grant->rule != NULL && grant->policy != NULL && grant->groups != NULL
             ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
@@ -173,8 +225,7 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
         }
     }
     if (r != 0) {
-        text_put(&core->texts, grant->rule);
-        text_put(&core->texts, grant->policy);
+        grant_put_texts(core, grant);
         holder_put(core, holder);
         mem_free(grant);
         return r;
@@ -283,7 +334,7 @@ static struct acquire_failure failure_of(enum grant_end end)
     case GRANT_END_STOPPING:
         return (struct acquire_failure){.status = ERR_CANCELED, .text = "the daemon is stopping"};
     case GRANT_END_POLICY:
-        return (struct acquire_failure){.status = ERR_DENIED, .text = "access was taken away"};
+        return (struct acquire_failure){.status = ERR_POLICY, .text = "access was taken away"};
     default:
         return (struct acquire_failure){.status = ERR_GONE, .text = "the grant has ended"};
     }
@@ -341,8 +392,7 @@ void grant_free(struct grant *grant)
     list_remove(&grant->by_age);
     index_remove(&core->grant_ids, &grant->by_id);
     grant->lease->pin_count--;
-    text_put(&core->texts, grant->rule);
-    text_put(&core->texts, grant->policy);
+    grant_put_texts(core, grant);
     holder_put(core, grant->holder);
     mem_free(grant);
 }

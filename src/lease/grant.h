@@ -29,6 +29,7 @@ struct grant {
     struct handout *handout; /* records being written; else NULL */
     struct text *rule;
     struct text *policy;
+    struct text *groups; /* the caller's when it asked: gid and groups, each a uint32_t */
     struct index_entry by_id;
     struct list by_age;
     struct index_entry by_key;
@@ -62,6 +63,10 @@ const char *grant_reason(const struct grant *grant);
 const char *grant_ticket(const struct grant *grant);
 /* What it is bound to, as it was asked for: "process,pid:1234". */
 const char *grant_bindings_text(const struct grant *grant);
+/* Who asked, as far as it is known: without its process. Borrowed from the grant. */
+void grant_identity(const struct grant *grant, struct access_identity *ret_identity);
+/* Another rule (NULL: none) and policy stand behind it from now on. */
+void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest);
 /* The end of its duration; 0: none, or it hasn't begun. */
 int64_t grant_until_wall_ms(const struct grant *grant);
 /* NULL if it isn't bound to one. */

@@ -4,27 +4,37 @@
 #include "base/mem.h"
 #include "lease/core_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define HOLDER_KEY_MAX_BYTES (ACCESS_KEY_MAX_BYTES + ROLE_NAME_MAX_BYTES + 2)
+#define HOLDER_KEY_MAX_BYTES (ACCESS_KEY_MAX_BYTES + ROLE_NAME_MAX_BYTES + ENV_NAME_MAX_BYTES + 3)
 
-static struct str holder_key(const char *identity_key, const char *role,
-                             char out[HOLDER_KEY_MAX_BYTES])
+static struct str put_key(struct str key, char *out, const char *text, size_t max_bytes)
 {
-    size_t identity_len = strlen(identity_key);
-    size_t role_len = strlen(role);
+    size_t len = strlen(text);
 
-    CHECK(identity_len < ACCESS_KEY_MAX_BYTES && role_len < ROLE_NAME_MAX_BYTES);
-    memcpy(out, identity_key, identity_len + 1);
-    memcpy(out + identity_len + 1, role, role_len + 1);
-    return (struct str){.ptr = out, .len = identity_len + 1 + role_len};
+    CHECK(len < max_bytes);
+    memcpy(out + key.len, text, len + 1);
+    return (struct str){.ptr = out, .len = key.len + len + 1};
 }
 
-struct holder *holder_find(const struct lease_core *core, const char *identity_key,
-                           const struct lease_role *role)
+/* Another user behind the same uid is somebody else. */
+static struct str holder_key(const struct role *role, const struct access_identity *identity,
+                             char out[HOLDER_KEY_MAX_BYTES])
+{
+    char identity_key[ACCESS_KEY_MAX_BYTES];
+    struct str key = {.ptr = out, .len = 0};
+
+    key = put_key(key, out, access_identity_key(identity, identity_key), ACCESS_KEY_MAX_BYTES);
+    key = put_key(key, out, role->name, ROLE_NAME_MAX_BYTES);
+    return put_key(key, out, identity->user, ENV_NAME_MAX_BYTES);
+}
+
+struct holder *holder_find(const struct lease_core *core, const struct role *role,
+                           const struct access_identity *identity)
 {
     char key[HOLDER_KEY_MAX_BYTES];
-    struct map_entry *entry = map_find(&core->holders, holder_key(identity_key, role->name, key));
+    struct map_entry *entry = map_find(&core->holders, holder_key(role, identity, key));
 
     return entry != NULL ? MAP_ENTRY(entry, struct holder, entry) : NULL;
 }
@@ -43,22 +53,21 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
                                  const struct access_identity *identity, struct str key)
 {
     const char *listener = identity->listener != NULL ? identity->listener : "";
-    size_t size = sizeof(struct holder) + key.len + 1 + strlen(identity->user) + 1 +
-                  strlen(identity->unit) + 1 + strlen(identity->container) + 1 + strlen(listener) +
-                  1;
-    struct holder *holder = mem_calloc(1, size);
+    size_t texts_size = strlen(identity->unit) + strlen(identity->container) + strlen(listener) + 3;
+    struct holder *holder = mem_calloc(1, sizeof(struct holder) + key.len + texts_size);
     char *at;
 
     if (holder == NULL) {
         return NULL;
     }
     memcpy(holder->key, key.ptr, key.len);
-    at = holder->key + key.len + 1;
-    holder->user = put_text(&at, identity->user);
+    at = holder->key + key.len;
+    holder->user = at - strlen(identity->user) - 1;
     holder->unit = put_text(&at, identity->unit);
     holder->container = put_text(&at, identity->container);
     holder->listener = put_text(&at, listener);
     holder->uid = identity->uid;
+    holder->is_foreign = identity->is_foreign;
     holder->role = role;
     list_init(&holder->idle);
     if (map_add(&core->holders, &holder->entry, (struct str){.ptr = holder->key, .len = key.len}) !=
@@ -66,22 +75,35 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
         mem_free(holder);
         return NULL;
     }
+    role_again(role);
     return holder;
 }
 
 struct holder *holder_get(struct lease_core *core, struct role *role,
                           const struct access_identity *identity)
 {
-    char identity_key[ACCESS_KEY_MAX_BYTES];
     char key_bytes[HOLDER_KEY_MAX_BYTES];
-    struct str key =
-        holder_key(access_identity_key(identity, identity_key), role->config->name, key_bytes);
+    struct str key = holder_key(role, identity, key_bytes);
     struct map_entry *entry = map_find(&core->holders, key);
     struct holder *holder;
 
     holder = entry != NULL ? MAP_ENTRY(entry, struct holder, entry)
                            : holder_new(core, role, identity, key);
     return holder != NULL ? holder_again(holder) : NULL;
+}
+
+void holder_identity(const struct holder *holder, struct access_identity *ret_identity)
+{
+    *ret_identity = (struct access_identity){
+        .listener = holder->listener,
+        .uid = holder->uid,
+        .is_foreign = holder->is_foreign,
+        .env = holder->role->core->env,
+    };
+    (void)snprintf(ret_identity->user, sizeof(ret_identity->user), "%s", holder->user);
+    (void)snprintf(ret_identity->unit, sizeof(ret_identity->unit), "%s", holder->unit);
+    (void)snprintf(ret_identity->container, sizeof(ret_identity->container), "%s",
+                   holder->container);
 }
 
 struct holder *holder_again(struct holder *holder)
@@ -92,10 +114,14 @@ struct holder *holder_again(struct holder *holder)
 
 void holder_put(struct lease_core *core, struct holder *holder)
 {
+    struct role *role;
+
     if (holder == NULL || --holder->user_count > 0) {
         return;
     }
+    role = holder->role;
     CHECK(holder->grant_count == 0 && holder->shared == NULL && list_is_empty(&holder->idle));
     map_remove(&core->holders, &holder->entry);
     mem_free(holder);
+    role_put(role);
 }

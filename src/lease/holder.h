@@ -1,5 +1,5 @@
-/* One identity at one role: whose grants and leases they are, how many, and what it may be given
- * again. Exists while a grant or a lease names it. */
+/* One identity at one role, under the name that its uid had: whose grants and leases they are, how
+ * many, and what it may be given again. Exists while a grant or a lease names it. */
 #ifndef LEASED_LEASE_HOLDER_H
 #define LEASED_LEASE_HOLDER_H
 
@@ -9,27 +9,35 @@
 struct role;
 
 struct holder {
-    struct map_entry entry; /* by identity key and role */
+    struct map_entry entry; /* by identity key, role and user */
     struct role *role;
     uint32_t user_count;  /* grants and leases that name it, ended ones too */
     uint32_t grant_count; /* grants that haven't ended */
     struct lease *shared; /* share: identity: the lease that its next grant gets */
     struct list idle;     /* share: none: leases that nobody holds, kept for its next grant */
     uint32_t uid;
-    const char *user; /* these point behind the key */
+    bool is_foreign;
+    bool is_renamed;     /* these three belong to the recheck of that number */
+    uint32_t kept_count; /* grants that it has left alone so far */
+    uint32_t recheck_run;
+    const char *user; /* these point into the key or behind it */
     const char *unit;
     const char *container;
     const char *listener;
-    char key[]; /* the identity's key as a C string, then the role's name */
+    char key[]; /* the identity's key as a C string, then the role's name and the user */
 };
 
 /* NULL when this identity has nothing of this role. */
-struct holder *holder_find(const struct lease_core *core, const char *identity_key,
-                           const struct lease_role *role);
+struct holder *holder_find(const struct lease_core *core, const struct role *role,
+                           const struct access_identity *identity);
 
 /* Finds or makes it, with one more user. NULL when out of memory. */
 struct holder *holder_get(struct lease_core *core, struct role *role,
                           const struct access_identity *identity);
+
+/* The identity as far as it is known: without its process and its groups. Borrowed from the holder.
+ */
+void holder_identity(const struct holder *holder, struct access_identity *ret_identity);
 
 /* One more user of one that is known. */
 struct holder *holder_again(struct holder *holder);

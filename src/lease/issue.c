@@ -31,8 +31,8 @@ static uint64_t live_total(const struct lease_core *core)
 
 int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e)
 {
-    const struct lease_core *core = role->issuer->core;
-    const struct lease_role *config = role->config;
+    const struct lease_core *core = role->core;
+    const struct lease_role *config = &role->config;
     uint64_t wait_ms;
 
     if (live_total(core) >= core->options.leases_max) {
@@ -43,15 +43,15 @@ int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e)
         return err_set(e, ERR_LIMIT, "role %s has %" PRIu32 " live leases, more are not allowed",
                        config->name, role->lease_count);
     }
-    wait_ms = queue_issue_wait_ms(&role->lane, core_now_ms(core));
+    wait_ms = queue_issue_wait_ms(&role->source->lane, core_now_ms(core));
     if (wait_ms > ISSUE_PATIENCE_MS) {
         *ret_retry_after_ms = wait_ms;
         return err_set(e, ERR_LIMIT, "the budget of issues for role %s is used up for now",
                        config->name);
     }
-    if (role->lane.queue->counts[QUEUE_ISSUE] >= QUEUE_ISSUES_MAX) {
+    if (role->source->lane.queue->counts[QUEUE_ISSUE] >= QUEUE_ISSUES_MAX) {
         return err_set(e, ERR_LIMIT, "too many issues wait for backend %s",
-                       role->issuer->config->name);
+                       role->source->issuer_name);
     }
     return 0;
 }
@@ -67,10 +67,10 @@ void issue_start(struct lease *lease)
 
 int issue_fill(struct lease *lease, struct lease_call *call)
 {
-    const struct lease_role *config = lease->role->config;
+    const struct lease_role *config = &lease->role->config;
 
     call->kind = LEASE_CALL_ISSUE;
-    call->ttl_ms = lease->ttl_ms;
+    call->ttl_ms = lease_ttl_ms(lease);
     if (config->max_ttl_ms > 0 && call->ttl_ms > config->max_ttl_ms) {
         call->ttl_ms = config->max_ttl_ms;
     }
@@ -166,8 +166,8 @@ static void issue_log(const struct lease *lease, const struct lease_result *resu
 
     if (lease->failure_count == 1 || !is_passing(result->outcome)) {
         log_event(LOG_LEVEL_WARN, is_lost ? "lease.issue.lost" : "lease.issue.failed", "backend",
-                  lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
-                  lease->id, "err", lease_error(lease), NULL);
+                  lease_backend(lease), "role", lease->role->config.name, "lease", lease->id, "err",
+                  lease_error(lease), NULL);
     }
 }
 
@@ -255,7 +255,7 @@ static void issue_record(struct lease *lease)
 
 static int issue_pack(struct lease *lease, const struct lease_result *result)
 {
-    size_t room = LEASE_FIELDS_MAX - lease->role->config->attribute_count;
+    size_t room = LEASE_FIELDS_MAX - lease->role->config.attribute_count;
 
     return result->field_count <= room ? lease_seal(lease, result) : ERR_TOO_LARGE;
 }
@@ -268,8 +268,8 @@ static void issue_unusable(struct lease *lease, const struct lease_result *resul
                                       .text = "the issuer's answer can't be used"};
     struct lease_issuing *issuing = lease->issuing;
 
-    log_event(LOG_LEVEL_ERROR, "lease.issue.unusable", "backend", lease->role->issuer->config->name,
-              "role", lease->role->config->name, "err", err_str(status), NULL);
+    log_event(LOG_LEVEL_ERROR, "lease.issue.unusable", "backend", lease_backend(lease), "role",
+              lease->role->config.name, "err", err_str(status), NULL);
     lease_set_error(lease, "%s: %s", failure.text, err_str(status));
     issuing->ref_len = result->issuer_ref.len;
     if (issuing->ref_len > LEASE_ISSUER_REF_MAX_BYTES) {
@@ -305,7 +305,7 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
     }
     lease_set_life(lease, result);
     /* Less than was asked may be a fitting whose answer was lost. */
-    lease->is_doubtful = lease->lifetime_ms < lease->ttl_ms;
+    lease->is_doubtful = lease->lifetime_ms < lease_ttl_ms(lease);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     issue_record(lease);
 }

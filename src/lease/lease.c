@@ -41,7 +41,7 @@ static struct lease_issuing *issuing_new(struct lease *lease, const char *reason
 
 struct lease *lease_new(struct role *role, struct holder *holder, const char *reason)
 {
-    struct lease_core *core = role->issuer->core;
+    struct lease_core *core = role->core;
     struct lease *lease = mem_calloc(1, sizeof(*lease));
 
     if (lease == NULL) {
@@ -64,6 +64,10 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
         return NULL;
     }
     lease->holder = holder_again(holder);
+    lease->source = role->source;
+    lease->source->user_count++;
+    lease->source->issuer->lease_count++;
+    role_again(role);
     list_push_back(&core->leases_by_age, &lease->by_age);
     list_push_back(&core->leases_by_state[LEASE_STATE_REQUESTED], &lease->by_state);
     core->lease_counts[LEASE_STATE_REQUESTED]++;
@@ -77,17 +81,19 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
  */
 static void lease_close(struct lease *lease)
 {
-    queue_remove(&lease->role->lane, &lease->item);
+    queue_remove(&lease->source->lane, &lease->item);
     sharing_withdraw(lease);
     lease->core->stats.sealed_bytes -= lease->credential.size;
     credential_fini(&lease->credential);
     issue_forget(lease);
+    lease->source->issuer->lease_count--;
     lease->role->lease_count--;
 }
 
 void lease_free(struct lease *lease)
 {
     struct lease_core *core = lease->core;
+    struct role *role = lease->role;
 
     wheel_cancel(&core->wheel, &lease->due);
     issue_forget(lease);
@@ -102,13 +108,15 @@ void lease_free(struct lease *lease)
     }
     list_remove(&lease->by_state);
     core->lease_counts[lease->state]--;
-    lease->role->state_counts[lease->state]--;
+    role->state_counts[lease->state]--;
     index_remove(&core->lease_ids, &lease->by_id);
     list_remove(&lease->by_age);
     credential_fini(&lease->credential);
     mem_free(lease->last_error);
     holder_put(core, lease->holder);
+    source_put(lease->source);
     mem_free(lease);
+    role_put(role);
 }
 
 bool lease_try_free(struct lease *lease)
@@ -188,30 +196,39 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 uint64_t lease_max_until_ms(const struct lease *lease)
 {
-    uint64_t max_ttl_ms = lease->role->config->max_ttl_ms;
+    uint64_t max_ttl_ms = lease->role->config.max_ttl_ms;
 
     return max_ttl_ms > 0 ? schedule_add_ms(lease->issued_ms, max_ttl_ms) : UINT64_MAX;
 }
 
-uint64_t lease_own_end_ms(const struct lease *lease)
+uint64_t lease_ttl_ms(const struct lease *lease)
 {
+    uint64_t role_ms = lease->role->config.ttl_ms;
+    uint64_t rule_ms = lease->rule_ttl_ms;
+
+    return role_ms > 0 && (rule_ms == 0 || role_ms < rule_ms) ? role_ms : rule_ms;
+}
+
+/* The issuer's word, cut by ttl and max_ttl. A max_ttl that was passed because it was lowered
+ * while the answer was under way doesn't kill what just came, but it was the last renewal. */
+static uint64_t own_end_ms(struct lease *lease)
+{
+    uint64_t max_ms = lease_max_until_ms(lease);
     uint64_t own_ms =
         schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms, lease->core->options.skew_ms);
 
-    if (lease->ttl_ms > 0) {
-        own_ms = least(own_ms, schedule_add_ms(lease->answered_ms, lease->ttl_ms));
+    if (lease_ttl_ms(lease) > 0) {
+        own_ms = least(own_ms, schedule_add_ms(lease->answered_ms, lease_ttl_ms(lease)));
     }
-    return least(own_ms, lease_max_until_ms(lease));
+    if (max_ms <= own_ms) {
+        lease->is_capped = true;
+    }
+    return max_ms > core_now_ms(lease->core) ? least(own_ms, max_ms) : own_ms;
 }
 
 void lease_limit_life(struct lease *lease)
 {
-    uint64_t own_ms = lease_own_end_ms(lease);
-
-    if (own_ms == lease_max_until_ms(lease)) {
-        lease->is_capped = true;
-    }
-    lease->expires_ms = least(own_ms, anchor_ends_ms(lease));
+    lease->expires_ms = least(lease->own_end_ms, anchor_ends_ms(lease));
     lease->is_cut = lease->expires_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
                                                            lease->core->options.skew_ms);
 }
@@ -226,6 +243,7 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
     if (lease->issued_ms == 0) {
         lease->issued_ms = lease->answered_ms;
     }
+    lease->own_end_ms = own_end_ms(lease);
     lease_limit_life(lease);
     if (lease->granted_ms == 0) {
         lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
@@ -235,7 +253,7 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
 
 uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms)
 {
-    uint64_t role_ms = lease->role->config->min_remaining_ms;
+    uint64_t role_ms = lease->role->config.min_remaining_ms;
 
     return schedule_needed_ms(wished_ms > role_ms ? wished_ms : role_ms, lease->granted_ms);
 }
@@ -265,22 +283,50 @@ struct schedule_life lease_life(const struct lease *lease)
         .answered_ms = lease->answered_ms,
         .expires_ms = lease->expires_ms,
         .granted_ms = lease->granted_ms,
-        .min_remaining_ms = lease->role->config->min_remaining_ms,
-        .renew_at_percent = lease->role->config->renew_at_percent,
+        .min_remaining_ms = lease->role->config.min_remaining_ms,
+        .renew_at_percent = lease->role->config.renew_at_percent,
         .splay_seed = splay_seed(lease),
     };
 }
 
+const char *lease_backend(const struct lease *lease)
+{
+    return lease->source->issuer_name;
+}
+
+bool lease_is_outdated(const struct lease *lease)
+{
+    return lease->source != lease->role->source;
+}
+
+void lease_take_source(struct lease *lease)
+{
+    struct source *source = lease->role->source;
+    enum queue_class kind = lease->item.kind;
+    bool is_queued = queue_item_is_queued(&lease->item);
+
+    CHECK(lease->state == LEASE_STATE_REQUESTED && lease->call == NULL);
+    queue_remove(&lease->source->lane, &lease->item);
+    lease->source->issuer->lease_count--;
+    source_put(lease->source);
+    lease->source = source;
+    source->user_count++;
+    source->issuer->lease_count++;
+    if (is_queued && calls_push(lease, kind) != 0) {
+        lease_set_step(lease, LEASE_STEP_ISSUE,
+                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+    }
+}
+
 /* --- the credential --- */
 
-/* Sealed bytes are good for this lease alone: its id and what its role is called. A name that is
- * too long counts with its beginning: ids alone are unique. */
+/* Sealed bytes are good for this lease alone: its id and what its role is called. */
 static struct str owner_of(const struct lease *lease, char bytes[LEASE_OWNER_MAX_BYTES])
 {
-    size_t name_len = strnlen(lease->role->config->name, ROLE_NAME_MAX_BYTES);
+    size_t name_len = strlen(lease->role->name);
 
     memcpy(bytes, lease->id, LEASE_ID_BYTES);
-    memcpy(bytes + LEASE_ID_BYTES, lease->role->config->name, name_len);
+    memcpy(bytes + LEASE_ID_BYTES, lease->role->name, name_len);
     return (struct str){.ptr = bytes, .len = LEASE_ID_BYTES + name_len};
 }
 
@@ -331,7 +377,8 @@ int lease_ref(const struct lease *lease, struct secret *ret_ref)
 
 bool lease_can_renew(const struct lease *lease)
 {
-    return lease->is_renewable && !lease->is_refused && !lease->is_capped;
+    return lease->is_renewable && !lease->is_refused && !lease->is_capped &&
+           lease_max_until_ms(lease) > core_now_ms(lease->core);
 }
 
 bool lease_is_on_demand(const struct lease *lease)

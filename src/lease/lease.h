@@ -14,6 +14,7 @@
 struct call;
 struct holder;
 struct role;
+struct source;
 
 /* What a lease does next by itself, at next_ms. */
 enum lease_step {
@@ -63,6 +64,7 @@ struct lease {
     enum lease_step step;
     struct lease_core *core;
     struct role *role;
+    struct source *source; /* what it was issued from */
     struct holder *holder; /* for whom it was issued */
     struct lease_issuing *issuing;
     struct call *call; /* in flight; else NULL */
@@ -78,11 +80,12 @@ struct lease {
     struct credential credential; /* sealed; gone when the lease is over */
     char *last_error;             /* NULL: none */
     uint64_t anchor;
-    uint64_t ttl_ms;      /* what is asked for; 0: the issuer's default */
+    uint64_t rule_ttl_ms; /* the rule's limit of its ttl; 0: none */
     uint64_t refresh_ms;  /* as the issuer said: its next value isn't there before; 0: not said */
     uint64_t answered_ms; /* when the present life began */
     uint64_t granted_ms;  /* the first life */
     uint64_t lifetime_ms; /* of the last answer */
+    uint64_t own_end_ms;  /* of the present life, as it counts here, without its anchor */
     uint64_t expires_ms;  /* as it counts here, all limits applied */
     uint64_t ends_ms;     /* at the issuer, at the latest */
     uint64_t next_ms;     /* when `step` is due */
@@ -115,7 +118,10 @@ void lease_check(const struct lease *lease);
 bool lease_try_free(struct lease *lease);
 void lease_free(struct lease *lease);
 
-/* Takes the last answer's life over, all limits applied. */
+/* The life to ask for, as role and rule have it: 0 is the issuer's default. */
+uint64_t lease_ttl_ms(const struct lease *lease);
+
+/* Takes the last answer's life over, all limits applied. Limits that change later don't cut it. */
 void lease_set_life(struct lease *lease, const struct lease_result *result);
 
 /* Applies the limits anew: the anchor's end has changed. */
@@ -124,13 +130,19 @@ void lease_limit_life(struct lease *lease);
 /* The end of its life across all renewals; UINT64_MAX: none. */
 uint64_t lease_max_until_ms(const struct lease *lease);
 
-/* The end that it would have without its anchor. */
-uint64_t lease_own_end_ms(const struct lease *lease);
-
 /* What a hand-out needs to be left, with a client's wish (0: none). */
 uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms);
 uint64_t lease_left_ms(const struct lease *lease);
 struct schedule_life lease_life(const struct lease *lease);
+
+/* The issuer's name. */
+const char *lease_backend(const struct lease *lease);
+
+/* Its role asks for something else now: it serves on until its successor is there. */
+bool lease_is_outdated(const struct lease *lease);
+
+/* A requested lease whose issue isn't sent yet goes over to its role's present source. */
+void lease_take_source(struct lease *lease);
 
 /* Keeps what the issuer gave, sealed. ERR_NOMEM, ERR_TOO_LARGE, ERR_LIMIT. */
 int lease_seal(struct lease *lease, const struct lease_result *result) ATTR_MUST_USE;
@@ -167,6 +179,9 @@ void lease_set_step(struct lease *lease, enum lease_step step, uint64_t when_ms)
 /* An active lease decides what comes next: renewal, replacement, or being dropped. */
 void lease_plan(struct lease *lease);
 
+/* The same after its role's settings have changed: what is overdue by that is spread. */
+void lease_replan(struct lease *lease);
+
 /* Arms the wheel for whatever comes first: the step, the expiry, the end of patience with a
  * revocation. */
 void lease_arm(struct lease *lease);
@@ -179,6 +194,9 @@ void lease_due(struct lease *lease);
 /* A grant has left, for the reason `end`: if nobody wants the lease any more it is kept for the
  * next caller, or ended. */
 void lease_settle(struct lease *lease, enum grant_end end);
+
+/* Its role's settings have changed: one that is kept isn't kept for longer than they say. */
+void settle_again(struct lease *lease);
 
 /* Somebody holds a lease that was kept. */
 void lease_unsettle(struct lease *lease);
@@ -230,6 +248,8 @@ void renew_answered(struct lease *lease, const struct lease_result *result, uint
 int rotate_start(struct lease *lease, bool is_forced, const char *why) ATTR_MUST_USE;
 /* The same; what can't be started now is tried again. */
 void rotate_try(struct lease *lease, bool is_forced, const char *why);
+/* Is a successor asked for, or issued and not yet on record? */
+bool rotate_is_under_way(const struct lease *lease);
 /* The successor's issue is durable. */
 void rotate_done(struct lease *successor);
 /* The successor's issue has failed for now and goes on trying. */

@@ -6,6 +6,8 @@
  * here asks an issuer: the steps are renew.c, rotate.c, revoke.c and issue.c. */
 #include "lease/core_internal.h"
 
+#define REPLAN_WINDOW_MS 60000U /* what a change makes overdue is spread over */
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -56,15 +58,35 @@ static void plan_refresh(struct lease *lease, uint64_t replace_ms)
     lease_set_step(lease, LEASE_STEP_REPLACE, refresh_ms > soonest_ms ? refresh_ms : soonest_ms);
 }
 
+static void plan_renewal(struct lease *lease)
+{
+    struct schedule_life life = lease_life(lease);
+
+    life.expires_ms = lease->own_end_ms;
+    lease_set_step(lease, LEASE_STEP_RENEW, schedule_renew_ms(&life));
+}
+
+/* When a lease is replaced because its role has changed; WHEEL_NEVER: it hasn't, or a successor is
+ * on its way. */
+static uint64_t change_ms(const struct lease *lease, const struct schedule_life *life)
+{
+    uint64_t when_ms;
+
+    if (!lease_is_outdated(lease) || rotate_is_under_way(lease) || lease_is_on_demand(lease)) {
+        return WHEEL_NEVER;
+    }
+    when_ms = schedule_change_ms(life, lease->role->source->since_ms);
+    return when_ms > lease->rotate_after_ms ? when_ms : lease->rotate_after_ms;
+}
+
 /* An anchor's end is no maximum of the lease's own, because a renewal of the issuer's login usually
  * moves it out in time. So renewals keep to the lease's own life, and it is replaced only if the
  * anchor's end comes near. */
 void lease_plan(struct lease *lease)
 {
     struct schedule_life life = lease_life(lease);
-    struct schedule_life own_life = life;
     uint64_t replace_ms = schedule_replace_ms(&life);
-    uint64_t renew_ms;
+    uint64_t changed_ms = change_ms(lease, &life);
 
     if (lease->state != LEASE_STATE_ACTIVE || lease->step == LEASE_STEP_DROP) {
         lease_arm(lease);
@@ -72,26 +94,54 @@ void lease_plan(struct lease *lease)
     }
     if (lease->refresh_ms > 0) {
         plan_refresh(lease, replace_ms);
-        return;
-    }
-    own_life.expires_ms = lease_own_end_ms(lease);
-    renew_ms = schedule_renew_ms(&own_life);
-    if (!lease_can_renew(lease) ||
-        (lease->expires_ms < own_life.expires_ms && replace_ms < renew_ms)) {
-        lease_set_step(lease, LEASE_STEP_REPLACE, replace_ms);
+    } else if (lease_can_renew(lease)) {
+        plan_renewal(lease);
+        if (lease->expires_ms < lease->own_end_ms && replace_ms < lease->next_ms) {
+            lease_set_step(lease, LEASE_STEP_REPLACE, replace_ms);
+        }
     } else {
-        lease_set_step(lease, LEASE_STEP_RENEW, renew_ms);
+        lease_set_step(lease, LEASE_STEP_REPLACE, replace_ms);
+    }
+    if (changed_ms != WHEEL_NEVER && changed_ms < lease->next_ms) {
+        lease_set_step(lease, LEASE_STEP_REPLACE, changed_ms);
+    }
+}
+
+void lease_replan(struct lease *lease)
+{
+    struct schedule_life life = lease_life(lease);
+    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t left_ms = schedule_left_ms(schedule_latest_ms(&life), now_ms);
+
+    lease_plan(lease);
+    if (lease->step != LEASE_STEP_NONE && lease->step != LEASE_STEP_DROP &&
+        lease->next_ms <= now_ms) {
+        lease_set_step(lease, lease->step,
+                       schedule_add_ms(now_ms, schedule_spread_ms(least(REPLAN_WINDOW_MS, left_ms),
+                                                                  life.splay_seed)));
     }
 }
 
 /* --- its time has come --- */
 
+/* It is renewed on while its successor is on its way. A replacement that may not be made yet is
+ * tried when it may. */
 static void replace_due(struct lease *lease)
 {
-    if (lease_is_wanted(lease) &&
-        rotate_start(lease, false, "it can't be renewed any longer") != 0) {
+    uint64_t soon_ms = schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS);
+    int r;
+
+    if (!lease_is_wanted(lease)) {
+        return;
+    }
+    r = rotate_start(lease, false,
+                     lease_is_outdated(lease) ? "its role has changed"
+                                              : "it can't be renewed any longer");
+    if (r != 0) {
         lease_set_step(lease, LEASE_STEP_REPLACE,
-                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+                       lease->rotate_after_ms > soon_ms ? lease->rotate_after_ms : soon_ms);
+    } else if (lease->state == LEASE_STATE_ACTIVE && lease_can_renew(lease)) {
+        plan_renewal(lease);
     }
 }
 
@@ -103,7 +153,7 @@ static void hurry(struct lease *lease)
     uint64_t useful_ms = schedule_left_ms(lease_left_ms(lease), lease_needed_ms(lease, 0));
 
     if (queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
-        queue_remove(&lease->role->lane, &lease->item);
+        queue_remove(&lease->source->lane, &lease->item);
         CHECK(calls_push(lease, QUEUE_URGENT) == 0);
     }
     lease_set_step(lease, LEASE_STEP_REPLACE, schedule_add_ms(now_ms, useful_ms / 2));

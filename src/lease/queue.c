@@ -35,6 +35,31 @@ static void bucket_refill(struct queue_bucket *bucket, uint64_t now_ms)
     }
 }
 
+void queue_bucket_set(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms)
+{
+    struct queue_bucket before = *bucket;
+    uint64_t tokens;
+
+    queue_bucket_init(bucket, rate, now_ms);
+    if (before.rate.count == 0) {
+        return;
+    }
+    bucket_refill(&before, now_ms);
+    tokens = before.level / before.rate.per_ms;
+    if (tokens < bucket->rate.count) {
+        bucket->level = tokens * bucket->rate.per_ms;
+    }
+}
+
+void queue_rates_init(struct queue_rates *rates, uint64_t now_ms)
+{
+    const struct units_rate none = {.count = 0};
+
+    queue_bucket_init(&rates->issues, none, now_ms);
+    queue_bucket_init(&rates->renews, none, now_ms);
+    queue_bucket_init(&rates->revokes, none, now_ms);
+}
+
 uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms)
 {
     uint64_t needed;
@@ -75,14 +100,22 @@ void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_iss
     size_t i;
 
     *queue = (struct queue){.wheel = wheel, .run = run};
-    queue->in_flight_max = limits->in_flight > 0 ? limits->in_flight : 1;
-    queue->revokes_max = queue->in_flight_max - reserved_of(queue->in_flight_max);
     for (i = 0; i < QUEUE_CLASSES; i++) {
         list_init(&queue->lanes[i]);
     }
-    queue_bucket_init(&queue->issues, limits->issue_rate, wheel->now_ms);
-    queue_bucket_init(&queue->renews, limits->renew_rate, wheel->now_ms);
-    queue_bucket_init(&queue->revokes, limits->revoke_rate, wheel->now_ms);
+    queue_rates_init(&queue->rates, wheel->now_ms);
+    queue_set_limits(queue, limits);
+}
+
+void queue_set_limits(struct queue *queue, const struct lease_issuer_limits *limits)
+{
+    uint64_t now_ms = queue->wheel->now_ms;
+
+    queue->in_flight_max = limits->in_flight > 0 ? limits->in_flight : 1;
+    queue->revokes_max = queue->in_flight_max - reserved_of(queue->in_flight_max);
+    queue_bucket_set(&queue->rates.issues, limits->issue_rate, now_ms);
+    queue_bucket_set(&queue->rates.renews, limits->renew_rate, now_ms);
+    queue_bucket_set(&queue->rates.revokes, limits->revoke_rate, now_ms);
 }
 
 void queue_fini(struct queue *queue)
@@ -90,47 +123,29 @@ void queue_fini(struct queue *queue)
     wheel_cancel(queue->wheel, &queue->refill);
 }
 
-void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct units_rate issue_rate,
-                     struct units_rate renew_rate, struct units_rate revoke_rate)
+void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct queue_rates *rates)
 {
     size_t i;
 
-    *lane = (struct queue_lane){.queue = queue};
+    *lane = (struct queue_lane){.queue = queue, .rates = rates};
     for (i = 0; i < QUEUE_CLASSES; i++) {
         list_init(&lane->items[i]);
         list_init(&lane->nodes[i]);
     }
-    queue_bucket_init(&lane->issues, issue_rate, queue->wheel->now_ms);
-    queue_bucket_init(&lane->renews, renew_rate, queue->wheel->now_ms);
-    queue_bucket_init(&lane->revokes, revoke_rate, queue->wheel->now_ms);
 }
 
-static struct queue_bucket *queue_bucket_of(struct queue *queue, enum queue_class kind)
+static struct queue_bucket *bucket_of(struct queue_rates *rates, enum queue_class kind)
 {
     switch (kind) {
     case QUEUE_REVOKE:
-        return &queue->revokes;
+        return &rates->revokes;
     case QUEUE_ISSUE:
-        return &queue->issues;
+        return &rates->issues;
     case QUEUE_URGENT:
     case QUEUE_RENEW:
         break;
     }
-    return &queue->renews;
-}
-
-static struct queue_bucket *lane_bucket_of(struct queue_lane *lane, enum queue_class kind)
-{
-    switch (kind) {
-    case QUEUE_REVOKE:
-        return &lane->revokes;
-    case QUEUE_ISSUE:
-        return &lane->issues;
-    case QUEUE_URGENT:
-    case QUEUE_RENEW:
-        break;
-    }
-    return &lane->renews;
+    return &rates->renews;
 }
 
 int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_class kind)
@@ -166,9 +181,10 @@ void queue_remove(struct queue_lane *lane, struct queue_item *item)
 uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t now_ms)
 {
     struct queue *queue = lane->queue;
-    uint64_t own_ms = queue_bucket_wait_ms(&lane->issues, lane->counts[QUEUE_ISSUE] + 1ULL, now_ms);
+    uint64_t own_ms =
+        queue_bucket_wait_ms(&lane->rates->issues, lane->counts[QUEUE_ISSUE] + 1ULL, now_ms);
     uint64_t all_ms =
-        queue_bucket_wait_ms(&queue->issues, queue->counts[QUEUE_ISSUE] + 1ULL, now_ms);
+        queue_bucket_wait_ms(&queue->rates.issues, queue->counts[QUEUE_ISSUE] + 1ULL, now_ms);
 
     return own_ms > all_ms ? own_ms : all_ms;
 }
@@ -178,13 +194,13 @@ uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t now_ms)
 static struct queue_lane *queue_turn(struct queue *queue, enum queue_class kind, uint64_t now_ms,
                                      uint64_t *ret_wait_ms)
 {
-    uint64_t all_ms = queue_bucket_wait_ms(queue_bucket_of(queue, kind), 1, now_ms);
+    uint64_t all_ms = queue_bucket_wait_ms(bucket_of(&queue->rates, kind), 1, now_ms);
     struct list *node;
     struct list *following;
 
     LIST_EACH (&queue->lanes[kind], node, following) {
         struct queue_lane *lane = CONTAINER_OF(node - kind, struct queue_lane, nodes);
-        uint64_t wait_ms = queue_bucket_wait_ms(lane_bucket_of(lane, kind), 1, now_ms);
+        uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(lane->rates, kind), 1, now_ms);
 
         if (wait_ms < all_ms) {
             wait_ms = all_ms;
@@ -218,8 +234,8 @@ static struct queue_item *queue_next(struct queue *queue, uint64_t now_ms, uint6
             struct queue_item *item = LIST_ENTRY(lane->items[class].next, struct queue_item, node);
 
             queue_remove(lane, item);
-            queue_bucket_take(lane_bucket_of(lane, class), now_ms);
-            queue_bucket_take(queue_bucket_of(queue, class), now_ms);
+            queue_bucket_take(bucket_of(lane->rates, class), now_ms);
+            queue_bucket_take(bucket_of(&queue->rates, class), now_ms);
             return item;
         }
     }

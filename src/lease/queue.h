@@ -1,9 +1,10 @@
 /* The order of calls to one issuer, how many run at once, and how many a second.
  *
- * Each issuer has a queue, each role a lane in its issuer's queue. What revokes goes first, then
- * renewals that somebody waits for or that can't wait, then issues, then the other renewals; within
- * a class roles take turns, within a role the first come is the first served. A call leaves when a
- * place is free and both the issuer's and the role's bucket have a token. */
+ * Each issuer has a queue, each role (each version of one) a lane in its issuer's queue. What
+ * revokes goes first, then renewals that somebody waits for or that can't wait, then issues, then
+ * the other renewals; within a class roles take turns, within a role the first come is the first
+ * served. A call leaves when a place is free and both the issuer's and the role's bucket have a
+ * token. */
 #ifndef LEASED_LEASE_QUEUE_H
 #define LEASED_LEASE_QUEUE_H
 
@@ -32,11 +33,24 @@ struct queue_bucket {
 
 void queue_bucket_init(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms);
 
+/* Another rate from now on; what was used up stays used up. */
+void queue_bucket_set(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms);
+
 /* How long until `tokens` are there; 0: now. */
 uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
 
 /* Only when queue_bucket_wait_ms(bucket, 1) is 0. */
 void queue_bucket_take(struct queue_bucket *bucket, uint64_t now_ms);
+
+/* What may be sent of each kind. */
+struct queue_rates {
+    struct queue_bucket issues;
+    struct queue_bucket renews;
+    struct queue_bucket revokes;
+};
+
+/* Without limits. */
+void queue_rates_init(struct queue_rates *rates, uint64_t now_ms);
 
 /* One call that waits; embedded in what it is for. Zero-initialised: not queued. */
 struct queue_item {
@@ -54,9 +68,7 @@ struct queue {
     uint32_t revokes_in_flight; /* of those; the last places aren't for revocations */
     uint32_t revokes_max;
     bool is_pumping;
-    struct queue_bucket issues;
-    struct queue_bucket renews;
-    struct queue_bucket revokes;
+    struct queue_rates rates;
     /* Sends the call of `item`, which isn't queued any more. Each run is followed by one
      * queue_done, from inside it too. */
     void (*run)(struct queue *queue, struct queue_item *item);
@@ -67,20 +79,20 @@ struct queue_lane {
     struct list items[QUEUE_CLASSES];
     struct list nodes[QUEUE_CLASSES]; /* in the queue's lanes */
     uint32_t counts[QUEUE_CLASSES];
-    struct queue_bucket issues;
-    struct queue_bucket renews;
-    struct queue_bucket revokes;
+    struct queue_rates *rates;
 };
 
 /* `limits` are copied; in_flight 0 counts as 1. */
 void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_issuer_limits *limits,
                 void (*run)(struct queue *queue, struct queue_item *item));
+/* The same later; calls that are in flight already are nobody's loss. */
+void queue_set_limits(struct queue *queue, const struct lease_issuer_limits *limits);
 /* What is still queued is forgotten. */
 void queue_fini(struct queue *queue);
 
-/* The role's own rates; count 0: only the issuer's count. */
-void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct units_rate issue_rate,
-                     struct units_rate renew_rate, struct units_rate revoke_rate);
+/* `rates` are the role's own, borrowed while the lane is used: several lanes of a role may share
+ * them. Where a count is 0 only the issuer's counts. */
+void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct queue_rates *rates);
 
 /* ERR_LIMIT when QUEUE_ISSUES_MAX issues wait already; the other classes are one a lease and always
  * fit. Runs nothing by itself: call queue_pump afterwards. */

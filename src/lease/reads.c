@@ -47,7 +47,7 @@ static bool is_plain(const struct grant *grant, uint64_t wished_ms)
     uint64_t left_ms = lease_left_ms(lease);
 
     return grant->state == GRANT_STATE_HELD && grant->is_read && grant->is_delivered &&
-           grant->leaving == NULL && fsm_lease_is_live(lease->state) &&
+           grant->leaving == NULL && !lease_is_outdated(lease) && fsm_lease_is_live(lease->state) &&
            lease_current(lease) == lease && left_ms > 0 &&
            left_ms >= lease_needed_ms(lease, wished_ms);
 }
@@ -55,9 +55,7 @@ static bool is_plain(const struct grant *grant, uint64_t wished_ms)
 static struct grant *own_grant(const struct lease_core *core, const struct lease_acquire *acquire,
                                const struct binding_set *set)
 {
-    char key[ACCESS_KEY_MAX_BYTES];
-    struct holder *holder =
-        holder_find(core, access_identity_key(acquire->identity, key), acquire->role);
+    struct holder *holder = holder_find(core, role_of(acquire->role), acquire->identity);
 
     return holder != NULL && !acquire->is_new_grant ? grant_find(core, holder, set) : NULL;
 }
@@ -81,9 +79,7 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_acqu
 
 uint32_t lease_core_live_count(struct lease_core *core, const struct lease_acquire *acquire)
 {
-    char key[ACCESS_KEY_MAX_BYTES];
-    const struct holder *holder =
-        holder_find(core, access_identity_key(acquire->identity, key), acquire->role);
+    const struct holder *holder = holder_find(core, role_of(acquire->role), acquire->identity);
     struct binding_set set;
 
     if (holder == NULL) {

@@ -31,8 +31,8 @@ static void fill_holder(struct audit_record *record, const struct holder *holder
 
 static void fill_lease(struct audit_record *record, const struct lease *lease)
 {
-    record->role = lease->role->config->name;
-    record->backend = lease->role->issuer->config->name;
+    record->role = lease->role->name;
+    record->backend = lease_backend(lease);
     record->lease = lease->id;
 }
 
@@ -145,6 +145,15 @@ int record_first_read(struct grant *grant, const struct lease *lease, const char
 void record_reads(const struct grant *grant, uint64_t count)
 {
     struct audit_record record = {.event = "credential.read", .outcome = "ok", .count = count};
+
+    fill_lease(&record, grant->lease);
+    fill_grant(&record, grant);
+    audit_record_note(grant->lease->core->audit, &record);
+}
+
+void record_grant_reduced(const struct grant *grant)
+{
+    struct audit_record record = {.event = "grant.reduced", .outcome = "ok"};
 
     fill_lease(&record, grant->lease);
     fill_grant(&record, grant);

@@ -18,6 +18,7 @@ int record_first_read(struct grant *grant, const struct lease *lease, const char
 /* These aren't: what they tell has happened at the issuer or will happen whether it is on record or
  * not. */
 void record_reads(const struct grant *grant, uint64_t count);
+void record_grant_reduced(const struct grant *grant);
 void record_grant_ended(const struct grant *grant);
 void record_lease_issued_late(struct lease *lease);
 void record_lease_renewed(const struct lease *lease);

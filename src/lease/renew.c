@@ -21,7 +21,7 @@ void renew_start(struct lease *lease, bool is_urgent)
 
     if (lease->state == LEASE_STATE_RENEWING) {
         if (is_urgent && queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
-            queue_remove(&lease->role->lane, &lease->item);
+            queue_remove(&lease->source->lane, &lease->item);
             CHECK(calls_push(lease, QUEUE_URGENT) == 0);
         }
         return;
@@ -40,8 +40,9 @@ void renew_start(struct lease *lease, bool is_urgent)
 static uint64_t wanted_ms(const struct lease *lease)
 {
     uint64_t left_ms = schedule_left_ms(lease_max_until_ms(lease), core_now_ms(lease->core));
+    uint64_t ttl_ms = lease_ttl_ms(lease);
 
-    return lease->ttl_ms < left_ms ? lease->ttl_ms : left_ms;
+    return ttl_ms < left_ms ? ttl_ms : left_ms;
 }
 
 int renew_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref)
@@ -84,7 +85,7 @@ static void renew_accepted(struct lease *lease, const struct lease_result *resul
 
 static void renew_refused(struct lease *lease, const struct lease_result *result)
 {
-    log_event(LOG_LEVEL_WARN, "lease.renew.refused", "role", lease->role->config->name, "lease",
+    log_event(LOG_LEVEL_WARN, "lease.renew.refused", "role", lease->role->config.name, "lease",
               lease->id, "err", lease_error(lease), NULL);
     lease->is_refused = true;
     lease_set_state(lease, LEASE_STATE_ACTIVE);
@@ -94,7 +95,7 @@ static void renew_refused(struct lease *lease, const struct lease_result *result
 
 static void renew_gone(struct lease *lease)
 {
-    log_event(LOG_LEVEL_WARN, "lease.renew.gone", "role", lease->role->config->name, "lease",
+    log_event(LOG_LEVEL_WARN, "lease.renew.gone", "role", lease->role->config.name, "lease",
               lease->id, "err", lease_error(lease), NULL);
     waits_end(lease, WAIT_RENEW, ERR_GONE, lease_error(lease));
     lease_expire(lease, "the issuer doesn't know it any more");
@@ -121,7 +122,7 @@ static void renew_delayed(struct lease *lease, const struct lease_result *result
 
     lease->failure_count++;
     if (lease->failure_count == 1) {
-        log_event(LOG_LEVEL_WARN, "lease.renew.failed", "role", lease->role->config->name, "lease",
+        log_event(LOG_LEVEL_WARN, "lease.renew.failed", "role", lease->role->config.name, "lease",
                   lease->id, "err", lease_error(lease), NULL);
     }
     renew_doubt(lease, asked_ms);
@@ -130,7 +131,8 @@ static void renew_delayed(struct lease *lease, const struct lease_result *result
     lease_set_step(lease, LEASE_STEP_RENEW,
                    schedule_retry_ms(now_ms, backoff_ms, result->retry_after_ms,
                                      schedule_latest_ms(&life)));
-    if (lease_is_wanted(lease) && schedule_replace_ms(&life) <= now_ms) {
+    if (lease_is_wanted(lease) &&
+        (lease_is_outdated(lease) || schedule_replace_ms(&life) <= now_ms)) {
         rotate_try(lease, false, "its renewal fails");
     }
     renew_tell(lease, ERR_UNAVAILABLE);
@@ -184,7 +186,8 @@ int lease_renew_start(struct lease_core *core, struct lease *lease, struct lease
     waits_add(lease, WAIT_RENEW, wait);
     if (lease->state != LEASE_STATE_ACTIVE || !lease->is_recorded) {
         waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease isn't active");
-    } else if (!lease->is_renewable || lease->is_refused) {
+    } else if (!lease->is_renewable || lease->is_refused ||
+               lease_max_until_ms(lease) <= core_now_ms(core)) {
         waits_end(lease, WAIT_RENEW, ERR_UNSUPPORTED, "its issuer doesn't renew this lease");
     } else {
         renew_start(lease, true);

@@ -39,9 +39,8 @@ void lease_expire(struct lease *lease, const char *why)
 
 static void revoke_give_up(struct lease *lease)
 {
-    log_event(LOG_LEVEL_WARN, "lease.revoke.unconfirmed", "backend",
-              lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
-              lease->id, "err", lease_error(lease), NULL);
+    log_event(LOG_LEVEL_WARN, "lease.revoke.unconfirmed", "backend", lease_backend(lease), "role",
+              lease->role->config.name, "lease", lease->id, "err", lease_error(lease), NULL);
     record_lease_expired(lease, "the issuer never confirmed its revocation");
     lease_set_state(lease, LEASE_STATE_EXPIRED);
     waits_end(lease, WAIT_REVOKE, ERR_TIMEOUT, "the issuer never confirmed the revocation");
@@ -65,10 +64,10 @@ void revoke_push(struct lease *lease)
 
 void revoke_start(struct lease *lease, const char *why)
 {
-    struct issuer *issuer = lease->role->issuer;
+    struct issuer *issuer = lease->source->issuer;
 
     CHECK(fsm_lease_is_live(lease->state));
-    queue_remove(&lease->role->lane, &lease->item);
+    queue_remove(&lease->source->lane, &lease->item);
     if (!lease->is_revocable) {
         lease_expire(lease, why);
         return;
@@ -116,9 +115,8 @@ static void revoke_failed(struct lease *lease, const struct lease_result *result
     lease_set_error(lease, "%s",
                     result->detail != NULL ? result->detail : "the issuer gave no reason");
     if (lease->failure_count == 1) {
-        log_event(LOG_LEVEL_WARN, "lease.revoke.failed", "backend",
-                  lease->role->issuer->config->name, "role", lease->role->config->name, "lease",
-                  lease->id, "err", lease_error(lease), NULL);
+        log_event(LOG_LEVEL_WARN, "lease.revoke.failed", "backend", lease_backend(lease), "role",
+                  lease->role->config.name, "lease", lease->id, "err", lease_error(lease), NULL);
     }
     backoff_ms = schedule_backoff_ms(lease->failure_count, core_random(core));
     if (core->is_draining && backoff_ms > REVOKE_DRAIN_BACKOFF_MS) {

@@ -29,25 +29,35 @@ static void rotate_link(struct lease *lease, struct lease *successor, const char
     lease->successor = successor;
     successor->predecessor = lease;
     successor->version = lease->version + 1;
-    successor->ttl_ms = lease->ttl_ms;
+    successor->rule_ttl_ms = lease->rule_ttl_ms;
     successor->early_death_count = fsm_lease_is_live(lease->state) ? 0 : lease->early_death_count;
     successor->issuing->is_background = true;
     successor->issuing->why = why;
 }
 
-/* Asked for, or issued and not yet on record. */
-static bool is_on_its_way(const struct lease *successor)
+bool rotate_is_under_way(const struct lease *lease)
 {
+    const struct lease *successor = lease->successor;
+
     return successor != NULL && (successor->state == LEASE_STATE_REQUESTED ||
                                  (fsm_lease_is_live(successor->state) && !successor->is_recorded));
+}
+
+/* A credential that was too short when it came isn't replaced at once, and neither is one whose
+ * replacement has just failed; but a role that has changed asks for another one. */
+static bool may_replace_now(const struct lease *lease)
+{
+    return core_now_ms(lease->core) >= lease->rotate_after_ms ||
+           (lease_is_outdated(lease) && lease->rotate_failure_count == 0 &&
+            lease->early_death_count == 0);
 }
 
 int rotate_start(struct lease *lease, bool is_forced, const char *why)
 {
     const struct grant *first = lease_next_grant(lease, NULL);
-    struct lease *successor = lease->successor;
+    struct lease *successor;
 
-    if (is_on_its_way(successor)) {
+    if (rotate_is_under_way(lease)) {
         lease->is_forced = lease->is_forced || is_forced;
         return 0;
     }
@@ -57,7 +67,7 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
     if (!is_forced && sharing_elsewhere(lease, lease->holder) != NULL) {
         return 0; /* its holders go there when they read */
     }
-    if (!is_forced && core_now_ms(lease->core) < lease->rotate_after_ms) {
+    if (!is_forced && !may_replace_now(lease)) {
         return ERR_BUSY;
     }
     successor = lease_new(lease->role, first != NULL ? first->holder : lease->holder,
@@ -90,14 +100,14 @@ static void rotate_supersede(struct lease *lease)
     uint64_t now_ms = core_now_ms(lease->core);
 
     if (lease->state != LEASE_STATE_SUPERSEDED) {
-        queue_remove(&lease->role->lane, &lease->item);
+        queue_remove(&lease->source->lane, &lease->item);
         record_lease_superseded(lease);
         lease_set_state(lease, LEASE_STATE_SUPERSEDED);
         waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease has been replaced");
     }
     if (lease->is_forced) {
         lease_set_step(lease, LEASE_STEP_MOVE,
-                       schedule_add_ms(now_ms, lease->role->config->overlap_ms));
+                       schedule_add_ms(now_ms, lease->role->config.overlap_ms));
     }
 }
 
@@ -173,6 +183,14 @@ static void grants_fail(struct lease *lease)
     }
 }
 
+/* Whose successor has failed and who has no other step. A renewal that waits in its queue may wait
+ * for longer than the lease lives. */
+static bool may_need_another(const struct lease *lease)
+{
+    return lease->state == LEASE_STATE_ACTIVE || lease->state == LEASE_STATE_RENEWING ||
+           fsm_lease_is_over(lease->state);
+}
+
 void rotate_failed(struct lease *successor)
 {
     struct lease *lease = successor->predecessor;
@@ -198,8 +216,10 @@ void rotate_failed(struct lease *successor)
             return;
         }
     }
-    if ((lease->state == LEASE_STATE_ACTIVE || fsm_lease_is_over(lease->state)) &&
-        lease->step == LEASE_STEP_NONE) {
+    if (lease->state == LEASE_STATE_ACTIVE && lease->failure_count == 0 &&
+        lease_is_outdated(lease)) {
+        lease_plan(lease);
+    } else if (lease->step == LEASE_STEP_NONE && may_need_another(lease)) {
         lease_set_step(lease, LEASE_STEP_REPLACE, lease->rotate_after_ms);
     }
     acquire_wake_lease(lease);
@@ -210,7 +230,7 @@ void rotate_cancel(struct lease *lease)
     struct lease *successor = lease->successor;
 
     if (successor != NULL && successor->state == LEASE_STATE_REQUESTED && successor->call == NULL &&
-        successor->grant_count == 0 && !lease->is_forced) {
+        successor->grant_count == 0 && !lease->is_forced && !lease_is_outdated(lease)) {
         rotate_unlink(successor);
         issue_drop(successor);
     }

@@ -1,8 +1,9 @@
 /* When to renew, when to replace, how long to wait: arithmetic on lives. */
 #include "lease/schedule.h"
 
-#define SKEW_PART 4  /* the clock allowance takes at most this part of a life */
-#define LEAD_PART 20 /* how early, as a part of the life, a step starts before it must be done */
+#define SKEW_PART 4   /* the clock allowance takes at most this part of a life */
+#define CHANGE_PART 4 /* a change takes at most this part of what is left of a life */
+#define LEAD_PART 20  /* how early, as a part of the life, a step starts before it must be done */
 #define CAP_TOLERANCE_MS 2000U /* issuers count in whole seconds, some round twice */
 #define BACKOFF_DOUBLINGS_MAX 16U
 
@@ -51,13 +52,16 @@ uint64_t schedule_latest_ms(const struct schedule_life *life)
     return schedule_left_ms(life->expires_ms, reserve_ms);
 }
 
+uint64_t schedule_spread_ms(uint64_t window_ms, uint64_t splay_seed)
+{
+    return (splay_seed >> 32) * least(window_ms, UINT32_MAX) >> 32;
+}
+
 /* The same part of the splay's span for a lease, for ever: leases that were issued together drift
  * apart and stay so. */
 static uint64_t splay_ms(const struct schedule_life *life)
 {
-    uint64_t span_ms = least(life_ms(life) / 100 * SCHEDULE_SPLAY_PERCENT, UINT32_MAX);
-
-    return (life->splay_seed >> 32) * span_ms >> 32;
+    return schedule_spread_ms(life_ms(life) / 100 * SCHEDULE_SPLAY_PERCENT, life->splay_seed);
 }
 
 static uint64_t step_ms(const struct schedule_life *life, uint32_t percent)
@@ -80,6 +84,15 @@ uint64_t schedule_renew_ms(const struct schedule_life *life)
 uint64_t schedule_replace_ms(const struct schedule_life *life)
 {
     return step_ms(life, SCHEDULE_REPLACE_PERCENT);
+}
+
+uint64_t schedule_change_ms(const struct schedule_life *life, uint64_t since_ms)
+{
+    uint64_t left_ms = schedule_left_ms(schedule_latest_ms(life), since_ms);
+    uint64_t window_ms = least(SCHEDULE_CHANGE_WINDOW_MS, left_ms / CHANGE_PART);
+
+    return least(schedule_replace_ms(life),
+                 schedule_add_ms(since_ms, schedule_spread_ms(window_ms, life->splay_seed)));
 }
 
 uint64_t schedule_backoff_ms(uint32_t failure_count, uint64_t random)

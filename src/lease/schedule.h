@@ -19,6 +19,8 @@
     85U /* of a life: a credential that can't be renewed is replaced                               \
          */
 
+#define SCHEDULE_CHANGE_WINDOW_MS 600000U
+
 struct schedule_life {
     uint64_t answered_ms;      /* when the life began: the last issue or renewal was sent */
     uint64_t expires_ms;       /* its end, all limits applied */
@@ -50,6 +52,15 @@ uint64_t schedule_renew_ms(const struct schedule_life *life);
 /* When a credential that can't be renewed is replaced: late, so that an issuer which refuses every
  * renewal is asked for about one credential a life, but not after schedule_latest_ms. */
 uint64_t schedule_replace_ms(const struct schedule_life *life);
+
+/* The place of a lease in a window: the same one each time, and those of many leases fill it
+ * evenly.
+ */
+uint64_t schedule_spread_ms(uint64_t window_ms, uint64_t splay_seed);
+
+/* When a credential whose role has changed at `since_ms` is replaced: within a while after that,
+ * but no later than it would be anyway. */
+uint64_t schedule_change_ms(const struct schedule_life *life, uint64_t since_ms);
 
 /* Full jitter: up to 2, 4, 8 … s by `failure_count` (1 after the first), at least the floor, at
  * most SCHEDULE_BACKOFF_MAX_MS. */

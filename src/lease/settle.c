@@ -21,7 +21,7 @@ static uint64_t kept_until_ms(const struct lease *lease, enum grant_end end)
 {
     uint64_t now_ms = core_now_ms(lease->core);
     uint64_t useful_ms = schedule_left_ms(lease->expires_ms, lease_needed_ms(lease, 0));
-    uint64_t linger_ms = lease->role->config->linger_ms;
+    uint64_t linger_ms = lease->role->config.linger_ms;
 
     if (is_hostile(end) || lease->core->is_draining || !lease->is_recorded) {
         return now_ms;
@@ -59,12 +59,26 @@ static void settle_live(struct lease *lease, enum grant_end end)
         return;
     }
     if (queue_item_is_queued(&lease->item)) {
-        queue_remove(&lease->role->lane, &lease->item);
+        queue_remove(&lease->source->lane, &lease->item);
         lease_set_state(lease, LEASE_STATE_ACTIVE);
         waits_end(lease, WAIT_RENEW, ERR_GONE, "nobody holds the lease any more");
     }
     sharing_keep(lease);
     lease_set_step(lease, LEASE_STEP_DROP, until_ms);
+}
+
+void settle_again(struct lease *lease)
+{
+    uint64_t until_ms = kept_until_ms(lease, GRANT_END_RELEASED);
+
+    if (lease->step != LEASE_STEP_DROP) {
+        return;
+    }
+    if (until_ms <= core_now_ms(lease->core)) {
+        revoke_start(lease, unheld_text(GRANT_END_RELEASED));
+    } else {
+        lease_set_step(lease, LEASE_STEP_DROP, least(until_ms, lease->next_ms));
+    }
 }
 
 void lease_unsettle(struct lease *lease)

@@ -8,7 +8,7 @@
 
 static struct lease **shared_place(struct role *role, struct holder *holder)
 {
-    switch (role->config->share) {
+    switch (role->config.share) {
     case LEASE_SHARE_ROLE:
         return &role->shared;
     case LEASE_SHARE_IDENTITY:
@@ -21,7 +21,7 @@ static struct lease **shared_place(struct role *role, struct holder *holder)
 
 bool lease_is_shared(const struct lease *lease)
 {
-    return lease->role->config->share != LEASE_SHARE_NONE;
+    return lease->role->config.share != LEASE_SHARE_NONE;
 }
 
 /* Good for somebody who comes now. One that is below what a hand-out needs is shared all the same
@@ -51,7 +51,7 @@ struct lease *sharing_find(struct role *role, struct holder *holder)
 {
     struct lease **place;
 
-    if (role->config->share == LEASE_SHARE_NONE) {
+    if (role->config.share == LEASE_SHARE_NONE) {
         return idle_find(holder);
     }
     place = shared_place(role, holder);

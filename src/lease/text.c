@@ -5,9 +5,8 @@
 
 #include <string.h>
 
-struct text *text_get(struct map *texts, const char *chars)
+struct text *text_get_bytes(struct map *texts, struct str wanted)
 {
-    struct str wanted = str_of(chars);
     struct map_entry *entry = map_find(texts, wanted);
     struct text *text;
 
@@ -29,6 +28,11 @@ struct text *text_get(struct map *texts, const char *chars)
         return NULL;
     }
     return text;
+}
+
+struct text *text_get(struct map *texts, const char *chars)
+{
+    return text_get_bytes(texts, str_of(chars));
 }
 
 void text_put(struct map *texts, struct text *text)

@@ -14,7 +14,8 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
 
     *ret_view = (struct lease_view){
         .id = lease->id,
-        .role = lease->role->config,
+        .role = &lease->role->config,
+        .backend = lease_backend(lease),
         .state = lease->state,
         .version = lease->version,
         .issued_wall_ms = is_issued ? core_wall_of(lease->core, lease->issued_ms) : 0,
@@ -28,7 +29,7 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
         .last_error = lease_error(lease),
         .successor = lease->successor != NULL ? lease->successor->id : NULL,
     };
-    if (lease->role->config->share != LEASE_SHARE_ROLE) {
+    if (lease->role->config.share != LEASE_SHARE_ROLE) {
         ret_view->identity_key = lease->holder->key;
         ret_view->user = lease->holder->user;
         ret_view->uid = lease->holder->uid;
@@ -40,7 +41,7 @@ void grant_view(const struct grant *grant, struct grant_view *ret_view)
     *ret_view = (struct grant_view){
         .id = grant->id,
         .lease = grant->lease->id,
-        .role = grant->holder->role->config,
+        .role = &grant->holder->role->config,
         .state = grant->state,
         .end = grant->end,
         .uid = grant->holder->uid,
@@ -137,21 +138,31 @@ void lease_core_stats(const struct lease_core *core, struct lease_core_stats *re
     ret_stats->revoke_oldest_ms = oldest_revoking_ms(core);
 }
 
+const struct lease_role *lease_core_role(const struct lease_core *core, struct str name)
+{
+    struct role *role = role_find(core, name);
+
+    return role != NULL ? &role->config : NULL;
+}
+
 const struct lease_role *lease_core_next_role(const struct lease_core *core,
                                               const struct lease_role *after)
 {
-    struct map_entry *entry = after != NULL ? map_find(&core->roles, str_of(after->name)) : NULL;
+    struct map_entry *entry =
+        after != NULL ? map_next(&core->roles, &role_of(after)->entry) : map_first(&core->roles);
 
-    entry = after != NULL ? map_next(&core->roles, entry) : map_first(&core->roles);
-    return entry != NULL ? MAP_ENTRY(entry, struct role, entry)->config : NULL;
+    while (entry != NULL && MAP_ENTRY(entry, struct role, entry)->is_removed) {
+        entry = map_next(&core->roles, entry);
+    }
+    return entry != NULL ? &MAP_ENTRY(entry, struct role, entry)->config : NULL;
 }
 
 void lease_core_role_counts(const struct lease_core *core, const struct lease_role *role,
                             uint32_t ret_counts[LEASE_STATE_FAILED + 1])
 {
-    const struct role *known = core_role_of(core, role);
+    const struct role *known = role_of(role);
 
-    CHECK(known != NULL);
+    (void)core;
     memcpy(ret_counts, known->state_counts, sizeof(known->state_counts));
 }
 
@@ -168,7 +179,7 @@ uint32_t lease_core_issuer_load(const struct lease_core *core, const struct leas
 int lease_credential_open(struct lease_core *core, const struct lease *lease,
                           struct lease_credential *ret_credential)
 {
-    const struct lease_role *config = lease->role->config;
+    const struct lease_role *config = &lease->role->config;
     size_t count;
     size_t i;
     int r;

@@ -98,6 +98,7 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
 static const struct exchange_failure acquire_failures[] = {
     {ERR_DENIED, 502, "issuer_unavailable",
      "the issuer refuses leased itself: its policy there must allow the role's path"},
+    {ERR_POLICY, 403, "denied", "ask an operator for a rule that allows it"},
     {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
     {ERR_LIMIT, 429, "limit_exceeded", "a budget of the role or backend is used up for now"},
     {ERR_BUSY, 503, "busy", "many wait for the same credential"},

@@ -108,7 +108,7 @@ void view_write_lease(const struct exchange *x, struct json_out *json, const str
     json_out_object_open(json, NULL);
     json_out_string_c(json, "id", view.id);
     json_out_string_c(json, "role", view.role->name);
-    json_out_string_c(json, "backend", view.role->issuer->name);
+    json_out_string_c(json, "backend", view.backend);
     json_out_string_c(json, "state", lease_state_str(view.state));
     owner_write(json, &view);
     json_out_u64(json, "version", view.version);

@@ -238,7 +238,7 @@ static void set_identity(uint32_t index)
 static void prepare(struct lease_acquire *acquire)
 {
     *acquire = (struct lease_acquire){
-        .role = &role,
+        .role = lease_core_role(core, STR("orders-db")),
         .identity = &identity,
         .decision = &decision,
         .policy_digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -319,7 +319,7 @@ static struct figures measure(uint32_t count, enum access_binding binding)
     decision.bindings[0].kind = binding;
     CHECK(audit_new(&audit_options, &options.audit, NULL) == 0);
     CHECK(lease_core_new(&options, &core, NULL) == 0);
-    CHECK(lease_core_add_role(core, &role) == 0);
+    CHECK(lease_core_set_role(core, &role) == 0);
     before = mallinfo2();
     figures.acquires = acquire_all(count, binding == ACCESS_BINDING_NONE);
     after = mallinfo2();

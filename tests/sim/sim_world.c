@@ -160,7 +160,7 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
         .binding = role->binding != ACCESS_BINDING_DEFAULT ? role->binding : ACCESS_BINDING_PROCESS,
         .live_max = role->live_max,
     };
-    must(world, lease_core_add_role(world->core, config), &e, role->name);
+    must(world, lease_core_set_role(world->core, config), &e, role->name);
 }
 
 static void start_policy(struct sim_world *world, const char *text)

@@ -63,13 +63,24 @@ void fixture_open(void)
     f.options.env = &f.fake.env;
     f.options.audit = f.audit;
     assert_int_equal(lease_core_new(&f.options, &f.core, &e), 0);
-    assert_int_equal(lease_core_add_role(f.core, &f.role), 0);
-    assert_int_equal(lease_core_add_role(f.core, &f.shared), 0);
-    assert_int_equal(lease_core_add_role(f.core, &f.personal), 0);
+    fixture_reload();
+}
+
+void fixture_reload(void)
+{
+    const struct lease_role *roles[] = {&f.role, &f.shared, &f.personal};
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(roles) && !f.core->is_draining; i++) {
+        if (roles[i]->name != NULL) {
+            assert_int_equal(lease_core_set_role(f.core, roles[i]), 0);
+        }
+    }
 }
 
 void fixture_run(void)
 {
+    fixture_reload();
     fake_env_run(&f.fake);
     fake_env_advance(&f.fake, 0);
     lease_core_check(f.core);
@@ -77,6 +88,7 @@ void fixture_run(void)
 
 void fixture_advance(uint64_t ms)
 {
+    fixture_reload();
     fake_env_advance(&f.fake, ms);
     fixture_run();
 }
@@ -179,7 +191,7 @@ static void prepare(struct client *client, const struct lease_role *role)
 {
     struct lease_acquire *acquire = &client->acquire;
 
-    acquire->role = role;
+    acquire->role = lease_core_role(f.core, str_of(role->name));
     acquire->identity = &client->identity;
     acquire->decision = &client->decision;
     acquire->policy_digest = "digest-one";
@@ -192,6 +204,7 @@ static void prepare(struct client *client, const struct lease_role *role)
 void fixture_ask(struct client *client, const struct lease_role *role)
 {
     fixture_open();
+    fixture_reload();
     prepare(client, role);
     client->status = 1;
     client->grant = NULL;

@@ -63,6 +63,10 @@ int fixture_teardown(void **state);
 /* Opens the core; done by the first fixture_get otherwise. */
 void fixture_open(void);
 
+/* Gives the three roles to the core as they are now; each run does it, so a test changes them as it
+ * likes. One whose name is NULL is left alone. */
+void fixture_reload(void);
+
 /* Runs, and advances the clock by steps, checking the core's invariants. */
 void fixture_run(void);
 void fixture_advance(uint64_t ms);

@@ -88,6 +88,7 @@ static void run_issue(struct model_call *m)
                    m->call->caller.user != NULL ? m->call->caller.user : "");
     (void)snprintf(model->last_reason, sizeof(model->last_reason), "%s",
                    m->call->caller.reason != NULL ? m->call->caller.reason : "");
+    (void)snprintf(model->last_params, sizeof(model->last_params), "%s", m->call->params_json);
 }
 
 static struct model_lease *find_lease(struct model_issuer *model, struct str ref)

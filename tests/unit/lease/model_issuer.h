@@ -51,6 +51,7 @@ struct model_issuer {
     uint64_t last_ttl_ms;
     char last_user[64];
     char last_reason[64];
+    char last_params[64];
 };
 
 void model_init(struct model_issuer *model, struct fake_env *fake);

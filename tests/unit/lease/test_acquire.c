@@ -395,17 +395,6 @@ static void test_attributes_of_the_role_follow_the_fields(void **state)
     f.role.attribute_count = 0;
 }
 
-static void test_an_unknown_role_is_invalid(void **state)
-{
-    struct client *client = fixture_client(0);
-    struct lease_role other = f.role;
-
-    (void)state;
-    other.name = "other";
-    fixture_get(client, &other);
-    assert_int_equal(client->status, ERR_INVALID);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,7 +425,6 @@ int main(void)
         fixture_test(test_a_ttl_that_the_issuer_ignores_is_enforced_here),
         fixture_test(test_an_answer_with_too_many_fields_is_revoked),
         fixture_test(test_attributes_of_the_role_follow_the_fields),
-        fixture_test(test_an_unknown_role_is_invalid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

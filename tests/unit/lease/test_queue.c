@@ -18,6 +18,8 @@ struct item {
 static struct {
     struct wheel wheel;
     struct queue queue;
+    struct queue_rates rates;
+    struct queue_rates other_rates;
     struct queue_lane lane;
     struct queue_lane other;
     struct item items[ITEMS];
@@ -45,15 +47,17 @@ static void fire(struct wheel *wheel, struct wheel_entry *entry)
 
 static void start(uint32_t in_flight, struct units_rate issuer_rate, struct units_rate role_rate)
 {
-    const struct units_rate none = {.count = 0};
     const struct lease_issuer_limits limits = {.in_flight = in_flight, .issue_rate = issuer_rate};
     size_t i;
 
     memset(&t, 0, sizeof(t));
     wheel_init(&t.wheel, 1000, fire);
     queue_init(&t.queue, &t.wheel, &limits, run);
-    queue_lane_init(&t.lane, &t.queue, role_rate, none, none);
-    queue_lane_init(&t.other, &t.queue, none, none, none);
+    queue_rates_init(&t.rates, t.wheel.now_ms);
+    queue_rates_init(&t.other_rates, t.wheel.now_ms);
+    queue_bucket_set(&t.rates.issues, role_rate, t.wheel.now_ms);
+    queue_lane_init(&t.lane, &t.queue, &t.rates);
+    queue_lane_init(&t.other, &t.queue, &t.other_rates);
     for (i = 0; i < ITEMS; i++) {
         t.items[i].name = (char)('a' + i);
     }

@@ -149,7 +149,7 @@ static void test_views_show_what_there_is(void **state)
     assert_ptr_equal(lease_core_find_lease(f.core, str_of(lease.id)), fixture_lease(client));
     assert_ptr_equal(lease_core_find_grant(f.core, str_of(grant.id)), client->grant);
     assert_string_equal(grant.lease, lease.id);
-    assert_ptr_equal(lease.role, &f.role);
+    assert_ptr_equal(lease.role, lease_core_role(f.core, STR("db")));
     assert_int_equal(lease.grant_count, 1);
     assert_int_equal(lease.expires_wall_ms, f.fake.wall_ms + (int64_t)HOUR_MS - 2000);
     assert_string_equal(grant.reason, "OPS-7");

@@ -144,7 +144,7 @@ static void open_core(void)
     core.audit = f.audit;
     assert_int_equal(lease_core_new(&core, &f.core, NULL), 0);
     for (i = 0; i < ARRAY_LEN(f.roles); i++) {
-        assert_int_equal(lease_core_add_role(f.core, &f.roles[i]), 0);
+        assert_int_equal(lease_core_set_role(f.core, &f.roles[i]), 0);
     }
 }
 

@@ -1,0 +1,152 @@
+/* New policies and the grants that live under them.
+ *
+ * Each grant is judged once more, as if its caller asked for it now: same identity, role, bindings
+ * and reason. Allowed: it goes on under the rule that allows it, for the rest of the time that this
+ * rule gives. Not allowed, or its uid has another name now: it ends, with a record that names the
+ * new policy and the rule that denied. A name that can't be looked up proves nothing, so such a
+ * grant goes on; nobody gets a new one meanwhile, because access_identity_init refuses. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct recheck {
+    struct lease_core *core;
+    const char *policy_digest;
+    lease_judge_fn judge;
+    void *user;
+    uint32_t run; /* tells this recheck's counts from those of the one before */
+    uint32_t ended_count;
+};
+
+/* "process,pid:1234" */
+static size_t bindings_read(const char *text,
+                            struct access_binding_spec ret_specs[ACCESS_BINDINGS_MAX])
+{
+    size_t count = 0;
+
+    while (count < ACCESS_BINDINGS_MAX && *text != '\0') {
+        size_t len = strcspn(text, ",");
+
+        if (access_binding_parse((struct str){.ptr = text, .len = len}, &ret_specs[count]) == 0) {
+            count++;
+        }
+        text += text[len] == ',' ? len + 1 : len;
+    }
+    return count;
+}
+
+static bool has_other_name(const struct recheck *recheck, const struct holder *holder)
+{
+    char name[ENV_NAME_MAX_BYTES] = "";
+    int r = env_user_name(recheck->core->env, holder->uid, name);
+
+    if (r != 0 && r != ERR_NOT_FOUND) {
+        return false;
+    }
+    return strcmp(r == 0 ? name : "", holder->user) != 0;
+}
+
+/* What is asked once for each holder. */
+static void holder_begin(const struct recheck *recheck, struct holder *holder)
+{
+    if (holder->recheck_run != recheck->run) {
+        holder->recheck_run = recheck->run;
+        holder->kept_count = 0;
+        holder->is_renamed = has_other_name(recheck, holder);
+    }
+}
+
+static void judge(const struct recheck *recheck, const struct grant *grant,
+                  struct access_decision *ret_decision)
+{
+    const struct lease_role *role = &grant->holder->role->config;
+    const char *reason = grant_reason(grant);
+    struct access_identity identity;
+    struct access_request request = {
+        .role = role->name,
+        .role_binding = role->binding,
+        .role_max_ttl_ms = role->max_ttl_ms,
+        .reason = reason[0] != '\0' ? reason : NULL,
+        .live_count = grant->holder->kept_count,
+    };
+
+    request.binding_count = bindings_read(grant_bindings_text(grant), request.bindings);
+    grant_identity(grant, &identity);
+    recheck->judge(recheck->user, &identity, &request, ret_decision);
+}
+
+static void grant_take_away(struct recheck *recheck, struct grant *grant, const char *rule)
+{
+    grant_set_rule(grant, rule, recheck->policy_digest);
+    lease_end_grant(recheck->core, grant, GRANT_END_POLICY, NULL);
+    recheck->ended_count++;
+}
+
+/* It has lived for a part of its new duration already. */
+static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t duration_ms)
+{
+    int64_t lived_ms = env_wall_ms(core->env) - grant->created_wall_ms;
+    uint64_t now_ms = core_now_ms(core);
+    uint64_t begun_ms = lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
+
+    if (grant->due.when_ms != 0) {
+        begun_ms = schedule_left_ms(grant->due.when_ms, grant->duration_ms);
+    }
+    grant->duration_ms = duration_ms;
+    if (grant->is_created) {
+        wheel_arm(&core->wheel, &grant->due, schedule_add_ms(begun_ms, duration_ms));
+        record_grant_reduced(grant);
+        core_touch(core);
+    }
+}
+
+static void grant_recheck(struct recheck *recheck, struct grant *grant)
+{
+    struct holder *holder = grant->holder;
+    struct access_decision decision;
+
+    holder_begin(recheck, holder);
+    if (holder->is_renamed) {
+        grant_take_away(recheck, grant, NULL);
+        return;
+    }
+    judge(recheck, grant, &decision);
+    if (decision.outcome != ACCESS_ALLOW) {
+        grant_take_away(recheck, grant, decision.rule);
+        return;
+    }
+    holder->kept_count++;
+    grant_set_rule(grant, decision.rule, recheck->policy_digest);
+    if (decision.duration_ms > 0 &&
+        (grant->duration_ms == 0 || decision.duration_ms < grant->duration_ms)) {
+        grant_reduce(recheck->core, grant, decision.duration_ms);
+    }
+}
+
+uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
+                            lease_judge_fn judge_fn, void *user)
+{
+    struct recheck recheck = {
+        .core = core,
+        .policy_digest = policy_digest,
+        .judge = judge_fn,
+        .user = user,
+        .run = ++core->recheck_run,
+    };
+    struct grant *grant = NULL;
+    char count[24];
+
+    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
+        if (grant->state != GRANT_STATE_ENDED) {
+            grant_recheck(&recheck, grant);
+        }
+    }
+    if (recheck.ended_count > 0) {
+        (void)snprintf(count, sizeof(count), "%" PRIu32, recheck.ended_count);
+        log_event(LOG_LEVEL_WARN, "policy.grants.ended", "count", count, NULL);
+    }
+    return recheck.ended_count;
+}

@@ -1,0 +1,226 @@
+/* Roles are added, replaced and removed while leases live.
+ *
+ * Happy path of a change: everything new is copied first (so that a failure changes nothing) → the
+ * role has its new settings, and its new source if issuer or params are others → each of its leases
+ * is looked at once. Timing: planned anew, and what is overdue by that is spread. Sharing: offered
+ * anew. Source: an issue that isn't sent yet goes to the new one; what nobody holds is revoked;
+ * what is held becomes outdated, and plan.c and acquire.c replace it.
+ *
+ * A role that is removed ends its grants, and its leases are revoked as ever; it stays known to
+ * them, and under its name, until they are gone. */
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+/* --- what a change means for one lease --- */
+
+/* Nobody has it and nobody waits for it: it was kept for a caller that now gets another. */
+static void reload_unheld(struct lease *lease)
+{
+    if (lease_is_outdated(lease)) {
+        revoke_start(lease, "its role has changed");
+    } else {
+        settle_again(lease);
+    }
+}
+
+static void reload_lease(struct lease *lease)
+{
+    switch (lease->state) {
+    case LEASE_STATE_REQUESTED:
+        if (lease->call == NULL && lease_is_outdated(lease)) {
+            lease_take_source(lease);
+        }
+        break;
+    case LEASE_STATE_ACTIVE:
+    case LEASE_STATE_RENEWING:
+        if (!lease_is_wanted(lease) && lease->is_recorded) {
+            reload_unheld(lease);
+        } else if (lease->failure_count == 0) {
+            lease_replan(lease);
+        }
+        break;
+    default:
+        break; /* what ends goes on ending */
+    }
+}
+
+/* `each` may end the lease, but frees none: that is for the end of the turn. */
+static void reload_each(struct role *role, void (*each)(struct lease *lease))
+{
+    struct lease *lease = NULL;
+
+    while ((lease = lease_core_next_lease(role->core, lease)) != NULL) {
+        if (lease->role == role) {
+            each(lease);
+        }
+    }
+}
+
+static void offer_again(struct lease *lease)
+{
+    if (fsm_lease_is_over(lease->state) || lease->state == LEASE_STATE_REVOKING) {
+        return;
+    }
+    if (lease->step == LEASE_STEP_DROP) {
+        sharing_keep(lease);
+    } else if (lease_is_shared(lease) && lease_current(lease) == lease) {
+        sharing_offer(lease);
+    }
+}
+
+/* --- the change --- */
+
+static void role_change(struct role *role, const struct role_texts *texts, struct source *source)
+{
+    bool is_shared_else = role->texts != NULL && role->config.share != texts->config.share;
+
+    if (is_shared_else) {
+        reload_each(role, sharing_withdraw);
+    }
+    role_configure(role, texts);
+    if (source != NULL) {
+        role_set_source(role, source);
+    } else {
+        role->config.issuer = role->source->issuer->config;
+        role->config.params_json = role->source->params_json;
+    }
+    role->is_removed = false;
+    if (is_shared_else) {
+        reload_each(role, offer_again);
+    }
+    reload_each(role, reload_lease);
+    core_touch(role->core);
+}
+
+static int issuer_of(struct lease_core *core, struct lease_issuer *config,
+                     struct issuer **ret_issuer)
+{
+    if (config->core_state != NULL) {
+        *ret_issuer = config->core_state;
+        return 0;
+    }
+    return issuer_new(core, config, ret_issuer);
+}
+
+static struct role *role_by_name(struct lease_core *core, const char *name)
+{
+    struct map_entry *entry = map_find(&core->roles, str_of(name));
+
+    return entry != NULL ? MAP_ENTRY(entry, struct role, entry) : NULL;
+}
+
+static bool is_as_it_was(const struct role *role, const struct issuer *issuer,
+                         const struct lease_role *config)
+{
+    return !role->is_removed && source_is(role->source, issuer, config->params_json) &&
+           role_is_configured(role, config);
+}
+
+int lease_core_set_role(struct lease_core *core, const struct lease_role *config)
+{
+    struct role *role = role_by_name(core, config->name);
+    struct role_texts texts;
+    struct source *source = NULL;
+    struct issuer *issuer;
+    bool is_new = role == NULL;
+    int r = issuer_of(core, config->issuer, &issuer);
+
+    if (r != 0 || (!is_new && is_as_it_was(role, issuer, config))) {
+        return r;
+    }
+    r = role_texts_copy(config, &texts);
+    if (r != 0) {
+        return r;
+    }
+    if (is_new) {
+        role = role_new(core, config->name);
+    }
+    if (role != NULL && !source_is(role->source, issuer, config->params_json)) {
+        source = source_new(role, issuer, config->params_json);
+    }
+    if (role != NULL && (source != NULL || source_is(role->source, issuer, config->params_json))) {
+        role_change(role, &texts, source);
+        return 0;
+    }
+    mem_free(texts.block);
+    if (is_new && role != NULL) {
+        role_free(role);
+    }
+    return ERR_NOMEM;
+}
+
+/* --- removed --- */
+
+static void removed_lease(struct lease *lease)
+{
+    if (fsm_lease_is_live(lease->state)) {
+        revoke_start(lease, "its role was removed");
+    } else if (lease->state == LEASE_STATE_REQUESTED) {
+        issue_drop(lease);
+    }
+}
+
+void lease_core_remove_role(struct lease_core *core, struct str name)
+{
+    struct role *role = role_find(core, name);
+    struct grant *grant = NULL;
+
+    if (role == NULL) {
+        return;
+    }
+    role->is_removed = true;
+    role_again(role); /* it must outlive this call */
+    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
+        if (grant->holder->role == role) {
+            grant_end(grant, GRANT_END_POLICY);
+        }
+    }
+    reload_each(role, removed_lease);
+    role_put(role); /* it may be gone */
+    core_touch(core);
+}
+
+/* --- issuers --- */
+
+int lease_core_set_limits(struct lease_core *core, const struct lease_issuer *issuer)
+{
+    struct issuer *state = issuer->core_state;
+
+    if (state == NULL) {
+        return 0;
+    }
+    if (issuer_grow(state) != 0) {
+        return ERR_NOMEM;
+    }
+    queue_set_limits(&state->queue, &issuer->limits);
+    core_touch(core);
+    return 0;
+}
+
+uint32_t lease_core_issuer_leases(const struct lease_core *core, const struct lease_issuer *issuer)
+{
+    const struct issuer *state = issuer->core_state;
+
+    (void)core;
+    return state != NULL ? state->lease_count + state->queue.in_flight : 0;
+}
+
+void lease_core_forget_issuer(struct lease_core *core, struct lease_issuer *issuer)
+{
+    struct issuer *state = issuer->core_state;
+    struct map_entry *entry;
+
+    if (state == NULL) {
+        return;
+    }
+    CHECK(lease_core_issuer_leases(core, issuer) == 0);
+    for (entry = map_first(&core->roles); entry != NULL; entry = map_next(&core->roles, entry)) {
+        struct role *role = MAP_ENTRY(entry, struct role, entry);
+
+        if (role->source->issuer == state) {
+            CHECK(role->is_removed);
+            role->config.issuer = NULL;
+        }
+    }
+    issuer_free(state);
+}
