@@ -19,7 +19,7 @@
 #define IN_FLIGHT_MAX 1024U
 #define TIMEOUT_DEFAULT_MS 10000U
 #define LIFETIME_MAX_MS (UINT64_C(8760) * 3600U * 1000U)
-#define BOUNDED_ANCHORS_MAX 16U
+#define BOUNDED_ANCHORS_MAX 32U
 
 /* An anchor whose end was announced. Leases issued under it later have the same end, which whoever
  * holds them must be told as well. */

@@ -20,8 +20,12 @@ uint64_t anchor_ends_ms(const struct lease *lease)
     return UINT64_MAX;
 }
 
-static void anchor_remember(struct issuer *issuer, uint64_t anchor, uint64_t ends_ms)
+/* Forgotten is what has ended, the oldest first: leases may hang on all others, and would be taken
+ * to live longer than they do. */
+static void anchor_remember(struct issuer *issuer, uint64_t anchor, uint64_t ends_ms,
+                            uint64_t now_ms)
 {
+    size_t place = issuer->anchor_next;
     size_t i;
 
     for (i = 0; i < CORE_ANCHORS_MAX; i++) {
@@ -30,8 +34,17 @@ static void anchor_remember(struct issuer *issuer, uint64_t anchor, uint64_t end
             return;
         }
     }
-    issuer->anchors[issuer->anchor_next] = (struct anchor){.anchor = anchor, .ends_ms = ends_ms};
-    issuer->anchor_next = (issuer->anchor_next + 1) % CORE_ANCHORS_MAX;
+    for (i = 0; i < CORE_ANCHORS_MAX; i++) {
+        place = (issuer->anchor_next + i) % CORE_ANCHORS_MAX;
+        if (issuer->anchors[place].ends_ms <= now_ms) {
+            break;
+        }
+    }
+    if (i == CORE_ANCHORS_MAX) {
+        place = issuer->anchor_next;
+    }
+    issuer->anchors[place] = (struct anchor){.anchor = anchor, .ends_ms = ends_ms};
+    issuer->anchor_next = (place + 1) % CORE_ANCHORS_MAX;
 }
 
 static void anchor_moved(struct lease *lease)
@@ -54,7 +67,7 @@ void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer
     if (anchor == 0 || issuer->core_state == NULL) {
         return;
     }
-    anchor_remember(issuer->core_state, anchor, when_ms);
+    anchor_remember(issuer->core_state, anchor, when_ms, core_now_ms(core));
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (!fsm_lease_is_live(lease->state) || lease->source->issuer->config != issuer ||
             lease->anchor != anchor) {

@@ -196,6 +196,44 @@ static void test_leases_issued_under_a_bounded_anchor_are_bounded(void **state)
     assert_int_equal(view.expires_wall_ms, f.fake.wall_ms + (int64_t)(20 * MINUTE_MS));
 }
 
+/* As when a login is replaced again and again. */
+static void test_an_anchor_is_remembered_however_many_have_ended_since(void **state)
+{
+    struct client *client = fixture_client(0);
+    struct lease_view view;
+    int64_t end_wall_ms = f.fake.wall_ms + (int64_t)(20 * MINUTE_MS);
+    uint64_t anchor;
+
+    (void)state;
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, f.fake.now_ms + 20 * MINUTE_MS,
+                           "login ends");
+    for (anchor = 8; anchor < 200; anchor++) {
+        lease_core_anchor_ends(f.core, &f.model.issuer, anchor, f.fake.now_ms + SECOND_MS,
+                               "login ends");
+        fixture_advance(2 * SECOND_MS);
+    }
+    f.model.anchor = 7;
+    fixture_get(client, &f.role);
+    lease_view(fixture_lease(client), &view);
+    assert_int_equal(view.expires_wall_ms, end_wall_ms);
+}
+
+/* As when there are too many logins beside each other. */
+static void test_an_end_within_a_minute_is_in_time(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    f.model.anchor = 7;
+    fixture_get(client, &f.role);
+    lease_core_anchor_ends(f.core, &f.model.issuer, 7, f.fake.now_ms + MINUTE_MS, "login ends");
+    f.model.anchor = 8;
+    fixture_advance(50 * SECOND_MS);
+    assert_int_equal(f.model.lease_count, 2);
+    fixture_get(client, &f.role);
+    assert_string_equal(client->password, "MARKER-password-1");
+}
+
 static void test_a_dead_anchor_expires_its_leases_and_holders_get_others(void **state)
 {
     struct client *a = fixture_client(0);
@@ -249,6 +287,8 @@ int main(void)
         fixture_test(test_a_lease_is_replaced_before_its_anchor_ends),
         fixture_test(test_an_anchor_that_lives_longer_after_all_needs_no_replacement),
         fixture_test(test_leases_issued_under_a_bounded_anchor_are_bounded),
+        fixture_test(test_an_anchor_is_remembered_however_many_have_ended_since),
+        fixture_test(test_an_end_within_a_minute_is_in_time),
         fixture_test(test_a_dead_anchor_expires_its_leases_and_holders_get_others),
         fixture_test(test_anchors_that_die_again_and_again_make_no_loop),
     };
