@@ -16,7 +16,7 @@
 #define VAULT_NEVER UINT64_MAX
 #define VAULT_QUEUE_MAX 256U
 #define VAULT_WATCH_MS 10000U /* between looks for changed sources */
-#define VAULT_OLD_TOKENS_MAX 8U
+#define VAULT_OLD_TOKENS_MAX 24U /* with the one in use fewer than the host remembers ends of */
 #define VAULT_TOKEN_MAX_BYTES 16384U
 
 struct vault_op;
@@ -29,6 +29,7 @@ struct vault_token {
     int64_t life_s;      /* what its renewals ask for */
     bool is_renewable;   /* and renewals still give the whole life */
     bool is_bounded;     /* its end has been announced */
+    bool is_given_up;    /* an early one, to make room; it is ended then */
 };
 
 /* What a source held when it was last read: a digest, so that a change is noticed. */

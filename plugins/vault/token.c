@@ -4,8 +4,9 @@
  * What ends it: a maximum (a renewal gives less than was asked, though it goes on saying
  * "renewable"), being not renewable at all, a policy that denies renewing: then its end is
  * announced, and in time comes a new login, or a configured token is read again. Revoked or
- * expired: its leases are dead now. Tokens that were replaced are kept (never revoked while the
- * daemon runs) because leases hang on them. */
+ * expired: its leases are dead now. Tokens that were replaced are kept because leases hang on them.
+ * They end by themselves; when there are too many of them the end of the one that ends first is
+ * announced to be near, and if it is ours it is revoked then. */
 #include "token.h"
 
 #include "login.h"
@@ -14,10 +15,16 @@
 #include "source.h"
 #include "unwrap.h"
 
-#include <string.h>
+#include <assert.h>
 
 #define STEP_MIN_MS 1000U
 #define SLACK_S 1
+#define ROOM_MS 60000U /* for replacing the leases of a token that is ended early */
+
+static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
 
 bool vault_token_is_usable(const struct leased_instance *vault)
 {
@@ -56,8 +63,14 @@ void vault_token_free_all(struct leased_instance *vault)
 
 static void drop_old(struct leased_instance *vault, size_t index)
 {
-    token_free(vault, &vault->old[index]);
-    vault->old[index] = vault->old[--vault->old_count];
+    struct vault_token *old = &vault->old[index];
+
+    if (old->is_given_up && vault_config_makes_tokens(&vault->config)) {
+        vault_token_discard(vault, old->bytes);
+        old->bytes = NULL;
+    }
+    token_free(vault, old);
+    *old = vault->old[--vault->old_count];
     vault->old[vault->old_count] = (struct vault_token){0};
 }
 
@@ -68,6 +81,31 @@ static void drop_expired(struct leased_instance *vault, uint64_t now_ms)
             drop_old(vault, i - 1);
         }
     }
+}
+
+/* Is there a place for the token that a login would replace? Without one the old token that ends
+ * first has to end early, but not before its leases could be replaced: the login waits. */
+static bool has_room(struct leased_instance *vault, uint64_t now_ms)
+{
+    struct vault_token *first = &vault->old[0];
+    uint64_t end_ms;
+
+    if (vault->token.bytes == NULL || vault->old_count < VAULT_OLD_TOKENS_MAX) {
+        return true;
+    }
+    for (size_t i = 1; i < vault->old_count; i++) {
+        first = vault->old[i].expires_ms < first->expires_ms ? &vault->old[i] : first;
+    }
+    end_ms = now_ms + earlier(ROOM_MS, (vault->token.expires_ms - now_ms) / 2U);
+    if (first->expires_ms > end_ms) {
+        first->expires_ms = end_ms;
+        first->is_given_up = true;
+        vault->host->anchor_ends(
+            vault->context, first->generation, first->expires_ms,
+            VAULT_STR("the token that it hangs on makes room: too many were replaced"));
+    }
+    vault->login_at_ms = first->expires_ms;
+    return false;
 }
 
 /* Tells when the token's leases end at the latest. */
@@ -83,20 +121,13 @@ static void bound(struct leased_instance *vault, const char *reason)
     }
 }
 
-/* Its leases live until it ends; the one that ends first gives way when there are too many. */
+/* Its leases live until it ends. There is room: a login begins only then. */
 static void keep_old(struct leased_instance *vault)
 {
-    size_t first = 0;
-
     if (vault->token.bytes == NULL) {
         return;
     }
-    if (vault->old_count == VAULT_OLD_TOKENS_MAX) {
-        for (size_t i = 1; i < vault->old_count; i++) {
-            first = vault->old[i].expires_ms < vault->old[first].expires_ms ? i : first;
-        }
-        drop_old(vault, first);
-    }
+    assert(vault->old_count < VAULT_OLD_TOKENS_MAX);
     bound(vault, "the token that it hangs on was replaced");
     vault->old[vault->old_count++] = vault->token;
     vault->token = (struct vault_token){0};
@@ -235,11 +266,6 @@ static void timer_ran(void *user)
     vault_token_step(vault);
 }
 
-static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 static uint64_t next_moment(const struct leased_instance *vault)
 {
     uint64_t next_ms = VAULT_NEVER;
@@ -292,7 +318,7 @@ static void begin_due(struct leased_instance *vault, uint64_t now_ms)
         vault_own_renew(vault);
     } else if (vault->unwrap_at_ms <= now_ms) {
         vault_unwrap_start(vault);
-    } else if (vault->login_at_ms <= now_ms) {
+    } else if (vault->login_at_ms <= now_ms && has_room(vault, now_ms)) {
         vault_login_start(vault);
     }
 }
