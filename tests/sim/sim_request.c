@@ -7,6 +7,7 @@
 
 #define FINISH_MAX_MS 5
 #define BODY_MAX_BYTES 4096U
+#define RAW_MAX_BYTES (256U * 1024U)
 #define ANSWER_MAX_BYTES (2U * 1024U * 1024U)
 
 void sim_listener_init(struct sim_listener *listener, struct sim *sim, const char *name)
@@ -40,6 +41,7 @@ static void request_end(struct sim_request *request, bool is_delivered)
         request->over(request, is_delivered);
     }
     buf_fini(&request->body);
+    buf_fini(&request->raw);
     buf_fini(&request->answer);
     free(request);
 }
@@ -157,43 +159,97 @@ static void add_header(struct env_request *request, struct str name, struct str 
     request->headers[request->header_count++] = (struct env_request_header){name, value};
 }
 
+static size_t raw_size(const struct env_request *raw)
+{
+    size_t size = raw->method.len + raw->path.len + raw->query.len + raw->body.len;
+
+    for (size_t i = 0; i < raw->header_count; i++) {
+        size += raw->headers[i].name.len + raw->headers[i].value.len;
+    }
+    return size;
+}
+
+/* The slice's copy behind `*at`. */
+static struct str raw_copy(char **at, struct str s)
+{
+    struct str copy = {.ptr = s.ptr != NULL ? *at : NULL, .len = s.len};
+
+    if (s.len > 0) {
+        memcpy(*at, s.ptr, s.len);
+    }
+    *at += s.len;
+    return copy;
+}
+
+static void fill_raw(struct sim_request *request, const struct env_request *raw)
+{
+    struct env_request *to = &request->request;
+    char *at;
+
+    buf_init(&request->raw, RAW_MAX_BYTES);
+    for (size_t i = raw_size(raw) + 1; i > 0; i--) {
+        buf_add_char(&request->raw, ' ');
+    }
+    CHECK(buf_status(&request->raw) == 0);
+    at = request->raw.bytes;
+    to->method = raw_copy(&at, raw->method);
+    to->path = raw_copy(&at, raw->path);
+    to->query = raw_copy(&at, raw->query);
+    to->body = raw_copy(&at, raw->body);
+    for (size_t i = 0; i < raw->header_count; i++) {
+        add_header(to, raw_copy(&at, raw->headers[i].name), raw_copy(&at, raw->headers[i].value));
+    }
+}
+
+static void fill(struct sim_request *request, const struct sim_request_options *options)
+{
+    struct env_request *to = &request->request;
+    struct str rest;
+
+    CHECK(strlen(options->target) < SIM_TARGET_MAX_BYTES);
+    memcpy(request->target, options->target, strlen(options->target));
+    buf_init(&request->body, BODY_MAX_BYTES);
+    buf_add_c(&request->body, options->body != NULL ? options->body : "");
+    to->method = str_of(options->method);
+    rest = str_of(request->target);
+    to->path = str_cut(&rest, '?');
+    to->query = rest.ptr != NULL ? rest : STR("");
+    to->body = buf_str(&request->body);
+    add_header(to, STR("Host"), STR("leased"));
+    add_header(to, STR("X-Leased-Request"), STR("1"));
+}
+
 struct sim_request *sim_request_send(struct env_connection *connection,
                                      const struct sim_request_options *options)
 {
     struct sim_listener *listener = connection->listener;
     struct sim_request *request = calloc(1, sizeof(*request));
-    struct str rest;
 
     CHECK(request != NULL);
     CHECK(connection->request == NULL);
     CHECK(!connection->is_closing);
-    CHECK(strlen(options->target) < SIM_TARGET_MAX_BYTES);
-    memcpy(request->target, options->target, strlen(options->target));
-    buf_init(&request->body, BODY_MAX_BYTES);
     buf_init(&request->answer, ANSWER_MAX_BYTES);
-    buf_add_c(&request->body, options->body != NULL ? options->body : "");
     request->connection = connection;
     request->number = ++listener->sim->request_count;
     request->finish.fn = request_finish;
     request->replied = options->replied;
     request->over = options->over;
     request->user = options->user;
-    rest = str_of(request->target);
     request->request = (struct env_request){.listener = listener->name,
                                             .peer = &connection->peer,
                                             .connection = connection,
-                                            .method = str_of(options->method),
                                             .ops = &request_ops};
-    request->request.path = str_cut(&rest, '?');
-    request->request.query = rest.ptr != NULL ? rest : STR("");
-    request->request.body = buf_str(&request->body);
-    add_header(&request->request, STR("Host"), STR("leased"));
-    add_header(&request->request, STR("X-Leased-Request"), STR("1"));
+    if (options->raw != NULL) {
+        fill_raw(request, options->raw);
+    } else {
+        fill(request, options);
+    }
     connection->request = request;
     listener->request_count++;
-    sim_trace(listener->sim, "request %llu: uid %u pid %d %s %s %s",
+    sim_trace(listener->sim, "request %llu: uid %u pid %d %.*s %.*s?%.*s %.*s",
               (unsigned long long)request->number, connection->peer.uid, connection->peer.pid,
-              options->method, options->target, options->body != NULL ? options->body : "");
+              STR_ARG(request->request.method), STR_ARG(request->request.path),
+              STR_ARG(request->request.query), STR_ARG(request->request.body));
     listener->handler(listener->handler_user, &request->request);
     return request;
 }

@@ -37,6 +37,7 @@ struct sim_request {
     uint64_t number;
     char target[SIM_TARGET_MAX_BYTES];
     struct buf body;
+    struct buf raw; /* the bytes of a raw one */
     struct sim_event finish;
     /* The answer. */
     uint32_t status; /* 0: none yet */
@@ -69,6 +70,9 @@ struct sim_request_options {
     const char *method;
     const char *target;
     const char *body; /* NULL: none */
+    /* Not NULL: method, path, query, headers and body as they stand here (copied), instead of the
+     * texts above. */
+    const struct env_request *raw;
     void (*replied)(struct sim_request *request);
     void (*over)(struct sim_request *request, bool is_delivered);
     void *user;
