@@ -15,11 +15,13 @@ struct vault_fields {
     size_t count;
 };
 
-/* Texts as they are, numbers and booleans as text, objects and lists as JSON, null left out. All
- * but `username` is secret. `data` is borrowed until vault_fields_fini. LEASED_OK, or a class with
- * the reason; call vault_fields_fini in either case. */
-int32_t vault_fields_read(const struct leased_host *host, json_t *data, struct vault_fields *fields,
-                          struct vault_text *ret_detail);
+/* Texts as they are, numbers and booleans as text, objects and lists as JSON, null left out; a
+ * signed_key without its line's end; keys of STS under both names of their token. All but
+ * `username` and, from `metadata` (may be NULL), `metadata.version` is secret. Both are borrowed
+ * until vault_fields_fini. LEASED_OK, or a class with the reason; call vault_fields_fini in either
+ * case. */
+int32_t vault_fields_read(const struct leased_host *host, json_t *data, json_t *metadata,
+                          struct vault_fields *fields, struct vault_text *ret_detail);
 void vault_fields_fini(struct vault_fields *fields);
 
 #endif

@@ -9,6 +9,7 @@
 #define VAULT_INSTANCE_H
 
 #include "config.h"
+#include "issued.h"
 #include "request.h"
 #include "status.h"
 #include "text.h"
@@ -81,7 +82,8 @@ struct leased_instance {
     uint64_t verified_ms;               /* when a look-up last found the token alive; 0: never */
     struct vault_failure login_failure; /* the last; status 0: none since the last success */
 
-    struct vault_op *ops; /* all; doubly linked */
+    struct vault_issued issued; /* lately */
+    struct vault_op *ops;       /* all; doubly linked */
     size_t op_count;
     size_t queued_count;
 

@@ -1,26 +1,19 @@
 /* Happy path: the role's path answers with a lease; if its life isn't what was asked and it is
  * renewable, one renewal sets it (fitting); then the credential is handed over.
  *
- * Without a lease the credential's own `expiration` or `ttl` (or lease_duration) is its life; it
- * can't be renewed or revoked, and says so. Without any of them it is refused. Failure paths: an
- * answer that can't be read is LOST; a lease without a life or with unusable fields is handed to
- * the host to be revoked; a fitting that fails leaves the lease as it was issued. */
+ * What has no lease lives by its engine's rule (engine.c). Failure paths: an answer that can't be
+ * read, is of another path, or names a lease that was issued before is LOST, and nothing is revoked
+ * for it, because that may be somebody else's; a lease without a life or with unusable fields is
+ * handed to the host to be revoked; a fitting that fails leaves the lease as it was issued. */
 #include "issue.h"
 
+#include "engine.h"
 #include "fields.h"
 #include "token.h"
 
 #include <string.h>
 
 #define WARNINGS_MAX 8U
-
-/* What is known of a credential's life. */
-struct life {
-    int64_t seconds;
-    uint64_t asked_ms;
-    bool is_renewable;
-    bool is_capped;
-};
 
 int32_t vault_issue(struct leased_instance *vault, const struct leased_issue *request,
                     leased_op *handle)
@@ -39,7 +32,14 @@ int32_t vault_issue(struct leased_instance *vault, const struct leased_issue *re
     }
     op->ttl_ms = request->ttl_ms;
     op->path = vault_strdup(vault->host, vault_str(params.path));
-    rc = vault_request_init_params(vault->host, &params, &op->request);
+    op->shape = params.shape;
+    op->refresh_s = params.refresh_s;
+    op->is_unrevoked = params.is_unrevoked;
+    op->is_post = params.is_post;
+    rc = vault_params_want_ttl(&params, vault_op_wanted_s(op));
+    if (rc == 0) {
+        rc = vault_request_init_params(vault->host, &params, &op->request);
+    }
     vault_params_fini(&params);
     if (rc != 0 || op->path == NULL) {
         vault_op_free(op);
@@ -68,44 +68,23 @@ static bool is_of_path(struct leased_str lease_id, const char *path)
            (path_len == len || path[path_len - len - 1] == '/');
 }
 
-/* 0, or a class with the reason. */
-static int32_t read_life(const struct vault_op *op, const struct vault_reply *reply,
-                         struct life *life, struct vault_text *detail)
-{
-    struct leased_instance *vault = op->vault;
-    int64_t ttl_s = 0;
-    int64_t end_s = 0;
-
-    *life = (struct life){.seconds = reply->lease_duration_s, .asked_ms = op->sent_ms};
-    if (reply->lease_id.len > 0) {
-        life->is_renewable = reply->is_renewable;
-        if (life->seconds == 0) {
-            vault_text_set(detail, "the lease has no lease_duration");
-            return LEASED_INVALID;
-        }
-        return LEASED_OK;
-    }
-    if (vault_reply_seconds(reply->data, "expiration", &end_s) == 1) {
-        life->seconds = end_s - vault->host->wall_ms(vault->context) / 1000;
-    } else if (vault_reply_seconds(reply->data, "ttl", &ttl_s) == 1) {
-        life->seconds = ttl_s;
-        if (ttl_s == 0) {
-            vault_text_set(detail, "the credential is about to be rotated");
-            return LEASED_RETRY_AFTER;
-        }
-    }
-    if (life->seconds <= 0) {
-        vault_text_set(detail, "the path answers without a lease and without ttl or expiration (or "
-                               "it has passed), so nobody knows how long its credential lives");
-        return LEASED_INVALID;
-    }
-    return LEASED_OK;
-}
-
 /* --- handing over ----------------------------------------------------------------------------- */
 
+/* NULL, or why the lease isn't believed. */
+static const char *check_lease(struct vault_op *op, struct leased_str lease_id)
+{
+    if (!is_of_path(lease_id, op->path)) {
+        return "the answer's lease is not of the path that was asked";
+    }
+    if (!vault_issued_add(&op->vault->issued, lease_id)) {
+        return "the answer's lease was issued before: it is somebody else's, or the answer is an "
+               "old one";
+    }
+    return NULL;
+}
+
 /* Leases die with the token that they were issued under. */
-static void cut_to_token(const struct vault_op *op, struct life *life, uint64_t *lifetime_ms)
+static void cut_to_token(const struct vault_op *op, struct vault_life *life, uint64_t *lifetime_ms)
 {
     const struct vault_token *token = vault_token_find(op->vault, op->generation);
 
@@ -133,18 +112,21 @@ static size_t read_warnings(const struct vault_reply *reply, struct leased_str t
     return count;
 }
 
-static void hand_over(struct vault_op *op, const struct vault_reply *reply, struct life *life)
+static void hand_over(struct vault_op *op, const struct vault_reply *reply, struct vault_life *life)
 {
     struct leased_str warnings[WARNINGS_MAX];
     struct leased_result result = {.size = sizeof(result)};
     struct vault_fields fields;
     struct vault_text detail = {{0}};
     uint64_t lifetime_ms = (uint64_t)life->seconds * 1000U;
+    bool is_lease = reply->lease_id.len > 0;
     int32_t status;
 
-    cut_to_token(op, life, &lifetime_ms);
-    result.issuer_ref = reply->lease_id;
-    status = vault_fields_read(op->vault->host, reply->data, &fields, &detail);
+    if (is_lease) {
+        cut_to_token(op, life, &lifetime_ms);
+    }
+    result.issuer_ref = is_lease ? reply->lease_id : vault_str(life->ref);
+    status = vault_fields_read(op->vault->host, life->fields, life->metadata, &fields, &detail);
     if (status != LEASED_OK) {
         result.detail = vault_str(detail.bytes);
     } else if (lifetime_ms == 0) {
@@ -152,10 +134,11 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
         result.detail = VAULT_STR("the login that it hangs on ended meanwhile");
     } else {
         result.flags = (life->is_renewable ? LEASED_RESULT_RENEWABLE : 0) |
-                       (reply->lease_id.len > 0 ? LEASED_RESULT_REVOCABLE : 0) |
+                       (life->is_revocable ? LEASED_RESULT_REVOCABLE : 0) |
                        (life->is_capped ? LEASED_RESULT_CAPPED : 0);
         result.lifetime_ms = lifetime_ms;
-        result.anchor = reply->lease_id.len > 0 ? op->generation : 0;
+        result.anchor = is_lease ? op->generation : 0;
+        result.refresh_ms = life->refresh_ms;
         result.fields = fields.items;
         result.field_count = fields.count;
         result.warnings = warnings;
@@ -169,13 +152,6 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
 
 /* --- fitting ---------------------------------------------------------------------------------- */
 
-static int64_t wanted_seconds(const struct vault_op *op)
-{
-    uint64_t seconds = op->ttl_ms / 1000U + (op->ttl_ms % 1000U != 0 ? 1U : 0U);
-
-    return seconds < (uint64_t)VAULT_SECONDS_MAX ? (int64_t)seconds : VAULT_SECONDS_MAX;
-}
-
 /* Keeps `reply` for later and asks for the life that is wanted. False: hand over as it is. */
 static bool start_fitting(struct vault_op *op, struct vault_reply *reply)
 {
@@ -183,12 +159,12 @@ static bool start_fitting(struct vault_op *op, struct vault_reply *reply)
     json_t *body;
 
     if (op->ttl_ms == 0 || !reply->is_renewable || reply->lease_id.len == 0 ||
-        reply->lease_duration_s == wanted_seconds(op) || op->vault->is_closing ||
+        reply->lease_duration_s == (int64_t)vault_op_wanted_s(op) || op->vault->is_closing ||
         op->generation != op->vault->token.generation) {
         return false;
     }
     body = json_pack("{s:s%, s:I}", "lease_id", reply->lease_id.ptr, reply->lease_id.len,
-                     "increment", (json_int_t)wanted_seconds(op));
+                     "increment", (json_int_t)vault_op_wanted_s(op));
     if (body == NULL ||
         vault_request_init(op->vault->host, "sys/leases/renew", body, &request) != 0) {
         return false;
@@ -207,10 +183,12 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
 {
     struct vault_reply reply = {0};
     struct vault_text detail;
-    struct life life = {
+    struct vault_life life = {
         .seconds = op->issued.lease_duration_s,
         .asked_ms = op->issued_ms,
         .is_renewable = true,
+        .is_revocable = true,
+        .fields = op->issued.data,
     };
 
     if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &detail) == 0 &&
@@ -219,8 +197,8 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
         life.seconds = reply.lease_duration_s;
         life.asked_ms = op->sent_ms;
         life.is_renewable = reply.is_renewable;
-        life.is_capped =
-            vault_reply_is_capped(&reply) || reply.lease_duration_s < wanted_seconds(op);
+        life.is_capped = vault_reply_is_capped(&reply) ||
+                         reply.lease_duration_s < (int64_t)vault_op_wanted_s(op);
     }
     /* Else it may have been executed or not. The host counts no more than the life that it wants,
      * and must hear of a longer one, so that it ends what lives on. */
@@ -231,41 +209,60 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
 /* --- the answer ------------------------------------------------------------------------------- */
 
 /* Refuses what came, but names what was created so that it gets revoked. */
-static void refuse(struct vault_op *op, int32_t status, struct leased_str lease_id,
-                   const char *detail)
+static void refuse(struct vault_op *op, int32_t status, const struct vault_life *life,
+                   struct leased_str lease_id, const char *detail)
 {
     const struct leased_result result = {
         .size = sizeof(result),
-        .issuer_ref = lease_id,
+        .issuer_ref = lease_id.len > 0 ? lease_id : vault_str(life->ref),
         .detail = vault_str(detail),
-        .retry_after_ms = 1000,
+        .retry_after_ms = life->retry_after_ms,
     };
 
     vault_op_end(op, status, &result);
+}
+
+/* `reply` may be taken. */
+static void decide(struct vault_op *op, const struct leased_http_reply *http,
+                   struct vault_reply *reply)
+{
+    const struct vault_answer answer = {.op = op,
+                                        .reply = reply,
+                                        .now_s = vault_engine_now_s(op->vault, http)};
+    struct vault_text detail = {{0}};
+    struct vault_life life = {0};
+    int32_t status;
+
+    if (reply->data == NULL) {
+        refuse(op, LEASED_INVALID, &life, reply->lease_id, "the answer has no data");
+        return;
+    }
+    status = vault_engine_decide(&answer, &life, &detail);
+    if (status != LEASED_OK) {
+        refuse(op, status, &life, reply->lease_id, detail.bytes);
+    } else if (!start_fitting(op, reply)) {
+        hand_over(op, reply, &life);
+    }
 }
 
 void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
     struct vault_text detail = {{0}};
-    struct life life;
-    int32_t status;
+    const char *problem = NULL;
 
     if (vault_reply_parse(http, &reply, &detail) != 0) {
         vault_op_fail(op, LEASED_LOST, detail.bytes);
         return;
     }
-    if (reply.lease_id.len > 0 && !is_of_path(reply.lease_id, op->path)) {
-        vault_op_fail(op, LEASED_LOST, "the answer's lease is not of the path that was asked");
-    } else if (reply.data == NULL) {
-        refuse(op, LEASED_INVALID, reply.lease_id, "the answer has no data");
+    if (reply.lease_id.len > 0) {
+        problem = check_lease(op, reply.lease_id);
+    }
+    if (problem != NULL) {
+        vault_log(op->vault, LEASED_LOG_ERROR, "vault.issue.foreign", problem);
+        vault_op_fail(op, LEASED_LOST, problem);
     } else {
-        status = read_life(op, &reply, &life, &detail);
-        if (status != LEASED_OK) {
-            refuse(op, status, reply.lease_id, detail.bytes);
-        } else if (!start_fitting(op, &reply)) {
-            hand_over(op, &reply, &life);
-        }
+        decide(op, http, &reply); /* op may be gone */
     }
     vault_reply_fini(&reply);
 }

@@ -6,6 +6,7 @@
  * denied, dead means that it can be tried again under a new one. */
 #include "op.h"
 
+#include "engine.h"
 #include "issue.h"
 #include "lease.h"
 #include "token.h"
@@ -79,6 +80,13 @@ void vault_op_fail(struct vault_op *op, int32_t status, const char *detail)
     };
 
     vault_op_end(op, status, &result);
+}
+
+uint64_t vault_op_wanted_s(const struct vault_op *op)
+{
+    uint64_t seconds = op->ttl_ms / 1000U + (op->ttl_ms % 1000U != 0 ? 1U : 0U);
+
+    return seconds < (uint64_t)VAULT_SECONDS_MAX ? seconds : (uint64_t)VAULT_SECONDS_MAX;
 }
 
 /* --- begin ------------------------------------------------------------------------------------ */
@@ -221,6 +229,7 @@ void vault_ops_verified(struct leased_instance *vault, enum vault_verdict verdic
 static void failed(struct vault_op *op, const struct leased_http_reply *http)
 {
     vault_status_classify(op->call, http, &op->failure);
+    vault_engine_explain(op, http, &op->failure);
     if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
         denied(op);
     } else {

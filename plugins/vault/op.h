@@ -22,6 +22,10 @@ struct vault_op {
     enum vault_op_state state;
     struct vault_request request;
     uint64_t ttl_ms;
+    struct vault_shape shape; /* issue; and the next three */
+    int64_t refresh_s;        /* 0: not said */
+    bool is_unrevoked;
+    bool is_post;
     char *lease_id;      /* owned; renew, revoke */
     char *path;          /* owned; issue: what the lease's id must begin with */
     uint64_t generation; /* of the token that it was sent with */
@@ -40,6 +44,9 @@ enum vault_verdict {
     VAULT_TOKEN_DEAD,
     VAULT_TOKEN_UNKNOWN,
 };
+
+/* ttl_ms in whole seconds, rounded up; 0: no wish. */
+uint64_t vault_op_wanted_s(const struct vault_op *op);
 
 /* NULL when out of memory. */
 struct vault_op *vault_op_new(struct leased_instance *vault, leased_op *handle,

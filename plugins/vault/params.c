@@ -3,11 +3,17 @@
  * cleaned path. */
 #include "params.h"
 
+#include "when.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define REFRESH_MIN_S 1
+#define REFRESH_MAX_S (365 * 86400)
 
-static const char *const keys[] = {"path", "method", "params"};
+static const char *const keys[] = {"path", "method", "params", "refresh", "revoke"};
 
 /* NULL, or what is wrong with the path. */
 static const char *path_problem(const char *path)
@@ -45,14 +51,19 @@ static int check_keys(json_t *root, struct vault_text *detail)
 
     json_object_foreach (root, key, value) {
         const char *close;
+        bool is_known = false;
 
-        if (strcmp(key, keys[0]) == 0 || strcmp(key, keys[1]) == 0 || strcmp(key, keys[2]) == 0) {
+        for (size_t i = 0; i < COUNT(keys); i++) {
+            is_known = is_known || strcmp(key, keys[i]) == 0;
+        }
+        if (is_known) {
             continue;
         }
         close = vault_suggest(key, keys, COUNT(keys));
         vault_text_set(detail, "%.64s: unknown key%s%s%s", key,
                        close != NULL ? "; did you mean \"" : "", close != NULL ? close : "",
-                       close != NULL ? "\"?" : "; there are path, method and params");
+                       close != NULL ? "\"?"
+                                     : "; there are path, method, params, refresh and revoke");
         return -1;
     }
     return 0;
@@ -75,9 +86,51 @@ static int check_query(json_t *params, struct vault_text *detail)
     return 0;
 }
 
-static int read_fields(struct vault_params *params, struct vault_text *detail)
+/* Without one it is what the path's shape asks for. */
+static int read_method(struct vault_params *params, struct vault_text *detail)
 {
     json_t *method = json_object_get(params->root, "method");
+    const char *name = json_string_value(method);
+
+    params->is_post = params->shape.is_post;
+    if (method == NULL) {
+        return 0;
+    }
+    params->is_post = name != NULL && strcmp(name, "post") == 0;
+    if (!params->is_post && (name == NULL || strcmp(name, "get") != 0)) {
+        vault_text_set(detail, "method: one of get, post is expected");
+        return -1;
+    }
+    return 0;
+}
+
+/* What becomes of what was issued. */
+static int read_life(struct vault_params *params, struct vault_text *detail)
+{
+    json_t *refresh = json_object_get(params->root, "refresh");
+    json_t *revoke = json_object_get(params->root, "revoke");
+
+    if (json_is_string(refresh)) {
+        params->refresh_s = vault_when_duration(
+            (struct leased_str){json_string_value(refresh), json_string_length(refresh)});
+    } else if (json_is_integer(refresh)) {
+        params->refresh_s = json_integer_value(refresh);
+    }
+    if (refresh != NULL &&
+        (params->refresh_s < REFRESH_MIN_S || params->refresh_s > REFRESH_MAX_S)) {
+        vault_text_set(detail, "refresh: a duration between 1s and 365d is expected, such as 5m");
+        return -1;
+    }
+    if (revoke != NULL && !json_is_boolean(revoke)) {
+        vault_text_set(detail, "revoke: true or false is expected");
+        return -1;
+    }
+    params->is_unrevoked = json_is_false(revoke);
+    return 0;
+}
+
+static int read_fields(struct vault_params *params, struct vault_text *detail)
+{
     const char *problem;
 
     params->path = json_string_value(json_object_get(params->root, "path"));
@@ -90,18 +143,13 @@ static int read_fields(struct vault_params *params, struct vault_text *detail)
         vault_text_set(detail, "path: %s", problem);
         return -1;
     }
-    if (method != NULL) {
-        const char *name = json_is_string(method) ? json_string_value(method) : "";
-
-        params->is_post = strcmp(name, "post") == 0;
-        if (!params->is_post && strcmp(name, "get") != 0) {
-            vault_text_set(detail, "method: one of get, post is expected");
-            return -1;
-        }
-    }
     params->params = json_object_get(params->root, "params");
     if (params->params != NULL && !json_is_object(params->params)) {
         vault_text_set(detail, "params: an object is expected");
+        return -1;
+    }
+    params->shape = vault_shape_of(params->path, params->params);
+    if (read_method(params, detail) != 0 || read_life(params, detail) != 0) {
         return -1;
     }
     return params->is_post ? 0 : check_query(params->params, detail);
@@ -122,6 +170,25 @@ int vault_params_parse(struct leased_str json, struct vault_params *ret_params,
     }
     vault_params_fini(&params);
     return -1;
+}
+
+int vault_params_want_ttl(struct vault_params *params, uint64_t ttl_s)
+{
+    char text[32];
+
+    if (ttl_s == 0 || !params->shape.takes_ttl || json_object_get(params->params, "ttl") != NULL ||
+        json_object_get(params->params, "not_after") != NULL) {
+        return 0;
+    }
+    if (params->params == NULL) {
+        params->params = json_object();
+        if (json_object_set_new(params->root, "params", params->params) != 0) {
+            params->params = NULL;
+            return -1;
+        }
+    }
+    (void)snprintf(text, sizeof(text), "%" PRIu64 "s", ttl_s);
+    return json_object_set_new(params->params, "ttl", json_string(text));
 }
 
 void vault_params_fini(struct vault_params *params)

@@ -184,6 +184,7 @@ static void on_op_done(leased_host_context *host, leased_op *handle, int32_t sta
     op->retry_after_ms = result->retry_after_ms;
     op->anchor = result->anchor;
     op->asked_ms = result->asked_ms;
+    op->refresh_ms = result->refresh_ms;
     copy(op->ref, sizeof(op->ref), result->issuer_ref);
     copy(op->detail, sizeof(op->detail), result->detail);
     assert_null(strstr(op->detail, "SECRET"));

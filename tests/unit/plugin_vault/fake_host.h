@@ -44,6 +44,7 @@ struct fake_op {
     uint64_t retry_after_ms;
     uint64_t anchor;
     uint64_t asked_ms;
+    uint64_t refresh_ms;
     char ref[1100];
     char detail[512];
     char fields[4096]; /* name=value or name*=value (secret), one a line */
@@ -123,6 +124,9 @@ size_t host_open_https(const struct leased_host_context *host);
 /* Answers an exchange. */
 void host_answer(struct leased_host_context *host, struct fake_http *http, uint32_t status,
                  const char *body);
+/* The same with one header. */
+void host_answer_header(struct leased_host_context *host, struct fake_http *http, uint32_t status,
+                        const struct leased_http_header *header, const char *body);
 void host_answer_retry_after(struct leased_host_context *host, struct fake_http *http,
                              const char *seconds);
 void host_fail(struct leased_host_context *host, struct fake_http *http, uint32_t transport);

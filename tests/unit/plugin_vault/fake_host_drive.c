@@ -116,6 +116,19 @@ void host_answer_retry_after(struct leased_host_context *host, struct fake_http 
     reply(http, &answer);
 }
 
+void host_answer_header(struct leased_host_context *host, struct fake_http *http, uint32_t status,
+                        const struct leased_http_header *header, const char *body)
+{
+    const struct leased_http_reply answer = {.size = sizeof(answer),
+                                             .status = status,
+                                             .headers = header,
+                                             .header_count = 1,
+                                             .body = str(body)};
+
+    (void)host;
+    reply(http, &answer);
+}
+
 void host_fail(struct leased_host_context *host, struct fake_http *http, uint32_t transport)
 {
     const struct leased_http_reply answer = {.size = sizeof(answer),

@@ -72,8 +72,29 @@ static void test_the_wanted_life_is_set_by_one_renewal(void **state)
     assert_int_equal(op->flags, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE);
     /* The right life needs none. */
     op = host_issue(host, ISSUE, 3600000);
-    host_answer(host, host_last(host), 200, LEASED_BODY);
+    host_answer(host, host_last(host), 200,
+                "{\"lease_id\":\"database/creds/orders/x2\",\"renewable\":true,"
+                "\"lease_duration\":3600,\"data\":{\"password\":\"SECRET\"}}");
     assert_int_equal(op->lifetime_ms, 3600000);
+    host_close(host, 0);
+}
+
+static void test_a_lease_that_was_issued_before_is_refused_and_left_alone(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *first = host_issue(host, ISSUE, 0);
+    struct fake_op *second;
+
+    (void)state;
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    assert_int_equal(first->status, LEASED_OK);
+    second = host_issue(host, ISSUE, 0);
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    assert_int_equal(second->status, LEASED_LOST);
+    assert_non_null(strstr(second->detail, "issued before"));
+    assert_string_equal(second->ref, ""); /* its revocation would end the first one */
+    assert_string_equal(second->fields, "");
+    assert_int_equal(host->warn_count, 1);
     host_close(host, 0);
 }
 
@@ -100,10 +121,10 @@ static void test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is(void 
         {7200000, 200, "{\"lease_id\":\"database/creds/orders/y9\",\"lease_duration\":7200}",
          3600000, LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE},
     };
-    struct leased_host_context *host = host_open_root();
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct leased_host_context *host = host_open_root();
         struct fake_op *op = host_issue(host, ISSUE, cases[i].ttl_ms);
 
         host_answer(host, host_last(host), 200, LEASED_BODY);
@@ -115,8 +136,8 @@ static void test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is(void 
         assert_int_equal(op->status, LEASED_OK);
         assert_int_equal(op->lifetime_ms, cases[i].lifetime_ms);
         assert_int_equal(op->flags, cases[i].flags);
+        host_close(host, 0);
     }
-    host_close(host, 0);
 }
 
 static void test_a_credential_without_a_lease_says_so(void **state)
@@ -126,13 +147,13 @@ static void test_a_credential_without_a_lease_says_so(void **state)
         int32_t status;
         uint64_t lifetime_ms;
     } cases[] = {
-        {"{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}", LEASED_OK, 2764800000},
+        {"{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}", LEASED_OK, 86400000},
         {"{\"lease_duration\":0,\"data\":{\"k\":\"v\",\"ttl\":90}}", LEASED_OK, 90000},
         {"{\"data\":{\"k\":\"v\",\"expiration\":1700003600}}", LEASED_OK, 3600000},
-        {"{\"data\":{\"k\":\"v\",\"ttl\":0}}", LEASED_RETRY_AFTER, 0},
+        {"{\"data\":{\"k\":\"v\",\"ttl\":0}}", LEASED_INVALID, 0},
         {"{\"data\":{\"k\":\"v\",\"expiration\":1600000000}}", LEASED_INVALID, 0},
-        {"{\"lease_duration\":0,\"data\":{\"k\":\"v\"}}", LEASED_INVALID, 0},
-        {"{\"data\":{\"k\":\"v\",\"ttl\":\"1h\"}}", LEASED_INVALID, 0},
+        {"{\"lease_duration\":0,\"data\":{\"k\":\"v\"}}", LEASED_OK, 86400000},
+        {"{\"data\":{\"k\":\"v\",\"ttl\":\"1h\"}}", LEASED_OK, 86400000},
         {"{\"lease_duration\":60,\"data\":{}}", LEASED_INVALID, 0},
         {"{\"lease_duration\":60,\"data\":null}", LEASED_INVALID, 0},
         {"", LEASED_INVALID, 0},
@@ -160,17 +181,17 @@ static void test_a_lease_that_cannot_be_used_is_named_for_revocation(void **stat
         "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60}",
         "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60,\"data\":{}}",
     };
-    struct leased_host_context *host = host_open_root();
 
     (void)state;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct leased_host_context *host = host_open_root();
         struct fake_op *op = host_issue(host, ISSUE, 0);
 
         host_answer(host, host_last(host), 200, bodies[i]);
         assert_int_equal(op->status, LEASED_INVALID);
         assert_string_equal(op->ref, "database/creds/orders/x");
+        host_close(host, 0);
     }
-    host_close(host, 0);
 }
 
 static void test_a_lease_of_another_path_is_not_ours(void **state)
@@ -241,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_an_issue_gives_fields_life_anchor_and_reference),
         cmocka_unit_test(test_a_post_carries_its_parameters),
         cmocka_unit_test(test_the_wanted_life_is_set_by_one_renewal),
+        cmocka_unit_test(test_a_lease_that_was_issued_before_is_refused_and_left_alone),
         cmocka_unit_test(test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is),
         cmocka_unit_test(test_a_credential_without_a_lease_says_so),
         cmocka_unit_test(test_a_lease_that_cannot_be_used_is_named_for_revocation),

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static void answer_all(struct leased_host_context *host)
         struct fake_http *http = &host->https[i];
         const char *body = "{\"data\":{\"ttl\":60,\"secret_id\":\"SECRET-sid\","
                            "\"creation_path\":\"auth/approle/role/r/secret-id\"}}";
+        char text[256];
 
         if (!http->is_open) {
             continue;
@@ -31,10 +33,16 @@ static void answer_all(struct leased_host_context *host)
         if (strstr(http->path, "login") != NULL || strstr(http->path, "renew-self") != NULL) {
             body = "{\"auth\":{\"client_token\":\"s.x\",\"lease_duration\":60,\"renewable\":true}}";
         } else if (strstr(http->path, "creds") != NULL) {
-            body = "{\"lease_id\":\"a/creds/b/1\",\"lease_duration\":60,\"renewable\":true,"
-                   "\"data\":{\"n\":1,\"p\":\"SECRET\"}}";
+            (void)snprintf(text, sizeof(text),
+                           "{\"lease_id\":\"a/creds/b/%zu\",\"lease_duration\":60,"
+                           "\"renewable\":true,\"data\":{\"n\":1,\"p\":\"SECRET\"}}",
+                           i);
+            body = text;
         } else if (strstr(http->path, "leases/renew") != NULL) {
-            body = "{\"lease_id\":\"a/creds/b/1\",\"lease_duration\":90,\"renewable\":true}";
+            /* Up to its id the request is the beginning of the answer. */
+            (void)snprintf(text, sizeof(text), "%.*s,\"lease_duration\":90,\"renewable\":true}",
+                           (int)strcspn(http->body, ",}"), http->body);
+            body = text;
         }
         host_answer(host, http, 200, body);
     }

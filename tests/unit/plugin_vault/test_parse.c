@@ -55,6 +55,15 @@ static void test_parameters_that_reach_elsewhere_are_refused(void **state)
         {"{\"path\":\"a\",\"params\":{\"x\":{}}}", "params.x"},
         {"{\"path\":\"a\",\"params\":{\"\":1}}", "params."},
         {"{\"path\":\"a\",\"path\":\"b\"}", "object"},
+        {"{\"path\":\"a\",\"refresh\":\"1h30m\",\"revoke\":false}", NULL},
+        {"{\"path\":\"a\",\"refresh\":30}", NULL},
+        {"{\"path\":\"a\",\"refresh\":\"soon\"}", "refresh: a duration"},
+        {"{\"path\":\"a\",\"refresh\":\"0s\"}", "refresh: a duration"},
+        {"{\"path\":\"a\",\"refresh\":-1}", "refresh: a duration"},
+        {"{\"path\":\"a\",\"refresh\":true}", "refresh: a duration"},
+        {"{\"path\":\"a\",\"refresh\":\"366d\"}", "refresh: a duration"},
+        {"{\"path\":\"a\",\"revoke\":\"no\"}", "revoke: true or false"},
+        {"{\"path\":\"a\",\"refesh\":1}", "did you mean \"refresh\""},
     };
 
     (void)state;
@@ -273,7 +282,7 @@ static void test_fields_are_texts_and_all_but_the_user_name_is_secret(void **sta
                              "port", 22, "on", 1, "list", "x", "none");
 
     (void)state;
-    assert_int_equal(vault_fields_read(&fake_host, data, &fields, &detail), 0);
+    assert_int_equal(vault_fields_read(&fake_host, data, NULL, &fields, &detail), 0);
     assert_int_equal(fields.count, 5);
     for (size_t i = 0; i < fields.count; i++) {
         bool is_user = vault_str_eq(fields.items[i].key, "username");
@@ -290,7 +299,7 @@ static void test_fields_are_texts_and_all_but_the_user_name_is_secret(void **sta
     vault_fields_fini(&fields);
     json_decref(data);
     data = json_object();
-    assert_int_equal(vault_fields_read(&fake_host, data, &fields, &detail), LEASED_INVALID);
+    assert_int_equal(vault_fields_read(&fake_host, data, NULL, &fields, &detail), LEASED_INVALID);
     vault_fields_fini(&fields);
     for (int i = 0; i < 33; i++) {
         char name[8];
@@ -298,7 +307,7 @@ static void test_fields_are_texts_and_all_but_the_user_name_is_secret(void **sta
         (void)snprintf(name, sizeof(name), "k%d", i);
         assert_int_equal(json_object_set_new(data, name, json_integer(i)), 0);
     }
-    assert_int_equal(vault_fields_read(&fake_host, data, &fields, &detail), LEASED_INVALID);
+    assert_int_equal(vault_fields_read(&fake_host, data, NULL, &fields, &detail), LEASED_INVALID);
     vault_fields_fini(&fields);
     json_decref(data);
     assert_int_equal(host_block_count(), 0);
