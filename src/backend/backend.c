@@ -6,55 +6,17 @@
  * that doesn't finish closing is given one operation's time. */
 #include "backend/backend.h"
 
+#include "backend/backend_internal.h"
 #include "backend/call.h"
-#include "backend/host.h"
-#include "backend/op.h"
 #include "backend/registry.h"
 #include "base/mem.h"
 
 #include <string.h>
 
-#define BACKEND_MAGIC 0x6261636bU
 #define IN_FLIGHT_DEFAULT 32U
 #define IN_FLIGHT_MAX 1024U
 #define TIMEOUT_DEFAULT_MS 10000U
 #define LIFETIME_MAX_MS (UINT64_C(8760) * 3600U * 1000U)
-#define BOUNDED_ANCHORS_MAX 32U
-
-/* An anchor whose end was announced. Leases issued under it later have the same end, which whoever
- * holds them must be told as well. */
-struct bounded_anchor {
-    uint64_t anchor; /* 0: free */
-    uint64_t when_ms;
-};
-
-struct backend {
-    uint32_t magic;
-    struct lease_issuer issuer;
-    struct env *env;
-    const struct leased_plugin *plugin;
-    char *name;
-    char *addresses[BACKEND_ADDRESSES_MAX];
-    size_t address_count;
-    char *ca_file;
-    char *cert_file;
-    char *key_file;
-    char *server_name;
-    char *proxy;
-    char *config_json;
-    struct leased_host_context host;
-    struct ops ops;
-    bool is_host_set_up;
-    bool is_closing;
-    uint64_t health_interval_ms;
-    struct env_timer health_timer;
-    struct bounded_anchor bounded[BOUNDED_ANCHORS_MAX];
-    void (*anchor_ends)(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
-                        const char *reason);
-    void *user;
-    void (*closed)(void *user);
-    void *closed_user;
-};
 
 static struct backend *backend_cast(void *backend)
 {
@@ -89,9 +51,22 @@ static void call_cancel(struct lease_issuer *issuer, struct lease_call *call)
     op_cancel(call->impl);
 }
 
+static uint64_t closed_ms(struct lease_issuer *issuer, struct err *e)
+{
+    const struct guard *guard = &of_issuer(issuer)->host.guard;
+    uint64_t wait_ms = guard_wait_ms(guard, false);
+
+    if (wait_ms > 0) {
+        (void)err_set(e, ERR_UNAVAILABLE, "backend %s can't serve now: %.300s", issuer->name,
+                      guard->last_error[0] != '\0' ? guard->last_error : "no reason is known");
+    }
+    return wait_ms;
+}
+
 static const struct lease_issuer_ops issuer_ops = {
     .call_start = call_start,
     .call_cancel = call_cancel,
+    .closed_ms = closed_ms,
 };
 
 int backend_call_start(struct backend *backend, struct backend_call *call)
@@ -158,8 +133,9 @@ static void health_done(void *user, const struct lease_result *result)
 {
     struct backend *backend = backend_cast(user);
 
-    /* op.c has noted the result. */
-    (void)result;
+    if (result != NULL) {
+        guard_health_ended(&backend->host.guard, result);
+    }
     if (!backend->is_closing) {
         env_timer_arm(backend->env, &backend->health_timer,
                       env_now_ms(backend->env) + backend->health_interval_ms);
@@ -170,9 +146,23 @@ static void health_due(struct env_timer *timer)
 {
     struct backend *backend = backend_cast(timer->user);
 
-    if (op_start_own(&backend->ops, OP_HEALTH, 0, health_done, backend) != 0) {
+    /* While the breaker isn't closed its own probes ask, less often. */
+    if (backend->host.guard.breaker.state != BREAKER_CLOSED ||
+        op_start_health(&backend->ops, ADDRESS_NONE, health_done, backend) != 0) {
         health_done(backend, NULL);
     }
+}
+
+static void probe_done(void *user, const struct lease_result *result)
+{
+    guard_probe_ended(&backend_cast(user)->host.guard, result);
+}
+
+static int probe(void *user, size_t address)
+{
+    struct backend *backend = backend_cast(user);
+
+    return op_start_health(&backend->ops, address, probe_done, backend);
 }
 
 /* --- open ------------------------------------------------------------------------------------- */
@@ -275,6 +265,9 @@ static void set_up_host(struct backend *backend)
     host->user = backend;
     host_init(host);
     backend->is_host_set_up = true;
+    if (LEASED_HAS(backend->ops.plugin, health) && backend->ops.plugin->health != NULL) {
+        guard_set_probe(&host->guard, probe, backend);
+    }
 }
 
 static int open_instance(struct backend *backend, struct err *e)
@@ -332,9 +325,9 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
     }
     backend->issuer.name = backend->name;
     set_limits(backend, &options->limits);
-    set_up_host(backend);
     backend->ops.context = &backend->host;
     backend->ops.plugin = options->plugin->ops;
+    set_up_host(backend);
     backend->ops.call_max = backend->issuer.limits.in_flight;
     backend->ops.pass_max = call_max(backend->issuer.limits.in_flight);
     backend->ops.issued = issued_under;
@@ -345,8 +338,7 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
         goto out;
     }
     rc = open_instance(backend, e);
-    if (rc == 0 && options->health_interval_ms != 0 && LEASED_HAS(backend->ops.plugin, health) &&
-        backend->ops.plugin->health != NULL) {
+    if (rc == 0 && options->health_interval_ms != 0 && backend->host.guard.probe != NULL) {
         backend->health_interval_ms = options->health_interval_ms;
         health_done(backend, NULL);
     }
@@ -391,33 +383,9 @@ void backend_close(struct backend *backend, bool logout, void (*closed)(void *us
     backend->closed_user = user;
     env_timer_disarm(backend->env, &backend->health_timer);
     ops_begin_close(&backend->ops);
-    if (op_start_own(&backend->ops, OP_CLOSE, logout ? LEASED_CLOSE_LOGOUT : 0, close_done,
-                     backend) != 0) {
+    guard_end(&backend->host.guard);
+    if (op_start_close(&backend->ops, logout ? LEASED_CLOSE_LOGOUT : 0, close_done, backend) != 0) {
         /* Without memory for the plugin's own end, end without it. */
         close_done(backend, NULL);
     }
-}
-
-/* --- status ----------------------------------------------------------------------------------- */
-
-void backend_status(const struct backend *backend, struct backend_status *ret_status)
-{
-    const struct leased_host_context *host = &backend->host;
-
-    *ret_status = (struct backend_status){
-        .name = backend->name,
-        .plugin = host_str(backend->plugin->name).ptr,
-        .is_up = host->is_serving && host->login_expires_ms > env_now_ms(backend->env),
-        .login_expires_ms = host->login_expires_ms,
-        .last_error = host->last_error,
-        .last_error_ms = host->last_error_ms,
-        .in_flight = (uint32_t)ops_count(&backend->ops),
-        .http_in_flight = (uint32_t)handles_count(&host->https),
-        .op_total = backend->ops.op_total,
-        .op_late_total = backend->ops.late_total,
-        .op_timeout_total = backend->ops.timeout_total,
-        .slow_call_total = host->slow_call_total,
-        .metric_count = host->metric_count,
-    };
-    memcpy(ret_status->metrics, host->metrics, sizeof(host->metrics));
 }

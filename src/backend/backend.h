@@ -37,8 +37,8 @@ struct backend_options {
     struct env *env;
     const struct leased_plugin *plugin;
     const char *name;
-    /* https://host[:port][/prefix], http:// to loopback only, unix:///path. The next one is used
-     * after one couldn't be reached. None: the plugin makes no HTTP calls. */
+    /* https://host[:port][/prefix], http:// to loopback only, unix:///path. The
+     * first in order that serves is used (address.h). None: the plugin makes no HTTP calls. */
     const char *const *addresses;
     size_t address_count;
     const char *ca_file;   /* NULL: the system's store */
@@ -76,11 +76,20 @@ struct backend_metric {
     uint64_t value;
 };
 
+/* One address; texts are borrowed until the loop turns. */
+struct backend_address {
+    const char *address;
+    bool is_up;
+    bool is_preferred;      /* the next request goes there */
+    const char *last_error; /* "" if none since it last served */
+    uint64_t probe_at_ms;   /* env clock: when it is asked again; 0: it is up, or is asked now */
+};
+
 /* A copy; `name`, `plugin` and `last_error` are borrowed until the loop turns. */
 struct backend_status {
     const char *name;
     const char *plugin;
-    bool is_up;                /* logged in, and the issuer served the last exchange */
+    bool is_up;                /* logged in, the issuer serves, and calls go out */
     uint64_t login_expires_ms; /* env clock; 0: not logged in; UINT64_MAX: never */
     const char *last_error;    /* "" if none since it was last up */
     uint64_t last_error_ms;    /* env clock */
@@ -89,7 +98,21 @@ struct backend_status {
     uint64_t op_total;
     uint64_t op_late_total; /* op_done after the deadline or a second time: ignored */
     uint64_t op_timeout_total;
-    uint64_t slow_call_total; /* calls into the plugin that took longer than 5 ms */
+    /* "closed"; "open": calls are refused until probe_at_ms; "half_open": a probe is under way. */
+    const char *breaker;
+    bool is_breaker_open;
+    uint64_t probe_at_ms;    /* env clock; 0: no probe is due */
+    uint64_t pause_until_ms; /* env clock: the issuer asked for fewer requests; 0: it didn't */
+    uint64_t breaker_opened_total;
+    uint64_t refused_total; /* operations that were kept back */
+    struct backend_address addresses[BACKEND_ADDRESSES_MAX];
+    size_t address_count;
+    /* What issues left at the issuer that nobody holds, waiting for its revocation. */
+    uint64_t sweep_count;
+    uint64_t sweep_oldest_ms;
+    uint64_t sweep_total;
+    uint64_t sweep_forgotten_total; /* given up without the issuer's confirmation */
+    uint64_t slow_call_total;       /* calls into the plugin that took longer than 5 ms */
     struct backend_metric metrics[BACKEND_METRICS_MAX]; /* the plugin's own counters */
     size_t metric_count;
 };

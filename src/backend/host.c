@@ -305,7 +305,9 @@ void host_init(struct leased_host_context *context)
     context->magic = CONTEXT_MAGIC;
     handles_init(&context->timers, HOST_TIMERS_MAX);
     handles_init(&context->https, HOST_HTTPS_MAX);
-    context->is_serving = true;
+    context->probed = ADDRESS_NONE;
+    guard_init(&context->guard, context->env, context->name, context->addresses,
+               context->address_count);
 }
 
 void host_fini(struct leased_host_context *context)
@@ -313,6 +315,7 @@ void host_fini(struct leased_host_context *context)
     CHECK(handles_count(&context->timers) == 0);
     CHECK(handles_count(&context->https) == 0);
     env_undefer(&context->ended_deferred);
+    guard_end(&context->guard);
     handles_fini(&context->timers);
     handles_fini(&context->https);
     context->magic = 0;
@@ -339,6 +342,7 @@ void host_end(struct leased_host_context *context, void (*ended)(void *user))
     size_t index = 0;
 
     context->is_ended = true;
+    guard_end(&context->guard);
     context->ended = ended;
     context->ended_deferred.fn = ended_ran;
     context->ended_deferred.user = context;
@@ -373,23 +377,4 @@ void host_leave(struct leased_host_context *context, const char *call)
     /* Above debug, because nobody above ever learns which plugin blocked the loop. */
     log_event(LOG_LEVEL_WARN, "plugin.slow", "backend", context->name, "path", call, "detail", took,
               NULL);
-}
-
-void host_note_serving(struct leased_host_context *context)
-{
-    context->is_serving = true;
-    context->last_error[0] = '\0';
-}
-
-void host_note_error(struct leased_host_context *context, const char *text)
-{
-    (void)host_line(host_leased_str(str_of(text)), context->last_error,
-                    sizeof(context->last_error));
-    context->last_error_ms = env_now_ms(context->env);
-}
-
-void host_note_outage(struct leased_host_context *context, const char *text)
-{
-    context->is_serving = false;
-    host_note_error(context, text);
 }

@@ -1,12 +1,13 @@
 /* What a plugin sees of the world: the leased_host table over env, and per backend the state behind
- * it. Files: host.c (log, clocks, timers, secrets, counters), host_http.c (HTTP), op.c
- * (operations).
+ * it. Files: host.c (log, clocks, timers, secrets, counters), host_http.c and
+ * host_reply.c (HTTP), op.c (operations).
  *
  * Every call into a plugin is bracketed by host_enter and host_leave, which measure it. */
 #ifndef LEASED_BACKEND_HOST_H
 #define LEASED_BACKEND_HOST_H
 
 #include "backend/backend.h"
+#include "backend/guard.h"
 #include "backend/handles.h"
 #include "env/http.h"
 #include "leased/plugin.h"
@@ -24,7 +25,9 @@ struct leased_host_context {
     const char *name;             /* borrowed from the backend */
     const char *const *addresses; /* borrowed from the backend */
     size_t address_count;
-    size_t address_index; /* the one in use */
+    struct guard guard;
+    bool is_health; /* the plugin's health function runs: what it sends is a probe … */
+    size_t probed;  /* … of this address; ADDRESS_NONE: of whichever serves */
     struct env_http_tls tls;
     const char *proxy;
     uint64_t timeout_ms;
@@ -36,10 +39,7 @@ struct leased_host_context {
     bool is_ended;         /* the instance is gone: nothing is delivered to the plugin any more */
     void (*ended)(void *user);
     struct env_deferred ended_deferred;
-    bool is_serving; /* the issuer served the last exchange */
     uint64_t login_expires_ms;
-    char last_error[BACKEND_ERROR_MAX_BYTES];
-    uint64_t last_error_ms;
     struct err secret_error;
     uint64_t call_started_us;
     uint64_t slow_call_total;
@@ -62,12 +62,6 @@ void host_fini(struct leased_host_context *context);
 
 void host_enter(struct leased_host_context *context);
 void host_leave(struct leased_host_context *context, const char *call);
-
-/* Remembers for the status that the issuer serves and nothing is wrong, that it doesn't serve, or
- * what went wrong otherwise. */
-void host_note_serving(struct leased_host_context *context);
-void host_note_outage(struct leased_host_context *context, const char *text);
-void host_note_error(struct leased_host_context *context, const char *text);
 
 /* Text of a plugin as one line: cut, control bytes replaced. Returns `out`. */
 const char *host_line(struct leased_str text, char *out, size_t out_size);

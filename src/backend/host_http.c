@@ -1,42 +1,24 @@
-/* HTTP for plugins: copies a request, puts the backend's address before its path, adds the
- * backend's TLS and proxy, and hands the reply over in the ABI's words.
+/* HTTP for plugins: copies a request, puts an address before its path, adds the backend's TLS and
+ * proxy, and starts it. What becomes of it is in host_reply.c.
  *
- * Happy path: host_http_start → env → http_done → the plugin's fn, once.
- * Failures: a request that breaks the rules below isn't started (NULL); an address that couldn't be
- * reached, or that can't serve now (503: a sealed node of a cluster), makes the next request use
- * the next address; after host_end replies are dropped. */
-#include "backend/host.h"
+ * Failures: a request that breaks the rules below isn't started (NULL). */
+#include "backend/host_http.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define HTTP_MAGIC 0x68687470U
 #define URL_MAX_BYTES (16U * 1024U)
-#define METHOD_MAX_BYTES 8U
-#define HTTP_UNAVAILABLE 503U
+#define CONNECT_TIMEOUT_MS 5000U
+#define HEALTH_TIMEOUT_MS 5000U /* an issuer that takes longer to say that it serves doesn't */
+#define TRY_LEAST_MS 100U       /* less isn't worth another try */
 
-struct host_http {
-    uint32_t magic;
-    struct leased_host_context *context;
-    void *handle;
-    struct env_http http;
-    struct env_http_header headers[ENV_HTTP_HEADERS_MAX];
-    size_t address_index;
-    char method[METHOD_MAX_BYTES];
-    char *url;         /* owned */
-    char *unix_socket; /* owned, or NULL */
-    struct buf bytes;  /* headers and body, one after the other */
-    leased_http_fn fn;
-    void *user;
-};
-
-static void http_free(struct host_http *exchange)
+void http_free(struct host_http *exchange)
 {
     handles_remove(&exchange->context->https, exchange->handle);
+    mem_free(exchange->path);
     mem_free(exchange->url);
     mem_free(exchange->unix_socket);
     buf_fini(&exchange->bytes);
@@ -136,11 +118,39 @@ static void point_to_copies(struct host_http *exchange, const struct leased_http
     exchange->http.body = (struct str){at, request->body.len};
 }
 
-static int copy_url(struct host_http *exchange, const char *address, struct str path)
+static int copy_request(struct host_http *exchange, const struct leased_http_request *request)
+{
+    struct str method = host_str(request->method);
+    struct str path = host_str(request->path);
+    int rc;
+
+    if (method.len == 0 || method.len >= sizeof(exchange->method) || !is_path(path)) {
+        return ERR_INVALID;
+    }
+    memcpy(exchange->method, method.ptr, method.len);
+    exchange->path = mem_strndup(path.ptr, path.len);
+    if (exchange->path == NULL) {
+        return ERR_NOMEM;
+    }
+    rc = copy_headers(exchange, request);
+    if (rc == 0) {
+        point_to_copies(exchange, request);
+    }
+    return rc;
+}
+
+/* --- one try ---------------------------------------------------------------------------------- */
+
+/* The URL at one address. */
+static int set_url(struct host_http *exchange, const char *address)
 {
     struct str base = str_of(address);
     BUF_AUTO url;
 
+    mem_free(exchange->url);
+    mem_free(exchange->unix_socket);
+    exchange->url = NULL;
+    exchange->unix_socket = NULL;
     if (str_starts_with(base, "unix://")) {
         exchange->unix_socket = mem_strdup(address + strlen("unix://"));
         if (exchange->unix_socket == NULL) {
@@ -153,110 +163,90 @@ static int copy_url(struct host_http *exchange, const char *address, struct str 
     }
     buf_init(&url, URL_MAX_BYTES);
     buf_add_str(&url, base);
-    buf_add_str(&url, path);
+    buf_add_str(&url, str_of(exchange->path));
     exchange->url = buf_steal(&url);
     return exchange->url != NULL ? 0 : ERR_NOMEM;
 }
 
-static int copy_request(struct host_http *exchange, const struct leased_http_request *request)
+/* Addresses that this exchange may still go to. */
+static uint64_t untried_count(const struct host_http *exchange)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < exchange->context->guard.addresses.count; i++) {
+        count += (exchange->tried >> i & 1U) == 0;
+    }
+    return exchange->is_pinned ? 0 : count;
+}
+
+/* An address that swallows everything leaves time for those that come after it. */
+static uint64_t connect_timeout_ms(const struct host_http *exchange, uint64_t left_ms)
+{
+    uint64_t share_ms = left_ms / (untried_count(exchange) + 1);
+
+    return share_ms < CONNECT_TIMEOUT_MS ? share_ms : CONNECT_TIMEOUT_MS;
+}
+
+int http_try(struct host_http *exchange, size_t address, struct err *e)
 {
     struct leased_host_context *context = exchange->context;
-    struct str method = host_str(request->method);
+    struct env_http *http = &exchange->http;
+    uint64_t now_ms = env_now_ms(context->env);
+    uint64_t left_ms = exchange->deadline_ms > now_ms ? exchange->deadline_ms - now_ms : 0;
     int rc;
 
-    if (context->address_count == 0 || method.len == 0 || method.len >= METHOD_MAX_BYTES ||
-        !is_path(host_str(request->path))) {
-        return ERR_INVALID;
+    if (left_ms < TRY_LEAST_MS) {
+        return ERR_TIMEOUT;
     }
-    memcpy(exchange->method, method.ptr, method.len);
-    exchange->address_index = context->address_index;
-    rc = copy_url(exchange, context->addresses[context->address_index], host_str(request->path));
-    if (rc == 0) {
-        rc = copy_headers(exchange, request);
+    rc = set_url(exchange, context->addresses[address]);
+    if (rc != 0) {
+        return rc;
     }
-    if (rc == 0) {
-        point_to_copies(exchange, request);
-    }
-    return rc;
-}
-
-/* --- the reply -------------------------------------------------------------------------------- */
-
-static uint32_t transport_of(int status)
-{
-    switch (status) {
-    case 0:
-        return LEASED_HTTP_OK;
-    case ERR_CONNECT:
-    case ERR_TLS:
-    case ERR_TIMEOUT:
-        return LEASED_HTTP_NOT_SENT;
-    case ERR_CANCELED:
-        return LEASED_HTTP_CANCELED;
-    default:
-        /* Whatever doesn't prove that nothing was sent. */
-        return LEASED_HTTP_LOST;
-    }
-}
-
-static void note_outcome(struct host_http *exchange, int status, const struct env_http_reply *reply,
-                         const char *detail)
-{
-    struct leased_host_context *context = exchange->context;
-    char text[64];
-
-    if (status == 0 && reply->status < 500) {
-        /* It serves; whether it refuses is told by how the operation ends. */
-        context->is_serving = true;
-    } else if (status == 0) {
-        (void)snprintf(text, sizeof(text), "the issuer answered with HTTP status %u",
-                       reply->status);
-        host_note_outage(context, text);
-    } else if (status != ERR_CANCELED) {
-        host_note_outage(context, detail != NULL && detail[0] != '\0' ? detail : err_str(status));
-    }
-    if ((transport_of(status) == LEASED_HTTP_NOT_SENT ||
-         (status == 0 && reply->status == HTTP_UNAVAILABLE)) &&
-        context->address_index == exchange->address_index) {
-        context->address_index = (context->address_index + 1U) % context->address_count;
-    }
-}
-
-static void http_done(struct env_http *http, int status, const struct env_http_reply *reply,
-                      const char *detail)
-{
-    struct host_http *exchange = OBJ_CAST(http->user, struct host_http, HTTP_MAGIC);
-    struct leased_host_context *context = exchange->context;
-    struct leased_http_header headers[ENV_HTTP_HEADERS_MAX];
-    struct leased_http_reply handed = {.size = sizeof(handed), .transport = transport_of(status)};
-    leased_http_fn fn = exchange->fn;
-    void *user = exchange->user;
-
-    note_outcome(exchange, status, reply, detail);
-    http_free(exchange);
-    if (context->is_ended) {
-        host_http_ended(context);
-        return;
-    }
-    handed.detail = host_leased_str(str_of(detail != NULL ? detail : ""));
-    if (status == 0) {
-        for (size_t i = 0; i < reply->header_count; i++) {
-            headers[i].name = host_leased_str(reply->headers[i].name);
-            headers[i].value = host_leased_str(reply->headers[i].value);
-        }
-        handed.status = reply->status;
-        handed.headers = headers;
-        handed.header_count = reply->header_count;
-        handed.body = host_leased_str(reply->body);
-    } else if (handed.detail.len == 0) {
-        handed.detail = host_leased_str(str_of(err_str(status)));
-    }
-    host_enter(context);
-    fn(user, &handed);
-    host_leave(context, "http");
+    exchange->address_index = address;
+    exchange->tried |= 1U << address;
+    http->url = exchange->url;
+    http->unix_socket = exchange->unix_socket;
+    http->proxy = exchange->unix_socket == NULL ? context->proxy : NULL;
+    http->timeout_ms = left_ms;
+    http->connect_timeout_ms = connect_timeout_ms(exchange, left_ms);
+    http->impl = NULL;
+    return env_http_start(context->env, http, e);
 }
 
 /* --- the table's functions -------------------------------------------------------------------- */
+
+static uint64_t timeout_of(const struct leased_host_context *context,
+                           const struct leased_http_request *request)
+{
+    uint64_t timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : context->timeout_ms;
+
+    if (timeout_ms < TRY_LEAST_MS) {
+        timeout_ms = TRY_LEAST_MS;
+    }
+    return context->is_health && timeout_ms > HEALTH_TIMEOUT_MS ? HEALTH_TIMEOUT_MS : timeout_ms;
+}
+
+static struct host_http *http_new(leased_host_context *context,
+                                  const struct leased_http_request *request)
+{
+    struct host_http *exchange = mem_calloc(1, sizeof(*exchange));
+
+    if (exchange == NULL) {
+        return NULL;
+    }
+    exchange->magic = HTTP_MAGIC;
+    exchange->context = context;
+    exchange->is_pinned = context->is_health && context->probed != ADDRESS_NONE;
+    exchange->deadline_ms = env_now_ms(context->env) + timeout_of(context, request);
+    exchange->http.method = exchange->method;
+    exchange->http.tls = &context->tls;
+    exchange->http.flags =
+        (request->flags & LEASED_HTTP_CREATES) != 0 ? (uint32_t)ENV_HTTP_CREATES : 0;
+    exchange->http.fn = http_done;
+    exchange->http.user = exchange;
+    buf_init(&exchange->bytes, ENV_HTTP_REPLY_MAX_BYTES);
+    return exchange;
+}
 
 leased_http *host_http_start(leased_host_context *context,
                              const struct leased_http_request *request, leased_http_fn fn,
@@ -266,42 +256,38 @@ leased_http *host_http_start(leased_host_context *context,
     struct err e = {0};
     int rc;
 
-    if (context->is_ended || !LEASED_HAS(request, timeout_ms)) {
+    if (context->is_ended || context->address_count == 0 || !LEASED_HAS(request, timeout_ms)) {
         return NULL;
     }
-    exchange = mem_calloc(1, sizeof(*exchange));
+    exchange = http_new(context, request);
     if (exchange == NULL) {
         return NULL;
     }
-    exchange->magic = HTTP_MAGIC;
-    exchange->context = context;
     exchange->fn = fn;
     exchange->user = user;
-    buf_init(&exchange->bytes, ENV_HTTP_REPLY_MAX_BYTES);
     rc = handles_add(&context->https, exchange, &exchange->handle);
     if (rc == 0) {
         rc = copy_request(exchange, request);
     }
     if (rc == 0) {
-        exchange->http.method = exchange->method;
-        exchange->http.url = exchange->url;
-        exchange->http.unix_socket = exchange->unix_socket;
-        exchange->http.proxy = exchange->unix_socket == NULL ? context->proxy : NULL;
-        exchange->http.tls = &context->tls;
-        exchange->http.timeout_ms =
-            request->timeout_ms != 0 ? request->timeout_ms : context->timeout_ms;
-        exchange->http.flags =
-            (request->flags & LEASED_HTTP_CREATES) != 0 ? (uint32_t)ENV_HTTP_CREATES : 0;
-        exchange->http.fn = http_done;
-        exchange->http.user = exchange;
-        rc = env_http_start(context->env, &exchange->http, &e);
+        rc = http_try(exchange,
+                      exchange->is_pinned
+                          ? context->probed
+                          : addresses_pick(&context->guard.addresses, 0, env_now_ms(context->env)),
+                      &e);
     }
     if (rc != 0) {
-        host_note_error(context, e.text[0] != '\0' ? e.text : err_str(rc));
+        guard_note_error(&context->guard, e.text[0] != '\0' ? e.text : err_str(rc));
         http_free(exchange);
         return NULL;
     }
     return (leased_http *)exchange->handle;
+}
+
+static void cancel(struct host_http *exchange)
+{
+    exchange->is_canceled = true;
+    env_http_cancel(exchange->context->env, &exchange->http);
 }
 
 void host_http_cancel(leased_host_context *context, leased_http *handle)
@@ -309,7 +295,7 @@ void host_http_cancel(leased_host_context *context, leased_http *handle)
     struct host_http *exchange = handles_get(&context->https, handle);
 
     if (exchange != NULL) {
-        env_http_cancel(context->env, &exchange->http);
+        cancel(exchange);
     }
 }
 
@@ -319,7 +305,7 @@ void host_http_cancel_all(struct leased_host_context *context)
     size_t index = 0;
 
     while ((exchange = handles_next(&context->https, &index)) != NULL) {
-        env_http_cancel(context->env, &exchange->http);
+        cancel(exchange);
     }
 }
 

@@ -4,7 +4,8 @@
  * Failure paths: the plugin refuses (its status, negated) → ended from run; it answers from inside
  * its start function → refused as a bug of its own; the deadline passes → cancelled, told the
  * caller, kept as overdue; it answers twice or late → ignored and counted; an issue is refused or
- * late → its credential is revoked by an operation of our own (sweep). */
+ * late → its credential is revoked by operations of our own (sweep.c); the issuer is known not to
+ * serve → ended without the plugin (guard.c). */
 #include "backend/op.h"
 
 #include "base/mem.h"
@@ -27,6 +28,7 @@ int ops_init(struct ops *ops)
     list_init(&ops->queued);
     list_init(&ops->running);
     list_init(&ops->overdue);
+    sweeps_init(&ops->sweeps, ops);
     handles_init(&ops->handles, count);
     ops->pool = mem_calloc(count, sizeof(*ops->pool));
     if (ops->pool == NULL) {
@@ -43,6 +45,7 @@ void ops_fini(struct ops *ops)
 {
     if (ops->pool != NULL) {
         CHECK(ops_count(ops) == 0);
+        sweeps_fini(&ops->sweeps);
     }
     mem_free(ops->pool);
     handles_fini(&ops->handles);
@@ -69,7 +72,6 @@ static void op_release(struct op *op)
     handles_remove(&ops->handles, op->handle);
     env_timer_disarm(ops->context->env, &op->deadline);
     env_undefer(&op->deferred);
-    secret_fini(&op->ref);
     list_remove(&op->node);
     list_push_back(&ops->free, &op->node);
 }
@@ -97,8 +99,7 @@ int op_new(struct ops *ops, enum op_kind kind, struct op **ret_op)
     if (op == NULL) {
         return ERR_LIMIT;
     }
-    *op = (struct op){.magic = OP_MAGIC, .kind = kind, .ops = ops};
-    secret_init(&op->ref);
+    *op = (struct op){.magic = OP_MAGIC, .kind = kind, .ops = ops, .probed = ADDRESS_NONE};
     rc = handles_add(&ops->handles, op, &op->handle);
     if (rc != 0) {
         list_push_back(&ops->free, &op->node);
@@ -119,17 +120,48 @@ void op_queue(struct op *op)
     env_defer(op->ops->context->env, &op->deferred);
 }
 
-int op_start_own(struct ops *ops, enum op_kind kind, uint32_t close_flags,
-                 void (*fn)(void *user, const struct lease_result *result), void *user)
+static int start_own(struct ops *ops, enum op_kind kind,
+                     void (*fn)(void *user, const struct lease_result *result), void *user,
+                     struct op **ret_op)
+{
+    int rc = op_new(ops, kind, ret_op);
+
+    if (rc == 0) {
+        (*ret_op)->fn = fn;
+        (*ret_op)->user = user;
+        op_queue(*ret_op);
+    }
+    return rc;
+}
+
+int op_start_health(struct ops *ops, size_t address,
+                    void (*fn)(void *user, const struct lease_result *result), void *user)
 {
     struct op *op;
-    int rc = op_new(ops, kind, &op);
+    int rc = start_own(ops, OP_HEALTH, fn, user, &op);
+
+    if (rc == 0) {
+        op->probed = address;
+    }
+    return rc;
+}
+
+int op_start_sweep(struct ops *ops, void (*fn)(void *user, const struct lease_result *result),
+                   void *sweep)
+{
+    struct op *op;
+
+    return start_own(ops, OP_SWEEP, fn, sweep, &op);
+}
+
+int op_start_close(struct ops *ops, uint32_t close_flags,
+                   void (*fn)(void *user, const struct lease_result *result), void *user)
+{
+    struct op *op;
+    int rc = start_own(ops, OP_CLOSE, fn, user, &op);
 
     if (rc == 0) {
         op->close_flags = close_flags;
-        op->fn = fn;
-        op->user = user;
-        op_queue(op);
     }
     return rc;
 }
@@ -158,27 +190,6 @@ int op_start_call(struct ops *ops, struct lease_call *call)
     return rc;
 }
 
-/* Revokes what nobody will hold. Best effort: what can't be swept ends with its own lifetime. */
-static void sweep(struct ops *ops, struct str ref)
-{
-    struct op *op = NULL;
-    int rc;
-
-    if (ref.len == 0 || !LEASED_HAS(ops->plugin, revoke) || ops->plugin->revoke == NULL ||
-        ops->context->is_ended) {
-        return;
-    }
-    rc = op_new(ops, OP_SWEEP, &op);
-    if (rc == 0) {
-        rc = secret_set(&op->ref, ref);
-    }
-    if (rc == 0) {
-        op_queue(op);
-    } else if (op != NULL) {
-        op_release(op);
-    }
-}
-
 /* --- end -------------------------------------------------------------------------------------- */
 
 void op_end(struct op *op, const struct lease_result *result, bool stays_overdue)
@@ -188,6 +199,10 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
     void (*fn)(void *user, const struct lease_result *result) = op->fn;
     void *user = op->user;
 
+    if (op->is_probe) {
+        op->is_probe = false;
+        guard_probe_ended(&ops->context->guard, result);
+    }
     op->call = NULL;
     op->fn = NULL;
     op->user = NULL;
@@ -208,33 +223,54 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
     }
 }
 
-static void note_outcome(struct ops *ops, const struct op *op, const struct lease_result *result)
+/* Something of it may live on at the issuer: its answer came too late, or is refused. */
+static void sweep(struct ops *ops, const struct result_mapped *mapped, bool is_heard)
 {
-    const char *text = result->detail != NULL ? result->detail : "";
+    /* Only a credential whose life is known ends by itself before the longest that there is. */
+    uint64_t lifetime_ms =
+        mapped->result.lifetime_ms != 0 ? mapped->result.lifetime_ms : ops->lifetime_max_ms;
+    bool is_unheld = !is_heard && mapped->result.outcome == LEASE_OUTCOME_OK;
+    struct str ref = is_unheld ? mapped->result.issuer_ref : mapped->orphan_ref;
 
-    switch (result->outcome) {
-    case LEASE_OUTCOME_OK:
-        host_note_serving(ops->context);
-        break;
-    case LEASE_OUTCOME_SEALED:
-        host_note_outage(ops->context, text);
-        break;
-    case LEASE_OUTCOME_RETRY:
-    case LEASE_OUTCOME_LOST:
-        if (op->kind == OP_HEALTH) {
-            host_note_outage(ops->context, text);
-        } else {
-            host_note_error(ops->context, text);
-        }
-        break;
-    case LEASE_OUTCOME_DENIED:
-    case LEASE_OUTCOME_INVALID:
-    case LEASE_OUTCOME_GONE:
-    case LEASE_OUTCOME_CANCELED:
-    default:
-        /* About one role or lease, not about the backend. */
-        break;
+    if (ref.len > 0) {
+        sweeps_add(&ops->sweeps, ref, lifetime_ms);
     }
+}
+
+static void warn(struct ops *ops, const struct op *op, const struct leased_result *result)
+{
+    if (result == NULL || !LEASED_HAS(result, warning_count) || result->warnings == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < result->warning_count && i < WARNINGS_PER_RESULT_MAX; i++) {
+        warning_log(&ops->warnings, ops->context->name, op->call != NULL ? op->call->role : NULL,
+                    result->warnings[i], env_now_ms(ops->context->env));
+    }
+}
+
+/* Nothing was done, and another address may serve: the plugin gets it once more, under a new
+ * handle, since this one is used up. */
+static bool op_again(struct op *op, enum lease_outcome outcome)
+{
+    struct ops *ops = op->ops;
+    const struct addresses *addresses = &ops->context->guard.addresses;
+    void *handle;
+
+    if (outcome != LEASE_OUTCOME_SEALED || op->call == NULL || op->is_cancel_wanted ||
+        op->is_probe || ops->is_closing || op->try_count >= addresses->count ||
+        !addresses_has_up(addresses) || op->ends_ms <= env_now_ms(ops->context->env) ||
+        handles_add(&ops->handles, op, &handle) != 0) {
+        return false;
+    }
+    handles_remove(&ops->handles, op->handle);
+    op->handle = handle;
+    op->state = OP_STATE_QUEUED;
+    env_timer_disarm(ops->context->env, &op->deadline);
+    list_remove(&op->node);
+    list_push_back(&ops->queued, &op->node);
+    op->deferred.fn = run;
+    env_defer(ops->context->env, &op->deferred);
+    return true;
 }
 
 void op_done(struct ops *ops, const leased_op *handle, int32_t status,
@@ -255,21 +291,25 @@ void op_done(struct ops *ops, const leased_op *handle, int32_t status,
         .lifetime_max_ms = ops->lifetime_max_ms,
     };
     result_map(op->kind, status, result, &limits, &mapped);
-    if (op->state != OP_STATE_RUNNING && mapped.result.outcome == LEASE_OUTCOME_OK) {
-        /* Its caller won't learn of it any more. */
-        mapped.orphan_ref = mapped.result.issuer_ref;
-    }
-    sweep(ops, mapped.orphan_ref);
+    warn(ops, op, result);
     if (op->state == OP_STATE_STARTING) {
         op->is_done_early = true;
+        sweep(ops, &mapped, false);
         return;
     }
     if (op->state == OP_STATE_OVERDUE) {
         ops->late_total++;
-        op_release(op);
+        op_release(op); /* before a sweep, which may take its place */
+        sweep(ops, &mapped, false);
         return;
     }
-    note_outcome(ops, op, &mapped.result);
+    sweep(ops, &mapped, true);
+    if (op->call != NULL) {
+        guard_call_ended(&ops->context->guard, &mapped.result);
+    }
+    if (op_again(op, mapped.result.outcome)) {
+        return;
+    }
     is_issued = op->kind == OP_ISSUE && mapped.result.outcome == LEASE_OUTCOME_OK;
     op_end(op, &mapped.result, false);
     if (is_issued) {
@@ -302,6 +342,7 @@ static void deadline_passed(struct env_timer *timer)
     struct lease_result result;
 
     ops->timeout_total++;
+    guard_timed_out(&ops->context->guard);
     cancel_at_plugin(op);
     if (handles_get(&ops->handles, handle) == NULL) {
         return; /* it ended by the cancel */
@@ -312,6 +353,46 @@ static void deadline_passed(struct env_timer *timer)
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
+
+/* Ends it without the plugin when that would be in vain. */
+static bool is_kept_back(struct op *op)
+{
+    struct guard *guard = &op->ops->context->guard;
+    struct lease_result result;
+    char text[BACKEND_ERROR_MAX_BYTES];
+
+    if (op->kind == OP_HEALTH || op->kind == OP_CLOSE ||
+        !guard_refuses(guard, &result, text, &op->is_probe)) {
+        return false;
+    }
+    op_end(op, &result, false); /* self may be gone */
+    return true;
+}
+
+/* What the plugin's start function returned, when it isn't 0, as a result. */
+static void end_refused(struct op *op, int32_t rc, const struct err *e)
+{
+    const struct leased_result why = {.size = sizeof(why),
+                                      .detail = host_leased_str(str_of(e->text))};
+    struct result_mapped mapped;
+
+    result_map(op->kind, -rc, &why, &(struct result_limits){0}, &mapped);
+    op_end(op, &mapped.result, false); /* self may be gone */
+}
+
+static void set_running(struct op *op)
+{
+    struct ops *ops = op->ops;
+
+    op->state = OP_STATE_RUNNING;
+    list_remove(&op->node);
+    list_push_back(&ops->running, &op->node);
+    if (op->ends_ms == 0) {
+        op->ends_ms = op->started_ms +
+                      (op->timeout_ms != 0 ? op->timeout_ms : OP_TIMEOUT_FACTOR * ops->timeout_ms);
+    }
+    env_timer_arm(ops->context->env, &op->deadline, op->ends_ms);
+}
 
 static void run(struct env_deferred *deferred)
 {
@@ -327,8 +408,12 @@ static void run(struct env_deferred *deferred)
         op_end(op, &result, false); /* self may be gone */
         return;
     }
+    if (is_kept_back(op)) {
+        return;
+    }
     op->started_ms = env_now_ms(context->env);
     op->state = OP_STATE_STARTING;
+    op->try_count++;
     host_enter(context);
     rc = op_start_in_plugin(op, &e);
     host_leave(context, op_kind_name(op->kind));
@@ -336,23 +421,11 @@ static void run(struct env_deferred *deferred)
         result =
             result_of(without_answer(op), "the plugin answered from inside its start function");
         op_end(op, &result, false); /* self may be gone */
-        return;
+    } else if (rc < 0) {
+        end_refused(op, rc, &e); /* self may be gone */
+    } else {
+        set_running(op);
     }
-    if (rc < 0) {
-        struct result_mapped mapped;
-        const struct leased_result why = {.size = sizeof(why),
-                                          .detail = host_leased_str(str_of(e.text))};
-
-        result_map(op->kind, -rc, &why, &(struct result_limits){0}, &mapped);
-        op_end(op, &mapped.result, false); /* self may be gone */
-        return;
-    }
-    op->state = OP_STATE_RUNNING;
-    list_remove(&op->node);
-    list_push_back(&ops->running, &op->node);
-    env_timer_arm(context->env, &op->deadline,
-                  op->started_ms +
-                      (op->timeout_ms != 0 ? op->timeout_ms : OP_TIMEOUT_FACTOR * ops->timeout_ms));
 }
 
 /* --- cancel ----------------------------------------------------------------------------------- */
@@ -383,6 +456,7 @@ void op_cancel(void *impl)
 void ops_begin_close(struct ops *ops)
 {
     ops->is_closing = true;
+    sweeps_end(&ops->sweeps);
 }
 
 void ops_end_all(struct ops *ops)

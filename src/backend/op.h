@@ -3,13 +3,18 @@
  * Life: free → queued (op_start; the plugin is called from the loop, so it is never entered from
  * inside one of its own calls) → running (the plugin has accepted it) → ended → free. A running
  * operation whose deadline passes is cancelled and reported as ended, and stays as overdue until
- * the plugin's own end arrives: that one is counted, and what a late issue created is revoked. */
+ * the plugin's own end arrives: that one is counted, and what a late issue created is revoked.
+ *
+ * An operation that the guard keeps back ends without the plugin. One that ends as SEALED has done
+ * nothing, so where another address serves it is handed to the plugin again, within its deadline.
+ */
 #ifndef LEASED_BACKEND_OP_H
 #define LEASED_BACKEND_OP_H
 
 #include "backend/host.h"
 #include "backend/result.h"
-#include "base/secret.h"
+#include "backend/sweep.h"
+#include "backend/warning.h"
 
 enum op_state {
     OP_STATE_QUEUED,
@@ -29,14 +34,17 @@ struct op {
     struct env_deferred deferred; /* queued: runs it; running: cancels it */
     bool is_done_early;           /* starting, and op_done was called, which it must not be */
     bool is_cancel_wanted;
-    uint64_t started_ms;
+    bool is_probe;       /* a call that the half-open breaker has let through */
+    uint32_t try_count;  /* how often it was handed to the plugin */
+    uint64_t started_ms; /* the last time */
+    uint64_t ends_ms;    /* its deadline; 0: it has never started */
     uint64_t timeout_ms; /* 0: the usual one */
     /* The end. For issue, renew and revoke: call->fn; for the backend's own: fn. */
     struct lease_call *call;
     void (*fn)(void *user, const struct lease_result *result);
-    void *user;           /* OP_CALL: the struct backend_call */
-    struct secret ref;    /* OP_SWEEP */
+    void *user;           /* OP_CALL: the struct backend_call; OP_SWEEP: the struct sweep */
     uint32_t close_flags; /* OP_CLOSE */
+    size_t probed;        /* OP_HEALTH: the address, or ADDRESS_NONE */
 };
 
 struct ops {
@@ -58,6 +66,8 @@ struct ops {
     struct handles handles;
     uint64_t timeout_ms;
     uint64_t lifetime_max_ms;
+    struct sweeps sweeps;
+    struct warnings warnings;
     /* Told after each issue that went well, with its anchor. */
     void (*issued)(void *user, uint64_t anchor);
     void *user;
@@ -77,10 +87,17 @@ int op_start_call(struct ops *ops, struct lease_call *call) ATTR_MUST_USE;
 /* `impl` of a lease_call or backend_call; NULL: it has ended. */
 void op_cancel(void *impl);
 
-/* One of the backend's own, OP_HEALTH or OP_CLOSE. `fn` may be NULL. */
-int op_start_own(struct ops *ops, enum op_kind kind, uint32_t close_flags,
-                 void (*fn)(void *user, const struct lease_result *result),
-                 void *user) ATTR_MUST_USE;
+/* The backend's own. `fn` may be NULL. Of one address, or of the issuer as a whole for
+ * ADDRESS_NONE. */
+int op_start_health(struct ops *ops, size_t address,
+                    void (*fn)(void *user, const struct lease_result *result),
+                    void *user) ATTR_MUST_USE;
+/* `sweep` is also what sweep_ref gets. */
+int op_start_sweep(struct ops *ops, void (*fn)(void *user, const struct lease_result *result),
+                   void *sweep) ATTR_MUST_USE;
+int op_start_close(struct ops *ops, uint32_t close_flags,
+                   void (*fn)(void *user, const struct lease_result *result),
+                   void *user) ATTR_MUST_USE;
 
 /* The plugin's op_done. */
 void op_done(struct ops *ops, const leased_op *handle, int32_t status,
@@ -99,8 +116,8 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
 int32_t op_start_in_plugin(struct op *op, struct err *e);
 const char *op_kind_name(enum op_kind kind);
 
-/* From now on whatever isn't with the plugin yet, but OP_CLOSE, ends with LEASE_OUTCOME_CANCELED.
- */
+/* From now on whatever isn't with the plugin yet, but OP_CLOSE, ends with LEASE_OUTCOME_CANCELED,
+ * and no sweep is tried again. */
 void ops_begin_close(struct ops *ops);
 
 /* Ends everything, with LEASE_OUTCOME_CANCELED, now: the instance is gone. */

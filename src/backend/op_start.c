@@ -71,7 +71,7 @@ static int32_t start_on_lease(struct op *op, lease_fn fn, struct err *e)
         lease.params = host_leased_str(str_of(call->params_json));
         lease.ttl_ms = call->ttl_ms;
     } else {
-        lease.issuer_ref = host_leased_str(secret_view(&op->ref));
+        lease.issuer_ref = host_leased_str(sweep_ref(op->user));
         lease.params = host_leased_str(STR("{}"));
     }
     return fn(op->ops->instance, &lease, (leased_op *)op->handle);
@@ -101,6 +101,20 @@ static int32_t start_call(struct op *op, struct err *e)
     return plugin->call(op->ops->instance, &request, (leased_op *)op->handle);
 }
 
+/* What the plugin sends from inside it is the probe. */
+static int32_t start_health(struct op *op)
+{
+    struct ops *ops = op->ops;
+    int32_t rc;
+
+    ops->context->is_health = true;
+    ops->context->probed = op->probed;
+    rc = ops->plugin->health(ops->instance, (leased_op *)op->handle);
+    ops->context->is_health = false;
+    ops->context->probed = ADDRESS_NONE;
+    return rc;
+}
+
 int32_t op_start_in_plugin(struct op *op, struct err *e)
 {
     const struct leased_backend_ops *plugin = op->ops->plugin;
@@ -120,7 +134,7 @@ int32_t op_start_in_plugin(struct op *op, struct err *e)
         return plugin->close(instance, op->close_flags, (leased_op *)op->handle);
     case OP_HEALTH:
     default:
-        return plugin->health(instance, (leased_op *)op->handle);
+        return start_health(op);
     }
 }
 

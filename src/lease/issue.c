@@ -33,8 +33,13 @@ int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e)
 {
     const struct lease_core *core = role->core;
     const struct lease_role *config = &role->config;
-    uint64_t wait_ms;
+    struct lease_issuer *issuer = role->source->issuer->config;
+    uint64_t wait_ms = issuer->ops->closed_ms != NULL ? issuer->ops->closed_ms(issuer, e) : 0;
 
+    if (wait_ms > 0) {
+        *ret_retry_after_ms = wait_ms;
+        return ERR_UNAVAILABLE;
+    }
     if (live_total(core) >= core->options.leases_max) {
         return err_set(e, ERR_LIMIT, "%" PRIu32 " leases are live, more are not allowed",
                        core->options.leases_max);

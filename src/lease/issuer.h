@@ -82,6 +82,9 @@ struct lease_issuer_ops {
     /* By the rules of env.h. ERR_LIMIT, ERR_NOMEM, ERR_CLOSED. */
     int (*call_start)(struct lease_issuer *issuer, struct lease_call *call);
     void (*call_cancel)(struct lease_issuer *issuer, struct lease_call *call);
+    /* How long issues would be refused, because the issuer is known not to serve, and why; 0: not
+     * at all. Whoever asks for a credential meanwhile is told so at once. May be NULL. */
+    uint64_t (*closed_ms)(struct lease_issuer *issuer, struct err *e);
 };
 
 /* Limits that the lease layer keeps for this issuer, all calls together. */

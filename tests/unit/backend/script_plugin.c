@@ -35,7 +35,7 @@ static struct script_op *record(struct script *script, char what, leased_op *op)
 
     assert_true(script->seen_count < SCRIPT_OPS_MAX);
     seen = &script->seen[script->seen_count];
-    *seen = (struct script_op){.op = op, .what = what};
+    *seen = (struct script_op){.script = script, .op = op, .what = what};
     return seen;
 }
 
@@ -122,10 +122,29 @@ static int32_t on_revoke(leased_instance *instance, const struct leased_lease_re
     return on_lease(instance, lease, op, 'v');
 }
 
+static void health_answered(void *user, const struct leased_http_reply *reply)
+{
+    const struct script_op *seen = user;
+    bool is_answer = reply->transport == LEASED_HTTP_OK;
+    int32_t status = is_answer && reply->status == 200 ? LEASED_OK
+                     : is_answer                       ? LEASED_SEALED
+                                                       : LEASED_RETRY;
+
+    seen->script->host->op_done(seen->script->context, seen->op, status, NULL);
+}
+
 static int32_t on_health(leased_instance *instance, leased_op *op)
 {
-    (void)record(script_of(instance), 'h', op);
-    return started(script_of(instance), op);
+    struct script *script = script_of(instance);
+    struct script_op *seen = record(script, 'h', op);
+    const struct leased_http_request request = {.size = sizeof(request),
+                                                .method = {"GET", 3},
+                                                .path = {"/health", 7}};
+
+    if (script->health_asks) {
+        assert_non_null(script->host->http_start(script->context, &request, health_answered, seen));
+    }
+    return started(script, op);
 }
 
 static int32_t on_call(leased_instance *instance, const struct leased_call *request, leased_op *op)
@@ -176,7 +195,8 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     (void)snprintf(script->anchor_reason, sizeof(script->anchor_reason), "%s", reason);
 }
 
-void script_open(struct script *script, const struct backend_options *options)
+static void open_backend(struct script *script, const struct backend_options *options,
+                         bool has_health)
 {
     static const char *const addresses[] = {"https://a.example:8200/", "https://b.example"};
     struct backend_options set = options != NULL ? *options : (struct backend_options){0};
@@ -194,7 +214,7 @@ void script_open(struct script *script, const struct backend_options *options)
         .issue = on_issue,
         .renew = on_renew,
         .revoke = on_revoke,
-        .health = on_health,
+        .health = has_health ? on_health : NULL,
         .cancel = on_cancel,
         .call = on_call,
     };
@@ -218,6 +238,16 @@ void script_open(struct script *script, const struct backend_options *options)
     set.user = script;
     opening = script;
     assert_int_equal(backend_open(&set, &script->backend, &e), 0);
+}
+
+void script_open(struct script *script, const struct backend_options *options)
+{
+    open_backend(script, options, true);
+}
+
+void script_open_without_health(struct script *script, const struct backend_options *options)
+{
+    open_backend(script, options, false);
 }
 
 static void closed(void *user)

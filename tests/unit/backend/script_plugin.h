@@ -23,6 +23,7 @@ struct script_call {
 
 /* One operation that the plugin got. */
 struct script_op {
+    struct script *script;
     leased_op *op;
     char what; /* i, r, v, h, c; p: call */
     char params[1024];
@@ -48,6 +49,7 @@ struct script {
     bool answers_at_once;   /* they call op_done, which they must not */
     bool answers_on_cancel; /* cancel calls op_done with LEASED_CANCELED */
     bool close_hangs;
+    bool health_asks; /* health sends GET /health, whose answer decides */
     uint64_t call_takes_us;
     size_t closed_count;
     size_t anchor_count;
@@ -59,6 +61,9 @@ struct script {
 /* Opens a backend with an address and limits.in_flight 4; more can be set in `options`, which may
  * be NULL. */
 void script_open(struct script *script, const struct backend_options *options);
+
+/* The same with a plugin that has no health call. */
+void script_open_without_health(struct script *script, const struct backend_options *options);
 
 /* Closes it, runs the loop and checks that nothing is left of it. */
 void script_close(struct script *script);

@@ -170,10 +170,11 @@ static void test_every_way_to_fail_has_its_transport(void **state)
         {ERR_TOO_LARGE, LEASED_HTTP_LOST},   {ERR_PROTOCOL, LEASED_HTTP_LOST},
         {ERR_NOMEM, LEASED_HTTP_LOST},       {ERR_CANCELED, LEASED_HTTP_CANCELED},
     };
+    static const char *const address[] = {"https://a.example"};
     struct script script;
 
     (void)state;
-    script_open(&script, NULL);
+    script_open(&script, &(struct backend_options){.addresses = address, .address_count = 1});
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct heard heard = {0};
 
@@ -184,57 +185,6 @@ static void test_every_way_to_fail_has_its_transport(void **state)
         assert_int_equal(heard.status, 0);
         assert_true(heard.detail[0] != '\0');
     }
-    script_close(&script);
-    script_fini(&script);
-}
-
-static void test_an_address_that_cannot_be_reached_gives_way_to_the_next(void **state)
-{
-    struct heard heard = {0};
-    struct backend_status status;
-    struct script script;
-
-    (void)state;
-    script_open(&script, NULL);
-    assert_non_null(get(&script, "/v1/a", &heard));
-    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://a.example:8200/v1/a");
-    finish(&script, ERR_CONNECT, 0, "connection refused");
-    backend_status(script.backend, &status);
-    assert_false(status.is_up);
-    assert_string_equal(status.last_error, "connection refused");
-    assert_non_null(get(&script, "/v1/a", &heard));
-    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
-    finish(&script, 0, 500, NULL);
-    backend_status(script.backend, &status);
-    assert_false(status.is_up);
-    assert_non_null(get(&script, "/v1/a", &heard)); /* it was reached */
-    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
-    finish(&script, 0, 404, NULL);
-    backend_status(script.backend, &status);
-    assert_true(status.is_up);
-    script_close(&script);
-    script_fini(&script);
-}
-
-/* A sealed node answers for as long as nobody unseals it. */
-static void test_an_address_that_cannot_serve_gives_way_to_the_next(void **state)
-{
-    struct heard heard = {0};
-    struct script script;
-
-    (void)state;
-    script_open(&script, NULL);
-    assert_non_null(get(&script, "/v1/a", &heard));
-    finish(&script, 0, 503, NULL);
-    assert_non_null(get(&script, "/v1/a", &heard));
-    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
-    finish(&script, 0, 200, NULL);
-    assert_non_null(get(&script, "/v1/a", &heard));
-    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://b.example/v1/a");
-    finish(&script, 0, 503, NULL);
-    assert_non_null(get(&script, "/v1/a", &heard));
-    assert_string_equal(fake_env_http_first(&script.fake)->url, "https://a.example:8200/v1/a");
-    finish(&script, 0, 200, NULL);
     script_close(&script);
     script_fini(&script);
 }
@@ -468,8 +418,6 @@ int main(void)
         cmocka_unit_test(test_a_unix_address_is_a_socket_and_no_proxy),
         cmocka_unit_test(test_requests_that_break_the_rules_are_not_sent),
         cmocka_unit_test(test_every_way_to_fail_has_its_transport),
-        cmocka_unit_test(test_an_address_that_cannot_be_reached_gives_way_to_the_next),
-        cmocka_unit_test(test_an_address_that_cannot_serve_gives_way_to_the_next),
         cmocka_unit_test(test_what_a_plugin_leaves_behind_is_ended_at_close),
         cmocka_unit_test(test_cancel_still_ends_the_exchange_and_a_dead_handle_is_harmless),
         cmocka_unit_test(test_a_timer_runs_once_unless_stopped),

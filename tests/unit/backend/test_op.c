@@ -212,7 +212,8 @@ static void test_an_answer_from_inside_start_is_refused_and_what_it_made_revoked
 static void test_the_number_of_calls_is_limited_and_overdue_ones_do_not_count(void **state)
 {
     struct script script;
-    struct script_call calls[5];
+    struct script_call calls[4];
+    struct script_call served;
     struct lease_call extra = {0};
 
     (void)state;
@@ -230,6 +231,10 @@ static void test_the_number_of_calls_is_limited_and_overdue_ones_do_not_count(vo
             assert_int_equal(calls[i].outcome, LEASE_OUTCOME_RETRY);
             assert_int_equal(calls[i].end_count, 1);
         }
+        /* One that is served keeps the breaker out of this. */
+        script_call(&script, &served, LEASE_CALL_RENEW, "{}");
+        fake_env_run(&script.fake);
+        script_answer(&script, script.seen_count - 1, LEASED_GONE, NULL);
     }
     assert_int_equal(status_of(&script).op_timeout_total, 80);
     assert_int_equal(status_of(&script).in_flight, 0);
@@ -295,6 +300,47 @@ static void test_a_slow_call_is_counted(void **state)
     script_fini(&script);
 }
 
+static void test_a_sealed_issue_is_handed_to_the_plugin_again_where_another_address_serves(
+    void **state)
+{
+    struct script script;
+    struct script_call call;
+
+    (void)state;
+    script_open(&script, NULL);
+    script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
+    fake_env_run(&script.fake);
+    script_answer(&script, 0, LEASED_SEALED, NULL);
+    assert_int_equal(call.end_count, 0);
+    fake_env_run(&script.fake);
+    assert_int_equal(script.seen_count, 2);
+    script_answer_issue(&script, 0); /* the handle is used up */
+    assert_int_equal(call.end_count, 0);
+    script_answer_issue(&script, 1);
+    assert_int_equal(call.end_count, 1);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_OK);
+    script_close(&script);
+    script_fini(&script);
+}
+
+static void test_sealed_everywhere_ends(void **state)
+{
+    struct script script;
+    struct script_call call;
+
+    (void)state;
+    script_open(&script, NULL);
+    script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
+    for (size_t i = 0; i < 2; i++) {
+        fake_env_run(&script.fake);
+        script_answer(&script, i, LEASED_SEALED, NULL);
+    }
+    assert_int_equal(call.end_count, 1);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_SEALED);
+    script_close(&script);
+    script_fini(&script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +356,9 @@ int main(void)
         cmocka_unit_test(test_close_ends_what_is_queued_running_and_overdue),
         cmocka_unit_test(test_a_plugin_that_never_closes_is_given_one_deadline),
         cmocka_unit_test(test_a_slow_call_is_counted),
+        cmocka_unit_test(
+            test_a_sealed_issue_is_handed_to_the_plugin_again_where_another_address_serves),
+        cmocka_unit_test(test_sealed_everywhere_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,9 +199,18 @@ static void call_cancel(struct lease_issuer *issuer, struct lease_call *call)
     }
 }
 
+static uint64_t closed_ms(struct lease_issuer *issuer, struct err *e)
+{
+    if (model_of(issuer)->closed_ms > 0) {
+        (void)err_set(e, ERR_UNAVAILABLE, "the model is closed");
+    }
+    return model_of(issuer)->closed_ms;
+}
+
 static const struct lease_issuer_ops model_ops = {
     .call_start = call_start,
     .call_cancel = call_cancel,
+    .closed_ms = closed_ms,
 };
 
 void model_init(struct model_issuer *model, struct fake_env *fake)

@@ -32,6 +32,7 @@ struct model_issuer {
     bool is_held[MODEL_KINDS];                /* answers wait for model_answer */
     int start_status;                         /* not 0: calls can't be started */
     uint64_t retry_after_ms;
+    uint64_t closed_ms;   /* > 0: it is known not to serve for so long */
     uint64_t lifetime_ms; /* given when nothing is asked */
     uint64_t max_life_ms; /* 0: none; renewals can't pass issue + this */
     bool honours_ttl;     /* gives what is asked */

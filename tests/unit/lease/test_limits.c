@@ -68,6 +68,28 @@ static void test_a_used_up_budget_is_said_with_the_time_to_come_again(void **sta
     assert_int_equal(f.clients[2].status, 0);
 }
 
+/* Neither a call nor a lease that failed: an outage makes no noise in the trail. */
+static void test_an_issuer_that_is_known_not_to_serve_is_said_at_once(void **state)
+{
+    struct lease_core_stats stats;
+
+    (void)state;
+    fixture_get(fixture_client(0), &f.role);
+    f.model.closed_ms = 1234;
+    fixture_get(fixture_client(1), &f.role);
+    assert_int_equal(f.clients[1].status, ERR_UNAVAILABLE);
+    assert_int_equal(f.clients[1].acquire.retry_after_ms, 1234);
+    assert_string_equal(f.clients[1].acquire.error.text, "the model is closed");
+    assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], 1);
+    lease_core_stats(f.core, &stats);
+    assert_int_equal(stats.issue_failed_total, 0);
+    fixture_get(&f.clients[0], &f.role); /* what is held is served */
+    assert_int_equal(f.clients[0].status, 0);
+    f.model.closed_ms = 0;
+    fixture_get(&f.clients[1], &f.role);
+    assert_int_equal(f.clients[1].status, 0);
+}
+
 static void test_a_short_wait_for_the_budget_is_waited_out(void **state)
 {
     size_t i;
@@ -280,6 +302,7 @@ int main(void)
         fixture_test(test_a_replacement_is_issued_at_the_limit_too),
         fixture_test(test_no_more_grants_than_the_core_allows),
         fixture_test(test_a_used_up_budget_is_said_with_the_time_to_come_again),
+        fixture_test(test_an_issuer_that_is_known_not_to_serve_is_said_at_once),
         fixture_test(test_a_short_wait_for_the_budget_is_waited_out),
         fixture_test(test_no_more_calls_run_at_once_than_the_issuer_allows),
         fixture_test(test_revocations_that_hang_leave_places_for_issues),

@@ -1,0 +1,74 @@
+/* What is shown of a backend. */
+#include "backend/backend.h"
+
+#include "backend/backend_internal.h"
+
+#include <string.h>
+
+static void addresses_fill(const struct guard *guard, uint64_t now_ms,
+                           struct backend_status *status)
+{
+    const struct addresses *addresses = &guard->addresses;
+    size_t preferred = addresses_pick(addresses, 0, now_ms);
+
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct address *address = &addresses->items[i];
+        bool is_waiting = address->is_failing && address->probe_at_ms != UINT64_MAX;
+
+        status->addresses[i] = (struct backend_address){
+            .address = address->text,
+            .is_up = !address->is_failing,
+            .is_preferred = i == preferred,
+            .last_error = address->last_error,
+            .probe_at_ms = is_waiting ? address->probe_at_ms : 0,
+        };
+    }
+    status->address_count = addresses->count;
+}
+
+static void guard_fill(const struct guard *guard, uint64_t now_ms, struct backend_status *status)
+{
+    const struct breaker *breaker = &guard->breaker;
+
+    status->last_error = guard->last_error;
+    status->last_error_ms = guard->last_error_ms;
+    status->breaker = breaker_state_str(breaker->state);
+    status->is_breaker_open = breaker->state != BREAKER_CLOSED;
+    status->probe_at_ms = breaker->state == BREAKER_OPEN ? breaker->probe_at_ms : 0;
+    status->pause_until_ms = guard->pause_until_ms > now_ms ? guard->pause_until_ms : 0;
+    status->breaker_opened_total = breaker->opened_total;
+    status->refused_total = guard->refused_total;
+    addresses_fill(guard, now_ms, status);
+}
+
+static void ops_fill(const struct ops *ops, struct backend_status *status)
+{
+    status->in_flight = (uint32_t)ops_count(ops);
+    status->op_total = ops->op_total;
+    status->op_late_total = ops->late_total;
+    status->op_timeout_total = ops->timeout_total;
+    status->sweep_count = ops->sweeps.count;
+    status->sweep_oldest_ms = sweeps_oldest_ms(&ops->sweeps);
+    status->sweep_total = ops->sweeps.begun_total;
+    status->sweep_forgotten_total = ops->sweeps.forgotten_total;
+}
+
+void backend_status(const struct backend *backend, struct backend_status *ret_status)
+{
+    const struct leased_host_context *host = &backend->host;
+    uint64_t now_ms = env_now_ms(backend->env);
+
+    *ret_status = (struct backend_status){
+        .name = backend->name,
+        .plugin = host_str(backend->plugin->name).ptr,
+        .login_expires_ms = host->login_expires_ms,
+        .http_in_flight = (uint32_t)handles_count(&host->https),
+        .slow_call_total = host->slow_call_total,
+        .metric_count = host->metric_count,
+    };
+    guard_fill(&host->guard, now_ms, ret_status);
+    ops_fill(&backend->ops, ret_status);
+    ret_status->is_up =
+        host->guard.is_serving && !ret_status->is_breaker_open && host->login_expires_ms > now_ms;
+    memcpy(ret_status->metrics, host->metrics, sizeof(host->metrics));
+}
