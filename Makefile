@@ -430,8 +430,9 @@ else
 endif
 fuzz-programs: $(if $(F),$(OUT)/tests/fuzz/fuzz_$(F),$(fuzz_bins))
 
-#:   bench                numbers with units, and as $(BUILD)/bench.json
+#:   bench                numbers with units, and as $(BUILD)/bench.json; installs the peers that it compares with
 bench: $(programs) $(bench_bins)
+	$(Q)scripts/setup --test --bench
 	$(Q)scripts/bench $(BUILD) $(filter-out %_server %_load,$(bench_bins))
 
 # ----------------------------------------------------------------------------------------------------------------- lint
