@@ -34,11 +34,12 @@ def world():
 
 @pytest.fixture
 def start(world):
-    """start(roles, rules, **changes): a running leased; ends with the test."""
+    """start(roles, rules, environment={...}, **changes): a running leased; ends with the test."""
     started = []
 
-    def starter(roles, rules=None, wait=True, **changes):
+    def starter(roles, rules=None, wait=True, environment=None, **changes):
         daemon = world.daemon(roles, rules or [{"name": "consumers", "subjects": [{"user": CONSUMER}], "roles": ["*"]}], **changes)
+        daemon.environment = environment or {}
         started.append(daemon)
         return daemon.start(wait)
 

@@ -208,6 +208,7 @@ class Bao(Server):
         self.folder, self.program, self.port = folder, program, free_port()
         self.address, self.audit_path = f"http://127.0.0.1:{self.port}", f"{folder}/bao-audit.jsonl"
         self.role_id_file, self.secret_id_file = f"{folder}/role_id", f"{folder}/secret_id"
+        self.root_token = ROOT_TOKEN
 
     def start(self):
         config = f"{self.folder}/bao.hcl"
@@ -224,10 +225,10 @@ class Bao(Server):
 
     def call(self, method, path, body=None):
         """The answer as a dictionary ({} when empty); Failed with what bao said."""
-        request = urllib.request.Request(f"{self.address}/v1/{path}", method=method, headers={"X-Vault-Token": ROOT_TOKEN},
+        request = urllib.request.Request(f"{self.address}/v1/{path}", method=method, headers={"X-Vault-Token": self.root_token},
                                          data=None if body is None else json.dumps(body).encode())
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             if error.code == 404 and method == "LIST":
@@ -276,6 +277,7 @@ class Daemon(Server):
         give_to(self.folder, "leased")
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
         self.config_path = f"{self.folder}/leased.yaml"
+        self.environment = {}  # of the daemon, beside the clean one
         self.config = {
             "listeners": [{"name": "local", "unix": self.socket, "mode": "0666"}, *more_listeners],
             "backends": {"bao": {"plugin": "vault", "address": world.bao.address, "health_interval": "1s", "auth": {
@@ -291,7 +293,8 @@ class Daemon(Server):
     def start(self, wait=True):
         with open(self.config_path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)
-        self.spawn([*as_user("leased"), self.world.program("leased"), "--config", self.config_path], env=clean_environment(), cwd="/")
+        self.spawn([*as_user("leased"), self.world.program("leased"), "--config", self.config_path],
+                   env=clean_environment(**self.environment), cwd="/")
         if wait:
             self.await_ready(lambda: self.lease("root", "status", "--ready").returncode == 0)
         return self
@@ -312,6 +315,61 @@ class Daemon(Server):
     def log_lines(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read()
+
+
+class DurableBao(Bao):
+    """A server that keeps what it knows on disk: it can be stopped, started again, sealed and unsealed."""
+
+    def __init__(self, folder, program):
+        os.makedirs(f"{folder}/store", 0o755)
+        super().__init__(folder, program)
+        self.unseal_key, self.cluster_port = None, free_port()
+
+    def start(self):
+        config = f"{self.folder}/bao.hcl"
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(f'''storage "raft" {{
+  path = "{self.folder}/store"
+  node_id = "one"
+  performance_multiplier = 1
+}}
+listener "tcp" {{
+  address = "127.0.0.1:{self.port}"
+  tls_disable = true
+}}
+audit "file" "trail" {{
+  options {{ file_path = "{self.audit_path}" }}
+}}
+api_addr = "{self.address}"
+cluster_addr = "http://127.0.0.1:{self.cluster_port}"
+''')
+        self.spawn([self.program, "server", f"-config={config}"], env=clean_environment(HOME=self.folder), cwd="/")
+        self.await_ready(lambda: accepts(self.port) and self.health())
+        if self.unseal_key is None:
+            made = until(self.init, "bao can be initialised")
+            self.unseal_key, self.root_token = made["keys"][0], made["root_token"]
+        self.unseal()
+
+    def health(self):
+        """What sys/health says, whatever its status is; {} while it says nothing."""
+        try:
+            with urllib.request.urlopen(f"{self.address}/v1/sys/health?sealedcode=200&uninitcode=200&standbycode=200", timeout=5) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return {}
+
+    def init(self):
+        try:
+            return self.call("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+        except Failed:
+            return None
+
+    def seal(self):
+        self.call("PUT", "sys/seal")
+
+    def unseal(self):
+        self.call("PUT", "sys/unseal", {"key": self.unseal_key})
+        until(lambda: self.health().get("standby") is False, "bao is active")
 
 
 class World:
