@@ -12,6 +12,9 @@
 
 #include <string.h>
 
+/* How long a token may be dead without our knowing it. */
+#define VERIFY_INTERVAL_MS 10000U
+
 static int32_t begin(struct vault_op *op, const struct leased_lease_ref *lease, const char *path,
                      json_t *body)
 {
@@ -134,7 +137,14 @@ void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *
 void vault_health_answered(struct vault_op *op)
 {
     struct leased_instance *vault = op->vault;
+    uint64_t now_ms = vault->host->now_ms(vault->context);
 
+    /* A token that was revoked over there is noticed here, and its leases replaced, before their
+     * holders find out. */
+    if (vault_token_is_usable(vault) && now_ms - vault->verified_ms >= VERIFY_INTERVAL_MS) {
+        vault->is_verify_wanted = true;
+        vault_token_step(vault);
+    }
     /* A server that serves everybody but us is no use either. */
     if (!vault_token_is_usable(vault) && vault->login_failure.status != 0) {
         vault_op_fail(op, LEASED_RETRY, vault->login_failure.detail.bytes);

@@ -112,7 +112,10 @@ struct backend_status {
     uint64_t sweep_oldest_ms;
     uint64_t sweep_total;
     uint64_t sweep_forgotten_total; /* given up without the issuer's confirmation */
-    uint64_t slow_call_total;       /* calls into the plugin that took longer than 5 ms */
+    bool is_skew_known;
+    bool is_skew_large;       /* half a minute or more */
+    int64_t clock_skew_ms;    /* the issuer's clock minus ours, to about a second */
+    uint64_t slow_call_total; /* calls into the plugin that took longer than 5 ms */
     struct backend_metric metrics[BACKEND_METRICS_MAX]; /* the plugin's own counters */
     size_t metric_count;
 };

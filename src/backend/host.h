@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "backend/guard.h"
 #include "backend/handles.h"
+#include "backend/skew.h"
 #include "env/http.h"
 #include "leased/plugin.h"
 
@@ -26,6 +27,7 @@ struct leased_host_context {
     const char *const *addresses; /* borrowed from the backend */
     size_t address_count;
     struct guard guard;
+    struct skew skew;
     bool is_health; /* the plugin's health function runs: what it sends is a probe … */
     size_t probed;  /* … of this address; ADDRESS_NONE: of whichever serves */
     struct env_http_tls tls;

@@ -159,6 +159,8 @@ void http_done(struct env_http *http, int status, const struct env_http_reply *r
 
     if (status == 0) {
         news.retry_after_ms = retry_after_ms(reply);
+        skew_heard(&exchange->context->skew, exchange->context->name,
+                   env_http_reply_header(reply, "date"), env_wall_ms(exchange->context->env));
         (void)snprintf(text, sizeof(text), "the issuer answered with HTTP status %u%s",
                        reply->status, news.is_moved ? ", which names another address" : "");
     } else if (detail == NULL || detail[0] == '\0') {

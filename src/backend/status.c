@@ -64,6 +64,9 @@ void backend_status(const struct backend *backend, struct backend_status *ret_st
         .login_expires_ms = host->login_expires_ms,
         .http_in_flight = (uint32_t)handles_count(&host->https),
         .slow_call_total = host->slow_call_total,
+        .is_skew_known = host->skew.is_known,
+        .is_skew_large = host->skew.is_large,
+        .clock_skew_ms = host->skew.ms,
         .metric_count = host->metric_count,
     };
     guard_fill(&host->guard, now_ms, ret_status);

@@ -50,6 +50,12 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
                            has_reason ? ": " : "", has_reason ? status.last_error : "");
             json_out_string_c(json, NULL, text);
         }
+        if (status.is_skew_large) {
+            (void)snprintf(text, sizeof(text),
+                           "the clock of backend %s differs from this machine's by %lld seconds",
+                           status.name, (long long)(status.clock_skew_ms / 1000));
+            json_out_string_c(json, NULL, text);
+        }
     }
     lease_core_stats(options->core, &stats);
     if (is_reader(x) && stats.revoke_oldest_ms > REVOKE_DEBT_MS) {
@@ -79,6 +85,9 @@ static void backends_write(struct exchange *x, struct json_out *json)
         if (status.login_expires_ms != 0 && status.login_expires_ms != UINT64_MAX) {
             json_out_time(json, "login_expires_at",
                           env_wall_ms(env) + (int64_t)(status.login_expires_ms - now_ms));
+        }
+        if (status.is_skew_known) {
+            json_out_i64(json, "clock_skew_seconds", status.clock_skew_ms / 1000);
         }
         if (is_reader(x)) {
             json_out_string_c(json, "last_error",

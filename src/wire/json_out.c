@@ -251,6 +251,18 @@ void json_out_u64_at(struct json_out *json, struct str key, uint64_t value)
     json_out_text_at(json, key, (struct str){.ptr = digits, .len = (size_t)(end - digits)});
 }
 
+void json_out_i64_at(struct json_out *json, struct str key, int64_t value)
+{
+    char digits[STR_U64_MAX_BYTES + 1];
+    char *at = digits;
+
+    if (value < 0) {
+        *at++ = '-';
+    }
+    at = str_put_u64(at, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    json_out_text_at(json, key, (struct str){.ptr = digits, .len = (size_t)(at - digits)});
+}
+
 void json_out_time_at(struct json_out *json, struct str key, int64_t wall_ms)
 {
     char text[UNITS_TIME_MAX_BYTES];

@@ -18,6 +18,7 @@ void json_out_open_at(struct json_out *json, struct str key, char bracket);
 void json_out_string_at(struct json_out *json, struct str key, struct str value);
 void json_out_text_at(struct json_out *json, struct str key, struct str text); /* as it is */
 void json_out_u64_at(struct json_out *json, struct str key, uint64_t value);
+void json_out_i64_at(struct json_out *json, struct str key, int64_t value);
 void json_out_time_at(struct json_out *json, struct str key, int64_t wall_ms);
 void json_out_close(struct json_out *json, char bracket);
 
@@ -59,6 +60,11 @@ static inline void json_out_string_c(struct json_out *json, const char *key, con
 static inline void json_out_u64(struct json_out *json, const char *key, uint64_t value)
 {
     json_out_u64_at(json, str_of(key), value);
+}
+
+static inline void json_out_i64(struct json_out *json, const char *key, int64_t value)
+{
+    json_out_i64_at(json, str_of(key), value);
 }
 
 static inline void json_out_bool(struct json_out *json, const char *key, bool value)

@@ -279,6 +279,27 @@ static void test_health_asks_without_a_token_and_knows_our_login(void **state)
     host_close(host, 0);
 }
 
+/* Nothing else would tell before the token's next renewal, half an hour later. */
+static void test_health_finds_out_that_the_token_was_revoked(void **state)
+{
+    struct leased_host_context *host = host_open_approle(3600);
+    size_t before;
+
+    (void)state;
+    (void)host_health(host);
+    before = host->http_count;
+    host_answer(host, host_last(host), 200, "{}");
+    assert_int_equal(host->http_count, before); /* just logged in: no look-up */
+    host_advance(host, 10000);
+    (void)host_health(host);
+    host_answer(host, host_last(host), 200, "{}");
+    assert_string_equal(host_last(host)->path, "/v1/auth/token/lookup-self");
+    host_answer(host, host_last(host), 403, "{\"errors\":[\"permission denied\"]}");
+    assert_int_equal(host->anchor_count, 1);
+    assert_int_equal(host_last_anchor(host)->when_ms, 0);
+    host_close(host, 0);
+}
+
 static void test_an_exchange_that_cannot_start_is_tried_again(void **state)
 {
     struct leased_host_context *host = host_open_root();
@@ -324,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_the_queue_for_the_login_is_bounded),
         cmocka_unit_test(test_cancel_ends_what_waits_and_lets_a_sent_issue_run_on),
         cmocka_unit_test(test_health_asks_without_a_token_and_knows_our_login),
+        cmocka_unit_test(test_health_finds_out_that_the_token_was_revoked),
         cmocka_unit_test(test_an_exchange_that_cannot_start_is_tried_again),
         cmocka_unit_test(test_close_ends_operations_in_every_state),
     };
