@@ -29,6 +29,7 @@ tests_support := env base
 only_uv.h            := io
 only_curl/           := io cli/client.c
 only_microhttpd.h    := io
+only_gnutls/         := io
 only_sqlite3.h       := io
 only_libfyaml.h      := wire
 only_pcre2.h         := access

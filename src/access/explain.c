@@ -42,7 +42,7 @@ static const char *wanted_text(const struct access_subject *subject, const char 
     } patterns[] = {
         {"user", subject->user.text},         {"group", subject->group.text},
         {"unit", subject->unit.text},         {"container", subject->container.text},
-        {"listener", subject->listener.text},
+        {"listener", subject->listener.text}, {"tls", subject->san.text},
     };
     size_t i;
 
@@ -65,10 +65,13 @@ static void subjects_tell(struct explaining *it, const struct access_rule *rule,
         const char *condition = access_subject_mismatch(subject, &it->facts, rule->is_deny);
         char number[24];
         const char *wanted = wanted_text(subject, condition, number);
+        bool is_tls = strcmp(condition, "tls") == 0;
 
+        condition = is_tls ? "certificate" : condition;
         detail_add(report, "%s", i > 0 ? "; " : "");
         if (wanted == NULL) {
-            detail_add(report, "the caller runs in a container, which it doesn't name");
+            detail_add(report, "the caller %s, which it doesn't name",
+                       is_tls ? "shows a certificate" : "runs in a container");
         } else if (it->explain->shows_subjects) {
             detail_add(report, "the caller's %s isn't %s", condition, wanted);
         } else {

@@ -5,21 +5,34 @@
  * Of a caller on loopback TCP the kernel knows the uid and nothing finer. Its groups are those that
  * the user database gives that user, which is what rules on groups mean; a user whom the database
  * doesn't know has unknown groups: no rule that allows a group fits him, each that denies one
- * does. */
+ * does. Of a caller with a certificate its names are known, and nothing else. */
 #include "access/identity.h"
 
 #include "wire/procfs.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What the kernel shows for a uid that has no number in our user namespace. */
 #define OVERFLOW_UID 65534U
+
+/* Of the hash in a key. */
+#define KEY_HASH_BYTES 16
+
+/* Listener, "/tls:", the first name, "+" and the hash. */
+static_assert(ENV_NAME_MAX_BYTES + 5 + ENV_PEER_SAN_MAX_BYTES + 1 + 2 * KEY_HASH_BYTES <=
+                  ACCESS_KEY_MAX_BYTES,
+              "each key fits");
 
 static int peer_check(const struct env_peer *peer, struct err *e)
 {
     if (peer->state != ENV_PEER_OK) {
         return err_set(e, ERR_DENIED, "the caller could not be identified: %s",
                        peer->problem != NULL ? peer->problem : "no reason is known");
+    }
+    if (peer->kind == ENV_PEER_TLS) {
+        return 0;
     }
     if (peer->uid == OVERFLOW_UID || peer->uid == ENV_NO_ID) {
         return err_set(e, ERR_DENIED, "the caller's uid is not visible in this user namespace");
@@ -112,6 +125,41 @@ static int groups_read(struct access_identity *identity,
     return 0;
 }
 
+static int user_read(struct access_identity *identity, const struct access_identity_source *source,
+                     struct err *e)
+{
+    int r = env_user_name(source->env, identity->uid, identity->user);
+
+    if (r == ERR_NOT_FOUND) {
+        identity->user[0] = '\0';
+    } else if (r != 0) {
+        /* Without its name a rule that denies this user would not find it. */
+        return err_set(e, ERR_DENIED, "the name of uid %u could not be looked up: %s",
+                       identity->uid, err_str(r));
+    }
+    return identity->kind == ENV_PEER_LOOPBACK ? groups_read(identity, source, e)
+                                               : process_read(identity, source, e);
+}
+
+/* A certificate stands for nobody on this machine. */
+static int certificate_read(struct access_identity *identity, const struct env_peer *peer,
+                            struct err *e)
+{
+    struct str rest = str_of(peer->sans != NULL ? peer->sans : "");
+    size_t size = rest.len + 1;
+
+    if (rest.len == 0) {
+        return err_set(e, ERR_DENIED, "the caller's certificate names nobody");
+    }
+    if (size > sizeof(identity->sans) || str_cut(&rest, ' ').len >= ENV_PEER_SAN_MAX_BYTES) {
+        return err_set(e, ERR_DENIED, "the names in the caller's certificate are too long");
+    }
+    memcpy(identity->sans, peer->sans, size);
+    identity->uid = ENV_NO_ID;
+    identity->gid = ENV_NO_ID;
+    return 0;
+}
+
 int access_identity_init(struct access_identity *ret_identity,
                          const struct access_identity_source *source, struct err *e)
 {
@@ -123,20 +171,49 @@ int access_identity_init(struct access_identity *ret_identity,
     if (r != 0) {
         return r;
     }
-    r = env_user_name(source->env, peer->uid, identity.user);
-    if (r == ERR_NOT_FOUND) {
-        identity.user[0] = '\0';
-    } else if (r != 0) {
-        /* Without its name a rule that denies this user would not find it. */
-        return err_set(e, ERR_DENIED, "the name of uid %u could not be looked up: %s", peer->uid,
-                       err_str(r));
-    }
-    r = peer->kind == ENV_PEER_LOOPBACK ? groups_read(&identity, source, e)
-                                        : process_read(&identity, source, e);
+    r = peer->kind == ENV_PEER_TLS ? certificate_read(&identity, peer, e)
+                                   : user_read(&identity, source, e);
     if (r == 0) {
         *ret_identity = identity;
     }
     return r;
+}
+
+const char *access_identity_name(const struct access_identity *identity,
+                                 char uid[ACCESS_UID_TEXT_MAX_BYTES])
+{
+    if (identity->kind == ENV_PEER_TLS) {
+        return identity->sans;
+    }
+    if (identity->user[0] != '\0') {
+        return identity->user;
+    }
+    (void)snprintf(uid, ACCESS_UID_TEXT_MAX_BYTES, "uid %u", identity->uid);
+    return uid;
+}
+
+/* The first name, and a hash over all where there are several: two certificates are the same caller
+ * when they have the same names. */
+static char *sans_put(char *at, const char *sans)
+{
+    struct str rest = str_of(sans);
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    int is_hashed;
+    size_t i;
+
+    at = str_put(at, STR("tls:"));
+    at = str_put(at, str_cut(&rest, ' '));
+    if (rest.ptr == NULL) {
+        return at;
+    }
+    is_hashed = EVP_Q_digest(NULL, "SHA256", NULL, sans, strlen(sans), hash, NULL);
+    CHECK(is_hashed == 1);
+    *at++ = '+';
+    for (i = 0; i < KEY_HASH_BYTES; i++) {
+        *at++ = "0123456789abcdef"[hash[i] >> 4];
+        *at++ = "0123456789abcdef"[hash[i] & 15];
+    }
+    return at;
 }
 
 /* Called for each request, which is why printf doesn't write it. */
@@ -149,6 +226,10 @@ const char *access_identity_key(const struct access_identity *identity,
     listener.len = listener.len < ENV_NAME_MAX_BYTES ? listener.len : ENV_NAME_MAX_BYTES;
     at = str_put(out, listener);
     *at++ = '/';
+    if (identity->kind == ENV_PEER_TLS) {
+        *sans_put(at, identity->sans) = '\0';
+        return out;
+    }
     at = str_put_u64(at, identity->uid);
     if (identity->is_foreign) {
         at = str_put(at, STR("/container:"));

@@ -15,6 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of the caller's name in a refusal, so that the rest of it has room. */
+#define NAME_TOLD_MAX_BYTES 120
+
 /* --- one allow rule --- */
 
 ATTR_PRINTF(5, 6)
@@ -204,12 +207,11 @@ static void explain_default_deny(const struct access_identity *identity,
                                  const struct access_request *request,
                                  struct access_decision *ret_decision)
 {
-    char uid[32];
+    char uid[ACCESS_UID_TEXT_MAX_BYTES];
 
-    (void)snprintf(uid, sizeof(uid), "uid %u", identity->uid);
     (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
-                   "no rule allows %s%s role %s%s", identity->user[0] != '\0' ? "user " : "",
-                   identity->user[0] != '\0' ? identity->user : uid, request->role,
+                   "no rule allows %s%.*s role %s%s", identity->user[0] != '\0' ? "user " : "",
+                   NAME_TOLD_MAX_BYTES, access_identity_name(identity, uid), request->role,
                    identity->is_foreign ? "; it runs in a container, which a rule must name" : "");
 }
 

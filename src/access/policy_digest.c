@@ -48,6 +48,7 @@ static void subjects_add(struct buf *out, const struct access_subjects *subjects
         text_add(out, "unit", subject->unit.text);
         text_add(out, "container", subject->container.text);
         text_add(out, "listener", subject->listener.text);
+        text_add(out, "tls.san", subject->san.text);
     }
 }
 

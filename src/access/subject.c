@@ -10,6 +10,17 @@
 
 #define FIELD(key, type, member) key, type, offsetof(struct access_subject_config, member)
 
+static const struct schema_field tls_fields[] = {
+    {"san", SCHEMA_STRING, offsetof(struct access_tls_config, san), .flags = SCHEMA_REQUIRED,
+     .doc = "a URI or DNS name in the client's certificate; globs with *"},
+    {0},
+};
+static const struct schema_object tls_table = {
+    .name = "tls",
+    .size = sizeof(struct access_tls_config),
+    .fields = tls_fields,
+};
+
 static const struct schema_field subject_fields[] = {
     {FIELD("user", SCHEMA_STRING, user), .doc = "the name behind the uid; globs with *"},
     {FIELD("group", SCHEMA_STRING, group), .doc = "a group of the caller, by name; globs with *"},
@@ -19,6 +30,8 @@ static const struct schema_field subject_fields[] = {
     {FIELD("container", SCHEMA_STRING, container),
      .doc = "the container's id; narrows a user or group"},
     {FIELD("listener", SCHEMA_STRING, listener), .doc = "the listener that the caller came by"},
+    {FIELD("tls", SCHEMA_OBJECT, tls), .object = &tls_table,
+     .doc = "what the client's certificate says, on a listener with TLS"},
     {.key = "jwt", .flags = SCHEMA_UNSUPPORTED},
     {.key = "exe",
      .flags = SCHEMA_UNSUPPORTED,
@@ -49,6 +62,13 @@ static int pattern_copy(const char *text, struct access_pattern *ret_pattern)
     return 0;
 }
 
+static bool names_somebody_here(const struct access_subject *subject)
+{
+    return subject->has_uid || subject->has_gid || subject->user.text != NULL ||
+           subject->group.text != NULL || subject->unit.text != NULL ||
+           subject->container.text != NULL;
+}
+
 /* Unit and container can be had by whoever wins a race for a pid; the uid can't. So they only
  * narrow a user or group. */
 static void subject_check(const struct access_subject_config *config,
@@ -60,7 +80,11 @@ static void subject_check(const struct access_subject_config *config,
 
     /* An empty mapping that is one because of a mistake in it was reported already. */
     if (node->type == YAML_MAPPING && node->first != NULL) {
-        if (!has_user && (config->unit != NULL || config->container != NULL)) {
+        if (config->tls.node != NULL && names_somebody_here(subject)) {
+            yaml_error_at(errors, node,
+                          "a subject that names `tls` can name `listener` beside it and nothing "
+                          "else: a certificate has no user, group, unit or container");
+        } else if (!has_user && (config->unit != NULL || config->container != NULL)) {
             yaml_error_at(errors, node,
                           "a subject that names a `%s` must name a `user` or `group` too",
                           config->unit != NULL ? "unit" : "container");
@@ -80,7 +104,7 @@ static int subject_compile(const struct access_subject_config *config,
     } patterns[] = {
         {config->user, &subject->user},         {config->group, &subject->group},
         {config->unit, &subject->unit},         {config->container, &subject->container},
-        {config->listener, &subject->listener},
+        {config->listener, &subject->listener}, {config->tls.san, &subject->san},
     };
     size_t i;
 
@@ -138,6 +162,7 @@ void access_subjects_fini(struct access_subjects *subjects)
         mem_free(subject->unit.text);
         mem_free(subject->container.text);
         mem_free(subject->listener.text);
+        mem_free(subject->san.text);
     }
     mem_free(subjects->items);
     *subjects = (struct access_subjects){0};
@@ -153,6 +178,7 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
     facts->unit = str_of(identity->unit);
     facts->container = str_of(identity->container);
     facts->listener = str_of(identity->listener);
+    facts->sans = str_of(identity->sans);
     facts->has_group_names = false;
     facts->has_unknown_groups = false;
     facts->group_names = group_names;
@@ -240,12 +266,39 @@ static bool gid_matches(const struct access_identity *identity, uint32_t gid, bo
     return false;
 }
 
+static bool san_matches(const struct access_pattern *pattern, struct str sans)
+{
+    while (sans.ptr != NULL) {
+        if (text_matches(pattern, str_cut(&sans, ' '))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a caller with a certificate. */
+static const char *certificate_mismatch(const struct access_subject *subject,
+                                        const struct access_facts *facts, bool is_denial)
+{
+    if (subject->san.text == NULL ? !is_denial || names_somebody_here(subject)
+                                  : !san_matches(&subject->san, facts->sans)) {
+        return "tls";
+    }
+    return pattern_matches(&subject->listener, facts->listener) ? NULL : "listener";
+}
+
 /* Cheap comparisons first; names of groups may have to be looked up. */
 const char *access_subject_mismatch(const struct access_subject *subject,
                                     struct access_facts *facts, bool is_denial)
 {
     const struct access_identity *identity = facts->identity;
 
+    if (identity->kind == ENV_PEER_TLS) {
+        return certificate_mismatch(subject, facts, is_denial);
+    }
+    if (subject->san.text != NULL) {
+        return "tls";
+    }
     if (identity->is_foreign && subject->container.text == NULL && !is_denial) {
         return "container";
     }

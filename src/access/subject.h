@@ -26,6 +26,7 @@ struct access_subject {
     struct access_pattern unit;
     struct access_pattern container;
     struct access_pattern listener;
+    struct access_pattern san;
 };
 
 /* Any of them. */
@@ -47,6 +48,7 @@ struct access_facts {
     struct str unit;
     struct str container;
     struct str listener;
+    struct str sans; /* separated by blanks */
     bool has_group_names;
     bool has_unknown_groups;                /* some could not be looked up */
     struct access_group_names *group_names; /* scratch */
@@ -57,13 +59,22 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
 
 /* `is_denial`: for rules that deny, which must not lose their hold on a user because he went into a
  * container or because his groups could not be looked up. Callers from other containers match even
- * where no container is named, and callers with an unknown group match where a group is. */
+ * where no container is named, and callers with an unknown group match where a group is.
+ *
+ * A caller with a certificate matches only subjects that name `tls` (or, to be denied, nothing but
+ * its listener), and no other caller matches those. */
 bool access_subjects_match(const struct access_subjects *subjects, struct access_facts *facts,
                            bool is_denial);
 
 /* The key of the first condition that the caller doesn't meet; NULL: the subject matches. */
 const char *access_subject_mismatch(const struct access_subject *subject,
                                     struct access_facts *facts, bool is_denial);
+
+/* What a subject asks of a certificate, as it is decoded. */
+struct access_tls_config {
+    const struct yaml_node *node; /* NULL: nothing */
+    char *san;
+};
 
 /* A subject as it is decoded. */
 struct access_subject_config {
@@ -75,6 +86,7 @@ struct access_subject_config {
     char *unit;
     char *container;
     char *listener;
+    struct access_tls_config tls;
 };
 
 extern const struct schema_object access_subject_table;

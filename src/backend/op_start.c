@@ -20,25 +20,25 @@ static int32_t start_issue(struct op *op, struct err *e)
         .role = str_of(call->role),
         .reason = str_of(call->caller.reason),
     };
-    struct leased_kv caller[5];
+    struct leased_kv caller[6];
     struct leased_issue request = {.size = sizeof(request), .ttl_ms = call->ttl_ms};
     size_t count = 0;
     char *params;
     int32_t rc;
 
-    (void)snprintf(uid, sizeof(uid), "%" PRIu32, call->caller.uid);
-    values.uid = str_of(uid);
+    if (call->caller.uid != ENV_NO_ID) {
+        (void)snprintf(uid, sizeof(uid), "%" PRIu32, call->caller.uid);
+        values.uid = str_of(uid);
+    }
     if (template_fill(str_of(call->params_json), &values, &params, e) != 0) {
         return e->code == ERR_NOMEM ? -LEASED_RETRY : -LEASED_INVALID;
     }
     const struct {
         const char *key;
         struct str value;
-    } known[] = {{"user", values.user},
-                 {"uid", values.uid},
-                 {"unit", values.unit},
-                 {"role", values.role},
-                 {"reason", values.reason}};
+    } known[] = {{"user", values.user},     {"uid", values.uid},
+                 {"unit", values.unit},     {"role", values.role},
+                 {"reason", values.reason}, {"san", str_of(call->caller.sans)}};
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (known[i].value.len > 0) {
             caller[count++] = (struct leased_kv){.key = host_leased_str(str_of(known[i].key)),

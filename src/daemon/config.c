@@ -159,10 +159,14 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
                          struct yaml_errors *errors)
 {
     const struct config_backend *backends = config->settings.backends.items;
+    const struct config_listener *listeners = config->settings.listeners.items;
     size_t i;
 
     for (i = 0; i < config->settings.backends.count; i++) {
         config_check_places(config, backends[i].node, warnings, errors);
+    }
+    for (i = 0; i < config->settings.listeners.count; i++) {
+        config_check_places(config, listeners[i].node, warnings, errors);
     }
 }
 

@@ -1,7 +1,7 @@
 /* The configuration of leased: read, checked as a whole, and held for as long as the daemon runs.
  *
  * Files: config_tables.c (every key, its type, range and default), config_files.c (from the disk to
- * one tree), config_check.c and config_plugins.c (what no table can say), config.c (this: the way
+ * one tree), config_check.c, config_listeners.c and config_plugins.c (what no table can say), config.c (this: the way
  * through them). */
 #ifndef LEASED_DAEMON_CONFIG_H
 #define LEASED_DAEMON_CONFIG_H
@@ -15,11 +15,19 @@
 
 #define CONFIG_UNIX_PATH_MAX_BYTES 107
 
+struct config_tls {
+    const struct yaml_node *node; /* NULL: plain */
+    char *cert_file;
+    char *key_file;
+    char *client_ca_file;
+};
+
 struct config_listener {
     const struct yaml_node *node;
     char *name;
     char *unix_path;
     char *tcp;
+    struct config_tls tls;
     uint64_t mode; /* 0: not given */
     char *user;
     char *group;
@@ -111,6 +119,7 @@ struct config_limits {
     uint64_t stop_timeout_ms;
     uint64_t clients;
     uint64_t clients_per_uid;
+    uint64_t clients_per_address;
     uint64_t requests;
     uint64_t request_head_bytes;
     uint64_t request_headers;

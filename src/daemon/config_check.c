@@ -4,21 +4,7 @@
 
 #include "base/mem.h"
 
-#include <arpa/inet.h>
 #include <string.h>
-
-/* The entry where a value stands, or where it would stand. */
-static const struct yaml_node *place_of(const struct yaml_node *node, const char *key)
-{
-    const struct yaml_node *child = yaml_get(node, key);
-
-    return child != NULL ? child : node;
-}
-
-static bool is_given(const struct yaml_node *node, const char *key)
-{
-    return yaml_get(node, key) != NULL;
-}
 
 const char **config_names(const struct schema_list *list, size_t item_size)
 {
@@ -34,121 +20,9 @@ const char **config_names(const struct schema_list *list, size_t item_size)
     return names;
 }
 
-/* ---- listeners -------------------------------------------------------------- */
-
-static bool host_is_loopback(struct str host)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-
-    if (str_eq_c(host, "[::1]") || str_eq_c(host, "localhost")) {
-        return true;
-    }
-    if (host.len >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, host.ptr, host.len);
-    text[host.len] = '\0';
-    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
-}
-
-/* "host:port" or "[::1]:port"; the port may be 0. */
-static void tcp_check(const struct config_listener *listener, struct yaml_errors *errors)
-{
-    const struct yaml_node *node = yaml_get(listener->node, "tcp");
-    const char *colon = strrchr(listener->tcp, ':');
-    struct str host = str_of(listener->tcp);
-    uint64_t port;
-
-    if (colon != NULL) {
-        host.len = (size_t)(colon - host.ptr);
-    }
-    if (colon == NULL || host.len == 0 || str_parse_u64(str_of(colon + 1), &port) != 0 ||
-        port > UINT16_MAX) {
-        yaml_error_at(errors, node,
-                      "expected an address and a port such as 127.0.0.1:9911, found `%s`",
-                      listener->tcp);
-    } else if (!host_is_loopback(host)) {
-        yaml_error_at(errors, node,
-                      "`%s` is no loopback address: others need TLS, which this version doesn't "
-                      "offer on listeners; use 127.0.0.1 or [::1]",
-                      listener->tcp);
-    }
-}
-
-static void unix_check(const struct config_listener *listener, struct yaml_errors *errors)
-{
-    const struct yaml_node *node = yaml_get(listener->node, "unix");
-    size_t length = strlen(listener->unix_path);
-
-    if (listener->unix_path[0] != '/') {
-        yaml_error_at(errors, node, "expected an absolute path, found `%s`", listener->unix_path);
-    } else if (length > CONFIG_UNIX_PATH_MAX_BYTES) {
-        yaml_error_at(errors, node, "the path has %zu bytes; a socket's can have %d", length,
-                      CONFIG_UNIX_PATH_MAX_BYTES);
-    }
-}
-
-static void listener_check(const struct config_listener *listener, struct yaml_errors *errors)
-{
-    static const char *const unix_only[] = {"mode", "user", "group"};
-    bool has_unix = is_given(listener->node, "unix");
-    bool has_tcp = is_given(listener->node, "tcp");
-    size_t i;
-
-    if (listener->node->type != YAML_MAPPING) {
-        return;
-    }
-    if (has_unix == has_tcp) {
-        yaml_error_at(errors, listener->node,
-                      has_unix ? "give `unix` or `tcp`, not both"
-                               : "`unix` or `tcp` is missing in a listener");
-    }
-    for (i = 0; has_tcp && !has_unix && i < ARRAY_LEN(unix_only); i++) {
-        if (is_given(listener->node, unix_only[i])) {
-            yaml_error_at_key(errors, yaml_get(listener->node, unix_only[i]),
-                              "`%s` is for unix sockets only", unix_only[i]);
-        }
-    }
-    if (listener->unix_path != NULL) {
-        unix_check(listener, errors);
-    }
-    if (listener->tcp != NULL) {
-        tcp_check(listener, errors);
-    }
-}
-
 static bool text_is_same(const char *a, const char *b)
 {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
-static void listeners_check(const struct config_settings *settings, struct yaml_errors *errors)
-{
-    const struct config_listener *listeners = settings->listeners.items;
-    const struct yaml_node *node = yaml_get(settings->node, "listeners");
-    size_t i;
-    size_t j;
-
-    if (node != NULL && settings->listeners.count == 0 && node->type != YAML_SCALAR) {
-        yaml_error_at_key(errors, node, "at least one listener is needed");
-    }
-    for (i = 0; i < settings->listeners.count; i++) {
-        listener_check(&listeners[i], errors);
-        for (j = 0; j < i; j++) {
-            const struct yaml_node *second = listeners[i].node;
-
-            if (text_is_same(listeners[i].name, listeners[j].name)) {
-                yaml_error_at(errors, place_of(second, "name"), "another listener is called `%s`",
-                              listeners[i].name);
-            }
-            if (text_is_same(listeners[i].unix_path, listeners[j].unix_path) ||
-                text_is_same(listeners[i].tcp, listeners[j].tcp)) {
-                yaml_error_at(errors, place_of(second, listeners[i].tcp != NULL ? "tcp" : "unix"),
-                              "another listener is there already");
-            }
-        }
-    }
 }
 
 /* ---- backends --------------------------------------------------------------- */
@@ -180,7 +54,7 @@ static void address_check(const struct yaml_node *node, struct yaml_errors *erro
     } else if (str_starts_with(host, "[::1]")) {
         host.len = strlen("[::1]");
     }
-    if (!host_is_loopback(host)) {
+    if (!config_host_is_loopback(host)) {
         yaml_error_at(errors, node, "plain http goes to loopback only: use https");
     }
 }
@@ -200,9 +74,10 @@ static void backend_check(const struct config_backend *backend, struct yaml_erro
          child = child == address ? NULL : child->next) {
         address_check(child, errors);
     }
-    if (is_given(backend->node, "cert_file") != is_given(backend->node, "key_file")) {
+    if (config_is_given(backend->node, "cert_file") != config_is_given(backend->node, "key_file")) {
         yaml_error_at(errors,
-                      place_of(backend->node, backend->key_file != NULL ? "key_file" : "cert_file"),
+                      config_place_of(backend->node,
+                                      backend->key_file != NULL ? "key_file" : "cert_file"),
                       "`cert_file` and `key_file` need each other");
     }
 }
@@ -243,20 +118,20 @@ static void role_check(const struct config_role *role, struct yaml_errors *error
     char high[UNITS_DURATION_MAX_BYTES];
 
     if (role->ttl_ms > role->max_ttl_ms) {
-        yaml_error_at(errors, place_of(role->node, "ttl"),
+        yaml_error_at(errors, config_place_of(role->node, "ttl"),
                       "`ttl` (%s) is longer than `max_ttl` (%s)",
                       units_format_duration(role->ttl_ms, low),
                       units_format_duration(role->max_ttl_ms, high));
     }
-    if (is_given(role->node, "min_remaining") && role->ttl_ms != 0 &&
+    if (config_is_given(role->node, "min_remaining") && role->ttl_ms != 0 &&
         role->min_remaining_ms > role->ttl_ms / 2) {
-        yaml_error_at(errors, place_of(role->node, "min_remaining"),
+        yaml_error_at(errors, config_place_of(role->node, "min_remaining"),
                       "`min_remaining` (%s) is more than half of `ttl` (%s)",
                       units_format_duration(role->min_remaining_ms, low),
                       units_format_duration(role->ttl_ms, high));
     }
     if (role->isolate) {
-        yaml_error_at(errors, place_of(role->node, "isolate"),
+        yaml_error_at(errors, config_place_of(role->node, "isolate"),
                       "`isolate: true` is not supported by this version: all credentials of a "
                       "backend hang on the daemon's own token");
     }
@@ -279,19 +154,19 @@ static bool is_variable_name(const char *name)
 
 static void env_check(const struct config_role *role, struct yaml_errors *errors)
 {
-    const struct yaml_node *node = place_of(role->node, "env");
+    const struct yaml_node *node = config_place_of(role->node, "env");
     size_t i;
 
     if (role->env.count > LEASE_FIELDS_MAX) {
         yaml_error_at(errors, node, "at most %d variables", LEASE_FIELDS_MAX);
     }
     if (role->attributes.count > LEASE_FIELDS_MAX) {
-        yaml_error_at(errors, place_of(role->node, "attributes"), "at most %d attributes",
+        yaml_error_at(errors, config_place_of(role->node, "attributes"), "at most %d attributes",
                       LEASE_FIELDS_MAX);
     }
     for (i = 0; i < role->env.count; i++) {
         if (!is_variable_name(role->env.items[i].value)) {
-            yaml_error_at(errors, place_of(node, role->env.items[i].name),
+            yaml_error_at(errors, config_place_of(node, role->env.items[i].name),
                           "expected the name of an environment variable, found `%s`",
                           role->env.items[i].value);
         }
@@ -302,7 +177,7 @@ static void env_check(const struct config_role *role, struct yaml_errors *errors
 
 static void sink_check(const struct config_sink *sink, struct yaml_errors *errors)
 {
-    if (!is_given(sink->node, "sink") || sink->node->type != YAML_MAPPING) {
+    if (!config_is_given(sink->node, "sink") || sink->node->type != YAML_MAPPING) {
         return;
     }
     if (sink->kind == CONFIG_SINK_STDOUT) {
@@ -311,7 +186,7 @@ static void sink_check(const struct config_sink *sink, struct yaml_errors *error
         }
         return;
     }
-    if (!is_given(sink->node, "path")) {
+    if (!config_is_given(sink->node, "path")) {
         /* A sink of another kind was refused already. */
         if (str_eq_c(yaml_get(sink->node, "sink")->text, "file")) {
             yaml_error_at(errors, sink->node, "`path` is missing in a file sink");
@@ -339,7 +214,7 @@ static void audit_check(const struct config_settings *settings, struct yaml_erro
         sink_check(&sinks[i], errors);
         for (j = 0; j < i; j++) {
             if (text_is_same(sinks[i].path, sinks[j].path)) {
-                yaml_error_at(errors, place_of(sinks[i].node, "path"),
+                yaml_error_at(errors, config_place_of(sinks[i].node, "path"),
                               "another sink writes there already");
             }
         }
@@ -362,7 +237,7 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
     const struct config_role *roles = settings->roles.items;
     size_t i;
 
-    listeners_check(settings, errors);
+    config_check_listeners(settings, errors);
     for (i = 0; i < settings->backends.count; i++) {
         backend_check(&backends[i], errors);
     }

@@ -18,6 +18,19 @@ int config_files_read(const char *path, struct yaml_document **ret_document,
 int config_files_read_each(const char *path, struct yaml_document **documents, size_t *ret_count,
                            struct yaml_errors *errors) ATTR_MUST_USE;
 
+/* The entry where a value stands, or where it would stand. */
+static inline const struct yaml_node *config_place_of(const struct yaml_node *node, const char *key)
+{
+    const struct yaml_node *child = yaml_get(node, key);
+
+    return child != NULL ? child : node;
+}
+
+static inline bool config_is_given(const struct yaml_node *node, const char *key)
+{
+    return yaml_get(node, key) != NULL;
+}
+
 /* config_check.c: what one table entry can't say about another. */
 void config_check_settings(const struct config_settings *settings, struct yaml_errors *errors);
 
@@ -25,6 +38,12 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
  * {rules: […]}. */
 void config_check_shared_ttl(const struct config_settings *settings,
                              const struct yaml_node *policies, struct yaml_errors *errors);
+
+/* config_listeners.c: the same for listeners. */
+void config_check_listeners(const struct config_settings *settings, struct yaml_errors *errors);
+
+/* "localhost", "127.0.0.1" or "[::1]": this machine and nobody else. */
+bool config_host_is_loopback(struct str host);
 
 /* config_plugins.c: loads the listed plugins, and has each check its own keys of backends and
  * roles. */

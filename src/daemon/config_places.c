@@ -1,4 +1,4 @@
-/* Where a backend's secrets and files are: each secret in one place, files by absolute paths (a
+/* Where the secrets and files of backends and listeners are: each secret in one place, files by absolute paths (a
  * daemon's working directory is nobody's business), variables by names that can be. */
 #include "daemon/config_internal.h"
 

@@ -31,20 +31,33 @@ static const struct schema_enum_value serve_values[] = {
     {0},
 };
 
+static const struct schema_field tls_fields[] = {
+    {FIELD(config_tls, "cert_file", SCHEMA_STRING, cert_file), .flags = SCHEMA_REQUIRED,
+     .doc = "the certificate of leased, with its chain, as PEM"},
+    {FIELD(config_tls, "key_file", SCHEMA_STRING, key_file), .flags = SCHEMA_REQUIRED,
+     .doc = "its key, as PEM; nobody else may read it"},
+    {FIELD(config_tls, "client_ca_file", SCHEMA_STRING, client_ca_file), .flags = SCHEMA_REQUIRED,
+     .doc = "who issues the clients' certificates, as PEM"},
+    {0},
+};
+static const struct schema_object tls_table = TABLE("tls", config_tls, tls_fields, false);
+
 static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "name", SCHEMA_NAME, name),
      .doc = "for policies and the audit trail; listener-1, … by default"},
     {FIELD(config_listener, "unix", SCHEMA_STRING, unix_path), .doc = "path of a unix socket"},
-    {FIELD(config_listener, "tcp", SCHEMA_STRING, tcp), .doc = "loopback address and port"},
+    {FIELD(config_listener, "tcp", SCHEMA_STRING, tcp),
+     .doc = "address and port; beyond loopback with tls only"},
     {FIELD(config_listener, "mode", SCHEMA_MODE, mode), .min = 0600, .max = 0777,
      .doc = "of the socket: 0600, or 0660 where a group is given"},
     {FIELD(config_listener, "user", SCHEMA_STRING, user), .doc = "owner of the socket"},
     {FIELD(config_listener, "group", SCHEMA_STRING, group), .doc = "group of the socket"},
     {FIELD(config_listener, "serve", SCHEMA_STRINGS, serve), .values = serve_values,
      .default_text = "native,metrics", .doc = "the interfaces that it offers"},
-    LATER("tls", "listen on a unix socket or on loopback"),
+    {FIELD(config_listener, "tls", SCHEMA_OBJECT, tls), .object = &tls_table,
+     .doc = "callers show a certificate"},
     LATER("peers", NULL),
-    LATER("reconnect", NULL),
+    LATER("reconnect", "a grant bound to a connection ends with it"),
     LATER("vault", NULL),
     {0},
 };
@@ -209,6 +222,8 @@ static const struct schema_field limits_fields[] = {
      .default_text = "1024", .doc = "connections of one listener"},
     {FIELD(config_limits, "clients_per_uid", SCHEMA_UINT, clients_per_uid), .min = 1, .max = 16000,
      .default_text = "256", .doc = "connections of one user"},
+    {FIELD(config_limits, "clients_per_address", SCHEMA_UINT, clients_per_address), .min = 1,
+     .max = 16000, .default_text = "256", .doc = "of callers who have no uid"},
     {FIELD(config_limits, "requests", SCHEMA_UINT, requests), .min = 1, .max = 65536,
      .default_text = "4096", .doc = "under way at once"},
     {FIELD(config_limits, "request_head", SCHEMA_SIZE, request_head_bytes), .min = KIB,

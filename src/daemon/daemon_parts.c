@@ -216,6 +216,7 @@ static int listener_start(struct daemon *daemon, const struct config_listener *c
         .handler_user = &listener->api,
         .limits = {.connections = (uint32_t)limits->clients,
                    .connections_per_uid = (uint32_t)limits->clients_per_uid,
+                   .connections_per_address = (uint32_t)limits->clients_per_address,
                    .head_max_bytes = limits->request_head_bytes,
                    .headers_max = (uint32_t)limits->request_headers,
                    .target_max_bytes = limits->request_target_bytes,
@@ -225,6 +226,9 @@ static int listener_start(struct daemon *daemon, const struct config_listener *c
                    .idle_timeout_ms = limits->idle_timeout_ms,
                    .write_timeout_ms = limits->write_timeout_ms},
     };
+    const struct io_listener_tls tls = {.cert_file = configured->tls.cert_file,
+                                        .key_file = configured->tls.key_file,
+                                        .client_ca_file = configured->tls.client_ca_file};
     const char *path = configured->unix_path != NULL ? configured->unix_path : configured->tcp;
     struct err e = {0};
 
@@ -232,6 +236,8 @@ static int listener_start(struct daemon *daemon, const struct config_listener *c
     listener->api = (struct serve_listener){.serve = daemon->serve,
                                             .name = configured->name,
                                             .apis = apis_of(&configured->serve)};
+    options.tls = configured->tls.node != NULL ? &tls : NULL;
+    options.is_for_anyone = listener->api.apis == SERVE_API_METRICS;
     if (io_listener_open(daemon->options.io, &options, &listener->io, &e) != 0) {
         listener->io = NULL;
         return start_failed(configured->name, &e, EX_CANTCREAT);

@@ -13,12 +13,15 @@
 
 #define ENV_PEER_GROUPS_MAX ENV_GROUPS_MAX
 #define ENV_PEER_CGROUP_MAX_BYTES 512
+#define ENV_PEER_SAN_MAX_BYTES 256  /* of one name in a certificate, with the NUL */
+#define ENV_PEER_SANS_MAX_BYTES 512 /* of all that count */
 #define ENV_REQUEST_HEADERS_MAX 32
 
 /* By what the caller is known, which depends on how it has connected. */
 enum env_peer_kind {
     ENV_PEER_UNIX,     /* a process: uid, groups, pid and what hangs on it */
     ENV_PEER_LOOPBACK, /* the owner of a socket on this machine: uid only */
+    ENV_PEER_TLS,      /* whoever holds the key of a client's certificate: its names only */
 };
 
 enum env_peer_state {
@@ -35,6 +38,8 @@ struct env_peer {
     enum env_peer_state state;
     const char *problem; /* static text; NULL when OK */
     uint32_t uid;        /* ENV_NO_ID: unknown */
+    /* ENV_PEER_TLS only: the certificate's URIs and DNS names, separated by blanks; NULL: unknown. */
+    const char *sans;
     /* ENV_PEER_UNIX only, from here on. */
     uint32_t gid;
     uint32_t groups[ENV_PEER_GROUPS_MAX]; /* supplementary */

@@ -32,7 +32,7 @@ void diag_fini(struct diag *diag);
 
 /* Opens it, once, and tries it on a TCP socket of ours that listens. ERR_UNSUPPORTED where the
  * kernel can't be asked: then every look-up says so too. */
-int diag_open(struct diag *diag, int listening_fd) ATTR_MUST_USE;
+int diag_open(struct diag *diag, int listening_fd);
 
 /* Prepares the question for the socket at the other end of an accepted connection of this machine:
  * IPv4, IPv6, or IPv4 within IPv6. ERR_GONE when the connection is broken already. */

@@ -19,6 +19,7 @@
 
 #define DEFAULT_CONNECTIONS 1024U
 #define DEFAULT_CONNECTIONS_PER_UID 256U
+#define DEFAULT_CONNECTIONS_PER_ADDRESS 256U
 #define DEFAULT_HEAD_MAX_BYTES (8U * 1024U)
 #define DEFAULT_TARGET_MAX_BYTES 1024U
 #define DEFAULT_BODY_MAX_BYTES (64U * 1024U)
@@ -59,6 +60,8 @@ static struct io_listener_limits effective(const struct io_listener_limits *aske
         .connections = limit_u32(asked->connections, DEFAULT_CONNECTIONS, HARD_MAX_CONNECTIONS),
         .connections_per_uid = limit_u32(asked->connections_per_uid, DEFAULT_CONNECTIONS_PER_UID,
                                          HARD_MAX_CONNECTIONS),
+        .connections_per_address = limit_u32(asked->connections_per_address,
+                                             DEFAULT_CONNECTIONS_PER_ADDRESS, HARD_MAX_CONNECTIONS),
         .head_max_bytes =
             limit_size(asked->head_max_bytes, DEFAULT_HEAD_MAX_BYTES, HARD_MAX_HEAD_BYTES),
         .headers_max =
@@ -94,7 +97,8 @@ static void listener_free(struct io_listener *listener)
     if (listener->socket_fd >= 0) {
         (void)close(listener->socket_fd);
     }
-    map_fini(&listener->uids);
+    map_fini(&listener->usages);
+    tls_free(listener->tls);
     mem_free(listener->name);
     mem_free(listener);
 }
@@ -127,13 +131,37 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     listener->phase_timeout_ms[PHASE_IDLE] = listener->limits.idle_timeout_ms;
     listener->phase_timeout_ms[PHASE_ENDING] = ENDING_TIMEOUT_MS;
     env_random(io_env(io), &seed, sizeof(seed));
-    map_init(&listener->uids, seed);
+    map_init(&listener->usages, seed);
     listener->name = mem_strdup(options->name);
     if (listener->name == NULL) {
         listener_free(listener);
         return NULL;
     }
     return listener;
+}
+
+static int socket_open(struct io_listener *listener, const struct io_listener_options *options,
+                       struct err *e)
+{
+    int rc;
+
+    if (listener->is_unix) {
+        return socket_open_unix(options, &listener->file, &listener->socket_fd, e);
+    }
+    if (options->tls != NULL) {
+        rc = tls_new(io_env(listener->io), options->tls, &listener->tls, e);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    rc = socket_open_tcp(options->tcp, options->tls != NULL || options->is_for_anyone,
+                         &listener->socket_fd, &listener->port, e);
+    if (rc == 0 && options->tls == NULL && socket_is_loopback(listener->socket_fd)) {
+        listener->is_loopback = true;
+        /* Without it each caller is refused, with the reason; metrics need none. */
+        (void)diag_open(&listener->io->diag, listener->socket_fd);
+    }
+    return rc;
 }
 
 int io_listener_open(struct io *io, const struct io_listener_options *options,
@@ -143,18 +171,13 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
     int rc;
 
     CHECK((options->unix_path != NULL) != (options->tcp != NULL));
+    CHECK(options->tls == NULL || options->tcp != NULL);
     CHECK(options->handler != NULL);
     listener = listener_new(io, options);
     if (listener == NULL) {
         return err_set(e, ERR_NOMEM, "out of memory");
     }
-    if (listener->is_unix) {
-        rc = socket_open_unix(options, &listener->file, &listener->socket_fd, e);
-    } else {
-        rc = socket_open_tcp(options->tcp, &listener->socket_fd, &listener->port, e);
-        /* Without it each caller is refused, with the reason; metrics need none. */
-        (void)(rc == 0 ? diag_open(&io->diag, listener->socket_fd) : 0);
-    }
+    rc = socket_open(listener, options, e);
     if (rc == 0) {
         rc = server_start(listener, e);
     }

@@ -9,12 +9,13 @@ struct io_listener;
 
 /* 0 in a limit: the default in brackets. */
 struct io_listener_limits {
-    uint32_t connections;         /* [1024] in all */
-    uint32_t connections_per_uid; /* [256] */
-    size_t head_max_bytes;        /* [8 KiB] request line and headers */
-    uint32_t headers_max;         /* [32] at most ENV_REQUEST_HEADERS_MAX */
-    size_t target_max_bytes;      /* [1 KiB] */
-    size_t body_max_bytes;        /* [64 KiB] */
+    uint32_t connections;             /* [1024] in all */
+    uint32_t connections_per_uid;     /* [256] */
+    uint32_t connections_per_address; /* [256] of callers who have no uid; IPv6: of a /64 */
+    size_t head_max_bytes;            /* [8 KiB] request line and headers */
+    uint32_t headers_max;             /* [32] at most ENV_REQUEST_HEADERS_MAX */
+    size_t target_max_bytes;          /* [1 KiB] */
+    size_t body_max_bytes;            /* [64 KiB] */
     /* [5 s] from accept, on a kept connection from the end of the request line, to the end of the
      * headers. The bytes of a later request line run on the idle time. */
     uint64_t head_timeout_ms;
@@ -23,11 +24,21 @@ struct io_listener_limits {
     uint64_t write_timeout_ms; /* [10 s] to take an answer */
 };
 
+/* Paths of PEM files; all three are needed. */
+struct io_listener_tls {
+    const char *cert_file; /* ours, with its chain */
+    const char *key_file;  /* read as a secret: nobody else may read it */
+    const char *client_ca_file;
+};
+
 struct io_listener_options {
     const char *name;
     /* Exactly one of the two. */
     const char *unix_path; /* at most 107 bytes */
-    const char *tcp;       /* "127.0.0.1:9911"; loopback only in this version */
+    const char *tcp;       /* "127.0.0.1:9911" */
+    /* TCP beyond loopback needs one of the two. */
+    const struct io_listener_tls *tls; /* NULL: plain. Borrowed until the call returns */
+    bool is_for_anyone; /* callers from elsewhere stay unknown: for what needs no identity */
     /* Unix socket; each works alone. */
     uint32_t mode;     /* 0: 0600, or 0660 when a group is given */
     const char *user;  /* NULL: the daemon's */

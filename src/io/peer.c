@@ -15,6 +15,7 @@
  * static reason. None of them is ever "nobody in particular": the layers above deny all three. */
 #include "io/peer.h"
 
+#include "base/mem.h"
 #include "wire/procfs.h"
 
 #include <errno.h>
@@ -223,23 +224,37 @@ void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
     identify(peer, socket_fd, overflow_uid);
 }
 
+void peer_init_unknown(struct peer *peer, const char *problem)
+{
+    peer_init(peer, ENV_PEER_LOOPBACK);
+    peer_set_state(peer, ENV_PEER_UNKNOWN, problem);
+}
+
 void peer_recheck(struct peer *peer)
 {
     if (peer->facts.state != ENV_PEER_OK) {
         return;
     }
-    if (peer->facts.kind == ENV_PEER_LOOPBACK) {
+    switch (peer->facts.kind) {
+    case ENV_PEER_UNIX:
+        check_owner(peer);
+        if (has_ended(peer)) {
+            peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
+        }
+        break;
+    case ENV_PEER_LOOPBACK:
         peer_recheck_loopback(peer);
-        return;
-    }
-    check_owner(peer);
-    if (has_ended(peer)) {
-        peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
+        break;
+    case ENV_PEER_TLS:
+        peer_recheck_tls(peer);
+        break;
     }
 }
 
 void peer_fini(struct peer *peer)
 {
+    mem_free(peer->names);
+    peer->names = NULL;
     if (peer->process_fd >= 0) {
         (void)close(peer->process_fd);
         peer->process_fd = -1;

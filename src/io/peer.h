@@ -1,6 +1,7 @@
 /* Who is at the other end of a connection, established once per connection, and a check per request
  * that it still holds. On a unix socket: the procedure of SO_PEERCRED and pidfd (peer.c); on
- * loopback TCP: the owner of the client's socket (peer_loopback.c). */
+ * loopback TCP: the owner of the client's socket (peer_loopback.c). With TLS: the names in the
+ * client's certificate (peer_tls.c). */
 #ifndef LEASED_IO_PEER_H
 #define LEASED_IO_PEER_H
 
@@ -9,6 +10,8 @@
 
 #define PEER_OVERFLOW_UID_DEFAULT 65534U
 
+struct tls_names;
+
 struct peer {
     struct env_peer facts;
     int process_fd; /* pidfd; -1: none */
@@ -16,6 +19,10 @@ struct peer {
     /* ENV_PEER_LOOPBACK: how to ask for the client's socket again. */
     struct diag *diag;
     struct diag_query query;
+    /* ENV_PEER_TLS. */
+    struct env *env;
+    void *session;           /* gnutls_session_t */
+    struct tls_names *names; /* owned; NULL until the first request is there */
 };
 
 /* The uid that the kernel shows for one that has no name in our user namespace; it stands for
@@ -28,6 +35,13 @@ void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid);
 /* The same for an accepted connection of loopback TCP. `diag` is borrowed until peer_fini. */
 void peer_identify_loopback(struct peer *peer, struct diag *diag, int socket_fd,
                             uint32_t overflow_uid);
+
+/* For a TLS connection, before its handshake; its names are found out by peer_recheck. `session`
+ * lives as long as the connection. */
+void peer_init_tls(struct peer *peer, struct env *env, void *session);
+
+/* For a connection whose callers are nobody in particular; `problem` is static. */
+void peer_init_unknown(struct peer *peer, const char *problem);
 
 /* Looks again: two system calls. What was once found wrong stays so. */
 void peer_recheck(struct peer *peer);
@@ -43,5 +57,6 @@ void peer_init(struct peer *peer, enum env_peer_kind kind);
 void peer_set_state(struct peer *peer, enum env_peer_state state, const char *problem);
 
 void peer_recheck_loopback(struct peer *peer);
+void peer_recheck_tls(struct peer *peer);
 
 #endif

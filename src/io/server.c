@@ -28,6 +28,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <gnutls/abstract.h>
+
 /* Beside the head: parsed headers, the query's parts and the head of the answer. Not more than it
  * takes, because libmicrohttpd zeroes the whole pool after each request. */
 #define POOL_EXTRA_BYTES (4U * 1024U)
@@ -165,20 +167,44 @@ void server_deadline_moved(struct io_listener *listener, uint64_t deadline_ms)
     }
 }
 
+/* libmicrohttpd wants certificates, or somebody to ask for them. Each session gets ours before it
+ * would be asked. */
+/* style-ok: params: GnuTLS's signature */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities,
+                          int authority_count, const gnutls_pk_algorithm_t *algorithms,
+                          int algorithm_count, gnutls_pcert_st **ret_chain,
+                          unsigned int *ret_chain_count, gnutls_privkey_t *ret_key)
+{
+    (void)session;
+    (void)authorities;
+    (void)authority_count;
+    (void)algorithms;
+    (void)algorithm_count;
+    (void)ret_chain;
+    (void)ret_chain_count;
+    (void)ret_key;
+    return -1;
+}
+
 static struct MHD_Daemon *start_daemon(struct io_listener *listener, int socket_fd)
 {
     const struct io_listener_limits *limits = &listener->limits;
+    unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    enum MHD_OPTION last = MHD_OPTION_END;
 
+    if (listener->tls != NULL) {
+        flags |= MHD_USE_TLS;
+        last = MHD_OPTION_HTTPS_CERT_CALLBACK;
+    }
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        request_continue, listener, MHD_OPTION_EXTERNAL_LOGGER, log_message, listener,
-        MHD_OPTION_LISTEN_SOCKET, socket_fd, MHD_OPTION_CONNECTION_LIMIT,
+        flags, 0, NULL, NULL, request_continue, listener, MHD_OPTION_EXTERNAL_LOGGER, log_message,
+        listener, MHD_OPTION_LISTEN_SOCKET, socket_fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned int)(limits->connections + REFUSED_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         limits->head_max_bytes + POOL_EXTRA_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener,
         MHD_OPTION_URI_LOG_CALLBACK, request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener,
-        MHD_OPTION_END);
+        request_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener, last,
+        no_certificate, MHD_OPTION_END);
 }
 
 int server_start(struct io_listener *listener, struct err *e)

@@ -11,13 +11,15 @@
  * that event, on TCP they can't and a finished sender counts as gone: handing a credential to
  * nobody is worse than refusing an exotic client.
  *
- * Failure paths: over a limit, or short of memory, a connection gets a canned 503 at once, not when
- * its request arrives, so that a flood holds nothing. A client that has gone makes its request
- * finish undelivered and its connection close at libmicrohttpd's next look. */
+ * Failure paths: over a limit, or short of memory, a connection gets a canned 503 at once (with
+ * TLS: is closed), not when its request arrives, so that a flood holds nothing. A client that has
+ * gone makes its request finish undelivered and its connection close at libmicrohttpd's next look.
+ */
 #include "io/server_internal.h"
 
 #include "base/mem.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,14 +37,34 @@ void conn_set_phase(struct env_connection *conn, enum conn_phase phase)
     }
 }
 
-static struct uid_usage *usage_take(struct io_listener *listener, uint32_t uid)
+/* Whoever has one IPv6 address has all of its /64. */
+static void key_of_address(int fd, uint8_t out[16])
 {
-    struct str key = {.ptr = (const char *)&uid, .len = sizeof(uid)};
-    struct map_entry *entry = map_find(&listener->uids, key);
-    struct uid_usage *usage;
+    struct sockaddr_in6 v6 = {.sin6_family = AF_UNSPEC};
+    struct sockaddr_in v4;
+    socklen_t size = sizeof(v6);
+
+    if (getpeername(fd, (struct sockaddr *)&v6, &size) != 0) {
+        return;
+    }
+    if (v6.sin6_family == AF_INET) {
+        memcpy(&v4, &v6, sizeof(v4));
+        memcpy(out, &v4.sin_addr, sizeof(v4.sin_addr));
+    } else if (v6.sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+        memcpy(out, &v6.sin6_addr.s6_addr[12], 4);
+    } else if (v6.sin6_family == AF_INET6) {
+        memcpy(out, &v6.sin6_addr, 8);
+    }
+}
+
+static struct usage *usage_take(struct io_listener *listener, const struct usage_key *wanted)
+{
+    struct str key = {.ptr = (const char *)wanted, .len = sizeof(*wanted)};
+    struct map_entry *entry = map_find(&listener->usages, key);
+    struct usage *usage;
 
     if (entry != NULL) {
-        usage = MAP_ENTRY(entry, struct uid_usage, entry);
+        usage = MAP_ENTRY(entry, struct usage, entry);
         usage->count++;
         return usage;
     }
@@ -50,25 +72,70 @@ static struct uid_usage *usage_take(struct io_listener *listener, uint32_t uid)
     if (usage == NULL) {
         return NULL;
     }
-    usage->uid = uid;
+    usage->key = *wanted;
     usage->count = 1;
-    key.ptr = (const char *)&usage->uid;
-    if (map_add(&listener->uids, &usage->entry, key) != 0) {
+    key.ptr = (const char *)&usage->key;
+    if (map_add(&listener->usages, &usage->entry, key) != 0) {
         mem_free(usage);
         return NULL;
     }
     return usage;
 }
 
-static void usage_give_back(struct io_listener *listener, struct uid_usage *usage)
+static void usage_give_back(struct io_listener *listener, struct usage *usage)
 {
     if (usage != NULL && --usage->count == 0) {
-        map_remove(&listener->uids, &usage->entry);
+        map_remove(&listener->usages, &usage->entry);
         mem_free(usage);
     }
 }
 
-/* NULL, or which limit the new connection passes. */
+/* False when TLS can't be spoken on it. */
+static bool identify(struct env_connection *conn)
+{
+    struct io_listener *listener = conn->listener;
+    const union MHD_ConnectionInfo *info;
+
+    if (listener->is_unix) {
+        peer_identify(&conn->peer, conn->fd, listener->overflow_uid);
+    } else if (listener->is_loopback) {
+        peer_identify_loopback(&conn->peer, &listener->io->diag, conn->fd, listener->overflow_uid);
+    } else if (listener->tls == NULL) {
+        peer_init_unknown(&conn->peer, "callers from elsewhere are not identified without TLS");
+    } else {
+        info = MHD_get_connection_info(conn->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        CHECK(info != NULL);
+        peer_init_tls(&conn->peer, io_env(listener->io), info->tls_session);
+        return tls_session_start(listener->tls, info->tls_session) == 0;
+    }
+    return true;
+}
+
+/* NULL, or which limit of its caller the new connection passes. */
+static const char *check_usage(struct env_connection *conn)
+{
+    struct io_listener *listener = conn->listener;
+    const struct io_listener_limits *limits = &listener->limits;
+    struct usage_key key = {.uid = conn->peer.facts.uid};
+    bool is_user = listener->is_unix || listener->is_loopback;
+
+    if (!is_user) {
+        key_of_address(conn->fd, key.address);
+    }
+    conn->usage = usage_take(listener, &key);
+    if (conn->usage == NULL) {
+        return "the daemon is out of memory";
+    }
+    if (is_user && conn->usage->count > limits->connections_per_uid) {
+        return "this user has all the connections that one user may have";
+    }
+    if (!is_user && conn->usage->count > limits->connections_per_address) {
+        return "this address has all the connections that one address may have";
+    }
+    return NULL;
+}
+
+/* NULL, or why the new connection is refused. */
 static const char *check_limits(struct env_connection *conn)
 {
     struct io_listener *listener = conn->listener;
@@ -80,19 +147,7 @@ static const char *check_limits(struct env_connection *conn)
     if (conn->fd > listener->fd_max - 2) {
         return "the daemon has no file descriptors left for connections";
     }
-    if (listener->is_unix) {
-        peer_identify(&conn->peer, conn->fd, listener->overflow_uid);
-    } else {
-        peer_identify_loopback(&conn->peer, &listener->io->diag, conn->fd, listener->overflow_uid);
-    }
-    conn->usage = usage_take(listener, conn->peer.facts.uid);
-    if (conn->usage == NULL) {
-        return "the daemon is out of memory";
-    }
-    if (conn->usage->count > listener->limits.connections_per_uid) {
-        return "this user has all the connections that one user may have";
-    }
-    return NULL;
+    return identify(conn) ? check_usage(conn) : "TLS is not available";
 }
 
 /* Takes from the kernel what the client has sent already: closing over unread bytes would make it
@@ -117,6 +172,11 @@ static void refuse(struct env_connection *conn, const char *detail)
     conn->is_refused = true;
     listener->refused_count++;
     conn_set_phase(conn, PHASE_ENDING);
+    if (listener->tls != NULL) {
+        /* What could be read in the clear is no answer there. */
+        (void)shutdown(conn->fd, SHUT_RDWR);
+        return;
+    }
     reply_send_busy(conn->fd, detail);
     /* A client that hasn't written yet would get a broken pipe before it reads the answer: it has a
      * moment. */
@@ -133,7 +193,9 @@ static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd,
     listener->accepted_count++;
     *context = conn;
     if (conn == NULL) {
-        reply_send_busy(fd, "the daemon is out of memory");
+        if (listener->tls == NULL) {
+            reply_send_busy(fd, "the daemon is out of memory");
+        }
         (void)shutdown(fd, SHUT_RDWR);
         return;
     }

@@ -24,6 +24,7 @@ static const struct str single_headers[] = {
     {.ptr = "idempotency-key", .len = 15},
 };
 static_assert(ARRAY_LEN(single_headers) <= 32, "`seen` has 32 bits");
+#define SINGLE_HOST 0U
 #define SINGLE_CONTENT_LENGTH 1U
 
 /* The head while it is being judged. */
@@ -137,6 +138,9 @@ static enum MHD_Result judge_header(struct head *head, struct str name, struct s
     }
     if (!note_single(head, name, &single)) {
         return head_refuse(head, MHD_HTTP_BAD_REQUEST, "a header stands twice that may stand once");
+    }
+    if (single == SINGLE_HOST && host_is_foreign(head->conn->listener, str_trim(value))) {
+        return head_refuse(head, MHD_HTTP_FORBIDDEN, "the Host header names another machine");
     }
     if (single == SINGLE_CONTENT_LENGTH) {
         return judge_content_length(head, value);

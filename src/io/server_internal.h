@@ -6,6 +6,7 @@
  *   server_conn.c     a connection's life: limits, peer, watches, notice of a client that has gone
  *   server_request.c  a request's life: head, body, the handler
  *   server_head.c     which heads are refused
+ *   server_host.c     which names for ourselves clients may use
  *   server_reply.c    answers */
 #ifndef LEASED_IO_SERVER_INTERNAL_H
 #define LEASED_IO_SERVER_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "io/listener.h"
 #include "io/peer.h"
 #include "io/socket.h"
+#include "io/tls.h"
 
 #include <microhttpd.h>
 
@@ -47,10 +49,15 @@ enum request_state {
     REQUEST_ANSWERED, /* the handler has answered, the answer isn't out yet */
 };
 
-/* How many connections a user has; counted by uid. */
-struct uid_usage {
+/* How many connections one caller has: a user, or an address where users are unknown. */
+struct usage_key {
+    uint32_t uid; /* ENV_NO_ID: counted by address */
+    uint8_t address[16];
+};
+
+struct usage {
     struct map_entry entry;
-    uint32_t uid;
+    struct usage_key key;
     uint32_t count;
 };
 
@@ -64,6 +71,8 @@ struct io_listener {
 
     int socket_fd; /* -1 once quiesced */
     bool is_unix;
+    bool is_loopback; /* plain TCP, whose callers have a uid */
+    struct tls *tls;  /* NULL: plain */
     uint16_t port;
     struct socket_file file;
 
@@ -79,7 +88,7 @@ struct io_listener {
     uint32_t connection_count; /* without the refused */
     uint32_t refused_count;
     uint32_t accepted_count; /* ever, refused ones too; wraps */
-    struct map uids;         /* struct uid_usage */
+    struct map usages;       /* struct usage */
     uint32_t overflow_uid;
     int fd_max; /* descriptors from here on are not for connections */
 
@@ -103,8 +112,8 @@ struct env_connection {
     bool is_lost;      /* to be closed: libmicrohttpd is told so when it asks next */
     bool is_suspended; /* libmicrohttpd doesn't look at it until the answer is there */
     struct peer peer;
-    struct uid_usage *usage; /* NULL: not counted */
-    struct list watches;     /* struct env_connection_watch */
+    struct usage *usage; /* NULL: not counted */
+    struct list watches; /* struct env_connection_watch */
 
     /* While suspended: tells that the client has gone. Lives from the first suspension to the end.
      */
@@ -155,6 +164,10 @@ void conn_watch(struct env_connection *conn, struct env_connection_watch *watch)
 /* Judges the head and fills conn->request from it. 0, or the status to refuse with. */
 unsigned int head_judge(struct env_connection *conn, const char *method, const char *version,
                         const char **ret_detail);
+
+/* server_host.c */
+/* Does this Host header (empty: none) name somebody else than this listener? */
+bool host_is_foreign(const struct io_listener *listener, struct str host);
 
 /* server_request.c */
 void *request_begin(void *user, const char *target, struct MHD_Connection *mhd);

@@ -27,7 +27,8 @@ static enum MHD_Result head_arrived(struct env_connection *conn, const char *met
 
     conn->has_head = true;
     if (status != 0) {
-        return reply_refuse(conn, status, "invalid", detail);
+        return reply_refuse(conn, status, status == MHD_HTTP_FORBIDDEN ? "denied" : "invalid",
+                            detail);
     }
     if (conn->listener->is_quiesced) {
         return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "the daemon is stopping");

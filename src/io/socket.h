@@ -25,8 +25,12 @@ int socket_open_unix(const struct io_listener_options *options, struct socket_fi
 /* Removes the file if it is still the socket that we bound. Idempotent. */
 void socket_file_remove(struct socket_file *file);
 
-/* "127.0.0.1:9911", "[::1]:9911" or "localhost:0". */
-int socket_open_tcp(const char *address, int *ret_fd, uint16_t *ret_port,
+/* "127.0.0.1:9911", "[::1]:9911" or "localhost:0"; addresses beyond loopback only where that is
+ * allowed. */
+int socket_open_tcp(const char *address, bool may_be_remote, int *ret_fd, uint16_t *ret_port,
                     struct err *e) ATTR_MUST_USE;
+
+/* Is this listening TCP socket bound to loopback? */
+bool socket_is_loopback(int fd);
 
 #endif

@@ -1,5 +1,5 @@
-/* Binding a TCP socket, on loopback only: callers from elsewhere need TLS, which isn't offered
- * here. */
+/* Binding a TCP socket: on loopback, or elsewhere for those whose callers show a certificate or
+ * need no identity. */
 #include "io/socket.h"
 
 #include <arpa/inet.h>
@@ -57,7 +57,7 @@ static bool is_loopback(const union socket_address *address)
     if (address->any.sa_family == AF_INET) {
         return (ntohl(address->v4.sin_addr.s_addr) >> 24) == 127;
     }
-    return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+    return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
 static int parse_address(const char *text, union socket_address *ret_address, socklen_t *ret_size,
@@ -71,12 +71,6 @@ static int parse_address(const char *text, union socket_address *ret_address, so
                    ret_address, ret_size) != 0) {
         return err_set(e, ERR_INVALID,
                        "%.100s is not an address and a port, as in 127.0.0.1:9911 or [::1]:9911",
-                       text);
-    }
-    if (!is_loopback(ret_address)) {
-        return err_set(e, ERR_INVALID,
-                       "%.100s is not a loopback address; others need TLS, which "
-                       "listeners don't offer yet",
                        text);
     }
     return 0;
@@ -95,13 +89,25 @@ static int bind_and_listen(int fd, const char *text, const union socket_address 
     return 0;
 }
 
-int socket_open_tcp(const char *text, int *ret_fd, uint16_t *ret_port, struct err *e)
+bool socket_is_loopback(int fd)
+{
+    union socket_address address = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t size = sizeof(address);
+
+    return getsockname(fd, &address.any, &size) == 0 && is_loopback(&address);
+}
+
+int socket_open_tcp(const char *text, bool may_be_remote, int *ret_fd, uint16_t *ret_port,
+                    struct err *e)
 {
     union socket_address address = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t size = 0;
     int fd;
     int rc = parse_address(text, &address, &size, e);
 
+    if (rc == 0 && !may_be_remote && !is_loopback(&address)) {
+        rc = err_set(e, ERR_INVALID, "%.100s is not a loopback address; others need TLS", text);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -240,7 +240,8 @@ struct lease_view {
     /* For whom it was issued; NULL and 0 where anybody whom the role's rules allow gets it. */
     const char *identity_key; /* access_identity_key */
     const char *user;
-    uint32_t uid;
+    const char *sans; /* names in its certificate; "" if none */
+    uint32_t uid;     /* ENV_NO_ID: none */
 };
 
 struct grant_view {
@@ -249,10 +250,11 @@ struct grant_view {
     const struct lease_role *role;
     enum grant_state state;
     enum grant_end end;
-    uint32_t uid;
+    uint32_t uid; /* ENV_NO_ID: none */
     const char *user;
-    int32_t pid;
+    int32_t pid; /* 0: unknown */
     const char *unit;
+    const char *sans;         /* names in its certificate; "" if none */
     const char *identity_key; /* access_identity_key of its owner: who may see and end it */
     const char *reason;
     const char *ticket;

@@ -53,7 +53,8 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
                                  const struct access_identity *identity, struct str key)
 {
     const char *listener = identity->listener != NULL ? identity->listener : "";
-    size_t texts_size = strlen(identity->unit) + strlen(identity->container) + strlen(listener) + 3;
+    size_t texts_size = strlen(identity->unit) + strlen(identity->container) + strlen(listener) +
+                        strlen(identity->sans) + 4;
     struct holder *holder = mem_calloc(1, sizeof(struct holder) + key.len + texts_size);
     char *at;
 
@@ -66,6 +67,8 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
     holder->unit = put_text(&at, identity->unit);
     holder->container = put_text(&at, identity->container);
     holder->listener = put_text(&at, listener);
+    holder->sans = put_text(&at, identity->sans);
+    holder->kind = identity->kind;
     holder->uid = identity->uid;
     holder->is_foreign = identity->is_foreign;
     holder->role = role;
@@ -95,6 +98,7 @@ struct holder *holder_get(struct lease_core *core, struct role *role,
 void holder_identity(const struct holder *holder, struct access_identity *ret_identity)
 {
     *ret_identity = (struct access_identity){
+        .kind = holder->kind,
         .listener = holder->listener,
         .uid = holder->uid,
         .is_foreign = holder->is_foreign,
@@ -104,6 +108,7 @@ void holder_identity(const struct holder *holder, struct access_identity *ret_id
     (void)snprintf(ret_identity->unit, sizeof(ret_identity->unit), "%s", holder->unit);
     (void)snprintf(ret_identity->container, sizeof(ret_identity->container), "%s",
                    holder->container);
+    (void)snprintf(ret_identity->sans, sizeof(ret_identity->sans), "%s", holder->sans);
 }
 
 struct holder *holder_again(struct holder *holder)

@@ -15,6 +15,7 @@ struct holder {
     uint32_t grant_count; /* grants that haven't ended */
     struct lease *shared; /* share: identity: the lease that its next grant gets */
     struct list idle;     /* share: none: leases that nobody holds, kept for its next grant */
+    enum env_peer_kind kind;
     uint32_t uid;
     bool is_foreign;
     bool is_renamed;     /* these three belong to the recheck of that number */
@@ -24,6 +25,7 @@ struct holder {
     const char *unit;
     const char *container;
     const char *listener;
+    const char *sans;
     char key[]; /* the identity's key as a C string, then the role's name and the user */
 };
 

@@ -83,6 +83,7 @@ int issue_fill(struct lease *lease, struct lease_call *call)
         .user = lease->holder->user,
         .unit = lease->holder->unit,
         .reason = lease->issuing->reason,
+        .sans = lease->holder->sans,
         .uid = lease->holder->uid,
     };
     if (lease->issuing->ref == NULL) {

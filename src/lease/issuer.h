@@ -58,7 +58,8 @@ struct lease_caller {
     const char *user;
     const char *unit;
     const char *reason;
-    uint32_t uid;
+    const char *sans; /* names in its certificate; "" if none */
+    uint32_t uid;     /* ENV_NO_ID: none */
 };
 
 struct lease_issuer;

@@ -27,6 +27,7 @@ static void fill_holder(struct audit_record *record, const struct holder *holder
     record->user = or_null(holder->user);
     record->unit = or_null(holder->unit);
     record->container = or_null(holder->container);
+    record->san = or_null(holder->sans);
 }
 
 static void fill_lease(struct audit_record *record, const struct lease *lease)

@@ -32,6 +32,7 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
     if (lease->role->config.share != LEASE_SHARE_ROLE) {
         ret_view->identity_key = lease->holder->key;
         ret_view->user = lease->holder->user;
+        ret_view->sans = lease->holder->sans;
         ret_view->uid = lease->holder->uid;
     }
 }
@@ -48,6 +49,7 @@ void grant_view(const struct grant *grant, struct grant_view *ret_view)
         .user = grant->holder->user,
         .pid = grant->pid,
         .unit = grant->holder->unit,
+        .sans = grant->holder->sans,
         .identity_key = grant->holder->key,
         .reason = grant_reason(grant),
         .ticket = grant_ticket(grant),

@@ -203,6 +203,7 @@ static void deny(struct exchange *x, const struct lease_role *role)
         .pid = identity->pid,
         .unit = identity->unit,
         .container = identity->container,
+        .san = identity->sans,
         .role = role->name,
         .backend = role->issuer->name,
         .reason = text_or_null(x->params.reason),

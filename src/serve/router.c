@@ -137,19 +137,29 @@ static bool origin_is_local(struct str origin)
            host_is_local((struct str){.ptr = origin.ptr + 2, .len = origin.len - 2});
 }
 
+/* Is it our own page, at the address under which the request came? */
+static bool origin_is_host(struct str origin, struct str host)
+{
+    return str_starts_with(origin, "https://") && host.len > 0 &&
+           str_eq((struct str){.ptr = origin.ptr + 8, .len = origin.len - 8}, host);
+}
+
 /* NULL when the guards hold, else what is wrong. */
 static const char *guard_problem(const struct env_request *request)
 {
     struct str host = env_request_header(request, "host");
+    enum env_peer_kind kind = request->peer->kind;
     struct str origin = env_request_header(request, "origin");
 
     if (!str_eq_c(env_request_header(request, "x-leased-request"), "1")) {
         return "the header \"X-Leased-Request: 1\" is missing";
     }
-    if (host.len > 0 && !host_is_local(host)) {
+    /* Over TCP io has compared it with what the listener is called. */
+    if (kind == ENV_PEER_UNIX && host.len > 0 && !host_is_local(host)) {
         return "the Host header names another machine";
     }
-    if (origin.ptr != NULL && !origin_is_local(origin)) {
+    if (origin.ptr != NULL &&
+        !(kind == ENV_PEER_TLS ? origin_is_host(origin, host) : origin_is_local(origin))) {
         return "the request comes from a foreign Origin";
     }
     if (env_request_header(request, "x-forwarded-for").ptr != NULL ||
@@ -178,6 +188,7 @@ static bool identify(struct exchange *x)
                                       .has_identity = true,
                                       .uid = x->request->peer->uid,
                                       .pid = x->request->peer->pid,
+                                      .san = x->request->peer->sans,
                                       .error = e.text};
 
         audit_record_note(x->serve->options.audit, &record);

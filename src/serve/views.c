@@ -37,6 +37,23 @@ static const char *or_null(const char *text)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+static void uid_write(struct json_out *json, uint32_t uid)
+{
+    if (uid != ENV_NO_ID) {
+        json_out_u64(json, "uid", uid);
+    } else {
+        json_out_string_c(json, "uid", NULL);
+    }
+}
+
+/* A member that only callers with a certificate have. */
+static void san_write(struct json_out *json, const char *sans)
+{
+    if (sans != NULL && sans[0] != '\0') {
+        json_out_string_c(json, "san", sans);
+    }
+}
+
 void view_write_grant(struct json_out *json, const struct grant *grant)
 {
     struct grant_view view;
@@ -51,7 +68,7 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
         json_out_string_c(json, "ended_by", grant_end_str(view.end));
     }
     json_out_object_open(json, "identity");
-    json_out_u64(json, "uid", view.uid);
+    uid_write(json, view.uid);
     json_out_string_c(json, "user", or_null(view.user));
     if (view.pid > 0) {
         json_out_u64(json, "pid", (uint64_t)view.pid);
@@ -59,6 +76,7 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
         json_out_string_c(json, "pid", NULL);
     }
     json_out_string_c(json, "unit", or_null(view.unit));
+    san_write(json, view.sans);
     json_out_object_close(json);
     json_out_string_c(json, "rule", view.rule);
     json_out_string_c(json, "binding", view.bindings);
@@ -77,8 +95,9 @@ static void owner_write(struct json_out *json, const struct lease_view *view)
         return;
     }
     json_out_object_open(json, "owner");
-    json_out_u64(json, "uid", view->uid);
+    uid_write(json, view->uid);
     json_out_string_c(json, "user", or_null(view->user));
+    san_write(json, view->sans);
     json_out_object_close(json);
 }
 

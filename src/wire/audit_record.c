@@ -49,6 +49,7 @@ static void identity_member(struct json_out *json, const struct audit_record *re
     }
     text_member(json, "unit", record->unit);
     text_member(json, "container", record->container);
+    text_member(json, "san", record->san);
     json_out_object_close(json);
 }
 

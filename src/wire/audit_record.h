@@ -32,6 +32,7 @@ struct audit_record {
     int32_t pid;
     const char *unit;
     const char *container;
+    const char *san; /* names in the caller's certificate, separated by blanks */
     const char *role;
     const char *backend;
     const char *lease;

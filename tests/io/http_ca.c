@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/ec.h>
@@ -13,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #define HTTP_CA_SERVERS_MAX 32U
+#define HTTP_CA_ISSUED_MAX 32U
 #define DAY_S 86400L
 
 struct http_ca {
@@ -25,6 +27,8 @@ struct http_ca {
     size_t server_count;
     struct env_http_tls client;
     struct env_http_tls client_with_cert;
+    char issued[HTTP_CA_ISSUED_MAX][96];
+    size_t issued_count;
 };
 
 static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
@@ -41,22 +45,32 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 }
 
 /* A certificate over `key` for this name, signed by the CA or, without one, by itself. */
-static X509 *make_cert(EVP_PKEY *key, const char *name, const struct http_ca *ca, bool is_expired)
+static X509 *start_cert(EVP_PKEY *key, const char *name, const struct http_ca *ca, unsigned flags)
 {
     static long serial;
     X509 *cert = X509_new();
     X509_NAME *subject = X509_get_subject_name(cert);
-    char names[128];
+    bool is_expired = (flags & HTTP_CA_EXPIRED) != 0;
 
     assert_non_null(cert);
     (void)X509_set_version(cert, X509_VERSION_3);
     (void)ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
-    (void)X509_gmtime_adj(X509_getm_notBefore(cert), is_expired ? -3 * DAY_S : -DAY_S);
+    (void)X509_gmtime_adj(X509_getm_notBefore(cert), is_expired                       ? -3 * DAY_S
+                                                     : (flags & HTTP_CA_NOT_YET) != 0 ? DAY_S / 2
+                                                                                      : -DAY_S);
     (void)X509_gmtime_adj(X509_getm_notAfter(cert), is_expired ? -2 * DAY_S : DAY_S);
     (void)X509_set_pubkey(cert, key);
     (void)X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
                                      -1, 0);
     (void)X509_set_issuer_name(cert, ca != NULL ? X509_get_subject_name(ca->cert) : subject);
+    return cert;
+}
+
+static X509 *make_cert(EVP_PKEY *key, const char *name, const struct http_ca *ca, unsigned flags)
+{
+    X509 *cert = start_cert(key, name, ca, flags);
+    char names[128];
+
     if (ca == NULL) {
         add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE");
         add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign");
@@ -94,10 +108,10 @@ struct http_ca *http_ca_new(void)
     (void)snprintf(ca->client_path, sizeof(ca->client_path), "%s/client.pem", ca->folder);
     ca->key = EVP_EC_gen("P-256");
     assert_non_null(ca->key);
-    ca->cert = make_cert(ca->key, "test CA", NULL, false);
+    ca->cert = make_cert(ca->key, "test CA", NULL, 0);
     write_pem(ca->ca_path, ca->cert, NULL);
     assert_non_null(key);
-    cert = make_cert(key, "client.test", ca, false);
+    cert = make_cert(key, "client.test", ca, 0);
     write_pem(ca->client_path, cert, key);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -115,6 +129,9 @@ void http_ca_free(struct http_ca *ca)
     }
     X509_free(ca->cert);
     EVP_PKEY_free(ca->key);
+    for (size_t i = 0; i < ca->issued_count; i++) {
+        (void)unlink(ca->issued[i]);
+    }
     (void)unlink(ca->ca_path);
     (void)unlink(ca->client_path);
     (void)rmdir(ca->folder);
@@ -125,7 +142,7 @@ SSL_CTX *http_ca_server(struct http_ca *ca, const char *name, unsigned flags)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = make_cert(key, name, ca, (flags & HTTP_CA_EXPIRED) != 0);
+    X509 *cert = make_cert(key, name, ca, flags);
 
     assert_non_null(context);
     assert_true(ca->server_count < HTTP_CA_SERVERS_MAX);
@@ -154,4 +171,31 @@ const struct env_http_tls *http_ca_client(struct http_ca *ca)
 const struct env_http_tls *http_ca_client_with_cert(struct http_ca *ca)
 {
     return &ca->client_with_cert;
+}
+
+const char *http_ca_path(const struct http_ca *ca)
+{
+    return ca->ca_path;
+}
+
+const char *http_ca_issue(struct http_ca *ca, const char *names, unsigned flags)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = start_cert(key, "issued", ca, flags);
+    char path[sizeof(ca->issued[0])];
+
+    assert_true(ca->issued_count < HTTP_CA_ISSUED_MAX);
+    (void)snprintf(path, sizeof(path), "%s/%zu.pem", ca->folder, ca->issued_count);
+    memcpy(ca->issued[ca->issued_count], path, sizeof(path));
+    if (names != NULL) {
+        add_extension(cert, ca->cert, NID_subject_alt_name, names);
+    }
+    add_extension(cert, ca->cert, NID_ext_key_usage,
+                  (flags & HTTP_CA_FOR_SERVERS) != 0 ? "serverAuth" : "clientAuth");
+    assert_true(X509_sign(cert, ca->key, EVP_sha256()) > 0);
+    write_pem(path, cert, key);
+    assert_int_equal(chmod(path, 0600), 0);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return ca->issued[ca->issued_count++];
 }

@@ -13,6 +13,8 @@ enum http_ca_flags {
     HTTP_CA_EXPIRED = 1,
     HTTP_CA_OLD_TLS = 2,      /* the server speaks TLS 1.1 at most */
     HTTP_CA_WANTS_CLIENT = 4, /* the server demands a client's certificate of this CA */
+    HTTP_CA_FOR_SERVERS = 8,  /* issued: for servers, not for clients */
+    HTTP_CA_NOT_YET = 16,     /* issued: valid from tomorrow on */
 };
 
 struct http_ca *http_ca_new(void);
@@ -25,5 +27,13 @@ SSL_CTX *http_ca_server(struct http_ca *ca, const char *name, unsigned flags);
 /* What a client needs to trust the CA (without and with a certificate of its own). Borrowed. */
 const struct env_http_tls *http_ca_client(struct http_ca *ca);
 const struct env_http_tls *http_ca_client_with_cert(struct http_ca *ca);
+
+/* The CA's own certificate. */
+const char *http_ca_path(const struct http_ca *ca);
+
+/* Issues a certificate with these alternative names ("URI:spiffe://a/b,DNS:c"; NULL: none) and
+ * writes it with its key to a file of mode 0600, which goes with the CA. Returns the file's path.
+ */
+const char *http_ca_issue(struct http_ca *ca, const char *names, unsigned flags);
 
 #endif

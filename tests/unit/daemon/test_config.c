@@ -140,53 +140,6 @@ static void expect_each(struct config_fixture *f, const struct mistake *mistakes
 
 #define AUDIT "audit: [{sink: stdout}]\n"
 
-static void test_listeners_are_one_socket_each_on_this_machine(void **state)
-{
-    static const struct mistake mistakes[] = {
-        {AUDIT, "c.yaml:1:1: `listeners` is missing in the configuration\n"},
-        {AUDIT "listeners: []\n", "c.yaml:2:1: at least one listener is needed\n"},
-        {AUDIT "listeners: [{}]\n", "c.yaml:2:13: `unix` or `tcp` is missing in a listener\n"},
-        {AUDIT "listeners: [{unix: /a, tcp: '127.0.0.1:1'}]\n",
-         "c.yaml:2:13: give `unix` or `tcp`, not both\n"},
-        {AUDIT "listeners: [{unix: a.sock}]\n",
-         "c.yaml:2:20: expected an absolute path, found `a.sock`\n"},
-        {AUDIT "listeners: [{tcp: 0.0.0.0:9912}]\n",
-         "c.yaml:2:19: `0.0.0.0:9912` is no loopback address: others need TLS, which this version "
-         "doesn't offer on listeners; use 127.0.0.1 or [::1]\n"},
-        {AUDIT "listeners: [{tcp: 127.0.0.1}]\n",
-         "c.yaml:2:19: expected an address and a port such as 127.0.0.1:9911, found `127.0.0.1`\n"},
-        {AUDIT "listeners: [{tcp: '127.0.0.1:99999'}]\n",
-         "c.yaml:2:19: expected an address and a port such as 127.0.0.1:9911, found "
-         "`127.0.0.1:99999`\n"},
-        {AUDIT "listeners: [{tcp: '127.0.0.1:1', mode: '0660'}]\n",
-         "c.yaml:2:34: `mode` is for unix sockets only\n"},
-        {AUDIT "listeners: [{name: a, unix: /a}, {name: a, unix: /a}]\n",
-         "c.yaml:2:41: another listener is called `a`\n"
-         "c.yaml:2:50: another listener is there already\n"},
-        {AUDIT "listeners: [{unix: /a, tls: {}}]\n",
-         "c.yaml:2:24: `tls` is not supported by this version: listen on a unix socket or on "
-         "loopback\n"},
-    };
-
-    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
-}
-
-static void test_a_socket_path_that_the_kernel_would_cut_is_refused(void **state)
-{
-    char text[512];
-    char path[128];
-
-    memset(path, 'x', sizeof(path));
-    path[0] = '/';
-    path[CONFIG_UNIX_PATH_MAX_BYTES + 1] = '\0';
-    (void)snprintf(text, sizeof(text), AUDIT "listeners: [{unix: %s}]\n", path);
-    config_fixture_expect(*state, text,
-                          "c.yaml:2:20: the path has 108 bytes; a socket's can have 107\n");
-    path[CONFIG_UNIX_PATH_MAX_BYTES] = '\0';
-    (void)snprintf(text, sizeof(text), AUDIT "listeners: [{unix: %s}]\n", path);
-    expect_valid(*state, text);
-}
-
 static void test_addresses_are_tls_or_local(void **state)
 {
 #define ADDRESS(address)                                                                           \
@@ -476,8 +429,6 @@ int main(void)
         TEST(test_a_whole_configuration_is_read),
         TEST(test_the_least_has_defaults_for_all_else),
         TEST(test_ten_mistakes_are_ten_errors_in_one_go),
-        TEST(test_listeners_are_one_socket_each_on_this_machine),
-        TEST(test_a_socket_path_that_the_kernel_would_cut_is_refused),
         TEST(test_addresses_are_tls_or_local),
         TEST(test_a_role_that_contradicts_itself_is_refused),
         TEST(test_there_is_always_an_allowance_for_clocks),

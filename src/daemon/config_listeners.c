@@ -1,0 +1,131 @@
+/* Listeners: what no single entry of the table can tell. */
+#include "daemon/config_internal.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+bool config_host_is_loopback(struct str host)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+
+    if (str_eq_c(host, "[::1]") || str_eq_c(host, "localhost")) {
+        return true;
+    }
+    if (host.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, host.ptr, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
+/* Metrics are for anyone; everything else asks who it is. */
+static bool is_for_metrics(const struct config_listener *listener)
+{
+    return listener->serve.count == 1 && strcmp(listener->serve.items[0], "metrics") == 0;
+}
+
+/* "host:port" or "[::1]:port"; the port may be 0. */
+static void tcp_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = yaml_get(listener->node, "tcp");
+    const char *colon = strrchr(listener->tcp, ':');
+    struct str host = str_of(listener->tcp);
+    uint64_t port;
+
+    if (colon != NULL) {
+        host.len = (size_t)(colon - host.ptr);
+    }
+    if (colon == NULL || host.len == 0 || str_parse_u64(str_of(colon + 1), &port) != 0 ||
+        port > UINT16_MAX) {
+        yaml_error_at(errors, node,
+                      "expected an address and a port such as 127.0.0.1:9911, found `%s`",
+                      listener->tcp);
+    } else if (!config_host_is_loopback(host) && listener->tls.node == NULL &&
+               !is_for_metrics(listener)) {
+        yaml_error_at(errors, node,
+                      "`%s` is no loopback address: callers from elsewhere need `tls`, unless "
+                      "only metrics are served",
+                      listener->tcp);
+    }
+}
+
+static void unix_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = yaml_get(listener->node, "unix");
+    size_t length = strlen(listener->unix_path);
+
+    if (listener->unix_path[0] != '/') {
+        yaml_error_at(errors, node, "expected an absolute path, found `%s`", listener->unix_path);
+    } else if (length > CONFIG_UNIX_PATH_MAX_BYTES) {
+        yaml_error_at(errors, node, "the path has %zu bytes; a socket's can have %d", length,
+                      CONFIG_UNIX_PATH_MAX_BYTES);
+    }
+}
+
+static void listener_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    static const char *const unix_only[] = {"mode", "user", "group"};
+    bool has_unix = config_is_given(listener->node, "unix");
+    bool has_tcp = config_is_given(listener->node, "tcp");
+    size_t i;
+
+    if (listener->node->type != YAML_MAPPING) {
+        return;
+    }
+    if (has_unix == has_tcp) {
+        yaml_error_at(errors, listener->node,
+                      has_unix ? "give `unix` or `tcp`, not both"
+                               : "`unix` or `tcp` is missing in a listener");
+    }
+    for (i = 0; has_tcp && !has_unix && i < ARRAY_LEN(unix_only); i++) {
+        if (config_is_given(listener->node, unix_only[i])) {
+            yaml_error_at_key(errors, yaml_get(listener->node, unix_only[i]),
+                              "`%s` is for unix sockets only", unix_only[i]);
+        }
+    }
+    if (has_unix && config_is_given(listener->node, "tls")) {
+        yaml_error_at_key(errors, yaml_get(listener->node, "tls"), "`tls` is for tcp only");
+    }
+    if (listener->unix_path != NULL) {
+        unix_check(listener, errors);
+    }
+    if (listener->tcp != NULL) {
+        tcp_check(listener, errors);
+    }
+}
+
+static bool text_is_same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+void config_check_listeners(const struct config_settings *settings, struct yaml_errors *errors)
+{
+    const struct config_listener *listeners = settings->listeners.items;
+    const struct yaml_node *node = yaml_get(settings->node, "listeners");
+    size_t i;
+    size_t j;
+
+    if (node != NULL && settings->listeners.count == 0 && node->type != YAML_SCALAR) {
+        yaml_error_at_key(errors, node, "at least one listener is needed");
+    }
+    for (i = 0; i < settings->listeners.count; i++) {
+        listener_check(&listeners[i], errors);
+        for (j = 0; j < i; j++) {
+            const struct yaml_node *second = listeners[i].node;
+
+            if (text_is_same(listeners[i].name, listeners[j].name)) {
+                yaml_error_at(errors, config_place_of(second, "name"),
+                              "another listener is called `%s`", listeners[i].name);
+            }
+            if (text_is_same(listeners[i].unix_path, listeners[j].unix_path) ||
+                text_is_same(listeners[i].tcp, listeners[j].tcp)) {
+                yaml_error_at(errors,
+                              config_place_of(second, listeners[i].tcp != NULL ? "tcp" : "unix"),
+                              "another listener is there already");
+            }
+        }
+    }
+}

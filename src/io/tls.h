@@ -1,0 +1,44 @@
+/* TLS of a listener: its certificate and key, who may connect, and who has. libmicrohttpd moves the
+ * bytes; what is offered and accepted is decided here, per session, with GnuTLS.
+ *
+ * A client must show a certificate that chains to the listener's CA, is in its time, is for clients
+ * and names somebody. Otherwise the handshake fails: nothing of a request is read. */
+#ifndef LEASED_IO_TLS_H
+#define LEASED_IO_TLS_H
+
+#include "env/server.h"
+#include "io/listener.h"
+
+#include <gnutls/gnutls.h>
+
+/* How many names a client's certificate may have. */
+#define TLS_NAMES_MAX 8U
+
+struct tls;
+
+/* Whom a certificate names. */
+struct tls_names {
+    char
+        text[ENV_PEER_SANS_MAX_BYTES]; /* URIs, then DNS names in lower case, separated by blanks */
+    int64_t expires_wall_ms;
+};
+
+/* Reads the files that the options name; the key's bytes are wiped once GnuTLS has it. Errors name
+ * the file. */
+int tls_new(struct env *env, const struct io_listener_tls *options, struct tls **ret_tls,
+            struct err *e) ATTR_MUST_USE;
+
+/* After the last session has ended. NULL is fine. */
+void tls_free(struct tls *tls);
+
+/* Prepares a session before its handshake. ERR_TLS when GnuTLS refuses. */
+int tls_session_start(const struct tls *tls, gnutls_session_t session) ATTR_MUST_USE;
+
+/* Whom the client's certificate names, once the handshake is done. NULL, or what is wrong with the
+ * certificate: a static text. */
+const char *tls_session_names(gnutls_session_t session, struct tls_names *ret_names);
+
+/* Does our certificate stand for this host name or address? */
+bool tls_has_name(const struct tls *tls, struct str host);
+
+#endif
