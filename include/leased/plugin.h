@@ -91,7 +91,7 @@ struct leased_result {
     uint32_t size;
     uint32_t flags;          /* LEASED_RESULT_* */
     uint64_t lifetime_ms;    /* issue, renew: from the moment the answer was made; > 0 */
-    uint64_t retry_after_ms; /* LEASED_RETRY_AFTER */
+    uint64_t retry_after_ms; /* LEASED_RETRY_AFTER; LEASED_SEALED: 0 if the issuer doesn't say */
     uint64_t anchor;         /* issue: what the lease hangs on (a token's generation); 0: nothing */
     /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret. With
      * another status than LEASED_OK: what was created all the same; the host revokes it. */

@@ -16,7 +16,7 @@
 
 #define VAULT_NEVER UINT64_MAX
 #define VAULT_QUEUE_MAX 256U
-#define VAULT_WATCH_MS 10000U /* between looks for changed sources */
+#define VAULT_WATCH_MS 10000U    /* between looks for changed sources */
 #define VAULT_OLD_TOKENS_MAX 24U /* with the one in use fewer than the host remembers ends of */
 #define VAULT_TOKEN_MAX_BYTES 16384U
 

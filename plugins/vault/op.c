@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "issue.h"
 #include "lease.h"
+#include "pass.h"
 #include "token.h"
 
 /* A denial this soon after a look-up isn't looked up again. */
@@ -60,6 +61,7 @@ void vault_op_free(struct vault_op *op)
     vault_reply_fini(&op->issued);
     vault->host->secret_free(op->lease_id);
     vault->host->secret_free(op->path);
+    vault->host->secret_free(op->kept_body);
     vault->host->secret_free(op);
 }
 
@@ -115,8 +117,7 @@ static void ending_ran(void *user)
     vault_op_fail(op, op->failure.status, op->failure.detail.bytes);
 }
 
-/* It can't end from inside its start function. */
-static int32_t end_soon(struct vault_op *op, const struct vault_failure *failure)
+int32_t vault_op_end_soon(struct vault_op *op, const struct vault_failure *failure)
 {
     struct leased_instance *vault = op->vault;
 
@@ -150,14 +151,14 @@ int32_t vault_op_begin(struct vault_op *op)
             return 0;
         }
         vault_text_set(&failure.detail, "the request could not be started");
-        return end_soon(op, &failure);
+        return vault_op_end_soon(op, &failure);
     }
     if (!is_login_under_way(vault)) {
-        return end_soon(op, &vault->login_failure);
+        return vault_op_end_soon(op, &vault->login_failure);
     }
     if (vault->queued_count >= VAULT_QUEUE_MAX) {
         vault_text_set(&failure.detail, "too many wait for the login");
-        return end_soon(op, &failure);
+        return vault_op_end_soon(op, &failure);
     }
     op->state = VAULT_OP_QUEUED;
     vault->queued_count++;
@@ -188,6 +189,16 @@ void vault_ops_login_ended(struct leased_instance *vault)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+/* The token is alive, so it is its policy. */
+static void refused(struct vault_op *op)
+{
+    if (op->call == VAULT_CALL_PASS) {
+        vault_pass_denied(op);
+    } else {
+        vault_op_fail(op, LEASED_DENIED, op->failure.detail.bytes);
+    }
+}
+
 static void denied(struct vault_op *op)
 {
     struct leased_instance *vault = op->vault;
@@ -196,7 +207,7 @@ static void denied(struct vault_op *op)
     if (vault->is_closing || op->generation != vault->token.generation) {
         vault_op_fail(op, LEASED_RETRY, "the login was replaced meanwhile");
     } else if (vault->verified_ms != 0 && now_ms - vault->verified_ms < VERIFIED_FRESH_MS) {
-        vault_op_fail(op, LEASED_DENIED, op->failure.detail.bytes);
+        refused(op);
     } else {
         op->state = VAULT_OP_VERIFYING;
         /* One look-up answers all who wait. */
@@ -217,7 +228,7 @@ void vault_ops_verified(struct leased_instance *vault, enum vault_verdict verdic
             continue;
         }
         if (verdict == VAULT_TOKEN_ALIVE && op->generation == vault->token.generation) {
-            vault_op_fail(op, LEASED_DENIED, op->failure.detail.bytes);
+            refused(op);
         } else if (verdict == VAULT_TOKEN_UNKNOWN) {
             vault_op_fail(op, LEASED_RETRY, "denied, and the login could not be checked");
         } else {
@@ -230,6 +241,9 @@ static void failed(struct vault_op *op, const struct leased_http_reply *http)
 {
     vault_status_classify(op->call, http, &op->failure);
     vault_engine_explain(op, http, &op->failure);
+    if (op->call == VAULT_CALL_REVOKE && vault_revoke_in_doubt(op, http)) {
+        return;
+    }
     if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
         denied(op);
     } else {
@@ -251,6 +265,7 @@ static void succeeded(struct vault_op *op, const struct leased_http_reply *http)
         break;
     case VAULT_CALL_HEALTH:
     case VAULT_CALL_LOGIN:
+    case VAULT_CALL_PASS:
     default:
         vault_health_answered(op);
         break;
@@ -265,6 +280,12 @@ static void answered(void *user, const struct leased_http_reply *http)
     op->http = NULL;
     if (op->state == VAULT_OP_FITTING) {
         vault_issue_fitted(op, http);
+    } else if (op->state == VAULT_OP_LOOKING) {
+        vault_revoke_looked(op, http);
+    } else if (op->call == VAULT_CALL_PASS) {
+        if (!vault_pass_answered(op, http)) {
+            denied(op);
+        }
     } else if (vault_status_is_success(http)) {
         succeeded(op, http);
     } else {

@@ -9,6 +9,7 @@ enum vault_op_state {
     VAULT_OP_QUEUED, /* waits for a login that is under way */
     VAULT_OP_SENT,
     VAULT_OP_FITTING,   /* issued; its life is being set to what was asked */
+    VAULT_OP_LOOKING,   /* revoked, perhaps; is being looked up, or waits for the next look-up */
     VAULT_OP_VERIFYING, /* answered with 403; waits to hear whether the token is alive */
     VAULT_OP_ENDING,    /* new; or has failed before it could begin, and ends by its timer */
 };
@@ -32,7 +33,12 @@ struct vault_op {
     uint64_t sent_ms;
     leased_http *http;
     leased_timer *timer;
-    struct vault_failure failure; /* verifying, ending */
+    struct vault_failure failure; /* verifying, ending, looking */
+    char *kept_body;              /* owned; pass: of a 403, while the token is looked up */
+    size_t kept_body_len;
+    bool is_certificate; /* revoke: not a lease */
+    unsigned look_count; /* revoke: look-ups so far, and at most */
+    unsigned look_max;
     /* Fitting. */
     struct vault_reply issued;
     uint64_t issued_ms;
@@ -56,6 +62,9 @@ void vault_op_free(struct vault_op *op);
 /* Sends op->request, or lets it wait for a login, or end soon with why there is no token. Returns
  * what the start function returns; when that is < 0 the operation is gone. */
 int32_t vault_op_begin(struct vault_op *op);
+
+/* Ends it with this failure, from the loop. Returns what the start function returns. */
+int32_t vault_op_end_soon(struct vault_op *op, const struct vault_failure *failure);
 
 /* Sends another request for the same operation; takes `request`. 0, or -1. */
 int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_request *request);

@@ -3,9 +3,11 @@
 
 #include "instance.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define QUERY_MAX_BYTES 4096U
 
 static char *dump(const struct leased_host *host, const json_t *value, size_t *ret_len)
@@ -54,6 +56,9 @@ void vault_request_fini(const struct leased_host *host, struct vault_request *re
 {
     host->secret_free(request->path);
     host->secret_free(request->body);
+    for (size_t i = 0; i < request->passed_count; i++) {
+        host->secret_free((char *)(uintptr_t)request->passed[i].value.ptr);
+    }
     *request = (struct vault_request){0};
 }
 
@@ -154,12 +159,73 @@ int vault_request_init_params(const struct leased_host *host, const struct vault
     return rc;
 }
 
+/* --- a client's ------------------------------------------------------------------------------- */
+
+struct leased_str vault_request_method(struct leased_str method)
+{
+    static const char *const methods[] = {"GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"};
+
+    for (size_t i = 0; i < COUNT(methods); i++) {
+        if (vault_str_eq(method, methods[i])) {
+            return vault_str(methods[i]);
+        }
+    }
+    return (struct leased_str){0};
+}
+
+static int copy_header(const struct leased_host *host, const struct leased_http_header *header,
+                       struct vault_request *request)
+{
+    static const char *const names[] = {"content-type", "x-vault-wrap-ttl", "x-vault-index",
+                                        "x-vault-inconsistent"};
+    char *value;
+
+    static_assert(COUNT(names) == VAULT_PASSED_HEADERS_MAX, "there is room for each, once");
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (!vault_str_is(header->name, names[i]) ||
+            request->passed_count == VAULT_PASSED_HEADERS_MAX) {
+            continue;
+        }
+        value = vault_strdup(host, header->value);
+        if (value == NULL) {
+            return -1;
+        }
+        request->passed[request->passed_count++] =
+            (struct leased_http_header){vault_str(names[i]), {value, header->value.len}};
+    }
+    return 0;
+}
+
+int vault_request_init_pass(const struct leased_host *host, const struct leased_call *call,
+                            struct vault_request *ret_request)
+{
+    struct vault_request request = {.method = vault_request_method(call->method),
+                                    .creates = (call->flags & LEASED_CALL_REPEATABLE) == 0};
+    int rc = 0;
+
+    request.path = vault_strdup(host, call->path);
+    if (call->body.len > 0) {
+        request.body = vault_strdup(host, call->body);
+        request.body_len = call->body.len;
+    }
+    for (size_t i = 0; i < call->header_count && rc == 0; i++) {
+        rc = copy_header(host, &call->headers[i], &request);
+    }
+    if (rc != 0 || request.path == NULL || (call->body.len > 0 && request.body == NULL)) {
+        vault_request_fini(host, &request);
+        return -1;
+    }
+    *ret_request = request;
+    return 0;
+}
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 leased_http *vault_request_send(struct leased_instance *vault, const struct vault_request *request,
                                 const char *token, leased_http_fn fn, void *user)
 {
-    struct leased_http_header headers[4];
+    struct leased_http_header headers[4 + VAULT_PASSED_HEADERS_MAX];
+    bool has_type = request->body == NULL;
     struct leased_http_request http = {.size = sizeof(http)};
     size_t count = 0;
 
@@ -172,7 +238,11 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
         headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-Namespace"),
                                                        vault_str(vault->config.namespace_path)};
     }
-    if (request->body != NULL) {
+    for (size_t i = 0; i < request->passed_count; i++) {
+        has_type = has_type || vault_str_eq(request->passed[i].name, "content-type");
+        headers[count++] = request->passed[i];
+    }
+    if (!has_type) {
         headers[count++] =
             (struct leased_http_header){VAULT_STR("Content-Type"), VAULT_STR("application/json")};
     }

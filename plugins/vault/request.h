@@ -7,12 +7,17 @@
 
 struct leased_instance;
 
+#define VAULT_PASSED_HEADERS_MAX 4U
+
 /* A request without its token. */
 struct vault_request {
     struct leased_str method; /* static */
     char *path;               /* owned; begins with "/v1/" */
     char *body;               /* owned; NULL: none */
     size_t body_len;
+    /* Of a client: names are static, values owned. */
+    struct leased_http_header passed[VAULT_PASSED_HEADERS_MAX];
+    size_t passed_count;
     bool creates; /* never sent twice */
     bool is_root; /* not in the configured namespace */
 };
@@ -25,6 +30,13 @@ int vault_request_init(const struct leased_host *host, const char *path, json_t 
 /* What a role's parameters ask for. */
 int vault_request_init_params(const struct leased_host *host, const struct vault_params *params,
                               struct vault_request *ret_request);
+
+/* The known method's own text; empty: there is no such method. */
+struct leased_str vault_request_method(struct leased_str method);
+
+/* A client's request, with those of its headers that are harmless. */
+int vault_request_init_pass(const struct leased_host *host, const struct leased_call *call,
+                            struct vault_request *ret_request);
 void vault_request_fini(const struct leased_host *host, struct vault_request *request);
 
 /* Sends it; `token` may be NULL. NULL when it couldn't be started. */

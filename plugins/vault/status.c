@@ -1,4 +1,5 @@
-/* One table of statuses and one of messages (protocols of HashiCorp Vault 1.20 and OpenBao 2.7).
+/* One table of statuses, one of messages, one of advice (protocols of HashiCorp Vault 1.20 and
+ * OpenBao 2.7).
  *
  * The rule behind them: RETRY only where nothing was created; a creating call whose fate isn't
  * known is LOST; a 5xx without Vault's own error list came from something in between, which may
@@ -6,11 +7,13 @@
 #include "status.h"
 
 #include "reply.h"
+#include "when.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define RETRY_AFTER_MAX_S 3600U
+#define RETRY_AFTER_MAX_S 3600
+#define RETRY_AFTER_DIGITS_MAX 6U
 
 static const struct {
     uint32_t status;
@@ -22,10 +25,10 @@ static const struct {
     {408, LEASED_LOST, "something in between gave up waiting for the answer"},
     {413, LEASED_INVALID, "the request is too large"},
     {415, LEASED_INVALID, "the request's type is refused"},
-    {472, LEASED_SEALED, "this is a disaster recovery secondary"},
-    {473, LEASED_SEALED, "this is a performance standby"},
+    {472, LEASED_SEALED, "this is a disaster recovery secondary: configure the primary's address"},
+    {473, LEASED_SEALED, "this is a performance standby: configure the active node's address"},
     {474, LEASED_SEALED, "this is a standby without an active node"},
-    {501, LEASED_SEALED, "it is not initialised"},
+    {501, LEASED_SEALED, "it is not initialised: `vault operator init` does that"},
     {503, LEASED_SEALED, "it is sealed or can't serve now"},
     {504, LEASED_LOST, "something in between gave up waiting for the answer"},
     {530, LEASED_SEALED, "this node was removed from its cluster"},
@@ -44,8 +47,29 @@ static const struct {
     {VAULT_CALL_REVOKE, "lease not found", LEASED_GONE},
     {VAULT_CALL_REVOKE, "invalid lease", LEASED_GONE},
     {VAULT_CALL_REVOKE, "failed to revoke", LEASED_RETRY},
+    {VAULT_CALL_REVOKE, "certificate with serial", LEASED_DENIED},
     {VAULT_CALL_LOGIN, "invalid role", LEASED_DENIED},
     {VAULT_CALL_LOGIN, "invalid secret", LEASED_DENIED},
+};
+
+/* What to do, where Vault's words don't say it. */
+static const struct {
+    uint32_t status;
+    const char *message;
+    const char *advice;
+} advices[] = {
+    {400, "certificate with serial",
+     "its role doesn't store certificates (no_store), so they can't be revoked: set `revoke: "
+     "false`"},
+    {400, "token had one use left", "the login's tokens must not be limited in their uses"},
+    {403, "permission denied", "the policy of leased's token doesn't allow it"},
+    {404, "no handler for route", "check the path and the namespace: no engine is mounted there"},
+    {404, "namespace not found", "check the backend's `namespace`"},
+    {412, "X-Vault-Request", "something in between drops this header"},
+    {429, "lease count quota", "too many leases exist: end some or raise the quota"},
+    {429, "rate limit quota", "leased waits; lower limits.issue_rate or raise the quota"},
+    {503, "sealed", "it must be unsealed"},
+    {503, "been locked", "an administrator has locked the namespace's API and must unlock it"},
 };
 
 bool vault_status_is_success(const struct leased_http_reply *http)
@@ -74,31 +98,46 @@ static void classify_transport(enum vault_call call, const struct leased_http_re
     if (http->transport == LEASED_HTTP_CANCELED) {
         failure->status = LEASED_CANCELED;
     }
-    if (call == VAULT_CALL_ISSUE && http->transport != LEASED_HTTP_NOT_SENT) {
+    if ((call == VAULT_CALL_ISSUE && http->transport != LEASED_HTTP_NOT_SENT) ||
+        (call == VAULT_CALL_PASS && http->transport == LEASED_HTTP_LOST)) {
         failure->status = LEASED_LOST;
     }
     vault_text_set(&failure->detail, "%.*s", (int)http->detail.len,
                    http->detail.ptr != NULL ? http->detail.ptr : "");
 }
 
-static void classify_rate_limit(const struct leased_http_reply *http, struct vault_failure *failure)
+/* Seconds, or a date by the sender's own clock. */
+static int64_t retry_after_s(const struct leased_http_reply *http)
 {
     struct leased_str after = vault_header(http, "retry-after");
-    uint64_t seconds = 0;
+    int64_t then_s = vault_when_http(after);
+    int64_t now_s = vault_when_http(vault_header(http, "date"));
+    int64_t seconds = 0;
 
-    for (size_t i = 0; i < after.len && after.len <= 6; i++) {
-        if (after.ptr[i] < '0' || after.ptr[i] > '9') {
-            seconds = 0;
-            break;
+    if (then_s >= 0) {
+        return now_s >= 0 ? then_s - now_s : 0;
+    }
+    for (size_t i = 0; i < after.len; i++) {
+        if (after.ptr[i] < '0' || after.ptr[i] > '9' || after.len > RETRY_AFTER_DIGITS_MAX) {
+            return 0;
         }
-        seconds = seconds * 10 + (uint64_t)(after.ptr[i] - '0');
+        seconds = seconds * 10 + (after.ptr[i] - '0');
     }
-    failure->status = LEASED_RETRY;
-    if (seconds > 0) {
+    return seconds;
+}
+
+static void read_retry_after(const struct leased_http_reply *http, struct vault_failure *failure)
+{
+    int64_t seconds = retry_after_s(http);
+
+    if (seconds <= 0 || (failure->status != LEASED_RETRY && failure->status != LEASED_SEALED)) {
+        return;
+    }
+    if (failure->status == LEASED_RETRY) {
         failure->status = LEASED_RETRY_AFTER;
-        failure->retry_after_ms =
-            (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000U;
     }
+    failure->retry_after_ms =
+        (uint64_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000U;
 }
 
 /* 4xx whose meaning is in the message. */
@@ -116,7 +155,7 @@ static int32_t class_of_400(enum vault_call call, const struct vault_errors *err
 static int32_t class_of_status(enum vault_call call, uint32_t status,
                                const struct vault_errors *errors, const char **ret_text)
 {
-    bool creates = call == VAULT_CALL_ISSUE;
+    bool creates = call == VAULT_CALL_ISSUE || call == VAULT_CALL_PASS;
 
     *ret_text = NULL;
     for (size_t i = 0; i < COUNT(statuses); i++) {
@@ -150,10 +189,30 @@ static int32_t class_of_status(enum vault_call call, uint32_t status,
     return LEASED_INVALID;
 }
 
+bool vault_status_is_own(const struct leased_http_reply *http)
+{
+    struct vault_errors errors;
+
+    vault_errors_parse(http, &errors);
+    return errors.is_vault;
+}
+
+static const char *advice_for(uint32_t status, const struct vault_errors *errors)
+{
+    for (size_t i = 0; i < COUNT(advices); i++) {
+        if (advices[i].status == status &&
+            vault_str_has(vault_str(errors->text), advices[i].message)) {
+            return advices[i].advice;
+        }
+    }
+    return NULL;
+}
+
 void vault_status_classify(enum vault_call call, const struct leased_http_reply *http,
                            struct vault_failure *ret_failure)
 {
     struct vault_errors errors;
+    const char *advice;
     const char *text;
 
     *ret_failure = (struct vault_failure){0};
@@ -164,16 +223,22 @@ void vault_status_classify(enum vault_call call, const struct leased_http_reply 
     vault_errors_parse(http, &errors);
     if (http->status == 429 && call != VAULT_CALL_HEALTH) {
         text = "too many requests";
-        classify_rate_limit(http, ret_failure);
+        ret_failure->status = LEASED_RETRY;
     } else if (http->status == 429) {
         text = "this is a standby";
         ret_failure->status = LEASED_SEALED;
     } else {
         ret_failure->status = class_of_status(call, http->status, &errors, &text);
     }
+    read_retry_after(http, ret_failure);
+    advice = call != VAULT_CALL_LOGIN ? advice_for(http->status, &errors) : NULL;
     if (errors.text[0] != '\0') {
         text = errors.text;
     }
-    vault_text_set(&ret_failure->detail, "%s%sHTTP status %u%s", text != NULL ? text : "",
-                   text != NULL ? " (" : "", http->status, text != NULL ? ")" : "");
+    if (text == NULL) {
+        vault_text_set(&ret_failure->detail, "HTTP status %u", http->status);
+    } else {
+        vault_text_set(&ret_failure->detail, "%s%s%s (HTTP status %u)", text,
+                       advice != NULL ? ": " : "", advice != NULL ? advice : "", http->status);
+    }
 }

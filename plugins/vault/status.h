@@ -11,6 +11,7 @@ enum vault_call {
     VAULT_CALL_RENEW,
     VAULT_CALL_REVOKE,
     VAULT_CALL_HEALTH,
+    VAULT_CALL_PASS,
 };
 
 /* A 403: dead token or policy? Only a look-up of the token tells. */
@@ -24,6 +25,9 @@ struct vault_failure {
 
 /* Is this a 2xx that came whole? */
 bool vault_status_is_success(const struct leased_http_reply *http);
+
+/* Is a failure Vault's own word, rather than of something in between? */
+bool vault_status_is_own(const struct leased_http_reply *http);
 
 /* For everything else. */
 void vault_status_classify(enum vault_call call, const struct leased_http_reply *http,

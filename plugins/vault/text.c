@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAME_MAX_BYTES 32U
 
@@ -15,6 +16,11 @@ struct leased_str vault_str(const char *text)
 bool vault_str_eq(struct leased_str a, const char *b)
 {
     return a.len == strlen(b) && (a.len == 0 || memcmp(a.ptr, b, a.len) == 0);
+}
+
+bool vault_str_is(struct leased_str a, const char *lower)
+{
+    return a.len == strlen(lower) && strncasecmp(a.ptr, lower, a.len) == 0;
 }
 
 bool vault_str_has(struct leased_str s, const char *part)

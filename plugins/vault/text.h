@@ -17,6 +17,9 @@ struct vault_text {
 struct leased_str vault_str(const char *text);
 bool vault_str_eq(struct leased_str a, const char *b);
 
+/* The same for what may be in capitals; `lower` isn't. */
+bool vault_str_is(struct leased_str a, const char *lower);
+
 /* Does `s` hold `part`? */
 bool vault_str_has(struct leased_str s, const char *part);
 

@@ -7,6 +7,7 @@
 #include "lease.h"
 #include "own.h"
 #include "params.h"
+#include "pass.h"
 #include "source.h"
 #include "token.h"
 
@@ -215,6 +216,7 @@ static const struct leased_backend_ops ops = {
     .revoke = vault_revoke,
     .health = vault_health,
     .cancel = vault_cancel,
+    .call = vault_pass,
 };
 
 static const struct leased_plugin plugin = {
@@ -231,8 +233,8 @@ __attribute__((visibility("default"))) int32_t leased_plugin_entry(
 
 int32_t leased_plugin_entry(const struct leased_host *host, const struct leased_plugin **ret_plugin)
 {
-    /* Everything up to `post` is used. */
-    if (host->abi_major != LEASED_ABI_MAJOR || !LEASED_HAS(host, post)) {
+    /* Everything up to `call_done` is used. */
+    if (host->abi_major != LEASED_ABI_MAJOR || !LEASED_HAS(host, call_done)) {
         return -1;
     }
     *ret_plugin = &plugin;

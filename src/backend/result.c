@@ -209,7 +209,7 @@ void result_map(enum op_kind kind, int32_t status, const struct leased_result *r
         map_ok(kind, &known, limits, ret_mapped);
     } else {
         mapped->detail = host_line(known.detail, ret_mapped->detail, sizeof(ret_mapped->detail));
-        if (status == LEASED_RETRY_AFTER) {
+        if (status == LEASED_RETRY_AFTER || status == LEASED_SEALED) {
             mapped->retry_after_ms = known.retry_after_ms;
         }
     }

@@ -1,6 +1,7 @@
 /* The built-in plugins behind the real host, on the fake env: what the ABI promises to both sides
  * holds for them together, from the first login to the last revocation. */
 #include "backend/backend.h"
+#include "backend/call.h"
 #include "backend/registry.h"
 #include "base/mem.h"
 #include "env/http.h"
@@ -282,6 +283,67 @@ static void test_the_death_of_the_token_is_told_for_its_leases(void **state)
     world_close(&world);
 }
 
+struct passed {
+    struct backend_call call;
+    size_t count;
+    enum lease_outcome outcome;
+    uint32_t status;
+    char detail[256];
+    char body[64];
+};
+
+static void passed_ended(struct backend_call *call, const struct backend_call_result *result)
+{
+    struct passed *passed = call->user;
+
+    passed->count++;
+    passed->outcome = result->outcome;
+    passed->status = result->status;
+    (void)snprintf(passed->detail, sizeof(passed->detail), "%s",
+                   result->detail != NULL ? result->detail : "");
+    (void)snprintf(passed->body, sizeof(passed->body), "%.*s", STR_ARG(result->body));
+}
+
+static void pass(struct world *world, struct passed *passed, const char *path)
+{
+    *passed = (struct passed){.call = {.method = "GET", .path = path, .fn = passed_ended}};
+    passed->call.user = passed;
+    assert_int_equal(backend_call_start(world->backend, &passed->call), 0);
+    fake_env_run(&world->fake);
+}
+
+static void test_a_clients_request_passes_through_under_the_backends_login(void **state)
+{
+    const struct env_http *http;
+    struct passed passed;
+    struct world world;
+    bool has_token = false;
+
+    (void)state;
+    world_open(&world);
+    log_in(&world);
+    pass(&world, &passed, "/v1/kv/a?version=1");
+    http = fake_env_http_first(&world.fake);
+    assert_string_equal(http->url, "https://vault.example/v1/kv/a?version=1");
+    for (size_t i = 0; i < http->header_count; i++) {
+        has_token = has_token || (str_eq_c(http->headers[i].name, "X-Vault-Token") &&
+                                  str_eq_c(http->headers[i].value, "s.1"));
+    }
+    assert_true(has_token);
+    answer(&world, 404, "{\"errors\":[]}");
+    assert_int_equal(passed.outcome, LEASE_OUTCOME_OK);
+    assert_int_equal(passed.status, 404);
+    assert_string_equal(passed.body, "{\"errors\":[]}");
+    pass(&world, &passed, "/v1/kv/../sys/raw");
+    fake_env_advance(&world.fake, 0);
+    assert_int_equal(passed.outcome, LEASE_OUTCOME_INVALID);
+    assert_int_equal(passed.count, 1);
+    /* One that is under way when the backend closes ends, too. */
+    pass(&world, &passed, "/v1/kv/a");
+    world_close(&world);
+    assert_int_equal(passed.count, 1);
+}
+
 static void test_roles_are_checked_without_a_network(void **state)
 {
     struct world world;
@@ -310,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_a_deadline_passes_and_the_late_lease_is_revoked),
         cmocka_unit_test(test_a_backend_that_is_down_opens_answers_and_closes),
         cmocka_unit_test(test_the_death_of_the_token_is_told_for_its_leases),
+        cmocka_unit_test(test_a_clients_request_passes_through_under_the_backends_login),
         cmocka_unit_test(test_roles_are_checked_without_a_network),
     };
 

@@ -156,6 +156,12 @@ static leased_http *on_http_start(leased_host_context *host,
             copy(http->name_space, sizeof(http->name_space), header->value);
         } else if (is(header->name, "X-Vault-Request")) {
             http->has_guard = is(header->value, "true");
+        } else {
+            size_t used = strlen(http->others);
+
+            (void)snprintf(http->others + used, sizeof(http->others) - used, "%.*s=%.*s\n",
+                           (int)header->name.len, header->name.ptr, (int)header->value.len,
+                           header->value.ptr);
         }
     }
     return (leased_http *)(void *)http;
@@ -202,6 +208,27 @@ static void on_op_done(leased_host_context *host, leased_op *handle, int32_t sta
         (void)snprintf(op->warnings + used, sizeof(op->warnings) - used, "%.*s\n",
                        (int)result->warnings[i].len, result->warnings[i].ptr);
     }
+}
+
+static void on_call_done(leased_host_context *host, leased_op *handle,
+                         const struct leased_call_reply *reply)
+{
+    struct fake_op *op = (struct fake_op *)(void *)handle;
+
+    assert_ptr_not_equal(op, host->starting);
+    assert_true(op->is_open);
+    op->is_open = false;
+    op->done_count++;
+    op->reply_status = reply->status;
+    for (size_t i = 0; i < reply->header_count; i++) {
+        size_t used = strlen(op->reply);
+
+        (void)snprintf(op->reply + used, sizeof(op->reply) - used, "%.*s=%.*s\n",
+                       (int)reply->headers[i].name.len, reply->headers[i].name.ptr,
+                       (int)reply->headers[i].value.len, reply->headers[i].value.ptr);
+    }
+    (void)snprintf(op->reply + strlen(op->reply), sizeof(op->reply) - strlen(op->reply), "%.*s",
+                   (int)reply->body.len, reply->body.ptr);
 }
 
 static void on_anchor_ends(leased_host_context *host, uint64_t anchor, uint64_t when_ms,
@@ -257,6 +284,7 @@ const struct leased_host fake_host = {
     .login_expires = on_login_expires,
     .metric_add = on_metric_add,
     .post = on_post,
+    .call_done = on_call_done,
 };
 
 /* --- memory ------------------------------------------------------------------------------------

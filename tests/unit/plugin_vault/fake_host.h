@@ -30,7 +30,8 @@ struct fake_http {
     char body[4096];
     char token[256];
     char name_space[256];
-    bool has_guard; /* X-Vault-Request: true */
+    bool has_guard;   /* X-Vault-Request: true */
+    char others[256]; /* the other headers: name=value, one a line */
     leased_http_fn fn;
     void *user;
 };
@@ -49,6 +50,8 @@ struct fake_op {
     char detail[512];
     char fields[4096]; /* name=value or name*=value (secret), one a line */
     char warnings[512];
+    uint32_t reply_status; /* of a call; 0: it had no answer */
+    char reply[1024];      /* its headers, name=value one a line, and its body */
 };
 
 struct fake_anchor {
@@ -135,6 +138,7 @@ void host_fail(struct leased_host_context *host, struct fake_http *http, uint32_
 struct fake_op *host_issue(struct leased_host_context *host, const char *params, uint64_t ttl_ms);
 struct fake_op *host_renew(struct leased_host_context *host, const char *ref, uint64_t ttl_ms);
 struct fake_op *host_revoke(struct leased_host_context *host, const char *ref);
+struct fake_op *host_pass(struct leased_host_context *host, const struct leased_call *request);
 struct fake_op *host_health(struct leased_host_context *host);
 void host_cancel(struct leased_host_context *host, struct fake_op *op);
 

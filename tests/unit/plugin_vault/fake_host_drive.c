@@ -188,6 +188,13 @@ struct fake_op *host_revoke(struct leased_host_context *host, const char *ref)
     return started(host, op, host->plugin->revoke(host->vault, &lease, (leased_op *)(void *)op));
 }
 
+struct fake_op *host_pass(struct leased_host_context *host, const struct leased_call *request)
+{
+    struct fake_op *op = op_new(host);
+
+    return started(host, op, host->plugin->call(host->vault, request, (leased_op *)(void *)op));
+}
+
 struct fake_op *host_health(struct leased_host_context *host)
 {
     struct fake_op *op = op_new(host);

@@ -1,4 +1,4 @@
-/* Renewing, revoking and health, and what a dead token or a missing login makes of operations. */
+/* Renewing and health, and what a dead token or a missing login makes of operations. */
 #include "fake_host.h"
 
 #include <setjmp.h>
@@ -74,36 +74,6 @@ static void test_a_renewal_of_another_lease_or_without_sense_is_tried_again(void
 
         host_answer(host, host_last(host), 200, bodies[i]);
         assert_int_equal(op->status, LEASED_RETRY);
-    }
-    host_close(host, 0);
-}
-
-static void test_a_revocation_is_done_when_it_is_confirmed(void **state)
-{
-    static const struct {
-        uint32_t status;
-        const char *body;
-        int32_t want;
-    } cases[] = {
-        {204, "", LEASED_OK},
-        {200, "{\"warnings\":[\"x\"]}", LEASED_OK},
-        {202, "", LEASED_RETRY},
-        {200, "<html>all is well</html>", LEASED_RETRY}, /* of something in between */
-        {200, "", LEASED_RETRY},
-        {400, "{\"errors\":[\"invalid lease\"]}", LEASED_GONE},
-        {400, "{\"errors\":[\"failed to revoke entry: no route to database\"]}", LEASED_RETRY},
-        {503, "", LEASED_SEALED},
-    };
-    struct leased_host_context *host = host_open_root();
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct fake_op *op = host_revoke(host, "a/b");
-
-        assert_string_equal(host_last(host)->path, "/v1/sys/leases/revoke");
-        assert_string_equal(host_last(host)->body, "{\"lease_id\":\"a/b\",\"sync\":true}");
-        host_answer(host, host_last(host), cases[i].status, cases[i].body);
-        assert_int_equal(op->status, cases[i].want);
     }
     host_close(host, 0);
 }
@@ -337,7 +307,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_renewal_asks_for_the_life_and_sees_its_maximum),
         cmocka_unit_test(test_a_renewal_of_another_lease_or_without_sense_is_tried_again),
-        cmocka_unit_test(test_a_revocation_is_done_when_it_is_confirmed),
         cmocka_unit_test(test_a_403_is_denied_when_the_token_is_alive),
         cmocka_unit_test(test_a_403_of_a_dead_token_is_tried_again_after_a_new_login),
         cmocka_unit_test(test_a_403_whose_look_up_fails_is_tried_again),

@@ -1,6 +1,8 @@
 /* Every allocation of a life fails once: nothing crashes, nothing is left behind, every operation
  * still ends once. */
 #include "fake_host.h"
+#include "ssh_certificates.h"
+#include "text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,6 +34,16 @@ static void answer_all(struct leased_host_context *host)
         }
         if (strstr(http->path, "login") != NULL || strstr(http->path, "renew-self") != NULL) {
             body = "{\"auth\":{\"client_token\":\"s.x\",\"lease_duration\":60,\"renewable\":true}}";
+        } else if (strstr(http->path, "issue") != NULL) {
+            body = "{\"data\":{\"certificate\":\"PEM\",\"expiration\":1700009000,"
+                   "\"serial_number\":\"6d:74\"}}";
+        } else if (strstr(http->path, "sign") != NULL) {
+            body =
+                "{\"data\":{\"signed_key\":\"ssh-ed25519-cert-v01@openssh.com " SSH_FOREVER "\"}}";
+        } else if (strstr(http->path, "kv/data") != NULL) {
+            body = "{\"data\":{\"data\":{\"k\":1},\"metadata\":{\"version\":1}}}";
+        } else if (strstr(http->path, "pki/revoke") != NULL) {
+            body = "{\"data\":{\"revocation_time\":1700000000}}";
         } else if (strstr(http->path, "creds") != NULL) {
             (void)snprintf(text, sizeof(text),
                            "{\"lease_id\":\"a/creds/b/%zu\",\"lease_duration\":60,"
@@ -52,6 +64,13 @@ static void answer_all(struct leased_host_context *host)
 static bool live(const char *config)
 {
     struct leased_host_context *host = host_open_with(config, "file:/w", "s.SECRET-w");
+    const struct leased_http_header header = {VAULT_STR("x-vault-index"), VAULT_STR("x")};
+    const struct leased_call request = {.size = sizeof(request),
+                                        .method = VAULT_STR("POST"),
+                                        .path = VAULT_STR("/v1/kv/b"),
+                                        .headers = &header,
+                                        .header_count = 1,
+                                        .body = VAULT_STR("{}")};
     bool is_good = true;
 
     if (host->vault == NULL) {
@@ -65,6 +84,12 @@ static bool live(const char *config)
         (void)host_renew(host, "a/creds/b/1", 90000);
         (void)host_revoke(host, "a/creds/b/1");
         (void)host_health(host);
+        (void)host_issue(host, "{\"path\":\"pki/issue/w\",\"params\":{\"common_name\":\"x\"}}",
+                         90000);
+        (void)host_issue(host, "{\"path\":\"ssh/sign/u\",\"params\":{\"public_key\":\"k\"}}", 0);
+        (void)host_issue(host, "{\"path\":\"kv/data/a\"}", 0);
+        (void)host_revoke(host, "#cert pki 6d:74");
+        (void)host_pass(host, &request);
         for (int i = 0; i < 5; i++) {
             answer_all(host);
             host_advance(host, 10000);

@@ -17,6 +17,7 @@
 #define V VAULT_CALL_REVOKE
 #define L VAULT_CALL_LOGIN
 #define H VAULT_CALL_HEALTH
+#define P VAULT_CALL_PASS
 
 static const struct {
     enum vault_call call;
@@ -71,6 +72,10 @@ static const struct {
     {I, 418, "", LEASED_INVALID},
     {I, 199, "", LEASED_INVALID},
     {I, 999, "", LEASED_LOST},
+    {V, 400, "{\"errors\":[\"certificate with serial 11:22 not found.\"]}", LEASED_DENIED},
+    {P, 500, "<html>", LEASED_LOST},
+    {P, 307, "", LEASED_RETRY},
+    {P, 403, "", CHECK_TOKEN},
 };
 
 static void test_each_status_of_each_call_has_its_class(void **state)
@@ -102,7 +107,8 @@ static void test_what_transport_failed_says_whether_it_can_be_repeated(void **st
         {I, LEASED_HTTP_NOT_SENT, LEASED_RETRY},    {N, LEASED_HTTP_NOT_SENT, LEASED_RETRY},
         {I, LEASED_HTTP_LOST, LEASED_LOST},         {N, LEASED_HTTP_LOST, LEASED_RETRY},
         {V, LEASED_HTTP_LOST, LEASED_RETRY},        {I, LEASED_HTTP_CANCELED, LEASED_LOST},
-        {V, LEASED_HTTP_CANCELED, LEASED_CANCELED},
+        {V, LEASED_HTTP_CANCELED, LEASED_CANCELED}, {P, LEASED_HTTP_NOT_SENT, LEASED_RETRY},
+        {P, LEASED_HTTP_LOST, LEASED_LOST},         {P, LEASED_HTTP_CANCELED, LEASED_CANCELED},
     };
 
     (void)state;
@@ -118,33 +124,82 @@ static void test_what_transport_failed_says_whether_it_can_be_repeated(void **st
     }
 }
 
-static void test_retry_after_is_seconds_and_bounded(void **state)
+static void test_retry_after_is_seconds_or_a_date_and_bounded(void **state)
 {
     static const struct {
+        uint32_t http_status;
         const char *value;
+        const char *date;
         int32_t status;
         uint64_t ms;
     } cases[] = {
-        {"4", LEASED_RETRY_AFTER, 4000},
-        {"0", LEASED_RETRY, 0},
-        {"100000", LEASED_RETRY_AFTER, 3600000},
-        {"99999999999", LEASED_RETRY, 0},
-        {"-1", LEASED_RETRY, 0},
-        {"Wed, 21 Oct 2026 07:28:00 GMT", LEASED_RETRY, 0},
-        {"1.5", LEASED_RETRY, 0},
+        {429, "4", "", LEASED_RETRY_AFTER, 4000},
+        {429, "0", "", LEASED_RETRY, 0},
+        {429, "100000", "", LEASED_RETRY_AFTER, 3600000},
+        {429, "99999999999", "", LEASED_RETRY, 0},
+        {429, "-1", "", LEASED_RETRY, 0},
+        {429, "1.5", "", LEASED_RETRY, 0},
+        {429, "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:27:30 GMT", LEASED_RETRY_AFTER,
+         30000},
+        {429, "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:00 GMT", LEASED_RETRY, 0},
+        {429, "Wed, 21 Oct 2099 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:00 GMT", LEASED_RETRY_AFTER,
+         3600000},
+        {429, "Wed, 21 Oct 2026 07:28:00 GMT", "", LEASED_RETRY, 0},
+        {503, "5", "", LEASED_SEALED, 5000},
+        {502, "5", "", LEASED_LOST, 0},
+        {400, "5", "", LEASED_INVALID, 0},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const struct leased_http_header header = {VAULT_STR("retry-after"),
-                                                  vault_str(cases[i].value)};
-        const struct leased_http_reply http = {
-            .size = sizeof(http), .status = 429, .headers = &header, .header_count = 1};
+        const struct leased_http_header headers[] = {{VAULT_STR("retry-after"),
+                                                      vault_str(cases[i].value)},
+                                                     {VAULT_STR("date"), vault_str(cases[i].date)}};
+        const struct leased_http_reply http = {.size = sizeof(http),
+                                               .status = cases[i].http_status,
+                                               .headers = headers,
+                                               .header_count = 2};
         struct vault_failure failure;
 
         vault_status_classify(I, &http, &failure);
         assert_int_equal(failure.status, cases[i].status);
         assert_int_equal(failure.retry_after_ms, cases[i].ms);
+    }
+}
+
+static void test_a_text_says_what_to_do(void **state)
+{
+    static const struct {
+        enum vault_call call;
+        uint32_t status;
+        const char *body;
+        const char *word;
+    } cases[] = {
+        {I, 503, "{\"errors\":[\"Vault is sealed\"]}", "must be unsealed"},
+        {I, 503, "{\"errors\":[\"API access to this namespace has been locked\"]}", "unlock it"},
+        {I, 404, "{\"errors\":[\"no handler for route \\\"x\\\"\"]}", "no engine is mounted"},
+        {I, 404, "{\"errors\":[\"namespace not found\"]}", "`namespace`"},
+        {I, 429, "{\"errors\":[\"rate limit quota exceeded\"]}", "limits.issue_rate"},
+        {I, 429, "{\"errors\":[\"lease count quota exceeded\"]}", "raise the quota"},
+        {I, 403, "{\"errors\":[\"1 error occurred:\\n\\t* permission denied\"]}", "the policy of"},
+        {I, 307, "", "active node"},
+        {H, 472, "", "primary's address"},
+        {I, 473, "", "active node's address"},
+        {I, 501, "", "operator init"},
+        {I, 412, "{\"errors\":[\"missing \\\"X-Vault-Request\\\" header\"]}", "in between"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct leased_http_reply http = {.size = sizeof(http),
+                                               .status = cases[i].status,
+                                               .body = vault_str(cases[i].body)};
+        struct vault_failure failure;
+
+        vault_status_classify(cases[i].call, &http, &failure);
+        if (strstr(failure.detail.bytes, cases[i].word) == NULL) {
+            fail_msg("%s: %s", cases[i].body, failure.detail.bytes);
+        }
     }
 }
 
@@ -201,7 +256,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_status_of_each_call_has_its_class),
         cmocka_unit_test(test_what_transport_failed_says_whether_it_can_be_repeated),
-        cmocka_unit_test(test_retry_after_is_seconds_and_bounded),
+        cmocka_unit_test(test_retry_after_is_seconds_or_a_date_and_bounded),
+        cmocka_unit_test(test_a_text_says_what_to_do),
         cmocka_unit_test(test_a_dead_token_is_told_from_a_policy_that_denies_the_look_up),
         cmocka_unit_test(test_messages_are_joined_and_cut),
     };
