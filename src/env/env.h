@@ -18,7 +18,8 @@
  * otherwise.
  *
  * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
- * files), env/process.h (who lives), env/server.h (requests that arrive). */
+ * files), env/process.h (who lives), env/server.h (requests that arrive),
+ * env/usage.h (what the process uses). */
 #ifndef LEASED_ENV_ENV_H
 #define LEASED_ENV_ENV_H
 
@@ -29,6 +30,7 @@
 
 struct env;
 struct env_http;
+struct env_usage;
 struct env_file;
 struct env_process_watch;
 struct env_process;
@@ -87,6 +89,7 @@ struct env_ops {
     int (*user_groups)(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups);
     int (*seal)(struct env *env, struct str owner, struct str plain, char *ret_sealed);
     int (*unseal)(struct env *env, struct str owner, struct str sealed, char *ret_plain);
+    void (*usage)(struct env *env, struct env_usage *ret_usage); /* may be NULL: nothing is known */
 };
 
 struct env {

@@ -61,6 +61,7 @@ static const struct env_ops io_ops = {
     .user_groups = io_user_groups,
     .seal = io_env_seal,
     .unseal = io_env_unseal,
+    .usage = io_usage,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a
@@ -91,6 +92,7 @@ static void on_before_poll(uv_prepare_t *handle)
     struct io *io = OBJ_CAST(handle->data, struct io, IO_MAGIC);
 
     io->now_is_stale = true;
+    io_usage_turn(io);
     run_deferred(io);
     if (io->has_closed_handles) {
         return;
@@ -149,6 +151,7 @@ int io_new(struct io **ret_io, struct err *e)
     /* A peer that goes away while we write must be an error of that write, not the end of the
      * daemon. */
     (void)signal(SIGPIPE, SIG_IGN);
+    io_usage_init(io);
     start_phases(io);
     io_timers_init(io);
     rc = io_posts_init(io);

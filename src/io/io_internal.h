@@ -4,6 +4,7 @@
 #define LEASED_IO_IO_INTERNAL_H
 
 #include "env/env.h"
+#include "env/usage.h"
 #include "io/diag.h"
 #include "io/io.h"
 
@@ -65,6 +66,16 @@ struct io_timers {
     uv_timer_t uv;
 };
 
+/* How long turns of the loop took, without the time that it waited. */
+struct io_lag {
+    uint64_t turn_us; /* when the last one began */
+    uint64_t idle_us; /* libuv's count then */
+    uint64_t window_ms;
+    uint64_t most_us;     /* in the window that began then … */
+    uint64_t previous_us; /* … and in the one before */
+    int64_t start_wall_ms;
+};
+
 struct io {
     uint32_t magic;
     struct env env;
@@ -82,7 +93,9 @@ struct io {
     struct list deferred;
     struct io_timers timers;
     struct list signals;
-    struct list watches; /* struct process_watch */
+    struct io_lag lag;
+    uint32_t connection_count; /* of all listeners, without the refused */
+    struct list watches;       /* struct process_watch */
     uint32_t watch_count;
     struct io_http *http; /* made by io_http_new */
     struct io_posts posts;
@@ -129,6 +142,12 @@ void io_timer_arm(struct env *env, struct env_timer *timer, uint64_t when_ms);
 void io_timer_disarm(struct env *env, struct env_timer *timer);
 /* Sets the libuv timer to the earliest deadline; called before each poll. */
 void io_timers_schedule(struct io *io);
+
+/* usage.c */
+void io_usage_init(struct io *io);
+/* A turn begins. */
+void io_usage_turn(struct io *io);
+void io_usage(struct env *env, struct env_usage *ret_usage);
 
 /* signals.c */
 void io_signals_close(struct io *io);

@@ -213,6 +213,7 @@ static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd,
         return;
     }
     listener->connection_count++;
+    listener->io->connection_count++;
     conn_set_phase(conn, PHASE_HEAD);
 }
 
@@ -255,6 +256,7 @@ static void conn_end(struct env_connection *conn)
         listener->refused_count--;
     } else {
         listener->connection_count--;
+        listener->io->connection_count--;
     }
     usage_give_back(listener, conn->usage);
     peer_fini(&conn->peer);
