@@ -385,3 +385,12 @@ uint64_t audit_lag_records(const struct audit *audit)
     }
     return most;
 }
+
+const char *audit_sink_at(const struct audit *audit, size_t index, uint64_t *ret_lag)
+{
+    if (index >= audit->sink_count) {
+        return NULL;
+    }
+    *ret_lag = audit_sink_lag(&audit->sinks[index]);
+    return audit->sinks[index].path;
+}

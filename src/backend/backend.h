@@ -10,6 +10,7 @@
 #define LEASED_BACKEND_BACKEND_H
 
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/units.h"
 #include "env/env.h"
 #include "lease/issuer.h"
@@ -85,6 +86,15 @@ struct backend_address {
     uint64_t probe_at_ms;   /* env clock: when it is asked again; 0: it is up, or is asked now */
 };
 
+/* What operations took, and how long credentials live; in ms. */
+extern const struct histogram_bounds backend_issue_bounds;
+extern const struct histogram_bounds backend_ttl_bounds;
+
+struct backend_times {
+    struct histogram issue_ms[LEASE_OUTCOME_CANCELED + 1]; /* by enum lease_outcome */
+    struct histogram ttl_ms;                               /* of what was issued */
+};
+
 /* A copy; `name`, `plugin` and `last_error` are borrowed until the loop turns. */
 struct backend_status {
     const char *name;
@@ -113,9 +123,11 @@ struct backend_status {
     uint64_t sweep_total;
     uint64_t sweep_forgotten_total; /* given up without the issuer's confirmation */
     bool is_skew_known;
-    bool is_skew_large;       /* half a minute or more */
-    int64_t clock_skew_ms;    /* the issuer's clock minus ours, to about a second */
-    uint64_t slow_call_total; /* calls into the plugin that took longer than 5 ms */
+    bool is_skew_large;                /* half a minute or more */
+    int64_t clock_skew_ms;             /* the issuer's clock minus ours, to about a second */
+    uint64_t slow_call_total;          /* calls into the plugin that took longer than 5 ms */
+    uint64_t warning_dropped_total;    /* issuers' warnings that weren't logged, for their number */
+    const struct backend_times *times; /* borrowed for as long as the backend lives */
     struct backend_metric metrics[BACKEND_METRICS_MAX]; /* the plugin's own counters */
     size_t metric_count;
 };

@@ -115,6 +115,7 @@ int op_new(struct ops *ops, enum op_kind kind, struct op **ret_op)
 
 void op_queue(struct op *op)
 {
+    op->queued_ms = env_now_ms(op->ops->context->env);
     op->ops->op_total++;
     list_push_back(&op->ops->queued, &op->node);
     env_defer(op->ops->context->env, &op->deferred);
@@ -199,6 +200,10 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
     void (*fn)(void *user, const struct lease_result *result) = op->fn;
     void *user = op->user;
 
+    if (op->kind == OP_ISSUE && call != NULL && op->try_count > 0) {
+        histogram_add(&ops->times.issue_ms[result->outcome], &backend_issue_bounds,
+                      env_now_ms(ops->context->env) - op->queued_ms);
+    }
     if (op->is_probe) {
         op->is_probe = false;
         guard_probe_ended(&ops->context->guard, result);
@@ -311,6 +316,9 @@ void op_done(struct ops *ops, const leased_op *handle, int32_t status,
         return;
     }
     is_issued = op->kind == OP_ISSUE && mapped.result.outcome == LEASE_OUTCOME_OK;
+    if (is_issued) {
+        histogram_add(&ops->times.ttl_ms, &backend_ttl_bounds, mapped.result.lifetime_ms);
+    }
     op_end(op, &mapped.result, false);
     if (is_issued) {
         ops->issued(ops->user, mapped.result.anchor);

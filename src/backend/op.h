@@ -34,9 +34,10 @@ struct op {
     struct env_deferred deferred; /* queued: runs it; running: cancels it */
     bool is_done_early;           /* starting, and op_done was called, which it must not be */
     bool is_cancel_wanted;
-    bool is_probe;       /* a call that the half-open breaker has let through */
-    uint32_t try_count;  /* how often it was handed to the plugin */
-    uint64_t started_ms; /* the last time */
+    bool is_probe;      /* a call that the half-open breaker has let through */
+    uint32_t try_count; /* how often it was handed to the plugin */
+    uint64_t queued_ms;
+    uint64_t started_ms; /* the last time that it was */
     uint64_t ends_ms;    /* its deadline; 0: it has never started */
     uint64_t timeout_ms; /* 0: the usual one */
     /* The end. For issue, renew and revoke: call->fn; for the backend's own: fn. */
@@ -68,6 +69,7 @@ struct ops {
     uint64_t lifetime_max_ms;
     struct sweeps sweeps;
     struct warnings warnings;
+    struct backend_times times;
     /* Told after each issue that went well, with its anchor. */
     void (*issued)(void *user, uint64_t anchor);
     void *user;

@@ -5,6 +5,21 @@
 
 #include <string.h>
 
+/* From a cache to a database that hangs. */
+const struct histogram_bounds backend_issue_bounds = {
+    .per_second = 1000,
+    .count = 12,
+    .upper = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000},
+};
+
+/* From a minute to a month. */
+const struct histogram_bounds backend_ttl_bounds = {
+    .per_second = 1000,
+    .count = 11,
+    .upper = {60000, 300000, 900000, 1800000, 3600000, 14400000, 28800000, 86400000, 259200000,
+              604800000, 2592000000},
+};
+
 static void addresses_fill(const struct guard *guard, uint64_t now_ms,
                            struct backend_status *status)
 {
@@ -47,6 +62,8 @@ static void ops_fill(const struct ops *ops, struct backend_status *status)
     status->op_total = ops->op_total;
     status->op_late_total = ops->late_total;
     status->op_timeout_total = ops->timeout_total;
+    status->warning_dropped_total = ops->warnings.dropped_total;
+    status->times = &ops->times;
     status->sweep_count = ops->sweeps.count;
     status->sweep_oldest_ms = sweeps_oldest_ms(&ops->sweeps);
     status->sweep_total = ops->sweeps.begun_total;

@@ -10,9 +10,35 @@ static const struct show_column backend_columns[] = {
     {"BACKEND", "name", SHOW_TEXT},
     {"PLUGIN", "plugin", SHOW_TEXT},
     {"STATE", "up", SHOW_UP},
+    {"BREAKER", "breaker.state", SHOW_TEXT},
     {"LOGIN EXPIRES", "login_expires_at", SHOW_TIME},
     {"LAST ERROR", "last_error", SHOW_TEXT},
 };
+
+static const struct show_column address_columns[] = {
+    {"ADDRESS", "address", SHOW_TEXT},
+    {"STATE", "up", SHOW_UP},
+    {"ASKED AGAIN", "next_probe_at", SHOW_TIME},
+    {"LAST ERROR", "last_error", SHOW_TEXT},
+};
+
+/* Where there is a choice. Only readers are told the addresses. */
+static int show_addresses(struct cli *cli, const json_t *backends)
+{
+    json_t *backend;
+    size_t index;
+    int exit_code = CLI_OK;
+
+    json_array_foreach (backends, index, backend) {
+        const json_t *addresses = json_object_get(backend, "addresses");
+
+        if (exit_code == CLI_OK && json_array_size(addresses) > 1) {
+            buf_add_char(&cli->out, '\n');
+            exit_code = show_list(cli, addresses, address_columns, ARRAY_LEN(address_columns));
+        }
+    }
+    return exit_code;
+}
 
 /* /readyz answers with a plain text; its status is what counts. */
 static int run_ready(struct cli *cli)
@@ -59,6 +85,9 @@ int leases_run_status(struct cli *cli)
         if (exit_code == CLI_OK && json_array_size(backends) > 0) {
             buf_add_char(&cli->out, '\n');
             exit_code = show_list(cli, backends, backend_columns, ARRAY_LEN(backend_columns));
+        }
+        if (exit_code == CLI_OK) {
+            exit_code = show_addresses(cli, backends);
         }
         json_decref(backends);
     }

@@ -301,6 +301,10 @@ const struct lease_role *lease_core_next_role(const struct lease_core *core,
 void lease_core_role_counts(const struct lease_core *core, const struct lease_role *role,
                             uint32_t ret_counts[LEASE_STATE_FAILED + 1]);
 
+/* How long its credentials ride out an outage of the issuer, at the worst moment of their life, by
+ * the last life that the issuer gave; UINT64_MAX: it gave none yet. */
+uint64_t lease_core_role_tolerance_ms(const struct lease_role *role);
+
 /* CHECKs every invariant of the core, its leases, grants and wheel. O(everything); for tests and
  * the simulator. */
 void lease_core_check(const struct lease_core *core);

@@ -235,6 +235,8 @@ void lease_limit_life(struct lease *lease)
 
 void lease_set_life(struct lease *lease, const struct lease_result *result)
 {
+    struct schedule_life life;
+
     lease->answered_ms = least(result->answered_ms, core_now_ms(lease->core));
     lease->lifetime_ms = least(result->lifetime_ms, SCHEDULE_LIFE_MAX_MS);
     lease->ends_ms = schedule_add_ms(core_now_ms(lease->core), lease->lifetime_ms);
@@ -249,6 +251,8 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
         lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
         lease->rotate_after_ms = schedule_add_ms(lease->answered_ms, SCHEDULE_FLOOR_MS);
     }
+    life = lease_life(lease);
+    lease->role->tolerance_ms = schedule_tolerance_ms(&life, lease->is_renewable);
 }
 
 uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms)

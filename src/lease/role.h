@@ -39,9 +39,10 @@ struct role {
     struct source *source; /* the present one */
     struct queue_rates rates;
     struct lease_core *core;
-    struct lease *shared; /* share: role: the lease that the next grant gets */
-    uint32_t lease_count; /* leases that aren't over, without successors that aren't ready */
-    uint32_t user_count;  /* leases and holders */
+    struct lease *shared;  /* share: role: the lease that the next grant gets */
+    uint32_t lease_count;  /* leases that aren't over, without successors that aren't ready */
+    uint32_t user_count;   /* leases and holders */
+    uint64_t tolerance_ms; /* by the last life that an issuer gave; UINT64_MAX: none did yet */
     uint32_t state_counts[ROLE_STATES]; /* all of its leases, by state */
     char name[];
 };

@@ -95,6 +95,17 @@ uint64_t schedule_change_ms(const struct schedule_life *life, uint64_t since_ms)
                  schedule_add_ms(since_ms, schedule_spread_ms(window_ms, life->splay_seed)));
 }
 
+uint64_t schedule_tolerance_ms(const struct schedule_life *life, bool is_renewable)
+{
+    struct schedule_life latest = *life;
+    uint64_t needed_ms = schedule_needed_ms(life->min_remaining_ms, life->granted_ms);
+    uint64_t step_at_ms;
+
+    latest.splay_seed = 0; /* it only makes a step earlier */
+    step_at_ms = is_renewable ? schedule_renew_ms(&latest) : schedule_replace_ms(&latest);
+    return schedule_left_ms(schedule_left_ms(life->expires_ms, needed_ms), step_at_ms);
+}
+
 uint64_t schedule_backoff_ms(uint32_t failure_count, uint64_t random)
 {
     uint64_t doublings = least(failure_count, BACKOFF_DOUBLINGS_MAX);

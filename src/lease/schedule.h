@@ -62,6 +62,10 @@ uint64_t schedule_spread_ms(uint64_t window_ms, uint64_t splay_seed);
  * but no later than it would be anyway. */
 uint64_t schedule_change_ms(const struct schedule_life *life, uint64_t since_ms);
 
+/* How long the issuer may be away at the worst moment, right before a renewal (or, for what can't
+ * be renewed, a replacement), until too little is left to hand out. */
+uint64_t schedule_tolerance_ms(const struct schedule_life *life, bool is_renewable);
+
 /* Full jitter: up to 2, 4, 8 … s by `failure_count` (1 after the first), at least the floor, at
  * most SCHEDULE_BACKOFF_MAX_MS. */
 uint64_t schedule_backoff_ms(uint32_t failure_count, uint64_t random);

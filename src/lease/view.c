@@ -159,6 +159,11 @@ const struct lease_role *lease_core_next_role(const struct lease_core *core,
     return entry != NULL ? &MAP_ENTRY(entry, struct role, entry)->config : NULL;
 }
 
+uint64_t lease_core_role_tolerance_ms(const struct lease_role *role)
+{
+    return role_of(role)->tolerance_ms;
+}
+
 void lease_core_role_counts(const struct lease_core *core, const struct lease_role *role,
                             uint32_t ret_counts[LEASE_STATE_FAILED + 1])
 {

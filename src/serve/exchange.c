@@ -6,6 +6,7 @@
 #include "serve/exchange.h"
 
 #include "base/mem.h"
+#include "serve/metrics.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +128,7 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->serve = serve;
     x->listener = listener;
     x->request = request;
+    x->started_us = env_stopwatch_us(serve->options.env);
     x->api = api_of(listener);
     x->path_arg = (struct str){.ptr = NULL, .len = 0};
     x->admin = 0;
@@ -166,6 +168,8 @@ void exchange_send(struct exchange *x, struct env_reply *reply)
     int r = buf_status(body);
 
     count_status(x->serve, x->api, r == 0 ? reply->status : 503);
+    histogram_add(&x->serve->request_us, &metrics_request_bounds,
+                  env_stopwatch_us(x->serve->options.env) - x->started_us);
     if (r == 0) {
         reply->body = buf_str(body);
         env_request_reply(x->request, reply);

@@ -3,6 +3,7 @@
 #ifndef LEASED_SERVE_EXCHANGE_H
 #define LEASED_SERVE_EXCHANGE_H
 
+#include "base/histogram.h"
 #include "base/map.h"
 #include "serve/api.h"
 #include "serve/params.h"
@@ -16,6 +17,7 @@ struct exchange {
     struct serve *serve;
     const struct serve_listener *listener;
     struct env_request *request; /* NULL once the client has gone */
+    uint64_t started_us;         /* env_stopwatch_us */
     enum serve_api api;          /* what it is counted as */
     struct str path_arg;         /* the `{}` segment of the route, raw */
     struct access_identity identity;
@@ -57,6 +59,7 @@ struct serve {
     struct list idle; /* exchanges for reuse */
     struct buf body;  /* the answer being written; one at a time */
     uint64_t status_counts[SERVE_API_METRICS + 1][SERVE_STATUS_MAX]; /* answers, by API */
+    struct histogram request_us;                                     /* how long answers took */
     struct map denials; /* rule → struct serve_denials */
 };
 

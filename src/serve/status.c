@@ -28,13 +28,49 @@ static bool is_degraded(const struct serve *serve)
     return false;
 }
 
+static void backend_warn(const struct exchange *x, struct json_out *json,
+                         const struct backend_status *status)
+{
+    char text[BACKEND_ERROR_MAX_BYTES + 256];
+    bool has_reason = is_reader(x) && status->last_error[0] != '\0';
+
+    if (!status->is_up) {
+        (void)snprintf(text, sizeof(text), "backend %s is down%s%s", status->name,
+                       has_reason ? ": " : "", has_reason ? status->last_error : "");
+        json_out_string_c(json, NULL, text);
+    }
+    if (status->is_skew_large) {
+        (void)snprintf(text, sizeof(text),
+                       "the clock of backend %s differs from this machine's by %lld seconds",
+                       status->name, (long long)(status->clock_skew_ms / 1000));
+        json_out_string_c(json, NULL, text);
+    }
+    for (size_t i = 0; is_reader(x) && status->address_count > 1 && i < status->address_count;
+         i++) {
+        if (!status->addresses[i].is_up) {
+            (void)snprintf(text, sizeof(text), "address %.200s of backend %s fails: %s",
+                           status->addresses[i].address, status->name,
+                           status->addresses[i].last_error);
+            json_out_string_c(json, NULL, text);
+        }
+    }
+    if (is_reader(x) && status->sweep_oldest_ms > REVOKE_DEBT_MS) {
+        (void)snprintf(text, sizeof(text),
+                       "backend %s: %llu credentials that nobody got wait for their revocation, "
+                       "the oldest for %llu seconds",
+                       status->name, (unsigned long long)status->sweep_count,
+                       (unsigned long long)(status->sweep_oldest_ms / 1000));
+        json_out_string_c(json, NULL, text);
+    }
+}
+
 /* What an operator should look at, in words. */
 static void warnings_write(const struct exchange *x, struct json_out *json)
 {
     const struct serve_options *options = &x->serve->options;
-    char text[BACKEND_ERROR_MAX_BYTES + 128];
     struct backend_status status;
     struct lease_core_stats stats;
+    char text[128];
     size_t i;
 
     json_out_array_open(json, "warnings");
@@ -43,19 +79,7 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     }
     for (i = 0; i < options->backend_count; i++) {
         backend_status(options->backends[i], &status);
-        if (!status.is_up) {
-            bool has_reason = is_reader(x) && status.last_error[0] != '\0';
-
-            (void)snprintf(text, sizeof(text), "backend %s is down%s%s", status.name,
-                           has_reason ? ": " : "", has_reason ? status.last_error : "");
-            json_out_string_c(json, NULL, text);
-        }
-        if (status.is_skew_large) {
-            (void)snprintf(text, sizeof(text),
-                           "the clock of backend %s differs from this machine's by %lld seconds",
-                           status.name, (long long)(status.clock_skew_ms / 1000));
-            json_out_string_c(json, NULL, text);
-        }
+        backend_warn(x, json, &status);
     }
     lease_core_stats(options->core, &stats);
     if (is_reader(x) && stats.revoke_oldest_ms > REVOKE_DEBT_MS) {
@@ -68,10 +92,72 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     json_out_array_close(json);
 }
 
-static void backends_write(struct exchange *x, struct json_out *json)
+/* A moment of the env clock; 0: null. */
+static void moment_write(const struct exchange *x, struct json_out *json, const char *key,
+                         uint64_t when_ms)
 {
     struct env *env = x->serve->options.env;
-    uint64_t now_ms = env_now_ms(env);
+    int64_t from_now_ms = (int64_t)when_ms - (int64_t)env_now_ms(env);
+
+    json_out_time(json, key, when_ms != 0 ? env_wall_ms(env) + from_now_ms : 0);
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static void addresses_write(const struct exchange *x, struct json_out *json,
+                            const struct backend_status *status)
+{
+    json_out_array_open(json, "addresses");
+    for (size_t i = 0; i < status->address_count; i++) {
+        const struct backend_address *address = &status->addresses[i];
+
+        json_out_object_open(json, NULL);
+        json_out_string_c(json, "address", address->address);
+        json_out_bool(json, "up", address->is_up);
+        json_out_bool(json, "preferred", address->is_preferred);
+        json_out_string_c(json, "last_error", text_or_null(address->last_error));
+        moment_write(x, json, "next_probe_at", address->probe_at_ms);
+        json_out_object_close(json);
+    }
+    json_out_array_close(json);
+}
+
+static void breaker_write(const struct exchange *x, struct json_out *json,
+                          const struct backend_status *status)
+{
+    json_out_object_open(json, "breaker");
+    json_out_string_c(json, "state", status->breaker);
+    moment_write(x, json, "next_probe_at", status->probe_at_ms);
+    moment_write(x, json, "paused_until", status->pause_until_ms);
+    if (is_reader(x)) {
+        json_out_u64(json, "opened", status->breaker_opened_total);
+        json_out_u64(json, "refused", status->refused_total);
+    }
+    json_out_object_close(json);
+}
+
+/* For those who may read: what would tell others about the estate. */
+static void backend_write_inside(const struct exchange *x, struct json_out *json,
+                                 const struct backend_status *status)
+{
+    json_out_string_c(json, "last_error", text_or_null(status->last_error));
+    json_out_u64(json, "in_flight", status->in_flight);
+    json_out_u64(json, "operations", status->op_total);
+    json_out_u64(json, "timeouts", status->op_timeout_total);
+    json_out_u64(json, "late", status->op_late_total);
+    json_out_object_open(json, "sweep_debt");
+    json_out_u64(json, "pending", status->sweep_count);
+    json_out_u64(json, "oldest_seconds", status->sweep_oldest_ms / 1000);
+    json_out_u64(json, "forgotten", status->sweep_forgotten_total);
+    json_out_object_close(json);
+    addresses_write(x, json, status);
+}
+
+static void backends_write(struct exchange *x, struct json_out *json)
+{
     struct backend_status status;
     size_t i;
 
@@ -83,18 +169,14 @@ static void backends_write(struct exchange *x, struct json_out *json)
         json_out_string_c(json, "plugin", status.plugin);
         json_out_bool(json, "up", status.is_up);
         if (status.login_expires_ms != 0 && status.login_expires_ms != UINT64_MAX) {
-            json_out_time(json, "login_expires_at",
-                          env_wall_ms(env) + (int64_t)(status.login_expires_ms - now_ms));
+            moment_write(x, json, "login_expires_at", status.login_expires_ms);
         }
         if (status.is_skew_known) {
             json_out_i64(json, "clock_skew_seconds", status.clock_skew_ms / 1000);
         }
+        breaker_write(x, json, &status);
         if (is_reader(x)) {
-            json_out_string_c(json, "last_error",
-                              status.last_error[0] != '\0' ? status.last_error : NULL);
-            json_out_u64(json, "in_flight", status.in_flight);
-            json_out_u64(json, "operations", status.op_total);
-            json_out_u64(json, "timeouts", status.op_timeout_total);
+            backend_write_inside(x, json, &status);
         }
         json_out_object_close(json);
     }

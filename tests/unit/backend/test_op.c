@@ -341,6 +341,35 @@ static void test_sealed_everywhere_ends(void **state)
     script_fini(&script);
 }
 
+static void test_issues_are_timed_by_how_they_ended(void **state)
+{
+    const struct backend_times *times;
+    struct script script;
+    struct script_call call;
+
+    (void)state;
+    script_open(&script, &(struct backend_options){.limits = {.timeout_ms = 1000}});
+    times = status_of(&script).times;
+    script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
+    fake_env_advance(&script.fake, 30);
+    script_answer_issue(&script, 0);
+    assert_int_equal(times->issue_ms[LEASE_OUTCOME_OK].sum, 30);
+    assert_int_equal(histogram_count(&times->issue_ms[LEASE_OUTCOME_OK]), 1);
+    assert_int_equal(times->ttl_ms.sum, 3600000);
+    script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
+    fake_env_advance(&script.fake, 3000);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_LOST);
+    script_answer_issue(&script, 1); /* too late to count again */
+    assert_int_equal(times->issue_ms[LEASE_OUTCOME_LOST].sum, 3000);
+    assert_int_equal(histogram_count(&times->issue_ms[LEASE_OUTCOME_OK]), 1);
+    script_call(&script, &call, LEASE_CALL_RENEW, "{}");
+    fake_env_run(&script.fake);
+    script_answer(&script, script.seen_count - 1, LEASED_DENIED, NULL);
+    assert_int_equal(histogram_count(&times->issue_ms[LEASE_OUTCOME_DENIED]), 0);
+    script_close(&script);
+    script_fini(&script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +388,7 @@ int main(void)
         cmocka_unit_test(
             test_a_sealed_issue_is_handed_to_the_plugin_again_where_another_address_serves),
         cmocka_unit_test(test_sealed_everywhere_ends),
+        cmocka_unit_test(test_issues_are_timed_by_how_they_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,18 +142,24 @@ static void test_revoke_waits_for_the_issuer_and_tries_all(void **state)
 
 static void test_status_lists_backends_and_ready_tells_by_exit_code(void **state)
 {
-    WITH_DAEMON({"GET /leased/v1/status ", 200, NULL,
-                 "{\"status\":\"degraded\",\"you\":{\"admin\":false},\"backends\":[{\"name\":"
-                 "\"bao\",\"plugin\":\"vault\",\"up\":false,\"last_error\":\"sealed\"}]}",
-                 0},
-                {"GET /readyz ", 503, NULL, "not ready: starting or stopping\n", 1},
-                {"GET /readyz ", 200, NULL, "ok\n", 0});
+    WITH_DAEMON(
+        {"GET /leased/v1/status ", 200, NULL,
+         "{\"status\":\"degraded\",\"you\":{\"admin\":false},\"backends\":[{\"name\":"
+         "\"bao\",\"plugin\":\"vault\",\"up\":false,\"last_error\":\"sealed\","
+         "\"breaker\":{\"state\":\"open\"},\"addresses\":[{\"address\":\"https://a\",\"up\":"
+         "false,\"last_error\":\"sealed\"},{\"address\":\"https://b\",\"up\":true}]}]}",
+         0},
+        {"GET /readyz ", 503, NULL, "not ready: starting or stopping\n", 1},
+        {"GET /readyz ", 200, NULL, "ok\n", 0});
 
     result = RUN_LEASE(&daemon, "status");
     assert_int_equal(result->exit_code, CLI_OK);
     assert_string_equal(result->out, "status     degraded\nyou.admin  no\n\n"
-                                     "BACKEND  PLUGIN  STATE  LOGIN EXPIRES  LAST ERROR\n"
-                                     "bao      vault   down   -              sealed\n");
+                                     "BACKEND  PLUGIN  STATE  BREAKER  LOGIN EXPIRES  LAST ERROR\n"
+                                     "bao      vault   down   open     -              sealed\n\n"
+                                     "ADDRESS    STATE  ASKED AGAIN  LAST ERROR\n"
+                                     "https://a  down   -            sealed\n"
+                                     "https://b  up     -            -\n");
     result = RUN_LEASE(&daemon, "status", "--ready");
     assert_int_equal(result->exit_code, CLI_TEMPORARY);
     assert_non_null(strstr(result->err, "503: not ready: starting or stopping"));

@@ -168,6 +168,24 @@ static void test_a_shrinking_or_short_answer_is_capped(void **state)
     assert_false(schedule_is_capped(7200000, 0, 3600000));
 }
 
+static void test_an_outage_is_ridden_out_from_the_renewal_to_what_must_be_left(void **state)
+{
+    struct schedule_life life = {.answered_ms = 1000,
+                                 .expires_ms = 1000 + 4 * 3600000U,
+                                 .granted_ms = 4 * 3600000U,
+                                 .min_remaining_ms = 300000,
+                                 .renew_at_percent = 50,
+                                 .splay_seed = UINT64_MAX};
+
+    (void)state;
+    assert_int_equal(schedule_tolerance_ms(&life, true), 2 * 3600000U - 300000U);
+    assert_int_equal(schedule_tolerance_ms(&life, false), 36 * 60000U - 300000U);
+    life.min_remaining_ms = UINT64_MAX; /* counts as half of the life; a step comes earlier still */
+    assert_int_equal(schedule_tolerance_ms(&life, true), 12 * 60000U);
+    life.expires_ms = 1000;
+    assert_int_equal(schedule_tolerance_ms(&life, true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_backoff_grows_with_full_jitter_and_is_bounded),
         cmocka_unit_test(test_a_retry_waits_for_what_the_issuer_asked),
         cmocka_unit_test(test_a_retry_is_made_at_the_last_moment_at_the_latest),
+        cmocka_unit_test(test_an_outage_is_ridden_out_from_the_renewal_to_what_must_be_left),
         cmocka_unit_test(test_a_shrinking_or_short_answer_is_capped),
     };
 

@@ -91,7 +91,12 @@ static const struct leased_plugin idle_plugin = {
 
 void idle_backend_open(struct idle_backend *idle, struct env *env, const char *name)
 {
-    const struct backend_options options = {.env = env, .plugin = &idle_plugin, .name = name};
+    static const char *const addresses[] = {"https://a.example", "https://b.example"};
+    const struct backend_options options = {.env = env,
+                                            .plugin = &idle_plugin,
+                                            .name = name,
+                                            .addresses = addresses,
+                                            .address_count = 2};
 
     opening = idle;
     assert_int_equal(backend_open(&options, &idle->backend, NULL), 0);
@@ -106,4 +111,19 @@ void idle_backend_count(struct idle_backend *idle, const char *event, uint64_t d
 {
     idle->host->metric_add(idle->context, (struct leased_str){.ptr = event, .len = strlen(event)},
                            delta);
+}
+
+static void ignore_reply(void *user, const struct leased_http_reply *reply)
+{
+    (void)user;
+    (void)reply;
+}
+
+void idle_backend_ask(struct idle_backend *idle)
+{
+    const struct leased_http_request request = {.size = sizeof(request),
+                                                .method = {"GET", 3},
+                                                .path = {"/", 1}};
+
+    assert_non_null(idle->host->http_start(idle->context, &request, ignore_reply, NULL));
 }

@@ -20,4 +20,7 @@ void idle_backend_login(struct idle_backend *idle, uint64_t until_ms);
 /* The plugin adds to a counter of its own. */
 void idle_backend_count(struct idle_backend *idle, const char *event, uint64_t delta);
 
+/* The plugin asks its issuer something; the test ends the exchange (fake_env_http_first). */
+void idle_backend_ask(struct idle_backend *idle);
+
 #endif

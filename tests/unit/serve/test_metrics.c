@@ -67,6 +67,22 @@ static void check_labels(struct str labels)
     }
 }
 
+/* A histogram's samples are named after it. */
+static bool is_part(struct str name, struct str family)
+{
+    static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(suffixes); i++) {
+        size_t len = strlen(suffixes[i]);
+
+        if (str_ends_with(name, suffixes[i]) && name.len == family.len + len) {
+            return str_eq((struct str){name.ptr, name.len - len}, family);
+        }
+    }
+    return false;
+}
+
 /* A sample belongs to the family before it, and its value is a number. */
 static void check_sample(struct str line, struct str family)
 {
@@ -80,7 +96,7 @@ static void check_sample(struct str line, struct str family)
     value = line;
     series = str_cut(&value, ' ');
     name = str_cut(&series, '{');
-    assert_true(str_eq(name, family));
+    assert_true(str_eq(name, family) || is_part(name, family));
     if (series.ptr != NULL) {
         assert_true(str_ends_with(series, "}"));
         check_labels((struct str){.ptr = series.ptr, .len = series.len - 1});
@@ -101,7 +117,8 @@ static struct str check_family(struct str *rest, struct str help)
     assert_true(str_starts_with(type, "# TYPE "));
     type = (struct str){.ptr = type.ptr + 7, .len = type.len - 7};
     assert_true(str_eq(str_cut(&type, ' '), name));
-    assert_true(str_eq_c(type, "gauge") || str_eq_c(type, "counter"));
+    assert_true(str_eq_c(type, "gauge") || str_eq_c(type, "counter") ||
+                str_eq_c(type, "histogram"));
     assert_true(str_eq_c(type, "counter") == str_ends_with(name, "_total"));
     return name;
 }
@@ -210,6 +227,67 @@ static void test_attempts_are_counted_and_failures_among_them(void **state)
     assert_int_equal(value_of(call, "leased_issue_failed_total"), 1);
 }
 
+static void test_a_histogram_cumulates_and_ends_with_infinity(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    (void)fixture_get(ALICE, DB);
+    (void)fixture_get(ALICE, DB);
+    call = scrape();
+    /* The stopwatch of this world stands still. */
+    assert_int_equal(value_of(call, "leased_request_seconds_bucket{le=\"0.00005\"}"), 2);
+    assert_int_equal(value_of(call, "leased_request_seconds_bucket{le=\"60\"}"), 2);
+    assert_int_equal(value_of(call, "leased_request_seconds_bucket{le=\"+Inf\"}"), 2);
+    assert_int_equal(value_of(call, "leased_request_seconds_count"), 2);
+    assert_int_equal(value_of(call, "leased_request_seconds_sum"), 0);
+}
+
+static void test_a_role_tells_how_long_an_outage_it_rides_out(void **state)
+{
+    (void)state;
+    assert_false(has(scrape(), "leased_outage_tolerance_seconds{"));
+    (void)fixture_get(ALICE, DB);
+    assert_true(value_of(scrape(), "leased_outage_tolerance_seconds{role=\"db\"}") > 60);
+    assert_false(has(scrape(), "leased_outage_tolerance_seconds{role=\"db-shared\"}"));
+}
+
+static void test_the_lag_of_each_sink_is_told(void **state)
+{
+    (void)state;
+    (void)fixture_get(ALICE, DB);
+    assert_true(has(scrape(), "leased_audit_lag_records{sink=\"file:/"));
+    assert_true(has(scrape(), "process_start_time_seconds "));
+}
+
+static void test_a_backends_breaker_and_addresses_are_told(void **state)
+{
+    struct idle_backend *backend;
+    struct call *call;
+
+    (void)state;
+    backend = fixture_add_backend("vault-prod");
+    idle_backend_login(backend, UINT64_MAX);
+    call = scrape();
+    assert_int_equal(value_of(call, "leased_breaker_open{backend=\"vault-prod\"}"), 0);
+    assert_int_equal(value_of(call, "leased_backend_address_up{backend=\"vault-prod\","
+                                    "address=\"https://a.example\"}"),
+                     1);
+    assert_int_equal(
+        value_of(call, "leased_issue_seconds_count{backend=\"vault-prod\",outcome=\"ok\"}"), 0);
+    for (size_t i = 0; i < 10; i++) {
+        if (i % 2 == 0) {
+            idle_backend_ask(backend);
+        }
+        fake_env_http_finish(&f.fake, fake_env_http_first(&f.fake), ERR_CONNECT, NULL, NULL);
+        fixture_run();
+    }
+    call = scrape();
+    assert_int_equal(value_of(call, "leased_breaker_open{backend=\"vault-prod\"}"), 1);
+    assert_int_equal(value_of(call, "leased_backend_up{backend=\"vault-prod\"}"), 0);
+    check_format(call);
+}
+
 static void test_denials_are_counted_by_rule(void **state)
 {
     struct call *call;
@@ -308,6 +386,10 @@ int main(void)
         fixture_test(test_every_line_is_well_formed_and_stands_once),
         fixture_test(test_leases_are_counted_by_backend_role_and_state),
         fixture_test(test_attempts_are_counted_and_failures_among_them),
+        fixture_test(test_a_histogram_cumulates_and_ends_with_infinity),
+        fixture_test(test_a_role_tells_how_long_an_outage_it_rides_out),
+        fixture_test(test_the_lag_of_each_sink_is_told),
+        fixture_test(test_a_backends_breaker_and_addresses_are_told),
         fixture_test(test_denials_are_counted_by_rule),
         fixture_test(test_who_cannot_be_identified_counts_as_a_denial),
         fixture_test(test_requests_are_counted_by_api_and_status),

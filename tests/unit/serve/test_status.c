@@ -122,6 +122,65 @@ static void test_what_starts_or_stops_is_alive_and_not_ready(void **state)
     assert_string_equal(call_text(fixture_get(ALICE, STATUS), "status"), "stopping");
 }
 
+/* The exchange under way finds nobody. */
+static void refuse_connection(void)
+{
+    fake_env_http_finish(&f.fake, fake_env_http_first(&f.fake), ERR_CONNECT, NULL,
+                         "connection refused");
+    fixture_run();
+}
+
+static void test_an_address_that_fails_is_shown_to_readers(void **state)
+{
+    struct idle_backend *backend;
+    const json_t *addresses;
+    struct call *call;
+
+    (void)state;
+    backend = fixture_add_backend("vault-prod");
+    idle_backend_login(backend, UINT64_MAX);
+    idle_backend_ask(backend);
+    refuse_connection();
+    fake_env_http_finish(&f.fake, fake_env_http_first(&f.fake), 0,
+                         &(struct env_http_reply){.status = 200}, NULL);
+    fixture_run();
+    call = fixture_get(RITA, STATUS);
+    assert_string_equal(call_text(call, "status"), "ok");
+    assert_true(warns(call, "address https://a.example of backend vault-prod fails: connection"));
+    addresses = json_object_get(backend_of(call, 0), "addresses");
+    assert_true(json_is_false(json_object_get(json_array_get(addresses, 0), "up")));
+    assert_true(json_is_string(json_object_get(json_array_get(addresses, 0), "next_probe_at")));
+    assert_true(json_is_true(json_object_get(json_array_get(addresses, 1), "preferred")));
+    call = fixture_get(ALICE, STATUS);
+    assert_null(json_object_get(backend_of(call, 0), "addresses"));
+    assert_int_equal(json_array_size(call_member(call, "warnings")), 0);
+}
+
+static void test_an_open_breaker_is_shown_with_its_next_probe(void **state)
+{
+    const json_t *breaker;
+    struct idle_backend *backend;
+    struct call *call;
+
+    (void)state;
+    backend = fixture_add_backend("vault-prod");
+    idle_backend_login(backend, UINT64_MAX);
+    for (size_t i = 0; i < 5; i++) {
+        idle_backend_ask(backend);
+        refuse_connection();
+        refuse_connection();
+    }
+    call = fixture_get(ALICE, STATUS);
+    assert_true(warns(call, "backend vault-prod is down"));
+    breaker = json_object_get(backend_of(call, 0), "breaker");
+    assert_string_equal(json_string_value(json_object_get(breaker, "state")), "open");
+    assert_true(json_is_string(json_object_get(breaker, "next_probe_at")));
+    assert_true(json_is_null(json_object_get(breaker, "paused_until")));
+    assert_null(json_object_get(breaker, "refused"));
+    breaker = json_object_get(backend_of(fixture_get(RITA, STATUS), 0), "breaker");
+    assert_int_equal(json_integer_value(json_object_get(breaker, "opened")), 1);
+}
+
 static void test_a_backend_that_is_down_degrades_but_stays_ready(void **state)
 {
     struct idle_backend *backend;
@@ -179,6 +238,8 @@ int main(void)
         fixture_test(test_a_revocation_that_waits_is_a_debt_and_a_warning),
         fixture_test(test_a_failing_trail_is_degraded_and_not_ready),
         fixture_test(test_what_starts_or_stops_is_alive_and_not_ready),
+        fixture_test(test_an_address_that_fails_is_shown_to_readers),
+        fixture_test(test_an_open_breaker_is_shown_with_its_next_probe),
         fixture_test(test_a_backend_that_is_down_degrades_but_stays_ready),
         fixture_test(test_a_backend_shows_more_to_those_who_may_read),
         fixture_test(test_a_login_that_never_ends_has_no_end),
