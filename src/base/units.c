@@ -279,6 +279,7 @@ int units_parse_time(struct str text, int64_t *ret_wall_ms)
     int offset = 0;
     int64_t fraction = 0;
     int64_t scale = 100;
+    int64_t wall_ms;
     time_t seconds;
 
     if (field_cut(&text, 4, '-', &tm.tm_year) != 0 || field_cut(&text, 2, '-', &tm.tm_mon) != 0 ||
@@ -311,6 +312,11 @@ int units_parse_time(struct str text, int64_t *ret_wall_ms)
         back.tm_min != tm.tm_min) {
         return ERR_INVALID;
     }
-    *ret_wall_ms = ((int64_t)seconds - (int64_t)offset * 60) * 1000 + fraction;
+    wall_ms = ((int64_t)seconds - (int64_t)offset * 60) * 1000 + fraction;
+    /* An offset can lead out of the years that can be written. */
+    if (wall_ms < TIME_MIN_MS || wall_ms > TIME_MAX_MS) {
+        return ERR_INVALID;
+    }
+    *ret_wall_ms = wall_ms;
     return 0;
 }
