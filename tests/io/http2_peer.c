@@ -93,8 +93,11 @@ static bool begin_answer(struct peer_conn *conn, uint32_t stream)
 
 static bool answer(struct peer_conn *conn, uint32_t stream)
 {
+    char name[64];
+    struct str body = str_of(http_ca_shown_name(conn->tls, name));
+
     return begin_answer(conn, stream) &&
-           write_frame(conn, FRAME_DATA, FLAG_END_STREAM, stream, STR("two"));
+           write_frame(conn, FRAME_DATA, FLAG_END_STREAM, stream, body.len > 0 ? body : STR("two"));
 }
 
 static bool answer_endless(struct peer_conn *conn, uint32_t stream)
@@ -217,12 +220,12 @@ static int select_protocol(SSL *tls, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-void http2_peer_start(struct http2_peer *h2, struct http_ca *ca, const char *acts)
+void http2_peer_start(struct http2_peer *h2, struct http_ca *ca, const char *acts, unsigned flags)
 {
     struct peer_options options = {.script = script, .user = h2};
 
     *h2 = (struct http2_peer){.acts = acts};
-    options.tls = http_ca_server(ca, "localhost", 0);
+    options.tls = http_ca_server(ca, "localhost", flags);
     SSL_CTX_set_alpn_select_cb(options.tls, select_protocol, NULL);
     h2->peer = peer_new(&options);
 }

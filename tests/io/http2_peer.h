@@ -11,9 +11,10 @@
 
 struct http2_peer {
     struct peer *peer;
-    /* For each stream of all connections, in order: 'a' answer with 200 and "two", 'h' hold it for
-     * ever, 'r' reset it, 'e' send a body without end, 'g' say goodbye: answer it, take no more and
-     * close. Behind the end of the text: 'a'. */
+    /* For each stream of all connections, in order: 'a' answer with 200 and "two" (or the name in
+     * the certificate that the client has shown), 'h' hold it for ever, 'r' reset it, 'e' send a
+     * body without end, 'g' say goodbye: answer it, take no more and close. Behind the end of the
+     * text: 'a'. */
     const char *acts;
     atomic_uint connections_1;
     atomic_uint connections_2;
@@ -22,8 +23,8 @@ struct http2_peer {
     atomic_uint held_resets; /* how often the client has reset it */
 };
 
-/* `acts` is borrowed. */
-void http2_peer_start(struct http2_peer *h2, struct http_ca *ca, const char *acts);
+/* `acts` is borrowed; `flags` as http_ca_server has them. */
+void http2_peer_start(struct http2_peer *h2, struct http_ca *ca, const char *acts, unsigned flags);
 void http2_peer_stop(struct http2_peer *h2);
 
 #endif

@@ -79,7 +79,8 @@ static X509 *make_cert(EVP_PKEY *key, const char *name, const struct http_ca *ca
         (void)snprintf(names, sizeof(names), "DNS:%s,IP:127.0.0.1", name);
         add_extension(cert, ca->cert, NID_subject_alt_name, names);
     }
-    assert_true(X509_sign(cert, ca != NULL ? ca->key : key, EVP_sha256()) > 0);
+    assert_true(X509_sign(cert, ca != NULL ? ca->key : key,
+                          (flags & HTTP_CA_WEAK_HASH) != 0 ? EVP_sha1() : EVP_sha256()) > 0);
     return cert;
 }
 
@@ -141,10 +142,13 @@ void http_ca_free(struct http_ca *ca)
 SSL_CTX *http_ca_server(struct http_ca *ca, const char *name, unsigned flags)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = make_cert(key, name, ca, flags);
+    EVP_PKEY *key = (flags & HTTP_CA_WEAK_KEY) != 0 ? EVP_RSA_gen(1024) : EVP_EC_gen("P-256");
+    X509 *cert = make_cert(key, name, (flags & HTTP_CA_SELF_SIGNED) != 0 ? NULL : ca, flags);
 
     assert_non_null(context);
+    if ((flags & (HTTP_CA_WEAK_KEY | HTTP_CA_WEAK_HASH)) != 0) {
+        SSL_CTX_set_security_level(context, 0);
+    }
     assert_true(ca->server_count < HTTP_CA_SERVERS_MAX);
     assert_int_equal(SSL_CTX_use_certificate(context, cert), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
@@ -198,4 +202,23 @@ const char *http_ca_issue(struct http_ca *ca, const char *names, unsigned flags)
     X509_free(cert);
     EVP_PKEY_free(key);
     return ca->issued[ca->issued_count++];
+}
+
+const char *http_ca_shown_name(SSL *tls, char out[64])
+{
+    X509 *cert = SSL_get1_peer_certificate(tls);
+    GENERAL_NAMES *names =
+        cert != NULL ? X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL) : NULL;
+    int type;
+
+    out[0] = '\0';
+    if (names != NULL && sk_GENERAL_NAME_num(names) > 0) {
+        const ASN1_STRING *name = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, 0), &type);
+
+        (void)snprintf(out, 64, "%.*s", ASN1_STRING_length(name),
+                       (const char *)ASN1_STRING_get0_data(name));
+    }
+    GENERAL_NAMES_free(names);
+    X509_free(cert);
+    return out;
 }

@@ -15,6 +15,9 @@ enum http_ca_flags {
     HTTP_CA_WANTS_CLIENT = 4, /* the server demands a client's certificate of this CA */
     HTTP_CA_FOR_SERVERS = 8,  /* issued: for servers, not for clients */
     HTTP_CA_NOT_YET = 16,     /* issued: valid from tomorrow on */
+    HTTP_CA_WEAK_KEY = 32,    /* the server has RSA with 1024 bits */
+    HTTP_CA_WEAK_HASH = 64,   /* … is signed with SHA-1 */
+    HTTP_CA_SELF_SIGNED = 128,
 };
 
 struct http_ca *http_ca_new(void);
@@ -35,5 +38,9 @@ const char *http_ca_path(const struct http_ca *ca);
  * writes it with its key to a file of mode 0600, which goes with the CA. Returns the file's path.
  */
 const char *http_ca_issue(struct http_ca *ca, const char *names, unsigned flags);
+
+/* The first DNS name in the certificate that the client of this connection has shown; "" if it has
+ * shown none. Returns `out`. */
+const char *http_ca_shown_name(SSL *tls, char out[64]);
 
 #endif

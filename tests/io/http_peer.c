@@ -4,6 +4,7 @@
 #include "io/loop_fixture.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -168,8 +169,13 @@ static void *run_acceptor(void *user)
 
     for (;;) {
         int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
+        const int on = 1;
         struct peer_thread *thread;
 
+        /* What is written in parts arrives at once, too. */
+        if (fd >= 0 && peer->options.unix_path == NULL) {
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        }
         (void)pthread_mutex_lock(&peer->lock);
         if (fd < 0 || peer->is_ending || peer->connection_count == PEER_CONNECTIONS_MAX) {
             (void)pthread_mutex_unlock(&peer->lock);

@@ -33,7 +33,7 @@ static void test_exchanges_share_one_connection(void **state)
     struct call calls[CALLS];
     struct http2_peer h2;
 
-    http2_peer_start(&h2, ca, "");
+    http2_peer_start(&h2, ca, "", 0);
     warm_up(loop, &h2);
     for (size_t i = 0; i < CALLS; i++) {
         prepare(&calls[i], &h2);
@@ -59,7 +59,7 @@ static void test_what_creates_shares_no_connection(void **state)
     struct call calls[CALLS];
     struct http2_peer h2;
 
-    http2_peer_start(&h2, ca, "");
+    http2_peer_start(&h2, ca, "", 0);
     warm_up(loop, &h2);
     for (size_t i = 0; i < CALLS; i++) {
         prepare(&calls[i], &h2);
@@ -109,7 +109,7 @@ static void test_canceling_one_stream_leaves_the_others_alone(void **state)
     struct call calls[CALLS];
     struct http2_peer h2;
 
-    http2_peer_start(&h2, ca, "aah");
+    http2_peer_start(&h2, ca, "aah", 0);
     run_beside(loop, &h2, calls, true);
     assert_int_equal(calls[1].status, ERR_CANCELED);
     warm_up(loop, &h2); /* the connection is still good */
@@ -123,7 +123,7 @@ static void test_a_stream_that_the_server_resets_is_lost_alone(void **state)
     struct call calls[CALLS];
     struct http2_peer h2;
 
-    http2_peer_start(&h2, ca, "aar");
+    http2_peer_start(&h2, ca, "aar", 0);
     run_beside(loop, &h2, calls, false);
     assert_int_equal(calls[1].status, ERR_LOST);
     http2_peer_stop(&h2);
@@ -135,7 +135,7 @@ static void test_a_stream_without_end_ends_at_the_limit_alone(void **state)
     struct call calls[CALLS];
     struct http2_peer h2;
 
-    http2_peer_start(&h2, ca, "aae");
+    http2_peer_start(&h2, ca, "aae", 0);
     run_beside(loop, &h2, calls, false);
     assert_int_equal(calls[1].status, ERR_TOO_LARGE);
     http2_peer_stop(&h2);
@@ -147,7 +147,7 @@ static void test_a_server_that_says_goodbye_is_connected_to_again(void **state)
     struct call calls[2];
     struct http2_peer h2;
 
-    http2_peer_start(&h2, ca, "ag");
+    http2_peer_start(&h2, ca, "ag", 0);
     warm_up(loop, &h2);
     for (size_t i = 0; i < 2; i++) {
         prepare(&calls[i], &h2);
