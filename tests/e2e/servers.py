@@ -293,8 +293,9 @@ class Daemon(Server):
     def start(self, wait=True):
         with open(self.config_path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)
-        self.spawn([*as_user("leased"), self.world.program("leased"), "--config", self.config_path],
-                   env=clean_environment(**self.environment), cwd="/")
+        variables = [f"{key}={value}" for key, value in self.environment.items()]  # not for the program that changes the user
+        self.spawn([*as_user("leased"), "env", *variables, self.world.program("leased"), "--config", self.config_path],
+                   env=clean_environment(), cwd="/")
         if wait:
             self.await_ready(lambda: self.lease("root", "status", "--ready").returncode == 0)
         return self
