@@ -11,8 +11,11 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 
+#define CLIENT_QUEUE_TRIES_MAX 100
+#define CLIENT_QUEUE_PAUSE_NS 20000000
 #define CLIENT_CONNECT_TIMEOUT_MS 5000
 #define CLIENT_RETRY_AFTER_MAX_S 86400U
 #define CLIENT_URL_MAX_BYTES 8192
@@ -198,6 +201,28 @@ static int client_error(const struct client *client, CURL *easy, CURLcode code,
     }
 }
 
+/* A unix socket whose queue of waiting connections is full refuses at once instead of letting us
+ * wait, as it does when somebody floods it; curl takes that for a connection under way and finds no
+ * cause when it comes to nothing. Nothing was sent yet, so it is tried again for a while. */
+static CURLcode client_perform(CURL *easy)
+{
+    const struct timespec pause = {.tv_nsec = CLIENT_QUEUE_PAUSE_NS};
+    CURLcode code;
+    long cause;
+    int try_count = 0;
+
+    do {
+        if (try_count > 0) {
+            (void)nanosleep(&pause, NULL);
+        }
+        cause = 0;
+        code = curl_easy_perform(easy);
+        (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &cause);
+    } while (code == CURLE_COULDNT_CONNECT && (cause == EAGAIN || cause == 0) &&
+             ++try_count < CLIENT_QUEUE_TRIES_MAX);
+    return code;
+}
+
 int client_call(const struct client *client, const struct client_request *request,
                 struct client_reply *reply, struct err *e)
 {
@@ -219,7 +244,7 @@ int client_call(const struct client *client, const struct client_request *reques
                          err_str(result != 0 ? result : ERR_NOMEM));
         goto out;
     }
-    code = curl_easy_perform(easy);
+    code = client_perform(easy);
     if (code != CURLE_OK) {
         result = client_error(client, easy, code, request, e);
         goto out;

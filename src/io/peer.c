@@ -218,6 +218,16 @@ void peer_init(struct peer *peer, enum env_peer_kind kind)
     peer_set_state(peer, ENV_PEER_OK, NULL);
 }
 
+uint32_t peer_connect_uid(int socket_fd)
+{
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+
+    return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0
+               ? credentials.uid
+               : ENV_NO_ID;
+}
+
 void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
 {
     peer_init(peer, ENV_PEER_UNIX);

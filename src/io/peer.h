@@ -29,6 +29,10 @@ struct peer {
  * anybody. */
 uint32_t peer_overflow_uid(void);
 
+/* The uid that a unix socket's client had when it connected, and nothing more; ENV_NO_ID when the
+ * kernel doesn't say. */
+uint32_t peer_connect_uid(int socket_fd);
+
 /* Fills `peer` in any case; `facts.state` says what came of it. */
 void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid);
 

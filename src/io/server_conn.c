@@ -112,11 +112,11 @@ static bool identify(struct env_connection *conn)
 }
 
 /* NULL, or which limit of its caller the new connection passes. */
-static const char *check_usage(struct env_connection *conn)
+static const char *check_usage(struct env_connection *conn, uint32_t uid)
 {
     struct io_listener *listener = conn->listener;
     const struct io_listener_limits *limits = &listener->limits;
-    struct usage_key key = {.uid = conn->peer.facts.uid};
+    struct usage_key key = {.uid = uid};
     bool is_user = listener->is_unix || listener->is_loopback;
 
     if (!is_user) {
@@ -139,6 +139,7 @@ static const char *check_usage(struct env_connection *conn)
 static const char *check_limits(struct env_connection *conn)
 {
     struct io_listener *listener = conn->listener;
+    const char *problem;
 
     if (listener->connection_count >= listener->limits.connections) {
         return "the listener has all the connections that it may have";
@@ -147,7 +148,13 @@ static const char *check_limits(struct env_connection *conn)
     if (conn->fd > listener->fd_max - 2) {
         return "the daemon has no file descriptors left for connections";
     }
-    return identify(conn) ? check_usage(conn) : "TLS is not available";
+    if (listener->is_unix) {
+        /* Who has too many connections is refused before more is found out about him: a flood must
+         * cost its owner more than it costs us. */
+        problem = check_usage(conn, peer_connect_uid(conn->fd));
+        return problem != NULL || identify(conn) ? problem : "the caller can't be identified";
+    }
+    return identify(conn) ? check_usage(conn, conn->peer.facts.uid) : "TLS is not available";
 }
 
 /* Takes from the kernel what the client has sent already: closing over unread bytes would make it

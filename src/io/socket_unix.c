@@ -29,7 +29,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LISTEN_BACKLOG 1024
+#define LISTEN_BACKLOG 4096
 #define NAME_SERVICE_MAX_BYTES 65536U
 
 static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == SOCKET_PATH_MAX_BYTES + 1,

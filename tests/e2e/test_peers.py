@@ -215,7 +215,8 @@ while time.monotonic() < end:
     try:
         time.sleep(1)
         for _ in range(50):
-            assert get(made.daemon, made.role)[0] == 200
+            done = made.daemon.lease(CONSUMER, "get", made.role, "--bind", "none", "-o", "json")
+            assert done.returncode == 0, done.stderr
     finally:
         flood.send_signal(signal.SIGKILL)
         flood.wait()
