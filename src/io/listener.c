@@ -3,7 +3,9 @@
  * Happy path: io_listener_open binds (socket_unix.c, socket_tcp.c) and starts the server on the
  * socket → connections and requests, see server.c → io_listener_quiesce removes the socket file,
  * accepts nothing more and lets what is under way end → io_listener_close ends the rest from the
- * loop and frees the listener once the last libuv handle is closed.
+ * loop and frees the listener once the last libuv handle is closed. One that is replaced is retired
+ * instead of quiesced: its successor accepts on the same socket, and its connections are served on
+ * until they come to an end.
  *
  * Failure paths: opening undoes what it did. Closing may be asked for from anywhere, also from a
  * handler in the midst of libmicrohttpd, which is why it is deferred. */
@@ -12,6 +14,8 @@
 #include "base/mem.h"
 #include "io/server_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -140,23 +144,40 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     return listener;
 }
 
+/* Both accept from one queue for a while; whoever is first gets the client. */
+static int share_socket(struct io_listener *listener, const struct io_listener *predecessor,
+                        struct err *e)
+{
+    listener->is_unix = predecessor->is_unix;
+    listener->port = predecessor->port;
+    listener->socket_fd = fcntl(predecessor->socket_fd, F_DUPFD_CLOEXEC, 0);
+    if (listener->socket_fd < 0) {
+        return err_set(e, -errno, "could not share the socket of listener %s: %s",
+                       predecessor->name, strerror(errno));
+    }
+    return 0;
+}
+
 static int socket_open(struct io_listener *listener, const struct io_listener_options *options,
                        struct err *e)
 {
     int rc;
 
-    if (listener->is_unix) {
-        return socket_open_unix(options, &listener->file, &listener->socket_fd, e);
-    }
     if (options->tls != NULL) {
         rc = tls_new(io_env(listener->io), options->tls, &listener->tls, e);
         if (rc != 0) {
             return rc;
         }
     }
-    rc = socket_open_tcp(options->tcp, options->tls != NULL || options->is_for_anyone,
-                         &listener->socket_fd, &listener->port, e);
-    if (rc == 0 && options->tls == NULL && socket_is_loopback(listener->socket_fd)) {
+    if (options->predecessor != NULL) {
+        rc = share_socket(listener, options->predecessor, e);
+    } else if (listener->is_unix) {
+        rc = socket_open_unix(options, &listener->file, &listener->socket_fd, e);
+    } else {
+        rc = socket_open_tcp(options->tcp, options->tls != NULL || options->is_for_anyone,
+                             &listener->socket_fd, &listener->port, e);
+    }
+    if (rc == 0 && !listener->is_unix && options->tls == NULL && socket_is_loopback(listener->socket_fd)) {
         listener->is_loopback = true;
         /* Without it each caller is refused, with the reason; metrics need none. */
         (void)diag_open(&listener->io->diag, listener->socket_fd);
@@ -199,11 +220,28 @@ void io_listener_quiesce(struct io_listener *listener)
     }
     listener->is_quiesced = true;
     socket_file_remove(&listener->file);
-    server_quiesce(listener);
+    if (!listener->is_retired) {
+        server_quiesce(listener);
+    }
     /* Who waits for the client's next request would wait in vain. */
     LIST_EACH (&listener->phases[PHASE_IDLE], node, following) {
         (void)shutdown(LIST_ENTRY(node, struct env_connection, node)->fd, SHUT_RDWR);
     }
+}
+
+void io_listener_retire(struct io_listener *listener, struct io_listener *successor)
+{
+    if (listener->is_quiesced || listener->is_retired) {
+        return;
+    }
+    listener->is_retired = true;
+    if (successor != NULL) {
+        successor->file = listener->file;
+        listener->file.dir_fd = -1;
+    } else {
+        socket_file_remove(&listener->file);
+    }
+    server_quiesce(listener);
 }
 
 static void close_now(struct env_deferred *deferred)

@@ -43,6 +43,9 @@ struct io_listener_options {
     uint32_t mode;     /* 0: 0600, or 0660 when a group is given */
     const char *user;  /* NULL: the daemon's */
     const char *group; /* NULL: the daemon's */
+    /* Not NULL: serves on this one's socket, beside it, until one of the two is retired; path, mode,
+     * user and group don't count then. So settings change without a client noticing. */
+    struct io_listener *predecessor;
     struct io_listener_limits limits;
     env_request_fn handler; /* called with `handler_user` for each request */
     void *handler_user;
@@ -58,6 +61,11 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
 
 /* No new connections or requests; those under way go on. The socket file is removed. */
 void io_listener_quiesce(struct io_listener *listener);
+
+/* No new connections. Those that are open get their answers, the last with its next one; who sends
+ * nothing runs into the idle timeout. Then it should be closed. The socket goes on with
+ * `successor`, or is closed and its file removed when that is NULL. */
+void io_listener_retire(struct io_listener *listener, struct io_listener *successor);
 
 /* Ends everything: open requests finish undelivered, connection watches run; then `closed` runs
  * from the loop and the listener is freed. */

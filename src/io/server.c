@@ -65,7 +65,7 @@ static bool is_accept_stuck(const struct io_listener *listener, uint32_t accepte
     struct pollfd poll_fd = {.fd = listener->socket_fd, .events = POLLIN};
 
     return listener->connection_count == 0 && listener->refused_count == 0 &&
-           listener->accepted_count == accepted_before && !listener->is_quiesced &&
+           listener->accepted_count == accepted_before && listener->socket_fd >= 0 &&
            poll(&poll_fd, 1, 0) > 0;
 }
 

@@ -69,7 +69,7 @@ struct io_listener {
     env_request_fn handler;
     void *user;
 
-    int socket_fd; /* -1 once quiesced */
+    int socket_fd; /* -1 once quiesced or retired */
     bool is_unix;
     bool is_loopback; /* plain TCP, whose callers have a uid */
     struct tls *tls;  /* NULL: plain */
@@ -93,6 +93,7 @@ struct io_listener {
     int fd_max; /* descriptors from here on are not for connections */
 
     bool is_quiesced;
+    bool is_retired; /* another one accepts instead, or none */
     bool is_closing;
     uint32_t handle_count; /* libuv handles that aren't closed yet, ours and the connections' */
     void (*closed)(void *user);

@@ -91,6 +91,7 @@ static int add_headers(struct MHD_Response *response, const struct env_reply *re
 static bool is_last_answer(const struct env_connection *conn, const struct env_reply *reply)
 {
     return reply->close || conn->is_http_1_0 || conn->listener->is_quiesced ||
+           conn->listener->is_retired ||
            conn->peer.facts.state == ENV_PEER_GONE || conn->peer.facts.state == ENV_PEER_CHANGED;
 }
 
