@@ -247,6 +247,24 @@ static void set_limits(struct backend *backend, const struct backend_limits *lim
         limits->lifetime_max_ms != 0 ? limits->lifetime_max_ms : LIFETIME_MAX_MS;
 }
 
+int backend_set_limits(struct backend *backend, const struct backend_limits *limits,
+                       uint64_t health_interval_ms)
+{
+    uint32_t asked = limits->in_flight != 0 ? limits->in_flight : IN_FLIGHT_DEFAULT;
+
+    if (asked > backend->opened_in_flight) {
+        return ERR_LIMIT;
+    }
+    set_limits(backend, limits);
+    backend->ops.call_max = backend->issuer.limits.in_flight;
+    backend->ops.pass_max = call_max(backend->issuer.limits.in_flight);
+    /* One that is never looked at isn't looked at from now on, either: its timer doesn't run. */
+    if (backend->health_interval_ms != 0 && health_interval_ms != 0) {
+        backend->health_interval_ms = health_interval_ms;
+    }
+    return 0;
+}
+
 static void set_up_host(struct backend *backend)
 {
     struct leased_host_context *host = &backend->host;
@@ -325,6 +343,7 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
     }
     backend->issuer.name = backend->name;
     set_limits(backend, &options->limits);
+    backend->opened_in_flight = backend->issuer.limits.in_flight;
     backend->ops.context = &backend->host;
     backend->ops.plugin = options->plugin->ops;
     set_up_host(backend);

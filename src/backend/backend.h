@@ -69,6 +69,12 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
  * after it began. */
 void backend_close(struct backend *backend, bool logout, void (*closed)(void *user), void *user);
 
+/* New limits for calls from now on, and for the next look at the issuer's health. ERR_LIMIT: more
+ * calls at once than it was opened for; then nothing has changed, and a backend of its own is
+ * needed. The lease layer has to be told of the issuer's part. */
+int backend_set_limits(struct backend *backend, const struct backend_limits *limits,
+                       uint64_t health_interval_ms) ATTR_MUST_USE;
+
 /* What the lease layer calls; lives as long as the backend. */
 struct lease_issuer *backend_issuer(struct backend *backend);
 

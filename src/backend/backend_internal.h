@@ -35,6 +35,7 @@ struct backend {
     struct ops ops;
     bool is_host_set_up;
     bool is_closing;
+    uint32_t opened_in_flight; /* what the operations' pool has room for */
     uint64_t health_interval_ms;
     struct env_timer health_timer;
     struct bounded_anchor bounded[BOUNDED_ANCHORS_MAX];

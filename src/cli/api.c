@@ -121,6 +121,7 @@ struct api_try {
     int exit_code;
     uint64_t retry_after_ms;
     struct buf message; /* why */
+    struct buf errors;  /* several, one a line, or empty */
     struct buf hint;    /* what to do, or empty */
 };
 
@@ -140,6 +141,8 @@ static void api_read_problem(struct api_try *try, const struct client_reply *rep
     const char *rule = api_text(problem, "rule");
     const char *limit = api_text(problem, "limit");
     const char *hint = api_text(problem, "hint");
+    const json_t *error;
+    size_t i;
 
     try->exit_code = api_exit_code(reply->status, code);
     try->retry_after_ms = reply->retry_after_ms;
@@ -151,6 +154,9 @@ static void api_read_problem(struct api_try *try, const struct client_reply *rep
                    line.len > 0 ? ": " : "", (int)(line.len < 200 ? line.len : 200), line.ptr);
     } else {
         buf_printf(&try->message, "%s%s%s", code, detail[0] != '\0' ? ": " : "", detail);
+    }
+    json_array_foreach (json_object_get(problem, "errors"), i, error) {
+        buf_printf(&try->errors, "%s\n", json_is_string(error) ? json_string_value(error) : "");
     }
     if (rule[0] != '\0') {
         buf_printf(&try->message, " (rule %s)", rule);
@@ -174,6 +180,7 @@ static void api_try_once(struct cli *cli, const struct api_request *request,
     int status = client_call(&cli->client, &call, reply, &e);
 
     buf_reset(&try->message);
+    buf_reset(&try->errors);
     buf_reset(&try->hint);
     try->retry_after_ms = 0;
     if (status == 0) {
@@ -226,10 +233,12 @@ int api_call(struct cli *cli, const struct api_request *request, struct api_repl
     uint64_t deadline_ms = clock_now_ms() + request->retry_ms;
     struct client_reply answer;
     struct api_try try = {0};
+    struct str errors;
     unsigned tries = 0;
 
     client_reply_init(&answer);
     buf_init(&try.message, CLIENT_ANSWER_MAX_BYTES);
+    buf_init(&try.errors, CLIENT_ANSWER_MAX_BYTES);
     buf_init(&try.hint, CLIENT_ANSWER_MAX_BYTES);
     api_try_once(cli, request, &answer, &try);
     while (api_is_worth_retrying(try.exit_code) && request->retry_ms > 0 &&
@@ -239,6 +248,11 @@ int api_call(struct cli *cli, const struct api_request *request, struct api_repl
     }
     if (try.exit_code != CLI_OK && !(try.exit_code == CLI_NOT_FOUND && request->is_quiet_if_gone)) {
         cli_message(cli, "could not %s: %.*s", request->action, STR_ARG(buf_str(&try.message)));
+        for (errors = buf_str(&try.errors); errors.len > 0;) {
+            struct str line = str_cut(&errors, '\n');
+
+            cli_message(cli, "%.*s", STR_ARG(line));
+        }
         if (try.hint.len > 0) {
             cli_message(cli, "hint: %.*s", STR_ARG(buf_str(&try.hint)));
         }
@@ -247,6 +261,7 @@ int api_call(struct cli *cli, const struct api_request *request, struct api_repl
     buf_fini(&reply->body);
     reply->body = answer.body;
     buf_fini(&try.message);
+    buf_fini(&try.errors);
     buf_fini(&try.hint);
     return try.exit_code;
 }

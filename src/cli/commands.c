@@ -7,6 +7,7 @@
 #include "cli/explain.h"
 #include "cli/help.h"
 #include "cli/leases.h"
+#include "cli/reload.h"
 
 #define OUTPUT OPTION_BIT(OPTION_OUTPUT)
 #define WAIT OPTION_BIT(OPTION_WAIT)
@@ -116,6 +117,15 @@ const struct command commands[] = {
      .help = "",
      .options = OUTPUT | WAIT | OPTION_BIT(OPTION_READY),
      .run = leases_run_status},
+    {.name = "reload",
+     .usage = "[-o json]",
+     .summary = "Have leased read its configuration anew",
+     .help =
+         "All or nothing: a mistake is told with its place, and the configuration before stays.\n"
+         "What has changed is shown, and how many grants have ended by it. For admins that may\n"
+         "reload; SIGHUP does the same.",
+     .options = OUTPUT,
+     .run = reload_run},
     {.name = "audit verify",
      .usage = "FILE… [-o json]",
      .summary = "Check an audit trail for edits and gaps",

@@ -181,7 +181,7 @@ static int config_fill(struct config *config, const struct config_options *optio
     }
     config_check_settings(settings, errors);
     places_check(config, options->warnings, errors);
-    r = config_check_plugins(config, options->registry, errors);
+    r = config_check_plugins(config, options, errors);
     if (r == 0) {
         r = listeners_name(settings);
     }

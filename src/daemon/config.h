@@ -1,8 +1,8 @@
 /* The configuration of leased: read, checked as a whole, and held for as long as the daemon runs.
  *
  * Files: config_tables.c (every key, its type, range and default), config_files.c (from the disk to
- * one tree), config_check.c, config_listeners.c and config_plugins.c (what no table can say), config.c (this: the way
- * through them). */
+ * one tree), config_check.c, config_listeners.c and config_plugins.c (what no table can say),
+ * config.c (this: the way through them), config_compare.c (what a reload changes). */
 #ifndef LEASED_DAEMON_CONFIG_H
 #define LEASED_DAEMON_CONFIG_H
 
@@ -14,6 +14,8 @@
 #include "wire/schema.h"
 
 #define CONFIG_UNIX_PATH_MAX_BYTES 107
+
+struct io_environment;
 
 struct config_tls {
     const struct yaml_node *node; /* NULL: plain */
@@ -174,6 +176,7 @@ struct config_options {
     /* Not NULL: gets what isn't wrong but may be a slip: files that are named but aren't there
      * (yet). */
     struct yaml_errors *warnings;
+    bool is_reload; /* plugins are loaded at start only: those that are listed are there already */
 };
 
 /* Reads and checks everything. All mistakes are in `errors`. ERR_NOT_FOUND when there is no file or
@@ -183,6 +186,35 @@ int config_load(const struct config_options *options, struct config **ret_config
 
 /* After everything that was made from it is closed. NULL is fine. */
 void config_free(struct config *config);
+
+/* What a reload has to do about one part of the configuration. */
+enum config_change {
+    CONFIG_SAME,
+    CONFIG_LIMITS, /* of a backend: its numbers only, which count at once */
+    CONFIG_OTHER,
+};
+enum config_change config_compare_backends(const struct config_backend *before,
+                                           const struct config_backend *after);
+/* A role's own settings; its backend may be another one under the same name. */
+bool config_role_is_same(const struct config_role *before, const struct config_role *after);
+/* Also what a listener takes from `limits`. */
+bool config_listener_is_same(const struct config *before, const struct config_listener *one,
+                             const struct config *after, const struct config_listener *other);
+/* Do both listen at one place? Then the second may take over from the first. */
+bool config_listener_is_at_same_place(const struct config_listener *one,
+                                      const struct config_listener *other);
+bool config_limits_are_same(const struct config *before, const struct config *after);
+bool config_log_is_same(const struct config *before, const struct config *after);
+
+/* Reports what differs and can't be changed while leased runs. `environment` tells which variables
+ * were kept at the start. */
+void config_check_restart(const struct config *before, const struct config *after,
+                          const struct io_environment *environment, struct yaml_errors *errors);
+
+/* Hex SHA-256 over what the files say, without comments and layout; for logs and the trail. */
+#define CONFIG_DIGEST_BYTES 64
+int config_digest(const struct config *config,
+                  char ret_digest[CONFIG_DIGEST_BYTES + 1]) ATTR_MUST_USE;
 
 /* What the lease layer wants to know of a role. Points into the configuration. */
 void config_fill_role(const struct config_role *role, struct lease_issuer *issuer,

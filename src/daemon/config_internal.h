@@ -45,9 +45,9 @@ void config_check_listeners(const struct config_settings *settings, struct yaml_
 /* "localhost", "127.0.0.1" or "[::1]": this machine and nobody else. */
 bool config_host_is_loopback(struct str host);
 
-/* config_plugins.c: loads the listed plugins, and has each check its own keys of backends and
- * roles. */
-int config_check_plugins(struct config *config, struct backend_registry *registry,
+/* config_plugins.c: loads the listed plugins (not for a reload), and has each check its own keys of
+ * backends and roles. */
+int config_check_plugins(struct config *config, const struct config_options *options,
                          struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* config_places.c: where the secrets and files below `node` are. */

@@ -1,5 +1,6 @@
-/* Where the secrets and files of backends and listeners are: each secret in one place, files by absolute paths (a
- * daemon's working directory is nobody's business), variables by names that can be. */
+/* Where the secrets and files of backends and listeners are: each secret in one place, files by
+ * absolute paths (a daemon's working directory is nobody's business), variables by names that can
+ * be. */
 #include "daemon/config_internal.h"
 
 #include "base/mem.h"

@@ -323,15 +323,18 @@ static int role_check(struct config *config, struct config_role *role,
     return shared_check(&shared, &role->params_json);
 }
 
-int config_check_plugins(struct config *config, struct backend_registry *registry,
+int config_check_plugins(struct config *config, const struct config_options *options,
                          struct yaml_errors *errors)
 {
+    struct backend_registry *registry = options->registry;
     struct config_backend *backends = config->settings.backends.items;
     struct config_role *roles = config->settings.roles.items;
     size_t i;
     int r = 0;
 
-    plugins_load(&config->settings.plugins, registry, errors);
+    if (!options->is_reload) {
+        plugins_load(&config->settings.plugins, registry, errors);
+    }
     for (i = 0; r == 0 && i < config->settings.backends.count; i++) {
         r = backend_check(config, &backends[i], registry, errors);
     }

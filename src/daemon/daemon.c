@@ -5,7 +5,9 @@
  * backends (logged out) → audit → the loop ends. Each step begins when the one before has said that
  * it is done. Failure paths: a part that can't be made sends the rest down the same way, without a
  * drain. A second signal leaves the drain and the log-out out. What then still hangs, such as a
- * disk, is left behind by the last resort. */
+ * disk, is left behind by the last resort.
+ *
+ * In between, reload.c exchanges what a new configuration changes. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -45,27 +47,9 @@ static void audit_stop(struct daemon *daemon)
     audit_close(daemon->audit, audit_closed, daemon);
 }
 
-static void backend_closed(void *user)
+void daemon_backends_closed(struct daemon *daemon)
 {
-    struct daemon *daemon = daemon_of(user);
-
-    if (--daemon->closing_count == 0) {
-        audit_stop(daemon);
-    }
-}
-
-static void backends_stop(struct daemon *daemon)
-{
-    size_t i;
-
-    if (daemon->backend_count == 0) {
-        audit_stop(daemon);
-        return;
-    }
-    daemon->closing_count = daemon->backend_count;
-    for (i = 0; i < daemon->closing_count; i++) {
-        backend_close(daemon->backends[i], !daemon->is_hurried, backend_closed, daemon);
-    }
+    audit_stop(daemon);
 }
 
 static void core_closed(void *user)
@@ -73,7 +57,7 @@ static void core_closed(void *user)
     struct daemon *daemon = daemon_of(user);
 
     daemon->core = NULL;
-    backends_stop(daemon);
+    daemon_backends_close(daemon);
 }
 
 /* No request is under way any more. */
@@ -88,20 +72,9 @@ static void core_stop(struct daemon *daemon)
     lease_core_close(daemon->core, core_closed, daemon);
 }
 
-static void listener_closed(void *user)
+void daemon_listeners_closed(struct daemon *daemon)
 {
-    struct daemon_listener *listener = user;
-    struct daemon *daemon = daemon_of(listener->daemon);
-
-    listener->io = NULL;
-    if (--daemon->closing_count == 0) {
-        core_stop(daemon);
-    }
-}
-
-static size_t listener_count(const struct daemon *daemon)
-{
-    return daemon->listeners != NULL ? daemon->options.config->settings.listeners.count : 0;
+    core_stop(daemon);
 }
 
 static void last_resort(struct env_timer *timer)
@@ -117,21 +90,9 @@ static void last_resort(struct env_timer *timer)
 
 static void listeners_stop(struct daemon *daemon)
 {
-    size_t i;
-
     daemon->is_drained = true;
     env_timer_arm(daemon->env, &daemon->last_resort, env_now_ms(daemon->env) + LAST_RESORT_MS);
-    /* One more than there are, so that the way goes on where there is none. */
-    daemon->closing_count = 1;
-    for (i = 0; i < listener_count(daemon); i++) {
-        if (daemon->listeners[i].io != NULL) {
-            daemon->closing_count++;
-            io_listener_close(daemon->listeners[i].io, listener_closed, &daemon->listeners[i]);
-        }
-    }
-    if (--daemon->closing_count == 0) {
-        core_stop(daemon);
-    }
+    daemon_listeners_close(daemon);
 }
 
 /* In time or not: the lease core has told what is left. */
@@ -143,16 +104,13 @@ static void drained(struct lease_wait *wait, int status)
 
 static void stop(struct daemon *daemon)
 {
-    uint64_t timeout_ms = daemon->options.config->settings.limits.stop_timeout_ms;
-    size_t i;
+    uint64_t timeout_ms = daemon->config->settings.limits.stop_timeout_ms;
 
     daemon->is_stopping = true;
     log_event(LOG_LEVEL_INFO, "daemon.stopping", NULL);
     notify_stopping(&daemon->notify);
     serve_set_ready(daemon->serve, false);
-    for (i = 0; i < listener_count(daemon); i++) {
-        io_listener_quiesce(daemon->listeners[i].io);
-    }
+    daemon_listeners_quiesce(daemon);
     daemon->drain.fn = drained;
     daemon->drain.user = daemon;
     lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, &daemon->drain);
@@ -198,10 +156,8 @@ static void reopen_signaled(void *user, int signum)
 
 static void reload_signaled(void *user, int signum)
 {
-    (void)user;
     (void)signum;
-    log_event(LOG_LEVEL_WARN, "config.reload.unsupported", "hint",
-              "this version doesn't reload: restart leased", NULL);
+    (void)daemon_reload(daemon_of(user), NULL); /* it has told what went wrong */
 }
 
 static int signals_start(struct daemon *daemon)
@@ -235,7 +191,7 @@ static void ready(struct daemon *daemon)
     serve_set_ready(daemon->serve, true);
     notify_ready(&daemon->notify, "ready");
     log_event(LOG_LEVEL_INFO, "daemon.started", "version", LEASED_VERSION, "policy",
-              access_policy_digest(daemon->options.config->policy), NULL);
+              access_policy_digest(daemon->config->policy), NULL);
 }
 
 int daemon_run(const struct daemon_options *options, bool *ret_is_forced)
@@ -245,10 +201,12 @@ int daemon_run(const struct daemon_options *options, bool *ret_is_forced)
 
     *ret_is_forced = false;
     if (daemon == NULL) {
+        config_free(options->config);
         return EX_OSERR;
     }
     daemon->magic = DAEMON_MAGIC;
     daemon->options = *options;
+    daemon->config = options->config;
     daemon->env = io_env(options->io);
     daemon->last_resort.fn = last_resort;
     daemon->last_resort.user = daemon;
@@ -270,7 +228,8 @@ int daemon_run(const struct daemon_options *options, bool *ret_is_forced)
         if (daemon->has_started) {
             log_event(LOG_LEVEL_INFO, "daemon.stopped", NULL);
         }
-        daemon_parts_free(daemon);
+        config_free(daemon->config);
+        mem_free((void *)daemon->served);
         mem_free(daemon);
     }
     return exit_code;

@@ -6,9 +6,15 @@
 #include "io/io.h"
 
 struct daemon_options {
-    struct io *io; /* all are borrowed and outlive the call */
-    const struct config *config;
-    const struct backend_registry *registry;
+    struct config *config; /* taken, even on error */
+    /* The rest is borrowed and outlives the call. */
+    struct io *io;
+    struct backend_registry *registry;
+    const char *config_path; /* for reloads */
+    const struct io_environment *environment;
+    /* After a reload: what is beyond the daemon, such as the log. */
+    void (*configured)(void *user, const struct config *config);
+    void *user;
 };
 
 /* Runs until a signal ends it. Returns the exit code (sysexits); everything that it made is closed,

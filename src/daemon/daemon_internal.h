@@ -1,4 +1,10 @@
-/* What daemon.c (life) and daemon_parts.c (the parts and how they are made) share. */
+/* What the files of the running daemon share: daemon.c (its life), daemon_parts.c (what it is made
+ * of), daemon_backends.c and daemon_listeners.c (of which there are many, and which come and go),
+ * reload.c (a new configuration), reload_report.c (what it has changed).
+ *
+ * Who borrows what: the configuration belongs to the daemon and is exchanged by a reload. The lease
+ * core, the backends, the sinks and the listeners copy what they need of it. serve/ borrows the
+ * policy and the table of backends until serve_set. */
 #ifndef LEASED_DAEMON_DAEMON_INTERNAL_H
 #define LEASED_DAEMON_DAEMON_INTERNAL_H
 
@@ -13,14 +19,31 @@
 #define DAEMON_CGROUP_MAX_BYTES 4096
 
 struct daemon_listener {
+    struct list node;
     struct daemon *daemon;
+    char *name;
     struct serve_listener api;
-    struct io_listener *io; /* NULL: not open */
+    struct io_listener *io;
+    bool is_fresh;        /* of a reload that isn't done yet */
+    bool is_retired;      /* no longer of the configuration: its connections come to an end */
+    uint64_t close_at_ms; /* retired: then it is closed, whoever still uses it */
+    bool is_closing;
+};
+
+struct daemon_backend {
+    struct list node;
+    struct daemon *daemon;
+    char *name;
+    struct backend *backend;
+    bool is_fresh;
+    bool is_retired; /* its leases come to an end */
+    bool is_closing;
 };
 
 struct daemon {
     uint32_t magic;
     struct daemon_options options;
+    struct config *config; /* owned */
     struct env *env;
     struct notify notify;
     char node[DAEMON_NODE_MAX_BYTES];
@@ -29,11 +52,11 @@ struct daemon {
     /* In the order in which they are made; what isn't there is NULL. */
     struct audit *audit;
     struct lease_core *core;
-    struct backend **backends; /* as many as the configuration has; those open come first */
-    size_t backend_count;
-    struct lease_role *roles;
+    struct list backends;    /* struct daemon_backend */
+    struct backend **served; /* those of the configuration, in its order: what serve/ shows */
     struct serve *serve;
-    struct daemon_listener *listeners;
+    struct list listeners; /* struct daemon_listener */
+    struct env_timer retiring;
 
     bool has_started; /* the trail says so; then it also says when it stopped */
 
@@ -42,20 +65,103 @@ struct daemon {
     bool is_drained; /* or nobody waits for it any more */
     bool is_hurried; /* a second signal: the issuers aren't told */
     bool is_forced;  /* the last time limit has passed */
-    size_t closing_count;
+    bool is_closing_listeners;
+    bool is_closing_backends;
     struct lease_wait drain;
     struct env_timer last_resort;
     int exit_code;
 };
 
+/* --- daemon_parts.c --- */
+
 /* Makes the parts in their order. On failure returns the exit code, after having logged why; what
  * was made stays, for the way down. */
 int daemon_parts_start(struct daemon *daemon) ATTR_MUST_USE;
 
-/* Frees what needs no closing. */
-void daemon_parts_free(struct daemon *daemon);
-
 /* Writes a record about the daemon itself. */
 void daemon_note(struct daemon *daemon, const char *event, const char *outcome);
+
+/* What serve/ goes by from now on: the policy of `config`, and `served` (taken). */
+void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served);
+
+/* --- daemon_backends.c --- */
+
+/* Opens one and puts it into the list as fresh. ERR_INVALID, ERR_NOMEM. */
+int daemon_backend_open(struct daemon *daemon, const struct config_backend *configured,
+                        struct daemon_backend **ret_entry, struct err *e) ATTR_MUST_USE;
+
+/* The one of this name that is in use. NULL: none. */
+struct daemon_backend *daemon_backend_find(const struct daemon *daemon, const char *name);
+
+/* New numbers for a backend that stays. ERR_LIMIT: it takes a new one. */
+int daemon_backend_set_limits(struct daemon_backend *entry,
+                              const struct config_backend *configured) ATTR_MUST_USE;
+
+/* It is logged out and closed once no lease needs it. */
+void daemon_backend_retire(struct daemon_backend *entry);
+
+/* Closes what nobody needs any more. */
+void daemon_backend_close(struct daemon_backend *entry, bool with_logout);
+
+/* Closes all; `daemon_backends_closed` follows, maybe at once. */
+void daemon_backends_close(struct daemon *daemon);
+
+/* --- daemon_listeners.c --- */
+
+struct daemon_listener_options {
+    const struct config *config;
+    const struct config_listener *configured; /* of it */
+    struct daemon_listener *predecessor;      /* the new one serves beside it, on its socket */
+};
+
+/* Opens one and puts it into the list as fresh. */
+int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_options *options,
+                         struct daemon_listener **ret_entry, struct err *e) ATTR_MUST_USE;
+
+/* The one of this name that is in use. NULL: none. */
+struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const char *name);
+
+/* Takes no new connections, and is closed when the last has ended, or after a while. */
+void daemon_listener_retire(struct daemon_listener *entry, struct daemon_listener *successor);
+
+/* No new connections or requests anywhere. */
+void daemon_listeners_quiesce(struct daemon *daemon);
+
+/* Closes all; `daemon_listeners_closed` follows, maybe at once. */
+void daemon_listeners_close(struct daemon *daemon);
+
+/* Looks after what is retired, until it is gone. */
+void daemon_retiring_start(struct daemon *daemon);
+
+/* --- daemon.c: the next steps of the way down --- */
+
+void daemon_listeners_closed(struct daemon *daemon);
+void daemon_backends_closed(struct daemon *daemon);
+
+/* --- reload.c --- */
+
+/* Reads the configuration anew and applies it, all or nothing. `asked`: who asks over the API, and
+ * where changes and mistakes go; NULL: a signal. 0, ERR_INVALID, ERR_NOMEM or ERR_CLOSED. */
+int daemon_reload(struct daemon *daemon, struct serve_reload *asked);
+
+/* --- reload_report.c --- */
+
+struct reload_counts {
+    size_t added;
+    size_t removed;
+    size_t changed;
+};
+
+/* What differs, as one JSON object, and how much of it. */
+struct reload_report {
+    const struct config *before;
+    const struct config *after;
+    const char *digest; /* of the new configuration */
+    uint64_t grants_ended;
+    struct reload_counts roles; /* out */
+    struct reload_counts backends;
+    struct reload_counts listeners;
+};
+void reload_report_write(struct reload_report *report, struct buf *out);
 
 #endif

@@ -23,7 +23,7 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome)
 {
     struct audit_record record = {.event = event, .outcome = outcome};
 
-    record.policy_digest = access_policy_digest(daemon->options.config->policy);
+    record.policy_digest = access_policy_digest(daemon->config->policy);
     audit_record_note(daemon->audit, &record);
 }
 
@@ -31,7 +31,7 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome)
 
 static int audit_start(struct daemon *daemon)
 {
-    const struct config_settings *settings = &daemon->options.config->settings;
+    const struct config_settings *settings = &daemon->config->settings;
     const struct config_sink *configured = settings->audit.items;
     struct audit_sink_options sinks[AUDIT_SINKS_MAX];
     struct audit_options options = {.env = daemon->env,
@@ -59,7 +59,7 @@ static int audit_start(struct daemon *daemon)
 
 static int core_start(struct daemon *daemon)
 {
-    const struct config_limits *limits = &daemon->options.config->settings.limits;
+    const struct config_limits *limits = &daemon->config->settings.limits;
     struct lease_core_options options = {.env = daemon->env,
                                          .audit = daemon->audit,
                                          .leases_max = (uint32_t)limits->leases,
@@ -76,91 +76,43 @@ static int core_start(struct daemon *daemon)
 
 /* ---- backends and roles ------------------------------------------------------ */
 
-static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
-                        const char *reason)
-{
-    struct daemon *daemon = OBJ_CAST(user, struct daemon, DAEMON_MAGIC);
-
-    lease_core_anchor_ends(daemon->core, backend_issuer(backend), anchor, when_ms, reason);
-}
-
-static int backend_start(struct daemon *daemon, const struct config_backend *configured)
-{
-    const struct config_backend_limits *limits = &configured->limits;
-    struct backend_options options = {
-        .env = daemon->env,
-        .plugin = backend_registry_find(daemon->options.registry, str_of(configured->plugin)),
-        .name = configured->name,
-        .addresses = (const char *const *)configured->addresses.items,
-        .address_count = configured->addresses.count,
-        .ca_file = configured->ca_file,
-        .cert_file = configured->cert_file,
-        .key_file = configured->key_file,
-        .server_name = configured->server_name,
-        .proxy = configured->proxy,
-        .config_json = configured->config_json,
-        .limits = {.in_flight = (uint32_t)limits->in_flight,
-                   .timeout_ms = limits->timeout_ms,
-                   .issue_rate = limits->issue_rate,
-                   .renew_rate = limits->renew_rate,
-                   .revoke_rate = limits->revoke_rate,
-                   .lifetime_max_ms = limits->lifetime_max_ms},
-        .health_interval_ms = configured->health_interval_ms,
-        .anchor_ends = anchor_ends,
-        .user = daemon,
-    };
-    struct err e = {0};
-    int r = backend_open(&options, &daemon->backends[daemon->backend_count], &e);
-
-    if (r != 0) {
-        return start_failed(configured->name, &e, r == ERR_INVALID ? EX_CONFIG : EX_OSERR);
-    }
-    daemon->backend_count++;
-    return 0;
-}
-
 static int backends_start(struct daemon *daemon)
 {
-    const struct schema_list *list = &daemon->options.config->settings.backends;
+    const struct schema_list *list = &daemon->config->settings.backends;
     const struct config_backend *configured = list->items;
     size_t i;
-    int exit_code = 0;
 
-    daemon->backends = mem_calloc(list->count + 1, sizeof(struct backend *));
-    if (daemon->backends == NULL) {
+    daemon->served = mem_calloc(list->count + 1, sizeof(struct backend *));
+    if (daemon->served == NULL) {
         return start_failed("backends", NULL, EX_OSERR);
     }
-    for (i = 0; exit_code == 0 && i < list->count; i++) {
-        exit_code = backend_start(daemon, &configured[i]);
-    }
-    return exit_code;
-}
+    for (i = 0; i < list->count; i++) {
+        struct daemon_backend *entry;
+        struct err e = {0};
+        int r = daemon_backend_open(daemon, &configured[i], &entry, &e);
 
-static struct lease_issuer *issuer_find(const struct daemon *daemon, const char *name)
-{
-    const struct config_backend *configured = daemon->options.config->settings.backends.items;
-    size_t i;
-
-    for (i = 0; strcmp(configured[i].name, name) != 0; i++) {
-        CHECK(i + 1 < daemon->backend_count);
+        if (r != 0) {
+            return start_failed(configured[i].name, &e, r == ERR_INVALID ? EX_CONFIG : EX_OSERR);
+        }
+        entry->is_fresh = false;
+        daemon->served[i] = entry->backend;
     }
-    return backend_issuer(daemon->backends[i]);
+    return 0;
 }
 
 static int roles_start(struct daemon *daemon)
 {
-    const struct schema_list *list = &daemon->options.config->settings.roles;
+    const struct schema_list *list = &daemon->config->settings.roles;
     const struct config_role *configured = list->items;
     size_t i;
 
-    daemon->roles = mem_calloc(list->count + 1, sizeof(*daemon->roles));
-    if (daemon->roles == NULL) {
-        return start_failed("roles", NULL, EX_OSERR);
-    }
     for (i = 0; i < list->count; i++) {
-        config_fill_role(&configured[i], issuer_find(daemon, configured[i].backend),
-                         &daemon->roles[i]);
-        if (lease_core_set_role(daemon->core, &daemon->roles[i]) != 0) {
+        struct daemon_backend *entry = daemon_backend_find(daemon, configured[i].backend);
+        struct lease_role role;
+
+        CHECK(entry != NULL);
+        config_fill_role(&configured[i], backend_issuer(entry->backend), &role);
+        if (lease_core_set_role(daemon->core, &role) != 0) {
             return start_failed(configured[i].name, NULL, EX_OSERR);
         }
     }
@@ -169,19 +121,26 @@ static int roles_start(struct daemon *daemon)
 
 /* ---- serve and listeners ----------------------------------------------------- */
 
+static int reload_asked(void *user, struct serve_reload *asked)
+{
+    return daemon_reload(OBJ_CAST(user, struct daemon, DAEMON_MAGIC), asked);
+}
+
 static int serve_start(struct daemon *daemon)
 {
-    const struct config *config = daemon->options.config;
+    const struct config *config = daemon->config;
     struct serve_options options = {.env = daemon->env,
                                     .core = daemon->core,
                                     .audit = daemon->audit,
                                     .policy = config->policy,
-                                    .backends = daemon->backends,
-                                    .backend_count = daemon->backend_count,
+                                    .backends = daemon->served,
+                                    .backend_count = config->settings.backends.count,
                                     .own_cgroup = daemon->own_cgroup,
                                     .node = daemon->node,
                                     .version = LEASED_VERSION,
-                                    .exchanges_max = (uint32_t)config->settings.limits.requests};
+                                    .exchanges_max = (uint32_t)config->settings.limits.requests,
+                                    .reload = reload_asked,
+                                    .user = daemon};
     struct err e = {0};
 
     if (serve_new(&options, &daemon->serve, &e) != 0) {
@@ -190,77 +149,42 @@ static int serve_start(struct daemon *daemon)
     return 0;
 }
 
-static uint32_t apis_of(const struct schema_strings *words)
+void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served)
 {
-    uint32_t apis = 0;
-    size_t i;
-
-    for (i = 0; i < words->count; i++) {
-        apis |= strcmp(words->items[i], "native") == 0 ? SERVE_API_NATIVE : SERVE_API_METRICS;
-    }
-    return apis;
-}
-
-static int listener_start(struct daemon *daemon, const struct config_listener *configured,
-                          struct daemon_listener *listener)
-{
-    const struct config_limits *limits = &daemon->options.config->settings.limits;
-    struct io_listener_options options = {
-        .name = configured->name,
-        .unix_path = configured->unix_path,
-        .tcp = configured->tcp,
-        .mode = (uint32_t)configured->mode,
-        .user = configured->user,
-        .group = configured->group,
-        .handler = serve_request,
-        .handler_user = &listener->api,
-        .limits = {.connections = (uint32_t)limits->clients,
-                   .connections_per_uid = (uint32_t)limits->clients_per_uid,
-                   .connections_per_address = (uint32_t)limits->clients_per_address,
-                   .head_max_bytes = limits->request_head_bytes,
-                   .headers_max = (uint32_t)limits->request_headers,
-                   .target_max_bytes = limits->request_target_bytes,
-                   .body_max_bytes = limits->request_body_bytes,
-                   .head_timeout_ms = limits->head_timeout_ms,
-                   .body_timeout_ms = limits->body_timeout_ms,
-                   .idle_timeout_ms = limits->idle_timeout_ms,
-                   .write_timeout_ms = limits->write_timeout_ms},
+    const struct serve_settings settings = {
+        .policy = config->policy,
+        .backends = served,
+        .backend_count = config->settings.backends.count,
+        .exchanges_max = (uint32_t)config->settings.limits.requests,
     };
-    const struct io_listener_tls tls = {.cert_file = configured->tls.cert_file,
-                                        .key_file = configured->tls.key_file,
-                                        .client_ca_file = configured->tls.client_ca_file};
-    const char *path = configured->unix_path != NULL ? configured->unix_path : configured->tcp;
-    struct err e = {0};
 
-    listener->daemon = daemon;
-    listener->api = (struct serve_listener){.serve = daemon->serve,
-                                            .name = configured->name,
-                                            .apis = apis_of(&configured->serve)};
-    options.tls = configured->tls.node != NULL ? &tls : NULL;
-    options.is_for_anyone = listener->api.apis == SERVE_API_METRICS;
-    if (io_listener_open(daemon->options.io, &options, &listener->io, &e) != 0) {
-        listener->io = NULL;
-        return start_failed(configured->name, &e, EX_CANTCREAT);
-    }
-    log_event(LOG_LEVEL_INFO, "listener.opened", "listener", configured->name, "path", path, NULL);
-    return 0;
+    serve_set(daemon->serve, &settings);
+    mem_free((void *)daemon->served);
+    daemon->served = served;
 }
 
 static int listeners_start(struct daemon *daemon)
 {
-    const struct schema_list *list = &daemon->options.config->settings.listeners;
+    const struct schema_list *list = &daemon->config->settings.listeners;
     const struct config_listener *configured = list->items;
     size_t i;
-    int exit_code = 0;
 
-    daemon->listeners = mem_calloc(list->count, sizeof(*daemon->listeners));
-    if (daemon->listeners == NULL) {
-        return start_failed("listeners", NULL, EX_OSERR);
+    for (i = 0; i < list->count; i++) {
+        const char *path =
+            configured[i].unix_path != NULL ? configured[i].unix_path : configured[i].tcp;
+        const struct daemon_listener_options options = {.config = daemon->config,
+                                                        .configured = &configured[i]};
+        struct daemon_listener *entry;
+        struct err e = {0};
+
+        if (daemon_listener_open(daemon, &options, &entry, &e) != 0) {
+            return start_failed(configured[i].name, &e, EX_CANTCREAT);
+        }
+        entry->is_fresh = false;
+        log_event(LOG_LEVEL_INFO, "listener.opened", "listener", configured[i].name, "path", path,
+                  NULL);
     }
-    for (i = 0; exit_code == 0 && i < list->count; i++) {
-        exit_code = listener_start(daemon, &configured[i], &daemon->listeners[i]);
-    }
-    return exit_code;
+    return 0;
 }
 
 /* ---- the order --------------------------------------------------------------- */
@@ -296,6 +220,8 @@ int daemon_parts_start(struct daemon *daemon)
     size_t i;
     int exit_code = 0;
 
+    list_init(&daemon->backends);
+    list_init(&daemon->listeners);
     if (gethostname(daemon->node, sizeof(daemon->node) - 1) != 0) {
         (void)snprintf(daemon->node, sizeof(daemon->node), "unknown");
     }
@@ -304,11 +230,4 @@ int daemon_parts_start(struct daemon *daemon)
         exit_code = starts[i](daemon);
     }
     return exit_code;
-}
-
-void daemon_parts_free(struct daemon *daemon)
-{
-    mem_free((void *)daemon->backends);
-    mem_free(daemon->roles);
-    mem_free(daemon->listeners);
 }

@@ -160,9 +160,10 @@ static int config_open(struct run *run)
     }
 }
 
-static void log_start(struct run *run)
+static void log_set(void *user, const struct config *config)
 {
-    const struct config_log *log = &run->config->settings.log;
+    struct run *run = user;
+    const struct config_log *log = &config->settings.log;
     int level = run->options.has_log_level ? run->options.log_level : log->level;
 
     log_sink_choose(&run->sink, log->format);
@@ -171,9 +172,11 @@ static void log_start(struct run *run)
 
 static int daemon_start(struct run *run)
 {
-    struct daemon_options options = {.io = run->io,
-                                     .config = run->config,
-                                     .registry = run->registry};
+    struct daemon_options options = {.registry = run->registry,
+                                     .config_path = run->config_path,
+                                     .environment = run->environment,
+                                     .configured = log_set,
+                                     .user = run};
     bool is_forced;
     struct err e = {0};
     int exit_code;
@@ -181,13 +184,15 @@ static int daemon_start(struct run *run)
     if (io_new(&run->io, &e) != 0) {
         return complain(e.text, EX_OSERR);
     }
-    log_start(run);
+    log_set(run, run->config);
     io_set_environment(run->io, run->environment);
     io_environment_keep(run->environment, run->config->env_names, run->config->env_name_count);
     if (harden_process(&e) != 0) {
         return complain(e.text, EX_OSERR);
     }
     options.io = run->io;
+    options.config = run->config;
+    run->config = NULL;
     exit_code = daemon_run(&options, &is_forced);
     if (is_forced) {
         _exit(exit_code);

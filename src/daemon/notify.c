@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static void notify_send(const struct notify *notify, const char *text)
@@ -86,6 +87,19 @@ void notify_ready(struct notify *notify, const char *status)
     if (notify->watchdog_interval_ms > 0) {
         watchdog_due(&notify->watchdog);
     }
+}
+
+void notify_reloading(struct notify *notify)
+{
+    struct timespec now;
+    char text[128];
+
+    /* The manager compares it with its own clock, to tell this reload's READY from an older one. */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)snprintf(
+        text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reading the configuration",
+        (unsigned long long)now.tv_sec * 1000000U + (unsigned long long)now.tv_nsec / 1000U);
+    notify_send(notify, text);
 }
 
 void notify_stopping(struct notify *notify)

@@ -1,4 +1,4 @@
-/* Telling the service manager how it goes: READY, STOPPING, and the watchdog. */
+/* Telling the service manager how it goes: READY, RELOADING, STOPPING, and the watchdog. */
 #ifndef LEASED_DAEMON_NOTIFY_H
 #define LEASED_DAEMON_NOTIFY_H
 
@@ -17,6 +17,9 @@ void notify_fini(struct notify *notify);
 
 /* Serving; from now on the watchdog is fed by the loop. `status` is shown by systemctl. */
 void notify_ready(struct notify *notify, const char *status);
+
+/* A reload begins, and has ended: notify_ready says so too. */
+void notify_reloading(struct notify *notify);
 
 void notify_stopping(struct notify *notify);
 

@@ -9,6 +9,14 @@
 
 struct serve;
 
+/* One reload that somebody asks for over the API. */
+struct serve_reload {
+    const struct access_identity *identity; /* who asks; borrowed until the call returns */
+    const char *request_id;
+    struct buf *changes;          /* out: what has changed, as one JSON object */
+    struct yaml_errors *mistakes; /* out: why it was refused */
+};
+
 struct serve_options {
     struct env *env; /* all of these are borrowed and outlive the serve */
     struct lease_core *core;
@@ -20,6 +28,18 @@ struct serve_options {
     const char *node;
     const char *version;
     uint32_t exchanges_max; /* [4096] requests under way at once */
+    /* Reads the configuration anew and applies it, all or nothing. 0; ERR_INVALID (mistakes:
+     * nothing has changed), ERR_CLOSED (stopping). NULL: there is nothing to reload. */
+    int (*reload)(void *user, struct serve_reload *reload);
+    void *user;
+};
+
+/* What a reload exchanges; borrowed until the next one, or the end. */
+struct serve_settings {
+    const struct access_policy *policy;
+    struct backend *const *backends;
+    size_t backend_count;
+    uint32_t exchanges_max;
 };
 
 int serve_new(const struct serve_options *options, struct serve **ret_serve,
@@ -27,6 +47,10 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve,
 
 /* Requests under way must have finished (the listeners are closed). */
 void serve_free(struct serve *serve);
+
+/* From now on requests are judged and answered by these. What is under way keeps what was decided
+ * for it; the lease layer judges it anew. */
+void serve_set(struct serve *serve, const struct serve_settings *settings);
 
 /* Shown by /readyz: false until everything is up, and again while stopping. */
 void serve_set_ready(struct serve *serve, bool is_ready);

@@ -264,6 +264,15 @@ static void acquire_prepare(struct exchange *x, const struct lease_role *role, b
     };
 }
 
+/* The policy may be gone before the issuer has answered. */
+static void policy_keep(struct exchange *x)
+{
+    (void)snprintf(x->rule, sizeof(x->rule), "%s", x->decision.rule);
+    (void)snprintf(x->policy_digest, sizeof(x->policy_digest), "%s", x->acquire.policy_digest);
+    x->decision.rule = x->rule;
+    x->acquire.policy_digest = x->policy_digest;
+}
+
 static void acquire(struct exchange *x, const struct lease_role *role, bool is_new_grant)
 {
     struct lease_core *core = x->serve->options.core;
@@ -294,6 +303,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
             return;
         }
     }
+    policy_keep(x);
     r = lease_acquire_start(core, &x->acquire);
     if (r != 0) {
         acquire_fail(x, r);

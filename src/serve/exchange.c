@@ -60,6 +60,15 @@ void serve_free(struct serve *serve)
     mem_free(serve);
 }
 
+void serve_set(struct serve *serve, const struct serve_settings *settings)
+{
+    serve->options.policy = settings->policy;
+    serve->options.backends = settings->backends;
+    serve->options.backend_count = settings->backend_count;
+    serve->options.exchanges_max =
+        settings->exchanges_max != 0 ? settings->exchanges_max : EXCHANGES_DEFAULT;
+}
+
 void serve_set_ready(struct serve *serve, bool is_ready)
 {
     serve->is_ready = is_ready;
@@ -194,10 +203,19 @@ static const char *status_title(uint32_t status)
         uint32_t status;
         const char *title;
     } titles[] = {
-        {400, "Bad Request"},           {403, "Forbidden"},       {404, "Not Found"},
-        {405, "Method Not Allowed"},    {409, "Conflict"},        {429, "Too Many Requests"},
-        {500, "Internal Server Error"}, {502, "Bad Gateway"},     {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},       {501, "Not Implemented"}, {410, "Gone"},
+        {400, "Bad Request"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {501, "Not Implemented"},
+        {410, "Gone"},
     };
     size_t i;
 
@@ -214,6 +232,16 @@ static void json_optional(struct json_out *json, const char *key, const char *va
     if (value != NULL && value[0] != '\0') {
         json_out_string_c(json, key, value);
     }
+}
+
+/* One text a line. */
+static void lines_write(struct json_out *json, const char *key, struct str lines)
+{
+    json_out_array_open(json, key);
+    while (lines.len > 0) {
+        json_out_string(json, NULL, str_cut(&lines, '\n'));
+    }
+    json_out_array_close(json);
 }
 
 void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
@@ -234,6 +262,9 @@ void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
     json_optional(&json, "rule", problem->rule);
     json_optional(&json, "limit", problem->limit);
     json_optional(&json, "hint", problem->hint);
+    if (problem->errors.len > 0) {
+        lines_write(&json, "errors", problem->errors);
+    }
     json_out_string_c(&json, "request", x->request_id);
     json_out_object_close(&json);
     buf_add_char(&x->serve->body, '\n');

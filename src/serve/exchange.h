@@ -10,6 +10,8 @@
 #include "wire/json_out.h"
 
 #define EXCHANGE_MAGIC 0x65786368U
+#define SERVE_RULE_MAX_BYTES 64          /* of a rule's name, as the policy's schema has it */
+#define SERVE_DIGEST_BYTES 64            /* of a policy */
 #define EXCHANGE_REQUEST_ID_MAX_BYTES 32 /* the prefix and a number */
 
 struct exchange {
@@ -26,6 +28,9 @@ struct exchange {
     char request_id[EXCHANGE_REQUEST_ID_MAX_BYTES];
     struct serve_params params;
     struct access_decision decision;
+    /* What the decision and the acquire borrow from the policy, which a reload may exchange. */
+    char rule[SERVE_RULE_MAX_BYTES + 1];
+    char policy_digest[SERVE_DIGEST_BYTES + 1];
     struct lease_acquire acquire;
     bool is_acquiring;
     struct lease_wait wait;
@@ -34,8 +39,6 @@ struct exchange {
     char id[LEASE_ID_BYTES + 1]; /* of the lease or grant that the answer is about */
     struct list node;
 };
-
-#define SERVE_RULE_MAX_BYTES 64 /* of a rule's name, as the policy's schema has it */
 
 /* Counts of denials for one rule, for the metrics. */
 struct serve_denials {
@@ -72,6 +75,7 @@ struct exchange_problem {
     const char *rule;
     const char *limit;
     const char *hint;
+    struct str errors;       /* several, one a line */
     uint64_t retry_after_ms; /* 0: no Retry-After */
     struct str allow;        /* methods, for 405 */
     bool close;
@@ -132,6 +136,7 @@ void serve_readyz(struct exchange *x);
 void serve_metrics(struct exchange *x);
 
 void serve_policy_explain(struct exchange *x);
+void serve_reload(struct exchange *x);
 
 /* What access/ is asked for this exchange; borrows from both. */
 void serve_access_request(const struct exchange *x, const struct lease_role *role,

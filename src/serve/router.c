@@ -38,6 +38,7 @@ static const struct route routes[] = {
     {"GET", V1 "/grants/{}", ROUTE_NATIVE, 0, 0, serve_grants_show},
     {"DELETE", V1 "/grants/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_grants_delete},
     {"POST", V1 "/policy/explain", ROUTE_NATIVE, 0, PARAMS_OF_EXPLAIN, serve_policy_explain},
+    {"POST", V1 "/reload", ROUTE_NATIVE, 0, 0, serve_reload},
     {"GET", V1 "/status", ROUTE_NATIVE, 0, 0, serve_status},
     {"GET", "/livez", ROUTE_ANY, 0, 0, serve_livez},
     {"GET", "/readyz", ROUTE_ANY, 0, 0, serve_readyz},

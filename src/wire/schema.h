@@ -77,6 +77,8 @@ struct schema_object;
 /* Must be there too, but its owner says so, who also knows the keys beside the table's; the JSON
  * Schema shows it. */
 #define SCHEMA_REQUIRED_BY_OWNER 8u
+/* A change takes effect at the next start only; see schema_compare.h. */
+#define SCHEMA_RESTART 16u
 
 struct schema_field {
     const char *key;

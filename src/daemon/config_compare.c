@@ -1,0 +1,193 @@
+/* What differs between two configurations: what a reload has to do, and what it can't. */
+#include "daemon/config_internal.h"
+
+#include "io/scrub.h"
+#include "wire/schema_compare.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DIGEST_INPUT_MAX_BYTES (16U * YAML_INPUT_MAX_BYTES)
+
+static const struct schema_field *field_of(const struct schema_object *table, const char *key)
+{
+    const struct schema_field *field = table->fields;
+
+    while (strcmp(field->key, key) != 0) {
+        field++;
+        CHECK(field->key != NULL);
+    }
+    return field;
+}
+
+static const struct schema_object *table_of(const char *key)
+{
+    return field_of(&config_settings_table, key)->object;
+}
+
+static bool text_is_equal(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* ---- parts ------------------------------------------------------------------ */
+
+enum config_change config_compare_backends(const struct config_backend *before,
+                                           const struct config_backend *after)
+{
+    const struct schema_object *table = table_of("backends");
+    const struct schema_field *field;
+    enum config_change change = CONFIG_SAME;
+
+    /* An open backend has room for as many calls as it was opened for. */
+    if (!text_is_equal(before->config_json, after->config_json) ||
+        after->limits.in_flight > before->limits.in_flight) {
+        return CONFIG_OTHER;
+    }
+    for (field = table->fields; field->key != NULL; field++) {
+        if (schema_field_is_equal(field, before, after)) {
+            continue;
+        }
+        if (strcmp(field->key, "limits") != 0 && strcmp(field->key, "health_interval") != 0) {
+            return CONFIG_OTHER;
+        }
+        change = CONFIG_LIMITS;
+    }
+    return change;
+}
+
+bool config_role_is_same(const struct config_role *before, const struct config_role *after)
+{
+    return text_is_equal(before->params_json, after->params_json) &&
+           schema_is_equal(table_of("roles"), before, after);
+}
+
+bool config_limits_are_same(const struct config *before, const struct config *after)
+{
+    return schema_field_is_equal(field_of(&config_settings_table, "limits"), &before->settings,
+                                 &after->settings);
+}
+
+bool config_log_is_same(const struct config *before, const struct config *after)
+{
+    return schema_field_is_equal(field_of(&config_settings_table, "log"), &before->settings,
+                                 &after->settings);
+}
+
+bool config_listener_is_at_same_place(const struct config_listener *one,
+                                      const struct config_listener *other)
+{
+    return text_is_equal(one->unix_path, other->unix_path) && text_is_equal(one->tcp, other->tcp);
+}
+
+bool config_listener_is_same(const struct config *before, const struct config_listener *one,
+                             const struct config *after, const struct config_listener *other)
+{
+    return schema_is_equal(table_of("listeners"), one, other) &&
+           config_limits_are_same(before, after);
+}
+
+/* ---- what needs a restart --------------------------------------------------- */
+
+/* A socket's file has its owner and mode from the moment that it is bound; changing them later
+ * would let in for a moment who shouldn't be. */
+static void access_check(const struct config_listener *before, const struct config_listener *after,
+                         struct yaml_errors *errors)
+{
+    static const char *const keys[] = {"mode", "user", "group"};
+    const struct schema_object *table = table_of("listeners");
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct yaml_node *node = yaml_get(after->node, keys[i]);
+
+        if (!schema_field_is_equal(field_of(table, keys[i]), before, after)) {
+            yaml_error_at_key(errors, node != NULL ? node : after->node,
+                              "`%s` of a socket that is open can't be changed without a restart",
+                              keys[i]);
+        }
+    }
+}
+
+static void listeners_check(const struct config *before, const struct config *after,
+                            struct yaml_errors *errors)
+{
+    const struct config_listener *ones = before->settings.listeners.items;
+    const struct config_listener *others = after->settings.listeners.items;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < before->settings.listeners.count; i++) {
+        for (k = 0; k < after->settings.listeners.count; k++) {
+            if (config_listener_is_at_same_place(&ones[i], &others[k])) {
+                access_check(&ones[i], &others[k], errors);
+            }
+        }
+    }
+}
+
+static bool variable_was_kept(const struct config *before, const char *name,
+                              const struct io_environment *environment)
+{
+    size_t i;
+
+    for (i = 0; i < before->env_name_count; i++) {
+        if (strcmp(before->env_names[i], name) == 0) {
+            return true;
+        }
+    }
+    return environment != NULL && io_environment_find(environment, str_of(name)) != NULL;
+}
+
+/* What the configuration didn't name at the start was wiped then. */
+static void variables_check(const struct config *before, const struct config *after,
+                            const struct io_environment *environment, struct yaml_errors *errors)
+{
+    size_t i;
+
+    for (i = 0; i < after->env_name_count; i++) {
+        if (!variable_was_kept(before, after->env_names[i], environment)) {
+            yaml_error_at_key(errors, yaml_get(after->settings.node, "backends"),
+                              "the variable %s was wiped when leased started, because nothing "
+                              "named it: this needs a restart",
+                              after->env_names[i]);
+        }
+    }
+}
+
+void config_check_restart(const struct config *before, const struct config *after,
+                          const struct io_environment *environment, struct yaml_errors *errors)
+{
+    schema_report_restart(&config_settings_table, &before->settings, &after->settings, errors);
+    listeners_check(before, after, errors);
+    variables_check(before, after, environment, errors);
+}
+
+/* ---- digest ----------------------------------------------------------------- */
+
+int config_digest(const struct config *config, char ret_digest[CONFIG_DIGEST_BYTES + 1])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+    BUF_AUTO text;
+    size_t i;
+    int r;
+
+    buf_init(&text, DIGEST_INPUT_MAX_BYTES);
+    r = yaml_to_json(yaml_root(config->document), NULL, &text);
+    if (r == 0) {
+        buf_add_char(&text, '\n');
+        buf_add_c(&text, access_policy_digest(config->policy));
+        r = buf_status(&text);
+    }
+    if (r != 0) {
+        return r;
+    }
+    if (EVP_Digest(buf_str(&text).ptr, text.len, digest, NULL, EVP_sha256(), NULL) != 1) {
+        return ERR_NOMEM;
+    }
+    for (i = 0; i < CONFIG_DIGEST_BYTES / 2; i++) {
+        (void)snprintf(ret_digest + 2 * i, 3, "%02x", digest[i]);
+    }
+    return 0;
+}

@@ -1,0 +1,247 @@
+/* The listeners: opened at start and by reloads. One that a reload replaces or removes is retired:
+ * it serves the connections that it has to their end. Retired backends are looked after here, too.
+ */
+#include "daemon/daemon_internal.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+#define RETIRING_INTERVAL_MS 250U
+/* On top of the time that an idle connection has. */
+#define RETIRED_EXTRA_MS 60000U
+
+static uint32_t apis_of(const struct schema_strings *words)
+{
+    uint32_t apis = 0;
+    size_t i;
+
+    for (i = 0; i < words->count; i++) {
+        apis |= strcmp(words->items[i], "native") == 0 ? SERVE_API_NATIVE : SERVE_API_METRICS;
+    }
+    return apis;
+}
+
+static struct io_listener_limits limits_of(const struct config_limits *limits)
+{
+    return (struct io_listener_limits){
+        .connections = (uint32_t)limits->clients,
+        .connections_per_uid = (uint32_t)limits->clients_per_uid,
+        .connections_per_address = (uint32_t)limits->clients_per_address,
+        .head_max_bytes = limits->request_head_bytes,
+        .headers_max = (uint32_t)limits->request_headers,
+        .target_max_bytes = limits->request_target_bytes,
+        .body_max_bytes = limits->request_body_bytes,
+        .head_timeout_ms = limits->head_timeout_ms,
+        .body_timeout_ms = limits->body_timeout_ms,
+        .idle_timeout_ms = limits->idle_timeout_ms,
+        .write_timeout_ms = limits->write_timeout_ms,
+    };
+}
+
+static void entry_free(struct daemon_listener *entry)
+{
+    mem_free(entry->name);
+    mem_free(entry);
+}
+
+int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_options *wanted,
+                         struct daemon_listener **ret_entry, struct err *e)
+{
+    const struct config_listener *configured = wanted->configured;
+    const struct io_listener_tls tls = {.cert_file = configured->tls.cert_file,
+                                        .key_file = configured->tls.key_file,
+                                        .client_ca_file = configured->tls.client_ca_file};
+    struct daemon_listener *entry = mem_calloc(1, sizeof(*entry));
+    struct io_listener_options options = {
+        .name = configured->name,
+        .unix_path = configured->unix_path,
+        .tcp = configured->tcp,
+        .mode = (uint32_t)configured->mode,
+        .user = configured->user,
+        .group = configured->group,
+        .predecessor = wanted->predecessor != NULL ? wanted->predecessor->io : NULL,
+        .handler = serve_request,
+        .limits = limits_of(&wanted->config->settings.limits),
+    };
+    int r = ERR_NOMEM;
+
+    if (entry != NULL) {
+        entry->daemon = daemon;
+        entry->is_fresh = true;
+        entry->name = mem_strdup(configured->name);
+    }
+    if (entry == NULL || entry->name == NULL) {
+        (void)err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+        goto out;
+    }
+    entry->api = (struct serve_listener){.serve = daemon->serve,
+                                         .name = entry->name,
+                                         .apis = apis_of(&configured->serve)};
+    options.handler_user = &entry->api;
+    options.tls = configured->tls.node != NULL ? &tls : NULL;
+    options.is_for_anyone = entry->api.apis == SERVE_API_METRICS;
+    r = io_listener_open(daemon->options.io, &options, &entry->io, e);
+
+out:
+    if (r != 0) {
+        if (entry != NULL) {
+            entry_free(entry);
+        }
+        return r;
+    }
+    list_push_back(&daemon->listeners, &entry->node);
+    *ret_entry = entry;
+    return 0;
+}
+
+struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const char *name)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&daemon->listeners, node, following) {
+        struct daemon_listener *entry = LIST_ENTRY(node, struct daemon_listener, node);
+
+        if (!entry->is_retired && !entry->is_fresh && strcmp(entry->name, name) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* ---- what is retired --------------------------------------------------------- */
+
+static void listener_closed(void *user)
+{
+    struct daemon_listener *entry = user;
+    struct daemon *daemon = entry->daemon;
+
+    list_remove(&entry->node);
+    entry_free(entry);
+    if (daemon->is_closing_listeners && list_is_empty(&daemon->listeners)) {
+        daemon_listeners_closed(daemon);
+    }
+}
+
+static void listener_close(struct daemon_listener *entry)
+{
+    entry->is_closing = true;
+    io_listener_close(entry->io, listener_closed, entry);
+}
+
+void daemon_listener_retire(struct daemon_listener *entry, struct daemon_listener *successor)
+{
+    struct daemon *daemon = entry->daemon;
+    uint64_t idle_ms = daemon->config->settings.limits.idle_timeout_ms;
+
+    io_listener_retire(entry->io, successor != NULL ? successor->io : NULL);
+    entry->is_retired = true;
+    entry->close_at_ms = env_now_ms(daemon->env) + idle_ms + RETIRED_EXTRA_MS;
+    daemon_retiring_start(daemon);
+}
+
+/* Returns whether there are any that have to be looked after. */
+static bool listeners_look_after(struct daemon *daemon)
+{
+    uint64_t now_ms = env_now_ms(daemon->env);
+    bool has_any = false;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&daemon->listeners, node, following) {
+        struct daemon_listener *entry = LIST_ENTRY(node, struct daemon_listener, node);
+
+        if (!entry->is_retired || entry->is_closing) {
+            continue;
+        }
+        if (io_listener_connection_count(entry->io) == 0 || now_ms >= entry->close_at_ms) {
+            listener_close(entry);
+        } else {
+            has_any = true;
+        }
+    }
+    return has_any;
+}
+
+static bool backends_look_after(struct daemon *daemon)
+{
+    bool has_any = false;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&daemon->backends, node, following) {
+        struct daemon_backend *entry = LIST_ENTRY(node, struct daemon_backend, node);
+        struct lease_issuer *issuer = backend_issuer(entry->backend);
+
+        if (!entry->is_retired || entry->is_closing) {
+            continue;
+        }
+        if (lease_core_issuer_leases(daemon->core, issuer) == 0) {
+            lease_core_forget_issuer(daemon->core, issuer);
+            log_event(LOG_LEVEL_INFO, "backend.retired", "backend", entry->name, NULL);
+            daemon_backend_close(entry, true);
+        } else {
+            has_any = true;
+        }
+    }
+    return has_any;
+}
+
+static void retiring_due(struct env_timer *timer)
+{
+    struct daemon *daemon = OBJ_CAST(timer->user, struct daemon, DAEMON_MAGIC);
+    bool has_listeners = listeners_look_after(daemon);
+    bool has_backends = backends_look_after(daemon);
+
+    if (has_listeners || has_backends) {
+        daemon_retiring_start(daemon);
+    }
+}
+
+void daemon_retiring_start(struct daemon *daemon)
+{
+    daemon->retiring.fn = retiring_due;
+    daemon->retiring.user = daemon;
+    /* One reload after the other must not put it off for ever. */
+    if (daemon->retiring.heap_index != 0) {
+        return;
+    }
+    env_timer_arm(daemon->env, &daemon->retiring, env_now_ms(daemon->env) + RETIRING_INTERVAL_MS);
+}
+
+/* ---- the way down ------------------------------------------------------------ */
+
+void daemon_listeners_quiesce(struct daemon *daemon)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&daemon->listeners, node, following) {
+        struct daemon_listener *entry = LIST_ENTRY(node, struct daemon_listener, node);
+
+        if (!entry->is_closing) {
+            io_listener_quiesce(entry->io);
+        }
+    }
+}
+
+void daemon_listeners_close(struct daemon *daemon)
+{
+    struct list *node;
+    struct list *following;
+
+    daemon->is_closing_listeners = true;
+    env_timer_disarm(daemon->env, &daemon->retiring);
+    if (list_is_empty(&daemon->listeners)) {
+        daemon_listeners_closed(daemon);
+        return;
+    }
+    LIST_EACH (&daemon->listeners, node, following) {
+        struct daemon_listener *entry = LIST_ENTRY(node, struct daemon_listener, node);
+
+        if (!entry->is_closing) {
+            listener_close(entry);
+        }
+    }
+}
