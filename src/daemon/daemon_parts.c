@@ -65,7 +65,10 @@ static int core_start(struct daemon *daemon)
                                          .leases_max = (uint32_t)limits->leases,
                                          .grants_max = (uint32_t)limits->grants,
                                          .waiting_max = (uint32_t)limits->waiting,
-                                         .skew_ms = limits->clock_skew_ms};
+                                         .skew_ms = limits->clock_skew_ms,
+                                         .acquire_timeout_ms = limits->acquire_timeout_ms,
+                                         .leases_per_uid = (uint32_t)limits->leases_per_uid,
+                                         .grants_per_uid = limits->grants_per_uid};
     struct err e = {0};
 
     if (lease_core_new(&options, &daemon->core, &e) != 0) {

@@ -1,9 +1,8 @@
-/* Asking for a credential: the way from a request to an answer.
+/* The way from a grant that somebody waits for to an answer.
  *
- * Happy path: lease_acquire_start → the caller's bindings are resolved → its own grant, or a new
- * one on a lease that it may share, or on a new lease (issue.c) → acquire_step: the lease is good
- * for a hand-out, its records are written (handout.c) → acquire_finish → from the loop, everything
- * is checked once more → the callback has the grant.
+ * Happy path: admit.c has found or made the grant → acquire_step: its lease is good for a hand-out,
+ * the records are written (handout.c) → acquire_finish → from the loop, everything is checked once
+ * more → the callback has the grant.
  *
  * acquire_step decides from what is true now and remembers almost nothing; it runs again whenever
  * the lease or the grant has changed. What is too near its end is renewed, else replaced, each at
@@ -11,11 +10,12 @@
  *
  * Failure paths: no durable record: ERR_IO. The issuer can't serve: ERR_UNAVAILABLE with the time
  * of the next try, and the old credential is served until min_remaining. The client or its process
- * has gone: a pending grant ends, and what was issued for it alone is revoked. Too many wait:
- * ERR_BUSY before anything is made. */
+ * has gone: a pending grant ends, and what was issued for it alone is revoked. No answer in
+ * acquire_timeout_ms: ERR_UNAVAILABLE; what the issuer still brings is kept for a moment, for who
+ * comes again. */
 #include "lease/core_internal.h"
 
-#include <inttypes.h>
+#define LATE_RETRY_MS 5000U /* what comes late is kept for longer than that */
 
 /* --- the end of an acquire --- */
 
@@ -30,6 +30,7 @@ static void acquire_let_go(struct lease_acquire *acquire, enum grant_end end)
         return;
     }
     grant->acquire_count--;
+    grant->holder->account->waiting_count--;
     if (grant->state == GRANT_STATE_ENDED) {
         core_touch(grant->lease->core); /* it may be the last one it was kept for */
         return;
@@ -41,9 +42,12 @@ static void acquire_let_go(struct lease_acquire *acquire, enum grant_end end)
     }
 }
 
-static void acquire_finish(struct lease_acquire *acquire, int status)
+void acquire_finish(struct lease_acquire *acquire, int status)
 {
     list_remove(&acquire->node);
+    if (status != 0) {
+        list_remove(&acquire->by_age);
+    }
     acquire->status = status;
     acquire->is_finishing = true;
     env_defer(acquire->core->env, &acquire->deferred);
@@ -54,7 +58,7 @@ static void acquire_finish(struct lease_acquire *acquire, int status)
     }
 }
 
-static void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *failure)
+void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *failure)
 {
     acquire->retry_after_ms = failure->retry_after_ms;
     (void)err_set(&acquire->error, failure->status, "%s",
@@ -102,8 +106,6 @@ static bool may_renew(const struct lease_acquire *acquire, const struct lease *l
     return lease->state == LEASE_STATE_ACTIVE && lease_can_renew(lease) && !acquire->has_renewed &&
            !is_backing_off;
 }
-
-static void acquire_step(struct lease_acquire *acquire);
 
 static void acquire_fail_for_now(struct lease_acquire *acquire, const struct lease *lease)
 {
@@ -187,7 +189,7 @@ static void acquire_update(struct lease_acquire *acquire, struct lease *lease)
     }
 }
 
-static void acquire_step(struct lease_acquire *acquire)
+void acquire_step(struct lease_acquire *acquire)
 {
     struct grant *grant = acquire->grant;
     struct lease *lease = lease_current(grant->lease);
@@ -285,6 +287,59 @@ void acquire_fail_lease(struct lease *lease, const struct acquire_failure *failu
     }
 }
 
+/* --- they have waited for too long --- */
+
+static const char *late_text(const struct lease *lease)
+{
+    const struct lease *asked = rotate_is_under_way(lease) ? lease->successor : lease;
+
+    return asked->call != NULL ? "the issuer has not answered yet"
+                               : "others are served by the issuer first";
+}
+
+/* Who has the credential already keeps it, as long as it is good. */
+static void acquire_give_up(struct lease_acquire *acquire)
+{
+    const struct acquire_failure failure = {
+        .status = ERR_UNAVAILABLE,
+        .retry_after_ms = LATE_RETRY_MS,
+        .text = late_text(lease_current(acquire->grant->lease)),
+    };
+    struct grant *grant = acquire->grant;
+    struct lease *lease = lease_current(grant->lease);
+
+    if (grant->lease == lease && grant->is_read && lease->is_recorded &&
+        fsm_lease_is_live(lease->state) &&
+        lease_left_ms(lease) >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
+        acquire_finish(acquire, 0);
+        return;
+    }
+    if (lease->state == LEASE_STATE_REQUESTED) {
+        issue_set_late(lease);
+    }
+    acquire_fail(acquire, &failure);
+}
+
+void acquire_due(struct lease_core *core)
+{
+    uint64_t now_ms = core_now_ms(core);
+
+    while (!list_is_empty(&core->acquires)) {
+        struct lease_acquire *acquire =
+            LIST_ENTRY(core->acquires.next, struct lease_acquire, by_age);
+
+        if (acquire->deadline_ms > now_ms) {
+            wheel_arm(&core->wheel, &core->acquires_due, acquire->deadline_ms);
+            break;
+        }
+        list_remove(&acquire->by_age);
+        if (!acquire->is_finishing) {
+            acquire_give_up(acquire);
+        }
+    }
+    core_touch(core);
+}
+
 /* --- the last check, right before the credential leaves --- */
 
 static bool acquire_check(struct lease_acquire *acquire)
@@ -310,7 +365,7 @@ static bool acquire_check(struct lease_acquire *acquire)
     return false;
 }
 
-static void acquire_finished(struct env_deferred *deferred)
+void acquire_finished(struct env_deferred *deferred)
 {
     struct lease_acquire *acquire = deferred->user;
     struct grant *grant = acquire->grant;
@@ -333,152 +388,7 @@ static void acquire_finished(struct env_deferred *deferred)
     }
     grant->delivery_count++;
     list_remove(&acquire->node);
+    list_remove(&acquire->by_age);
     acquire_let_go(acquire, GRANT_END_NONE);
     acquire->fn(acquire, 0, grant); /* the acquire may be gone */
-}
-
-/* --- start --- */
-
-static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
-                             struct holder *holder, struct lease **ret_lease)
-{
-    int r = issue_check(role, &acquire->retry_after_ms, &acquire->error);
-
-    if (r != 0) {
-        return r;
-    }
-    *ret_lease = lease_new(role, holder, acquire->reason);
-    if (*ret_lease == NULL) {
-        return ERR_NOMEM;
-    }
-    (*ret_lease)->rule_ttl_ms = acquire->decision->ttl_ms;
-    sharing_offer(*ret_lease);
-    return 0;
-}
-
-static int check_crowd(struct lease_acquire *acquire, const struct lease *lease)
-{
-    if (lease->waiting_count >= acquire->core->options.waiting_max) {
-        return err_set(&acquire->error, ERR_BUSY,
-                       "%" PRIu32 " requests wait for this credential already",
-                       lease->waiting_count);
-    }
-    return 0;
-}
-
-static int check_room(struct lease_acquire *acquire)
-{
-    const struct lease_core *core = acquire->core;
-    uint64_t live_count =
-        core->grant_counts[GRANT_STATE_PENDING] + core->grant_counts[GRANT_STATE_HELD];
-
-    if (live_count >= core->options.grants_max) {
-        return err_set(&acquire->error, ERR_LIMIT,
-                       "%" PRIu32 " grants are live, more are not allowed",
-                       core->options.grants_max);
-    }
-    return 0;
-}
-
-static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
-                             struct holder *holder, const struct binding_set *set)
-{
-    struct lease *shared = sharing_find(role, holder);
-    struct lease *lease = shared;
-    int r = check_room(acquire);
-
-    if (r == 0) {
-        r = shared != NULL ? check_crowd(acquire, shared)
-                           : acquire_new_lease(acquire, role, holder, &lease);
-    }
-    if (r != 0) {
-        return r;
-    }
-    r = grant_new(lease, holder, acquire, set, &acquire->grant);
-    if (r != 0 && shared == NULL) {
-        lease_free(lease); /* nobody has heard of it */
-    } else if (shared == NULL) {
-        issue_start(lease);
-    }
-    return r;
-}
-
-static int acquire_grant(struct lease_acquire *acquire, struct role *role, struct holder *holder,
-                         const struct binding_set *set)
-{
-    acquire->grant = acquire->is_new_grant ? NULL : grant_find(acquire->core, holder, set);
-    return acquire->grant != NULL ? check_crowd(acquire, acquire->grant->lease)
-                                  : acquire_new_grant(acquire, role, holder, set);
-}
-
-static int acquire_find(struct lease_acquire *acquire)
-{
-    struct lease_core *core = acquire->core;
-    struct role *role = role_of(acquire->role);
-    struct binding_set set;
-    struct holder *holder;
-    int r;
-
-    if (role->is_removed) {
-        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured any more",
-                       role->name);
-    }
-    if (!audit_is_ready(core->audit)) {
-        return err_set(&acquire->error, ERR_IO, "a required audit sink fails");
-    }
-    r = binding_resolve(core->env, acquire, &set, &acquire->error);
-    if (r != 0) {
-        return r;
-    }
-    holder = holder_get(core, role, acquire->identity);
-    if (holder == NULL) {
-        return ERR_NOMEM;
-    }
-    r = acquire_grant(acquire, role, holder, &set);
-    if (r == 0) {
-        acquire->grant->acquire_count++;
-        acquire->grant->lease->waiting_count++;
-        list_push_back(&acquire->grant->waiting, &acquire->node);
-    } else {
-        acquire->grant = NULL;
-    }
-    holder_put(core, holder);
-    return r;
-}
-
-int lease_acquire_start(struct lease_core *core, struct lease_acquire *acquire)
-{
-    int r;
-
-    if (core->is_draining || core->is_closing) {
-        return ERR_CLOSED;
-    }
-    acquire->core = core;
-    acquire->grant = NULL;
-    acquire->node = (struct list){.next = NULL};
-    acquire->deferred = (struct env_deferred){.fn = acquire_finished, .user = acquire};
-    acquire->status = 0;
-    acquire->retry_after_ms = 0;
-    acquire->error = (struct err){.code = 0};
-    acquire->is_finishing = acquire->has_renewed = acquire->has_rotated = false;
-    r = acquire_find(acquire);
-    if (r != 0) {
-        if (acquire->error.code == 0) {
-            (void)err_set(&acquire->error, r, "%s", err_str(r));
-        }
-        acquire_finish(acquire, r);
-    } else {
-        acquire_step(acquire);
-    }
-    core_touch(core);
-    return 0;
-}
-
-void lease_acquire_cancel(struct lease_core *core, struct lease_acquire *acquire)
-{
-    if (acquire->is_finishing && acquire->status != 0) {
-        return;
-    }
-    acquire_fail(acquire, &(struct acquire_failure){.status = ERR_CANCELED});
-    core_touch(core);
 }

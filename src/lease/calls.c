@@ -12,7 +12,7 @@
 
 int calls_push(struct lease *lease, enum queue_class kind)
 {
-    int r = queue_push(&lease->source->lane, &lease->item, kind);
+    int r = queue_push(&lease->source->lane, &lease->item, kind, lease->holder->account->caller);
 
     core_touch(lease->core);
     return r;
@@ -166,7 +166,7 @@ int issuer_new(struct lease_core *core, struct lease_issuer *config, struct issu
     list_init(&issuer->calls);
     list_init(&issuer->free_calls);
     list_init(&issuer->sources);
-    queue_init(&issuer->queue, &core->wheel, &config->limits, calls_send);
+    queue_init(&issuer->queue, &core->wheel, &config->limits, core_random(core), calls_send);
     issuer->queue.refill.kind = CORE_ENTRY_QUEUE;
     list_push_back(&core->issuers, &issuer->node);
     config->core_state = issuer;

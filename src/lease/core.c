@@ -18,6 +18,7 @@
 #define GRANTS_MAX_DEFAULT 200000U
 #define WAITING_MAX_DEFAULT 256U
 #define SKEW_DEFAULT_MS 2000U
+#define ACQUIRE_TIMEOUT_DEFAULT_MS 30000U
 
 void core_touch(struct lease_core *core)
 {
@@ -90,6 +91,9 @@ static void core_fire(struct wheel *wheel, struct wheel_entry *entry)
     case CORE_ENTRY_DRAIN:
         drain_due(core);
         break;
+    case CORE_ENTRY_ACQUIRES:
+        acquire_due(core);
+        break;
     }
 }
 
@@ -126,6 +130,7 @@ static void core_fini_maps(struct lease_core *core)
     index_fini(&core->grant_ids);
     index_fini(&core->grant_keys);
     map_fini(&core->holders);
+    index_fini(&core->accounts);
     map_fini(&core->texts);
     index_fini(&core->processes);
 }
@@ -192,18 +197,33 @@ static uint32_t or_default(uint32_t value, uint32_t default_value)
     return value > 0 ? value : default_value;
 }
 
+static void core_set_options(struct lease_core *core, const struct lease_core_options *options)
+{
+    core->options = *options;
+    core->options.env = core->env;
+    core->options.audit = core->audit;
+    core->options.leases_max = or_default(options->leases_max, LEASES_MAX_DEFAULT);
+    core->options.grants_max = or_default(options->grants_max, GRANTS_MAX_DEFAULT);
+    core->options.waiting_max = or_default(options->waiting_max, WAITING_MAX_DEFAULT);
+    core->options.acquire_timeout_ms =
+        options->acquire_timeout_ms > 0 ? options->acquire_timeout_ms : ACQUIRE_TIMEOUT_DEFAULT_MS;
+    core->options.skew_ms = options->skew_ms > 0 ? options->skew_ms : SKEW_DEFAULT_MS;
+}
+
+void lease_core_set_options(struct lease_core *core, const struct lease_core_options *options)
+{
+    core_set_options(core, options);
+    account_set_rates(core);
+}
+
 static void core_init(struct lease_core *core, const struct lease_core_options *options)
 {
     size_t i;
 
     core->magic = LEASE_CORE_MAGIC;
-    core->options = *options;
-    core->options.leases_max = or_default(options->leases_max, LEASES_MAX_DEFAULT);
-    core->options.grants_max = or_default(options->grants_max, GRANTS_MAX_DEFAULT);
-    core->options.waiting_max = or_default(options->waiting_max, WAITING_MAX_DEFAULT);
-    core->options.skew_ms = options->skew_ms > 0 ? options->skew_ms : SKEW_DEFAULT_MS;
     core->env = options->env;
     core->audit = options->audit;
+    core_set_options(core, options);
     wheel_init(&core->wheel, core_now_ms(core), core_fire);
     core->timer.fn = core_timer;
     core->timer.user = core;
@@ -212,6 +232,8 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     core->turn.user = core;
     core->reads_due.kind = CORE_ENTRY_READS;
     core->drain_due.kind = CORE_ENTRY_DRAIN;
+    core->acquires_due.kind = CORE_ENTRY_ACQUIRES;
+    list_init(&core->acquires);
     list_init(&core->issuers);
     list_init(&core->leases_by_age);
     list_init(&core->grants_by_age);
@@ -241,6 +263,7 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     index_init(&core->grant_ids, core_random(core));
     index_init(&core->grant_keys, core_random(core));
     map_init(&core->holders, core_random(core));
+    index_init(&core->accounts, core_random(core));
     map_init(&core->texts, core_random(core));
     index_init(&core->processes, core_random(core));
     *ret_core = core;

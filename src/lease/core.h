@@ -9,12 +9,12 @@
  * it has an effect that a client can see. Everything here runs on the loop's thread; callbacks
  * follow the rules of env/env.h.
  *
- * Files, in the order of a credential's way: acquire.c (asked for), binding.c (what ends it),
- * sharing.c (is there one?), issue.c, handout.c (on record, then out), reads.c (again), plan.c
- * (what next), renew.c, rotate.c, settle.c (nobody holds it), revoke.c. Below them: wheel.h,
- * fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of
- * calls), role.h, lease.h, grant.h, holder.h (the objects), record.h (what the trail says). What an
- * operator changes: reload.c (roles), recheck.c (policies). */
+ * Files, in the order of a credential's way: admit.c (asked for), binding.c (what ends it),
+ * sharing.c (is there one?), acquire.c (waited for), issue.c, handout.c (on record, then out),
+ * reads.c (again), plan.c (what next), renew.c, rotate.c, settle.c (nobody holds it), revoke.c.
+ * Below them: wheel.h, fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates
+ * and numbers of calls), role.h, lease.h, grant.h, holder.h (the objects), record.h (what the trail
+ * says). What an operator changes: reload.c (roles), recheck.c (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 
@@ -98,8 +98,11 @@ struct lease_core_options {
     struct audit *audit;
     uint32_t leases_max;  /* [100000] */
     uint32_t grants_max;  /* [200000] */
-    uint32_t waiting_max; /* [256] requests that wait for one lease */
+    uint32_t waiting_max; /* [256] requests that wait for one lease, or of one uid for anything */
     uint64_t skew_ms;     /* [2000] taken off each lifetime */
+    uint64_t acquire_timeout_ms;      /* [30000] after which who waits is told to come again */
+    uint32_t leases_per_uid;          /* 0: no limit but leases_max */
+    struct units_rate grants_per_uid; /* new ones, twice as many at once; count 0: no limit */
 };
 
 int lease_core_new(const struct lease_core_options *options, struct lease_core **ret_core,
@@ -108,6 +111,9 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
 /* Only when nothing is live or after a drain ran out of time; cancels calls, tells nobody, frees
  * everything. `closed` runs from the loop. */
 void lease_core_close(struct lease_core *core, void (*closed)(void *user), void *user);
+
+/* Other limits from now on; what lives already isn't cut. env and audit stay. */
+void lease_core_set_options(struct lease_core *core, const struct lease_core_options *options);
 
 /* --- what may be asked for --- */
 
@@ -181,6 +187,8 @@ struct lease_acquire {
     struct err error;        /* out: for people */
     /* The core's. */
     struct list node;
+    struct list by_age;
+    uint64_t deadline_ms;
     struct lease_core *core;
     struct grant *grant;
     struct env_deferred deferred;

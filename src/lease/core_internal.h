@@ -2,12 +2,14 @@
 #ifndef LEASED_LEASE_CORE_INTERNAL_H
 #define LEASED_LEASE_CORE_INTERNAL_H
 
+#include "lease/account.h"
 #include "lease/fsm.h"
 #include "lease/grant.h"
 #include "lease/holder.h"
 #include "lease/lease.h"
 #include "lease/queue.h"
 #include "lease/record.h"
+#include "lease/refusal.h"
 #include "lease/role.h"
 #include "lease/text.h"
 
@@ -23,6 +25,7 @@ enum core_entry {
     CORE_ENTRY_QUEUE,
     CORE_ENTRY_READS,
     CORE_ENTRY_DRAIN,
+    CORE_ENTRY_ACQUIRES,
 };
 
 /* One place at an issuer: a call that is in flight. */
@@ -72,6 +75,7 @@ struct lease_core {
     struct list grants_by_age;
     struct index grant_keys; /* what a caller that asks again gets: by holder and binding */
     struct map holders;
+    struct index accounts;
     struct map texts;
     struct index processes; /* watched ones, binding.h */
     size_t closing_watch_count;
@@ -81,6 +85,8 @@ struct lease_core {
     uint64_t grant_counts[GRANT_STATE_COUNT];
     struct list read_grants; /* whose reads aren't all on record */
     struct wheel_entry reads_due;
+    struct list acquires; /* that aren't answered, in the order of their deadlines */
+    struct wheel_entry acquires_due;
     struct list finishing;         /* acquires that will get their credential in this turn */
     struct list waits;             /* struct lease_wait, for something */
     struct list waits_done;        /* to be told in this turn */
@@ -159,6 +165,12 @@ void waits_tell(struct lease_core *core, bool is_closing);
 
 /* --- acquire.c --- */
 
+/* Decides what becomes of an acquire that waits for its grant, as things are now. */
+void acquire_step(struct lease_acquire *acquire);
+/* Ends it, from the loop; status 0: its grant is as it must be for a hand-out. */
+void acquire_finish(struct lease_acquire *acquire, int status);
+void acquire_finished(struct env_deferred *deferred);
+
 /* Looks again at each acquire that waits for a grant of this lease. */
 void acquire_wake_lease(struct lease *lease);
 void acquire_wake_grant(struct grant *grant);
@@ -169,9 +181,13 @@ struct acquire_failure {
     uint64_t retry_after_ms;
     const char *text;
 };
+void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *failure);
 void acquire_fail_lease(struct lease *lease, const struct acquire_failure *failure);
 void acquire_fail_grant(struct grant *grant, const struct acquire_failure *failure);
 void acquire_cancel_all(struct lease_core *core);
+
+/* Ends those that have waited for acquire_timeout_ms. */
+void acquire_due(struct lease_core *core);
 
 /* --- reads.c --- */
 

@@ -52,14 +52,16 @@ static const char *put_text(char **at, const char *text)
 static struct holder *holder_new(struct lease_core *core, struct role *role,
                                  const struct access_identity *identity, struct str key)
 {
+    struct account *account = account_get(core, identity);
     const char *listener = identity->listener != NULL ? identity->listener : "";
     size_t texts_size = strlen(identity->unit) + strlen(identity->container) + strlen(listener) +
                         strlen(identity->sans) + 4;
-    struct holder *holder = mem_calloc(1, sizeof(struct holder) + key.len + texts_size);
+    struct holder *holder =
+        account != NULL ? mem_calloc(1, sizeof(struct holder) + key.len + texts_size) : NULL;
     char *at;
 
     if (holder == NULL) {
-        return NULL;
+        goto err_account;
     }
     memcpy(holder->key, key.ptr, key.len);
     at = holder->key + key.len;
@@ -70,16 +72,23 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
     holder->sans = put_text(&at, identity->sans);
     holder->kind = identity->kind;
     holder->uid = identity->uid;
+    holder->account = account;
     holder->is_foreign = identity->is_foreign;
     holder->role = role;
     list_init(&holder->idle);
     if (map_add(&core->holders, &holder->entry, (struct str){.ptr = holder->key, .len = key.len}) !=
         0) {
-        mem_free(holder);
-        return NULL;
+        goto err_holder;
     }
     role_again(role);
     return holder;
+err_holder:
+    mem_free(holder);
+err_account:
+    if (account != NULL) {
+        account_put(core, account);
+    }
+    return NULL;
 }
 
 struct holder *holder_get(struct lease_core *core, struct role *role,
@@ -127,6 +136,8 @@ void holder_put(struct lease_core *core, struct holder *holder)
     role = holder->role;
     CHECK(holder->grant_count == 0 && holder->shared == NULL && list_is_empty(&holder->idle));
     map_remove(&core->holders, &holder->entry);
+    account_put(core, holder->account);
+    refusal_forget(&holder->refusal);
     mem_free(holder);
     role_put(role);
 }

@@ -6,15 +6,19 @@
 #include "base/map.h"
 #include "lease/core.h"
 
+struct account;
+struct refusal;
 struct role;
 
 struct holder {
     struct map_entry entry; /* by identity key, role and user */
     struct role *role;
-    uint32_t user_count;  /* grants and leases that name it, ended ones too */
-    uint32_t grant_count; /* grants that haven't ended */
-    struct lease *shared; /* share: identity: the lease that its next grant gets */
-    struct list idle;     /* share: none: leases that nobody holds, kept for its next grant */
+    struct account *account; /* of its uid */
+    struct refusal *refusal; /* NULL: none */
+    uint32_t user_count;     /* grants and leases that name it, ended ones too */
+    uint32_t grant_count;    /* grants that haven't ended */
+    struct lease *shared;    /* share: identity: the lease that its next grant gets */
+    struct list idle;        /* share: none: leases that nobody holds, kept for its next grant */
     enum env_peer_kind kind;
     uint32_t uid;
     bool is_foreign;

@@ -19,7 +19,9 @@
 #include <string.h>
 
 #define ISSUE_TRIES_MAX 3U
-#define ISSUE_PATIENCE_MS 10000U /* somebody who waits doesn't wait for longer than this */
+#define ISSUE_PATIENCE_MS 10000U /* nobody waits for longer than this for a token */
+#define ISSUE_PAUSE_MAX_MS                                                                         \
+    1000U /* an issuer that wants a longer pause is down: who waits is told so at once */
 
 /* --- before --- */
 
@@ -29,17 +31,12 @@ static uint64_t live_total(const struct lease_core *core)
            core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
 }
 
-int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e)
+/* Numbers that only the end of a lease changes. */
+static int check_live(const struct role *role, struct err *e)
 {
     const struct lease_core *core = role->core;
     const struct lease_role *config = &role->config;
-    struct lease_issuer *issuer = role->source->issuer->config;
-    uint64_t wait_ms = issuer->ops->closed_ms != NULL ? issuer->ops->closed_ms(issuer, e) : 0;
 
-    if (wait_ms > 0) {
-        *ret_retry_after_ms = wait_ms;
-        return ERR_UNAVAILABLE;
-    }
     if (live_total(core) >= core->options.leases_max) {
         return err_set(e, ERR_LIMIT, "%" PRIu32 " leases are live, more are not allowed",
                        core->options.leases_max);
@@ -48,17 +45,53 @@ int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e)
         return err_set(e, ERR_LIMIT, "role %s has %" PRIu32 " live leases, more are not allowed",
                        config->name, role->lease_count);
     }
-    wait_ms = queue_issue_wait_ms(&role->source->lane, core_now_ms(core));
+    return 0;
+}
+
+/* Places and tokens that come back by themselves. */
+static int check_queue(struct role *role, const struct holder *holder, uint64_t *ret_retry_after_ms,
+                       struct err *e)
+{
+    struct queue_lane *lane = &role->source->lane;
+    uint64_t caller = holder->account->caller;
+    uint64_t wait_ms = queue_issue_wait_ms(lane, caller, core_now_ms(role->core));
+
     if (wait_ms > ISSUE_PATIENCE_MS) {
         *ret_retry_after_ms = wait_ms;
         return err_set(e, ERR_LIMIT, "the budget of issues for role %s is used up for now",
-                       config->name);
+                       role->name);
     }
-    if (role->source->lane.queue->counts[QUEUE_ISSUE] >= QUEUE_ISSUES_MAX) {
+    if (!queue_has_room(lane->queue, caller)) {
         return err_set(e, ERR_LIMIT, "too many issues wait for backend %s",
                        role->source->issuer_name);
     }
     return 0;
+}
+
+int issue_check(struct role *role, struct holder *holder, uint64_t *ret_retry_after_ms,
+                struct err *e)
+{
+    struct lease_issuer *issuer = role->source->issuer->config;
+    uint64_t closed_ms = issuer->ops->closed_ms != NULL ? issuer->ops->closed_ms(issuer, e) : 0;
+    uint64_t now_ms = core_now_ms(role->core);
+    int r;
+
+    if (closed_ms > 0) {
+        *ret_retry_after_ms = closed_ms;
+        return ERR_UNAVAILABLE;
+    }
+    r = check_live(role, e);
+    if (r == 0) {
+        r = account_check_leases(role->core, holder->account, e);
+    }
+    if (r == 0) {
+        r = check_queue(role, holder, ret_retry_after_ms, e);
+    }
+    if (r != 0) {
+        return r;
+    }
+    r = refusal_check(role->refusal, now_ms, ret_retry_after_ms, e);
+    return r != 0 ? r : refusal_check(holder->refusal, now_ms, ret_retry_after_ms, e);
 }
 
 void issue_start(struct lease *lease)
@@ -144,7 +177,7 @@ static bool is_tried_again(const struct lease *lease, const struct lease_result 
         return true;
     }
     return result->outcome == LEASE_OUTCOME_RETRY && lease->issuing->try_count < ISSUE_TRIES_MAX &&
-           result->retry_after_ms <= ISSUE_PATIENCE_MS;
+           result->retry_after_ms <= ISSUE_PAUSE_MAX_MS;
 }
 
 static void issue_retry(struct lease *lease, const struct lease_result *result)
@@ -177,6 +210,26 @@ static void issue_log(const struct lease *lease, const struct lease_result *resu
     }
 }
 
+/* An issuer that refuses isn't asked again at once. One that can't serve is its backend's to watch,
+ * unless it says when to come again. */
+static void issue_remember(struct lease *lease, struct acquire_failure *failure)
+{
+    struct refusal **place = &lease->role->refusal;
+    uint64_t pause_ms;
+
+    if (failure->status == ERR_UNAVAILABLE && failure->retry_after_ms == 0) {
+        return;
+    }
+    if (failure->status != ERR_UNAVAILABLE && lease->role->config.share != LEASE_SHARE_ROLE) {
+        place = &lease->holder->refusal;
+    }
+    pause_ms = refusal_note(place, core_now_ms(lease->core), failure->status,
+                            failure->retry_after_ms, failure->text);
+    if (pause_ms > failure->retry_after_ms) {
+        failure->retry_after_ms = pause_ms;
+    }
+}
+
 static void issue_refused(struct lease *lease, const struct lease_result *result)
 {
     struct acquire_failure failure = {.status = status_of(result->outcome),
@@ -194,6 +247,7 @@ static void issue_refused(struct lease *lease, const struct lease_result *result
     issue_log(lease, result);
     if (!lease_is_wanted(lease) || !is_tried_again(lease, result)) {
         failure.text = lease_error(lease);
+        issue_remember(lease, &failure);
         issue_failed(lease, &failure);
         return;
     }
@@ -224,6 +278,7 @@ static void issue_written(struct audit_write *write, int status)
 {
     struct lease_issuing *issuing = OBJ_CAST(write->user, struct lease_issuing, ISSUING_MAGIC);
     struct lease *lease = issuing->lease;
+    bool is_late = issuing->is_late;
 
     if (status != 0) {
         issue_unrecorded(lease, status);
@@ -234,7 +289,10 @@ static void issue_written(struct audit_write *write, int status)
         rotate_done(lease);
         acquire_wake_lease(lease);
     }
-    issue_forget(lease);
+    issue_forget(lease); /* unless the lease has ended just now, and with it this */
+    if (is_late && lease->state == LEASE_STATE_ACTIVE && !lease_is_wanted(lease)) {
+        settle_late(lease);
+    }
     core_touch(lease->core);
 }
 
@@ -251,7 +309,7 @@ static void issue_record(struct lease *lease)
         issue_unrecorded(lease, r);
         return;
     }
-    if (!lease_is_wanted(lease)) {
+    if (!lease_is_wanted(lease) && !issuing->is_late) {
         lease_settle(lease, GRANT_END_FAILED);
         return;
     }
@@ -302,6 +360,8 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
     lease->anchor = result->anchor;
     lease->refresh_ms = result->refresh_ms;
     lease->failure_count = 0;
+    refusal_forget(&lease->role->refusal);
+    refusal_forget(&lease->holder->refusal);
     if (r == 0 && result->lifetime_ms == 0) {
         r = ERR_INVALID;
     }
@@ -335,10 +395,18 @@ bool issue_is_backing_off(const struct lease *lease)
            lease->step == LEASE_STEP_ISSUE;
 }
 
+void issue_set_late(struct lease *lease)
+{
+    if (lease->call != NULL && !lease_is_shared(lease) && !list_is_linked(&lease->by_idle)) {
+        list_push_back(&lease->holder->idle, &lease->by_idle);
+    }
+    lease->issuing->is_late = lease->call != NULL;
+}
+
 void issue_drop(struct lease *lease)
 {
     if (lease->call != NULL) {
-        return; /* what it brings is revoked */
+        return;
     }
     record_lease_failed(lease, "nobody waits for it any more");
     lease_set_state(lease, LEASE_STATE_FAILED);

@@ -67,6 +67,7 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
     lease->source = role->source;
     lease->source->user_count++;
     lease->source->issuer->lease_count++;
+    holder->account->lease_count++;
     role_again(role);
     list_push_back(&core->leases_by_age, &lease->by_age);
     list_push_back(&core->leases_by_state[LEASE_STATE_REQUESTED], &lease->by_state);
@@ -87,6 +88,7 @@ static void lease_close(struct lease *lease)
     credential_fini(&lease->credential);
     issue_forget(lease);
     lease->source->issuer->lease_count--;
+    lease->holder->account->lease_count--;
     lease->role->lease_count--;
 }
 

@@ -37,6 +37,7 @@ struct lease_issuing {
     uint32_t magic;
     uint32_t try_count;
     bool is_background; /* a successor: it goes on trying while it is wanted */
+    bool is_late;       /* who waited for it was told to come again */
     const char *why;    /* … and why there is one; static */
     struct lease *lease;
     struct audit_write write;
@@ -198,6 +199,10 @@ void lease_settle(struct lease *lease, enum grant_end end);
 /* Its role's settings have changed: one that is kept isn't kept for longer than they say. */
 void settle_again(struct lease *lease);
 
+/* Its issue was late and nobody waits any more: it is kept for those who were told to come again.
+ */
+void settle_late(struct lease *lease);
+
 /* Somebody holds a lease that was kept. */
 void lease_unsettle(struct lease *lease);
 
@@ -220,8 +225,10 @@ void sharing_replace(struct lease *lease, struct lease *successor);
 
 /* --- issue.c --- */
 
-/* May a request cause an issue now? ERR_LIMIT with a text when a number or a budget is used up. */
-int issue_check(struct role *role, uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
+/* May a request cause an issue now? ERR_LIMIT with a text when a number or a budget is used up;
+ * what the issuer has said, when it has just refused. */
+int issue_check(struct role *role, struct holder *holder, uint64_t *ret_retry_after_ms,
+                struct err *e) ATTR_MUST_USE;
 /* Queues the issue of a requested lease; where the queue is full it is tried again soon. */
 void issue_start(struct lease *lease);
 /* The issuer couldn't serve, and the next try is some time away. */
@@ -229,9 +236,11 @@ bool issue_is_backing_off(const struct lease *lease);
 /* ERR_NOMEM: it can't be sent now. */
 int issue_fill(struct lease *lease, struct lease_call *call) ATTR_MUST_USE;
 void issue_answered(struct lease *lease, const struct lease_result *result);
-/* Nobody wants a requested lease any more. An issue that is in flight runs to its end, and is
- * revoked then. */
+/* Nobody wants a requested lease any more. An issue that is in flight runs to its end; what it
+ * brings is for who comes again after it was late, or revoked. */
 void issue_drop(struct lease *lease);
+/* Those who wait for this issue are told to come again. */
+void issue_set_late(struct lease *lease);
 void issue_forget(struct lease *lease);
 
 /* --- renew.c --- */

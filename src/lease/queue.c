@@ -95,7 +95,7 @@ static uint32_t reserved_of(uint32_t in_flight_max)
 }
 
 void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_issuer_limits *limits,
-                void (*run)(struct queue *queue, struct queue_item *item))
+                uint64_t seed, void (*run)(struct queue *queue, struct queue_item *item))
 {
     size_t i;
 
@@ -103,6 +103,7 @@ void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_iss
     for (i = 0; i < QUEUE_CLASSES; i++) {
         list_init(&queue->lanes[i]);
     }
+    turns_init(&queue->turns, seed);
     queue_rates_init(&queue->rates, wheel->now_ms);
     queue_set_limits(queue, limits);
 }
@@ -121,6 +122,7 @@ void queue_set_limits(struct queue *queue, const struct lease_issuer_limits *lim
 void queue_fini(struct queue *queue)
 {
     wheel_cancel(queue->wheel, &queue->refill);
+    turns_fini(&queue->turns);
 }
 
 void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct queue_rates *rates)
@@ -148,20 +150,42 @@ static struct queue_bucket *bucket_of(struct queue_rates *rates, enum queue_clas
     return &rates->renews;
 }
 
-int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_class kind)
+/* --- in and out --- */
+
+bool queue_has_room(const struct queue *queue, uint64_t caller)
+{
+    return queue->counts[QUEUE_ISSUE] < QUEUE_ISSUES_MAX &&
+           turns_count(&queue->turns, caller) < QUEUE_CALLER_ISSUES_MAX;
+}
+
+static int push_issue(struct queue_lane *lane, struct queue_item *item, uint64_t caller)
+{
+    if (!queue_has_room(lane->queue, caller)) {
+        return ERR_LIMIT;
+    }
+    return turns_join(&lane->queue->turns, caller, lane, &item->node, &item->slot);
+}
+
+int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_class kind,
+               uint64_t caller)
 {
     struct queue *queue = lane->queue;
 
-    if (kind == QUEUE_ISSUE && queue->counts[kind] >= QUEUE_ISSUES_MAX) {
-        return ERR_LIMIT;
+    if (kind == QUEUE_ISSUE) {
+        int r = push_issue(lane, item, caller);
+
+        if (r != 0) {
+            return r;
+        }
+    } else {
+        list_push_back(&lane->items[kind], &item->node);
+        if (!list_is_linked(&lane->nodes[kind])) {
+            list_push_back(&queue->lanes[kind], &lane->nodes[kind]);
+        }
     }
     item->kind = kind;
-    list_push_back(&lane->items[kind], &item->node);
     lane->counts[kind]++;
     queue->counts[kind]++;
-    if (!list_is_linked(&lane->nodes[kind])) {
-        list_push_back(&queue->lanes[kind], &lane->nodes[kind]);
-    }
     return 0;
 }
 
@@ -170,76 +194,128 @@ void queue_remove(struct queue_lane *lane, struct queue_item *item)
     if (!list_is_linked(&item->node)) {
         return;
     }
-    list_remove(&item->node);
     lane->counts[item->kind]--;
     lane->queue->counts[item->kind]--;
+    if (item->kind == QUEUE_ISSUE) {
+        turns_leave(&lane->queue->turns, item->slot, &item->node);
+        return;
+    }
+    list_remove(&item->node);
     if (lane->counts[item->kind] == 0) {
         list_remove(&lane->nodes[item->kind]);
     }
 }
 
-uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t now_ms)
+/* Each caller is served once before this one's next. */
+static uint64_t ahead_of(const struct queue *queue, uint64_t caller, uint32_t count)
+{
+    uint64_t ahead =
+        (turns_count(&queue->turns, caller) + 1ULL) * turns_caller_count(&queue->turns);
+
+    return ahead < count ? ahead : count;
+}
+
+uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t caller, uint64_t now_ms)
 {
     struct queue *queue = lane->queue;
-    uint64_t own_ms =
-        queue_bucket_wait_ms(&lane->rates->issues, lane->counts[QUEUE_ISSUE] + 1ULL, now_ms);
-    uint64_t all_ms =
-        queue_bucket_wait_ms(&queue->rates.issues, queue->counts[QUEUE_ISSUE] + 1ULL, now_ms);
+    uint64_t own = ahead_of(queue, caller, lane->counts[QUEUE_ISSUE]);
+    uint64_t all = ahead_of(queue, caller, queue->counts[QUEUE_ISSUE]);
+    uint64_t own_ms = queue_bucket_wait_ms(&lane->rates->issues, own + 1, now_ms);
+    uint64_t all_ms = queue_bucket_wait_ms(&queue->rates.issues, all + 1, now_ms);
 
     return own_ms > all_ms ? own_ms : all_ms;
 }
 
-/* The next lane of a class that has a token; the lanes take turns. `ret_wait_ms` shrinks to when
- * one will have. */
-static struct queue_lane *queue_turn(struct queue *queue, enum queue_class kind, uint64_t now_ms,
-                                     uint64_t *ret_wait_ms)
+/* --- whose turn it is --- */
+
+/* One look at who may be served now. */
+struct pump {
+    struct queue *queue;
+    enum queue_class kind;
+    uint64_t now_ms;
+    uint64_t wait_ms; /* when the first of those may that may not yet; UINT64_MAX: none */
+};
+
+static bool lane_may(const void *of, void *user)
 {
-    uint64_t all_ms = queue_bucket_wait_ms(bucket_of(&queue->rates, kind), 1, now_ms);
+    const struct queue_lane *lane = of;
+    struct pump *pump = user;
+    uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(lane->rates, pump->kind), 1, pump->now_ms);
+
+    if (wait_ms > 0 && wait_ms < pump->wait_ms) {
+        pump->wait_ms = wait_ms;
+    }
+    return wait_ms == 0;
+}
+
+/* The first lane of its class that may, which goes behind the others then. */
+static struct queue_lane *lane_next(struct pump *pump)
+{
+    struct list *lanes = &pump->queue->lanes[pump->kind];
     struct list *node;
     struct list *following;
 
-    LIST_EACH (&queue->lanes[kind], node, following) {
-        struct queue_lane *lane = CONTAINER_OF(node - kind, struct queue_lane, nodes);
-        uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(lane->rates, kind), 1, now_ms);
+    LIST_EACH (lanes, node, following) {
+        struct queue_lane *lane = CONTAINER_OF(node - pump->kind, struct queue_lane, nodes);
 
-        if (wait_ms < all_ms) {
-            wait_ms = all_ms;
-        }
-        if (wait_ms == 0) {
+        if (lane_may(lane, pump)) {
             list_remove(node);
-            list_push_back(&queue->lanes[kind], node);
+            list_push_back(lanes, node);
             return lane;
-        }
-        if (wait_ms < *ret_wait_ms) {
-            *ret_wait_ms = wait_ms;
         }
     }
     return NULL;
+}
+
+/* The next call of a class and its lane; NULL: none may run now. */
+static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_lane)
+{
+    struct queue *queue = pump->queue;
+    uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(&queue->rates, pump->kind), 1, pump->now_ms);
+    struct queue_lane *lane;
+    const void *served;
+    struct list *node;
+
+    if (queue->counts[pump->kind] == 0) {
+        return NULL;
+    }
+    if (wait_ms > 0) {
+        pump->wait_ms = wait_ms < pump->wait_ms ? wait_ms : pump->wait_ms;
+        return NULL;
+    }
+    if (pump->kind == QUEUE_ISSUE) {
+        node = turns_next(&queue->turns, lane_may, pump, &served);
+        *ret_lane = (struct queue_lane *)(uintptr_t)served;
+    } else {
+        lane = lane_next(pump);
+        node = lane != NULL ? lane->items[pump->kind].next : NULL;
+        *ret_lane = lane;
+    }
+    return node != NULL ? LIST_ENTRY(node, struct queue_item, node) : NULL;
 }
 
 /* Takes the next call out, with its tokens. NULL: none may run now. */
 static struct queue_item *queue_next(struct queue *queue, uint64_t now_ms, uint64_t *ret_wait_ms)
 {
+    struct pump pump = {.queue = queue, .now_ms = now_ms, .wait_ms = *ret_wait_ms};
+    struct queue_item *item = NULL;
+    struct queue_lane *lane;
     int kind;
 
-    for (kind = 0; kind < QUEUE_CLASSES; kind++) {
-        enum queue_class class = (enum queue_class)kind;
-        struct queue_lane *lane;
-
-        if (class == QUEUE_REVOKE && queue->revokes_in_flight >= queue->revokes_max) {
+    for (kind = 0; item == NULL && kind < QUEUE_CLASSES; kind++) {
+        pump.kind = (enum queue_class)kind;
+        if (pump.kind == QUEUE_REVOKE && queue->revokes_in_flight >= queue->revokes_max) {
             continue; /* the end of one brings the next */
         }
-        lane = queue_turn(queue, class, now_ms, ret_wait_ms);
-        if (lane != NULL) {
-            struct queue_item *item = LIST_ENTRY(lane->items[class].next, struct queue_item, node);
-
-            queue_remove(lane, item);
-            queue_bucket_take(bucket_of(lane->rates, class), now_ms);
-            queue_bucket_take(bucket_of(&queue->rates, class), now_ms);
-            return item;
-        }
+        item = class_next(&pump, &lane);
     }
-    return NULL;
+    *ret_wait_ms = pump.wait_ms;
+    if (item != NULL) {
+        queue_remove(lane, item);
+        queue_bucket_take(bucket_of(lane->rates, item->kind), now_ms);
+        queue_bucket_take(bucket_of(&queue->rates, item->kind), now_ms);
+    }
+    return item;
 }
 
 void queue_pump(struct queue *queue, uint64_t now_ms)

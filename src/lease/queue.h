@@ -3,16 +3,18 @@
  * Each issuer has a queue, each role (each version of one) a lane in its issuer's queue. What
  * revokes goes first, then renewals that somebody waits for or that can't wait, then issues, then
  * the other renewals; within a class roles take turns, within a role the first come is the first
- * served. A call leaves when a place is free and both the issuer's and the role's bucket have a
- * token. */
+ * served. With issues the callers take turns first, and within a caller the roles (turns.h). A call
+ * leaves when a place is free and both the issuer's and the role's bucket have a token. */
 #ifndef LEASED_LEASE_QUEUE_H
 #define LEASED_LEASE_QUEUE_H
 
 #include "base/list.h"
 #include "lease/issuer.h"
+#include "lease/turns.h"
 #include "lease/wheel.h"
 
-#define QUEUE_ISSUES_MAX 4096 /* issues that wait at one issuer; more is refused */
+#define QUEUE_ISSUES_MAX 4096        /* issues that wait at one issuer; more is refused */
+#define QUEUE_CALLER_ISSUES_MAX 2048 /* of these, those of one caller */
 
 /* In the order in which they are served. */
 enum queue_class {
@@ -55,19 +57,21 @@ void queue_rates_init(struct queue_rates *rates, uint64_t now_ms);
 /* One call that waits; embedded in what it is for. Zero-initialised: not queued. */
 struct queue_item {
     struct list node;
+    struct turns_slot *slot; /* an issue's */
     enum queue_class kind;
 };
 
 struct queue {
     struct wheel *wheel;
     struct wheel_entry refill; /* when the next token comes; its owner calls queue_pump then */
-    struct list lanes[QUEUE_CLASSES]; /* those that hold something */
+    struct list lanes[QUEUE_CLASSES]; /* those that hold something; of issues none */
     uint32_t counts[QUEUE_CLASSES];
     uint32_t in_flight;
     uint32_t in_flight_max;
     uint32_t revokes_in_flight; /* of those; the last places aren't for revocations */
     uint32_t revokes_max;
     bool is_pumping;
+    struct turns turns; /* the issues */
     struct queue_rates rates;
     /* Sends the call of `item`, which isn't queued any more. Each run is followed by one
      * queue_done, from inside it too. */
@@ -82,22 +86,24 @@ struct queue_lane {
     struct queue_rates *rates;
 };
 
-/* `limits` are copied; in_flight 0 counts as 1. */
+/* `limits` are copied; in_flight 0 counts as 1. `seed` is for the index of callers. */
 void queue_init(struct queue *queue, struct wheel *wheel, const struct lease_issuer_limits *limits,
-                void (*run)(struct queue *queue, struct queue_item *item));
+                uint64_t seed, void (*run)(struct queue *queue, struct queue_item *item));
 /* The same later; calls that are in flight already are nobody's loss. */
 void queue_set_limits(struct queue *queue, const struct lease_issuer_limits *limits);
-/* What is still queued is forgotten. */
+/* Nothing is queued any more. */
 void queue_fini(struct queue *queue);
 
 /* `rates` are the role's own, borrowed while the lane is used: several lanes of a role may share
  * them. Where a count is 0 only the issuer's counts. */
 void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct queue_rates *rates);
 
-/* ERR_LIMIT when QUEUE_ISSUES_MAX issues wait already; the other classes are one a lease and always
- * fit. Runs nothing by itself: call queue_pump afterwards. */
-int queue_push(struct queue_lane *lane, struct queue_item *item,
-               enum queue_class kind) ATTR_MUST_USE;
+/* ERR_LIMIT when QUEUE_ISSUES_MAX issues wait already, or QUEUE_CALLER_ISSUES_MAX of this caller,
+ * ERR_NOMEM; the other classes are one a lease and always fit. Runs nothing by itself: call
+ * queue_pump afterwards.
+ */
+int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_class kind,
+               uint64_t caller) ATTR_MUST_USE;
 
 /* Fine on an item that isn't queued. */
 void queue_remove(struct queue_lane *lane, struct queue_item *item);
@@ -107,8 +113,10 @@ static inline bool queue_item_is_queued(const struct queue_item *item)
     return list_is_linked(&item->node);
 }
 
-/* How long an issue that is pushed now would wait for tokens alone. */
-uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t now_ms);
+/* How long an issue that is pushed now for this caller would wait for tokens alone. */
+uint64_t queue_issue_wait_ms(struct queue_lane *lane, uint64_t caller, uint64_t now_ms);
+/* Would an issue of this caller find room? */
+bool queue_has_room(const struct queue *queue, uint64_t caller);
 
 /* Runs what may run now. Does nothing from inside `run`. */
 void queue_pump(struct queue *queue, uint64_t now_ms);

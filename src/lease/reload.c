@@ -70,6 +70,22 @@ static void offer_again(struct lease *lease)
 
 /* --- the change --- */
 
+/* What the issuer said was about something else. */
+static void forget_refusals(struct role *role)
+{
+    struct map *holders = &role->core->holders;
+    struct map_entry *entry;
+
+    refusal_forget(&role->refusal);
+    for (entry = map_first(holders); entry != NULL; entry = map_next(holders, entry)) {
+        struct holder *holder = MAP_ENTRY(entry, struct holder, entry);
+
+        if (holder->role == role) {
+            refusal_forget(&holder->refusal);
+        }
+    }
+}
+
 static void role_change(struct role *role, const struct role_texts *texts, struct source *source)
 {
     bool is_shared_else = role->texts != NULL && role->config.share != texts->config.share;
@@ -80,6 +96,7 @@ static void role_change(struct role *role, const struct role_texts *texts, struc
     role_configure(role, texts);
     if (source != NULL) {
         role_set_source(role, source);
+        forget_refusals(role);
     } else {
         role->config.issuer = role->source->issuer->config;
         role->config.params_json = role->source->params_json;

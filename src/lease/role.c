@@ -178,6 +178,7 @@ void role_free(struct role *role)
     if (role->source != NULL) {
         source_put(role->source);
     }
+    refusal_forget(&role->refusal);
     mem_free(role->texts);
     mem_free(role);
 }

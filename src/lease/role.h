@@ -17,6 +17,7 @@
 #define ROLE_STATES (LEASE_STATE_FAILED + 1)
 
 struct issuer;
+struct refusal;
 struct role;
 
 struct source {
@@ -38,6 +39,7 @@ struct role {
     void *texts;
     struct source *source; /* the present one */
     struct queue_rates rates;
+    struct refusal *refusal; /* NULL: none */
     struct lease_core *core;
     struct lease *shared;  /* share: role: the lease that the next grant gets */
     uint32_t lease_count;  /* leases that aren't over, without successors that aren't ready */

@@ -5,6 +5,8 @@
  * because ending it here would not end it there. */
 #include "lease/core_internal.h"
 
+#define LATE_KEEP_MS 15000U /* longer than those who were told to come again take */
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -81,10 +83,24 @@ void settle_again(struct lease *lease)
     }
 }
 
+void settle_late(struct lease *lease)
+{
+    uint64_t until_ms = schedule_add_ms(core_now_ms(lease->core), LATE_KEEP_MS);
+    uint64_t useful_ms = schedule_left_ms(lease->expires_ms, lease_needed_ms(lease, 0));
+
+    if (lease->core->is_draining || lease->role->is_removed || lease_is_outdated(lease) ||
+        useful_ms <= core_now_ms(lease->core)) {
+        lease_settle(lease, GRANT_END_FAILED);
+        return;
+    }
+    sharing_keep(lease);
+    lease_set_step(lease, LEASE_STEP_DROP, least(until_ms, useful_ms));
+}
+
 void lease_unsettle(struct lease *lease)
 {
+    list_remove(&lease->by_idle);
     if (lease->step == LEASE_STEP_DROP) {
-        list_remove(&lease->by_idle);
         lease->step = LEASE_STEP_NONE;
         lease_plan(lease);
     }

@@ -8,10 +8,11 @@
 
 #include <cmocka.h>
 
-#define ITEMS 8
+#define ITEMS 12
 
 struct item {
     struct queue_item item;
+    struct queue_lane *lane;
     char name;
 };
 
@@ -52,7 +53,7 @@ static void start(uint32_t in_flight, struct units_rate issuer_rate, struct unit
 
     memset(&t, 0, sizeof(t));
     wheel_init(&t.wheel, 1000, fire);
-    queue_init(&t.queue, &t.wheel, &limits, run);
+    queue_init(&t.queue, &t.wheel, &limits, 7, run);
     queue_rates_init(&t.rates, t.wheel.now_ms);
     queue_rates_init(&t.other_rates, t.wheel.now_ms);
     queue_bucket_set(&t.rates.issues, role_rate, t.wheel.now_ms);
@@ -63,9 +64,27 @@ static void start(uint32_t in_flight, struct units_rate issuer_rate, struct unit
     }
 }
 
+static void push_for(uint32_t uid, struct queue_lane *lane, size_t index, enum queue_class kind)
+{
+    t.items[index].lane = lane;
+    assert_int_equal(queue_push(lane, &t.items[index].item, kind, uid), 0);
+}
+
 static void push(struct queue_lane *lane, size_t index, enum queue_class kind)
 {
-    assert_int_equal(queue_push(lane, &t.items[index].item, kind), 0);
+    push_for(0, lane, index, kind);
+}
+
+static int end(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ITEMS; i++) {
+        queue_remove(t.items[i].lane, &t.items[i].item);
+    }
+    queue_fini(&t.queue);
+    return 0;
 }
 
 static const struct units_rate NO_RATE = {.count = 0};
@@ -159,8 +178,8 @@ static void test_a_role_without_budget_does_not_hold_up_another(void **state)
     push(&t.other, 2, QUEUE_ISSUE);
     queue_pump(&t.queue, 1000);
     assert_string_equal(t.order, "ac");
-    assert_int_equal(queue_issue_wait_ms(&t.lane, 1000), 120000);
-    assert_int_equal(queue_issue_wait_ms(&t.other, 1000), 0);
+    assert_int_equal(queue_issue_wait_ms(&t.lane, 0, 1000), 120000);
+    assert_int_equal(queue_issue_wait_ms(&t.other, 0, 1000), 0);
     wheel_advance(&t.wheel, 61000);
     assert_string_equal(t.order, "acb");
 }
@@ -200,10 +219,81 @@ static void test_too_many_issues_are_refused_and_revocations_never(void **state)
     start(1, NO_RATE, NO_RATE);
     memset(many, 0, sizeof(many));
     for (i = 0; i < QUEUE_ISSUES_MAX; i++) {
-        assert_int_equal(queue_push(&t.lane, &many[i], QUEUE_ISSUE), 0);
+        uint32_t uid = i < QUEUE_CALLER_ISSUES_MAX ? 1 : 2;
+
+        assert_int_equal(queue_push(&t.lane, &many[i], QUEUE_ISSUE, uid), 0);
+        if (i + 1 == QUEUE_CALLER_ISSUES_MAX) {
+            assert_false(queue_has_room(&t.queue, 1));
+            assert_int_equal(queue_push(&t.lane, &many[i + 1], QUEUE_ISSUE, 1), ERR_LIMIT);
+        }
     }
-    assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_ISSUE), ERR_LIMIT);
-    assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_REVOKE), 0);
+    assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_ISSUE, 3), ERR_LIMIT);
+    assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_REVOKE, 1), 0);
+    for (i = 0; i <= QUEUE_ISSUES_MAX; i++) {
+        queue_remove(&t.lane, &many[i]);
+    }
+}
+
+static void test_uids_take_turns_whatever_they_ask_for(void **state)
+{
+    (void)state;
+    start(100, NO_RATE, NO_RATE);
+    push_for(1, &t.lane, 0, QUEUE_ISSUE);
+    push_for(1, &t.other, 1, QUEUE_ISSUE);
+    push_for(1, &t.lane, 2, QUEUE_ISSUE);
+    push_for(1, &t.other, 3, QUEUE_ISSUE);
+    push_for(2, &t.lane, 4, QUEUE_ISSUE);
+    push_for(3, &t.other, 5, QUEUE_ISSUE);
+    push_for(2, &t.lane, 6, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "aefbgcd");
+}
+
+static void test_a_newcomer_waits_for_one_of_each_uid(void **state)
+{
+    const struct units_rate rate = {.count = 1, .per_ms = 60000};
+
+    (void)state;
+    start(100, NO_RATE, rate);
+    push_for(1, &t.lane, 0, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000); /* takes the only token */
+    push_for(1, &t.lane, 1, QUEUE_ISSUE);
+    push_for(1, &t.lane, 2, QUEUE_ISSUE);
+    push_for(1, &t.lane, 3, QUEUE_ISSUE);
+    assert_int_equal(queue_issue_wait_ms(&t.lane, 1, 1000), 240000);
+    assert_int_equal(queue_issue_wait_ms(&t.lane, 2, 1000), 120000);
+}
+
+static void test_a_uid_whose_role_has_no_tokens_does_not_hold_up_others(void **state)
+{
+    const struct units_rate rate = {.count = 1, .per_ms = 60000};
+
+    (void)state;
+    start(100, NO_RATE, rate);
+    push_for(1, &t.lane, 0, QUEUE_ISSUE);
+    push_for(1, &t.lane, 1, QUEUE_ISSUE);
+    push_for(1, &t.other, 2, QUEUE_ISSUE);
+    push_for(2, &t.lane, 3, QUEUE_ISSUE);
+    push_for(2, &t.other, 4, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "aec");
+    wheel_advance(&t.wheel, 61000);
+    assert_string_equal(t.order, "aecd");
+}
+
+static void test_a_changed_rate_forgives_nothing(void **state)
+{
+    struct queue_bucket bucket;
+
+    (void)state;
+    queue_bucket_init(&bucket, (struct units_rate){.count = 10, .per_ms = 60000}, 1000);
+    queue_bucket_take(&bucket, 1000);
+    queue_bucket_set(&bucket, (struct units_rate){.count = 20, .per_ms = 60000}, 1000);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 9, 1000), 0);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 10, 1000), 3000);
+    queue_bucket_set(&bucket, (struct units_rate){.count = 2, .per_ms = 60000}, 1000);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 2, 1000), 0);
+    assert_int_equal(queue_bucket_wait_ms(&bucket, 3, 1000), 30000);
 }
 
 static void test_a_bucket_fills_up_and_no_further(void **state)
@@ -224,16 +314,21 @@ static void test_a_bucket_fills_up_and_no_further(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_revocations_go_first_and_unhurried_renewals_last),
-        cmocka_unit_test(test_no_more_calls_run_than_there_are_places),
-        cmocka_unit_test(test_revocations_leave_some_places_but_never_none_for_themselves),
-        cmocka_unit_test(test_roles_take_turns),
-        cmocka_unit_test(test_a_rate_spreads_what_exceeds_its_bucket),
-        cmocka_unit_test(test_a_role_without_budget_does_not_hold_up_another),
-        cmocka_unit_test(test_a_removed_call_never_runs),
-        cmocka_unit_test(test_calls_that_end_while_they_start_do_not_recurse),
-        cmocka_unit_test(test_too_many_issues_are_refused_and_revocations_never),
+        cmocka_unit_test_teardown(test_revocations_go_first_and_unhurried_renewals_last, end),
+        cmocka_unit_test_teardown(test_no_more_calls_run_than_there_are_places, end),
+        cmocka_unit_test_teardown(test_revocations_leave_some_places_but_never_none_for_themselves,
+                                  end),
+        cmocka_unit_test_teardown(test_roles_take_turns, end),
+        cmocka_unit_test_teardown(test_a_rate_spreads_what_exceeds_its_bucket, end),
+        cmocka_unit_test_teardown(test_a_role_without_budget_does_not_hold_up_another, end),
+        cmocka_unit_test_teardown(test_a_removed_call_never_runs, end),
+        cmocka_unit_test_teardown(test_calls_that_end_while_they_start_do_not_recurse, end),
+        cmocka_unit_test_teardown(test_too_many_issues_are_refused_and_revocations_never, end),
         cmocka_unit_test(test_a_bucket_fills_up_and_no_further),
+        cmocka_unit_test_teardown(test_uids_take_turns_whatever_they_ask_for, end),
+        cmocka_unit_test_teardown(test_a_newcomer_waits_for_one_of_each_uid, end),
+        cmocka_unit_test_teardown(test_a_uid_whose_role_has_no_tokens_does_not_hold_up_others, end),
+        cmocka_unit_test(test_a_changed_rate_forgives_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,6 +221,7 @@ static void test_attempts_are_counted_and_failures_among_them(void **state)
     f.issuer.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_DENIED;
     (void)fixture_get(ALICE, DB);
     f.issuer.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_OK;
+    fixture_advance(1000); /* so long a refusal is remembered */
     (void)fixture_get(ALICE, DB);
     call = scrape();
     assert_int_equal(value_of(call, "leased_issue_total"), 2);

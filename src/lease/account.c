@@ -1,0 +1,119 @@
+/* The limits of one caller: grants a second, leases at once, requests that wait at once. The order
+ * in which the issues of several callers are sent is the queue's. */
+#include "lease/account.h"
+
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+#include <inttypes.h>
+
+#define BURST 2U
+
+static bool account_match(struct index_entry *entry, const void *caller)
+{
+    return CONTAINER_OF(entry, struct account, entry)->caller == *(const uint64_t *)caller;
+}
+
+/* Callers with the same hash would share their limits, nothing else. */
+static uint64_t caller_of(const struct lease_core *core, const struct access_identity *identity)
+{
+    uint64_t hash = core->accounts.seed;
+    const char *at;
+
+    if (identity->kind != ENV_PEER_TLS) {
+        return identity->uid;
+    }
+    for (at = identity->sans; *at != '\0'; at++) {
+        hash = index_hash(hash, (unsigned char)*at);
+    }
+    return hash | 1ULL << 63;
+}
+
+/* A bucket holds what its rate gives at once, so one of twice the size fills in twice the time. */
+static struct units_rate rate_with_burst(const struct lease_core *core)
+{
+    const struct units_rate rate = core->options.grants_per_uid;
+
+    return (struct units_rate){.count = rate.count * BURST, .per_ms = rate.per_ms * BURST};
+}
+
+struct account *account_get(struct lease_core *core, const struct access_identity *identity)
+{
+    uint64_t caller = caller_of(core, identity);
+    uint64_t hash = index_hash(core->accounts.seed, caller);
+    struct index_entry *entry = index_find(&core->accounts, hash, account_match, &caller);
+    struct account *account;
+
+    if (entry != NULL) {
+        account = CONTAINER_OF(entry, struct account, entry);
+        account->holder_count++;
+        return account;
+    }
+    account = mem_calloc(1, sizeof(*account));
+    if (account == NULL) {
+        return NULL;
+    }
+    if (index_add(&core->accounts, &account->entry, hash) != 0) {
+        mem_free(account);
+        return NULL;
+    }
+    account->caller = caller;
+    account->holder_count = 1;
+    queue_bucket_init(&account->grants, rate_with_burst(core), core_now_ms(core));
+    return account;
+}
+
+void account_set_rates(struct lease_core *core)
+{
+    struct map_entry *entry;
+
+    for (entry = map_first(&core->holders); entry != NULL;
+         entry = map_next(&core->holders, entry)) {
+        queue_bucket_set(&MAP_ENTRY(entry, struct holder, entry)->account->grants,
+                         rate_with_burst(core), core_now_ms(core));
+    }
+}
+
+void account_put(struct lease_core *core, struct account *account)
+{
+    if (--account->holder_count == 0) {
+        CHECK(account->lease_count == 0 && account->waiting_count == 0);
+        index_remove(&core->accounts, &account->entry);
+        mem_free(account);
+    }
+}
+
+int account_take_grant(struct lease_core *core, struct account *account,
+                       uint64_t *ret_retry_after_ms, struct err *e)
+{
+    uint64_t wait_ms = queue_bucket_wait_ms(&account->grants, 1, core_now_ms(core));
+
+    if (wait_ms > 0) {
+        *ret_retry_after_ms = wait_ms;
+        return err_set(e, ERR_LIMIT, "you ask for too many new grants at once");
+    }
+    queue_bucket_take(&account->grants, core_now_ms(core));
+    return 0;
+}
+
+int account_check_leases(const struct lease_core *core, const struct account *account,
+                         struct err *e)
+{
+    uint32_t max = core->options.leases_per_uid;
+
+    if (max > 0 && account->lease_count >= max) {
+        return err_set(e, ERR_LIMIT, "you have %" PRIu32 " live leases, more are not allowed",
+                       account->lease_count);
+    }
+    return 0;
+}
+
+int account_check_waiting(const struct lease_core *core, const struct account *account,
+                          struct err *e)
+{
+    if (account->waiting_count >= core->options.waiting_max) {
+        return err_set(e, ERR_BUSY, "%" PRIu32 " of your requests wait already",
+                       account->waiting_count);
+    }
+    return 0;
+}

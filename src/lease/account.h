@@ -1,0 +1,39 @@
+/* What one caller uses of the core: a uid, over all of its identities, or the names in a
+ * certificate. So one that asks for everything can't keep the others from asking. Exists while a
+ * holder of the caller does. */
+#ifndef LEASED_LEASE_ACCOUNT_H
+#define LEASED_LEASE_ACCOUNT_H
+
+#include "lease/core.h"
+#include "lease/index.h"
+#include "lease/queue.h"
+
+struct account {
+    struct index_entry entry; /* by caller */
+    uint64_t caller;          /* the uid; of names in a certificate a hash beyond all uids */
+    uint32_t holder_count;
+    uint32_t lease_count;   /* issued for it and not over */
+    uint32_t waiting_count; /* its acquires that aren't answered */
+    struct queue_bucket grants;
+};
+
+/* The caller's account, with one more holder. NULL when out of memory. */
+struct account *account_get(struct lease_core *core, const struct access_identity *identity);
+/* The rate of new grants has changed. */
+void account_set_rates(struct lease_core *core);
+/* One holder less; the last one frees it. */
+void account_put(struct lease_core *core, struct account *account);
+
+/* May the caller have one more grant now? ERR_LIMIT, with the time after which it may. Takes it. */
+int account_take_grant(struct lease_core *core, struct account *account,
+                       uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
+
+/* May one more lease be issued for the caller? ERR_LIMIT. */
+int account_check_leases(const struct lease_core *core, const struct account *account,
+                         struct err *e) ATTR_MUST_USE;
+
+/* May one more of its requests wait? ERR_BUSY. */
+int account_check_waiting(const struct lease_core *core, const struct account *account,
+                          struct err *e) ATTR_MUST_USE;
+
+#endif

@@ -1,0 +1,178 @@
+/* Who may wait for a credential: from a request to a grant that somebody waits for.
+ *
+ * Happy path: lease_acquire_start → the caller's bindings are resolved → its own grant, or a new
+ * one on a lease that it may share, or on a new lease (issue.c) → acquire.c takes it from there.
+ *
+ * Failure paths, all before anything is made: the role is gone, the trail isn't ready, there is
+ * nothing to bind to, too many wait (for this lease, or of this uid), a number or a rate is used
+ * up, the issuer has just refused. */
+#include "lease/core_internal.h"
+
+#include <inttypes.h>
+
+static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
+                             struct holder *holder, struct lease **ret_lease)
+{
+    int r = issue_check(role, holder, &acquire->retry_after_ms, &acquire->error);
+
+    if (r != 0) {
+        return r;
+    }
+    *ret_lease = lease_new(role, holder, acquire->reason);
+    if (*ret_lease == NULL) {
+        return ERR_NOMEM;
+    }
+    (*ret_lease)->rule_ttl_ms = acquire->decision->ttl_ms;
+    sharing_offer(*ret_lease);
+    return 0;
+}
+
+static int check_crowd(struct lease_acquire *acquire, const struct lease *lease)
+{
+    if (lease->waiting_count >= acquire->core->options.waiting_max) {
+        return err_set(&acquire->error, ERR_BUSY,
+                       "%" PRIu32 " requests wait for this credential already",
+                       lease->waiting_count);
+    }
+    return 0;
+}
+
+static int check_room(struct lease_acquire *acquire)
+{
+    const struct lease_core *core = acquire->core;
+    uint64_t live_count =
+        core->grant_counts[GRANT_STATE_PENDING] + core->grant_counts[GRANT_STATE_HELD];
+
+    if (live_count >= core->options.grants_max) {
+        return err_set(&acquire->error, ERR_LIMIT,
+                       "%" PRIu32 " grants are live, more are not allowed",
+                       core->options.grants_max);
+    }
+    return 0;
+}
+
+static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
+                             struct holder *holder, const struct binding_set *set)
+{
+    struct lease *shared = sharing_find(role, holder);
+    struct lease *lease = shared;
+    int r = check_room(acquire);
+
+    if (r == 0) {
+        r = account_take_grant(acquire->core, holder->account, &acquire->retry_after_ms,
+                               &acquire->error);
+    }
+    if (r == 0) {
+        r = shared != NULL ? check_crowd(acquire, shared)
+                           : acquire_new_lease(acquire, role, holder, &lease);
+    }
+    if (r != 0) {
+        return r;
+    }
+    r = grant_new(lease, holder, acquire, set, &acquire->grant);
+    if (r != 0 && shared == NULL) {
+        lease_free(lease); /* nobody has heard of it */
+    } else if (shared == NULL) {
+        issue_start(lease);
+    }
+    return r;
+}
+
+static int acquire_grant(struct lease_acquire *acquire, struct role *role, struct holder *holder,
+                         const struct binding_set *set)
+{
+    int r = account_check_waiting(acquire->core, holder->account, &acquire->error);
+
+    if (r != 0) {
+        return r;
+    }
+    acquire->grant = acquire->is_new_grant ? NULL : grant_find(acquire->core, holder, set);
+    return acquire->grant != NULL ? check_crowd(acquire, acquire->grant->lease)
+                                  : acquire_new_grant(acquire, role, holder, set);
+}
+
+static void acquire_wait(struct lease_acquire *acquire)
+{
+    struct lease_core *core = acquire->core;
+
+    acquire->grant->acquire_count++;
+    acquire->grant->holder->account->waiting_count++;
+    acquire->grant->lease->waiting_count++;
+    list_push_back(&acquire->grant->waiting, &acquire->node);
+    list_push_back(&core->acquires, &acquire->by_age);
+    if (!wheel_is_armed(&core->acquires_due)) {
+        wheel_arm(&core->wheel, &core->acquires_due, acquire->deadline_ms);
+    }
+}
+
+static int acquire_find(struct lease_acquire *acquire)
+{
+    struct lease_core *core = acquire->core;
+    struct role *role = role_of(acquire->role);
+    struct binding_set set;
+    struct holder *holder;
+    int r;
+
+    if (role->is_removed) {
+        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured any more",
+                       role->name);
+    }
+    if (!audit_is_ready(core->audit)) {
+        return err_set(&acquire->error, ERR_IO, "a required audit sink fails");
+    }
+    r = binding_resolve(core->env, acquire, &set, &acquire->error);
+    if (r != 0) {
+        return r;
+    }
+    holder = holder_get(core, role, acquire->identity);
+    if (holder == NULL) {
+        return ERR_NOMEM;
+    }
+    r = acquire_grant(acquire, role, holder, &set);
+    if (r == 0) {
+        acquire_wait(acquire);
+    } else {
+        acquire->grant = NULL;
+    }
+    holder_put(core, holder);
+    return r;
+}
+
+int lease_acquire_start(struct lease_core *core, struct lease_acquire *acquire)
+{
+    int r;
+
+    if (core->is_draining || core->is_closing) {
+        return ERR_CLOSED;
+    }
+    acquire->core = core;
+    acquire->grant = NULL;
+    acquire->node = (struct list){.next = NULL};
+    acquire->by_age = (struct list){.next = NULL};
+    acquire->deadline_ms = schedule_add_ms(core_now_ms(core), core->options.acquire_timeout_ms);
+    acquire->deferred = (struct env_deferred){.fn = acquire_finished, .user = acquire};
+    acquire->status = 0;
+    acquire->retry_after_ms = 0;
+    acquire->error = (struct err){.code = 0};
+    acquire->is_finishing = acquire->has_renewed = acquire->has_rotated = false;
+    r = acquire_find(acquire);
+    if (r != 0) {
+        if (acquire->error.code == 0) {
+            (void)err_set(&acquire->error, r, "%s", err_str(r));
+        }
+        acquire_finish(acquire, r);
+    } else {
+        acquire_step(acquire);
+    }
+    core_touch(core);
+    return 0;
+}
+
+void lease_acquire_cancel(struct lease_core *core, struct lease_acquire *acquire)
+{
+    if (acquire->is_finishing && acquire->status != 0) {
+        return;
+    }
+    acquire_fail(acquire, &(struct acquire_failure){.status = ERR_CANCELED});
+    core_touch(core);
+}

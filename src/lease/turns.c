@@ -1,0 +1,213 @@
+/* Taking turns: a ring of callers, each with a ring of slots, each with its items in order. What is
+ * empty is gone, so the rings hold only who waits. */
+#include "lease/turns.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct turns_caller {
+    struct index_entry entry;
+    struct list node; /* in the turns' callers */
+    struct list slots;
+    uint64_t caller;
+    uint32_t count; /* items in all of its slots */
+};
+
+struct turns_slot {
+    struct index_entry entry;
+    struct list node; /* in its caller's slots */
+    struct turns_caller *owner;
+    const void *lane;
+    struct list items;
+};
+
+void turns_init(struct turns *turns, uint64_t seed)
+{
+    list_init(&turns->callers);
+    index_init(&turns->by_caller, seed);
+    index_init(&turns->by_lane, seed);
+}
+
+void turns_fini(struct turns *turns)
+{
+    CHECK(turns->by_caller.count == 0 && turns->by_lane.count == 0);
+    index_fini(&turns->by_caller);
+    index_fini(&turns->by_lane);
+}
+
+/* --- finding and making --- */
+
+static bool caller_match(struct index_entry *entry, const void *caller)
+{
+    return CONTAINER_OF(entry, struct turns_caller, entry)->caller == *(const uint64_t *)caller;
+}
+
+static struct turns_caller *caller_find(const struct turns *turns, uint64_t caller)
+{
+    struct index_entry *entry =
+        index_find(&turns->by_caller, index_hash(turns->by_caller.seed, caller), caller_match,
+                   &caller);
+
+    return entry != NULL ? CONTAINER_OF(entry, struct turns_caller, entry) : NULL;
+}
+
+static struct turns_caller *caller_new(struct turns *turns, uint64_t caller)
+{
+    struct turns_caller *owner = mem_calloc(1, sizeof(*owner));
+
+    if (owner == NULL) {
+        return NULL;
+    }
+    if (index_add(&turns->by_caller, &owner->entry, index_hash(turns->by_caller.seed, caller)) !=
+        0) {
+        mem_free(owner);
+        return NULL;
+    }
+    owner->caller = caller;
+    list_init(&owner->slots);
+    list_push_back(&turns->callers, &owner->node);
+    return owner;
+}
+
+static void caller_put(struct turns *turns, struct turns_caller *owner)
+{
+    if (list_is_empty(&owner->slots)) {
+        CHECK(owner->count == 0);
+        index_remove(&turns->by_caller, &owner->entry);
+        list_remove(&owner->node);
+        mem_free(owner);
+    }
+}
+
+struct slot_key {
+    const struct turns_caller *owner;
+    const void *lane;
+};
+
+static uint64_t slot_hash(const struct turns *turns, const struct turns_caller *owner,
+                          const void *lane)
+{
+    return index_hash(index_hash(turns->by_lane.seed, owner->caller), (uintptr_t)lane);
+}
+
+static bool slot_match(struct index_entry *entry, const void *wanted)
+{
+    const struct turns_slot *slot = CONTAINER_OF(entry, struct turns_slot, entry);
+    const struct slot_key *key = wanted;
+
+    return slot->owner == key->owner && slot->lane == key->lane;
+}
+
+static struct turns_slot *slot_get(struct turns *turns, struct turns_caller *owner,
+                                   const void *lane)
+{
+    const struct slot_key key = {.owner = owner, .lane = lane};
+    uint64_t hash = slot_hash(turns, owner, lane);
+    struct index_entry *entry = index_find(&turns->by_lane, hash, slot_match, &key);
+    struct turns_slot *slot;
+
+    if (entry != NULL) {
+        return CONTAINER_OF(entry, struct turns_slot, entry);
+    }
+    slot = mem_calloc(1, sizeof(*slot));
+    if (slot == NULL) {
+        return NULL;
+    }
+    if (index_add(&turns->by_lane, &slot->entry, hash) != 0) {
+        mem_free(slot);
+        return NULL;
+    }
+    slot->owner = owner;
+    slot->lane = lane;
+    list_init(&slot->items);
+    list_push_back(&owner->slots, &slot->node);
+    return slot;
+}
+
+/* --- in and out --- */
+
+int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct list *node,
+               struct turns_slot **ret_slot)
+{
+    struct turns_caller *owner = caller_find(turns, caller);
+    struct turns_slot *slot;
+
+    if (owner == NULL) {
+        owner = caller_new(turns, caller);
+    }
+    if (owner == NULL) {
+        return ERR_NOMEM;
+    }
+    slot = slot_get(turns, owner, lane);
+    if (slot == NULL) {
+        caller_put(turns, owner);
+        return ERR_NOMEM;
+    }
+    owner->count++;
+    list_push_back(&slot->items, node);
+    *ret_slot = slot;
+    return 0;
+}
+
+void turns_leave(struct turns *turns, struct turns_slot *slot, struct list *node)
+{
+    struct turns_caller *owner = slot->owner;
+
+    list_remove(node);
+    owner->count--;
+    if (list_is_empty(&slot->items)) {
+        index_remove(&turns->by_lane, &slot->entry);
+        list_remove(&slot->node);
+        mem_free(slot);
+        caller_put(turns, owner);
+    }
+}
+
+static struct turns_slot *slot_next(const struct turns_caller *owner,
+                                    bool (*may)(const void *lane, void *user), void *user)
+{
+    struct list *node;
+
+    for (node = owner->slots.next; node != &owner->slots; node = node->next) {
+        struct turns_slot *slot = LIST_ENTRY(node, struct turns_slot, node);
+
+        if (may(slot->lane, user)) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+struct list *turns_next(struct turns *turns, bool (*may)(const void *lane, void *user), void *user,
+                        const void **ret_lane)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&turns->callers, node, following) {
+        struct turns_caller *owner = LIST_ENTRY(node, struct turns_caller, node);
+        struct turns_slot *slot = slot_next(owner, may, user);
+
+        if (slot != NULL) {
+            list_remove(&slot->node);
+            list_push_back(&owner->slots, &slot->node);
+            list_remove(node);
+            list_push_back(&turns->callers, node);
+            *ret_lane = slot->lane;
+            return slot->items.next;
+        }
+    }
+    return NULL;
+}
+
+size_t turns_caller_count(const struct turns *turns)
+{
+    return turns->by_caller.count;
+}
+
+uint32_t turns_count(const struct turns *turns, uint64_t caller)
+{
+    const struct turns_caller *owner = caller_find(turns, caller);
+
+    return owner != NULL ? owner->count : 0;
+}
