@@ -38,7 +38,7 @@ uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
         kept->status = LEASED_RETRY;
     }
     if (vault_config_makes_tokens(config)) {
-        vault_text_set(&kept->detail, "could not log in (%s at auth/%.60s): %.300s",
+        vault_text_set(&kept->detail, "could not log in (%s at auth/%.60s): %.320s",
                        config->method_name, config->mount, failure->detail.bytes);
     } else {
         vault_text_set(&kept->detail, "could not log in (%s): %.360s", config->method_name,

@@ -43,7 +43,7 @@ static void refused(struct leased_instance *vault, const char *reason)
     const char *source = vault->config.sources[VAULT_SOURCE_WRAPPING].text;
     struct vault_text text;
 
-    vault_text_set(&text, "the wrapping token in %.80s is refused: %.60s. %s; " NEXT_STEP, source,
+    vault_text_set(&text, "the wrapping token in %.80s is refused: %.90s. %s; " NEXT_STEP, source,
                    reason,
                    vault->is_unwrap_lost ? "The answer to our own unwrapping was lost"
                                          : "Somebody else may have unwrapped it");
@@ -120,6 +120,19 @@ bool vault_unwrap_path_fits(struct leased_str path, const char *pattern)
     return at == end;
 }
 
+/* OpenBao leaves the namespace out of the path; others may put it before. */
+static bool is_ours(const struct vault_config *config, struct leased_str path)
+{
+    size_t len = strlen(config->namespace_path);
+
+    if (len > 0 && path.len > len && path.ptr[len] == '/' &&
+        memcmp(path.ptr, config->namespace_path, len) == 0) {
+        path.ptr += len + 1;
+        path.len -= len + 1;
+    }
+    return vault_unwrap_path_fits(path, config->wrapping_path);
+}
+
 void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
@@ -136,7 +149,7 @@ void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_h
         return;
     }
     path = json_string_value(json_object_get(reply.data, "creation_path"));
-    if (path == NULL || !vault_unwrap_path_fits(vault_str(path), vault->config.wrapping_path)) {
+    if (path == NULL || !is_ours(&vault->config, vault_str(path))) {
         vault_text_set(&detail,
                        "the wrapping token in %.80s was made at %.80s instead of %.80s: it was not "
                        "unwrapped. Find out who put it there",

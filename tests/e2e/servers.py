@@ -209,11 +209,12 @@ class Bao(Server):
         self.address, self.audit_path = f"http://127.0.0.1:{self.port}", f"{folder}/bao-audit.jsonl"
         self.role_id_file, self.secret_id_file = f"{folder}/role_id", f"{folder}/secret_id"
         self.root_token = ROOT_TOKEN
+        self.more_config = ""
 
     def start(self):
         config = f"{self.folder}/bao.hcl"
         with open(config, "w", encoding="utf-8") as f:
-            f.write(f'audit "file" "trail" {{\n  options {{ file_path = "{self.audit_path}" }}\n}}\n')
+            f.write(f'audit "file" "trail" {{\n  options {{ file_path = "{self.audit_path}" }}\n}}\n{self.more_config}')
         self.spawn([self.program, "server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={ROOT_TOKEN}",
                     f"-dev-listen-address=127.0.0.1:{self.port}", f"-config={config}"], env=clean_environment(HOME=self.folder), cwd="/")
 

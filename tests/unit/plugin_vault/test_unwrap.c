@@ -128,6 +128,28 @@ static void test_a_configured_path_is_the_only_one(void **state)
     assert_false(vault_unwrap_path_fits(VAULT_STR("auth/a"), "auth/*/role/*/secret-id"));
 }
 
+static void test_the_namespace_may_stand_before_the_path(void **state)
+{
+    static const char *const lookups[] = {
+        MADE_BY_US,
+        "{\"data\":{\"creation_path\":\"team/a/auth/approle/role/leased/secret-id\"}}",
+        "{\"data\":{\"creation_path\":\"team/b/auth/approle/role/leased/secret-id\"}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lookups); i++) {
+        struct leased_host_context *host =
+            host_open_with("{\"namespace\":\"team/a\",\"auth\":{\"method\":\"approle\",\"role_id\":"
+                           "\"r\",\"secret_id_wrapping_token_file\":\"/w\"}}",
+                           "file:/w", "s.SECRET-w");
+
+        assert_string_equal(host_last(host)->name_space, "team/a");
+        host_answer(host, host_last(host), 200, lookups[i]);
+        assert_int_equal(host->warn_count, i == 2 ? 1 : 0);
+        host_close(host, 0);
+    }
+}
+
 static void test_a_refused_one_is_a_security_event_and_waits_for_another(void **state)
 {
     struct leased_host_context *host;
@@ -267,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_the_secret_id_serves_later_logins_too),
         cmocka_unit_test(test_one_that_was_made_elsewhere_is_never_unwrapped),
         cmocka_unit_test(test_a_configured_path_is_the_only_one),
+        cmocka_unit_test(test_the_namespace_may_stand_before_the_path),
         cmocka_unit_test(test_a_refused_one_is_a_security_event_and_waits_for_another),
         cmocka_unit_test(test_passing_faults_are_tried_again),
         cmocka_unit_test(test_a_lost_answer_is_told_as_what_it_is),
