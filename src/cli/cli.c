@@ -92,10 +92,21 @@ bool cli_wants_json(const struct cli *cli)
     return format != NULL && strcmp(format, "json") == 0;
 }
 
+/* An empty variable is none. */
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
 static int find_daemon(struct cli *cli)
 {
     const char *address = options_get(&cli->options, OPTION_ADDR);
     const char *path = options_get(&cli->options, OPTION_SOCKET);
+    struct client_options options = {.ca_file = variable("LEASED_CACERT"),
+                                     .cert_file = variable("LEASED_CLIENT_CERT"),
+                                     .key_file = variable("LEASED_CLIENT_KEY")};
     char from_path[CLIENT_SOCKET_MAX_BYTES + sizeof("unix://")];
     struct err e = {0};
 
@@ -106,11 +117,8 @@ static int find_daemon(struct cli *cli)
         (void)snprintf(from_path, sizeof(from_path), "unix://%s", path);
         address = from_path;
     }
-    if (address == NULL) {
-        address = getenv("LEASED_ADDR");
-    }
-    if (client_init(&cli->client, address != NULL && address[0] != '\0' ? address : NULL, &e) !=
-        0) {
+    options.address = address != NULL && address[0] != '\0' ? address : variable("LEASED_ADDR");
+    if (client_init(&cli->client, &options, &e) != 0) {
         return cli_usage_error(cli, "%s", e.text);
     }
     return CLI_OK;

@@ -1,6 +1,6 @@
-/* HTTP over the unix socket with libcurl's easy interface. Each call has a handle of its own: curl
- * resends silently on a kept connection that died, and the daemon judges the process that
- * connected. */
+/* HTTP with libcurl's easy interface, over the unix socket, loopback TCP or TLS. Each call has a
+ * handle of its own: curl resends silently on a kept connection that died, and the daemon judges
+ * the process that connected. */
 #include "cli/client.h"
 
 #include "base/mem.h"
@@ -23,8 +23,7 @@
 int client_global_init(void)
 {
     json_set_alloc_funcs(mem_alloc, mem_free);
-    /* No TLS over a unix socket: its start-up would take longer than most calls. */
-    return curl_global_init_mem(CURL_GLOBAL_NOTHING, mem_alloc, mem_free, mem_realloc, mem_strdup,
+    return curl_global_init_mem(CURL_GLOBAL_SSL, mem_alloc, mem_free, mem_realloc, mem_strdup,
                                 mem_calloc) == CURLE_OK
                ? 0
                : ERR_UNAVAILABLE;
@@ -35,19 +34,8 @@ void client_global_fini(void)
     curl_global_cleanup();
 }
 
-int client_init(struct client *client, const char *address, struct err *e)
+static int client_take_path(struct client *client, const char *path, struct err *e)
 {
-    const char *path = CLIENT_DEFAULT_SOCKET;
-
-    if (address != NULL) {
-        if (!str_starts_with(str_of(address), "unix://")) {
-            return err_set(e, ERR_INVALID,
-                           "the address '%s' is not supported: this version speaks to "
-                           "unix:///PATH only",
-                           address);
-        }
-        path = address + sizeof("unix://") - 1;
-    }
     if (path[0] != '/') {
         return err_set(e, ERR_INVALID, "the socket's path must be absolute: '%s'", path);
     }
@@ -56,7 +44,87 @@ int client_init(struct client *client, const char *address, struct err *e)
                        sizeof(client->socket_path) - 1);
     }
     (void)snprintf(client->socket_path, sizeof(client->socket_path), "%s", path);
+    (void)snprintf(client->origin, sizeof(client->origin), "http://localhost");
     return 0;
+}
+
+static bool is_loopback(struct str host)
+{
+    size_t i;
+
+    if (str_eq_c(host, "localhost") || str_eq_c(host, "[::1]")) {
+        return true;
+    }
+    for (i = 0; i < host.len; i++) {
+        if (host.ptr[i] != '.' && (host.ptr[i] < '0' || host.ptr[i] > '9')) {
+            return false;
+        }
+    }
+    return str_starts_with(host, "127.");
+}
+
+/* Takes host and port, and nothing that could make a URL mean something else. */
+static int client_take_origin(struct client *client, const char *address, struct err *e)
+{
+    struct str host = str_of(strchr(address, ':') + strlen("://"));
+    size_t i;
+
+    host.len -= str_ends_with(host, "/") ? 1 : 0;
+    for (i = 0; i < host.len; i++) {
+        char c = host.ptr[i];
+
+        if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+            strchr("-.:[]_", c) == NULL) {
+            return err_set(e, ERR_INVALID, "the address '%s' is not a host and a port", address);
+        }
+    }
+    if (host.len == 0 || host.len + sizeof("https://") > sizeof(client->origin)) {
+        return err_set(e, ERR_INVALID, "the address '%s' is not a host and a port", address);
+    }
+    (void)snprintf(client->origin, sizeof(client->origin), "%s://%.*s",
+                   client->is_tls ? "https" : "http", STR_ARG(host));
+    if (!str_starts_with(host, "[")) {
+        host = str_cut(&host, ':');
+    } else if (str_starts_with(host, "[::1]")) {
+        host.len = strlen("[::1]");
+    }
+    if (!client->is_tls && !is_loopback(host)) {
+        return err_set(e, ERR_INVALID, "plain http goes to loopback only: use https:// for '%s'",
+                       address);
+    }
+    return 0;
+}
+
+int client_init(struct client *client, const struct client_options *options, struct err *e)
+{
+    const char *address = options->address;
+
+    *client = (struct client){.options = *options};
+    client->options.address = NULL;
+    if (address == NULL) {
+        return client_take_path(client, CLIENT_DEFAULT_SOCKET, e);
+    }
+    if (str_starts_with(str_of(address), "unix://")) {
+        return client_take_path(client, address + strlen("unix://"), e);
+    }
+    client->is_tls = str_starts_with(str_of(address), "https://");
+    if (!client->is_tls && !str_starts_with(str_of(address), "http://")) {
+        return err_set(e, ERR_INVALID,
+                       "the address '%s' is none of unix:///PATH, https://HOST:PORT and "
+                       "http://127.0.0.1:PORT",
+                       address);
+    }
+    if (client->is_tls && options->cert_file == NULL) {
+        return err_set(e, ERR_INVALID,
+                       "https needs a client certificate: LEASED_CLIENT_CERT and "
+                       "LEASED_CLIENT_KEY name its files");
+    }
+    return client_take_origin(client, address, e);
+}
+
+bool client_is_remote(const struct client *client)
+{
+    return client->socket_path[0] == '\0';
 }
 
 void client_reply_init(struct client_reply *reply)
@@ -104,21 +172,42 @@ static curl_socket_t client_open_socket(void *user, curlsocktype purpose,
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+#define SET(option, value) is_bad = curl_easy_setopt(easy, option, value) != CURLE_OK || is_bad
+
+/* What gets us to leased. False when out of memory. */
+static bool client_set_way(CURL *easy, const struct client *client)
+{
+    const struct client_options *options = &client->options;
+    bool is_bad = false;
+
+    SET(CURLOPT_PROTOCOLS_STR, client->is_tls ? "https" : "http");
+    SET(CURLOPT_PROXY, "");
+    if (!client_is_remote(client)) {
+        SET(CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
+    }
+    if (client->is_tls) {
+        SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+        SET(CURLOPT_SSLCERT, options->cert_file);
+        SET(CURLOPT_SSLKEY, options->key_file != NULL ? options->key_file : options->cert_file);
+        if (options->ca_file != NULL) {
+            SET(CURLOPT_CAINFO, options->ca_file);
+            SET(CURLOPT_CAPATH, NULL);
+        }
+    }
+    return !is_bad;
+}
+
 static int client_set_options(CURL *easy, const struct client *client,
                               const struct client_request *request, struct client_reply *reply)
 {
     char url[CLIENT_URL_MAX_BYTES];
-    bool is_bad = false;
-    int len = snprintf(url, sizeof(url), "http://localhost%s", request->path);
+    bool is_bad = !client_set_way(easy, client);
+    int len = snprintf(url, sizeof(url), "%s%s", client->origin, request->path);
 
     if (len < 0 || (size_t)len >= sizeof(url)) {
         return ERR_TOO_LARGE;
     }
-#define SET(option, value) is_bad = curl_easy_setopt(easy, option, value) != CURLE_OK || is_bad
     SET(CURLOPT_URL, url);
-    SET(CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
-    SET(CURLOPT_PROTOCOLS_STR, "http");
-    SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_USERAGENT, "lease/" LEASED_VERSION);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CLIENT_CONNECT_TIMEOUT_MS);
@@ -136,9 +225,9 @@ static int client_set_options(CURL *easy, const struct client *client,
     } else if (strcmp(request->method, "GET") != 0) {
         SET(CURLOPT_CUSTOMREQUEST, request->method);
     }
-#undef SET
     return is_bad ? ERR_NOMEM : 0;
 }
+#undef SET
 
 static struct curl_slist *client_headers(void)
 {
@@ -170,7 +259,8 @@ static int client_connect_error(const struct client *client, CURL *easy, struct 
     } else if (cause == EACCES || cause == EPERM) {
         hint = "; the socket's group decides who may connect";
     }
-    return err_set(e, ERR_CONNECT, "leased can't be reached at %s: %s%s", client->socket_path,
+    return err_set(e, ERR_CONNECT, "leased can't be reached at %s: %s%s",
+                   client_is_remote(client) ? client->origin : client->socket_path,
                    cause != 0 ? err_str((int)-cause) : "could not connect", hint);
 }
 
@@ -183,6 +273,18 @@ static int client_error(const struct client *client, CURL *easy, CURLcode code,
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
         return client_connect_error(client, easy, e);
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return err_set(e, ERR_CONNECT,
+                       "what answers at %s is not leased as LEASED_CACERT knows it: %s",
+                       client->origin, curl_easy_strerror(code));
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+        return err_set(e, ERR_CONNECT,
+                       "LEASED_CLIENT_CERT, LEASED_CLIENT_KEY or LEASED_CACERT can't be used: %s",
+                       curl_easy_strerror(code));
+    case CURLE_SSL_CONNECT_ERROR:
+        return err_set(e, ERR_CONNECT, "leased at %s refuses TLS with us: %s", client->origin,
+                       curl_easy_strerror(code));
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(e, ERR_TIMEOUT, "leased did not answer within %s",
                        units_format_duration(request->timeout_ms, limit));
@@ -190,7 +292,8 @@ static int client_error(const struct client *client, CURL *easy, CURLcode code,
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_PARTIAL_FILE:
-        return err_set(e, ERR_LOST, "leased closed the connection before it had answered");
+        return err_set(e, ERR_LOST, "leased closed the connection before it had answered%s",
+                       client->is_tls ? "; does it take our certificate?" : "");
     case CURLE_WRITE_ERROR:
         return err_set(e, ERR_TOO_LARGE, "the answer of leased is larger than %u bytes",
                        CLIENT_ANSWER_MAX_BYTES);

@@ -1,4 +1,4 @@
-/* A client of leased's unix socket: one request, one answer. */
+/* A client of leased, over its unix socket, loopback TCP or TLS: one request, one answer. */
 #ifndef LEASED_CLI_CLIENT_H
 #define LEASED_CLI_CLIENT_H
 
@@ -9,8 +9,22 @@
 #define CLIENT_DEFAULT_SOCKET "/run/leased/leased.sock"
 #define CLIENT_ANSWER_MAX_BYTES (4U * 1024U * 1024U)
 
+#define CLIENT_ORIGIN_MAX_BYTES 300
+
+/* Where leased listens and what it takes to get in; the files' names are borrowed for the client's
+ * life. NULL: not given. */
+struct client_options {
+    const char *address; /* unix:///PATH, https://HOST:PORT, http://LOOPBACK:PORT */
+    const char *ca_file; /* of https; the system's by default */
+    const char *cert_file;
+    const char *key_file; /* by default in cert_file too */
+};
+
 struct client {
-    char socket_path[CLIENT_SOCKET_MAX_BYTES];
+    char socket_path[CLIENT_SOCKET_MAX_BYTES]; /* "": none */
+    char origin[CLIENT_ORIGIN_MAX_BYTES];      /* "https://host:9912" */
+    bool is_tls;
+    struct client_options options;
 };
 
 /* Once per process, before the first call; makes curl and jansson allocate through base/mem.h. 0 or
@@ -18,8 +32,12 @@ struct client {
 int client_global_init(void) ATTR_MUST_USE;
 void client_global_fini(void);
 
-/* `address` is unix:///PATH; NULL: the default. 0, or ERR_INVALID with a text. */
-int client_init(struct client *client, const char *address, struct err *e) ATTR_MUST_USE;
+/* 0, or ERR_INVALID with a text. */
+int client_init(struct client *client, const struct client_options *options,
+                struct err *e) ATTR_MUST_USE;
+
+/* True when leased can't see our processes, so that nothing can be bound to them. */
+bool client_is_remote(const struct client *client);
 
 struct client_request {
     const char *method;

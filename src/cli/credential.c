@@ -84,7 +84,7 @@ static void add_parameters(const struct cli *cli, const char *bindings, struct b
         api_add_parameter(path, "binding", binds->items[i]);
     }
     if (binds->count == 0) {
-        api_add_parameter(path, "binding", bindings);
+        api_add_parameter(path, "binding", client_is_remote(&cli->client) ? "none" : bindings);
     }
 }
 

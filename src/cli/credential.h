@@ -13,7 +13,8 @@ int credential_check_options(struct cli *cli) ATTR_MUST_USE;
  * written into `out`. */
 const char *credential_reason(const struct cli *cli, char *out, size_t size);
 
-/* Asks the daemon; `bindings` ("process,pid:12") counts where --bind isn't given. CLI_OK or an exit
+/* Asks the daemon; `bindings` ("process,pid:12") counts where --bind isn't given, and where leased
+ * can see our processes: elsewhere it is "none". CLI_OK or an exit
  * code after a message. On success format_credential_fini it. */
 int credential_fetch(struct cli *cli, const char *role, const char *bindings,
                      struct format_credential *ret_credential) ATTR_MUST_USE;

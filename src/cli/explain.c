@@ -46,7 +46,7 @@ static void body_write(const struct cli *cli, struct buf *body)
         json_out_string_c(&json, NULL, binds->items[i]);
     }
     if (binds->count == 0) {
-        json_out_string_c(&json, NULL, "parent");
+        json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : "parent");
     }
     json_out_array_close(&json);
     json_out_object_close(&json);

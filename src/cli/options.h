@@ -23,7 +23,8 @@
     X(OPTION_GRANTS, "grants", 0, NULL, false, "grants instead of leases")                         \
     X(OPTION_READY, "ready", 0, NULL, false, "only tell by the exit code whether leased is ready") \
     X(OPTION_ADDR, "addr", 0, "ADDRESS", false,                                                    \
-      "where leased listens: unix:///PATH. Default: LEASED_ADDR, else /run/leased/leased.sock")    \
+      "where leased listens: unix:///PATH, https://HOST:PORT or http://127.0.0.1:PORT. Default: "  \
+      "LEASED_ADDR, else /run/leased/leased.sock")                                                 \
     X(OPTION_SOCKET, "socket", 0, "PATH", false, "short for --addr unix://PATH")                   \
     X(OPTION_HELP, "help", 'h', NULL, false, "this text")
 

@@ -1,8 +1,13 @@
 """Callers over TCP: who they are, and what they may be given."""
 import json
+import os
+import subprocess
+import tempfile
+
+import pytest
 
 from conftest import CONSUMER, STRANGER, needs_root
-from servers import free_port
+from servers import free_port, give_to
 
 
 def tcp_daemon(orders, config=None, **role):
@@ -65,3 +70,97 @@ def test_an_admin_is_none_over_loopback_tcp(orders, shell):
     admin = shell(made.daemon, STRANGER)
     assert admin.run(f"lease show {answer['lease']}")[0] == 0
     assert ask(admin, port, f"leases/{answer['lease']}")[0] == 404
+
+
+class Authority:
+    """A certificate authority in a folder of its own; what it issues is readable by one user each."""
+
+    def __init__(self, folder):
+        self.folder, self.path, self.count = folder, f"{folder}/ca.pem", 0
+        os.chmod(folder, 0o755)
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test CA",
+                     "-days", "2", "-keyout", f"{self.folder}/ca.key", "-out", self.path)
+
+    @staticmethod
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+    def issue(self, names, usage, user, days=1):
+        """(certificate, key): paths of files that `user` can read."""
+        self.count += 1
+        base = f"{self.folder}/{self.count}"
+        with open(f"{base}.ext", "w", encoding="utf-8") as f:
+            f.write(f"subjectAltName={names}\nextendedKeyUsage={usage}\n")
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=issued",
+                     "-keyout", f"{base}.key", "-out", f"{base}.csr")
+        self.openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.path, "-CAkey", f"{self.folder}/ca.key", "-CAcreateserial",
+                     "-days", str(days), "-extfile", f"{base}.ext", "-out", f"{base}.pem")
+        give_to(f"{base}.key", user)
+        os.chmod(f"{base}.key", 0o600)
+        return f"{base}.pem", f"{base}.key"
+
+
+class Remote:
+    """A leased that listens with TLS, and what a client of it needs."""
+
+    def __init__(self, orders, authority, **role):
+        self.authority, self.port = authority, free_port()
+        cert, key = authority.issue("DNS:localhost", "serverAuth", "leased")
+        listener = {"name": "remote", "tcp": f"127.0.0.1:{self.port}",
+                    "tls": {"cert_file": cert, "key_file": key, "client_ca_file": authority.path}}
+        rules = [{"name": "ci", "subjects": [{"tls": {"san": "spiffe://acme/ci/*"}, "listener": "remote"}], "roles": ["*"]}]
+        self.made = orders(rules=rules, config={"more_listeners": [listener]}, **role)
+
+    def environment(self, cert, key):
+        return (f"LEASED_ADDR=https://localhost:{self.port} LEASED_CACERT={self.authority.path} "
+                f"LEASED_CLIENT_CERT={cert} LEASED_CLIENT_KEY={key}")
+
+    def curl(self, shell, path, options):
+        return shell.run(f"curl -sS --cacert {self.authority.path} -w '%{{http_code}}' -o /dev/null -H 'X-Leased-Request: 1' {options} "
+                         f"'https://localhost:{self.port}/leased/v1/{path}' 2>&1; echo")
+
+
+@pytest.fixture
+def authority(world):
+    return Authority(tempfile.mkdtemp(prefix="ca-", dir=world.folder))
+
+
+def test_a_certificate_gets_a_credential_with_lease_and_with_curl(orders, shell, authority):
+    remote = Remote(orders, authority, binding="none")
+    cert, key = authority.issue("URI:spiffe://acme/ci/7,DNS:runner.example", "clientAuth", CONSUMER)
+    made, caller = remote.made, shell(remote.made.daemon)
+    code, output = caller.run(f"{remote.environment(cert, key)} lease get {made.role} -o json")
+    assert code == 0, output
+    assert made.logs_in(json.loads(output))
+    created = made.events("grant.created")[0]
+    assert created["listener"] == "remote"
+    assert created["identity"] == {"san": "spiffe://acme/ci/7 runner.example"}
+    assert remote.curl(caller, f"credentials/{made.role}", f"--cert {cert} --key {key}") == (0, "200\n")
+    code, output = caller.run(f"{remote.environment(cert, key)} lease exec {made.role} -- sh -c 'echo got a password >&2'")
+    assert (code, output) == (0, "got a password\n")
+
+
+def test_without_a_good_certificate_nothing_is_told(orders, shell, authority):
+    remote = Remote(orders, authority, binding="none")
+    caller = shell(remote.made.daemon)
+    role = f"credentials/{remote.made.role}"
+    assert "200" not in remote.curl(caller, role, "")[1]
+    server = authority.issue("URI:spiffe://acme/ci/7", "serverAuth", CONSUMER)
+    assert "200" not in remote.curl(caller, role, f"--cert {server[0]} --key {server[1]}")[1]
+    code, output = caller.run(f"curl -s -o /dev/null http://localhost:{remote.port}/livez")
+    assert code != 0, output
+    other = authority.issue("URI:spiffe://acme/prod/7", "clientAuth", CONSUMER)
+    assert remote.curl(caller, role, f"--cert {other[0]} --key {other[1]}") == (0, "403\n")
+    code, output = caller.run(f"{remote.environment(*other)} lease get {remote.made.role}")
+    assert code == 3, output
+    code, output = caller.run(f"{remote.environment(*server)} lease get {remote.made.role}")
+    assert (code, "certificate" in output) == (5, True), output
+    assert remote.made.world.bao.requests(remote.made.path) == 0
+
+
+def test_lease_speaks_to_loopback_tcp_too(orders, shell):
+    made, port = tcp_daemon(orders, binding="none")
+    code, output = shell(made.daemon).run(f"LEASED_ADDR= lease get {made.role} --addr http://127.0.0.1:{port} -o json")
+    assert code == 0, output
+    assert made.logs_in(json.loads(output))
+    assert made.events("grant.created")[0]["binding"] == "none"

@@ -38,7 +38,13 @@ static void test_mistakes_are_64_and_say_what_to_type(void **state)
     MISTAKE("unknown format 'yaml'; known: table, json, env", "get", "a", "-o", "yaml");
     MISTAKE("unknown format 'env'; known here: table, json", "ls", "-o", "env");
     MISTAKE("is not FIELD=NAME", "get", "a", "--map", "password");
-    MISTAKE("unix:///PATH only", "status", "--addr", "https://host:9912");
+    MISTAKE("none of unix:///PATH", "status", "--addr", "ftp://host:9912");
+    MISTAKE("LEASED_CLIENT_CERT", "status", "--addr", "https://host:9912");
+    MISTAKE("plain http goes to loopback only", "status", "--addr", "http://host:9911");
+    MISTAKE("plain http goes to loopback only", "status", "--addr", "http://127.0.0.1.example:1");
+    MISTAKE("not a host and a port", "status", "--addr", "http://localhost:9911/path");
+    MISTAKE("not a host and a port", "status", "--addr", "http://a@localhost:9911");
+    MISTAKE("not a host and a port", "status", "--addr", "http://");
     MISTAKE("must be absolute", "status", "--socket", "leased.sock");
     MISTAKE("exclude each other", "status", "--socket", "/a", "--addr", "unix:///a");
     MISTAKE("unknown shell 'tcsh'", "completion", "tcsh");
