@@ -4,6 +4,7 @@
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
+#include "io/passed.h"
 #include "wire/procfs.h"
 
 #include <fcntl.h>
@@ -171,6 +172,7 @@ static int listeners_start(struct daemon *daemon)
     const struct schema_list *list = &daemon->config->settings.listeners;
     const struct config_listener *configured = list->items;
     size_t i;
+    struct err e = {0};
 
     for (i = 0; i < list->count; i++) {
         const char *path =
@@ -178,7 +180,6 @@ static int listeners_start(struct daemon *daemon)
         const struct daemon_listener_options options = {.config = daemon->config,
                                                         .configured = &configured[i]};
         struct daemon_listener *entry;
-        struct err e = {0};
 
         if (daemon_listener_open(daemon, &options, &entry, &e) != 0) {
             return start_failed(configured[i].name, &e, EX_CANTCREAT);
@@ -186,6 +187,9 @@ static int listeners_start(struct daemon *daemon)
         entry->is_fresh = false;
         log_event(LOG_LEVEL_INFO, "listener.opened", "listener", configured[i].name, "path", path,
                   NULL);
+    }
+    if (io_passed_check(daemon->options.io, &e) != 0) {
+        return start_failed("listeners", &e, EX_CONFIG);
     }
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "daemon/log_sink.h"
 #include "daemon/options.h"
 #include "io/alloc.h"
+#include "io/passed.h"
 #include "io/scrub.h"
 #include "wire/schema_json.h"
 
@@ -185,6 +186,9 @@ static int daemon_start(struct run *run)
         return complain(e.text, EX_OSERR);
     }
     log_set(run, run->config);
+    if (io_passed_take(run->io, &e) != 0) {
+        return complain(e.text, EX_CONFIG);
+    }
     io_set_environment(run->io, run->environment);
     io_environment_keep(run->environment, run->config->env_names, run->config->env_name_count);
     if (harden_process(&e) != 0) {

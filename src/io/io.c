@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "io/io_internal.h"
+#include "io/passed.h"
 #include "io/seal.h"
 
 #include <signal.h>
@@ -273,6 +274,7 @@ int io_close(struct io *io)
     io_posts_fini(io);
     io_timers_fini(io);
     diag_fini(&io->diag);
+    io_passed_close(io);
     io_seal_free(io->seal);
     mem_free(io);
     return 0;

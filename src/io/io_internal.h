@@ -24,6 +24,7 @@
 
 struct io_http;
 struct io_environment;
+struct io_passed;
 struct io_seal;
 
 /* Names of users and groups, remembered for a minute; a slot per (id % size). */
@@ -103,6 +104,7 @@ struct io {
     struct io_name users[IO_NAMES_CACHED];
     struct io_name groups[IO_NAMES_CACHED];
     struct io_user_groups user_groups[IO_NAMES_CACHED];
+    struct io_passed *passed;                 /* sockets of the service manager; NULL: none */
     struct diag diag;                         /* opened by the first listener on loopback TCP */
     const struct io_environment *environment; /* borrowed; NULL: env: secrets aren't found */
 };

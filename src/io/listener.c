@@ -1,17 +1,18 @@
 /* A listener's life.
  *
- * Happy path: io_listener_open binds (socket_unix.c, socket_tcp.c) and starts the server on the
- * socket → connections and requests, see server.c → io_listener_quiesce removes the socket file,
- * accepts nothing more and lets what is under way end → io_listener_close ends the rest from the
- * loop and frees the listener once the last libuv handle is closed. One that is replaced is retired
- * instead of quiesced: its successor accepts on the same socket, and its connections are served on
- * until they come to an end.
+ * Happy path: io_listener_open binds (socket_unix.c, socket_tcp.c), or takes what the service
+ * manager has bound (passed.c), and starts the server on the socket → connections and requests, see
+ * server.c → io_listener_quiesce removes the socket file, accepts nothing more and lets what is
+ * under way end → io_listener_close ends the rest from the loop and frees the listener once the
+ * last libuv handle is closed. One that is replaced is retired instead of quiesced: its successor
+ * accepts on the same socket, and its connections are served on until they come to an end.
  *
  * Failure paths: opening undoes what it did. Closing may be asked for from anywhere, also from a
  * handler in the midst of libmicrohttpd, which is why it is deferred. */
 #include "io/listener.h"
 
 #include "base/mem.h"
+#include "io/passed.h"
 #include "io/server_internal.h"
 
 #include <errno.h>
@@ -149,11 +150,41 @@ static int share_socket(struct io_listener *listener, const struct io_listener *
                         struct err *e)
 {
     listener->is_unix = predecessor->is_unix;
+    listener->is_passed = predecessor->is_passed;
     listener->port = predecessor->port;
     listener->socket_fd = fcntl(predecessor->socket_fd, F_DUPFD_CLOEXEC, 0);
     if (listener->socket_fd < 0) {
         return err_set(e, -errno, "could not share the socket of listener %s: %s",
                        predecessor->name, strerror(errno));
+    }
+    return 0;
+}
+
+/* One that the service manager has made, or one of our own. */
+static int find_socket(struct io_listener *listener, const struct io_listener_options *options,
+                       struct err *e)
+{
+    bool may_be_remote = options->tls != NULL || options->is_for_anyone;
+    int rc = passed_find(listener->io, options, &listener->socket_fd, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (listener->socket_fd < 0) {
+        return listener->is_unix
+                   ? socket_open_unix(options, &listener->file, &listener->socket_fd, e)
+                   : socket_open_tcp(options->tcp, may_be_remote, &listener->socket_fd,
+                                     &listener->port, e);
+    }
+    listener->is_passed = true;
+    if (!listener->is_unix) {
+        listener->port = socket_port(listener->socket_fd);
+        if (!may_be_remote && !socket_is_loopback(listener->socket_fd)) {
+            return err_set(e, ERR_INVALID,
+                           "the socket that the service manager passed for listener %s is not at a "
+                           "loopback address; others need TLS",
+                           options->name);
+        }
     }
     return 0;
 }
@@ -169,15 +200,10 @@ static int socket_open(struct io_listener *listener, const struct io_listener_op
             return rc;
         }
     }
-    if (options->predecessor != NULL) {
-        rc = share_socket(listener, options->predecessor, e);
-    } else if (listener->is_unix) {
-        rc = socket_open_unix(options, &listener->file, &listener->socket_fd, e);
-    } else {
-        rc = socket_open_tcp(options->tcp, options->tls != NULL || options->is_for_anyone,
-                             &listener->socket_fd, &listener->port, e);
-    }
-    if (rc == 0 && !listener->is_unix && options->tls == NULL && socket_is_loopback(listener->socket_fd)) {
+    rc = options->predecessor != NULL ? share_socket(listener, options->predecessor, e)
+                                      : find_socket(listener, options, e);
+    if (rc == 0 && !listener->is_unix && options->tls == NULL &&
+        socket_is_loopback(listener->socket_fd)) {
         listener->is_loopback = true;
         /* Without it each caller is refused, with the reason; metrics need none. */
         (void)diag_open(&listener->io->diag, listener->socket_fd);

@@ -228,7 +228,9 @@ int server_start(struct io_listener *listener, struct err *e)
     }
     listener->daemon = start_daemon(listener, socket_fd);
     if (listener->daemon == NULL) {
-        (void)shutdown(listener->socket_fd, SHUT_RDWR);
+        if (!listener->is_passed) {
+            (void)shutdown(listener->socket_fd, SHUT_RDWR);
+        }
         return err_set(e, ERR_UNAVAILABLE, "could not start the HTTP server of listener %s",
                        listener->name);
     }

@@ -71,6 +71,7 @@ struct io_listener {
 
     int socket_fd; /* -1 once quiesced or retired */
     bool is_unix;
+    bool is_passed;   /* the service manager's, and in use when we are gone */
     bool is_loopback; /* plain TCP, whose callers have a uid */
     struct tls *tls;  /* NULL: plain */
     uint16_t port;

@@ -30,6 +30,8 @@ void socket_file_remove(struct socket_file *file);
 int socket_open_tcp(const char *address, bool may_be_remote, int *ret_fd, uint16_t *ret_port,
                     struct err *e) ATTR_MUST_USE;
 
+uint16_t socket_port(int fd);
+
 /* Is this listening TCP socket bound to loopback? */
 bool socket_is_loopback(int fd);
 

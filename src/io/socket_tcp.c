@@ -89,6 +89,19 @@ static int bind_and_listen(int fd, const char *text, const union socket_address 
     return 0;
 }
 
+static uint16_t port_of(const union socket_address *address)
+{
+    return ntohs(address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port);
+}
+
+uint16_t socket_port(int fd)
+{
+    union socket_address address = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t size = sizeof(address);
+
+    return getsockname(fd, &address.any, &size) == 0 ? port_of(&address) : 0;
+}
+
 bool socket_is_loopback(int fd)
 {
     union socket_address address = {.any = {.sa_family = AF_UNSPEC}};
@@ -124,7 +137,6 @@ int socket_open_tcp(const char *text, bool may_be_remote, int *ret_fd, uint16_t 
         return rc;
     }
     *ret_fd = fd;
-    *ret_port =
-        ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+    *ret_port = port_of(&address);
     return 0;
 }

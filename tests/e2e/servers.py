@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +21,7 @@ START_TIMEOUT_S = 30
 ROOT_TOKEN = "root-token-of-the-tests"
 ADMIN_PASSWORD = "admin-of-the-tests"
 IS_ROOT = os.geteuid() == 0
+PASS_SOCKETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pass_sockets.py")
 
 # What leased may do at the issuer: issue, look after its leases and its own token, nothing else.
 MINIMAL_POLICY = """
@@ -269,11 +271,13 @@ class Bao(Server):
 
 
 class Daemon(Server):
-    """leased, as user leased. `changes` are merged into the standard configuration, `more_listeners` added to its own."""
+    """leased, as user leased. `changes` are merged into the standard configuration, `more_listeners` added to its own.
+    `passed`: pairs of a name and a listening socket that it gets as systemd passes them."""
 
-    def __init__(self, world, roles, rules, more_listeners=(), **changes):
+    def __init__(self, world, roles, rules, more_listeners=(), passed=(), **changes):
         self.world, self.folder = world, tempfile.mkdtemp(prefix="leased-", dir=world.folder)
         super().__init__("leased", f"{self.folder}/leased.log")
+        self.passed = passed
         os.chmod(self.folder, 0o755)
         give_to(self.folder, "leased")
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
@@ -295,8 +299,12 @@ class Daemon(Server):
         with open(self.config_path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)
         variables = [f"{key}={value}" for key, value in self.environment.items()]  # not for the program that changes the user
-        self.spawn([*as_user("leased"), "env", *variables, self.world.program("leased"), "--config", self.config_path],
-                   env=clean_environment(), cwd="/")
+        command = [*as_user("leased"), "env", *variables, self.world.program("leased"), "--config", self.config_path]
+        descriptors = [passed.fileno() for _, passed in self.passed]
+        if descriptors:
+            names = ":".join(name for name, _ in self.passed)
+            command = [sys.executable, PASS_SOCKETS, names, *map(str, descriptors), "--", *command]
+        self.spawn(command, env=clean_environment(), cwd="/", pass_fds=descriptors)
         if wait:
             self.await_ready(lambda: self.lease("root", "status", "--ready").returncode == 0)
         return self

@@ -1,6 +1,7 @@
 """Callers over TCP: who they are, and what they may be given."""
 import json
 import os
+import socket
 import subprocess
 import tempfile
 
@@ -164,3 +165,42 @@ def test_lease_speaks_to_loopback_tcp_too(orders, shell):
     assert code == 0, output
     assert made.logs_in(json.loads(output))
     assert made.events("grant.created")[0]["binding"] == "none"
+
+
+def listening(family, address):
+    it = socket.socket(family)
+    it.bind(address)
+    it.listen(16)
+    return it
+
+
+def test_sockets_of_the_service_manager_are_used_and_outlive_leased(orders, shell, world):
+    folder = tempfile.mkdtemp(prefix="passed-", dir=world.folder)
+    os.chmod(folder, 0o755)
+    path = f"{folder}/passed.sock"
+    with listening(socket.AF_UNIX, path) as local, listening(socket.AF_INET, ("127.0.0.1", 0)) as tcp:
+        os.chmod(path, 0o666)
+        port = tcp.getsockname()[1]
+        made = orders(config={"passed": [("from-systemd", local), ("leased.socket", tcp)],
+                              "more_listeners": [{"name": "from-systemd", "unix": "/nonexistent/l.sock"},
+                                                 {"name": "tcp", "tcp": f"127.0.0.1:{port}"}]}, binding="none")
+        caller = shell(made.daemon)
+        code, output = caller.run(f"LEASED_ADDR=unix://{path} lease get {made.role} -o json")
+        assert code == 0, output
+        assert ask(caller, port, f"credentials/{made.role}")[0] == 200
+        assert {record["listener"] for record in made.events("grant.created")} == {"from-systemd", "tcp"}
+        assert made.daemon.stop() == 0
+        assert os.path.exists(path)
+        # Who comes meanwhile waits for the next one.
+        waiting = subprocess.Popen(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", path,
+                                    "http://localhost/livez"], stdout=subprocess.PIPE, text=True)
+        made.daemon.start()
+        assert waiting.communicate(timeout=20)[0] == "200"
+
+
+def test_a_passed_socket_that_no_listener_takes_is_a_mistake(world):
+    with listening(socket.AF_INET, ("127.0.0.1", 0)) as tcp:
+        daemon = world.daemon({}, [], passed=[("stray", tcp)])
+        daemon.start(wait=False)
+        assert daemon.process.wait(timeout=20) == 78
+        assert "passed the socket stray (127.0.0.1:" in daemon.log_lines()
