@@ -113,21 +113,23 @@ int fixture_setup(void **state)
 
 /* --- opening --- */
 
-static void open_policy(void)
+struct access_policy *fixture_parse_policy(void)
 {
     static const char *const names[] = {"db", "db-shared", "db-own", "db-reason", NULL};
     struct yaml_document *document = NULL;
+    struct access_policy *policy = NULL;
     const struct yaml_node *node;
     struct yaml_errors errors;
 
     yaml_errors_init(&errors);
     assert_int_equal(yaml_parse("p.yaml", str_of(policy_text), &document, &errors), 0);
     node = yaml_root(document);
-    if (access_policy_parse(&node, 1, names, &f.policy, &errors) != 0) {
+    if (access_policy_parse(&node, 1, names, &policy, &errors) != 0) {
         fail_msg("%s", buf_str(&errors.text).ptr);
     }
     yaml_free(document);
     yaml_errors_fini(&errors);
+    return policy;
 }
 
 static void open_core(void)
@@ -156,7 +158,7 @@ void fixture_open(void)
     if (f.serve != NULL) {
         return;
     }
-    open_policy();
+    f.policy = fixture_parse_policy();
     open_core();
     f.options.env = &f.fake.env;
     f.options.core = f.core;

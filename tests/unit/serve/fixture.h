@@ -73,6 +73,9 @@ int fixture_teardown(void **state);
 /* Opens everything; done by the first request otherwise. */
 void fixture_open(void);
 
+/* The policy once more; access_policy_free. */
+struct access_policy *fixture_parse_policy(void);
+
 /* Adds a backend that isn't logged in; before the first request. */
 struct idle_backend *fixture_add_backend(const char *name);
 
