@@ -48,7 +48,9 @@ static void file_check(const struct yaml_node *node, struct yaml_errors *warning
         yaml_error_at(errors, node, "expected an absolute path, found `%.*s`", STR_ARG(node->text));
     } else if (warnings != NULL && stat(node->text.ptr, &facts) != 0 &&
                (errno == ENOENT || errno == ENOTDIR)) {
-        yaml_error_at(warnings, node, "warning: there is no file `%.*s` (yet)",
+        yaml_error_at(warnings, node,
+                      "warning: there is no file `%.*s` (yet): what needs it fails until it is "
+                      "there",
                       STR_ARG(node->text));
     }
 }

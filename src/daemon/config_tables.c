@@ -78,7 +78,7 @@ static const struct schema_field backend_limit_fields[] = {
     {FIELD(config_backend_limits, "revoke_rate", SCHEMA_RATE, revoke_rate), .default_text = "200/s",
      .doc = "revocations"},
     {FIELD(config_backend_limits, "max_lifetime", SCHEMA_DURATION, lifetime_max_ms), .min = 1000,
-     .max = YEAR_MS, .default_text = "8760h", .doc = "a longer life that it grants isn't believed"},
+     .max = YEAR_MS, .default_text = "768h", .doc = "a longer life that it grants isn't believed"},
     {0},
 };
 static const struct schema_object backend_limits_table =
@@ -231,7 +231,7 @@ static const struct schema_field limits_fields[] = {
     {FIELD(config_limits, "request_headers", SCHEMA_UINT, request_headers), .min = 8,
      .max = ENV_REQUEST_HEADERS_MAX, .default_text = "32", .doc = "how many"},
     {FIELD(config_limits, "request_target", SCHEMA_SIZE, request_target_bytes), .min = 256,
-     .max = 4 * KIB, .default_text = "1KiB", .doc = "path and query"},
+     .max = 4 * KIB, .default_text = "2KiB", .doc = "path and query"},
     {FIELD(config_limits, "request_body", SCHEMA_SIZE, request_body_bytes), .min = KIB,
      .max = KIB * KIB, .default_text = "64KiB", .doc = "of one request"},
     {FIELD(config_limits, "head_timeout", SCHEMA_DURATION, head_timeout_ms), .min = 100,

@@ -7,6 +7,8 @@
  * waits: then the grant ends as undelivered. */
 #include "serve/exchange.h"
 
+#include "serve/etag.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +86,7 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
     reply.headers[reply.header_count++] =
         (struct env_request_header){.name = STR("ETag"), .value = etag};
     exchange_json(x, &json);
-    if (status == 200 && str_eq(env_request_header(x->request, "if-none-match"), etag)) {
+    if (status == 200 && etag_is_named(env_request_header(x->request, "if-none-match"), etag)) {
         reply.status = 304;
     } else {
         r = credential_write(x, &json, grant, &lease);

@@ -119,6 +119,16 @@ void exchange_fail_status(struct exchange *x, const struct exchange_failure *tab
 void exchange_keep(struct exchange *x,
                    void (*finished)(struct env_request *request, bool delivered));
 
+/* The routes one by one, to hold the API's description (config/openapi.yaml) against. False: there
+ * is no such index. */
+struct serve_route {
+    const char *method;
+    const char *path; /* "{}" stands for one segment */
+    uint32_t query;   /* PARAM_* */
+    uint32_t body;
+};
+bool serve_route_at(size_t index, struct serve_route *ret_route);
+
 /* Handlers of the routes (see router.c): each answers, now or later. */
 void serve_credentials_get(struct exchange *x);
 void serve_leases_create(struct exchange *x);

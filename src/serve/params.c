@@ -130,6 +130,17 @@ static const struct param param_table[] = {
     {"cursor", PARAM_CURSOR, set_cursor, false},
 };
 
+const char *params_name(uint32_t bit)
+{
+    size_t i = 0;
+
+    while (param_table[i].bit != bit) {
+        i++;
+        CHECK(i < ARRAY_LEN(param_table));
+    }
+    return param_table[i].name;
+}
+
 /* One query string or body while it is read. */
 struct params_input {
     struct serve_params *params;

@@ -37,6 +37,9 @@ struct serve_params {
     size_t binding_count;
 };
 
+/* The name of one PARAM_*. */
+const char *params_name(uint32_t bit);
+
 /* All zero but for the defaults. */
 void params_init(struct serve_params *params);
 

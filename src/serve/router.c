@@ -45,6 +45,18 @@ static const struct route routes[] = {
     {"GET", "/metrics", SERVE_API_METRICS, 0, 0, serve_metrics},
 };
 
+bool serve_route_at(size_t index, struct serve_route *ret_route)
+{
+    if (index >= ARRAY_LEN(routes)) {
+        return false;
+    }
+    *ret_route = (struct serve_route){.method = routes[index].method,
+                                      .path = routes[index].path,
+                                      .query = routes[index].query,
+                                      .body = routes[index].body};
+    return true;
+}
+
 static bool route_is_open(const struct route *route)
 {
     return (route->apis & SERVE_API_METRICS) != 0;
