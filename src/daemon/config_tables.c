@@ -2,6 +2,7 @@
  * interface documents name but this version doesn't implement stand here too, so that using one is
  * an error that says so. */
 #include "daemon/config_internal.h"
+#include "io/secret_memory.h"
 
 #define HOUR_MS (3600ULL * 1000ULL)
 #define YEAR_MS (8760ULL * HOUR_MS)
@@ -215,6 +216,13 @@ static const struct schema_field plugins_fields[] = {
 static const struct schema_object plugins_table =
     TABLE("plugins", config_plugins, plugins_fields, false);
 
+static const struct schema_enum_value lock_memory_values[] = {
+    {"try", IO_LOCK_MEMORY_TRY},
+    {"required", IO_LOCK_MEMORY_REQUIRED},
+    {"off", IO_LOCK_MEMORY_OFF},
+    {0},
+};
+
 static const struct schema_field limits_fields[] = {
     {FIELD(config_limits, "stop_timeout", SCHEMA_DURATION, stop_timeout_ms), .min = 1000,
      .max = HOUR_MS, .default_text = "20s", .doc = "for revoking everything at the end"},
@@ -257,6 +265,12 @@ static const struct schema_field limits_fields[] = {
      .default_text = "10/s", .doc = "new ones; twice as many at once after a pause"},
     {FIELD(config_limits, "clock_skew", SCHEMA_DURATION, clock_skew_ms), .flags = SCHEMA_RESTART,
      .min = 1000, .max = 60000, .default_text = "2s", .doc = "taken off each lifetime"},
+    {FIELD(config_limits, "secret_memory", SCHEMA_SIZE, secret_memory_bytes),
+     .flags = SCHEMA_RESTART, .min = 256 * KIB, .max = 16 * KIB * KIB, .default_text = "1MiB",
+     .doc = "for keys, tokens and what is being opened; rounded up to a power of two"},
+    {FIELD(config_limits, "lock_memory", SCHEMA_ENUM, lock_memory), .flags = SCHEMA_RESTART,
+     .values = lock_memory_values, .default_text = "try",
+     .doc = "keep that memory from being swapped: try goes on where it isn't allowed"},
     {0},
 };
 static const struct schema_object limits_table =

@@ -5,6 +5,7 @@
  * place before one allocates, and the process is closed to others before the first secret is read.
  */
 #include "base/mem.h"
+#include "base/secret.h"
 #include "daemon/config_internal.h"
 #include "daemon/daemon.h"
 #include "daemon/harden.h"
@@ -13,10 +14,12 @@
 #include "io/alloc.h"
 #include "io/passed.h"
 #include "io/scrub.h"
+#include "io/secret_memory.h"
 #include "wire/schema_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -171,6 +174,30 @@ static void log_set(void *user, const struct config *config)
     log_set_sink(log_sink_event, &run->sink, (enum log_level)level);
 }
 
+static int secret_memory_start(const struct config_limits *limits, struct err *e)
+{
+    size_t size = 1;
+
+    while (size < limits->secret_memory_bytes) {
+        size *= 2;
+    }
+    return io_use_secret_memory(size, (enum io_lock_memory)limits->lock_memory, e);
+}
+
+static void secret_memory_log(void)
+{
+    struct secret_stats stats;
+    bool is_locked;
+
+    secret_memory_stats(&stats);
+    is_locked = strcmp(stats.kind, "plain") != 0;
+    log_event(is_locked ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "secret_memory.ready", "detail",
+              stats.kind, "hint",
+              is_locked ? NULL
+                        : "secrets may be swapped out: raise LimitMEMLOCK or see lock_memory",
+              NULL);
+}
+
 static int daemon_start(struct run *run)
 {
     struct daemon_options options = {.registry = run->registry,
@@ -182,10 +209,11 @@ static int daemon_start(struct run *run)
     struct err e = {0};
     int exit_code;
 
-    if (io_new(&run->io, &e) != 0) {
+    if (secret_memory_start(&run->config->settings.limits, &e) != 0 || io_new(&run->io, &e) != 0) {
         return complain(e.text, EX_OSERR);
     }
     log_set(run, run->config);
+    secret_memory_log();
     if (io_passed_take(run->io, &e) != 0) {
         return complain(e.text, EX_CONFIG);
     }
@@ -212,6 +240,7 @@ static int run_close(struct run *run, int exit_code)
     backend_registry_free(run->registry);
     config_free(run->config);
     io_environment_free(run->environment);
+    io_drop_secret_memory();
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
     return exit_code;
 }

@@ -156,6 +156,19 @@ static void backend_write_inside(const struct exchange *x, struct json_out *json
     addresses_write(x, json, status);
 }
 
+static void secret_memory_write(struct json_out *json)
+{
+    struct secret_stats stats;
+
+    secret_memory_stats(&stats);
+    json_out_object_open(json, "secret_memory");
+    json_out_string_c(json, "kind", stats.kind);
+    json_out_u64(json, "used_bytes", stats.used_bytes);
+    json_out_u64(json, "peak_bytes", stats.peak_bytes);
+    json_out_u64(json, "limit_bytes", stats.total_bytes);
+    json_out_object_close(json);
+}
+
 static void backends_write(struct exchange *x, struct json_out *json)
 {
     struct backend_status status;
@@ -233,6 +246,7 @@ void serve_status(struct exchange *x)
     backends_write(x, &json);
     if (is_reader(x)) {
         leases_write(x, &json);
+        secret_memory_write(&json);
     }
     json_out_object_close(&json);
     exchange_reply(x, 200);
