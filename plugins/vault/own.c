@@ -16,6 +16,8 @@
 
 static void answered(void *user, const struct leased_http_reply *http);
 
+#define LOGOUT_TIMEOUT_MS 5000U /* the daemon's own end doesn't wait for long */
+
 bool vault_own_send(struct leased_instance *vault, enum vault_own own,
                     struct vault_request *request, const char *token)
 {
@@ -143,9 +145,12 @@ bool vault_own_logout(struct leased_instance *vault, const char *token)
     struct vault_request request;
     json_t *body = json_object();
 
-    return body != NULL &&
-           vault_request_init(vault->host, "auth/token/revoke-self", body, &request) == 0 &&
-           vault_own_send(vault, VAULT_OWN_LOGOUT, &request, token);
+    if (body == NULL ||
+        vault_request_init(vault->host, "auth/token/revoke-self", body, &request) != 0) {
+        return false;
+    }
+    request.timeout_ms = LOGOUT_TIMEOUT_MS;
+    return vault_own_send(vault, VAULT_OWN_LOGOUT, &request, token);
 }
 
 static void dispatch(struct leased_instance *vault, enum vault_own own,
@@ -182,6 +187,10 @@ static void answered(void *user, const struct leased_http_reply *http)
     vault->own = VAULT_OWN_NONE;
     vault->own_http = NULL;
     if (vault->is_closing) {
+        if (own == VAULT_OWN_LOGOUT && http->transport != LEASED_HTTP_OK) {
+            vault->close_flags &=
+                ~(uint32_t)LEASED_CLOSE_LOGOUT; /* the others would wait as long */
+        }
         vault_close_step(vault); /* vault may be gone */
         return;
     }

@@ -246,6 +246,7 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
         headers[count++] =
             (struct leased_http_header){VAULT_STR("Content-Type"), VAULT_STR("application/json")};
     }
+    http.timeout_ms = request->timeout_ms;
     http.flags = request->creates ? LEASED_HTTP_CREATES : 0;
     http.method = request->method;
     http.path = vault_str(request->path);

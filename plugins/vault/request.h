@@ -18,8 +18,9 @@ struct vault_request {
     /* Of a client: names are static, values owned. */
     struct leased_http_header passed[VAULT_PASSED_HEADERS_MAX];
     size_t passed_count;
-    bool creates; /* never sent twice */
-    bool is_root; /* not in the configured namespace */
+    uint64_t timeout_ms; /* 0: the backend's */
+    bool creates;        /* never sent twice */
+    bool is_root;        /* not in the configured namespace */
 };
 
 /* 0, or -1 when out of memory; then nothing is held. `path` is without "/v1/"; `body` (may be NULL)

@@ -95,11 +95,16 @@ static void listeners_stop(struct daemon *daemon)
     daemon_listeners_close(daemon);
 }
 
-/* In time or not: the lease core has told what is left. */
+/* In time or not: the lease core has told what is left. Whoever stopped us must see that too: the
+ * service manager shows the exit code. */
 static void drained(struct lease_wait *wait, int status)
 {
-    (void)status;
-    listeners_stop(daemon_of(wait->user));
+    struct daemon *daemon = daemon_of(wait->user);
+
+    if (status != 0) {
+        daemon->exit_code = EX_TEMPFAIL;
+    }
+    listeners_stop(daemon);
 }
 
 static void stop(struct daemon *daemon)
@@ -131,6 +136,9 @@ static void stop_signaled(void *user, int signum)
         daemon->is_hurried = true;
         if (!daemon->is_drained) {
             lease_wait_forget(&daemon->drain);
+            if (lease_core_drain_now(daemon->core) > 0) {
+                daemon->exit_code = EX_TEMPFAIL;
+            }
             listeners_stop(daemon);
         }
     } else {

@@ -348,7 +348,8 @@ int lease_rotate_start(struct lease_core *core, struct lease *lease,
 void lease_end_grant(struct lease_core *core, struct grant *grant, enum grant_end end,
                      struct lease_wait *wait);
 
-/* Ends all grants of a lease and revokes it without linger. */
+/* Ends all grants of a lease and revokes it without linger. Where its issue is under way, what that
+ * brings is revoked, and `wait` runs then. */
 void lease_end(struct lease_core *core, struct lease *lease, enum grant_end end,
                struct lease_wait *wait);
 
@@ -363,5 +364,9 @@ void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer
 /* No new acquires; ends all grants and revokes all leases. `wait` runs with 0 when nothing is live,
  * or ERR_TIMEOUT at the deadline, when what is left is logged and noted. */
 void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, struct lease_wait *wait);
+
+/* The drain isn't waited for any longer: what is left is logged and noted. Returns how many leases
+ * that is. */
+uint32_t lease_core_drain_now(struct lease_core *core);
 
 #endif

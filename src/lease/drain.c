@@ -62,7 +62,7 @@ void drain_check(struct lease_core *core)
     }
 }
 
-void drain_due(struct lease_core *core)
+uint32_t lease_core_drain_now(struct lease_core *core)
 {
     char count[24];
     struct lease *lease = NULL;
@@ -79,7 +79,15 @@ void drain_due(struct lease_core *core)
         }
         record_lease_unrevoked(lease, "the daemon stopped before the issuer confirmed");
     }
-    (void)snprintf(count, sizeof(count), "%" PRIu32, left);
-    log_event(LOG_LEVEL_ERROR, "lease.drain.late", "count", count, NULL);
+    if (left > 0) {
+        (void)snprintf(count, sizeof(count), "%" PRIu32, left);
+        log_event(LOG_LEVEL_ERROR, "lease.drain.late", "count", count, NULL);
+    }
+    return left;
+}
+
+void drain_due(struct lease_core *core)
+{
+    (void)lease_core_drain_now(core);
     waits_end_drain(core, ERR_TIMEOUT, "not every lease is revoked");
 }

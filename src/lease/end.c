@@ -8,8 +8,9 @@ static void end_wait(struct lease *lease, struct lease_wait *wait)
     if (wait == NULL) {
         return;
     }
-    if (lease->state == LEASE_STATE_REVOKING) {
-        waits_add(lease, WAIT_REVOKE, wait);
+    if (lease->state == LEASE_STATE_REVOKING ||
+        (lease->state == LEASE_STATE_REQUESTED && lease->grant_count == 0)) {
+        waits_add(lease, WAIT_REVOKE, wait); /* what its issue brings is revoked */
     } else if (lease->grant_count == 0 && !lease->is_revocable &&
                lease->state != LEASE_STATE_REQUESTED && lease->state != LEASE_STATE_FAILED) {
         wait_end(lease->core, wait, ERR_UNSUPPORTED,
@@ -45,6 +46,8 @@ void lease_end(struct lease_core *core, struct lease *lease, enum grant_end end,
     }
     if (fsm_lease_is_live(lease->state)) {
         revoke_start(lease, "ended on request");
+    } else if (lease->state == LEASE_STATE_REQUESTED) {
+        issue_forget_late(lease);
     }
     end_wait(lease, wait);
     core_touch(core);

@@ -159,6 +159,8 @@ static void issue_failed(struct lease *lease, const struct acquire_failure *fail
     lease_set_state(lease, LEASE_STATE_FAILED);
     issue_forget(lease);
     acquire_fail_lease(lease, failure);
+    waits_end(lease, WAIT_REVOKE, lease->is_lost ? ERR_UNAVAILABLE : 0,
+              lease->is_lost ? failure->text : NULL);
     rotate_failed(lease);
 }
 
@@ -401,6 +403,12 @@ void issue_set_late(struct lease *lease)
         list_push_back(&lease->holder->idle, &lease->by_idle);
     }
     lease->issuing->is_late = lease->call != NULL;
+}
+
+void issue_forget_late(struct lease *lease)
+{
+    sharing_withdraw(lease);
+    lease->issuing->is_late = false;
 }
 
 void issue_drop(struct lease *lease)

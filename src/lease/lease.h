@@ -241,6 +241,8 @@ void issue_answered(struct lease *lease, const struct lease_result *result);
 void issue_drop(struct lease *lease);
 /* Those who wait for this issue are told to come again. */
 void issue_set_late(struct lease *lease);
+/* It has been ended: what its issue brings is for nobody. */
+void issue_forget_late(struct lease *lease);
 void issue_forget(struct lease *lease);
 
 /* --- renew.c --- */

@@ -45,7 +45,7 @@ def start(world):
 
     yield starter
     for daemon in started:
-        assert daemon.stop() == 0, f"leased ended badly:\n{daemon.log_lines()[-4000:]}"
+        assert daemon.stop() == daemon.exit_code, f"leased ended badly:\n{daemon.log_lines()[-4000:]}"
 
 
 class Shell:

@@ -282,6 +282,7 @@ class Daemon(Server):
         give_to(self.folder, "leased")
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
         self.config_path = f"{self.folder}/leased.yaml"
+        self.exit_code = 0  # expected at its end
         self.environment = {}  # of the daemon, beside the clean one
         self.config = {
             "listeners": [{"name": "local", "unix": self.socket, "mode": "0666"}, *more_listeners],

@@ -60,10 +60,11 @@ def road(world):
     it.close()
 
 
-def through(orders, world, road, **role):
+def through(orders, world, road, limits=None, **role):
     backend = {"plugin": "vault", "address": f"http://127.0.0.1:{road.port}", "health_interval": "1s", "auth": {
         "method": "approle", "role_id_file": world.bao.role_id_file, "secret_id_file": world.bao.secret_id_file}}
-    return orders(config={"backends": {"bao": backend}}, **role)
+    config = {"backends": {"bao": backend}}
+    return orders(config=config | ({"limits": limits} if limits else {}), **role)
 
 
 def test_an_issuer_that_is_down_does_not_block_the_start(road, orders, world, shell):
@@ -110,3 +111,16 @@ def test_a_held_credential_is_served_during_an_outage(road, orders, world, shell
     assert script.get(made.role)["credential"] == credential["credential"]
     assert made.logs_in(credential)
     road.open()
+
+
+def test_a_stop_that_cannot_revoke_says_what_lives_on(road, orders, world, shell):
+    road.open()
+    made = through(orders, world, road, limits={"stop_timeout": "2s"})
+    credential = shell(made.daemon).get(made.role)
+    road.close()
+    made.daemon.exit_code = 75
+    assert made.daemon.stop() == 75
+    assert made.logs_in(credential)
+    left = [r for r in made.daemon.records() if r["event"] == "lease.revoking" and r["outcome"] == "failed"]
+    assert [r["role"] for r in left] == [made.role]
+    assert "lease.drain.late" in open(made.daemon.log, encoding="utf-8").read()

@@ -262,9 +262,62 @@ static void test_who_waits_for_a_lease_that_is_cut_is_told(void **state)
     assert_in_range(client->acquire.retry_after_ms, 1, 5 * MINUTE_MS);
 }
 
+static void test_who_ends_a_lease_that_is_being_issued_waits_for_its_revocation(void **state)
+{
+    struct client *client = fixture_client(0);
+    struct lease *lease;
+
+    (void)state;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    fixture_get(client, &f.role);
+    lease = lease_core_next_lease(f.core, NULL);
+    lease_end(f.core, lease, GRANT_END_RELEASED, fixture_wait());
+    fixture_run();
+    assert_int_equal(f.wait_count, 0);
+    assert_int_equal(client->status, ERR_GONE);
+    f.model.is_held[LEASE_CALL_ISSUE] = false;
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(f.wait_count, 1);
+    assert_int_equal(f.wait_status, 0);
+    assert_int_equal(f.model.lease_count, 1);
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
+static void test_who_ends_a_lease_whose_issue_is_lost_is_told_so(void **state)
+{
+    (void)state;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_LOST;
+    fixture_get(fixture_client(0), &f.role);
+    lease_end(f.core, lease_core_next_lease(f.core, NULL), GRANT_END_RELEASED, fixture_wait());
+    f.model.is_held[LEASE_CALL_ISSUE] = false;
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(f.wait_status, ERR_UNAVAILABLE);
+}
+
+static void test_a_late_issue_that_was_ended_is_for_nobody(void **state)
+{
+    (void)state;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    fixture_get(fixture_client(0), &f.role);
+    fixture_advance(30 * SECOND_MS);
+    lease_end(f.core, lease_core_next_lease(f.core, NULL), GRANT_END_RELEASED, fixture_wait());
+    f.model.is_held[LEASE_CALL_ISSUE] = false;
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(f.wait_status, 0);
+    assert_int_equal(f.model.lease_count, 1);
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        fixture_test(test_who_ends_a_lease_that_is_being_issued_waits_for_its_revocation),
+        fixture_test(test_who_ends_a_lease_whose_issue_is_lost_is_told_so),
+        fixture_test(test_a_late_issue_that_was_ended_is_for_nobody),
         fixture_test(test_a_released_credential_is_revoked),
         fixture_test(test_ending_twice_is_ending_once),
         fixture_test(test_a_credential_of_an_ended_lease_cannot_be_opened),

@@ -341,9 +341,60 @@ static void test_what_has_ended_is_not_rotated(void **state)
     assert_int_equal(f.wait_status, ERR_GONE);
 }
 
+/* A renewal that waits in its queue for as long as the lease lives. */
+static void test_a_replacement_of_a_renewal_that_never_leaves_is_tried_again(void **state)
+{
+    struct client *client;
+    char password[64];
+
+    (void)state;
+    f.role.renew_rate = (struct units_rate){.count = 1, .per_ms = 100 * HOUR_MS};
+    fixture_get(fixture_client(1), &f.role);
+    fixture_advance(MINUTE_MS);
+    client = fixture_client(0);
+    fixture_get(client, &f.role);
+    memcpy(password, client->password, sizeof(password));
+    fixture_advance(45 * MINUTE_MS);
+    assert_int_equal(fixture_state(client), LEASE_STATE_RENEWING);
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_INVALID;
+    while (f.model.call_counts[LEASE_CALL_ISSUE] == 2) {
+        fixture_advance(SECOND_MS);
+    }
+    assert_int_equal(fixture_state(client), LEASE_STATE_RENEWING);
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_OK;
+    fixture_advance(2 * MINUTE_MS);
+    fixture_get(client, &f.role);
+    assert_int_equal(client->status, 0);
+    assert_string_not_equal(client->password, password);
+}
+
+static void test_a_replacement_that_may_not_be_made_yet_is_not_polled_for(void **state)
+{
+    struct client *client = fixture_client(0);
+    const struct lease *lease;
+
+    (void)state;
+    f.model.is_renewable = false;
+    fixture_get(client, &f.role);
+    lease = fixture_lease(client);
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_LOST;
+    while (f.model.call_counts[LEASE_CALL_ISSUE] == 1) {
+        fixture_advance(SECOND_MS);
+    }
+    assert_true(lease->rotate_after_ms > f.fake.now_ms);
+    assert_int_equal(lease->step, LEASE_STEP_REPLACE);
+    assert_int_equal(lease->next_ms, lease->rotate_after_ms);
+    f.role.renew_at_percent = 60; /* planned anew, and still not before it may be */
+    fixture_run();
+    fixture_advance(lease->next_ms - f.fake.now_ms);
+    assert_true(lease->next_ms >= lease->rotate_after_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        fixture_test(test_a_replacement_of_a_renewal_that_never_leaves_is_tried_again),
+        fixture_test(test_a_replacement_that_may_not_be_made_yet_is_not_polled_for),
         fixture_test(test_holders_get_the_successor_at_their_next_read),
         fixture_test(test_the_old_lease_is_revoked_when_all_have_read_the_successor),
         fixture_test(test_a_successor_whose_answer_was_not_delivered_keeps_the_old_lease),

@@ -175,6 +175,26 @@ static void test_a_logout_revokes_them_all(void **state)
     free(host);
 }
 
+static void test_a_logout_that_finds_nobody_ends_at_once(void **state)
+{
+    struct leased_host_context *host = host_open_approle(3600);
+    struct fake_op *op = &host->ops[host->op_count++];
+
+    (void)state;
+    for (unsigned n = 2; n < 10; n++) {
+        log_in_again(host, n);
+    }
+    op->is_open = true;
+    assert_int_equal(host->plugin->close(host->vault, LEASED_CLOSE_LOGOUT, (leased_op *)(void *)op),
+                     0);
+    host_run(host);
+    assert_string_equal(host_last(host)->path, "/v1/auth/token/revoke-self");
+    host_fail(host, host_last(host), LEASED_HTTP_LOST);
+    assert_false(op->is_open);
+    assert_int_equal(host_block_count(), 0);
+    free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_a_token_of_ours_that_made_room_is_revoked_at_the_end_that_was_told),
         cmocka_unit_test(test_what_has_ended_makes_room_by_itself),
         cmocka_unit_test(test_a_logout_revokes_them_all),
+        cmocka_unit_test(test_a_logout_that_finds_nobody_ends_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
