@@ -98,7 +98,7 @@ void vault_source_look(struct leased_instance *vault)
 {
     for (int i = 0; i < VAULT_SOURCE_COUNT; i++) {
         enum vault_source_id id = (enum vault_source_id)i;
-        struct vault_text detail;
+        struct vault_text detail = {{0}};
         char *bytes = NULL;
         int64_t len;
 

@@ -72,7 +72,7 @@ static void not_answered(struct leased_instance *vault, const struct leased_http
 void vault_unwrap_start(struct leased_instance *vault)
 {
     struct vault_request request;
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     json_t *body;
 
     vault->unwrap_at_ms = VAULT_NEVER;
@@ -137,7 +137,7 @@ void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_h
 {
     struct vault_reply reply = {0};
     struct vault_request request;
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     const char *path;
 
     if (!vault_status_is_success(http)) {
@@ -185,7 +185,7 @@ static void unwrapped(struct leased_instance *vault, char *secret_id)
 void vault_unwrap_answered(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     json_t *found;
     char *secret_id = NULL;
 
