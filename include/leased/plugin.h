@@ -5,6 +5,7 @@
  *   1.1   leased_backend_ops.call and leased_host.call_done: requests of clients, passed through
  *   1.2   secret_read takes "shared-file:/path"; check_config returns LEASED_NEEDS_* flags
  *   1.3   leased_result.refresh_ms: credentials that are read again rather than renewed
+ *   1.4   leased_host.alloc: memory for what isn't a secret by itself; secret_alloc's is scarce
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -44,7 +45,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 3
+#define LEASED_ABI_MINOR 4
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -193,7 +194,8 @@ struct leased_host {
     int64_t (*wall_ms)(leased_host_context *host);
     void (*random)(leased_host_context *host, void *bytes, size_t size);
 
-    /* Memory for secrets: wiped when freed. NULL when out of memory. */
+    /* Memory for secrets that are kept (tokens, keys): never swapped or dumped, wiped when freed,
+     * and scarce, about a megabyte in all. NULL when there is none left. */
     void *(*secret_alloc)(size_t size);
     void (*secret_free)(void *block);
 
@@ -243,6 +245,10 @@ struct leased_host {
     /* Since 1.1. Ends a `call` with the issuer's answer, which is copied. */
     void (*call_done)(leased_host_context *host, leased_op *op,
                       const struct leased_call_reply *reply);
+
+    /* Since 1.4. Ordinary memory, wiped when it is freed, by secret_free too: for what isn't a
+     * secret by itself, and what is large or one for each operation. NULL when out of memory. */
+    void *(*alloc)(size_t size);
 };
 
 /* What a caller asks for. */

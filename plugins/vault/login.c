@@ -279,7 +279,7 @@ static const char *take_answer(struct leased_instance *vault, const struct vault
         problem = "out of memory";
     }
     if (problem != NULL && token.len > 0 && vault_config_makes_tokens(&vault->config)) {
-        vault_token_discard(vault, vault_strdup(vault->host, token));
+        vault_token_discard(vault, vault_secret_dup(vault->host, token));
     }
     return problem;
 }

@@ -71,7 +71,7 @@ char *vault_source_read(struct leased_instance *vault, enum vault_source_id id,
     if (memchr(bytes, '\0', (size_t)len) != NULL) {
         vault_text_set(detail, "%.300s holds a zero byte", vault->config.sources[id].text);
     } else {
-        text = vault_strdup(vault->host, (struct leased_str){bytes, (size_t)len});
+        text = vault_secret_dup(vault->host, (struct leased_str){bytes, (size_t)len});
         if (text == NULL) {
             vault_text_set(detail, "out of memory");
         }

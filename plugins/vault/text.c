@@ -84,12 +84,23 @@ const char *vault_suggest(const char *name, const char *const *known, size_t kno
 
 void *vault_alloc(const struct leased_host *host, size_t size)
 {
-    void *block = host->secret_alloc(size);
+    void *block = LEASED_HAS(host, alloc) ? host->alloc(size) : host->secret_alloc(size);
 
     if (block != NULL) {
         memset(block, 0, size);
     }
     return block;
+}
+
+char *vault_secret_dup(const struct leased_host *host, struct leased_str s)
+{
+    char *copy = host->secret_alloc(s.len + 1);
+
+    if (copy != NULL) {
+        memcpy(copy, s.len > 0 ? s.ptr : "", s.len);
+        copy[s.len] = '\0';
+    }
+    return copy;
 }
 
 char *vault_strdup(const struct leased_host *host, struct leased_str s)

@@ -29,8 +29,11 @@ void vault_text_set(struct vault_text *text, const char *format, ...)
 /* The known name that is closest to `name`, or NULL when none is close. */
 const char *vault_suggest(const char *name, const char *const *known, size_t known_count);
 
-/* Memory for whatever may hold a secret: zeroed, wiped when freed; NULL when out of memory. */
+/* Ordinary memory: zeroed, wiped when freed (host->secret_free); NULL when out of memory. */
 void *vault_alloc(const struct leased_host *host, size_t size);
 char *vault_strdup(const struct leased_host *host, struct leased_str s);
+
+/* A copy in secret memory, for what is kept: tokens and what they are got with. */
+char *vault_secret_dup(const struct leased_host *host, struct leased_str s);
 
 #endif

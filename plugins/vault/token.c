@@ -181,7 +181,7 @@ int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
     char *copy;
 
     if (!is_same) {
-        copy = vault_strdup(vault->host, bytes);
+        copy = vault_secret_dup(vault->host, bytes);
         if (copy == NULL) {
             return -1;
         }

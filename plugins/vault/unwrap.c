@@ -203,8 +203,8 @@ void vault_unwrap_answered(struct leased_instance *vault, const struct leased_ht
     }
     found = json_object_get(reply.data, "secret_id");
     if (json_string_length(found) > 0) {
-        secret_id = vault_strdup(vault->host, (struct leased_str){json_string_value(found),
-                                                                  json_string_length(found)});
+        secret_id = vault_secret_dup(vault->host, (struct leased_str){json_string_value(found),
+                                                                      json_string_length(found)});
     }
     if (secret_id != NULL) {
         unwrapped(vault, secret_id);

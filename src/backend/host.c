@@ -107,12 +107,17 @@ static void table_random(leased_host_context *host, void *bytes, size_t size)
 
 static void *table_secret_alloc(size_t size)
 {
-    return mem_alloc(size);
+    return secret_alloc(size);
 }
 
 static void table_secret_free(void *block)
 {
-    mem_free(block);
+    secret_free(block);
+}
+
+static void *table_alloc(size_t size)
+{
+    return mem_alloc(size);
 }
 
 static int64_t table_secret_read(leased_host_context *host, struct leased_str source,
@@ -128,8 +133,9 @@ static int64_t table_secret_read(leased_host_context *host, struct leased_str so
     context->secret_error.text[0] = '\0';
     rc = env_secret_read(context->env, host_str(source), &secret, &context->secret_error);
     view = secret_view(&secret);
-    bytes = rc == 0 ? mem_strndup(view.ptr, view.len) : NULL;
+    bytes = rc == 0 ? secret_alloc(view.len + 1) : NULL;
     if (bytes != NULL) {
+        memcpy(bytes, view.ptr, view.len + 1);
         *ret_bytes = bytes;
         secret_fini(&secret);
         return (int64_t)view.len;
@@ -296,6 +302,7 @@ const struct leased_host host_table = {
     .metric_add = table_metric_add,
     .post = table_post,
     .call_done = table_call_done,
+    .alloc = table_alloc,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */

@@ -285,6 +285,7 @@ const struct leased_host fake_host = {
     .metric_add = on_metric_add,
     .post = on_post,
     .call_done = on_call_done,
+    .alloc = on_secret_alloc,
 };
 
 /* --- memory ------------------------------------------------------------------------------------
