@@ -3,7 +3,7 @@
  * The first line is what leased does, a character each: the digit of the configuration, then
  *   i j k   issues a credential (three sorts of paths)    r v   renews, revokes the last one
  *   p       passes a client's request through             c     cancels what was started last
- *   0 … 7   10^n ms pass
+ *   0 … 6   10^n ms pass
  * The rest are the answers (vault_answers.h). Whatever they are: each operation ends exactly once,
  * what is called issued has a bounded life and clean fields, no secret stands in an error or in the
  * log, and in the end nothing is left. */
@@ -28,6 +28,9 @@ int32_t leased_plugin_entry_vault(const struct leased_host *host,
 #define LIFETIME_MAX_MS 86400000U
 #define CLOSE_MS 600000U
 #define SECRET SIM_VAULT_MARK
+#define WRAPPED_CONFIG                                                                             \
+    "{\"auth\":{\"method\":\"approle\",\"role_id\":\"r\","                                         \
+    "\"secret_id_wrapping_token_file\":\"wrapped\"}}"
 
 struct stage;
 
@@ -224,7 +227,7 @@ static void act(char what)
         start_pass();
     } else if (what == 'c') {
         cancel_last();
-    } else if (what >= '0' && what <= '7') {
+    } else if (what >= '0' && what <= '6') {
         wait(what);
         fake_env_run(&stage.fake);
     }
@@ -240,6 +243,9 @@ static void open_backend(char config)
         "{\"auth\":{\"method\":\"token\",\"token_file\":\"token\"}}",
         "{\"auth\":{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
         "\",\"secret_id_file\":\"secret\"},\"namespace\":\"team-a\"}",
+        "{\"auth\":{\"method\":\"userpass\",\"username\":\"a/../b\",\"password_file\":\"secret\"}}",
+        WRAPPED_CONFIG,
+        "{\"auth\":{\"method\":\"jwt\",\"role\":\"ci\",\"jwt_file\":\"secret\"}}",
     };
     struct backend_options options = {
         .env = &stage.fake.env,
@@ -249,7 +255,7 @@ static void open_backend(char config)
         .address_count = ARRAY_LEN(addresses),
         .config_json = configs[(unsigned char)config % ARRAY_LEN(configs)],
         .limits = {.in_flight = 8, .lifetime_max_ms = LIFETIME_MAX_MS},
-        .health_interval_ms = 30000,
+        .health_interval_ms = 300000,
     };
 
     CHECK(backend_open(&options, &stage.backend, NULL) == 0);
@@ -271,6 +277,7 @@ static void stage_open(struct input input)
     fake_env_init(&stage.fake, 1000000, 1);
     fake_env_add_secret(&stage.fake, "file:token", SIM_VAULT_ROOT);
     fake_env_add_secret(&stage.fake, "file:secret", SIM_VAULT_SECRET_ID);
+    fake_env_add_secret(&stage.fake, "file:wrapped", SIM_VAULT_MARK "-wrapped");
     vault_answers_init(&stage.answers, &stage.fake, input);
     open_backend(acts.len > 0 ? acts.ptr[0] : '0');
     for (i = 1; i < acts.len && stage.count < CALLS_MAX && i < 2U * CALLS_MAX; i++) {
