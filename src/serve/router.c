@@ -12,7 +12,9 @@
     (PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_MIN_REMAINING)
 #define PARAMS_OF_EXPLAIN (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_BINDING)
 
-/* What listeners for metrics serve too is open to all: it needs no guard header and no identity. */
+/* What listeners for metrics serve too is open to all: it needs no guard header, no identity, and
+ * may be asked for by any name and through proxies, as probes do. Only pages of elsewhere are
+ * turned away there, too. */
 struct route {
     const char *method;
     const char *path; /* "{}" stands for one segment */
@@ -157,23 +159,36 @@ static bool origin_is_host(struct str origin, struct str host)
            str_eq((struct str){.ptr = origin.ptr + 8, .len = origin.len - 8}, host);
 }
 
-/* NULL when the guards hold, else what is wrong. */
-static const char *guard_problem(const struct env_request *request)
+/* Does it come from a page that isn't ours? */
+static bool origin_is_foreign(const struct env_request *request)
 {
-    struct str host = env_request_header(request, "host");
-    enum env_peer_kind kind = request->peer->kind;
     struct str origin = env_request_header(request, "origin");
 
+    if (origin.ptr == NULL) {
+        return false;
+    }
+    return request->peer->kind == ENV_PEER_TLS
+               ? !origin_is_host(origin, env_request_header(request, "host"))
+               : !origin_is_local(origin);
+}
+
+/* NULL when the guards hold, else what is wrong. */
+static const char *guard_problem(const struct env_request *request, bool is_open)
+{
+    struct str host = env_request_header(request, "host");
+
+    if (origin_is_foreign(request)) {
+        return "the request comes from a foreign Origin";
+    }
+    if (is_open) {
+        return NULL;
+    }
     if (!str_eq_c(env_request_header(request, "x-leased-request"), "1")) {
         return "the header \"X-Leased-Request: 1\" is missing";
     }
     /* Over TCP io has compared it with what the listener is called. */
-    if (kind == ENV_PEER_UNIX && host.len > 0 && !host_is_local(host)) {
+    if (request->peer->kind == ENV_PEER_UNIX && host.len > 0 && !host_is_local(host)) {
         return "the Host header names another machine";
-    }
-    if (origin.ptr != NULL &&
-        !(kind == ENV_PEER_TLS ? origin_is_host(origin, host) : origin_is_local(origin))) {
-        return "the request comes from a foreign Origin";
     }
     if (env_request_header(request, "x-forwarded-for").ptr != NULL ||
         env_request_header(request, "forwarded").ptr != NULL) {
@@ -244,7 +259,8 @@ static void params_fail(struct exchange *x, const struct err *e)
 
 static void route_run(struct exchange *x, const struct route *route)
 {
-    const char *problem = guard_problem(x->request);
+    bool is_open = route_is_open(route);
+    const char *problem = guard_problem(x->request, is_open);
     struct err e = {0};
 
     if (problem != NULL) {
@@ -253,6 +269,8 @@ static void route_run(struct exchange *x, const struct route *route)
                                                     .detail = problem,
                                                     .hint = "see the README's section on the API",
                                                     .close = true});
+    } else if (is_open) {
+        route->handler(x);
     } else if (!identify(x)) {
         return;
     } else if (parse_params(x, route, &e) != 0) {
@@ -290,10 +308,8 @@ void serve_request(void *user, struct env_request *request)
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
         route_missing(x, buf_str(&allow));
-    } else if (route_is_open(route)) {
-        x->api = SERVE_API_METRICS;
-        route->handler(x);
     } else {
+        x->api = route_is_open(route) ? SERVE_API_METRICS : x->api;
         route_run(x, route);
     }
 }

@@ -40,7 +40,7 @@ static void refused_everywhere(const char *const *headers)
     assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 0);
 }
 
-static void served_at_the_root(const char *const *headers)
+static void answered_at_the_root(const char *const *headers, uint32_t status)
 {
     size_t i;
 
@@ -51,16 +51,17 @@ static void served_at_the_root(const char *const *headers)
                                                          .headers = headers,
                                                          .has_no_default_headers = true});
 
-        assert_int_equal(call->status, 200);
+        assert_int_equal(call->status, status);
     }
 }
 
-static void refused(const char *header)
+/* `root_status`: of the paths that need no guard header. */
+static void refused(const char *header, uint32_t root_status)
 {
     const char *const headers[] = {"X-Leased-Request: 1", "Host: leased", header, NULL};
 
     refused_everywhere(headers);
-    served_at_the_root(headers);
+    answered_at_the_root(headers, root_status);
 }
 
 static void refused_host(const char *header)
@@ -68,7 +69,7 @@ static void refused_host(const char *header)
     const char *const headers[] = {"X-Leased-Request: 1", header, NULL};
 
     refused_everywhere(headers);
-    served_at_the_root(headers);
+    answered_at_the_root(headers, 200);
 }
 
 static void test_native_routes_need_the_guard_header_and_the_root_does_not(void **state)
@@ -79,7 +80,7 @@ static void test_native_routes_need_the_guard_header_and_the_root_does_not(void 
     (void)state;
     refused_everywhere(none);
     refused_everywhere(other);
-    served_at_the_root(none);
+    answered_at_the_root(none, 200);
 }
 
 static void test_a_foreign_host_is_refused(void **state)
@@ -97,18 +98,18 @@ static void test_a_foreign_host_is_refused(void **state)
 static void test_a_foreign_origin_is_refused(void **state)
 {
     (void)state;
-    refused("Origin: http://example.com");
-    refused("Origin: null");
-    refused("Origin: ");
-    refused("Origin: http://localhost.example.com:8080");
-    refused("Origin: chrome-extension://localhost");
+    refused("Origin: http://example.com", 403);
+    refused("Origin: null", 403);
+    refused("Origin: ", 403);
+    refused("Origin: http://localhost.example.com:8080", 403);
+    refused("Origin: chrome-extension://localhost", 403);
 }
 
 static void test_a_forwarded_request_is_refused(void **state)
 {
     (void)state;
-    refused("X-Forwarded-For: 10.0.0.1");
-    refused("Forwarded: for=10.0.0.1");
+    refused("X-Forwarded-For: 10.0.0.1", 200);
+    refused("Forwarded: for=10.0.0.1", 200);
 }
 
 static void test_own_names_of_the_host_are_taken(void **state)
