@@ -37,16 +37,27 @@ static struct units_rate rate_with_burst(const struct lease_core *core)
     return (struct units_rate){.count = rate.count * BURST, .per_ms = rate.per_ms * BURST};
 }
 
+static struct account *account_by(const struct lease_core *core, uint64_t caller, uint64_t hash)
+{
+    struct index_entry *entry = index_find(&core->accounts, hash, account_match, &caller);
+
+    return entry != NULL ? CONTAINER_OF(entry, struct account, entry) : NULL;
+}
+
+struct account *account_find(const struct lease_core *core, const struct access_identity *identity)
+{
+    uint64_t caller = caller_of(core, identity);
+
+    return account_by(core, caller, index_hash(core->accounts.seed, caller));
+}
+
 struct account *account_get(struct lease_core *core, const struct access_identity *identity)
 {
     uint64_t caller = caller_of(core, identity);
     uint64_t hash = index_hash(core->accounts.seed, caller);
-    struct index_entry *entry = index_find(&core->accounts, hash, account_match, &caller);
-    struct account *account;
+    struct account *account = account_by(core, caller, hash);
 
-    if (entry != NULL) {
-        account = CONTAINER_OF(entry, struct account, entry);
-        account->holder_count++;
+    if (account != NULL) {
         return account;
     }
     account = mem_calloc(1, sizeof(*account));
@@ -58,7 +69,7 @@ struct account *account_get(struct lease_core *core, const struct access_identit
         return NULL;
     }
     account->caller = caller;
-    account->holder_count = 1;
+    list_init(&account->holders);
     queue_bucket_init(&account->grants, rate_with_burst(core), core_now_ms(core));
     return account;
 }
@@ -76,7 +87,7 @@ void account_set_rates(struct lease_core *core)
 
 void account_put(struct lease_core *core, struct account *account)
 {
-    if (--account->holder_count == 0) {
+    if (list_is_empty(&account->holders)) {
         CHECK(account->lease_count == 0 && account->waiting_count == 0);
         index_remove(&core->accounts, &account->entry);
         mem_free(account);

@@ -11,17 +11,20 @@
 struct account {
     struct index_entry entry; /* by caller */
     uint64_t caller;          /* the uid; of names in a certificate a hash beyond all uids */
-    uint32_t holder_count;
-    uint32_t lease_count;   /* issued for it and not over */
-    uint32_t waiting_count; /* its acquires that aren't answered */
+    struct list holders;      /* of all its identities and roles */
+    uint32_t lease_count;     /* issued for it and not over */
+    uint32_t waiting_count;   /* its acquires that aren't answered */
     struct queue_bucket grants;
 };
 
-/* The caller's account, with one more holder. NULL when out of memory. */
+/* The caller's account; a new one is freed by account_put unless it gets a holder. NULL when out of
+ * memory. */
 struct account *account_get(struct lease_core *core, const struct access_identity *identity);
+/* The same where there is one; else NULL. */
+struct account *account_find(const struct lease_core *core, const struct access_identity *identity);
 /* The rate of new grants has changed. */
 void account_set_rates(struct lease_core *core);
-/* One holder less; the last one frees it. */
+/* A holder has left; an account without any is freed. */
 void account_put(struct lease_core *core, struct account *account);
 
 /* May the caller have one more grant now? ERR_LIMIT, with the time after which it may. Takes it. */

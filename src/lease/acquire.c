@@ -32,7 +32,7 @@ static void acquire_let_go(struct lease_acquire *acquire, enum grant_end end)
     grant->acquire_count--;
     grant->holder->account->waiting_count--;
     if (grant->state == GRANT_STATE_ENDED) {
-        core_touch(grant->lease->core); /* it may be the last one it was kept for */
+        core_touch(grant->lease->role->core); /* it may be the last one it was kept for */
         return;
     }
     grant->lease->waiting_count--;
@@ -88,7 +88,7 @@ static void acquire_hand_out(struct lease_acquire *acquire, struct lease *lease)
 static uint64_t retry_after_ms(const struct lease *lease)
 {
     const struct lease *next = lease->successor;
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
     uint64_t when_ms = lease->rotate_after_ms;
 
     if (next != NULL && issue_is_backing_off(next)) {
@@ -101,7 +101,8 @@ static uint64_t retry_after_ms(const struct lease *lease)
 
 static bool may_renew(const struct lease_acquire *acquire, const struct lease *lease)
 {
-    bool is_backing_off = lease->failure_count > 0 && lease->next_ms > core_now_ms(lease->core);
+    bool is_backing_off =
+        lease->failure_count > 0 && lease->next_ms > core_now_ms(lease->role->core);
 
     return lease->state == LEASE_STATE_ACTIVE && lease_can_renew(lease) && !acquire->has_renewed &&
            !is_backing_off;

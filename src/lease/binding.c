@@ -315,7 +315,7 @@ static void binding_start_connection(struct grant *grant, struct env_request *re
 
 static int binding_start_process(struct binding *binding, const struct binding_target *target)
 {
-    struct lease_core *core = binding->grant->lease->core;
+    struct lease_core *core = binding->grant->lease->role->core;
     struct index_entry *entry =
         index_find(&core->processes, target_hash(core, target), watched_match, target);
     struct watched *watched = NULL;
@@ -398,7 +398,7 @@ bool binding_is_alive(const struct grant *grant)
     for (i = 0; i < grant->watched_count; i++) {
         const struct env_process_watch *watch = &grant->bindings[i].process->watch;
         struct env_process process;
-        int r = env_process_lookup(grant->lease->core->env, watch->pid, &process);
+        int r = env_process_lookup(grant->lease->role->core->env, watch->pid, &process);
 
         if (r == ERR_NOT_FOUND || (r == 0 && process.start_ticks != watch->start_ticks)) {
             return false;

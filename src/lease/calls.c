@@ -14,7 +14,7 @@ int calls_push(struct lease *lease, enum queue_class kind)
 {
     int r = queue_push(&lease->source->lane, &lease->item, kind, lease->holder->account->caller);
 
-    core_touch(lease->core);
+    core_touch(lease->role->core);
     return r;
 }
 

@@ -287,6 +287,21 @@ struct lease *lease_core_next_lease(struct lease_core *core, const struct lease 
 struct grant *lease_core_next_grant(struct lease_core *core, const struct grant *after);
 struct grant *lease_next_grant(const struct lease *lease, const struct grant *after);
 
+/* What an identity may look at as its own: the leases that were issued for it alone or that it
+ * holds a grant on, and its grants. By role, and of a role in order of creation. `after` (NULL
+ * starts) is its own too. */
+bool lease_is_own(const struct lease *lease, const struct access_identity *identity);
+struct lease *lease_core_next_own_lease(const struct lease_core *core,
+                                        const struct access_identity *identity,
+                                        const struct lease *after);
+struct grant *lease_core_next_own_grant(const struct lease_core *core,
+                                        const struct access_identity *identity,
+                                        const struct grant *after);
+/* Its grants on one lease that haven't ended. */
+struct grant *lease_next_own_grant(const struct lease *lease,
+                                   const struct access_identity *identity,
+                                   const struct grant *after);
+
 /* How many grants the acquire's identity holds for its role now, without the one that
  * lease_acquire_start would give it again (for the rules' `live` limit). */
 uint32_t lease_core_live_count(struct lease_core *core, const struct lease_acquire *acquire);

@@ -79,7 +79,7 @@ struct lease_core {
     struct map texts;
     struct index processes; /* watched ones, binding.h */
     size_t closing_watch_count;
-    struct list leases_by_state[LEASE_STATE_COUNT];
+    struct list leases_by_state[LEASE_STATE_COUNT]; /* those that are ending */
     struct list grants_by_state[GRANT_STATE_COUNT];
     uint64_t lease_counts[LEASE_STATE_COUNT];
     uint64_t grant_counts[GRANT_STATE_COUNT];

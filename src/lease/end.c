@@ -13,10 +13,10 @@ static void end_wait(struct lease *lease, struct lease_wait *wait)
         waits_add(lease, WAIT_REVOKE, wait); /* what its issue brings is revoked */
     } else if (lease->grant_count == 0 && !lease->is_revocable &&
                lease->state != LEASE_STATE_REQUESTED && lease->state != LEASE_STATE_FAILED) {
-        wait_end(lease->core, wait, ERR_UNSUPPORTED,
+        wait_end(lease->role->core, wait, ERR_UNSUPPORTED,
                  "its issuer can't revoke it: it lives to its own end");
     } else {
-        wait_end(lease->core, wait, 0, NULL);
+        wait_end(lease->role->core, wait, 0, NULL);
     }
 }
 

@@ -54,6 +54,9 @@ static const char *const grant_end_names[] = {
     [GRANT_END_FAILED] = "failed",
 };
 
+static_assert(LEASE_STATE_REVOKING == LEASE_STATE_SUPERSEDED + 1 &&
+                  LEASE_STATE_FAILED == LEASE_STATE_COUNT - 1,
+              "lease_is_ending: no live state comes later");
 static_assert(ARRAY_LEN(lease_moves) == LEASE_STATE_COUNT, "one row a state");
 static_assert(ARRAY_LEN(grant_moves) == GRANT_STATE_COUNT, "one row a state");
 static_assert(ARRAY_LEN(lease_state_names) == LEASE_STATE_COUNT, "one name a state");

@@ -9,10 +9,13 @@
  * be told, and then a while to be looked at. */
 #include "lease/grant.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
 
 #include <string.h>
+
+#define BASIS_MAX_BYTES 4096U
 
 /* --- making --- */
 
@@ -84,13 +87,13 @@ struct binding_connection *grant_connection(struct grant *grant)
 
 int64_t grant_until_wall_ms(const struct grant *grant)
 {
-    return grant->due.when_ms != 0 ? core_wall_of(grant->lease->core, grant->due.when_ms) : 0;
+    return grant->due.when_ms != 0 ? core_wall_of(grant->lease->role->core, grant->due.when_ms) : 0;
 }
 
 static void grant_init(struct grant *grant, struct lease *lease, struct holder *holder,
                        const struct lease_acquire *acquire)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
 
     grant->magic = GRANT_MAGIC;
     grant->state = GRANT_STATE_PENDING;
@@ -109,9 +112,11 @@ static void grant_join(struct grant *grant)
 {
     struct lease *lease = grant->lease;
 
-    list_push_back(&grant->lease->core->grants_by_state[GRANT_STATE_PENDING], &grant->by_state);
-    grant->lease->core->grant_counts[GRANT_STATE_PENDING]++;
-    list_push_back(&grant->lease->core->grants_by_age, &grant->by_age);
+    list_push_back(&grant->lease->role->core->grants_by_state[GRANT_STATE_PENDING],
+                   &grant->by_state);
+    grant->lease->role->core->grant_counts[GRANT_STATE_PENDING]++;
+    list_push_back(&grant->lease->role->core->grants_by_age, &grant->by_age);
+    list_push_back(&grant->holder->grants, &grant->by_holder);
     list_push_back(&lease->grants, &grant->by_lease);
     lease->grant_count++;
     lease->pin_count++;
@@ -152,21 +157,53 @@ struct grant *grant_find(const struct lease_core *core, struct holder *holder,
 
 /* --- what policy has said --- */
 
-static struct text *groups_get(struct map *texts, const struct access_identity *identity)
+static void basis_put_text(struct buf *buf, const char *text)
 {
-    uint32_t groups[ENV_PEER_GROUPS_MAX + 1];
-    size_t count = identity->group_count;
+    struct str chars = str_of(text);
 
-    CHECK(count <= ENV_PEER_GROUPS_MAX);
-    groups[0] = identity->gid;
-    memcpy(groups + 1, identity->groups, count * sizeof(groups[0]));
-    return text_get_bytes(texts, (struct str){.ptr = (const char *)groups,
-                                              .len = (count + 1) * sizeof(groups[0])});
+    buf_add_str(buf, chars);
+    buf_add_char(buf, '\0');
+}
+
+/* NULL when out of memory. */
+static struct text *basis_get(struct map *texts, const char *policy, const char *rule,
+                              struct str groups)
+{
+    BUF_AUTO buf;
+    struct text *basis = NULL;
+
+    buf_init(&buf, BASIS_MAX_BYTES);
+    basis_put_text(&buf, policy);
+    basis_put_text(&buf, rule);
+    buf_add_str(&buf, groups);
+    if (buf_status(&buf) == 0) {
+        basis = text_get_bytes(texts, buf_str(&buf));
+    }
+    return basis;
+}
+
+const char *grant_policy(const struct grant *grant)
+{
+    return grant->basis->chars;
+}
+
+const char *grant_rule(const struct grant *grant)
+{
+    return grant->basis->chars + strlen(grant->basis->chars) + 1;
+}
+
+static struct str grant_groups(const struct grant *grant)
+{
+    const struct str basis = grant->basis->entry.key;
+    const char *rule = grant_rule(grant);
+    const char *groups = rule + strlen(rule) + 1;
+
+    return (struct str){.ptr = groups, .len = (size_t)(basis.ptr + basis.len - groups)};
 }
 
 void grant_identity(const struct grant *grant, struct access_identity *ret_identity)
 {
-    const struct str groups = grant->groups->entry.key;
+    const struct str groups = grant_groups(grant);
 
     holder_identity(grant->holder, ret_identity);
     ret_identity->pid = grant->pid;
@@ -175,36 +212,35 @@ void grant_identity(const struct grant *grant, struct access_identity *ret_ident
     memcpy(ret_identity->groups, groups.ptr + sizeof(uint32_t), groups.len - sizeof(uint32_t));
 }
 
-static void text_replace(struct map *texts, struct text **place, const char *chars)
+void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest)
 {
-    struct text *text = text_get(texts, chars);
+    struct map *texts = &grant->lease->role->core->texts;
+    struct text *basis = basis_get(texts, policy_digest, rule, grant_groups(grant));
 
-    if (text != NULL) { /* without memory the old one stays */
-        text_put(texts, *place);
-        *place = text;
+    if (basis != NULL) { /* without memory the old one stays */
+        text_put(texts, grant->basis);
+        grant->basis = basis;
     }
 }
 
-void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest)
+static struct text *basis_of(struct lease_core *core, const struct lease_acquire *acquire)
 {
-    struct map *texts = &grant->lease->core->texts;
+    const struct access_identity *identity = acquire->identity;
+    uint32_t groups[ENV_PEER_GROUPS_MAX + 1];
+    size_t count = identity->group_count;
 
-    text_replace(texts, &grant->rule, rule);
-    text_replace(texts, &grant->policy, policy_digest);
-}
-
-/* Gives back what was taken so far. */
-static void grant_put_texts(struct lease_core *core, struct grant *grant)
-{
-    text_put(&core->texts, grant->rule);
-    text_put(&core->texts, grant->policy);
-    text_put(&core->texts, grant->groups);
+    CHECK(count <= ENV_PEER_GROUPS_MAX);
+    groups[0] = identity->gid;
+    memcpy(groups + 1, identity->groups, count * sizeof(groups[0]));
+    return basis_get(&core->texts, acquire->policy_digest, acquire->decision->rule,
+                     (struct str){.ptr = (const char *)groups,
+                                  .len = (count + 1) * sizeof(groups[0])});
 }
 
 int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
               const struct binding_set *set, struct grant **ret_grant)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
     struct grant *grant = grant_alloc(acquire, set);
     int r;
 
@@ -212,10 +248,8 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
         return ERR_NOMEM;
     }
     grant_init(grant, lease, holder, acquire);
-    grant->rule = text_get(&core->texts, acquire->decision->rule);
-    grant->policy = text_get(&core->texts, acquire->policy_digest);
-    grant->groups = groups_get(&core->texts, acquire->identity);
-    r = grant->rule != NULL && grant->policy != NULL && grant->groups != NULL
+    grant->basis = basis_of(core, acquire);
+    r = grant->basis != NULL
             ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
@@ -225,7 +259,7 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
         }
     }
     if (r != 0) {
-        grant_put_texts(core, grant);
+        text_put(&core->texts, grant->basis);
         holder_put(core, holder);
         mem_free(grant);
         return r;
@@ -258,7 +292,7 @@ void grant_check(const struct grant *grant)
 
 void grant_set_state(struct grant *grant, enum grant_state state)
 {
-    struct lease_core *core = grant->lease->core;
+    struct lease_core *core = grant->lease->role->core;
 
     CHECK(fsm_grant_may(grant->state, state));
     core->grant_counts[grant->state]--;
@@ -312,7 +346,7 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
 
 static void grant_unlink(struct grant *grant)
 {
-    struct lease_core *core = grant->lease->core;
+    struct lease_core *core = grant->lease->role->core;
     struct lease *lease = grant->lease;
 
     binding_stop(grant);
@@ -378,7 +412,7 @@ bool grant_try_free(struct grant *grant)
 
 void grant_free(struct grant *grant)
 {
-    struct lease_core *core = grant->lease->core;
+    struct lease_core *core = grant->lease->role->core;
 
     if (grant->state != GRANT_STATE_ENDED) {
         grant_unlink(grant); /* the core closes */
@@ -390,9 +424,10 @@ void grant_free(struct grant *grant)
     list_remove(&grant->by_state);
     list_remove(&grant->by_reads);
     list_remove(&grant->by_age);
+    list_remove(&grant->by_holder);
     index_remove(&core->grant_ids, &grant->by_id);
     grant->lease->pin_count--;
-    grant_put_texts(core, grant);
+    text_put(&core->texts, grant->basis);
     holder_put(core, grant->holder);
     mem_free(grant);
 }

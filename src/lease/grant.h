@@ -14,8 +14,8 @@ struct text;
 
 struct grant {
     uint32_t magic;
-    enum grant_state state; /* grant_set_state alone */
-    enum grant_end end;
+    enum grant_state state : 8; /* grant_set_state alone */
+    enum grant_end end : 8;
     char id[LEASE_ID_BYTES + 1];
     bool is_keyed : 1;        /* a caller that asks again gets this one */
     bool is_created : 1;      /* grant.created is queued: grant.ended must follow */
@@ -23,15 +23,19 @@ struct grant {
     bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
     bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
     bool is_delivered : 1;    /* an answer reached its client */
+    uint8_t process_count;    /* length of `bindings` */
+    uint8_t watched_count;    /* how many of them are watched */
+    uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings */
+    uint16_t bindings_at;
     struct holder *holder;
     struct lease *lease;
     struct lease *leaving;   /* the lease before, until the successor was delivered */
     struct handout *handout; /* records being written; else NULL */
-    struct text *rule;
-    struct text *policy;
-    struct text *groups; /* the caller's when it asked: gid and groups, each a uint32_t */
+    struct text *basis; /* what it was decided on: policy and rule as C strings, then the caller's
+                           gid and groups when it asked, each a uint32_t */
     struct index_entry by_id;
     struct list by_age;
+    struct list by_holder;
     struct index_entry by_key;
     struct list by_state;
     struct list by_lease;
@@ -46,10 +50,6 @@ struct grant {
     uint32_t delivery_count; /* hand-outs whose delivery isn't known yet */
     uint32_t older_count;    /* … of which so many may be of a lease before this one */
     int32_t pid;
-    uint16_t ticket_at; /* texts stand behind the bindings: reason, ticket, bindings */
-    uint16_t bindings_at;
-    uint8_t process_count; /* length of `bindings` */
-    uint8_t watched_count; /* how many of them are watched */
     struct binding bindings[];
 };
 
@@ -65,6 +65,9 @@ const char *grant_ticket(const struct grant *grant);
 const char *grant_bindings_text(const struct grant *grant);
 /* Who asked, as far as it is known: without its process. Borrowed from the grant. */
 void grant_identity(const struct grant *grant, struct access_identity *ret_identity);
+/* The policy's digest and the rule's name. */
+const char *grant_policy(const struct grant *grant);
+const char *grant_rule(const struct grant *grant);
 /* Another rule (NULL: none) and policy stand behind it from now on. */
 void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest);
 /* The end of its duration; 0: none, or it hasn't begun. */

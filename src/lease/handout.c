@@ -77,7 +77,7 @@ static void handout_written(struct audit_write *write, int status)
 static int handout_create(struct handout *handout, const char *request)
 {
     struct grant *grant = handout->grant;
-    struct lease_core *core = grant->lease->core;
+    struct lease_core *core = grant->lease->role->core;
     int r;
 
     if (grant->duration_ms > 0) {

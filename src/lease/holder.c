@@ -75,11 +75,14 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
     holder->account = account;
     holder->is_foreign = identity->is_foreign;
     holder->role = role;
+    list_init(&holder->leases);
+    list_init(&holder->grants);
     list_init(&holder->idle);
     if (map_add(&core->holders, &holder->entry, (struct str){.ptr = holder->key, .len = key.len}) !=
         0) {
         goto err_holder;
     }
+    list_push_back(&account->holders, &holder->by_account);
     role_again(role);
     return holder;
 err_holder:
@@ -136,6 +139,7 @@ void holder_put(struct lease_core *core, struct holder *holder)
     role = holder->role;
     CHECK(holder->grant_count == 0 && holder->shared == NULL && list_is_empty(&holder->idle));
     map_remove(&core->holders, &holder->entry);
+    list_remove(&holder->by_account);
     account_put(core, holder->account);
     refusal_forget(&holder->refusal);
     mem_free(holder);

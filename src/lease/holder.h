@@ -13,11 +13,14 @@ struct role;
 struct holder {
     struct map_entry entry; /* by identity key, role and user */
     struct role *role;
-    struct account *account; /* of its uid */
+    struct account *account; /* of its uid, or the names in its certificate */
+    struct list by_account;
     struct refusal *refusal; /* NULL: none */
     uint32_t user_count;     /* grants and leases that name it, ended ones too */
     uint32_t grant_count;    /* grants that haven't ended */
     struct lease *shared;    /* share: identity: the lease that its next grant gets */
+    struct list leases;      /* issued for it, ended ones too, in order of creation */
+    struct list grants;      /* ended ones too, in order of creation */
     struct list idle;        /* share: none: leases that nobody holds, kept for its next grant */
     enum env_peer_kind kind;
     uint32_t uid;

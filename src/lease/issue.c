@@ -99,7 +99,7 @@ void issue_start(struct lease *lease)
     CHECK(lease->state == LEASE_STATE_REQUESTED && lease->call == NULL);
     if (calls_push(lease, QUEUE_ISSUE) != 0) {
         lease_set_step(lease, LEASE_STEP_ISSUE,
-                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+                       schedule_add_ms(core_now_ms(lease->role->core), SCHEDULE_FLOOR_MS));
     }
 }
 
@@ -184,7 +184,7 @@ static bool is_tried_again(const struct lease *lease, const struct lease_result 
 
 static void issue_retry(struct lease *lease, const struct lease_result *result)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
     uint64_t backoff_ms = schedule_backoff_ms(lease->failure_count, core_random(core));
     uint64_t when_ms = schedule_retry_ms(core_now_ms(core), backoff_ms, result->retry_after_ms, 0);
 
@@ -225,7 +225,7 @@ static void issue_remember(struct lease *lease, struct acquire_failure *failure)
     if (failure->status != ERR_UNAVAILABLE && lease->role->config.share != LEASE_SHARE_ROLE) {
         place = &lease->holder->refusal;
     }
-    pause_ms = refusal_note(place, core_now_ms(lease->core), failure->status,
+    pause_ms = refusal_note(place, core_now_ms(lease->role->core), failure->status,
                             failure->retry_after_ms, failure->text);
     if (pause_ms > failure->retry_after_ms) {
         failure->retry_after_ms = pause_ms;
@@ -237,9 +237,9 @@ static void issue_refused(struct lease *lease, const struct lease_result *result
     struct acquire_failure failure = {.status = status_of(result->outcome),
                                       .retry_after_ms = result->retry_after_ms};
 
-    lease->core->stats.issue_failed_total++;
+    lease->role->core->stats.issue_failed_total++;
     lease->issuing->try_count++;
-    lease->failure_count++;
+    lease_count_up(&lease->failure_count, 1);
     lease->is_lost = result->outcome == LEASE_OUTCOME_LOST;
     lease_set_error(lease, "%s%s",
                     result->outcome == LEASE_OUTCOME_LOST
@@ -295,7 +295,7 @@ static void issue_written(struct audit_write *write, int status)
     if (is_late && lease->state == LEASE_STATE_ACTIVE && !lease_is_wanted(lease)) {
         settle_late(lease);
     }
-    core_touch(lease->core);
+    core_touch(lease->role->core);
 }
 
 static void issue_record(struct lease *lease)
@@ -381,7 +381,7 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
 void issue_answered(struct lease *lease, const struct lease_result *result)
 {
     CHECK(lease->state == LEASE_STATE_REQUESTED);
-    lease->core->stats.issue_total++;
+    lease->role->core->stats.issue_total++;
     if (result->outcome == LEASE_OUTCOME_OK) {
         issue_accepted(lease, result);
     } else {
@@ -399,8 +399,8 @@ bool issue_is_backing_off(const struct lease *lease)
 
 void issue_set_late(struct lease *lease)
 {
-    if (lease->call != NULL && !lease_is_shared(lease) && !list_is_linked(&lease->by_idle)) {
-        list_push_back(&lease->holder->idle, &lease->by_idle);
+    if (lease->call != NULL && !lease_is_shared(lease) && !list_is_linked(&lease->by_state)) {
+        list_push_back(&lease->holder->idle, &lease->by_state);
     }
     lease->issuing->is_late = lease->call != NULL;
 }

@@ -49,7 +49,6 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
     }
     lease->magic = LEASE_MAGIC;
     lease->state = LEASE_STATE_REQUESTED;
-    lease->core = core;
     lease->role = role;
     lease->version = 1;
     lease->since_ms = core_now_ms(core);
@@ -70,7 +69,7 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
     holder->account->lease_count++;
     role_again(role);
     list_push_back(&core->leases_by_age, &lease->by_age);
-    list_push_back(&core->leases_by_state[LEASE_STATE_REQUESTED], &lease->by_state);
+    list_push_back(&holder->leases, &lease->by_holder);
     core->lease_counts[LEASE_STATE_REQUESTED]++;
     role->state_counts[LEASE_STATE_REQUESTED]++;
     role->lease_count++;
@@ -84,7 +83,7 @@ static void lease_close(struct lease *lease)
 {
     queue_remove(&lease->source->lane, &lease->item);
     sharing_withdraw(lease);
-    lease->core->stats.sealed_bytes -= lease->credential.size;
+    lease->role->core->stats.sealed_bytes -= lease->credential.size;
     credential_fini(&lease->credential);
     issue_forget(lease);
     lease->source->issuer->lease_count--;
@@ -94,7 +93,7 @@ static void lease_close(struct lease *lease)
 
 void lease_free(struct lease *lease)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
     struct role *role = lease->role;
 
     wheel_cancel(&core->wheel, &lease->due);
@@ -113,6 +112,7 @@ void lease_free(struct lease *lease)
     role->state_counts[lease->state]--;
     index_remove(&core->lease_ids, &lease->by_id);
     list_remove(&lease->by_age);
+    list_remove(&lease->by_holder);
     credential_fini(&lease->credential);
     mem_free(lease->last_error);
     holder_put(core, lease->holder);
@@ -135,7 +135,7 @@ bool lease_try_free(struct lease *lease)
 
 void lease_check(const struct lease *lease)
 {
-    CHECK(list_is_linked(&lease->by_state));
+    CHECK(!lease_is_ending(lease) || list_is_linked(&lease->by_state));
     CHECK((lease->state == LEASE_STATE_REQUESTED) <= (lease->issuing != NULL));
     CHECK(list_is_empty(&lease->grants) == (lease->grant_count == 0));
     CHECK(lease->pin_count >= lease->grant_count);
@@ -152,16 +152,18 @@ void lease_check(const struct lease *lease)
 
 void lease_set_state(struct lease *lease, enum lease_state state)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
 
     CHECK(fsm_lease_may(lease->state, state));
     core->lease_counts[lease->state]--;
     core->lease_counts[state]++;
     lease->role->state_counts[lease->state]--;
     lease->role->state_counts[state]++;
-    list_remove(&lease->by_state);
-    list_push_back(&core->leases_by_state[state], &lease->by_state);
     lease->state = state;
+    if (lease_is_ending(lease)) {
+        list_remove(&lease->by_state);
+        list_push_back(&core->leases_by_state[state], &lease->by_state);
+    }
     lease->since_ms = core_now_ms(core);
     lease->step = LEASE_STEP_NONE;
     if (fsm_lease_is_over(state)) {
@@ -216,8 +218,8 @@ uint64_t lease_ttl_ms(const struct lease *lease)
 static uint64_t own_end_ms(struct lease *lease)
 {
     uint64_t max_ms = lease_max_until_ms(lease);
-    uint64_t own_ms =
-        schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms, lease->core->options.skew_ms);
+    uint64_t own_ms = schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
+                                         lease->role->core->options.skew_ms);
 
     if (lease_ttl_ms(lease) > 0) {
         own_ms = least(own_ms, schedule_add_ms(lease->answered_ms, lease_ttl_ms(lease)));
@@ -225,23 +227,23 @@ static uint64_t own_end_ms(struct lease *lease)
     if (max_ms <= own_ms) {
         lease->is_capped = true;
     }
-    return max_ms > core_now_ms(lease->core) ? least(own_ms, max_ms) : own_ms;
+    return max_ms > core_now_ms(lease->role->core) ? least(own_ms, max_ms) : own_ms;
 }
 
 void lease_limit_life(struct lease *lease)
 {
     lease->expires_ms = least(lease->own_end_ms, anchor_ends_ms(lease));
     lease->is_cut = lease->expires_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
-                                                           lease->core->options.skew_ms);
+                                                           lease->role->core->options.skew_ms);
 }
 
 void lease_set_life(struct lease *lease, const struct lease_result *result)
 {
     struct schedule_life life;
 
-    lease->answered_ms = least(result->answered_ms, core_now_ms(lease->core));
+    lease->answered_ms = least(result->answered_ms, core_now_ms(lease->role->core));
     lease->lifetime_ms = least(result->lifetime_ms, SCHEDULE_LIFE_MAX_MS);
-    lease->ends_ms = schedule_add_ms(core_now_ms(lease->core), lease->lifetime_ms);
+    lease->ends_ms = schedule_add_ms(core_now_ms(lease->role->core), lease->lifetime_ms);
     lease->is_renewable = result->is_renewable;
     lease->is_capped = result->is_capped;
     if (lease->issued_ms == 0) {
@@ -266,7 +268,7 @@ uint64_t lease_needed_ms(const struct lease *lease, uint64_t wished_ms)
 
 uint64_t lease_left_ms(const struct lease *lease)
 {
-    return schedule_left_ms(lease->expires_ms, core_now_ms(lease->core));
+    return schedule_left_ms(lease->expires_ms, core_now_ms(lease->role->core));
 }
 
 /* The id is random, so its digits are as good a seed as any, and the lease keeps them. */
@@ -320,7 +322,7 @@ void lease_take_source(struct lease *lease)
     source->issuer->lease_count++;
     if (is_queued && calls_push(lease, kind) != 0) {
         lease_set_step(lease, LEASE_STEP_ISSUE,
-                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+                       schedule_add_ms(core_now_ms(lease->role->core), SCHEDULE_FLOOR_MS));
     }
 }
 
@@ -346,11 +348,12 @@ int lease_seal(struct lease *lease, const struct lease_result *result)
     secret_init(&packed);
     r = credential_pack(result, &packed);
     if (r == 0) {
-        r = credential_seal(lease->core->env, owner_of(lease, owner), &packed, &lease->credential);
+        r = credential_seal(lease->role->core->env, owner_of(lease, owner), &packed,
+                            &lease->credential);
     }
     secret_fini(&packed);
     if (r == 0) {
-        lease->core->stats.sealed_bytes += lease->credential.size;
+        lease->role->core->stats.sealed_bytes += lease->credential.size;
     }
     return r;
 }
@@ -359,7 +362,7 @@ int lease_open(const struct lease *lease, struct secret *ret_packed)
 {
     char owner[LEASE_OWNER_MAX_BYTES];
 
-    return credential_open(lease->core->env, owner_of(lease, owner), &lease->credential,
+    return credential_open(lease->role->core->env, owner_of(lease, owner), &lease->credential,
                            ret_packed);
 }
 
@@ -384,7 +387,7 @@ int lease_ref(const struct lease *lease, struct secret *ret_ref)
 bool lease_can_renew(const struct lease *lease)
 {
     return lease->is_renewable && !lease->is_refused && !lease->is_capped &&
-           lease_max_until_ms(lease) > core_now_ms(lease->core);
+           lease_max_until_ms(lease) > core_now_ms(lease->role->core);
 }
 
 bool lease_is_on_demand(const struct lease *lease)

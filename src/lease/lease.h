@@ -49,7 +49,8 @@ struct lease_issuing {
 
 struct lease {
     uint32_t magic;
-    enum lease_state state; /* lease_set_state alone */
+    enum lease_state state : 8; /* lease_set_state alone */
+    enum lease_step step : 8;
     char id[LEASE_ID_BYTES + 1];
     bool is_renewable : 1; /* as the issuer said last */
     bool is_refused : 1;   /* it refused a renewal: not asked again */
@@ -62,8 +63,6 @@ struct lease {
                              know */
     bool is_lost : 1;     /* failed: the issue may have made a credential */
     bool has_waits : 1;
-    enum lease_step step;
-    struct lease_core *core;
     struct role *role;
     struct source *source; /* what it was issued from */
     struct holder *holder; /* for whom it was issued */
@@ -71,9 +70,10 @@ struct lease {
     struct call *call; /* in flight; else NULL */
     struct index_entry by_id;
     struct list by_age;
-    struct list by_state;
-    struct list by_idle;    /* in its holder's idle leases */
-    struct list grants;     /* that haven't ended */
+    struct list by_holder;
+    struct list by_state; /* kept for the next caller: its holder's idle leases; ending: the core's
+                             leases of its state */
+    struct list grants;   /* that haven't ended */
     struct wheel_entry due; /* its next deadline, whichever that is */
     struct queue_item item; /* its next call */
     struct lease *successor;
@@ -95,13 +95,14 @@ struct lease {
     uint64_t issued_ms;       /* when the issue was sent; 0: it isn't answered yet */
     uint32_t version;
     uint32_t renewal_count;
-    uint32_t failure_count;        /* of the present step, in a row */
-    uint32_t rotate_failure_count; /* of replacements, in a row */
-    uint32_t early_death_count;    /* of its predecessors, in a row: they died before their time */
-    uint32_t grant_count;          /* length of `grants` */
+    uint32_t grant_count;   /* length of `grants` */
     uint32_t leaving_count; /* grants that have moved on but not read the successor for sure */
     uint32_t waiting_count; /* acquires of its grants */
     uint32_t pin_count;     /* grants of any state that point here */
+    /* In a row; these stay at UINT16_MAX. */
+    uint16_t failure_count;        /* of the present step */
+    uint16_t rotate_failure_count; /* of replacements */
+    uint16_t early_death_count;    /* of its predecessors: they died before their time */
 };
 
 /* A lease in `requested`, with its place among the issuer's; `reason` is copied. NULL when out of
@@ -111,6 +112,17 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
 /* The one function that changes a state. Moves the lease between lists, counts, and checks the
  * invariants. */
 void lease_set_state(struct lease *lease, enum lease_state state);
+
+/* Is it being revoked, or over? Then it is nobody's to be given. */
+static inline bool lease_is_ending(const struct lease *lease)
+{
+    return lease->state >= LEASE_STATE_REVOKING;
+}
+
+static inline void lease_count_up(uint16_t *count, uint16_t by)
+{
+    *count = (uint16_t)(*count > UINT16_MAX - by ? UINT16_MAX : *count + by);
+}
 
 /* CHECKs what must always hold. */
 void lease_check(const struct lease *lease);

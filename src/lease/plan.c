@@ -34,11 +34,11 @@ void lease_arm(struct lease *lease)
         when_ms = least(when_ms, revoke_gives_up_ms(lease));
     }
     if (when_ms == WHEEL_NEVER) {
-        wheel_cancel(&lease->core->wheel, &lease->due);
+        wheel_cancel(&lease->role->core->wheel, &lease->due);
     } else {
-        wheel_arm(&lease->core->wheel, &lease->due, when_ms);
+        wheel_arm(&lease->role->core->wheel, &lease->due, when_ms);
     }
-    core_touch(lease->core);
+    core_touch(lease->role->core);
 }
 
 /* To ask before the issuer has another value would bring the same one with less life, again and
@@ -110,7 +110,7 @@ void lease_plan(struct lease *lease)
 void lease_replan(struct lease *lease)
 {
     struct schedule_life life = lease_life(lease);
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
     uint64_t left_ms = schedule_left_ms(schedule_latest_ms(&life), now_ms);
 
     lease_plan(lease);
@@ -128,7 +128,7 @@ void lease_replan(struct lease *lease)
  * tried when it may. */
 static void replace_due(struct lease *lease)
 {
-    uint64_t soon_ms = schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS);
+    uint64_t soon_ms = schedule_add_ms(core_now_ms(lease->role->core), SCHEDULE_FLOOR_MS);
     int r;
 
     if (!lease_is_wanted(lease)) {
@@ -149,7 +149,7 @@ static void replace_due(struct lease *lease)
  * doesn't help the lease is replaced before too little of its life is left. */
 static void hurry(struct lease *lease)
 {
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
     uint64_t useful_ms = schedule_left_ms(lease_left_ms(lease), lease_needed_ms(lease, 0));
 
     if (queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
@@ -205,7 +205,7 @@ static void expiry_due(struct lease *lease)
 
 void lease_due(struct lease *lease)
 {
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
 
     if (fsm_lease_is_live(lease->state) && lease->expires_ms <= now_ms) {
         expiry_due(lease);

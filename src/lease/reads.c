@@ -9,7 +9,7 @@
 
 void reads_count(struct grant *grant)
 {
-    struct lease_core *core = grant->lease->core;
+    struct lease_core *core = grant->lease->role->core;
 
     grant->read_count++;
     grant->unrecorded_reads++;

@@ -41,14 +41,14 @@ static void fill_life(struct audit_record *record, const struct lease *lease)
 {
     record->has_ttl = true;
     record->ttl_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
-    record->expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
+    record->expires_wall_ms = core_wall_of(lease->role->core, lease->expires_ms);
 }
 
 static void fill_ref(struct audit_record *record, const struct lease *lease, struct str ref,
                      struct record_texts *texts)
 {
     if (ref.len > 0) {
-        record->issuer_ref = audit_ref(lease->core->audit, ref, texts->issuer_ref);
+        record->issuer_ref = audit_ref(lease->role->core->audit, ref, texts->issuer_ref);
     }
 }
 
@@ -76,7 +76,8 @@ static int fill_refs(struct audit_record *record, const struct lease *lease,
     fill_ref(record, lease, credential_ref(&packed), texts);
     identifier = credential_identifier(fields, credential_fields(&packed, fields));
     if (identifier.len > 0) {
-        record->identifier_ref = audit_ref(lease->core->audit, identifier, texts->identifier_ref);
+        record->identifier_ref =
+            audit_ref(lease->role->core->audit, identifier, texts->identifier_ref);
     }
     mem_wipe(fields, sizeof(fields));
     secret_fini(&packed);
@@ -92,8 +93,8 @@ static void fill_grant(struct audit_record *record, const struct grant *grant)
     record->until_wall_ms = grant_until_wall_ms(grant);
     record->reason = or_null(grant_reason(grant));
     record->ticket = or_null(grant_ticket(grant));
-    record->policy_digest = or_null(grant->policy->chars);
-    record->policy_rule = or_null(grant->rule->chars);
+    record->policy_digest = or_null(grant_policy(grant));
+    record->policy_rule = or_null(grant_rule(grant));
 }
 
 /* --- records that are waited for --- */
@@ -113,7 +114,7 @@ int record_lease_issued(struct lease *lease, struct audit_write *write)
     struct record_texts texts;
     int r = fill_issued(&record, lease, &texts);
 
-    return r != 0 ? r : audit_record_write(lease->core->audit, &record, write);
+    return r != 0 ? r : audit_record_write(lease->role->core->audit, &record, write);
 }
 
 int record_grant_created(struct grant *grant, const struct lease *lease, const char *request,
@@ -123,8 +124,8 @@ int record_grant_created(struct grant *grant, const struct lease *lease, const c
 
     fill_lease(&record, lease);
     fill_grant(&record, grant);
-    record.expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
-    return audit_record_write(grant->lease->core->audit, &record, write);
+    record.expires_wall_ms = core_wall_of(lease->role->core, lease->expires_ms);
+    return audit_record_write(grant->lease->role->core->audit, &record, write);
 }
 
 int record_first_read(struct grant *grant, const struct lease *lease, const char *request,
@@ -138,7 +139,7 @@ int record_first_read(struct grant *grant, const struct lease *lease, const char
     fill_lease(&record, lease);
     fill_grant(&record, grant);
     r = fill_refs(&record, lease, &texts);
-    return r != 0 ? r : audit_record_write(grant->lease->core->audit, &record, write);
+    return r != 0 ? r : audit_record_write(grant->lease->role->core->audit, &record, write);
 }
 
 /* --- records that aren't --- */
@@ -149,7 +150,7 @@ void record_reads(const struct grant *grant, uint64_t count)
 
     fill_lease(&record, grant->lease);
     fill_grant(&record, grant);
-    audit_record_note(grant->lease->core->audit, &record);
+    audit_record_note(grant->lease->role->core->audit, &record);
 }
 
 void record_grant_reduced(const struct grant *grant)
@@ -158,7 +159,7 @@ void record_grant_reduced(const struct grant *grant)
 
     fill_lease(&record, grant->lease);
     fill_grant(&record, grant);
-    audit_record_note(grant->lease->core->audit, &record);
+    audit_record_note(grant->lease->role->core->audit, &record);
 }
 
 void record_grant_ended(const struct grant *grant)
@@ -167,7 +168,7 @@ void record_grant_ended(const struct grant *grant)
 
     fill_lease(&record, grant->lease);
     fill_grant(&record, grant);
-    audit_record_note(grant->lease->core->audit, &record);
+    audit_record_note(grant->lease->role->core->audit, &record);
 }
 
 void record_lease_issued_late(struct lease *lease)
@@ -176,7 +177,7 @@ void record_lease_issued_late(struct lease *lease)
     struct record_texts texts;
 
     (void)fill_issued(&record, lease, &texts);
-    audit_record_note(lease->core->audit, &record);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_renewed(const struct lease *lease)
@@ -187,7 +188,7 @@ void record_lease_renewed(const struct lease *lease)
     fill_lease(&record, lease);
     fill_life(&record, lease);
     (void)fill_refs(&record, lease, &texts);
-    audit_record_note(lease->core->audit, &record);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 /* Written for the successor; `reason` names the lease that it replaces and why. */
@@ -199,7 +200,7 @@ void record_lease_rotated(const struct lease *successor, const struct lease *lea
     (void)snprintf(reason, sizeof(reason), "replaces %s: %s", lease->id, why);
     fill_lease(&record, successor);
     record.reason = reason;
-    audit_record_note(lease->core->audit, &record);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_superseded(const struct lease *lease)
@@ -209,8 +210,8 @@ void record_lease_superseded(const struct lease *lease)
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
-    record.expires_wall_ms = core_wall_of(lease->core, lease->expires_ms);
-    audit_record_note(lease->core->audit, &record);
+    record.expires_wall_ms = core_wall_of(lease->role->core, lease->expires_ms);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_revoking(const struct lease *lease, const char *why)
@@ -220,7 +221,7 @@ void record_lease_revoking(const struct lease *lease, const char *why)
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
-    audit_record_note(lease->core->audit, &record);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_unrevoked(const struct lease *lease, const char *why)
@@ -230,8 +231,8 @@ void record_lease_unrevoked(const struct lease *lease, const char *why)
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
-    record.expires_wall_ms = core_wall_of(lease->core, lease->ends_ms);
-    audit_record_note(lease->core->audit, &record);
+    record.expires_wall_ms = core_wall_of(lease->role->core, lease->ends_ms);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_revoked(const struct lease *lease)
@@ -241,7 +242,7 @@ void record_lease_revoked(const struct lease *lease)
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
-    audit_record_note(lease->core->audit, &record);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_expired(const struct lease *lease, const char *why)
@@ -251,8 +252,8 @@ void record_lease_expired(const struct lease *lease, const char *why)
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
-    record.expires_wall_ms = core_wall_of(lease->core, lease->ends_ms);
-    audit_record_note(lease->core->audit, &record);
+    record.expires_wall_ms = core_wall_of(lease->role->core, lease->ends_ms);
+    audit_record_note(lease->role->core->audit, &record);
 }
 
 void record_lease_failed(const struct lease *lease, const char *why)
@@ -261,5 +262,5 @@ void record_lease_failed(const struct lease *lease, const char *why)
 
     fill_lease(&record, lease);
     fill_holder(&record, lease->holder);
-    audit_record_note(lease->core->audit, &record);
+    audit_record_note(lease->role->core->audit, &record);
 }

@@ -27,7 +27,7 @@ void renew_start(struct lease *lease, bool is_urgent)
         return;
     }
     lease_set_state(lease, LEASE_STATE_RENEWING);
-    if (latest_ms <= core_now_ms(lease->core)) {
+    if (latest_ms <= core_now_ms(lease->role->core)) {
         is_urgent = true;
     }
     CHECK(calls_push(lease, is_urgent ? QUEUE_URGENT : QUEUE_RENEW) == 0);
@@ -39,7 +39,7 @@ void renew_start(struct lease *lease, bool is_urgent)
 /* Never more than max_ttl allows. */
 static uint64_t wanted_ms(const struct lease *lease)
 {
-    uint64_t left_ms = schedule_left_ms(lease_max_until_ms(lease), core_now_ms(lease->core));
+    uint64_t left_ms = schedule_left_ms(lease_max_until_ms(lease), core_now_ms(lease->role->core));
     uint64_t ttl_ms = lease_ttl_ms(lease);
 
     return ttl_ms < left_ms ? ttl_ms : left_ms;
@@ -105,7 +105,7 @@ static void renew_gone(struct lease *lease)
 static void renew_doubt(struct lease *lease, uint64_t asked_ms)
 {
     uint64_t longest_ms = asked_ms > lease->lifetime_ms ? asked_ms : lease->lifetime_ms;
-    uint64_t ends_ms = schedule_add_ms(core_now_ms(lease->core), longest_ms);
+    uint64_t ends_ms = schedule_add_ms(core_now_ms(lease->role->core), longest_ms);
 
     lease->is_doubtful = true;
     if (ends_ms > lease->ends_ms) {
@@ -115,12 +115,12 @@ static void renew_doubt(struct lease *lease, uint64_t asked_ms)
 
 static void renew_delayed(struct lease *lease, const struct lease_result *result, uint64_t asked_ms)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
     struct schedule_life life = lease_life(lease);
     uint64_t now_ms = core_now_ms(core);
     uint64_t backoff_ms;
 
-    lease->failure_count++;
+    lease_count_up(&lease->failure_count, 1);
     if (lease->failure_count == 1) {
         log_event(LOG_LEVEL_WARN, "lease.renew.failed", "role", lease->role->config.name, "lease",
                   lease->id, "err", lease_error(lease), NULL);
@@ -152,7 +152,7 @@ static void renew_late(struct lease *lease, uint64_t asked_ms)
 
 void renew_answered(struct lease *lease, const struct lease_result *result, uint64_t asked_ms)
 {
-    lease->core->stats.renew_total++;
+    lease->role->core->stats.renew_total++;
     if (lease->state != LEASE_STATE_RENEWING) {
         renew_late(lease, asked_ms);
         return;
@@ -161,7 +161,7 @@ void renew_answered(struct lease *lease, const struct lease_result *result, uint
         renew_accepted(lease, result, asked_ms);
         return;
     }
-    lease->core->stats.renew_failed_total++;
+    lease->role->core->stats.renew_failed_total++;
     lease_set_error(lease, "%s",
                     result->detail != NULL ? result->detail : "the issuer gave no reason");
     switch (result->outcome) {

@@ -55,7 +55,7 @@ void revoke_push(struct lease *lease)
     if (lease->call != NULL) {
         return; /* its answer comes back here */
     }
-    if (revoke_gives_up_ms(lease) <= core_now_ms(lease->core)) {
+    if (revoke_gives_up_ms(lease) <= core_now_ms(lease->role->core)) {
         revoke_give_up(lease);
     } else if (!queue_item_is_queued(&lease->item)) {
         CHECK(calls_push(lease, QUEUE_REVOKE) == 0);
@@ -107,11 +107,11 @@ static void revoke_confirmed(struct lease *lease)
 
 static void revoke_failed(struct lease *lease, const struct lease_result *result)
 {
-    struct lease_core *core = lease->core;
+    struct lease_core *core = lease->role->core;
     uint64_t backoff_ms;
 
     core->stats.revoke_failed_total++;
-    lease->failure_count++;
+    lease_count_up(&lease->failure_count, 1);
     lease_set_error(lease, "%s",
                     result->detail != NULL ? result->detail : "the issuer gave no reason");
     if (lease->failure_count == 1) {
@@ -129,7 +129,7 @@ static void revoke_failed(struct lease *lease, const struct lease_result *result
 void revoke_answered(struct lease *lease, const struct lease_result *result)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
-    lease->core->stats.revoke_total++;
+    lease->role->core->stats.revoke_total++;
     if (result->outcome == LEASE_OUTCOME_OK || result->outcome == LEASE_OUTCOME_GONE) {
         revoke_confirmed(lease);
     } else {

@@ -47,7 +47,7 @@ bool rotate_is_under_way(const struct lease *lease)
  * replacement has just failed; but a role that has changed asks for another one. */
 static bool may_replace_now(const struct lease *lease)
 {
-    return core_now_ms(lease->core) >= lease->rotate_after_ms ||
+    return core_now_ms(lease->role->core) >= lease->rotate_after_ms ||
            (lease_is_outdated(lease) && lease->rotate_failure_count == 0 &&
             lease->early_death_count == 0);
 }
@@ -89,7 +89,7 @@ void rotate_try(struct lease *lease, bool is_forced, const char *why)
     if (rotate_start(lease, is_forced, why) != 0 && lease->state == LEASE_STATE_ACTIVE &&
         lease->step == LEASE_STEP_NONE) {
         lease_set_step(lease, LEASE_STEP_REPLACE,
-                       schedule_add_ms(core_now_ms(lease->core), SCHEDULE_FLOOR_MS));
+                       schedule_add_ms(core_now_ms(lease->role->core), SCHEDULE_FLOOR_MS));
     }
 }
 
@@ -97,7 +97,7 @@ void rotate_try(struct lease *lease, bool is_forced, const char *why)
 
 static void rotate_supersede(struct lease *lease)
 {
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
 
     if (lease->state != LEASE_STATE_SUPERSEDED) {
         queue_remove(&lease->source->lane, &lease->item);
@@ -120,7 +120,7 @@ void rotate_done(struct lease *successor)
         return;
     }
     record_lease_rotated(successor, lease, successor->issuing->why);
-    lease->core->stats.rotate_total++;
+    lease->role->core->stats.rotate_total++;
     sharing_replace(lease, successor);
     sharing_offer(successor);
     if (fsm_lease_is_live(lease->state)) {
@@ -141,7 +141,7 @@ void rotate_move_all(struct lease *lease)
     if (current == lease) {
         /* The successor has died, the old credential serves on until there is another. */
         lease_set_step(lease, LEASE_STEP_MOVE,
-                       schedule_add_ms(core_now_ms(lease->core), MOVE_AGAIN_MS));
+                       schedule_add_ms(core_now_ms(lease->role->core), MOVE_AGAIN_MS));
         return;
     }
     LIST_EACH (&lease->grants, node, following) {
@@ -194,7 +194,7 @@ static bool may_need_another(const struct lease *lease)
 void rotate_failed(struct lease *successor)
 {
     struct lease *lease = successor->predecessor;
-    struct lease_core *core = successor->core;
+    struct lease_core *core = successor->role->core;
     uint64_t backoff_ms;
 
     if (lease == NULL) {
@@ -207,7 +207,7 @@ void rotate_failed(struct lease *successor)
     }
     lease_set_error(lease, "could not be replaced: %s", lease_error(successor));
     waits_end(lease, WAIT_ROTATE, ERR_UNAVAILABLE, lease_error(lease));
-    lease->rotate_failure_count += successor->is_lost ? ROTATE_LOST_WEIGHT : 1;
+    lease_count_up(&lease->rotate_failure_count, successor->is_lost ? ROTATE_LOST_WEIGHT : 1);
     backoff_ms = schedule_backoff_ms(lease->rotate_failure_count, core_random(core));
     lease->rotate_after_ms = schedule_add_ms(core_now_ms(core), backoff_ms);
     if (!fsm_lease_is_live(lease->state)) {
@@ -241,13 +241,13 @@ void rotate_cancel(struct lease *lease)
 static uint64_t rebirth_delay_ms(const struct lease *lease)
 {
     return lease->early_death_count > 0
-               ? schedule_backoff_ms(lease->early_death_count, core_random(lease->core))
+               ? schedule_backoff_ms(lease->early_death_count, core_random(lease->role->core))
                : 0;
 }
 
 void rotate_dead(struct lease *lease)
 {
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
     uint64_t when_ms;
 
     if (!lease_is_wanted(lease) || lease_current(lease) != lease || lease_is_on_demand(lease) ||
@@ -258,7 +258,7 @@ void rotate_dead(struct lease *lease)
     if (when_ms > lease->rotate_after_ms) {
         lease->rotate_after_ms = when_ms;
     }
-    lease->early_death_count++;
+    lease_count_up(&lease->early_death_count, 1);
     if (rotate_start(lease, false, "it has died") != 0) {
         lease_set_step(lease, LEASE_STEP_REPLACE,
                        lease->rotate_after_ms > now_ms ? lease->rotate_after_ms

@@ -21,11 +21,11 @@ static bool is_hostile(enum grant_end end)
 /* Until when the lease may be kept for the next caller; at or before now: not at all. */
 static uint64_t kept_until_ms(const struct lease *lease, enum grant_end end)
 {
-    uint64_t now_ms = core_now_ms(lease->core);
+    uint64_t now_ms = core_now_ms(lease->role->core);
     uint64_t useful_ms = schedule_left_ms(lease->expires_ms, lease_needed_ms(lease, 0));
     uint64_t linger_ms = lease->role->config.linger_ms;
 
-    if (is_hostile(end) || lease->core->is_draining || !lease->is_recorded) {
+    if (is_hostile(end) || lease->role->core->is_draining || !lease->is_recorded) {
         return now_ms;
     }
     if (!lease->is_revocable) {
@@ -56,7 +56,7 @@ static void settle_live(struct lease *lease, enum grant_end end)
 {
     uint64_t until_ms = kept_until_ms(lease, end);
 
-    if (until_ms <= core_now_ms(lease->core)) {
+    if (until_ms <= core_now_ms(lease->role->core)) {
         revoke_start(lease, unheld_text(end));
         return;
     }
@@ -76,7 +76,7 @@ void settle_again(struct lease *lease)
     if (lease->step != LEASE_STEP_DROP) {
         return;
     }
-    if (until_ms <= core_now_ms(lease->core)) {
+    if (until_ms <= core_now_ms(lease->role->core)) {
         revoke_start(lease, unheld_text(GRANT_END_RELEASED));
     } else {
         lease_set_step(lease, LEASE_STEP_DROP, least(until_ms, lease->next_ms));
@@ -85,11 +85,11 @@ void settle_again(struct lease *lease)
 
 void settle_late(struct lease *lease)
 {
-    uint64_t until_ms = schedule_add_ms(core_now_ms(lease->core), LATE_KEEP_MS);
+    uint64_t until_ms = schedule_add_ms(core_now_ms(lease->role->core), LATE_KEEP_MS);
     uint64_t useful_ms = schedule_left_ms(lease->expires_ms, lease_needed_ms(lease, 0));
 
-    if (lease->core->is_draining || lease->role->is_removed || lease_is_outdated(lease) ||
-        useful_ms <= core_now_ms(lease->core)) {
+    if (lease->role->core->is_draining || lease->role->is_removed || lease_is_outdated(lease) ||
+        useful_ms <= core_now_ms(lease->role->core)) {
         lease_settle(lease, GRANT_END_FAILED);
         return;
     }
@@ -99,7 +99,7 @@ void settle_late(struct lease *lease)
 
 void lease_unsettle(struct lease *lease)
 {
-    list_remove(&lease->by_idle);
+    list_remove(&lease->by_state); /* its holder's idle leases */
     if (lease->step == LEASE_STEP_DROP) {
         lease->step = LEASE_STEP_NONE;
         lease_plan(lease);

@@ -38,7 +38,7 @@ static struct lease *idle_find(const struct holder *holder)
     struct list *following;
 
     LIST_EACH (&holder->idle, node, following) {
-        struct lease *lease = LIST_ENTRY(node, struct lease, by_idle);
+        struct lease *lease = LIST_ENTRY(node, struct lease, by_state);
 
         if (is_offered(lease)) {
             return lease;
@@ -91,8 +91,15 @@ void sharing_keep(struct lease *lease)
     CHECK(lease->grant_count == 0);
     if (lease_is_shared(lease)) {
         sharing_offer(lease);
-    } else if (!list_is_linked(&lease->by_idle)) {
-        list_push_back(&lease->holder->idle, &lease->by_idle);
+    } else if (!list_is_linked(&lease->by_state)) {
+        list_push_back(&lease->holder->idle, &lease->by_state);
+    }
+}
+
+static void idle_remove(struct lease *lease)
+{
+    if (!lease_is_ending(lease)) {
+        list_remove(&lease->by_state);
     }
 }
 
@@ -103,7 +110,7 @@ void sharing_withdraw(struct lease *lease)
     if (place != NULL && *place == lease) {
         *place = NULL;
     }
-    list_remove(&lease->by_idle);
+    idle_remove(lease);
 }
 
 void sharing_replace(struct lease *lease, struct lease *successor)
@@ -113,5 +120,5 @@ void sharing_replace(struct lease *lease, struct lease *successor)
     if (place != NULL && *place == lease) {
         *place = successor;
     }
-    list_remove(&lease->by_idle);
+    idle_remove(lease);
 }

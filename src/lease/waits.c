@@ -10,7 +10,7 @@ void waits_add(struct lease *lease, enum wait_kind kind, struct lease_wait *wait
     wait->kind = kind;
     wait->error = (struct err){.code = 0};
     lease->has_waits = true;
-    list_push_back(&lease->core->waits, &wait->node);
+    list_push_back(&lease->role->core->waits, &wait->node);
 }
 
 void wait_end(struct lease_core *core, struct lease_wait *wait, int status, const char *text)
@@ -35,11 +35,11 @@ void waits_end(struct lease *lease, enum wait_kind kind, int status, const char 
     if (!lease->has_waits) {
         return;
     }
-    LIST_EACH (&lease->core->waits, node, following) {
+    LIST_EACH (&lease->role->core->waits, node, following) {
         struct lease_wait *wait = LIST_ENTRY(node, struct lease_wait, node);
 
         if (wait->lease == lease && wait->kind == (int)kind) {
-            wait_end(lease->core, wait, status, text);
+            wait_end(lease->role->core, wait, status, text);
         } else if (wait->lease == lease) {
             has_more = true;
         }

@@ -99,6 +99,27 @@ static void cursor_unknown(struct exchange *x)
                                                 .hint = "list from the start again"});
 }
 
+static bool may_see_all(const struct exchange *x)
+{
+    return (x->admin & ACCESS_ADMIN_READ) != 0;
+}
+
+static struct lease *next_lease(const struct exchange *x, const struct lease *after)
+{
+    struct lease_core *core = x->serve->options.core;
+
+    return may_see_all(x) ? lease_core_next_lease(core, after)
+                          : lease_core_next_own_lease(core, &x->identity, after);
+}
+
+static struct grant *next_grant(const struct exchange *x, const struct grant *after)
+{
+    struct lease_core *core = x->serve->options.core;
+
+    return may_see_all(x) ? lease_core_next_grant(core, after)
+                          : lease_core_next_own_grant(core, &x->identity, after);
+}
+
 void serve_leases_list(struct exchange *x)
 {
     struct lease_core *core = x->serve->options.core;
@@ -109,17 +130,14 @@ void serve_leases_list(struct exchange *x)
     const char *next = NULL;
     uint32_t count = 0;
 
-    if (cursor.len > 0 && lease == NULL) {
+    if (cursor.len > 0 && (lease == NULL || !view_may_see_lease(x, lease))) {
         cursor_unknown(x);
         return;
     }
     exchange_json(x, &json);
     json_out_object_open(&json, NULL);
     json_out_array_open(&json, "items");
-    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
-        if (!view_may_see_lease(x, lease)) {
-            continue;
-        }
+    while ((lease = next_lease(x, lease)) != NULL) {
         if (page_is_full(x, count++)) {
             next = x->id;
             break;
@@ -141,17 +159,14 @@ void serve_grants_list(struct exchange *x)
     const char *next = NULL;
     uint32_t count = 0;
 
-    if (cursor.len > 0 && grant == NULL) {
+    if (cursor.len > 0 && (grant == NULL || !view_may_see_grant(x, grant))) {
         cursor_unknown(x);
         return;
     }
     exchange_json(x, &json);
     json_out_object_open(&json, NULL);
     json_out_array_open(&json, "items");
-    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        if (!view_may_see_grant(x, grant)) {
-            continue;
-        }
+    while ((grant = next_grant(x, grant)) != NULL) {
         if (page_is_full(x, count++)) {
             next = x->id;
             break;
@@ -254,12 +269,12 @@ static void wait_begin(struct exchange *x, const char *id, uint64_t limit_ms)
 static struct grant *own_grant(const struct exchange *x, const struct lease *lease,
                                const struct grant *after)
 {
-    struct grant *grant = lease_next_grant(lease, after);
+    struct grant *grant = lease_next_own_grant(lease, &x->identity, after);
     struct grant_view view;
 
-    for (; grant != NULL; grant = lease_next_grant(lease, grant)) {
+    for (; grant != NULL; grant = lease_next_own_grant(lease, &x->identity, grant)) {
         grant_view(grant, &view);
-        if (view.state == GRANT_STATE_HELD && str_eq_c(str_of(view.identity_key), x->key)) {
+        if (view.state == GRANT_STATE_HELD) {
             return grant;
         }
     }
