@@ -272,12 +272,12 @@ class Bao(Server):
 
 class Daemon(Server):
     """leased, as user leased. `changes` are merged into the standard configuration, `more_listeners` added to its own.
-    `passed`: pairs of a name and a listening socket that it gets as systemd passes them."""
+    `passed`: pairs of a name and a listening socket that it gets as systemd passes them. `prefix`: a command that runs it."""
 
-    def __init__(self, world, roles, rules, more_listeners=(), passed=(), **changes):
+    def __init__(self, world, roles, rules, more_listeners=(), passed=(), prefix=(), **changes):
         self.world, self.folder = world, tempfile.mkdtemp(prefix="leased-", dir=world.folder)
         super().__init__("leased", f"{self.folder}/leased.log")
-        self.passed = passed
+        self.passed, self.prefix = passed, prefix
         os.chmod(self.folder, 0o755)
         give_to(self.folder, "leased")
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
@@ -300,7 +300,7 @@ class Daemon(Server):
         with open(self.config_path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)
         variables = [f"{key}={value}" for key, value in self.environment.items()]  # not for the program that changes the user
-        command = [*as_user("leased"), "env", *variables, self.world.program("leased"), "--config", self.config_path]
+        command = [*as_user("leased"), *self.prefix, "env", *variables, self.world.program("leased"), "--config", self.config_path]
         descriptors = [passed.fileno() for _, passed in self.passed]
         if descriptors:
             names = ":".join(name for name, _ in self.passed)
