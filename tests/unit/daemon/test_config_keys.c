@@ -176,6 +176,59 @@ static void test_the_example_is_valid_and_names_each_key_with_its_default(void *
     each_field(f, example_check);
 }
 
+/* The words that people know from elsewhere. */
+static void test_no_key_switches_the_verification_of_issuers_off(void **state)
+{
+    static const char *const words[] = {"verify",
+                                        "ssl_verify",
+                                        "tls_verify",
+                                        "verify_peer",
+                                        "insecure",
+                                        "skip_verify",
+                                        "tls_skip_verify",
+                                        "insecure_skip_verify",
+                                        "tls_insecure",
+                                        "disable_verification",
+                                        "no_verify",
+                                        "allow_http",
+                                        "allow_http_loopback",
+                                        "tls_disable",
+                                        "tls_min_version",
+                                        "ciphers"};
+    static const char *const values[] = {"true", "false", "none", "0", "tls10"};
+    struct config_fixture *f = *state;
+    char entry[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        for (size_t j = 0; j < ARRAY_LEN(values); j++) {
+            (void)snprintf(entry, sizeof(entry), "%s: %s", words[i], values[j]);
+            expect_error(f, load_with(f, &places[2], entry), entry, "unknown key");
+            (void)snprintf(entry, sizeof(entry), "ca_file: %s, %s: %s", "/x", words[i], values[j]);
+            expect_error(f, load_with(f, &places[2], entry), entry, "unknown key");
+        }
+    }
+}
+
+static void test_plain_http_is_for_loopback_addresses_only(void **state)
+{
+    static const char *const addresses[] = {"http://vault.example:8200", "http://192.0.2.1",
+                                            "http://127.0.0.1.example",  "http://0.0.0.0:8200",
+                                            "HTTP://vault.example",      "http://[2001:db8::1]"};
+    struct config_fixture *f = *state;
+    char text[512];
+
+    for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+        (void)snprintf(text, sizeof(text),
+                       CONFIG_FIXTURE_LEAST "backends: {v: {plugin: vault, address: '%s', "
+                                            "auth: {method: token, token_env: T}}}\n",
+                       addresses[i]);
+        config_fixture_write(f, "c.yaml", text);
+        if (config_fixture_load(f, "c.yaml") != ERR_INVALID) {
+            fail_msg("taken: %s", addresses[i]);
+        }
+    }
+}
+
 static void doc_check(struct config_fixture *f, const struct place *place,
                       const struct schema_field *field)
 {
@@ -198,6 +251,8 @@ int main(void)
         TEST(test_each_key_misspelt_is_recognised),
         TEST(test_each_key_of_a_wrong_type_says_what_it_expects),
         TEST(test_each_key_has_an_explanation),
+        TEST(test_no_key_switches_the_verification_of_issuers_off),
+        TEST(test_plain_http_is_for_loopback_addresses_only),
         TEST(test_the_example_is_valid_and_names_each_key_with_its_default),
     };
 

@@ -60,8 +60,31 @@ static bool may_have_secret(const struct call *call)
     return is_credential && (call->status == 200 || call->status == 201);
 }
 
+/* Our headers, and nothing of anybody else's in them. */
+static void judge_headers(const struct call *call)
+{
+    static const char *const names[] = {"ETag", "Retry-After", "Allow", "Location"};
+    struct str rest = str_of(call->headers);
+    size_t i;
+
+    while (rest.len > 0) {
+        struct str line = str_cut(&rest, '\n');
+        struct str name = str_cut(&line, ':');
+        bool is_ours = false;
+
+        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            is_ours = is_ours || str_eq_c(name, names[i]);
+        }
+        assert_true(is_ours);
+        for (i = 0; i < line.len; i++) {
+            assert_in_range((unsigned char)line.ptr[i], 0x20, 0x7e);
+        }
+    }
+}
+
 static void judge(struct call *call)
 {
+    judge_headers(call);
     if (call->status >= 400 && strcmp(call->content_type, "text/plain; charset=utf-8") != 0) {
         assert_true(is_problem(call));
     }

@@ -13,7 +13,7 @@ struct scripted_call {
     struct lease_call *call;
     bool is_canceled;
     char ref[32];
-    char password[48];
+    char password[160];
     struct lease_field fields[2];
 };
 
@@ -28,7 +28,8 @@ static void issue(struct scripted_call *s, struct lease_result *result)
 
     CHECK(index < SCRIPTED_LEASES_MAX);
     (void)snprintf(s->ref, sizeof(s->ref), "ref/%zu", index);
-    (void)snprintf(s->password, sizeof(s->password), SCRIPTED_MARKER "%zu", index);
+    (void)snprintf(s->password, sizeof(s->password), SCRIPTED_MARKER "%zu%s", index,
+                   s->issuer->password_end != NULL ? s->issuer->password_end : "");
     s->fields[0] = (struct lease_field){.name = STR("username"), .value = STR("v-orders")};
     s->fields[1] = (struct lease_field){.name = STR("password"),
                                         .value = str_of(s->password),

@@ -23,6 +23,7 @@ struct scripted_issuer {
     uint64_t lifetime_ms;
     bool is_renewable;
     bool is_revocable;
+    const char *password_end; /* stands at the end of each password; NULL: nothing */
     /* For the test to look at. */
     size_t call_counts[SCRIPTED_KINDS];
     size_t issued_count;

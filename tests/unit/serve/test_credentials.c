@@ -50,6 +50,28 @@ static void test_attributes_and_names_of_variables_come_along(void **state)
     assert_string_equal(call_text(call, "env.password"), "PGPASSWORD");
 }
 
+/* What an issuer puts into a credential can neither end our answer nor begin another one. */
+static void test_a_credential_cannot_leave_its_text(void **state)
+{
+    static const char end[] =
+        "\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n\r\n\"},\"lease\":\"l-x\x7f\xe2\x80\xae";
+    struct call *call;
+    size_t i;
+
+    (void)state;
+    f.issuer.password_end = end;
+    call = fixture_get(ALICE, DB);
+    assert_int_equal(call->status, 200);
+    for (i = 0; call->body[i + 1] != '\0'; i++) {
+        assert_true((unsigned char)call->body[i] >= 0x20 && call->body[i] != 0x7f);
+    }
+    assert_null(strstr(call->body, "\xe2\x80\xae"));
+    assert_int_equal(strncmp(call_text(call, "lease"), "l-", 2), 0);
+    assert_string_not_equal(call_text(call, "lease"), "l-x");
+    assert_int_equal(strncmp(call_text(call, "credential.password"), SCRIPTED_MARKER "0", 8), 0);
+    assert_string_equal(call_text(call, "credential.password") + 8, end);
+}
+
 static void test_nothing_is_answered_before_it_is_on_record(void **state)
 {
     struct call *call;
@@ -249,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         fixture_test(test_a_cold_credential_is_issued_and_answered_whole),
         fixture_test(test_attributes_and_names_of_variables_come_along),
+        fixture_test(test_a_credential_cannot_leave_its_text),
         fixture_test(test_nothing_is_answered_before_it_is_on_record),
         fixture_test(test_a_second_read_is_answered_from_inside_the_handler),
         fixture_test(test_reads_are_counted_on_record),
