@@ -17,16 +17,10 @@ static bool account_match(struct index_entry *entry, const void *caller)
 /* Callers with the same hash would share their limits, nothing else. */
 static uint64_t caller_of(const struct lease_core *core, const struct access_identity *identity)
 {
-    uint64_t hash = core->accounts.seed;
-    const char *at;
-
     if (identity->kind != ENV_PEER_TLS) {
         return identity->uid;
     }
-    for (at = identity->sans; *at != '\0'; at++) {
-        hash = index_hash(hash, (unsigned char)*at);
-    }
-    return hash | 1ULL << 63;
+    return index_hash_text(core->accounts.seed, identity->sans) | 1ULL << 63;
 }
 
 /* A bucket holds what its rate gives at once, so one of twice the size fills in twice the time. */
@@ -74,14 +68,23 @@ struct account *account_get(struct lease_core *core, const struct access_identit
     return account;
 }
 
+static void role_set_rates(const struct role *role, struct units_rate rate)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&role->holders, node, following) {
+        queue_bucket_set(&LIST_ENTRY(node, struct holder, by_role)->account->grants, rate,
+                         core_now_ms(role->core));
+    }
+}
+
 void account_set_rates(struct lease_core *core)
 {
     struct map_entry *entry;
 
-    for (entry = map_first(&core->holders); entry != NULL;
-         entry = map_next(&core->holders, entry)) {
-        queue_bucket_set(&MAP_ENTRY(entry, struct holder, entry)->account->grants,
-                         rate_with_burst(core), core_now_ms(core));
+    for (entry = map_first(&core->roles); entry != NULL; entry = map_next(&core->roles, entry)) {
+        role_set_rates(MAP_ENTRY(entry, struct role, entry), rate_with_burst(core));
     }
 }
 

@@ -207,7 +207,7 @@ void acquire_step(struct lease_acquire *acquire)
     } else if (lease->state == LEASE_STATE_REQUESTED) {
         return; /* the answer wakes it */
     } else if (fsm_lease_is_live(lease->state) && left_ms > 0 &&
-               left_ms >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
+               left_ms >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
         if (lease_is_outdated(lease)) {
             acquire_update(acquire, lease);
         } else {
@@ -311,7 +311,7 @@ static void acquire_give_up(struct lease_acquire *acquire)
 
     if (grant->lease == lease && grant->is_read && lease->is_recorded &&
         fsm_lease_is_live(lease->state) &&
-        lease_left_ms(lease) >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
+        lease_left_ms(lease) >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
         acquire_finish(acquire, 0);
         return;
     }
@@ -356,7 +356,7 @@ static bool acquire_check(struct lease_acquire *acquire)
     left_ms = lease_left_ms(lease);
     if (grant->state != GRANT_STATE_ENDED && audit_is_ready(acquire->core->audit) &&
         grant->is_read && lease_current(grant->lease) == lease && fsm_lease_is_live(lease->state) &&
-        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire->min_remaining_ms)) {
+        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
         return true;
     }
     acquire->is_finishing = false;

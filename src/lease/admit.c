@@ -22,7 +22,7 @@ static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
     if (*ret_lease == NULL) {
         return ERR_NOMEM;
     }
-    (*ret_lease)->rule_ttl_ms = acquire->decision->ttl_ms;
+    (*ret_lease)->rule_ttl_ms = acquire->ask.decision->ttl_ms;
     sharing_offer(*ret_lease);
     return 0;
 }
@@ -52,7 +52,7 @@ static int check_room(struct lease_acquire *acquire)
 }
 
 static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
-                             struct holder *holder, const struct binding_set *set)
+                             struct holder *holder, const struct binding_found *found)
 {
     struct lease *shared = sharing_find(role, holder);
     struct lease *lease = shared;
@@ -69,7 +69,7 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
     if (r != 0) {
         return r;
     }
-    r = grant_new(lease, holder, acquire, set, &acquire->grant);
+    r = grant_new(lease, holder, acquire, found, &acquire->grant);
     if (r != 0 && shared == NULL) {
         lease_free(lease); /* nobody has heard of it */
     } else if (shared == NULL) {
@@ -79,16 +79,17 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
 }
 
 static int acquire_grant(struct lease_acquire *acquire, struct role *role, struct holder *holder,
-                         const struct binding_set *set)
+                         const struct binding_found *found)
 {
     int r = account_check_waiting(acquire->core, holder->account, &acquire->error);
 
     if (r != 0) {
         return r;
     }
-    acquire->grant = acquire->is_new_grant ? NULL : grant_find(acquire->core, holder, set);
+    acquire->grant =
+        acquire->ask.is_new_grant ? NULL : grant_find(acquire->core, holder, &found->set);
     return acquire->grant != NULL ? check_crowd(acquire, acquire->grant->lease)
-                                  : acquire_new_grant(acquire, role, holder, set);
+                                  : acquire_new_grant(acquire, role, holder, found);
 }
 
 static void acquire_wait(struct lease_acquire *acquire)
@@ -108,8 +109,8 @@ static void acquire_wait(struct lease_acquire *acquire)
 static int acquire_find(struct lease_acquire *acquire)
 {
     struct lease_core *core = acquire->core;
-    struct role *role = role_of(acquire->role);
-    struct binding_set set;
+    struct role *role = role_of(acquire->ask.role);
+    struct binding_found found;
     struct holder *holder;
     int r;
 
@@ -120,15 +121,15 @@ static int acquire_find(struct lease_acquire *acquire)
     if (!audit_is_ready(core->audit)) {
         return err_set(&acquire->error, ERR_IO, "a required audit sink fails");
     }
-    r = binding_resolve(core->env, acquire, &set, &acquire->error);
+    r = binding_resolve(core->env, &acquire->ask, &found, &acquire->error);
     if (r != 0) {
         return r;
     }
-    holder = holder_get(core, role, acquire->identity);
+    holder = holder_get(core, role, acquire->ask.identity);
     if (holder == NULL) {
         return ERR_NOMEM;
     }
-    r = acquire_grant(acquire, role, holder, &set);
+    r = acquire_grant(acquire, role, holder, &found);
     if (r == 0) {
         acquire_wait(acquire);
     } else {

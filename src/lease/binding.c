@@ -50,13 +50,13 @@ static void set_add(struct binding_set *set, struct binding_target target)
     set->count++;
 }
 
-static void set_add_text(struct binding_set *set, const struct access_binding_spec *spec)
+static void text_add(char text[BINDING_SET_TEXT_MAX_BYTES], const struct access_binding_spec *spec)
 {
-    char text[ACCESS_BINDING_TEXT_MAX_BYTES];
-    size_t used = strlen(set->text);
+    char one[ACCESS_BINDING_TEXT_MAX_BYTES];
+    size_t used = strlen(text);
 
-    (void)snprintf(set->text + used, sizeof(set->text) - used, "%s%s", used > 0 ? "," : "",
-                   access_binding_format(spec, text));
+    (void)snprintf(text + used, BINDING_SET_TEXT_MAX_BYTES - used, "%s%s", used > 0 ? "," : "",
+                   access_binding_format(spec, one));
 }
 
 static struct binding_target target_process(int32_t pid, uint64_t start_ticks)
@@ -64,21 +64,21 @@ static struct binding_target target_process(int32_t pid, uint64_t start_ticks)
     return (struct binding_target){.pid = pid, .value = start_ticks};
 }
 
-static int resolve_connection(const struct lease_acquire *acquire,
-                              struct binding_target *ret_target, struct err *e)
+static int resolve_connection(const struct lease_ask *ask, struct binding_target *ret_target,
+                              struct err *e)
 {
-    if (acquire->request == NULL) {
+    if (ask->request == NULL) {
         return err_set(e, ERR_INVALID, "there is no connection to bind to");
     }
-    *ret_target = (struct binding_target){.value = (uintptr_t)acquire->request->connection};
+    *ret_target = (struct binding_target){.value = (uintptr_t)ask->request->connection};
     return 0;
 }
 
-static int resolve_process(struct env *env, const struct lease_acquire *acquire,
+static int resolve_process(struct env *env, const struct lease_ask *ask,
                            const struct access_binding_spec *spec,
                            struct binding_target *ret_target, struct err *e)
 {
-    const struct access_identity *identity = acquire->identity;
+    const struct access_identity *identity = ask->identity;
     struct env_process process;
     int r;
 
@@ -97,7 +97,7 @@ static int resolve_process(struct env *env, const struct lease_acquire *acquire,
     return r;
 }
 
-static int resolve_one(struct env *env, const struct lease_acquire *acquire,
+static int resolve_one(struct env *env, const struct lease_ask *ask,
                        const struct access_binding_spec *spec, struct binding_set *set,
                        struct err *e)
 {
@@ -108,13 +108,13 @@ static int resolve_one(struct env *env, const struct lease_acquire *acquire,
     case ACCESS_BINDING_NONE:
         return 0;
     case ACCESS_BINDING_CONNECTION:
-        r = resolve_connection(acquire, &target, e);
+        r = resolve_connection(ask, &target, e);
         break;
     case ACCESS_BINDING_PROCESS:
     case ACCESS_BINDING_PARENT:
     case ACCESS_BINDING_PID:
     case ACCESS_BINDING_COMM:
-        r = resolve_process(env, acquire, spec, &target, e);
+        r = resolve_process(env, ask, spec, &target, e);
         break;
     default:
         r = err_set(e, ERR_INVALID, "this binding isn't offered in this version");
@@ -126,69 +126,71 @@ static int resolve_one(struct env *env, const struct lease_acquire *acquire,
     return r;
 }
 
-/* The decision's bindings; without any the role's own. */
-static size_t specs_of(const struct lease_acquire *acquire,
-                       struct access_binding_spec ret_specs[ACCESS_BINDINGS_MAX])
+/* What a binding that isn't spelled out means. */
+static enum access_binding kind_of(const struct lease_ask *ask, enum access_binding kind)
 {
-    size_t count = acquire->decision->binding_count;
-    size_t i;
-
-    CHECK(count <= ACCESS_BINDINGS_MAX);
-    if (count == 0) {
-        count = 1;
-        ret_specs[0] = (struct access_binding_spec){.kind = acquire->role->binding};
-    } else {
-        memcpy(ret_specs, acquire->decision->bindings, count * sizeof(ret_specs[0]));
+    if (kind == ACCESS_BINDING_DEFAULT) {
+        kind = ask->role->binding;
     }
-    for (i = 0; i < count; i++) {
-        if (ret_specs[i].kind == ACCESS_BINDING_DEFAULT) {
-            ret_specs[i].kind = acquire->role->binding != ACCESS_BINDING_DEFAULT
-                                    ? acquire->role->binding
-                                    : ACCESS_BINDING_PROCESS;
-        }
-    }
-    return count;
+    return kind != ACCESS_BINDING_DEFAULT ? kind : ACCESS_BINDING_PROCESS;
 }
 
-int binding_resolve(struct env *env, const struct lease_acquire *acquire,
-                    struct binding_set *ret_set, struct err *e)
+int binding_resolve(struct env *env, const struct lease_ask *ask, struct binding_found *ret_found,
+                    struct err *e)
 {
-    struct access_binding_spec specs[ACCESS_BINDINGS_MAX];
-    size_t count = specs_of(acquire, specs);
-    struct binding_set set = {.count = 0};
+    const struct access_decision *decision = ask->decision;
+    size_t count = decision->binding_count > 0 ? decision->binding_count : 1;
+    struct binding_found found = {.text = ""};
     size_t i;
     int r = 0;
 
+    CHECK(count <= ACCESS_BINDINGS_MAX);
     for (i = 0; r == 0 && i < count; i++) {
-        r = resolve_one(env, acquire, &specs[i], &set, e);
-        set_add_text(&set, &specs[i]);
+        struct access_binding_spec spec = {.kind = ACCESS_BINDING_DEFAULT};
+
+        if (decision->binding_count > 0) {
+            spec = decision->bindings[i];
+        }
+        spec.kind = kind_of(ask, spec.kind);
+        r = resolve_one(env, ask, &spec, &found.set, e);
+        text_add(found.text, &spec);
     }
     if (r == 0) {
-        *ret_set = set;
+        *ret_found = found;
     }
     return r;
 }
 
-bool binding_resolve_known(const struct lease_acquire *acquire, struct binding_set *ret_set)
+static bool add_known(const struct lease_ask *ask, enum access_binding kind,
+                      struct binding_set *set)
 {
-    struct access_binding_spec specs[ACCESS_BINDINGS_MAX];
-    size_t count = specs_of(acquire, specs);
     struct binding_target target = {.pid = 0};
+
+    if (kind == ACCESS_BINDING_PROCESS && ask->identity->pid > 0) {
+        set_add(set, target_process(ask->identity->pid, ask->identity->start_ticks));
+        return true;
+    }
+    if (kind == ACCESS_BINDING_CONNECTION && resolve_connection(ask, &target, NULL) == 0) {
+        set_add(set, target);
+        return true;
+    }
+    return kind == ACCESS_BINDING_NONE;
+}
+
+bool binding_resolve_known(const struct lease_ask *ask, struct binding_set *ret_set)
+{
+    const struct access_decision *decision = ask->decision;
+    bool is_known = true;
     size_t i;
 
     ret_set->count = 0;
-    for (i = 0; i < count; i++) {
-        if (specs[i].kind == ACCESS_BINDING_PROCESS && acquire->identity->pid > 0) {
-            set_add(ret_set,
-                    target_process(acquire->identity->pid, acquire->identity->start_ticks));
-        } else if (specs[i].kind == ACCESS_BINDING_CONNECTION &&
-                   resolve_connection(acquire, &target, NULL) == 0) {
-            set_add(ret_set, target);
-        } else if (specs[i].kind != ACCESS_BINDING_NONE) {
-            return false;
-        }
+    if (decision->binding_count == 0) {
+        is_known = add_known(ask, kind_of(ask, ACCESS_BINDING_DEFAULT), ret_set);
     }
-    return true;
+    for (i = 0; is_known && i < decision->binding_count; i++) {
+        is_known = add_known(ask, kind_of(ask, decision->bindings[i].kind), ret_set);
+    }
+    return is_known;
 }
 
 size_t binding_set_processes(const struct binding_set *set)

@@ -24,7 +24,12 @@ struct binding_target {
 struct binding_set {
     size_t count;                                       /* 0: the duration alone */
     struct binding_target targets[ACCESS_BINDINGS_MAX]; /* sorted, without doubles */
-    char text[BINDING_SET_TEXT_MAX_BYTES];              /* as asked for: "process,pid:1234" */
+};
+
+/* What was asked for and what it means. */
+struct binding_found {
+    struct binding_set set;
+    char text[BINDING_SET_TEXT_MAX_BYTES]; /* as asked for: "process,pid:1234" */
 };
 
 /* A process that a grant hangs on; an array in the grant. */
@@ -54,12 +59,12 @@ uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set);
 /* Finds out what the decision's bindings mean for this caller. ERR_GONE: the caller's process has
  * ended. ERR_INVALID: it can't be bound so (no connection, no process known). ERR_NOT_FOUND: not
  * an ancestor of the same uid. ERR_UNAVAILABLE: it can't be looked up. With a text. */
-int binding_resolve(struct env *env, const struct lease_acquire *acquire,
-                    struct binding_set *ret_set, struct err *e) ATTR_MUST_USE;
+int binding_resolve(struct env *env, const struct lease_ask *ask, struct binding_found *ret_found,
+                    struct err *e) ATTR_MUST_USE;
 
 /* The same without a look-up and without the text, for reads that happen often. False: it takes a
  * look-up. */
-bool binding_resolve_known(const struct lease_acquire *acquire, struct binding_set *ret_set);
+bool binding_resolve_known(const struct lease_ask *ask, struct binding_set *ret_set);
 
 /* Watches what the grant is bound to. ERR_GONE when it has ended already, ERR_LIMIT, ERR_NOMEM;
  * then nothing is watched. */

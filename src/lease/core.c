@@ -129,7 +129,7 @@ static void core_fini_maps(struct lease_core *core)
     index_fini(&core->lease_ids);
     index_fini(&core->grant_ids);
     index_fini(&core->grant_keys);
-    map_fini(&core->holders);
+    index_fini(&core->holders);
     index_fini(&core->accounts);
     map_fini(&core->texts);
     index_fini(&core->processes);
@@ -155,7 +155,7 @@ static void core_free(struct lease_core *core)
         node = core->issuers.next;
         issuer_free(LIST_ENTRY(node, struct issuer, node));
     }
-    CHECK(map_count(&core->holders) == 0 && map_count(&core->texts) == 0);
+    CHECK(core->holders.count == 0 && map_count(&core->texts) == 0);
     core_fini_maps(core);
     env_undefer(&core->turn);
     env_timer_disarm(core->env, &core->timer);
@@ -262,7 +262,7 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     index_init(&core->lease_ids, core_random(core));
     index_init(&core->grant_ids, core_random(core));
     index_init(&core->grant_keys, core_random(core));
-    map_init(&core->holders, core_random(core));
+    index_init(&core->holders, core_random(core));
     index_init(&core->accounts, core_random(core));
     map_init(&core->texts, core_random(core));
     index_init(&core->processes, core_random(core));

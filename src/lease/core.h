@@ -13,8 +13,9 @@
  * sharing.c (is there one?), acquire.c (waited for), issue.c, handout.c (on record, then out),
  * reads.c (again), plan.c (what next), renew.c, rotate.c, settle.c (nobody holds it), revoke.c.
  * Below them: wheel.h, fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates
- * and numbers of calls), role.h, lease.h, grant.h, holder.h (the objects), record.h (what the trail
- * says). What an operator changes: reload.c (roles), recheck.c (policies). */
+ * and numbers of calls), turns.h (whose call is next), refusal.h (what isn't asked again), role.h,
+ * lease.h, grant.h, holder.h, account.h (the objects), own.c (whose they are), record.h (what the
+ * trail says). What an operator changes: reload.c (roles), recheck.c (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 
@@ -161,19 +162,25 @@ uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
 
 /* --- asking for a credential --- */
 
-/* One request; embedded in the caller's, lives until the callback has run. */
-struct lease_acquire {
-    /* Set by the caller; borrowed until the callback. */
+/* Who asks for what. Borrowed until the call returns, or where it is a part of lease_acquire until
+ * the callback. */
+struct lease_ask {
     const struct lease_role *role; /* as lease_core_role gives it */
     const struct access_identity *identity;
     const struct access_decision *decision; /* ACCESS_ALLOW */
+    struct env_request *request; /* for a connection binding; NULL when there is no connection */
+    uint64_t min_remaining_ms;   /* 0: the role's */
+    bool is_new_grant;           /* POST /leases: even if the caller holds one already */
+};
+
+/* One request; embedded in the caller's, lives until the callback has run. */
+struct lease_acquire {
+    /* Set by the caller; borrowed until the callback. */
+    struct lease_ask ask;
     const char *policy_digest;
     const char *request_id;
     const char *reason; /* NULL: none */
     const char *ticket;
-    struct env_request *request; /* for a connection binding; NULL when there is no connection */
-    uint64_t min_remaining_ms;   /* 0: the role's */
-    bool is_new_grant;           /* POST /leases: even if the caller holds one already */
     /* status 0: `grant` and its lease are live, durable and on record, and lease_core_credential
      * gives the fields; the caller must then call lease_core_delivered. Else ERR_UNAVAILABLE (the
      * issuer can't serve, retry_after_ms says when to come again), ERR_DENIED (the issuer refuses),
@@ -201,7 +208,7 @@ struct lease_acquire {
 /* The fast path: the caller's own grant, if it holds one for this role (and bindings) whose
  * credential has enough life left, is first read already and audit is ready. Counts the read. NULL:
  * use lease_acquire_start. No allocation, nothing asynchronous. */
-struct grant *lease_core_cached(struct lease_core *core, const struct lease_acquire *acquire);
+struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask *ask);
 
 /* Finds, shares or issues. ERR_CLOSED when stopping. */
 int lease_acquire_start(struct lease_core *core, struct lease_acquire *acquire) ATTR_MUST_USE;
@@ -302,9 +309,9 @@ struct grant *lease_next_own_grant(const struct lease *lease,
                                    const struct access_identity *identity,
                                    const struct grant *after);
 
-/* How many grants the acquire's identity holds for its role now, without the one that
+/* How many grants the identity holds for the role now, without the one that
  * lease_acquire_start would give it again (for the rules' `live` limit). */
-uint32_t lease_core_live_count(struct lease_core *core, const struct lease_acquire *acquire);
+uint32_t lease_core_live_count(struct lease_core *core, const struct lease_ask *ask);
 
 struct lease_core_stats {
     uint64_t leases_by_state[LEASE_STATE_FAILED + 1];

@@ -74,7 +74,7 @@ struct lease_core {
     struct list leases_by_age; /* in order of creation, those that are over too */
     struct list grants_by_age;
     struct index grant_keys; /* what a caller that asks again gets: by holder and binding */
-    struct map holders;
+    struct index holders;
     struct index accounts;
     struct map texts;
     struct index processes; /* watched ones, binding.h */

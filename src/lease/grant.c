@@ -39,14 +39,15 @@ static size_t texts_offset(const struct grant *grant)
 }
 
 /* One block: the grant, its bindings, its texts. */
-static struct grant *grant_alloc(const struct lease_acquire *acquire, const struct binding_set *set)
+static struct grant *grant_alloc(const struct lease_acquire *acquire,
+                                 const struct binding_found *found)
 {
     size_t reason_len = text_len(acquire->reason, LEASE_REASON_MAX_BYTES);
     size_t ticket_len = text_len(acquire->ticket, LEASE_TICKET_MAX_BYTES);
-    size_t bindings_len = strlen(set->text);
+    size_t bindings_len = strlen(found->text);
     const struct grant head = {
-        .process_count = (uint8_t)binding_set_processes(set),
-        .has_connection = binding_set_processes(set) < set->count,
+        .process_count = (uint8_t)binding_set_processes(&found->set),
+        .has_connection = binding_set_processes(&found->set) < found->set.count,
     };
     struct grant *grant =
         mem_calloc(1, texts_offset(&head) + reason_len + ticket_len + bindings_len + 3);
@@ -59,7 +60,7 @@ static struct grant *grant_alloc(const struct lease_acquire *acquire, const stru
     texts = (char *)grant + texts_offset(grant);
     grant->ticket_at = put_text(texts, 0, acquire->reason, reason_len);
     grant->bindings_at = put_text(texts, grant->ticket_at, acquire->ticket, ticket_len);
-    (void)put_text(texts, grant->bindings_at, set->text, bindings_len);
+    (void)put_text(texts, grant->bindings_at, found->text, bindings_len);
     return grant;
 }
 
@@ -98,8 +99,8 @@ static void grant_init(struct grant *grant, struct lease *lease, struct holder *
     grant->magic = GRANT_MAGIC;
     grant->state = GRANT_STATE_PENDING;
     grant->due.kind = CORE_ENTRY_GRANT;
-    grant->pid = acquire->identity->pid;
-    grant->duration_ms = acquire->decision->duration_ms;
+    grant->pid = acquire->ask.identity->pid;
+    grant->duration_ms = acquire->ask.decision->duration_ms;
     grant->created_wall_ms = env_wall_ms(core->env);
     list_init(&grant->waiting);
     core_make_id(core, 'g', grant->id);
@@ -225,23 +226,23 @@ void grant_set_rule(struct grant *grant, const char *rule, const char *policy_di
 
 static struct text *basis_of(struct lease_core *core, const struct lease_acquire *acquire)
 {
-    const struct access_identity *identity = acquire->identity;
+    const struct access_identity *identity = acquire->ask.identity;
     uint32_t groups[ENV_PEER_GROUPS_MAX + 1];
     size_t count = identity->group_count;
 
     CHECK(count <= ENV_PEER_GROUPS_MAX);
     groups[0] = identity->gid;
     memcpy(groups + 1, identity->groups, count * sizeof(groups[0]));
-    return basis_get(&core->texts, acquire->policy_digest, acquire->decision->rule,
+    return basis_get(&core->texts, acquire->policy_digest, acquire->ask.decision->rule,
                      (struct str){.ptr = (const char *)groups,
                                   .len = (count + 1) * sizeof(groups[0])});
 }
 
 int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
-              const struct binding_set *set, struct grant **ret_grant)
+              const struct binding_found *found, struct grant **ret_grant)
 {
     struct lease_core *core = lease->role->core;
-    struct grant *grant = grant_alloc(acquire, set);
+    struct grant *grant = grant_alloc(acquire, found);
     int r;
 
     if (grant == NULL) {
@@ -253,7 +254,7 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
             ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
-        r = binding_start(grant, set, acquire->request);
+        r = binding_start(grant, &found->set, acquire->ask.request);
         if (r != 0) {
             index_remove(&core->grant_ids, &grant->by_id);
         }
@@ -267,8 +268,8 @@ int grant_new(struct lease *lease, struct holder *holder, const struct lease_acq
     /* Of several grants with one key the first is found again; without memory for the index none
      * is. */
     grant->is_keyed =
-        grant_find(core, holder, set) == NULL &&
-        index_add(&core->grant_keys, &grant->by_key, key_hash(core, holder, set)) == 0;
+        grant_find(core, holder, &found->set) == NULL &&
+        index_add(&core->grant_keys, &grant->by_key, key_hash(core, holder, &found->set)) == 0;
     grant_join(grant);
     *ret_grant = grant;
     return 0;

@@ -53,10 +53,10 @@ struct grant {
     struct binding bindings[];
 };
 
-/* A pending grant on `lease` for this acquire, bound to `set`; its bindings are watched from now
- * on. ERR_NOMEM, ERR_LIMIT, or what binding_start gives. */
+/* A pending grant on `lease` for this acquire, bound to what was `found`; its bindings are watched
+ * from now on. ERR_NOMEM, ERR_LIMIT, or what binding_start gives. */
 int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
-              const struct binding_set *set, struct grant **ret_grant) ATTR_MUST_USE;
+              const struct binding_found *found, struct grant **ret_grant) ATTR_MUST_USE;
 
 /* "" if none. */
 const char *grant_reason(const struct grant *grant);

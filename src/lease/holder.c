@@ -7,36 +7,52 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOLDER_KEY_MAX_BYTES (ACCESS_KEY_MAX_BYTES + ROLE_NAME_MAX_BYTES + ENV_NAME_MAX_BYTES + 3)
+struct holder_key {
+    const struct role *role;
+    const struct access_identity *identity;
+};
 
-static struct str put_key(struct str key, char *out, const char *text, size_t max_bytes)
+/* What differs between two that are looked for is in here; the rest only has to compare. Reads
+ * from memory pay for this. */
+static uint64_t holder_hash(const struct lease_core *core, const struct role *role,
+                            const struct access_identity *identity)
 {
-    size_t len = strlen(text);
+    uint64_t hash = index_hash(core->holders.seed ^ (uintptr_t)role, identity->uid);
 
-    CHECK(len < max_bytes);
-    memcpy(out + key.len, text, len + 1);
-    return (struct str){.ptr = out, .len = key.len + len + 1};
+    if (identity->kind == ENV_PEER_TLS) {
+        return index_hash_text(hash, identity->sans);
+    }
+    return index_hash_text(hash, identity->is_foreign ? identity->container : identity->unit);
 }
 
 /* Another user behind the same uid is somebody else. */
-static struct str holder_key(const struct role *role, const struct access_identity *identity,
-                             char out[HOLDER_KEY_MAX_BYTES])
+static bool holder_match(struct index_entry *entry, const void *wanted)
 {
-    char identity_key[ACCESS_KEY_MAX_BYTES];
-    struct str key = {.ptr = out, .len = 0};
+    const struct holder *holder = CONTAINER_OF(entry, struct holder, entry);
+    const struct holder_key *key = wanted;
+    const struct access_identity *identity = key->identity;
 
-    key = put_key(key, out, access_identity_key(identity, identity_key), ACCESS_KEY_MAX_BYTES);
-    key = put_key(key, out, role->name, ROLE_NAME_MAX_BYTES);
-    return put_key(key, out, identity->user, ENV_NAME_MAX_BYTES);
+    return holder->role == key->role && holder->uid == identity->uid &&
+           holder->kind == identity->kind && holder->is_foreign == identity->is_foreign &&
+           strcmp(holder->user, identity->user) == 0 && strcmp(holder->unit, identity->unit) == 0 &&
+           strcmp(holder->container, identity->container) == 0 &&
+           strcmp(holder->sans, identity->sans) == 0 &&
+           strcmp(holder->listener, identity->listener != NULL ? identity->listener : "") == 0;
+}
+
+static struct holder *holder_by(const struct lease_core *core, const struct role *role,
+                                const struct access_identity *identity, uint64_t hash)
+{
+    const struct holder_key key = {.role = role, .identity = identity};
+    struct index_entry *entry = index_find(&core->holders, hash, holder_match, &key);
+
+    return entry != NULL ? CONTAINER_OF(entry, struct holder, entry) : NULL;
 }
 
 struct holder *holder_find(const struct lease_core *core, const struct role *role,
                            const struct access_identity *identity)
 {
-    char key[HOLDER_KEY_MAX_BYTES];
-    struct map_entry *entry = map_find(&core->holders, holder_key(role, identity, key));
-
-    return entry != NULL ? MAP_ENTRY(entry, struct holder, entry) : NULL;
+    return holder_by(core, role, identity, holder_hash(core, role, identity));
 }
 
 static const char *put_text(char **at, const char *text)
@@ -49,40 +65,51 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
-static struct holder *holder_new(struct lease_core *core, struct role *role,
-                                 const struct access_identity *identity, struct str key)
+static struct holder *holder_alloc(const struct access_identity *identity)
 {
-    struct account *account = account_get(core, identity);
+    char key[ACCESS_KEY_MAX_BYTES];
     const char *listener = identity->listener != NULL ? identity->listener : "";
-    size_t texts_size = strlen(identity->unit) + strlen(identity->container) + strlen(listener) +
-                        strlen(identity->sans) + 4;
-    struct holder *holder =
-        account != NULL ? mem_calloc(1, sizeof(struct holder) + key.len + texts_size) : NULL;
+    size_t key_size = strlen(access_identity_key(identity, key)) + 1;
+    size_t texts_size = strlen(identity->user) + strlen(identity->unit) +
+                        strlen(identity->container) + strlen(listener) + strlen(identity->sans) + 5;
+    struct holder *holder = mem_calloc(1, sizeof(struct holder) + key_size + texts_size);
     char *at;
 
     if (holder == NULL) {
-        goto err_account;
+        return NULL;
     }
-    memcpy(holder->key, key.ptr, key.len);
-    at = holder->key + key.len;
-    holder->user = at - strlen(identity->user) - 1;
+    at = holder->key;
+    (void)put_text(&at, key);
+    holder->user = put_text(&at, identity->user);
     holder->unit = put_text(&at, identity->unit);
     holder->container = put_text(&at, identity->container);
     holder->listener = put_text(&at, listener);
     holder->sans = put_text(&at, identity->sans);
     holder->kind = identity->kind;
     holder->uid = identity->uid;
-    holder->account = account;
     holder->is_foreign = identity->is_foreign;
-    holder->role = role;
     list_init(&holder->leases);
     list_init(&holder->grants);
     list_init(&holder->idle);
-    if (map_add(&core->holders, &holder->entry, (struct str){.ptr = holder->key, .len = key.len}) !=
-        0) {
+    return holder;
+}
+
+static struct holder *holder_new(struct lease_core *core, struct role *role,
+                                 const struct access_identity *identity, uint64_t hash)
+{
+    struct account *account = account_get(core, identity);
+    struct holder *holder = account != NULL ? holder_alloc(identity) : NULL;
+
+    if (holder == NULL) {
+        goto err_account;
+    }
+    if (index_add(&core->holders, &holder->entry, hash) != 0) {
         goto err_holder;
     }
+    holder->role = role;
+    holder->account = account;
     list_push_back(&account->holders, &holder->by_account);
+    list_push_back(&role->holders, &holder->by_role);
     role_again(role);
     return holder;
 err_holder:
@@ -97,13 +124,12 @@ err_account:
 struct holder *holder_get(struct lease_core *core, struct role *role,
                           const struct access_identity *identity)
 {
-    char key_bytes[HOLDER_KEY_MAX_BYTES];
-    struct str key = holder_key(role, identity, key_bytes);
-    struct map_entry *entry = map_find(&core->holders, key);
-    struct holder *holder;
+    uint64_t hash = holder_hash(core, role, identity);
+    struct holder *holder = holder_by(core, role, identity, hash);
 
-    holder = entry != NULL ? MAP_ENTRY(entry, struct holder, entry)
-                           : holder_new(core, role, identity, key);
+    if (holder == NULL) {
+        holder = holder_new(core, role, identity, hash);
+    }
     return holder != NULL ? holder_again(holder) : NULL;
 }
 
@@ -138,8 +164,9 @@ void holder_put(struct lease_core *core, struct holder *holder)
     }
     role = holder->role;
     CHECK(holder->grant_count == 0 && holder->shared == NULL && list_is_empty(&holder->idle));
-    map_remove(&core->holders, &holder->entry);
+    index_remove(&core->holders, &holder->entry);
     list_remove(&holder->by_account);
+    list_remove(&holder->by_role);
     account_put(core, holder->account);
     refusal_forget(&holder->refusal);
     mem_free(holder);

@@ -3,18 +3,19 @@
 #ifndef LEASED_LEASE_HOLDER_H
 #define LEASED_LEASE_HOLDER_H
 
-#include "base/map.h"
 #include "lease/core.h"
+#include "lease/index.h"
 
 struct account;
 struct refusal;
 struct role;
 
 struct holder {
-    struct map_entry entry; /* by identity key, role and user */
+    struct index_entry entry; /* by identity, role and user */
     struct role *role;
     struct account *account; /* of its uid, or the names in its certificate */
     struct list by_account;
+    struct list by_role;
     struct refusal *refusal; /* NULL: none */
     uint32_t user_count;     /* grants and leases that name it, ended ones too */
     uint32_t grant_count;    /* grants that haven't ended */
@@ -28,12 +29,12 @@ struct holder {
     bool is_renamed;     /* these three belong to the recheck of that number */
     uint32_t kept_count; /* grants that it has left alone so far */
     uint32_t recheck_run;
-    const char *user; /* these point into the key or behind it */
+    const char *user; /* these point behind the key */
     const char *unit;
     const char *container;
     const char *listener;
     const char *sans;
-    char key[]; /* the identity's key as a C string, then the role's name and the user */
+    char key[]; /* the identity's */
 };
 
 /* NULL when this identity has nothing of this role. */

@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+#include <string.h>
+
 #define INDEX_FIRST_BUCKETS 64U
 
 void index_init(struct index *index, uint64_t seed)
@@ -23,6 +25,21 @@ uint64_t index_hash(uint64_t hash, uint64_t part)
     hash ^= hash >> 32;
     hash *= 0xff51afd7ed558ccdU;
     return hash ^ hash >> 29;
+}
+
+uint64_t index_hash_text(uint64_t hash, const char *text)
+{
+    size_t len = strlen(text);
+    uint64_t part = len;
+
+    hash = index_hash(hash, part);
+    for (; len >= sizeof(part); len -= sizeof(part), text += sizeof(part)) {
+        memcpy(&part, text, sizeof(part));
+        hash = index_hash(hash, part);
+    }
+    part = 0;
+    memcpy(&part, text, len);
+    return len > 0 ? index_hash(hash, part) : hash;
 }
 
 static struct index_entry **bucket_of(const struct index *index, uint64_t hash)

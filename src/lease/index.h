@@ -31,6 +31,9 @@ void index_fini(struct index *index);
 /* The hash of a part of a key; `hash` is the hash of the part before, at first index->seed. */
 uint64_t index_hash(uint64_t hash, uint64_t part);
 
+/* The same for a text. */
+uint64_t index_hash_text(uint64_t hash, const char *text);
+
 /* ERR_NOMEM only for the first entry; later ones find room, if need be in longer chains. */
 int index_add(struct index *index, struct index_entry *entry, uint64_t hash) ATTR_MUST_USE;
 

@@ -52,41 +52,40 @@ static bool is_plain(const struct grant *grant, uint64_t wished_ms)
            left_ms >= lease_needed_ms(lease, wished_ms);
 }
 
-static struct grant *own_grant(const struct lease_core *core, const struct lease_acquire *acquire,
+static struct grant *own_grant(const struct lease_core *core, const struct lease_ask *ask,
                                const struct binding_set *set)
 {
-    struct holder *holder = holder_find(core, role_of(acquire->role), acquire->identity);
+    struct holder *holder = holder_find(core, role_of(ask->role), ask->identity);
 
-    return holder != NULL && !acquire->is_new_grant ? grant_find(core, holder, set) : NULL;
+    return holder != NULL && !ask->is_new_grant ? grant_find(core, holder, set) : NULL;
 }
 
-struct grant *lease_core_cached(struct lease_core *core, const struct lease_acquire *acquire)
+struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask *ask)
 {
     struct binding_set set;
     struct grant *grant;
 
-    if (core->is_draining || !audit_is_ready(core->audit) ||
-        !binding_resolve_known(acquire, &set)) {
+    if (core->is_draining || !audit_is_ready(core->audit) || !binding_resolve_known(ask, &set)) {
         return NULL;
     }
-    grant = own_grant(core, acquire, &set);
-    if (grant == NULL || !is_plain(grant, acquire->min_remaining_ms)) {
+    grant = own_grant(core, ask, &set);
+    if (grant == NULL || !is_plain(grant, ask->min_remaining_ms)) {
         return NULL;
     }
     reads_count(grant);
     return grant;
 }
 
-uint32_t lease_core_live_count(struct lease_core *core, const struct lease_acquire *acquire)
+uint32_t lease_core_live_count(struct lease_core *core, const struct lease_ask *ask)
 {
-    const struct holder *holder = holder_find(core, role_of(acquire->role), acquire->identity);
-    struct binding_set set;
+    const struct holder *holder = holder_find(core, role_of(ask->role), ask->identity);
+    struct binding_found found;
 
     if (holder == NULL) {
         return 0;
     }
-    if (binding_resolve(core->env, acquire, &set, NULL) != 0) {
+    if (binding_resolve(core->env, ask, &found, NULL) != 0) {
         return holder->grant_count;
     }
-    return holder->grant_count - (own_grant(core, acquire, &set) != NULL ? 1 : 0);
+    return holder->grant_count - (own_grant(core, ask, &found.set) != NULL ? 1 : 0);
 }

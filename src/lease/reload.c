@@ -73,16 +73,12 @@ static void offer_again(struct lease *lease)
 /* What the issuer said was about something else. */
 static void forget_refusals(struct role *role)
 {
-    struct map *holders = &role->core->holders;
-    struct map_entry *entry;
+    struct list *node;
+    struct list *following;
 
     refusal_forget(&role->refusal);
-    for (entry = map_first(holders); entry != NULL; entry = map_next(holders, entry)) {
-        struct holder *holder = MAP_ENTRY(entry, struct holder, entry);
-
-        if (holder->role == role) {
-            refusal_forget(&holder->refusal);
-        }
+    LIST_EACH (&role->holders, node, following) {
+        refusal_forget(&LIST_ENTRY(node, struct holder, by_role)->refusal);
     }
 }
 

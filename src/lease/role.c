@@ -126,6 +126,7 @@ struct role *role_new(struct lease_core *core, const char *name)
     }
     role->magic = ROLE_MAGIC;
     role->core = core;
+    list_init(&role->holders);
     role->tolerance_ms = UINT64_MAX;
     memcpy(role->name, name, len);
     queue_rates_init(&role->rates, core_now_ms(core));

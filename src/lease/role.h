@@ -41,6 +41,7 @@ struct role {
     struct queue_rates rates;
     struct refusal *refusal; /* NULL: none */
     struct lease_core *core;
+    struct list holders;
     struct lease *shared;  /* share: role: the lease that the next grant gets */
     uint32_t lease_count;  /* leases that aren't over, without successors that aren't ready */
     uint32_t user_count;   /* leases and holders */

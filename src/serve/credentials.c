@@ -166,7 +166,7 @@ static void acquire_done(struct lease_acquire *acquire, int status, struct grant
         }
         exchange_release(x);
     } else if (status == 0) {
-        credential_deliver(x, acquire->is_new_grant ? 201 : 200, grant);
+        credential_deliver(x, acquire->ask.is_new_grant ? 201 : 200, grant);
     } else {
         x->request->finished = NULL;
         acquire_fail(x, status);
@@ -248,19 +248,27 @@ static void decide(struct exchange *x, const struct lease_role *role, uint32_t l
     access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
 }
 
-static void acquire_prepare(struct exchange *x, const struct lease_role *role, bool is_new_grant)
+static struct lease_ask ask_of(const struct exchange *x, const struct lease_role *role,
+                               bool is_new_grant)
 {
-    x->acquire = (struct lease_acquire){
+    return (struct lease_ask){
         .role = role,
         .identity = &x->identity,
         .decision = &x->decision,
+        .request = x->request,
+        .min_remaining_ms = x->params.min_remaining_ms,
+        .is_new_grant = is_new_grant,
+    };
+}
+
+static void acquire_prepare(struct exchange *x, const struct lease_ask *ask)
+{
+    x->acquire = (struct lease_acquire){
+        .ask = *ask,
         .policy_digest = access_policy_digest(x->serve->options.policy),
         .request_id = x->request_id,
         .reason = text_or_null(x->params.reason),
         .ticket = text_or_null(x->params.ticket),
-        .request = x->request,
-        .min_remaining_ms = x->params.min_remaining_ms,
-        .is_new_grant = is_new_grant,
         .fn = acquire_done,
         .user = x,
     };
@@ -278,6 +286,7 @@ static void policy_keep(struct exchange *x)
 static void acquire(struct exchange *x, const struct lease_role *role, bool is_new_grant)
 {
     struct lease_core *core = x->serve->options.core;
+    const struct lease_ask ask = ask_of(x, role, is_new_grant);
     struct grant *grant;
     uint32_t live_count;
     int r;
@@ -287,8 +296,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
         deny(x, role);
         return;
     }
-    acquire_prepare(x, role, is_new_grant);
-    grant = lease_core_cached(core, &x->acquire);
+    grant = lease_core_cached(core, &ask);
     if (grant != NULL) {
         if (credential_send(x, 200, grant) != 0) {
             exchange_fail_nomem(x);
@@ -297,7 +305,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
         }
         return;
     }
-    live_count = lease_core_live_count(core, &x->acquire);
+    live_count = lease_core_live_count(core, &ask);
     if (live_count > 0) {
         decide(x, role, live_count);
         if (x->decision.outcome != ACCESS_ALLOW) {
@@ -305,6 +313,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
             return;
         }
     }
+    acquire_prepare(x, &ask);
     policy_keep(x);
     r = lease_acquire_start(core, &x->acquire);
     if (r != 0) {

@@ -42,10 +42,10 @@ static void rule_write(void *user, const struct access_rule_report *report)
 /* How many grants the caller holds; the bindings of the decision are part of the question. */
 static uint32_t live_count(struct exchange *x, const struct lease_role *role)
 {
-    const struct lease_acquire acquire = {
+    const struct lease_ask ask = {
         .role = role, .identity = &x->identity, .decision = &x->decision, .request = x->request};
 
-    return lease_core_live_count(x->serve->options.core, &acquire);
+    return lease_core_live_count(x->serve->options.core, &ask);
 }
 
 /* As in a real request: grants are only counted for who may have one. */

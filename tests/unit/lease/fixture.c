@@ -191,12 +191,12 @@ static void prepare(struct client *client, const struct lease_role *role)
 {
     struct lease_acquire *acquire = &client->acquire;
 
-    acquire->role = lease_core_role(f.core, str_of(role->name));
-    acquire->identity = &client->identity;
-    acquire->decision = &client->decision;
+    acquire->ask.role = lease_core_role(f.core, str_of(role->name));
+    acquire->ask.identity = &client->identity;
+    acquire->ask.decision = &client->decision;
     acquire->policy_digest = "digest-one";
     acquire->request_id = "req-1";
-    acquire->request = &client->request;
+    acquire->ask.request = &client->request;
     acquire->fn = got;
     acquire->user = client;
 }
@@ -220,7 +220,7 @@ void fixture_get(struct client *client, const struct lease_role *role)
 struct grant *fixture_cached(struct client *client, const struct lease_role *role)
 {
     prepare(client, role);
-    return lease_core_cached(f.core, &client->acquire);
+    return lease_core_cached(f.core, &client->acquire.ask);
 }
 
 struct lease *fixture_lease(const struct client *client)

@@ -105,11 +105,11 @@ static void test_a_new_grant_is_made_where_it_is_asked_for(void **state)
     (void)state;
     fixture_get(client, &f.role);
     first = client->grant;
-    client->acquire.is_new_grant = true;
+    client->acquire.ask.is_new_grant = true;
     fixture_get(client, &f.role);
     assert_ptr_not_equal(client->grant, first);
     assert_int_equal(f.model.lease_count, 2);
-    client->acquire.is_new_grant = false;
+    client->acquire.ask.is_new_grant = false;
     fixture_get(client, &f.role);
     assert_ptr_equal(client->grant, first);
 }

@@ -260,7 +260,7 @@ static void test_without_a_connection_there_is_nothing_to_bind_to(void **state)
     fixture_ask(client, &f.role);
     lease_acquire_cancel(f.core, &client->acquire);
     fixture_run();
-    client->acquire.request = NULL;
+    client->acquire.ask.request = NULL;
     assert_int_equal(lease_acquire_start(f.core, &client->acquire), 0);
     fixture_run();
     assert_int_equal(client->status, ERR_INVALID);

@@ -30,7 +30,7 @@ static void test_a_drain_takes_no_new_requests_and_cancels_the_waiting(void **st
     fixture_run();
     assert_int_equal(client->status, ERR_CANCELED);
     assert_int_equal(lease_acquire_start(f.core, &client->acquire), ERR_CLOSED);
-    assert_null(lease_core_cached(f.core, &client->acquire));
+    assert_null(lease_core_cached(f.core, &client->acquire.ask));
     assert_int_equal(f.wait_status, 1);
     model_answer(&f.model);
     fixture_run();

@@ -13,7 +13,7 @@ static struct client *hostile(size_t index)
 
     client->identity.uid = 6666;
     (void)snprintf(client->identity.user, sizeof(client->identity.user), "hostile");
-    client->acquire.is_new_grant = true;
+    client->acquire.ask.is_new_grant = true;
     return client;
 }
 

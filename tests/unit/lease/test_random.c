@@ -31,7 +31,7 @@ static bool is_busy[CLIENTS];
 static void check_handed_out(struct client *client)
 {
     struct lease *lease = grant_lease(client->grant);
-    uint64_t needed_ms = lease_needed_ms(lease, client->acquire.min_remaining_ms);
+    uint64_t needed_ms = lease_needed_ms(lease, client->acquire.ask.min_remaining_ms);
     struct str number = str_of(client->password);
     const struct model_lease *truth;
     uint64_t index;
@@ -54,8 +54,8 @@ static void client_ask(size_t index)
     if (is_busy[index]) {
         return;
     }
-    client->acquire.is_new_grant = next_random(8) == 0;
-    client->acquire.min_remaining_ms = next_random(4) == 0 ? next_random(HOUR_MS) : 0;
+    client->acquire.ask.is_new_grant = next_random(8) == 0;
+    client->acquire.ask.min_remaining_ms = next_random(4) == 0 ? next_random(HOUR_MS) : 0;
     client->is_answer_kept = next_random(4) == 0;
     client->decision.duration_ms = next_random(3) == 0 ? next_random(HOUR_MS) : 12 * HOUR_MS;
     client->call_count = 0;

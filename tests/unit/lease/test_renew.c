@@ -226,7 +226,7 @@ static void test_a_lease_with_too_little_left_is_renewed_before_the_hand_out(voi
     (void)state;
     fixture_get(client, &f.role);
     fixture_advance(20 * MINUTE_MS);
-    client->acquire.min_remaining_ms = 45 * MINUTE_MS;
+    client->acquire.ask.min_remaining_ms = 45 * MINUTE_MS;
     fixture_get(client, &f.role);
     assert_int_equal(client->status, 0);
     assert_int_equal(f.model.call_counts[LEASE_CALL_RENEW],
@@ -247,7 +247,7 @@ static void test_what_cannot_be_renewed_is_replaced_before_the_hand_out(void **s
     f.model.is_renewable = false;
     fixture_get(client, &f.role);
     fixture_advance(40 * MINUTE_MS);
-    client->acquire.min_remaining_ms = 30 * MINUTE_MS;
+    client->acquire.ask.min_remaining_ms = 30 * MINUTE_MS;
     fixture_get(client, &f.role);
     assert_int_equal(client->status, 0);
     assert_string_equal(client->password, "MARKER-password-1");

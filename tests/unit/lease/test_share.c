@@ -226,11 +226,11 @@ static void test_the_number_of_an_identitys_grants_leaves_out_the_one_asked_for(
 
     (void)state;
     fixture_get(a, &f.role);
-    assert_int_equal(lease_core_live_count(f.core, &a->acquire), 0);
+    assert_int_equal(lease_core_live_count(f.core, &a->acquire.ask), 0);
     fixture_get(b, &f.role);
-    assert_int_equal(lease_core_live_count(f.core, &b->acquire), 1);
-    a->acquire.is_new_grant = true;
-    assert_int_equal(lease_core_live_count(f.core, &a->acquire), 2);
+    assert_int_equal(lease_core_live_count(f.core, &b->acquire.ask), 1);
+    a->acquire.ask.is_new_grant = true;
+    assert_int_equal(lease_core_live_count(f.core, &a->acquire.ask), 2);
 }
 
 int main(void)
