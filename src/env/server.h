@@ -38,7 +38,8 @@ struct env_peer {
     enum env_peer_state state;
     const char *problem; /* static text; NULL when OK */
     uint32_t uid;        /* ENV_NO_ID: unknown */
-    /* ENV_PEER_TLS only: the certificate's URIs and DNS names, separated by blanks; NULL: unknown. */
+    /* ENV_PEER_TLS only: the certificate's URIs and DNS names, separated by blanks; NULL: unknown.
+     */
     const char *sans;
     /* ENV_PEER_UNIX only, from here on. */
     uint32_t gid;
@@ -92,9 +93,16 @@ struct env_connection_watch {
     struct list node;
 };
 
+/* An answer that is sent more than once. */
+struct env_answer;
+
 struct env_request_ops {
     void (*reply)(struct env_request *request, const struct env_reply *reply);
     void (*connection_watch)(struct env_connection *connection, struct env_connection_watch *watch);
+    /* All three or none. */
+    struct env_answer *(*answer_new)(const struct env_reply *reply);
+    bool (*answer_send)(struct env_request *request, struct env_answer *answer);
+    void (*answer_free)(struct env_answer *answer);
 };
 
 /* The handler is called from the loop, once per request; the request lives until `finished` has
@@ -107,6 +115,22 @@ typedef void (*env_request_fn)(void *user, struct env_request *request);
 static inline void env_request_reply(struct env_request *request, const struct env_reply *reply)
 {
     request->ops->reply(request, reply);
+}
+
+/* Makes an answer of a reply that is likely to be given again; its body is kept in secret memory.
+ * NULL: no room, or this implementation has no such thing. Freed by env_answer_free, also while it
+ * is on its way. */
+static inline struct env_answer *env_answer_new(const struct env_request *request,
+                                                const struct env_reply *reply)
+{
+    return request->ops->answer_new != NULL ? request->ops->answer_new(reply) : NULL;
+}
+
+/* As env_request_reply, but only from inside the handler. False: nothing was sent, because this
+ * connection is to end with its answer: use env_request_reply. */
+static inline bool env_answer_send(struct env_request *request, struct env_answer *answer)
+{
+    return request->ops->answer_send(request, answer);
 }
 
 static inline void env_connection_watch(struct env_request *request,

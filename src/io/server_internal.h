@@ -130,6 +130,7 @@ struct env_connection {
     struct buf body;
     struct MHD_Response
         *response; /* the answer until it is queued; NULL when there was no memory for it */
+    struct env_answer *answer; /* or this one, which isn't ours; NULL when it isn't */
     unsigned int status;
     const char *target_at; /* in libmicrohttpd's buffer */
     size_t target_len;     /* as sent; more than limits.target_max_bytes: cut */

@@ -9,6 +9,7 @@
 #include "io/server_internal.h"
 
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -91,8 +92,8 @@ static int add_headers(struct MHD_Response *response, const struct env_reply *re
 static bool is_last_answer(const struct env_connection *conn, const struct env_reply *reply)
 {
     return reply->close || conn->is_http_1_0 || conn->listener->is_quiesced ||
-           conn->listener->is_retired ||
-           conn->peer.facts.state == ENV_PEER_GONE || conn->peer.facts.state == ENV_PEER_CHANGED;
+           conn->listener->is_retired || conn->peer.facts.state == ENV_PEER_GONE ||
+           conn->peer.facts.state == ENV_PEER_CHANGED;
 }
 
 static void on_reply(struct env_request *request, const struct env_reply *reply)
@@ -115,31 +116,101 @@ static void on_reply(struct env_request *request, const struct env_reply *reply)
     conn_resume(conn);
 }
 
+/* An answer that is sent again and again keeps libmicrohttpd's object, which counts who uses it. */
+struct env_answer {
+    struct MHD_Response *response;
+    unsigned int status;
+};
+
+static void answer_free(struct env_answer *answer)
+{
+    MHD_destroy_response(answer->response);
+    mem_free(answer);
+}
+
+static struct env_answer *answer_new(const struct env_reply *reply)
+{
+    struct env_answer *answer = mem_calloc(1, sizeof(*answer));
+    char *copy = reply->body.len > 0 ? secret_alloc(reply->body.len) : NULL;
+
+    if (answer == NULL || copy == NULL) {
+        goto err;
+    }
+    memcpy(copy, reply->body.ptr, reply->body.len);
+    answer->response =
+        MHD_create_response_from_buffer_with_free_callback(reply->body.len, copy, secret_free);
+    if (answer->response == NULL) {
+        goto err;
+    }
+    answer->status = reply->status;
+    if (add_headers(answer->response, reply, false) != 0) {
+        answer_free(answer);
+        return NULL;
+    }
+    return answer;
+
+err:
+    secret_free(copy);
+    mem_free(answer);
+    return NULL;
+}
+
+static bool answer_send(struct env_request *request, struct env_answer *answer)
+{
+    static const struct env_reply plain = {.close = false};
+    struct env_connection *conn = CONTAINER_OF(request, struct env_connection, request);
+
+    CHECK(conn->magic == CONNECTION_MAGIC);
+    CHECK(conn->state == REQUEST_PENDING);
+    CHECK(!conn->is_suspended);
+    if (is_last_answer(conn, &plain)) {
+        return false;
+    }
+    conn->answer = answer;
+    conn->status = answer->status;
+    conn->state = REQUEST_ANSWERED;
+    return true;
+}
+
 const struct env_request_ops server_request_ops = {
     .reply = on_reply,
     .connection_watch = conn_watch,
+    .answer_new = answer_new,
+    .answer_send = answer_send,
+    .answer_free = answer_free,
 };
 
+/* `response` stays the caller's. */
 static enum MHD_Result queue(struct env_connection *conn, struct MHD_Response *response,
                              unsigned int status)
 {
-    enum MHD_Result result;
-
     if (response == NULL) {
         return MHD_NO;
     }
     conn_set_phase(conn, PHASE_WRITE);
-    result = MHD_queue_response(conn->mhd, status, response);
-    MHD_destroy_response(response);
+    return MHD_queue_response(conn->mhd, status, response);
+}
+
+static enum MHD_Result queue_once(struct env_connection *conn, struct MHD_Response *response,
+                                  unsigned int status)
+{
+    enum MHD_Result result = queue(conn, response, status);
+
+    if (response != NULL) {
+        MHD_destroy_response(response);
+    }
     return result;
 }
 
 enum MHD_Result reply_queue(struct env_connection *conn)
 {
     struct MHD_Response *response = conn->response;
+    struct env_answer *answer = conn->answer;
 
     conn->response = NULL;
-    return queue(conn, response, conn->status);
+    conn->answer = NULL;
+    return answer != NULL ? queue(conn, answer->response, conn->status)
+                          : queue_once(conn, response, conn->status);
 }
 
 /* `code` and `detail` are our own texts without anything to escape. */
@@ -174,7 +245,7 @@ enum MHD_Result reply_refuse(struct env_connection *conn, unsigned int status, c
         MHD_destroy_response(response);
         response = NULL;
     }
-    return queue(conn, response, status);
+    return queue_once(conn, response, status);
 }
 
 void reply_send_busy(int fd, const char *detail)

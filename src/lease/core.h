@@ -245,6 +245,7 @@ struct lease_view {
     uint64_t version; /* of the credential: counts up with each successor a holder gets */
     int64_t issued_wall_ms;
     int64_t expires_wall_ms;
+    uint64_t expires_ms; /* the same in the env clock; 0: not issued */
     int64_t renewed_wall_ms;
     uint32_t renewal_count;
     uint32_t grant_count;

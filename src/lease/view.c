@@ -20,6 +20,7 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
         .version = lease->version,
         .issued_wall_ms = is_issued ? core_wall_of(lease->role->core, lease->issued_ms) : 0,
         .expires_wall_ms = is_issued ? core_wall_of(lease->role->core, lease->expires_ms) : 0,
+        .expires_ms = is_issued ? lease->expires_ms : 0,
         .renewed_wall_ms =
             lease->renewal_count > 0 ? core_wall_of(lease->role->core, lease->answered_ms) : 0,
         .renewal_count = lease->renewal_count,

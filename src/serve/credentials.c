@@ -71,8 +71,10 @@ static struct str etag_write(const struct lease_view *lease, char text[ETAG_MAX_
     return (struct str){.ptr = text, .len = (size_t)(at - text)};
 }
 
-/* Sends the answer; the exchange lives on. On failure nothing was sent. */
-static int credential_send(struct exchange *x, uint32_t status, const struct grant *grant)
+/* Sends the answer; the exchange lives on. On failure nothing was sent. With a key (may be NULL)
+ * the answer may be kept. */
+static int credential_send(struct exchange *x, uint32_t status, const struct grant *grant,
+                           const struct answer_key *key)
 {
     struct env_reply reply = {.status = status, .content_type = "application/json"};
     struct lease_view lease;
@@ -90,11 +92,35 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
         reply.status = 304;
     } else {
         r = credential_write(x, &json, grant, &lease);
+        if (r == 0 && key != NULL) {
+            reply.body = buf_str(&x->serve->body);
+            answers_note(&x->serve->answers, key, x->request, &reply);
+        }
     }
     if (r == 0) {
         exchange_send(x, &reply);
     }
     return r;
+}
+
+/* The same for a credential that its holder has read before. */
+static int credential_send_again(struct exchange *x, const struct grant *grant)
+{
+    struct answer_key key;
+    struct lease_view lease;
+    struct grant_view view;
+
+    if (env_request_header(x->request, "if-none-match").ptr != NULL) {
+        return credential_send(x, 200, grant, NULL);
+    }
+    lease_view(grant_lease(grant), &lease);
+    grant_view(grant, &view);
+    answer_key_fill(&key, &lease, view.id);
+    if (answers_send(&x->serve->answers, &key, x->request)) {
+        exchange_count(x, 200);
+        return 0;
+    }
+    return credential_send(x, 200, grant, &key);
 }
 
 static const struct exchange_failure acquire_failures[] = {
@@ -148,7 +174,7 @@ static void credential_deliver(struct exchange *x, uint32_t status, struct grant
 
     grant_view(grant, &view);
     (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
-    if (credential_send(x, status, grant) != 0) {
+    if (credential_send(x, status, grant, NULL) != 0) {
         x->request->finished = NULL;
         lease_core_delivered(x->serve->options.core, grant, false);
         exchange_fail_nomem(x);
@@ -298,7 +324,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
     }
     grant = lease_core_cached(core, &ask);
     if (grant != NULL) {
-        if (credential_send(x, 200, grant) != 0) {
+        if (credential_send_again(x, grant) != 0) {
             exchange_fail_nomem(x);
         } else {
             exchange_release(x);

@@ -35,6 +35,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     list_init(&serve->idle);
     buf_init(&serve->body, SERVE_BODY_MAX_BYTES);
     map_init(&serve->denials, seed);
+    answers_init(&serve->answers, options->env);
     *ret_serve = serve;
     return 0;
 }
@@ -56,12 +57,14 @@ void serve_free(struct serve *serve)
         mem_free(MAP_ENTRY(entry, struct serve_denials, entry));
     }
     map_fini(&serve->denials);
+    answers_clear(&serve->answers);
     buf_fini(&serve->body);
     mem_free(serve);
 }
 
 void serve_set(struct serve *serve, const struct serve_settings *settings)
 {
+    answers_clear(&serve->answers);
     serve->options.policy = settings->policy;
     serve->options.backends = settings->backends;
     serve->options.backend_count = settings->backend_count;
@@ -171,14 +174,19 @@ void exchange_json(struct exchange *x, struct json_out *json)
     json_out_init(json, &x->serve->body);
 }
 
+void exchange_count(struct exchange *x, uint32_t status)
+{
+    count_status(x->serve, x->api, status);
+    histogram_add(&x->serve->request_us, &metrics_request_bounds,
+                  env_stopwatch_us(x->serve->options.env) - x->started_us);
+}
+
 void exchange_send(struct exchange *x, struct env_reply *reply)
 {
     struct buf *body = &x->serve->body;
     int r = buf_status(body);
 
-    count_status(x->serve, x->api, r == 0 ? reply->status : 503);
-    histogram_add(&x->serve->request_us, &metrics_request_bounds,
-                  env_stopwatch_us(x->serve->options.env) - x->started_us);
+    exchange_count(x, r == 0 ? reply->status : 503);
     if (r == 0) {
         reply->body = buf_str(body);
         env_request_reply(x->request, reply);

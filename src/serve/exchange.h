@@ -5,6 +5,7 @@
 
 #include "base/histogram.h"
 #include "base/map.h"
+#include "serve/answers.h"
 #include "serve/api.h"
 #include "serve/params.h"
 #include "wire/json_out.h"
@@ -64,6 +65,7 @@ struct serve {
     uint64_t status_counts[SERVE_API_METRICS + 1][SERVE_STATUS_MAX]; /* answers, by API */
     struct histogram request_us;                                     /* how long answers took */
     struct map denials; /* rule → struct serve_denials */
+    struct answers answers;
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
@@ -93,6 +95,9 @@ void exchange_json(struct exchange *x, struct json_out *json);
 /* Sends the body written since exchange_json, with headers of one's own; the exchange lives on. A
  * body that memory was too short for becomes a problem instead. */
 void exchange_send(struct exchange *x, struct env_reply *reply);
+
+/* The answer went out by another way. */
+void exchange_count(struct exchange *x, uint32_t status);
 
 /* Ends the JSON body with a line, sends it and gives the exchange back. */
 void exchange_reply(struct exchange *x, uint32_t status);
