@@ -241,7 +241,7 @@ static void deny(struct exchange *x, const struct lease_role *role)
         .error = decision->detail,
     };
 
-    audit_record_note(x->serve->options.audit, &record);
+    denied_note(&x->serve->denied, x->key, &record);
     metrics_count_denial(x->serve, decision->rule);
     exchange_fail(x, &(struct exchange_problem){.status = outcomes[decision->outcome].status,
                                                 .code = outcomes[decision->outcome].code,

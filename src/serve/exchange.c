@@ -36,6 +36,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     buf_init(&serve->body, SERVE_BODY_MAX_BYTES);
     map_init(&serve->denials, seed);
     answers_init(&serve->answers, options->env);
+    denied_init(&serve->denied, options->env, options->audit, seed);
     *ret_serve = serve;
     return 0;
 }
@@ -58,6 +59,7 @@ void serve_free(struct serve *serve)
     }
     map_fini(&serve->denials);
     answers_clear(&serve->answers);
+    denied_fini(&serve->denied);
     buf_fini(&serve->body);
     mem_free(serve);
 }

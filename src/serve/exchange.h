@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "serve/answers.h"
 #include "serve/api.h"
+#include "serve/denied.h"
 #include "serve/params.h"
 #include "wire/json_out.h"
 
@@ -66,6 +67,7 @@ struct serve {
     struct histogram request_us;                                     /* how long answers took */
     struct map denials; /* rule → struct serve_denials */
     struct answers answers;
+    struct denied denied;
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member

@@ -219,7 +219,8 @@ static bool identify(struct exchange *x)
                                       .san = x->request->peer->sans,
                                       .error = e.text};
 
-        audit_record_note(x->serve->options.audit, &record);
+        /* Who they are isn't known, so they are one. */
+        denied_note(&x->serve->denied, x->listener->name, &record);
         metrics_count_denial(x->serve, NULL);
         exchange_fail(x,
                       &(struct exchange_problem){.status = 403,

@@ -1,6 +1,7 @@
 /* Who doesn't get a credential, what it is told, and what stands in the trail. */
 #include <string.h>
 
+#include "serve/exchange.h"
 #include "unit/serve/fixture.h"
 
 #define DB API "/credentials/db"
@@ -131,6 +132,62 @@ static void test_a_name_that_is_no_text_stays_within_its_string(void **state)
     assert_null(call_member(call, "x"));
 }
 
+/* --- how many --- */
+
+static void test_who_is_denied_again_and_again_does_not_fill_the_trail(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 1000; i++) {
+        fixture_expect(fixture_get(CAROL, DB), 403, "denied");
+    }
+    assert_int_equal(fixture_records("grant.denied"), 10);
+    fixture_advance(10000);
+    assert_int_equal(fixture_records("grant.denied"), 11);
+    assert_int_equal(fixture_trail_has("\"count\":990"), 1);
+    assert_int_equal(fixture_trail_has("\"user\":\"carol\""), 11);
+    (void)fixture_get(CAROL, DB);
+    assert_int_equal(fixture_records("grant.denied"), 12);
+}
+
+static void test_one_who_is_denied_often_hides_no_other(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 100; i++) {
+        (void)fixture_get(CAROL, DB);
+    }
+    (void)denied(MALLORY, API "/credentials/db-shared", "denied");
+}
+
+static void test_a_denial_a_second_is_on_record_one_by_one(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 100; i++) {
+        (void)denied(CAROL, DB, "denied");
+        fixture_advance(1000);
+    }
+    assert_int_equal(fixture_trail_has("\"count\""), 0);
+}
+
+static void test_counts_are_on_record_at_the_end_too(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 30; i++) {
+        (void)fixture_get(CAROL, DB);
+    }
+    denied_fini(&f.serve->denied);
+    fixture_run();
+    assert_int_equal(fixture_trail_has("\"count\":20"), 1);
+    denied_init(&f.serve->denied, &f.fake.env, f.audit, 1);
+}
+
 /* --- who can't be identified --- */
 
 static void not_identified(enum who who, const char *says)
@@ -184,6 +241,10 @@ static void test_a_container_is_not_the_user_of_its_uid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        fixture_test(test_who_is_denied_again_and_again_does_not_fill_the_trail),
+        fixture_test(test_one_who_is_denied_often_hides_no_other),
+        fixture_test(test_a_denial_a_second_is_on_record_one_by_one),
+        fixture_test(test_counts_are_on_record_at_the_end_too),
         fixture_test(test_whom_no_rule_allows_is_denied_by_name),
         fixture_test(test_a_rule_that_denies_wins_and_is_named),
         fixture_test(test_too_long_a_duration_names_the_maximum),
