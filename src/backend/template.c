@@ -13,12 +13,13 @@
 static const struct {
     const char *name;
     size_t offset;
+    bool is_one; /* names one thing, and never a list of them */
 } names[] = {
-    {"identity.user", offsetof(struct template_values, user)},
-    {"identity.uid", offsetof(struct template_values, uid)},
-    {"identity.unit", offsetof(struct template_values, unit)},
-    {"role", offsetof(struct template_values, role)},
-    {"reason", offsetof(struct template_values, reason)},
+    {"identity.user", offsetof(struct template_values, user), true},
+    {"identity.uid", offsetof(struct template_values, uid), true},
+    {"identity.unit", offsetof(struct template_values, unit), true},
+    {"role", offsetof(struct template_values, role), true},
+    {"reason", offsetof(struct template_values, reason), false},
 };
 
 struct filling {
@@ -41,6 +42,20 @@ static bool fits_path(struct str value)
     return value.len > 0 && !str_eq_c(value, ".");
 }
 
+/* Issuers take lists as one text with commas (principals, alternative names): a user who is called
+ * "joe,root" must not get two of them. */
+static bool is_one_name(struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+
+        if (c < 0x20 || c == 0x7f || c == ',') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int value_of(const struct filling *filling, struct str name, struct str *ret_value)
 {
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -54,6 +69,10 @@ static int value_of(const struct filling *filling, struct str name, struct str *
         if (value.len == 0) {
             return err_set(filling->e, ERR_INVALID, "${%s} is not known for this caller",
                            names[i].name);
+        }
+        if (names[i].is_one && !is_one_name(value)) {
+            return err_set(filling->e, ERR_INVALID,
+                           "the value of ${%s} holds a comma or a control byte", names[i].name);
         }
         *ret_value = value;
         return 0;

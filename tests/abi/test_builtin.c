@@ -103,6 +103,21 @@ static void call(struct world *world, struct ended *ended, enum lease_call_kind 
     fake_env_run(&world->fake);
 }
 
+static void call_for(struct world *world, struct ended *ended, const char *user, const char *reason,
+                     const char *params)
+{
+    struct lease_issuer *issuer = backend_issuer(world->backend);
+
+    *ended = (struct ended){.call = {.kind = LEASE_CALL_ISSUE,
+                                     .role = "orders",
+                                     .params_json = params,
+                                     .caller = {.user = user, .reason = reason},
+                                     .fn = call_ended}};
+    ended->call.user = ended;
+    assert_int_equal(issuer->ops->call_start(issuer, &ended->call), 0);
+    fake_env_run(&world->fake);
+}
+
 static void world_open(struct world *world)
 {
     const char *address = "https://vault.example";
@@ -195,6 +210,60 @@ static void test_a_template_cannot_reach_another_path(void **state)
     call(&world, &ended, LEASE_CALL_ISSUE, "{\"path\":\"database/creds/${identity.unit}\"}");
     assert_int_equal(ended.outcome, LEASE_OUTCOME_INVALID);
     assert_int_equal(world.fake.http_start_count, 1);
+    world_close(&world);
+}
+
+/* Whatever a caller is called and says, it stays where the role put it. */
+static void test_hostile_names_and_reasons_stay_where_they_stand(void **state)
+{
+    static const struct {
+        const char *user;
+        const char *reason;
+        const char *params;
+        const char *url; /* NULL: refused, and nothing is sent */
+        const char *body;
+    } cases[] = {
+        {"..", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {".", "", "{\"path\":\"kv/.${identity.user}/x\"}", NULL, NULL},
+        {"a/../../sys/raw", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {"a%2f..", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {"a?x=y", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {"a#b", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {"a\r\nX-Vault-Token: t", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {"", "", "{\"path\":\"kv/${identity.user}\"}", NULL, NULL},
+        {"joe", "../x", "{\"path\":\"kv/${reason}\"}", NULL, NULL},
+        {"joe,root", "", "{\"path\":\"kv/a\",\"params\":{\"p\":\"${identity.user}\"}}", NULL, NULL},
+        {"a&b=c#d/../%00", "", "{\"path\":\"kv/a\",\"params\":{\"u\":\"${identity.user}\"}}",
+         "https://vault.example/v1/kv/a?u=a%26b%3Dc%23d%2F..%2F%2500", ""},
+        {"joe", "x\r\nHost: y\"},{\"", "{\"path\":\"kv/a\",\"params\":{\"r\":\"${reason}\"}}",
+         "https://vault.example/v1/kv/a?r=x%0D%0AHost%3A%20y%22%7D%2C%7B%22", ""},
+        {"joe", "x\",\"ttl\":\"9999h",
+         "{\"path\":\"kv/a\",\"method\":\"post\",\"params\":{\"r\":\"${reason}\",\"u\":\"${identity.user}"
+         "\"}}",
+         "https://vault.example/v1/kv/a", "{\"r\":\"x\\\",\\\"ttl\\\":\\\"9999h\",\"u\":\"joe\"}"},
+        {"joe", "${identity.user}", "{\"path\":\"kv/a\",\"params\":{\"r\":\"${reason}\"}}",
+         "https://vault.example/v1/kv/a?r=%24%7Bidentity.user%7D", ""},
+    };
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    log_in(&world);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t sent = world.fake.http_start_count;
+        struct ended ended;
+
+        call_for(&world, &ended, cases[i].user, cases[i].reason, cases[i].params);
+        if (cases[i].url == NULL) {
+            assert_int_equal(ended.outcome, LEASE_OUTCOME_INVALID);
+            assert_int_equal(world.fake.http_start_count, sent);
+            continue;
+        }
+        assert_string_equal(fake_env_http_first(&world.fake)->url, cases[i].url);
+        assert_true(str_eq_c(fake_env_http_first(&world.fake)->body, cases[i].body));
+        answer(&world, 200, "{\"data\":{\"k\":\"v\"}}");
+        assert_int_equal(ended.outcome, LEASE_OUTCOME_OK);
+    }
     world_close(&world);
 }
 
@@ -368,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_lease_lives_from_login_to_revocation),
         cmocka_unit_test(test_a_template_cannot_reach_another_path),
+        cmocka_unit_test(test_hostile_names_and_reasons_stay_where_they_stand),
         cmocka_unit_test(test_what_an_unusable_answer_created_is_revoked),
         cmocka_unit_test(test_a_deadline_passes_and_the_late_lease_is_revoked),
         cmocka_unit_test(test_a_backend_that_is_down_opens_answers_and_closes),

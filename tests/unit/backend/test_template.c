@@ -20,58 +20,62 @@ static struct template_values values_of(const char *user, const char *reason)
     };
 }
 
+static const struct {
+    const char *user;
+    const char *reason;
+    const char *params;
+    const char *want; /* NULL: refused */
+} cases[] = {
+    {"joe", "r", "{\"path\":\"a/${identity.user}\"}", "{\"path\":\"a/joe\"}"},
+    {"joe", "r", "{\"path\":\"${role}/${identity.uid}/x\"}", "{\"path\":\"orders/1000/x\"}"},
+    {"joe", "r", "{\"path\":\"a/b\"}", "{\"path\":\"a/b\"}"},
+    {"joe", "r", "{\"a\":[\"${role}\",{\"b\":\"${role}\"}],\"n\":1,\"t\":true,\"z\":null}",
+     "{\"a\":[\"orders\",{\"b\":\"orders\"}],\"n\":1,\"t\":true,\"z\":null}"},
+    /* A dollar and braces alone are plain text. */
+    {"joe", "r", "{\"a\":\"$5 {x} ${role}\"}", "{\"a\":\"$5 {x} orders\"}"},
+    /* An escaped template is one as well. */
+    {"joe", "r", "{\"a\":\"\\u0024{role}\"}", "{\"a\":\"orders\"}"},
+    /* Quotes, backslashes and control bytes stay data. */
+    {"joe", "x\",\"k\":\"v", "{\"a\":\"${reason}\"}", "{\"a\":\"x\\\",\\\"k\\\":\\\"v\"}"},
+    {"joe", "a\\b\nc", "{\"a\":\"${reason}\"}", "{\"a\":\"a\\\\b\\nc\"}"},
+    /* A value isn't a template itself. */
+    {"joe", "${identity.user}", "{\"a\":\"${reason}\"}", "{\"a\":\"${identity.user}\"}"},
+    /* Keys are not filled in. */
+    {"joe", "r", "{\"${role}\":\"${role}\"}", "{\"${role}\":\"orders\"}"},
+    /* In a path only plain names may stand. */
+    {"../sys", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"a/b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"a b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"a%2fb", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"a?b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"j\xc3\xb6"
+     "e",
+     "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"a..b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {".", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    {"j.o-e_1@x", "r", "{\"path\":\"a/${identity.user}\"}", "{\"path\":\"a/j.o-e_1@x\"}"},
+    /* … but elsewhere anything may. */
+    {"../sys", "r", "{\"params\":{\"path\":\"${identity.user}\"}}",
+     "{\"params\":{\"path\":\"../sys\"}}"},
+    /* … as long as it is one name, and not a list of them. */
+    {"joe,root", "r", "{\"params\":{\"valid_principals\":\"${identity.user}\"}}", NULL},
+    {"joe\nroot", "r", "{\"a\":\"${identity.user}\"}", NULL},
+    {"joe", "a, b", "{\"a\":\"${reason}\"}", "{\"a\":\"a, b\"}"},
+    /* Not known, not there, not whole. */
+    {NULL, "r", "{\"a\":\"${identity.user}\"}", NULL},
+    {"joe", "r", "{\"a\":\"${identity.unit}\"}", NULL},
+    {"joe", "r", "{\"a\":\"${identity.gid}\"}", NULL},
+    {"joe", "r", "{\"a\":\"${}\"}", NULL},
+    {"joe", "r", "{\"a\":\"${role\"}", NULL},
+    {"joe", "r", "[\"${role}\"]", NULL},
+    {"joe", "r", "{\"a\":\"${role}\",\"a\":1}", NULL},
+    {"joe", "r", "{\"a\":\"${role}\"", NULL},
+    /* Bytes that aren't UTF-8 can't be in JSON. */
+    {"joe", "\xff\xfe", "{\"a\":\"${reason}\"}", NULL},
+};
+
 static void test_templates_are_filled_in_without_leaving_their_string(void **state)
 {
-    static const struct {
-        const char *user;
-        const char *reason;
-        const char *params;
-        const char *want; /* NULL: refused */
-    } cases[] = {
-        {"joe", "r", "{\"path\":\"a/${identity.user}\"}", "{\"path\":\"a/joe\"}"},
-        {"joe", "r", "{\"path\":\"${role}/${identity.uid}/x\"}", "{\"path\":\"orders/1000/x\"}"},
-        {"joe", "r", "{\"path\":\"a/b\"}", "{\"path\":\"a/b\"}"},
-        {"joe", "r", "{\"a\":[\"${role}\",{\"b\":\"${role}\"}],\"n\":1,\"t\":true,\"z\":null}",
-         "{\"a\":[\"orders\",{\"b\":\"orders\"}],\"n\":1,\"t\":true,\"z\":null}"},
-        /* A dollar and braces alone are plain text. */
-        {"joe", "r", "{\"a\":\"$5 {x} ${role}\"}", "{\"a\":\"$5 {x} orders\"}"},
-        /* An escaped template is one as well. */
-        {"joe", "r", "{\"a\":\"\\u0024{role}\"}", "{\"a\":\"orders\"}"},
-        /* Quotes, backslashes and control bytes stay data. */
-        {"joe", "x\",\"k\":\"v", "{\"a\":\"${reason}\"}", "{\"a\":\"x\\\",\\\"k\\\":\\\"v\"}"},
-        {"joe", "a\\b\nc", "{\"a\":\"${reason}\"}", "{\"a\":\"a\\\\b\\nc\"}"},
-        /* A value isn't a template itself. */
-        {"joe", "${identity.user}", "{\"a\":\"${reason}\"}", "{\"a\":\"${identity.user}\"}"},
-        /* Keys are not filled in. */
-        {"joe", "r", "{\"${role}\":\"${role}\"}", "{\"${role}\":\"orders\"}"},
-        /* In a path only plain names may stand. */
-        {"../sys", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"a/b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"a b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"a%2fb", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"a?b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"j\xc3\xb6"
-         "e",
-         "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"a..b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {".", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
-        {"j.o-e_1@x", "r", "{\"path\":\"a/${identity.user}\"}", "{\"path\":\"a/j.o-e_1@x\"}"},
-        /* … but elsewhere anything may. */
-        {"../sys", "r", "{\"params\":{\"path\":\"${identity.user}\"}}",
-         "{\"params\":{\"path\":\"../sys\"}}"},
-        /* Not known, not there, not whole. */
-        {NULL, "r", "{\"a\":\"${identity.user}\"}", NULL},
-        {"joe", "r", "{\"a\":\"${identity.unit}\"}", NULL},
-        {"joe", "r", "{\"a\":\"${identity.gid}\"}", NULL},
-        {"joe", "r", "{\"a\":\"${}\"}", NULL},
-        {"joe", "r", "{\"a\":\"${role\"}", NULL},
-        {"joe", "r", "[\"${role}\"]", NULL},
-        {"joe", "r", "{\"a\":\"${role}\",\"a\":1}", NULL},
-        {"joe", "r", "{\"a\":\"${role}\"", NULL},
-        /* Bytes that aren't UTF-8 can't be in JSON. */
-        {"joe", "\xff\xfe", "{\"a\":\"${reason}\"}", NULL},
-    };
-
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct template_values values = values_of(cases[i].user, cases[i].reason);
