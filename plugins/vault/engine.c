@@ -199,14 +199,16 @@ static int32_t code_life(const struct vault_answer *answer, struct vault_life *l
                          struct vault_text *detail)
 {
     int64_t end_s = moment_of(answer->reply->data, "expire_time");
+    int64_t least_s;
 
     life->refresh_ms = UINT64_MAX;
     if (end_s < 0) {
         life->seconds = VAULT_CODE_LIFE_S;
         return LEASED_OK;
     }
-    /* One that ends now is still taken a little later by whoever checks it. */
-    return end_at(answer, end_s > answer->now_s ? end_s : answer->now_s + 1, life, detail);
+    /* Whoever checks it takes one that has just ended, too. */
+    least_s = answer->now_s + VAULT_CODE_LEAST_S;
+    return end_at(answer, end_s > least_s ? end_s : least_s, life, detail);
 }
 
 static bool is_data_key(const struct vault_answer *answer)

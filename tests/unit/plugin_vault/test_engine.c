@@ -141,7 +141,7 @@ static const struct {
      "{\"data\":{\"code\":\"123456\",\"expire_time\":1700000010,\"period\":\"30s\"}}", LEASED_OK,
      10000, NEVER, 0, "", "code*=123456\n"},
     {"{\"path\":\"totp/code/k\"}", 0, "{\"data\":{\"code\":\"1\",\"expire_time\":1700000000}}",
-     LEASED_OK, 1000, NEVER, 0, "", NULL},
+     LEASED_OK, 2000, NEVER, 0, "", NULL},
     {"{\"path\":\"totp/code/k\"}", 0, "{\"data\":{\"code\":\"1\"}}", LEASED_OK, 5000, NEVER, 0, "",
      NULL},
     /* transit: for as long as the role says */
