@@ -1,8 +1,11 @@
 /* Any bytes as the whole configuration, through the daemon's own tables, the plugins' checks and
  * the policies: reading ends, leaks nothing, and every refusal says why. What is accepted is enough
- * to start with: what the rest of the daemon takes for granted is there. */
+ * to start with: what the rest of the daemon takes for granted is there. Read a second time it is
+ * no change that a reload would have to make. */
 #include "base/mem.h"
 #include "daemon/config.h"
+#include "daemon/config_internal.h"
+#include "wire/schema_compare.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -85,6 +88,21 @@ static void check_settings(const struct config_settings *settings)
     check_roles(settings);
 }
 
+static void check_again(const struct config_options *options, const struct config *config)
+{
+    struct yaml_errors errors;
+    struct config *again = NULL;
+
+    yaml_errors_init(&errors);
+    CHECK(config_load(options, &again, &errors) == 0);
+    CHECK(schema_is_equal(&config_settings_table, &config->settings, &again->settings));
+    schema_report_restart(&config_settings_table, &config->settings, &again->settings, &errors);
+    CHECK(errors.count == 0);
+    CHECK(strcmp(access_policy_digest(config->policy), access_policy_digest(again->policy)) == 0);
+    config_free(again);
+    yaml_errors_fini(&errors);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct yaml_errors warnings;
@@ -114,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (r == 0) {
         CHECK(config->policy != NULL);
         check_settings(&config->settings);
+        check_again(&options, config);
     }
     config_free(config);
     yaml_errors_fini(&errors);

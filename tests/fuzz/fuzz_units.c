@@ -1,6 +1,7 @@
-/* Durations, sizes, rates and times: whatever the text is, parsing ends, and what was understood is
- * written and read again as the same value. */
+/* Durations, sizes, rates and times, and dates of HTTP headers: whatever the text is, parsing ends,
+ * and what was understood is written and read again as the same value. */
 #include "base/units.h"
+#include "wire/http_date.h"
 
 #include <string.h>
 
@@ -41,11 +42,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct str text = {.ptr = (const char *)bytes, .len = size};
     struct units_rate rate;
     uint64_t size_bytes;
+    int64_t wall_ms;
 
     check_duration(text);
     check_time(text);
     if (units_parse_rate(text, &rate) == 0) {
         CHECK(rate.per_ms > 0);
+    }
+    if (http_date_parse(text, &wall_ms) == 0) {
+        CHECK(wall_ms % 1000 == 0);
+        CHECK(text.len == strlen("Wed, 21 Oct 2026 07:28:00 GMT"));
     }
     (void)!units_parse_size(text, &size_bytes);
     return 0;
