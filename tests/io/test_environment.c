@@ -109,6 +109,9 @@ static int run_child(const char *mode)
     (void)snprintf(values[n++], sizeof(values[0]), "HOME=%s", scene.folder);
     (void)snprintf(values[n++], sizeof(values[0]), "SSLKEYLOGFILE=%s/keys", scene.folder);
     (void)snprintf(values[n++], sizeof(values[0]), "OPENSSL_CONF=%s/openssl.cnf", scene.folder);
+    (void)snprintf(values[n++], sizeof(values[0]), "SSL_CERT_FILE=%s",
+                   http_ca_client(scene.ca)->ca_file);
+    (void)snprintf(values[n++], sizeof(values[0]), "SSL_CERT_DIR=%s", scene.folder);
     (void)snprintf(values[n++], sizeof(values[0]), "VAULT_TOKEN=" MARKER);
     (void)snprintf(values[n++], sizeof(values[0]), "EMPTY=");
     (void)snprintf(values[n++], sizeof(values[0]), "PATH=/usr/bin:/bin");
@@ -145,6 +148,14 @@ static void test_proxies_netrc_and_openssl_conf_are_not_honoured_even_unscrubbed
     (void)state;
     assert_int_equal(run_child("--call"), 0);
     assert_nothing_was_honoured();
+}
+
+static void test_a_ca_of_the_environment_is_not_believed(void **state)
+{
+    (void)state;
+    assert_int_equal(run_child("--own-ca"), 0);
+    assert_int_equal(peer_connection_count(scene.proxy), 0);
+    assert_int_equal(peer_request_count(scene.server), 0);
 }
 
 static void test_a_scrubbed_daemon_logs_no_tls_keys(void **state)
@@ -241,14 +252,15 @@ static void on_child_done(struct env_http *http, int status, const struct env_ht
     struct child_call *call = http->user;
 
     (void)reply;
-    if (status != 0) {
+    if (status != 0 && status != ERR_TLS) {
         (void)fprintf(stderr, "%s\n", detail);
     }
     call->status = status;
     call->is_done = true;
 }
 
-static int child_call(struct io *io, const char *port, const char *ca_file)
+/* `expected`: how the call must end. */
+static int child_call(struct io *io, const char *port, const char *ca_file, int expected)
 {
     const struct env_http_tls tls = {.ca_file = ca_file};
     struct child_call call = {.status = 1};
@@ -267,7 +279,7 @@ static int child_call(struct io *io, const char *port, const char *ca_file)
     while (!call.is_done) {
         io_run_once(io, true);
     }
-    return call.status == 0 ? 0 : 31;
+    return call.status == expected ? 0 : 31;
 }
 
 static int child_main(char **argv, char **envp)
@@ -288,8 +300,10 @@ static int child_main(char **argv, char **envp)
     if (environment != NULL) {
         code = check_kept(io, environment);
     }
-    if (code == 0) {
-        code = child_call(io, argv[2], argv[3]);
+    if (code == 0 && strcmp(argv[1], "--own-ca") == 0) {
+        code = child_call(io, argv[2], NULL, ERR_TLS);
+    } else if (code == 0) {
+        code = child_call(io, argv[2], argv[3], 0);
     }
     if (io_close(io) != 0 && code == 0) {
         code = 42;
@@ -304,6 +318,8 @@ int main(int argc, char **argv, char **envp)
         cmocka_unit_test_setup_teardown(
             test_proxies_netrc_and_openssl_conf_are_not_honoured_even_unscrubbed, scene_setup,
             scene_teardown),
+        cmocka_unit_test_setup_teardown(test_a_ca_of_the_environment_is_not_believed, scene_setup,
+                                        scene_teardown),
         cmocka_unit_test_setup_teardown(test_a_scrubbed_daemon_logs_no_tls_keys, scene_setup,
                                         scene_teardown),
     };
