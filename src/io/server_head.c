@@ -2,10 +2,13 @@
  * refused.
  *
  * libmicrohttpd lets through bare LF, folded lines, NUL bytes, extra blanks, repeated headers and
- * both ways to give a body's length, and overwrites the line ends. But its strings point into the
- * buffer that was received, so each part must begin exactly where the one before it and its CRLF
- * stop, and the last one must stop at the end of the head. (A NUL in the place of a CR is the one
- * thing that can't be told from it.) */
+ * both ways to give a body's length, and overwrites the line ends with NULs. But its strings point
+ * into the buffer that was received, so each part must begin exactly where the one before it and
+ * its CRLF stop, the last one must stop at the end of the head, and nothing but two NULs may stand
+ * in the place of a line end.
+ *
+ * Two things can't be told from a line end: NULs, and a line of nothing but a colon, at which
+ * libmicrohttpd ends a head. Who sends them splits his own connection and nobody else's. */
 #include "io/server_internal.h"
 
 #include <string.h>
@@ -155,6 +158,12 @@ static enum MHD_Result judge_header(struct head *head, struct str name, struct s
     return MHD_YES;
 }
 
+/* CR and LF have both been overwritten. */
+static bool is_line_end(const char *at)
+{
+    return at[0] == '\0' && at[1] == '\0';
+}
+
 /* Name and value stand where they were received, with a colon and blanks between them. */
 static bool is_in_place(const struct head *head, struct str name, struct str value)
 {
@@ -185,7 +194,7 @@ static enum MHD_Result take_header(void *user, enum MHD_ValueKind kind, const ch
     if (request->header_count >= head->conn->listener->limits.headers_max) {
         return head_refuse(head, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers");
     }
-    if (!is_in_place(head, name_str, value_str)) {
+    if (!is_in_place(head, name_str, value_str) || !is_line_end(value + value_len)) {
         return head_refuse(head, MHD_HTTP_BAD_REQUEST, "a header is malformed");
     }
     head->next = value + value_len + strlen("\r\n");
@@ -233,14 +242,16 @@ static void judge(struct head *head, const char *method, const char *version)
         (void)head_refuse(head, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too large");
     }
     if (head->status == 0 && (conn->target_at != method + strlen(method) + 1 ||
-                              version != conn->target_at + conn->target_len + 1)) {
+                              version != conn->target_at + conn->target_len + 1 ||
+                              !is_line_end(version + strlen(version)))) {
         (void)head_refuse(head, MHD_HTTP_BAD_REQUEST, "the request line is malformed");
     }
     if (head->status == 0) {
         head->next = version + strlen(version) + strlen("\r\n");
         (void)MHD_get_connection_values_n(conn->mhd, MHD_HEADER_KIND, take_header, head);
     }
-    if (head->status == 0 && head->next + strlen("\r\n") != method + size) {
+    if (head->status == 0 &&
+        (head->next + strlen("\r\n") != method + size || !is_line_end(head->next))) {
         (void)head_refuse(head, MHD_HTTP_BAD_REQUEST, "the head is malformed");
     }
 }

@@ -280,6 +280,8 @@ static const struct refusal refusals[] = {
     {"GET /a b HTTP/1.1\r\n" HOST "\r\n", 0},
     {"GET / HTTP/1.1\r\n" HOST "No-Colon\r\n\r\n", 400},
     {"GET / HTTP/1.1\r\n" HOST ": empty-name\r\n\r\n", 400},
+    {"GET / HTTP/1.1\r\nHost: localhost\n:t\n", 400},
+    {"GET / HTTP/1.0\n:t\n", 400},
     {"GET / HTTP/1.1\r\n" HOST "B(d: x\r\n\r\n", 400},
     {"GET / HTTP/1.1\r\n" HOST "B d: x\r\n\r\n", 400},
     {"GET / HTTP/1.1\r\n" HOST "B\x01: x\r\n\r\n", 400},
