@@ -295,7 +295,7 @@ static const struct schema_field log_fields[] = {
     {FIELD(config_log, "level", SCHEMA_ENUM, level), .values = level_values, .default_text = "info",
      .doc = "the least that is written"},
     {FIELD(config_log, "format", SCHEMA_ENUM, format), .values = format_values,
-     .default_text = "auto", .doc = "text on a terminal, JSON lines otherwise"},
+     .default_text = "auto", .doc = "text on a terminal, fields in the journal, else JSON lines"},
     {0},
 };
 static const struct schema_object log_table = TABLE("log", config_log, log_fields, false);

@@ -55,7 +55,16 @@ void log_sink_init(struct log_sink *sink, int fd)
                               .lock = PTHREAD_MUTEX_INITIALIZER,
                               .now_ms = boot_ms,
                               .wall_ms = unix_ms};
+    sink->journal.fd = -1;
+    if (sink->is_journal) {
+        journal_init(&sink->journal, JOURNAL_SOCKET);
+    }
     log_sink_choose(sink, CONFIG_LOG_AUTO);
+}
+
+void log_sink_fini(struct log_sink *sink)
+{
+    journal_fini(&sink->journal);
 }
 
 void log_sink_choose(struct log_sink *sink, int format)
@@ -166,6 +175,20 @@ static bool window_admit(struct log_sink *sink, const char *event, uint64_t *ret
     return true;
 }
 
+/* The line without its priority is the entry's message. */
+static bool journal_takes(const struct log_sink *sink, const struct buf *line,
+                          struct journal_entry *entry)
+{
+    struct str text = buf_str(line);
+
+    if (sink->format != LOG_SINK_JOURNAL || buf_status(line) != 0) {
+        return false;
+    }
+    entry->message.ptr = text.ptr + strlen("<6>");
+    entry->message.len = text.len - strlen("<6>");
+    return journal_send(&sink->journal, entry);
+}
+
 void log_sink_event(void *user, enum log_level level, const char *event,
                     const struct log_field *fields, size_t field_count)
 {
@@ -191,6 +214,13 @@ void log_sink_event(void *user, enum log_level level, const char *event,
     if (suppressed > 0) {
         (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)suppressed);
         field_add(sink, &line, "suppressed", str_of(number));
+    }
+    if (journal_takes(sink, &line,
+                      &(struct journal_entry){.level = level,
+                                              .event = event,
+                                              .fields = fields,
+                                              .field_count = field_count})) {
+        goto out;
     }
     buf_add_c(&line, sink->format == LOG_SINK_JSON ? "}\n" : "\n");
     if (buf_status(&line) == 0) {

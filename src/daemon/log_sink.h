@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "daemon/journal.h"
 
 #include <pthread.h>
 
@@ -16,9 +17,11 @@
 #define LOG_SINK_WINDOW_MS 10000U
 
 enum log_sink_format {
-    LOG_SINK_TEXT,    /* "2026-11-22T20:35:00.123Z info  event key=value" */
-    LOG_SINK_JSON,    /* {"time":…,"level":…,"event":…,…} */
-    LOG_SINK_JOURNAL, /* "<6>event key=value": the journal has its own time */
+    LOG_SINK_TEXT, /* "2026-11-22T20:35:00.123Z info  event key=value" */
+    LOG_SINK_JSON, /* {"time":…,"level":…,"event":…,…} */
+    /* Entries with fields; where the journal doesn't take them, "<6>event key=value", whose
+     * priority it understands. It has its own time. */
+    LOG_SINK_JOURNAL,
 };
 
 struct log_sink_window {
@@ -33,6 +36,7 @@ struct log_sink {
     int fd;
     enum log_sink_format format;
     bool is_journal; /* stderr is connected to it */
+    struct journal journal;
     pthread_mutex_t lock;
     uint64_t (*now_ms)(void);
     int64_t (*wall_ms)(void);
@@ -45,6 +49,8 @@ void log_sink_init(struct log_sink *sink, int fd);
 
 /* `format`: enum config_log_format. */
 void log_sink_choose(struct log_sink *sink, int format);
+
+void log_sink_fini(struct log_sink *sink);
 
 /* The log_sink_fn; `user` is the sink. One write(2) a line. A line that doesn't fit is dropped. */
 void log_sink_event(void *user, enum log_level level, const char *event,

@@ -242,6 +242,7 @@ static int run_close(struct run *run, int exit_code)
     io_environment_free(run->environment);
     io_drop_secret_memory();
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    log_sink_fini(&run->sink);
     return exit_code;
 }
 

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -125,6 +127,63 @@ static void test_the_journal_is_recognised_by_its_stream(void **state)
     assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
 }
 
+/* A journal at `path` below /tmp, and an entry sent to it. */
+static const char *journal_got(struct fixture *f, const char *detail)
+{
+    static char entry[4096];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    ssize_t size;
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/leased-journal-%d",
+                   (int)getpid());
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    f->sink.format = LOG_SINK_JOURNAL;
+    journal_init(&f->sink.journal, address.sun_path);
+    log_event(LOG_LEVEL_WARN, "lease.renew.failed", "lease", "l-1", "retry_ms", "500", "detail",
+              detail, NULL);
+    size = recv(fd, entry, sizeof(entry) - 1, 0);
+    entry[size > 0 ? size : 0] = '\0';
+    (void)close(fd);
+    (void)unlink(address.sun_path);
+    return entry;
+}
+
+static void test_the_journal_gets_an_entry_with_fields(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_string_equal(journal_got(f, "gone away"),
+                        "MESSAGE=lease.renew.failed lease=l-1 retry_ms=500 detail=\"gone away\"\n"
+                        "PRIORITY=4\nSYSLOG_IDENTIFIER=leased\n"
+                        "LEASED_EVENT=lease.renew.failed\nLEASED_LEASE=l-1\n"
+                        "LEASED_RETRY_MS=500\nLEASED_DETAIL=gone away\n");
+    assert_string_equal(written(f), "");
+    log_sink_fini(&f->sink);
+}
+
+static void test_a_line_break_in_a_field_forges_no_other_field(void **state)
+{
+    struct fixture *f = *state;
+    const char *entry = journal_got(f, "a\nPRIORITY=0");
+
+    assert_null(strstr(entry, "LEASED_DETAIL="));
+    assert_memory_equal(strstr(entry, "LEASED_DETAIL\n"),
+                        "LEASED_DETAIL\n\x0c\0\0\0\0\0\0\0a\nPRIO", 27);
+    log_sink_fini(&f->sink);
+}
+
+static void test_what_the_journal_does_not_take_is_a_line_with_its_priority(void **state)
+{
+    struct fixture *f = *state;
+
+    f->sink.format = LOG_SINK_JOURNAL;
+    journal_init(&f->sink.journal, "/nonexistent/journal");
+    log_event(LOG_LEVEL_ERROR, "ev", "lease", "l-1", NULL);
+    assert_string_equal(written(f), "<3>ev lease=l-1\n");
+    log_sink_fini(&f->sink);
+}
+
 static size_t lines_of(const char *text)
 {
     size_t lines = 0;
@@ -195,6 +254,9 @@ int main(void)
         TEST(test_no_value_can_forge_a_line_or_a_key),
         TEST(test_the_journal_gets_priorities_and_no_time),
         TEST(test_the_journal_is_recognised_by_its_stream),
+        TEST(test_the_journal_gets_an_entry_with_fields),
+        TEST(test_a_line_break_in_a_field_forges_no_other_field),
+        TEST(test_what_the_journal_does_not_take_is_a_line_with_its_priority),
         TEST(test_a_flood_of_one_event_is_cut_and_counted),
         TEST(test_debug_is_not_cut),
         TEST(test_a_line_that_is_too_long_is_dropped),
