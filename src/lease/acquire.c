@@ -170,12 +170,16 @@ static void acquire_refresh(struct lease_acquire *acquire, struct lease *lease)
     acquire_fail_for_now(acquire, lease);
 }
 
+/* Its holder has the credential already. */
+static bool is_known(const struct grant *grant, const struct lease *lease)
+{
+    return grant->lease == lease && grant->is_read && grant->is_read_counted;
+}
+
 /* The role asks for something else by now. Who has the credential keeps it while the successor
  * can't be issued; nobody new gets it. */
 static void acquire_update(struct lease_acquire *acquire, struct lease *lease)
 {
-    const struct grant *grant = acquire->grant;
-
     if (!lease->is_recorded) {
         return; /* its record wakes it */
     }
@@ -183,7 +187,7 @@ static void acquire_update(struct lease_acquire *acquire, struct lease *lease)
         acquire_awaits_successor(acquire, lease, "its role has changed")) {
         return;
     }
-    if (grant->lease == lease && grant->is_read) {
+    if (is_known(acquire->grant, lease)) {
         acquire_hand_out(acquire, lease);
     } else {
         acquire_fail_for_now(acquire, lease);
@@ -298,19 +302,24 @@ static const char *late_text(const struct lease *lease)
                                : "others are served by the issuer first";
 }
 
-/* Who has the credential already keeps it, as long as it is good. */
-static void acquire_give_up(struct lease_acquire *acquire)
+static void acquire_fail_late(struct lease_acquire *acquire)
 {
     const struct acquire_failure failure = {
         .status = ERR_UNAVAILABLE,
         .retry_after_ms = LATE_RETRY_MS,
         .text = late_text(lease_current(acquire->grant->lease)),
     };
+
+    acquire_fail(acquire, &failure);
+}
+
+/* Who has the credential already keeps it, as long as it is good. */
+static void acquire_give_up(struct lease_acquire *acquire)
+{
     struct grant *grant = acquire->grant;
     struct lease *lease = lease_current(grant->lease);
 
-    if (grant->lease == lease && grant->is_read && lease->is_recorded &&
-        fsm_lease_is_live(lease->state) &&
+    if (is_known(grant, lease) && fsm_lease_is_live(lease->state) &&
         lease_left_ms(lease) >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
         acquire_finish(acquire, 0);
         return;
@@ -318,7 +327,7 @@ static void acquire_give_up(struct lease_acquire *acquire)
     if (lease->state == LEASE_STATE_REQUESTED) {
         issue_set_late(lease);
     }
-    acquire_fail(acquire, &failure);
+    acquire_fail_late(acquire);
 }
 
 void acquire_due(struct lease_core *core)
@@ -362,7 +371,11 @@ static bool acquire_check(struct lease_acquire *acquire)
     acquire->is_finishing = false;
     list_remove(&acquire->node);
     list_push_back(&grant->waiting, &acquire->node);
-    acquire_step(acquire);
+    if (list_is_linked(&acquire->by_age)) {
+        acquire_step(acquire);
+    } else {
+        acquire_fail_late(acquire); /* its time is up */
+    }
     return false;
 }
 

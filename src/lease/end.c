@@ -20,6 +20,17 @@ static void end_wait(struct lease *lease, struct lease_wait *wait)
     }
 }
 
+/* The others get another one; where that is there already they have no more than the overlap to
+ * read it. */
+static void take_back(struct lease *lease)
+{
+    if (lease->state == LEASE_STATE_SUPERSEDED) {
+        rotate_bound(lease);
+    } else if (fsm_lease_is_live(lease->state)) {
+        rotate_try(lease, true, "access was taken from one of its holders");
+    }
+}
+
 void lease_end_grant(struct lease_core *core, struct grant *grant, enum grant_end end,
                      struct lease_wait *wait)
 {
@@ -27,9 +38,8 @@ void lease_end_grant(struct lease_core *core, struct grant *grant, enum grant_en
 
     grant_end(grant, end);
     /* Who lost it against his will still knows a shared credential. */
-    if (end == GRANT_END_POLICY && lease_is_shared(lease) && lease->grant_count > 0 &&
-        fsm_lease_is_live(lease->state)) {
-        rotate_try(lease, true, "access was taken from one of its holders");
+    if (end == GRANT_END_POLICY && lease_is_shared(lease) && lease->grant_count > 0) {
+        take_back(lease);
     }
     end_wait(lease, wait);
     core_touch(core);

@@ -271,6 +271,10 @@ void renew_answered(struct lease *lease, const struct lease_result *result, uint
 int rotate_start(struct lease *lease, bool is_forced, const char *why) ATTR_MUST_USE;
 /* The same; what can't be started now is tried again. */
 void rotate_try(struct lease *lease, bool is_forced, const char *why);
+/* A superseded lease is bounded by the overlap from now on, as if its replacement had been asked
+ * for.
+ */
+void rotate_bound(struct lease *lease);
 /* Is a successor asked for, or issued and not yet on record? */
 bool rotate_is_under_way(const struct lease *lease);
 /* The successor's issue is durable. */

@@ -111,6 +111,18 @@ static void rotate_supersede(struct lease *lease)
     }
 }
 
+void rotate_bound(struct lease *lease)
+{
+    uint64_t when_ms =
+        schedule_add_ms(core_now_ms(lease->role->core), lease->role->config.overlap_ms);
+
+    CHECK(lease->state == LEASE_STATE_SUPERSEDED);
+    lease->is_forced = true;
+    if (lease->step != LEASE_STEP_MOVE || when_ms < lease->next_ms) {
+        lease_set_step(lease, LEASE_STEP_MOVE, when_ms);
+    }
+}
+
 void rotate_done(struct lease *successor)
 {
     struct lease *lease = successor->predecessor;

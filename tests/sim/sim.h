@@ -186,5 +186,7 @@ void sim_http_cancel(struct env *env, struct env_http *http);
 
 /* Exchanges under way that nobody has cancelled, with this method and path. */
 size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path);
+/* All of them. */
+size_t sim_net_in_flight_all(const struct sim *sim);
 
 #endif

@@ -9,7 +9,9 @@
 #define LOOK_EVERY_STEPS 64
 #define UNDER_WAY_MS 10000 /* what began just now may not be done */
 #define DUSK_MS 3000       /* so early the daemon takes one for expired: its allowance for clocks */
-#define LATE_MAX_MS 31000  /* the answer of a renewal in flight is waited for */
+#define IN_FLIGHT_DEFAULT 32
+#define OWN_CALLS_MAX 24  /* of a backend and its plugin, beside the calls for leases */
+#define LATE_MAX_MS 31000 /* the answer of a renewal in flight is waited for */
 
 void sim_check_init(struct sim_check *check, struct sim_world *world)
 {
@@ -58,12 +60,28 @@ static struct sim_vault_lease *lease_of_call(struct sim_check *check, const stru
 static const struct lease_role *role_of_path(const struct sim_check *check, struct str path)
 {
     static const char prefix[] = "/v1/database/creds/";
+    size_t index;
 
     if (!str_starts_with(path, prefix)) {
         return NULL;
     }
-    return lease_core_role(check->world->core, (struct str){path.ptr + sizeof(prefix) - 1,
+    index = sim_world_role_index(check->world, (struct str){path.ptr + sizeof(prefix) - 1,
                                                             path.len - (sizeof(prefix) - 1)});
+    return index < check->world->role_count ? &check->world->roles[index] : NULL;
+}
+
+/* S4: no more calls at once than the backend's limit; the plugin's own (login, health, sweeps)
+ * come on top. */
+static void check_places(struct sim_check *check)
+{
+    const struct sim_world *world = check->world;
+    size_t most = (world->in_flight > 0 ? world->in_flight : IN_FLIGHT_DEFAULT) + OWN_CALLS_MAX;
+    size_t count = sim_net_in_flight_all(&world->sim);
+
+    if (count > most) {
+        sim_fail(&check->world->sim, "S4: %zu calls are in flight, at most %zu may be", count,
+                 most);
+    }
 }
 
 void sim_check_sent(struct sim_check *check, const struct sim_call *call)
@@ -72,6 +90,7 @@ void sim_check_sent(struct sim_check *check, const struct sim_call *call)
     const struct lease_role *role;
     struct sim_vault_lease *lease;
 
+    check_places(check);
     if (str_eq_c(call->path, "/v1/sys/leases/revoke")) {
         lease = lease_of_call(check, call);
         if (lease != NULL) {
@@ -105,16 +124,15 @@ static uint64_t least(uint64_t a_ms, uint64_t b_ms)
 static uint64_t first_life_ms(const struct sim_check *check, const struct lease_role *role,
                               struct sim_vault_lease *lease, uint32_t uid)
 {
+    size_t index = sim_world_role_index(check->world, str_of(role->name));
     uint64_t life_ms;
 
     /* It may have been fitted to what is configured, which a maximum can make short. */
     if (lease->handed_out_count == 0 && lease->renewed_ms != 0) {
         lease->granted_ms = least(lease->granted_ms, lease->expires_ms - lease->renewed_ms);
     }
-    life_ms = least(lease->granted_ms, role->max_ttl_ms);
-    if (role->ttl_ms != 0) {
-        life_ms = least(life_ms, role->ttl_ms);
-    }
+    /* Which of the role's limits was in force when it was issued isn't known. */
+    life_ms = least(lease->granted_ms, check->world->life_least_ms[index]);
     if (role->share == LEASE_SHARE_NONE && check->ttl_of_user_ms != NULL) {
         life_ms = least(life_ms, check->ttl_of_user_ms(uid));
     }
@@ -170,7 +188,21 @@ static void check_on_record(struct sim_check *check, const char *grant_id, const
     }
 }
 
-static void check_credential(struct sim_check *check, const json_t *answer, uint32_t uid)
+/* S10: a grant that is made now gets what its role asks for now. */
+static void check_version(struct sim_check *check, const struct sim_vault_lease *lease)
+{
+    size_t index = sim_world_role_index(check->world, str_of(lease->role->name));
+    const char *wanted = sim_world_issuer_role(check->world, index);
+
+    if (strcmp(lease->role->name, wanted) != 0) {
+        trace_leases(check);
+        sim_fail(&check->world->sim, "S10: a new grant gets a credential of %s, %s is asked for",
+                 lease->role->name, wanted);
+    }
+}
+
+static void check_credential(struct sim_check *check, const json_t *answer, uint32_t uid,
+                             bool is_new)
 {
     const char *role_name = json_string_value(json_object_get(answer, "role"));
     const char *lease_id = json_string_value(json_object_get(answer, "lease"));
@@ -189,8 +221,12 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     }
     lease = sim_vault_find_password(&check->world->vault, str_of(password));
     if (lease == NULL || strcmp(lease->username, username) != 0 ||
-        strcmp(lease->role->name, role_name) != 0) {
+        sim_world_role_index(check->world, str_of(lease->role->name)) !=
+            sim_world_role_index(check->world, str_of(role_name))) {
         sim_fail(sim, "S1: a credential of %s that the issuer never made", role_name);
+    }
+    if (is_new) {
+        check_version(check, lease);
     }
     check_margin(check, role, lease, uid);
     lease->handed_out_count++;
@@ -208,7 +244,7 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
         answer = json_loadb(body.ptr, body.len, 0, NULL);
     }
     if (json_object_get(answer, "credential") != NULL) {
-        check_credential(check, answer, request->connection->peer.uid);
+        check_credential(check, answer, request->connection->peer.uid, request->status == 201);
     } else if (body.len > 0 &&
                memmem(body.ptr, body.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
         sim_fail(&check->world->sim, "S6: a secret in an answer %u: %.*s", request->status,
@@ -288,7 +324,9 @@ void sim_check_step(struct sim_check *check)
     check->looked_at_step = step;
     sim_trail_read(&check->trail);
     if (check->world->core != NULL) {
+        lease_core_check(check->world->core);
         check_core(check);
+        sim_limits_check(check);
     }
 }
 

@@ -3,11 +3,15 @@
  *
  *   S1 a credential handed out is valid for at least the effective min_remaining
  *   S3 each request of a client finishes exactly once (sim_request.c)
+ *   S4 calls in flight, leases and grants stay within their limits (sim_limits.c)
  *   S5 the chain verifies; what is handed out is on record before; one end for each beginning
  *   S6 nothing secret in the trail, the log, the metrics or an error's body
  *   S7 no renewal is sent after a revocation was
  *   S8 the core's own invariants
- *   S9 never two identical issues in flight for one shared credential
+ *   S9 never two identical issues in flight for one shared credential, also an identity's own
+ *   S10 a new grant gets what its role asks for now, whatever it asked for before
+ *   S12 who asks for a credential is answered within acquire_timeout
+ *   I10 nobody holds what the policy forbids
  *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
 #ifndef LEASED_TESTS_SIM_CHECK_H
 #define LEASED_TESTS_SIM_CHECK_H
@@ -30,6 +34,9 @@ void sim_check_fini(struct sim_check *check);
 
 /* After a step of the simulation: cheap checks always, the others now and then. */
 void sim_check_step(struct sim_check *check);
+
+/* The part of it that counts things. */
+void sim_limits_check(struct sim_check *check);
 
 /* A request has been handed to the network. */
 void sim_check_sent(struct sim_check *check, const struct sim_call *call);

@@ -302,3 +302,15 @@ size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str pa
     }
     return count;
 }
+
+size_t sim_net_in_flight_all(const struct sim *sim)
+{
+    size_t count = 0;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&sim->exchanges, node, following) {
+        count += !LIST_ENTRY(node, struct exchange, node)->is_canceled;
+    }
+    return count;
+}

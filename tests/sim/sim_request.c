@@ -231,6 +231,7 @@ struct sim_request *sim_request_send(struct env_connection *connection,
     buf_init(&request->answer, ANSWER_MAX_BYTES);
     request->connection = connection;
     request->number = ++listener->sim->request_count;
+    request->sent_ms = listener->sim->now_ms;
     request->finish.fn = request_finish;
     request->replied = options->replied;
     request->over = options->over;

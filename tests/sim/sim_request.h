@@ -35,6 +35,7 @@ struct sim_request {
     struct env_request request; /* first */
     struct env_connection *connection;
     uint64_t number;
+    uint64_t sent_ms;
     char target[SIM_TARGET_MAX_BYTES];
     struct buf body;
     struct buf raw; /* the bytes of a raw one */

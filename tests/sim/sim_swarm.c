@@ -6,6 +6,7 @@
 
 #include "sim_check.h"
 #include "sim_client.h"
+#include "sim_operator.h"
 
 #include "base/mem.h"
 
@@ -16,6 +17,19 @@
 #define HEAL_MS (20U * MINUTE_MS)
 #define LONGEST_GRANT_MS (130U * MINUTE_MS)
 #define DRAIN_PATIENCE_MS (10U * MINUTE_MS)
+
+#define OTHER_POLICY                                                                               \
+    "rules:\n"                                                                                     \
+    "- name: crowd\n"                                                                              \
+    "  subjects: [{user: \"*\"}]\n"                                                                \
+    "  roles: [\"*\"]\n"                                                                           \
+    "  limits: {duration: 5m, binding: [process, parent, connection, none, \"comm:consumer\"]}\n"  \
+    "- name: banned\n"                                                                             \
+    "  subjects: [{user: user1001}]\n"                                                             \
+    "  roles: [\"*\"]\n"                                                                           \
+    "  effect: deny\n"                                                                             \
+    "admins:\n"                                                                                    \
+    "- {subjects: [{user: user1000}]}\n"
 
 #define POLICY                                                                                     \
     "rules:\n"                                                                                     \
@@ -53,6 +67,8 @@ struct swarm {
     struct sim_event noise;
     struct sim_event calm; /* the end of a disturbance */
     uint32_t disturbances; /* permille of noise events that begin one */
+    struct sim_event reload;
+    uint64_t reload_every_ms; /* about; 0: never */
 };
 
 static uint64_t between(struct swarm *swarm, uint64_t least, uint64_t most)
@@ -89,6 +105,8 @@ static void draw_faults(struct swarm *swarm)
         .revoke_failed = draw_rate(swarm, 300),
     };
     swarm->disturbances = draw_rate(swarm, 300);
+    swarm->reload_every_ms =
+        sim_random_chance(&swarm->random, 400) ? 0 : between(swarm, 1, 60) * SECOND_MS;
 }
 
 static void draw_role(struct swarm *swarm, struct sim_role *role, const char *name)
@@ -144,6 +162,20 @@ static void draw_issuer(struct swarm *swarm)
     } else {
         login->max_ttl_ms = login->ttl_ms * between(swarm, 1, 8);
     }
+}
+
+/* In half of the seeds there isn't enough of everything. */
+static void draw_limits(struct swarm *swarm, struct lease_core_options *limits)
+{
+    if (sim_random_chance(&swarm->random, 500)) {
+        return;
+    }
+    limits->leases_max = (uint32_t)between(swarm, 4, 60);
+    limits->grants_max = (uint32_t)between(swarm, 4, 60);
+    limits->waiting_max = (uint32_t)between(swarm, 1, 8);
+    limits->leases_per_uid = (uint32_t)between(swarm, 2, 20);
+    limits->grants_per_uid =
+        (struct units_rate){.count = (uint32_t)between(swarm, 1, 10), .per_ms = SECOND_MS};
 }
 
 static void draw_crowd(struct swarm *swarm)
@@ -216,12 +248,31 @@ static void noise(struct sim_event *event)
     sim_schedule_in(sim, &swarm->noise, sim_random_below(&sim->random, 2U * MINUTE_MS));
 }
 
+static void reload_again(struct swarm *swarm)
+{
+    struct sim *sim = &swarm->world.sim;
+
+    if (swarm->reload_every_ms > 0) {
+        sim_schedule_in(sim, &swarm->reload,
+                        sim_random_below(&sim->random, 2 * swarm->reload_every_ms));
+    }
+}
+
+static void reload(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, reload);
+
+    sim_operator_act(&swarm->world);
+    reload_again(swarm);
+}
+
 /* --- the course ------------------------------------------------------------------------------- */
 
 static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
 {
     *swarm = (struct swarm){.random = {.state = seed * 0x9e3779b97f4a7c15U + 1},
                             .noise = {.fn = noise},
+                            .reload = {.fn = reload},
                             .calm = {.fn = disturbance_over}};
     sim_world_init(&swarm->world, seed);
     swarm->world.sim.is_traced = is_traced;
@@ -235,9 +286,12 @@ static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
             .roles = swarm->roles,
             .role_count = swarm->world.role_count,
             .policy = POLICY,
+            .other_policy = OTHER_POLICY,
             .uses_token = sim_random_chance(&swarm->random, 200),
             .in_flight = (uint32_t)between(swarm, 1, 32),
         };
+
+        draw_limits(swarm, &options.limits);
 
         swarm->world.role_count = 0;
         sim_world_start(&swarm->world, &options);
@@ -246,6 +300,7 @@ static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
     sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
     sim_crowd_start(&swarm->crowd);
     sim_schedule_in(&swarm->world.sim, &swarm->noise, 0);
+    reload_again(swarm);
 }
 
 static void step(struct swarm *swarm)
@@ -275,7 +330,9 @@ static void heal(struct swarm *swarm)
     swarm->world.vault.faults = (struct sim_vault_faults){0};
     swarm->world.listener.undelivered = 0;
     end_disturbance(swarm);
+    sim_operator_settle(&swarm->world);
     sim_unschedule(sim, &swarm->noise);
+    sim_unschedule(sim, &swarm->reload);
     sim_unschedule(sim, &swarm->calm);
     sim_crowd_calm(&swarm->crowd);
     pass(swarm, HEAL_MS);

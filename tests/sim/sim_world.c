@@ -135,21 +135,68 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
+const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
+{
+    static const char prefix[] = "{\"path\":\"database/creds/";
+    static char name[80];
+    struct str text = str_of(world->params[index] + sizeof(prefix) - 1);
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)(text.len - 2), text.ptr);
+    return name;
+}
+
+size_t sim_world_role_index(const struct sim_world *world, struct str name)
+{
+    size_t i;
+
+    if (name.len > sizeof(SIM_WORLD_TWIN) - 1 &&
+        str_eq_c((struct str){.ptr = name.ptr + name.len - (sizeof(SIM_WORLD_TWIN) - 1),
+                              .len = sizeof(SIM_WORLD_TWIN) - 1},
+                 SIM_WORLD_TWIN)) {
+        name.len -= sizeof(SIM_WORLD_TWIN) - 1;
+    }
+    for (i = 0; i < world->role_count && !str_eq_c(name, world->roles[i].name); i++) {
+    }
+    return i;
+}
+
+void sim_world_set_path(struct sim_world *world, size_t index)
+{
+    (void)snprintf(world->params[index], sizeof(world->params[0]),
+                   "{\"path\":\"database/creds/%s%s\"}", world->roles[index].name,
+                   world->is_twin[index] ? SIM_WORLD_TWIN : "");
+    world->roles[index].params_json = world->params[index];
+}
+
+void sim_world_note_limits(struct sim_world *world, size_t index)
+{
+    const struct lease_role *role = &world->roles[index];
+    uint64_t *least_ms = &world->life_least_ms[index];
+    uint64_t limit_ms =
+        role->ttl_ms != 0 && role->ttl_ms < role->max_ttl_ms ? role->ttl_ms : role->max_ttl_ms;
+
+    if (*least_ms == 0 || limit_ms < *least_ms) {
+        *least_ms = limit_ms;
+    }
+}
+
 static void add_role(struct sim_world *world, const struct sim_role *role)
 {
-    struct lease_role *config = &world->roles[world->role_count];
-    char *params = world->params[world->role_count++];
+    size_t index = world->role_count++;
+    struct lease_role *config = &world->roles[index];
     struct err e = {0};
 
     CHECK(world->role_count <= SIM_WORLD_ROLES_MAX);
+    char twin[64];
+
+    (void)snprintf(twin, sizeof(twin), "%s" SIM_WORLD_TWIN, role->name);
     (void)sim_vault_add_role(&world->vault, role->name, role->issuer_ttl_ms,
                              role->issuer_max_ttl_ms, role->is_renewable);
-    (void)snprintf(params, sizeof(world->params[0]), "{\"path\":\"database/creds/%s\"}",
-                   role->name);
+    (void)sim_vault_add_role(&world->vault, twin, role->issuer_ttl_ms, role->issuer_max_ttl_ms,
+                             role->is_renewable);
     *config = (struct lease_role){
         .name = role->name,
         .issuer = backend_issuer(world->backend),
-        .params_json = params,
         .ttl_ms = role->ttl_ms,
         .max_ttl_ms = or_default(role->max_ttl_ms, 86400000),
         .renew_at_percent = (uint32_t)or_default(role->renew_at_percent, 66),
@@ -160,11 +207,14 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
         .binding = role->binding != ACCESS_BINDING_DEFAULT ? role->binding : ACCESS_BINDING_PROCESS,
         .live_max = role->live_max,
     };
+    sim_world_set_path(world, index);
+    sim_world_note_limits(world, index);
     must(world, lease_core_set_role(world->core, config), &e, role->name);
 }
 
-static void start_policy(struct sim_world *world, const char *text)
+static struct access_policy *parse_policy(struct sim_world *world, const char *text)
 {
+    struct access_policy *policy = NULL;
     const char *names[SIM_WORLD_ROLES_MAX + 1] = {NULL};
     struct yaml_document *document = NULL;
     const struct yaml_node *root;
@@ -177,13 +227,14 @@ static void start_policy(struct sim_world *world, const char *text)
     yaml_errors_init(&errors);
     if (yaml_parse("policy", str_of(text), &document, &errors) == 0) {
         root = yaml_root(document);
-        status = access_policy_parse(&root, 1, names, &world->policy, &errors);
+        status = access_policy_parse(&root, 1, names, &policy, &errors);
     }
     if (errors.count > 0 || status != 0) {
         sim_fail(&world->sim, "policy: %.*s", STR_ARG(buf_str(&errors.text)));
     }
     yaml_errors_fini(&errors);
     yaml_free(document);
+    return policy;
 }
 
 static void start_serve(struct sim_world *world)
@@ -193,7 +244,7 @@ static void start_serve(struct sim_world *world)
         .env = &world->sim.env,
         .core = world->core,
         .audit = world->audit,
-        .policy = world->policy,
+        .policy = world->policies[0],
         .backends = &world->backend,
         .backend_count = 1,
         .own_cgroup = "/system.slice/leased.service",
@@ -226,17 +277,21 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
                                            .sink_count = ARRAY_LEN(sinks)},
                    &world->audit, &e),
          &e, "audit");
-    must(world,
-         lease_core_new(&(struct lease_core_options){.env = &world->sim.env,
-                                                     .audit = world->audit,
-                                                     .skew_ms = SKEW_MS},
-                        &world->core, &e),
-         &e, "core");
+    world->limits = options->limits;
+    world->limits.env = &world->sim.env;
+    world->limits.audit = world->audit;
+    world->limits.skew_ms = SKEW_MS;
+    world->in_flight = options->in_flight;
+    must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
     start_backend(world, options);
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
-    start_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
+    world->policies[0] =
+        parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
+    if (options->other_policy != NULL) {
+        world->policies[1] = parse_policy(world, options->other_policy);
+    }
     start_serve(world);
     sim_run_deferred(&world->sim);
 }
@@ -325,7 +380,8 @@ void sim_world_stop(struct sim_world *world, bool logout)
     world->is_closed = false;
     audit_close(world->audit, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
-    access_policy_free(world->policy);
+    access_policy_free(world->policies[0]);
+    access_policy_free(world->policies[1]);
     backend_registry_free(world->registry);
 }
 

@@ -11,6 +11,8 @@
 #include "serve/api.h"
 
 #define SIM_WORLD_ROLES_MAX 8
+#define SIM_WORLD_BANNED_UID 1001U /* by the other policy */
+#define SIM_WORLD_TWIN "-twin"     /* a role's other path at the issuer */
 #define SIM_AUDIT_PATH "/var/log/leased/audit.jsonl"
 
 struct sim_check;
@@ -37,9 +39,11 @@ struct sim_role {
 struct sim_world_options {
     const struct sim_role *roles;
     size_t role_count;
-    const char *policy; /* YAML; NULL: everybody may have everything */
-    bool uses_token;    /* a periodic token instead of AppRole */
-    uint32_t in_flight; /* 0: the default */
+    const char *policy;               /* YAML; NULL: everybody may have everything */
+    const char *other_policy;         /* what operators may change it to; NULL: there is none */
+    bool uses_token;                  /* a periodic token instead of AppRole */
+    uint32_t in_flight;               /* 0: the default */
+    struct lease_core_options limits; /* env and audit are the world's */
 };
 
 struct sim_world {
@@ -50,7 +54,8 @@ struct sim_world {
     struct lease_core *core;
     struct backend_registry *registry;
     struct backend *backend;
-    struct access_policy *policy;
+    struct access_policy *policies[2]; /* the first, and what operators change it to */
+    size_t policy_index;
     struct serve *serve;
     struct serve_listener api;
     struct serve_listener metrics_api;
@@ -58,6 +63,11 @@ struct sim_world {
     struct sim_listener metrics;
     struct lease_role roles[SIM_WORLD_ROLES_MAX];
     char params[SIM_WORLD_ROLES_MAX][80];
+    bool is_removed[SIM_WORLD_ROLES_MAX];
+    bool is_twin[SIM_WORLD_ROLES_MAX];           /* its path at the issuer is the other one */
+    uint64_t life_least_ms[SIM_WORLD_ROLES_MAX]; /* the shortest limit of a life that it has had */
+    struct lease_core_options limits;
+    uint32_t in_flight;
     size_t role_count;
     size_t memory_before_bytes;
     struct lease_wait drained;
@@ -71,6 +81,15 @@ void sim_world_init(struct sim_world *world, uint64_t seed);
 
 /* Starts the daemon's parts; fails the run when one of them can't. */
 void sim_world_start(struct sim_world *world, const struct sim_world_options *options);
+
+/* The role's name at the issuer: its own, or that of its twin. */
+const char *sim_world_issuer_role(const struct sim_world *world, size_t index);
+/* The index of the role with this name, or with this name at the issuer; role_count: none. */
+size_t sim_world_role_index(const struct sim_world *world, struct str name);
+/* Writes the params for the path that is in force. */
+void sim_world_set_path(struct sim_world *world, size_t index);
+/* The role's limits are as they are now, too. */
+void sim_world_note_limits(struct sim_world *world, size_t index);
 
 /* As SIGTERM: no new acquires, everything revoked, or `patience_ms` over; returns the drain's
  * status. */

@@ -24,7 +24,8 @@ struct scene {
 };
 
 /* The daemon's login is periodic: it lives as long as it is renewed every `login_ms`. */
-static struct scene *scene_new(const struct sim_role *role, size_t client_count, uint64_t login_ms)
+static struct scene *scene_start(const struct sim_world_options *options, size_t client_count,
+                                 uint64_t login_ms)
 {
     struct scene *scene = mem_calloc(1, sizeof(*scene));
 
@@ -34,12 +35,18 @@ static struct scene *scene_new(const struct sim_role *role, size_t client_count,
     scene->world.vault.login = (struct sim_vault_token_options){.ttl_ms = login_ms,
                                                                 .period_ms = login_ms,
                                                                 .is_renewable = true};
-    sim_world_start(&scene->world,
-                    &(struct sim_world_options){.roles = role, .role_count = 1, .in_flight = 32});
+    sim_world_start(&scene->world, options);
     scene->crowd.uid_count = 1;
     sim_crowd_fill(&scene->crowd, &scene->world, &scene->check, client_count);
     sim_run_for(&scene->world.sim, SECOND_MS);
     return scene;
+}
+
+static struct scene *scene_new(const struct sim_role *role, size_t client_count, uint64_t login_ms)
+{
+    const struct sim_world_options options = {.roles = role, .role_count = 1, .in_flight = 32};
+
+    return scene_start(&options, client_count, login_ms);
 }
 
 static void pass(struct scene *scene, uint64_t ms)
@@ -248,8 +255,56 @@ static void test_64_requests_for_a_cold_shared_role_make_one_issue(void **state)
     (void)state;
     assert_int_equal(ask_all(scene, 200), 64);
     assert_int_equal(scene->world.vault.issue_total, 1);
-    assert_int_equal(scene->world.vault.role_count, 1);
+    assert_int_equal(scene->world.role_count, 1);
     assert_int_equal(valid(scene), 1);
+    scene_free(scene);
+}
+
+/* threats.md, row 40: a hostile uid asks for everything, as fast as it is answered. */
+static void test_one_hostile_uid_leaves_nine_honest_ones_their_credentials(void **state)
+{
+    enum { HOSTILE = 100, HONEST = 9, IN_FLIGHT = 4 };
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 24U * HOUR_MS,
+                                  .is_renewable = true,
+                                  .binding = ACCESS_BINDING_NONE};
+    const struct sim_world_options options = {
+        .roles = &role,
+        .role_count = 1,
+        .in_flight = IN_FLIGHT,
+        .limits = {.leases_per_uid = 1000,
+                   .grants_per_uid = {.count = 10, .per_ms = SECOND_MS},
+                   .waiting_max = 64},
+    };
+    struct scene *scene = scene_start(&options, HOSTILE + HONEST, HOUR_MS);
+    size_t served = 0;
+
+    (void)state;
+    for (size_t i = 0; i < HOSTILE + HONEST; i++) {
+        scene->crowd.clients[i].peer.uid = i < HOSTILE ? 6666 : 7000 + (uint32_t)i;
+    }
+    for (int second = 0; second < 60; second++) {
+        for (size_t i = 0; i < HOSTILE; i++) {
+            if (scene->crowd.clients[i].request == NULL) {
+                sim_client_send(&scene->crowd.clients[i], "POST", "/leased/v1/leases",
+                                "{\"role\":\"orders\"}");
+            }
+        }
+        if (second % 10 == 5) {
+            for (size_t i = HOSTILE; i < HOSTILE + HONEST; i++) {
+                scene->crowd.clients[i].status = 0;
+                sim_client_send(&scene->crowd.clients[i], "POST", "/leased/v1/leases",
+                                "{\"role\":\"orders\"}");
+            }
+        }
+        pass(scene, SECOND_MS);
+        for (size_t i = HOSTILE; second % 10 == 9 && i < HOSTILE + HONEST; i++) {
+            served += scene->crowd.clients[i].status == 201;
+        }
+    }
+    assert_int_equal(served, 6 * HONEST);
+    assert_in_range(scene->world.vault.issue_total, 6 * HONEST, 6 * HONEST + 20 + 60 * 10 + 1);
     scene_free(scene);
 }
 
@@ -303,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_a_sealed_issuer_leaves_what_is_held_and_refuses_what_is_new),
         cmocka_unit_test(test_a_full_disk_stops_hand_outs_until_there_is_room),
         cmocka_unit_test(test_64_requests_for_a_cold_shared_role_make_one_issue),
+        cmocka_unit_test(test_one_hostile_uid_leaves_nine_honest_ones_their_credentials),
         cmocka_unit_test(test_a_killed_consumers_credential_is_dead_within_a_second),
         cmocka_unit_test(test_a_revocation_that_fails_is_tried_until_it_succeeds),
     };

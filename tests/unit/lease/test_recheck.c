@@ -238,6 +238,36 @@ static void test_a_shared_credential_is_replaced_when_one_loses_it(void **state)
     assert_string_not_equal(two->password, password);
 }
 
+/* Some holders are on the old credential still: who loses it there knows no other. */
+static void test_what_is_replaced_already_is_not_replaced_twice(void **state)
+{
+    struct client *one = fixture_client(0);
+    struct client *two = fixture_client(10);
+    struct client *three = fixture_client(20);
+    struct lease *old;
+
+    (void)state;
+    fake_env_add_user(&f.fake, 502, "user502");
+    fixture_get(one, &f.shared);
+    fixture_get(two, &f.shared);
+    fixture_get(three, &f.shared);
+    old = fixture_lease(one);
+    assert_int_equal(lease_rotate_start(f.core, old, fixture_wait()), 0);
+    old->is_forced = false; /* as if it had been planned */
+    fixture_run();
+    fixture_get(three, &f.shared);
+    assert_int_equal(old->state, LEASE_STATE_SUPERSEDED);
+    assert_int_equal(old->grant_count, 2);
+    policy.denied_uid = 500;
+    assert_int_equal(recheck(), 1);
+    assert_int_equal(f.model.lease_count, 2);
+    assert_int_equal(old->state, LEASE_STATE_SUPERSEDED);
+    fixture_advance(10 * MINUTE_MS);
+    assert_int_equal(old->state, LEASE_STATE_REVOKED);
+    assert_int_equal(two->grant->state, GRANT_STATE_HELD);
+    assert_int_equal(f.model.lease_count, 2);
+}
+
 static void test_who_waits_is_told_that_policy_denies(void **state)
 {
     struct client *client = fixture_client(0);
@@ -266,6 +296,7 @@ int main(void)
         recheck_test(test_another_name_behind_the_uid_ends_the_grant),
         recheck_test(test_another_name_behind_the_uid_is_another_holder),
         recheck_test(test_a_shared_credential_is_replaced_when_one_loses_it),
+        recheck_test(test_what_is_replaced_already_is_not_replaced_twice),
         recheck_test(test_who_waits_is_told_that_policy_denies),
     };
 

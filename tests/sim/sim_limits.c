@@ -1,0 +1,118 @@
+/* The checks that count: what there may be of each thing, and for how long. */
+#include "sim_check.h"
+
+#include <string.h>
+
+#define ENDED_MAX 1100          /* ended leases of one state: kept ones, and those pointed to */
+#define ANSWER_MAX_MS 30000     /* acquire_timeout's default */
+#define ANSWER_LATE_MAX_MS 8000 /* records that take their time, timers that come late */
+#define REQUESTED_MAX 64
+
+static bool is_over(enum lease_state state)
+{
+    return state == LEASE_STATE_REVOKED || state == LEASE_STATE_EXPIRED ||
+           state == LEASE_STATE_FAILED;
+}
+
+/* S4: replacements are issued at the limit, too, so there may be one for each lease. */
+static void check_leases(struct sim_check *check)
+{
+    const struct lease_core_options *limits = &check->world->limits;
+    struct lease_core_stats stats;
+    uint64_t live = 0;
+
+    lease_core_stats(check->world->core, &stats);
+    for (size_t state = 0; state <= LEASE_STATE_FAILED; state++) {
+        if (!is_over((enum lease_state)state)) {
+            live += stats.leases_by_state[state];
+        } else if (stats.leases_by_state[state] > ENDED_MAX) {
+            sim_fail(&check->world->sim, "S4: %llu leases that are %s are kept",
+                     (unsigned long long)stats.leases_by_state[state],
+                     lease_state_str((enum lease_state)state));
+        }
+    }
+    if (limits->leases_max > 0 && live > 2ULL * limits->leases_max) {
+        sim_fail(&check->world->sim, "S4: %llu leases live, at most %u may be asked for",
+                 (unsigned long long)live, limits->leases_max);
+    }
+}
+
+/* S4: grants; I10: nobody holds what the policy forbids. */
+static void check_grants(struct sim_check *check)
+{
+    const struct sim_world *world = check->world;
+    struct grant *grant = NULL;
+    struct grant_view view;
+    uint64_t live = 0;
+
+    while ((grant = lease_core_next_grant(world->core, grant)) != NULL) {
+        grant_view(grant, &view);
+        live += view.state != GRANT_STATE_ENDED;
+        if (view.state != GRANT_STATE_ENDED && world->policy_index == 1 &&
+            view.uid == SIM_WORLD_BANNED_UID) {
+            sim_fail(&check->world->sim, "I10: grant %s goes on, and the policy forbids it",
+                     view.id);
+        }
+    }
+    if (world->limits.grants_max > 0 && live > world->limits.grants_max) {
+        sim_fail(&check->world->sim, "S4: %llu grants live, at most %u may",
+                 (unsigned long long)live, world->limits.grants_max);
+    }
+}
+
+/* S9: what an identity shares is asked for once at a time. */
+static void check_single_flight(struct sim_check *check)
+{
+    const struct lease_role *roles[REQUESTED_MAX];
+    const char *keys[REQUESTED_MAX];
+    struct lease *lease = NULL;
+    struct lease_view view;
+    size_t count = 0;
+
+    while ((lease = lease_core_next_lease(check->world->core, lease)) != NULL) {
+        lease_view(lease, &view);
+        if (view.state != LEASE_STATE_REQUESTED || view.role->share != LEASE_SHARE_IDENTITY) {
+            continue;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (roles[i] == view.role && strcmp(keys[i], view.identity_key) == 0) {
+                sim_fail(&check->world->sim, "S9: %s is asked for twice for %s", view.role->name,
+                         view.identity_key);
+            }
+        }
+        if (count < REQUESTED_MAX) {
+            roles[count] = view.role;
+            keys[count++] = view.identity_key;
+        }
+    }
+}
+
+/* S12: who asks for a credential is answered in time, whatever the issuer does. */
+static void check_answers(struct sim_check *check)
+{
+    struct sim *sim = &check->world->sim;
+    const struct list *connections = &check->world->listener.connections;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (connections, node, following) {
+        const struct env_connection *connection = LIST_ENTRY(node, struct env_connection, node);
+        const struct sim_request *request = connection->request;
+
+        if (request != NULL && request->status == 0 && !connection->is_closing &&
+            str_starts_with(str_of(request->target), "/leased/v1/credentials") &&
+            request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim->now_ms) {
+            sim_fail(sim, "S12: request %llu has waited for %llu ms",
+                     (unsigned long long)request->number,
+                     (unsigned long long)(sim->now_ms - request->sent_ms));
+        }
+    }
+}
+
+void sim_limits_check(struct sim_check *check)
+{
+    check_leases(check);
+    check_grants(check);
+    check_single_flight(check);
+    check_answers(check);
+}
