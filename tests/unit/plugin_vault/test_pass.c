@@ -23,7 +23,7 @@ static struct leased_call get(const char *path)
 
 static void test_a_request_goes_out_with_our_token_and_what_is_harmless(void **state)
 {
-    static const struct leased_http_header headers[] = {
+    const struct leased_http_header headers[] = {
         {VAULT_STR("content-type"), VAULT_STR("application/merge-patch+json")},
         {VAULT_STR("x-vault-wrap-ttl"), VAULT_STR("60s")},
         {VAULT_STR("user-agent"), VAULT_STR("hvac")},
