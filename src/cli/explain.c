@@ -112,10 +112,10 @@ static int issue_show(struct buf *text, const json_t *document)
     char min[UNITS_DURATION_MAX_BYTES];
     BUF_AUTO params;
 
+    buf_init(&params, EXPLAIN_PARAMS_MAX_BYTES);
     if (issue == NULL) {
         return 0;
     }
-    buf_init(&params, EXPLAIN_PARAMS_MAX_BYTES);
     if (format_add_json(&params, json_object_get(issue, "params"), JSON_COMPACT) != 0) {
         return ERR_NOMEM;
     }
@@ -180,10 +180,10 @@ int explain_run(struct cli *cli)
     BUF_AUTO body;
     int exit_code;
 
+    buf_init(&body, EXPLAIN_BODY_MAX_BYTES);
     if (options_get_duration(&cli->options, OPTION_FOR, 0, &ignored_ms, &e) != 0) {
         return cli_usage_error(cli, "%s", e.text);
     }
-    buf_init(&body, EXPLAIN_BODY_MAX_BYTES);
     body_write(cli, &body);
     if (buf_status(&body) != 0) {
         return cli_usage_error(cli, "what is asked for is longer than %u bytes",

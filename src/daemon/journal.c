@@ -60,11 +60,11 @@ bool journal_send(const struct journal *journal, const struct journal_entry *ent
     size_t i;
     BUF_AUTO text;
 
+    buf_init(&text, JOURNAL_ENTRY_MAX_BYTES);
     if (journal->fd < 0 || strlen(journal->path) >= sizeof(address.sun_path)) {
         return false;
     }
     memcpy(address.sun_path, journal->path, strlen(journal->path));
-    buf_init(&text, JOURNAL_ENTRY_MAX_BYTES);
     buf_add_c(&text, "MESSAGE");
     value_add(&text, entry->message);
     buf_printf(&text, "PRIORITY=%s\nSYSLOG_IDENTIFIER=leased\n", priorities[entry->level]);
