@@ -3,7 +3,7 @@
  * The first line is what leased does, a character each: the digit of the configuration, then
  *   i j k   issues a credential (three sorts of paths)    r v   renews, revokes the last one
  *   p       passes a client's request through             c     cancels what was started last
- *   0 … 6   10^n ms pass
+ *   0 … 6   10^n ms pass (twenty minutes in all)
  * The rest are the answers (vault_answers.h). Whatever they are: each operation ends exactly once,
  * what is called issued has a bounded life and clean fields, no secret stands in an error or in the
  * log, and in the end nothing is left. */
@@ -27,6 +27,7 @@ int32_t leased_plugin_entry_vault(const struct leased_host *host,
 #define REF_MAX_BYTES 1024
 #define LIFETIME_MAX_MS 86400000U
 #define CLOSE_MS 600000U
+#define WAIT_MAX_MS 1200000U /* a failing issuer is probed each second or so */
 #define SECRET SIM_VAULT_MARK
 #define WRAPPED_CONFIG                                                                             \
     "{\"auth\":{\"method\":\"approle\",\"role_id\":\"r\","                                         \
@@ -52,6 +53,7 @@ struct stage {
     size_t count;
     char ref[REF_MAX_BYTES]; /* of the last lease */
     size_t ref_len;
+    uint64_t waited_ms;
     size_t closed_count;
     bool names_secret; /* the input itself holds the word that stands for secrets */
 };
@@ -206,7 +208,10 @@ static void wait(char digit)
     for (; digit > '0'; digit--) {
         ms *= 10;
     }
-    fake_env_advance(&stage.fake, ms);
+    if (stage.waited_ms + ms <= WAIT_MAX_MS) {
+        stage.waited_ms += ms;
+        fake_env_advance(&stage.fake, ms);
+    }
 }
 
 static void act(char what)
