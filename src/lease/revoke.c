@@ -108,6 +108,7 @@ static void revoke_confirmed(struct lease *lease)
 static void revoke_failed(struct lease *lease, const struct lease_result *result)
 {
     struct lease_core *core = lease->role->core;
+    uint64_t retry_after_ms = result->retry_after_ms;
     uint64_t backoff_ms;
 
     core->stats.revoke_failed_total++;
@@ -122,8 +123,12 @@ static void revoke_failed(struct lease *lease, const struct lease_result *result
     if (core->is_draining && backoff_ms > REVOKE_DRAIN_BACKOFF_MS) {
         backoff_ms = REVOKE_DRAIN_BACKOFF_MS;
     }
+    if (core->is_draining && retry_after_ms > REVOKE_DRAIN_BACKOFF_MS) {
+        /* The backend keeps back what the issuer doesn't want; this finds out when that is over. */
+        retry_after_ms = REVOKE_DRAIN_BACKOFF_MS;
+    }
     lease_set_step(lease, LEASE_STEP_REVOKE,
-                   schedule_retry_ms(core_now_ms(core), backoff_ms, result->retry_after_ms, 0));
+                   schedule_retry_ms(core_now_ms(core), backoff_ms, retry_after_ms, 0));
 }
 
 void revoke_answered(struct lease *lease, const struct lease_result *result)

@@ -54,6 +54,20 @@ static void test_a_drain_ends_at_its_deadline_and_says_what_is_left(void **state
     assert_int_equal(fixture_trail_has("the daemon stopped before the issuer confirmed"), 1);
 }
 
+static void test_a_drain_does_not_wait_out_what_its_issuer_asks_for(void **state)
+{
+    (void)state;
+    fixture_get(fixture_client(0), &f.role);
+    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_RETRY;
+    f.model.retry_after_ms = 60 * SECOND_MS;
+    lease_core_drain(f.core, f.fake.now_ms + 20 * SECOND_MS, fixture_wait());
+    fixture_advance(10 * SECOND_MS);
+    assert_true(f.model.call_counts[LEASE_CALL_REVOKE] >= 4);
+    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_OK;
+    fixture_advance(2 * SECOND_MS);
+    assert_int_equal(f.wait_status, 0);
+}
+
 static void test_a_drain_of_nothing_ends_at_once(void **state)
 {
     (void)state;
@@ -165,6 +179,7 @@ int main(void)
         fixture_test(test_a_drain_revokes_everything),
         fixture_test(test_a_drain_takes_no_new_requests_and_cancels_the_waiting),
         fixture_test(test_a_drain_ends_at_its_deadline_and_says_what_is_left),
+        fixture_test(test_a_drain_does_not_wait_out_what_its_issuer_asks_for),
         fixture_test(test_a_drain_of_nothing_ends_at_once),
         fixture_test(test_what_cannot_be_revoked_does_not_hold_up_a_drain),
         fixture_test(test_a_close_in_the_middle_of_everything_leaves_nothing_behind),
