@@ -1,6 +1,7 @@
 """Callers over TCP: who they are, and what they may be given."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -8,7 +9,7 @@ import tempfile
 import pytest
 
 from conftest import CONSUMER, STRANGER, needs_root
-from servers import free_port, give_to
+from servers import free_port, give_to, until
 
 
 def tcp_daemon(orders, config=None, **role):
@@ -106,9 +107,9 @@ class Remote:
 
     def __init__(self, orders, authority, **role):
         self.authority, self.port = authority, free_port()
-        cert, key = authority.issue("DNS:localhost", "serverAuth", "leased")
+        self.cert, self.key = authority.issue("DNS:localhost", "serverAuth", "leased")
         listener = {"name": "remote", "tcp": f"127.0.0.1:{self.port}",
-                    "tls": {"cert_file": cert, "key_file": key, "client_ca_file": authority.path}}
+                    "tls": {"cert_file": self.cert, "key_file": self.key, "client_ca_file": authority.path}}
         rules = [{"name": "ci", "subjects": [{"tls": {"san": "spiffe://acme/ci/*"}, "listener": "remote"}], "roles": ["*"]}]
         self.made = orders(rules=rules, config={"more_listeners": [listener]}, **role)
 
@@ -157,6 +158,21 @@ def test_without_a_good_certificate_nothing_is_told(orders, shell, authority):
     code, output = caller.run(f"{remote.environment(*server)} lease get {remote.made.role}")
     assert (code, "certificate" in output) == (5, True), output
     assert remote.made.world.bao.requests(remote.made.path) == 0
+
+
+def test_a_reload_takes_a_new_certificate_and_disturbs_nobody(orders, shell, authority):
+    remote = Remote(orders, authority, binding="none")
+    cert, key = authority.issue("URI:spiffe://acme/ci/7", "clientAuth", CONSUMER)
+    caller = shell(remote.made.daemon)
+    options = f"--cert {cert} --key {key}"
+    assert remote.curl(caller, "status", options) == (0, "200\n")
+    new_cert, new_key = authority.issue("DNS:renewed.example", "serverAuth", "leased")
+    os.replace(new_key, remote.key)
+    os.replace(new_cert, remote.cert)
+    remote.made.daemon.send(signal.SIGHUP)
+    renewed = f"--resolve renewed.example:{remote.port}:127.0.0.1 https://renewed.example:{remote.port}/livez"
+    until(lambda: caller.run(f"curl -s -o /dev/null --cacert {authority.path} {options} {renewed}")[0] == 0, "the new certificate")
+    assert remote.curl(caller, "status", options)[1] != "200\n"
 
 
 def test_lease_speaks_to_loopback_tcp_too(orders, shell):
