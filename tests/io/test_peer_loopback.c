@@ -110,6 +110,12 @@ static int ask(struct fixture *f, int family)
     return read(fd, bytes, sizeof(bytes)) > 12 && memcmp(bytes, "HTTP/1.1 200", 12) == 0 ? 0 : 96;
 }
 
+/* The other way round, because valgrind changes the codes of children that fail. */
+static int ask_in_vain(struct fixture *f, void *user)
+{
+    return ask(f, *(const int *)user) == 96 ? 0 : 95;
+}
+
 static int ask_as_another_user(struct fixture *f, void *user)
 {
     child_drop_rights();
@@ -290,7 +296,7 @@ static void test_another_user_has_connections_of_its_own(void **state)
     fixture_listen(f);
     client = client_new(f);
     FIXTURE_UNTIL(f, io_listener_connection_count(f->listener) == 1);
-    assert_int_equal(fixture_fork(f, ask_as_myself, &family), 96);
+    assert_int_equal(fixture_fork(f, ask_in_vain, &family), 0);
     assert_int_equal(fixture_fork(f, ask_as_another_user, &family), 0);
     client_free(client);
 }

@@ -122,8 +122,9 @@ struct sim {
     uint64_t process_ticks;
     struct sim_faults faults;
     struct sim_server server;
-    bool is_issuer_down; /* no connection to it at all */
-    bool is_disk_full;   /* no append works */
+    bool is_issuer_down;     /* no connection to it at all */
+    const char *down_prefix; /* no connection to URLs that begin like this; may be NULL */
+    bool is_disk_full;       /* no append works */
     uint64_t exchange_count;
     uint64_t request_count;
     bool is_traced; /* print each line at once */

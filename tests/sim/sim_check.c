@@ -371,6 +371,26 @@ static const char *fate_str(enum sim_vault_fate fate)
     return texts[fate];
 }
 
+/* The issuer has been well for a while. */
+static void check_backend(struct sim *sim, const struct backend *backend)
+{
+    struct backend_status status;
+
+    backend_status(backend, &status);
+    if (!status.is_up || status.is_breaker_open) {
+        sim_fail(sim, "I9: the backend is down (breaker %s): %s", status.breaker,
+                 status.last_error);
+    }
+    if (!status.addresses[0].is_preferred) {
+        sim_fail(sim, "I9: nobody came back to the first address: %s",
+                 status.addresses[0].last_error);
+    }
+    if (status.sweep_count > 0) {
+        sim_fail(sim, "I9: %llu credentials that nobody got still wait to be revoked",
+                 (unsigned long long)status.sweep_count);
+    }
+}
+
 size_t sim_check_healed(struct sim_check *check)
 {
     struct sim_world *world = check->world;
@@ -379,6 +399,7 @@ size_t sim_check_healed(struct sim_check *check)
     struct lease_core_stats stats;
     size_t lost_count = 0;
 
+    check_backend(sim, world->backend);
     lease_core_stats(world->core, &stats);
     if (stats.revoke_pending > 0 && stats.revoke_oldest_ms > UNDER_WAY_MS) {
         sim_fail(sim, "I9: %llu leases still wait to be revoked, the oldest for %llu ms",

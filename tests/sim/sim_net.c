@@ -43,14 +43,20 @@ struct exchange {
     bool answer_came_first; /* before the cancelling had an effect */
 };
 
-static enum fate draw_fate(struct sim *sim)
+static bool is_down(const struct sim *sim, const struct env_http *http)
+{
+    return sim->is_issuer_down ||
+           (sim->down_prefix != NULL && str_starts_with(str_of(http->url), sim->down_prefix));
+}
+
+static enum fate draw_fate(struct sim *sim, const struct env_http *http)
 {
     const struct sim_faults *faults = &sim->faults;
     const struct {
         uint32_t permille;
         enum fate fate;
     } fates[] = {
-        {sim->is_issuer_down ? 1000 : 0, FATE_REFUSED},
+        {is_down(sim, http) ? 1000 : 0, FATE_REFUSED},
         {faults->refused, FATE_REFUSED},
         {faults->unreachable, FATE_UNREACHABLE},
         {faults->lost_request, FATE_LOST_REQUEST},
@@ -254,7 +260,7 @@ int sim_http_start(struct env *env, struct env_http *http, struct err *e)
     x->deadline_ms = sim->now_ms + http->timeout_ms;
     x->arrive.fn = arrived;
     x->complete.fn = completed;
-    x->fate = draw_fate(sim);
+    x->fate = draw_fate(sim, http);
     buf_init(&x->answer.body, ANSWER_MAX_BYTES);
     http->impl = x;
     call = call_of(x);

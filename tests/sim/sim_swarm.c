@@ -205,6 +205,7 @@ static void end_disturbance(struct swarm *swarm)
     swarm->world.vault.denies_renew = false;
     swarm->world.vault.denies_login = false;
     swarm->world.sim.is_issuer_down = false;
+    swarm->world.sim.down_prefix = NULL;
     swarm->world.sim.is_disk_full = false;
 }
 
@@ -220,7 +221,7 @@ static void begin_disturbance(struct swarm *swarm)
 {
     static const char *const names[] = {
         "sealed",      "no issue allowed", "no renewal allowed", "no login allowed",
-        "issuer down", "disk full",        "tokens killed"};
+        "issuer down", "disk full",        "first address down", "tokens killed"};
     struct sim_world *world = &swarm->world;
     uint64_t which = sim_random_below(&world->sim.random, ARRAY_LEN(names));
     bool *const switches[] = {&world->vault.is_sealed,    &world->vault.denies_issue,
@@ -230,6 +231,10 @@ static void begin_disturbance(struct swarm *swarm)
     sim_trace(&world->sim, "operators: %s", names[which]);
     if (which < ARRAY_LEN(switches)) {
         *switches[which] = true;
+        sim_schedule_in(&world->sim, &swarm->calm,
+                        sim_random_below(&world->sim.random, 10U * MINUTE_MS));
+    } else if (which == ARRAY_LEN(switches)) {
+        world->sim.down_prefix = SIM_WORLD_ADDRESS;
         sim_schedule_in(&world->sim, &swarm->calm,
                         sim_random_below(&world->sim.random, 10U * MINUTE_MS));
     } else {

@@ -99,13 +99,13 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
 
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
 {
-    static const char *const addresses[] = {"https://vault.example:8200"};
+    static const char *const addresses[] = {SIM_WORLD_ADDRESS, "https://vault-2.example:8200"};
     struct err e = {0};
     struct backend_options backend = {
         .env = &world->sim.env,
         .name = "vault",
         .addresses = addresses,
-        .address_count = 1,
+        .address_count = ARRAY_LEN(addresses),
         .config_json = options->uses_token
                            ? "{\"auth\":{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK
                              "-token\"}}"

@@ -10,6 +10,7 @@
 #include "backend/registry.h"
 #include "serve/api.h"
 
+#define SIM_WORLD_ADDRESS "https://vault-1.example:8200" /* the preferred one of two */
 #define SIM_WORLD_ROLES_MAX 8
 #define SIM_WORLD_BANNED_UID 1001U /* by the other policy */
 #define SIM_WORLD_TWIN "-twin"     /* a role's other path at the issuer */

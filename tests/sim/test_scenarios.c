@@ -156,6 +156,54 @@ static void test_held_leases_survive_two_hours_without_an_issuer(void **state)
     scene_free(scene);
 }
 
+/* Ten consumers ask all the time; the issuer's door is knocked at a few times a minute. */
+static void test_an_issuer_that_is_away_is_left_alone_and_found_again(void **state)
+{
+    const struct sim_role role = {.name = "orders", .issuer_ttl_ms = HOUR_MS};
+    struct scene *scene = scene_new(&role, 10, HOUR_MS);
+    uint64_t exchanges;
+    int minute;
+
+    (void)state;
+    pass(scene, MINUTE_MS); /* logged in */
+    scene->world.sim.is_issuer_down = true;
+    pass(scene, MINUTE_MS);
+    for (minute = 0; minute < 10; minute++) {
+        exchanges = scene->world.sim.exchange_count;
+        for (int third = 0; third < 3; third++) {
+            assert_int_equal(ask_all(scene, 503), 10); /* in 20 s */
+        }
+        /* A probe each 7 s or so, at both addresses. */
+        assert_in_range(scene->world.sim.exchange_count - exchanges, 4, 40);
+    }
+    scene->world.sim.is_issuer_down = false;
+    pass(scene, 16U * SECOND_MS);
+    exchanges = scene->world.sim.exchange_count;
+    assert_int_equal(ask_all(scene, 200), 10);
+    assert_in_range(scene->world.sim.exchange_count - exchanges, 10, 40);
+    scene_free(scene);
+}
+
+static void test_one_of_two_addresses_that_is_away_costs_nothing(void **state)
+{
+    const struct sim_role role = {.name = "orders", .issuer_ttl_ms = HOUR_MS};
+    struct scene *scene = scene_new(&role, 10, HOUR_MS);
+    struct backend_status status;
+
+    (void)state;
+    scene->world.sim.down_prefix = SIM_WORLD_ADDRESS;
+    assert_int_equal(ask_all(scene, 200), 10);
+    backend_status(scene->world.backend, &status);
+    assert_true(status.is_up);
+    assert_true(status.addresses[1].is_preferred);
+    pass(scene, 10U * MINUTE_MS);
+    scene->world.sim.down_prefix = NULL;
+    pass(scene, 16U * SECOND_MS);
+    backend_status(scene->world.backend, &status);
+    assert_true(status.addresses[0].is_preferred);
+    scene_free(scene);
+}
+
 /* Seen in other tools: a renewal that is refused for ever made 600 new users a minute. */
 static void test_refused_renewals_make_no_mint_loop(void **state)
 {
@@ -353,6 +401,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leases_of_a_day_stay_valid_by_renewal_alone),
         cmocka_unit_test(test_held_leases_survive_two_hours_without_an_issuer),
+        cmocka_unit_test(test_an_issuer_that_is_away_is_left_alone_and_found_again),
+        cmocka_unit_test(test_one_of_two_addresses_that_is_away_costs_nothing),
         cmocka_unit_test(test_refused_renewals_make_no_mint_loop),
         cmocka_unit_test(test_credentials_that_nobody_reads_are_replaced_once_a_life_at_most),
         cmocka_unit_test(test_a_sealed_issuer_leaves_what_is_held_and_refuses_what_is_new),
