@@ -41,7 +41,7 @@ static void given_up(struct leased_instance *vault, const char *event, const cha
 static void refused(struct leased_instance *vault, const char *reason)
 {
     const char *source = vault->config.sources[VAULT_SOURCE_WRAPPING].text;
-    struct vault_text text;
+    struct vault_text text = {{0}};
 
     vault_text_set(&text, "the wrapping token in %.80s is refused: %.90s. %s; " NEXT_STEP, source,
                    reason,

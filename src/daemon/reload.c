@@ -243,8 +243,10 @@ static int prepare(struct reload *reload)
 /* What was opened for it goes again; clients that have found a listener already are served. */
 static void give_up(struct reload *reload)
 {
+    /* Without a configuration nothing was opened for it. */
+    static const struct config_settings none = {.node = NULL};
     const struct config_settings *settings =
-        reload->after != NULL ? &reload->after->settings : NULL;
+        reload->after != NULL ? &reload->after->settings : &none;
     size_t i;
 
     for (i = 0; reload->backends != NULL && i < settings->backends.count; i++) {
@@ -457,7 +459,7 @@ static void reloaded_tell(struct reload *reload, char status[STATUS_MAX_BYTES])
 
 int daemon_reload(struct daemon *daemon, struct serve_reload *asked)
 {
-    struct yaml_errors own;
+    struct yaml_errors own = {.count = 0};
     struct reload reload = {.daemon = daemon,
                             .asked = asked,
                             .mistakes = asked != NULL ? asked->mistakes : &own,

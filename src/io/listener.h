@@ -43,8 +43,8 @@ struct io_listener_options {
     uint32_t mode;     /* 0: 0600, or 0660 when a group is given */
     const char *user;  /* NULL: the daemon's */
     const char *group; /* NULL: the daemon's */
-    /* Not NULL: serves on this one's socket, beside it, until one of the two is retired; path, mode,
-     * user and group don't count then. So settings change without a client noticing. */
+    /* Not NULL: serves on this one's socket, beside it, until one of the two is retired; path,
+     * mode, user and group don't count then. So settings change without a client noticing. */
     struct io_listener *predecessor;
     struct io_listener_limits limits;
     env_request_fn handler; /* called with `handler_user` for each request */

@@ -281,7 +281,7 @@ static int load_certificate(struct tls *tls, struct env *env, const struct io_li
     gnutls_x509_crt_t *chain = NULL;
     unsigned int count = 0;
     char *text = NULL;
-    size_t size;
+    size_t size = 0;
     int status;
     int rc;
 
@@ -322,7 +322,7 @@ static int load_ca(struct tls *tls, const char *path, struct err *e)
 {
     gnutls_datum_t pem;
     char *text = NULL;
-    size_t size;
+    size_t size = 0;
     int count;
     int rc = read_pem(path, &text, &size, e);
 

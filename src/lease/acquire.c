@@ -304,12 +304,11 @@ static const char *late_text(const struct lease *lease)
 
 static void acquire_fail_late(struct lease_acquire *acquire)
 {
-    const struct acquire_failure failure = {
-        .status = ERR_UNAVAILABLE,
-        .retry_after_ms = LATE_RETRY_MS,
-        .text = late_text(lease_current(acquire->grant->lease)),
-    };
+    struct grant *grant = acquire->grant;
+    struct acquire_failure failure = {.status = ERR_UNAVAILABLE, .retry_after_ms = LATE_RETRY_MS};
 
+    CHECK(grant != NULL);
+    failure.text = late_text(lease_current(grant->lease));
     acquire_fail(acquire, &failure);
 }
 

@@ -54,12 +54,10 @@ void answers_init(struct answers *answers, struct env *env)
 
 void answer_key_fill(struct answer_key *key, const struct lease_view *lease, const char *grant)
 {
-    /* Compared as a whole, gaps included. */
-    memset(key, 0, sizeof(*key));
-    key->role = lease->role;
-    key->expires_ms = lease->expires_ms;
-    key->version = lease->version;
-    key->is_renewable = lease->is_renewable;
+    *key = (struct answer_key){.role = lease->role,
+                               .expires_ms = lease->expires_ms,
+                               .version = lease->version,
+                               .is_renewable = lease->is_renewable};
     memcpy(key->lease, lease->id, LEASE_ID_BYTES);
     memcpy(key->grant, grant, LEASE_ID_BYTES);
 }
@@ -75,7 +73,12 @@ static struct answer_entry *place_of(struct answers *answers, const struct answe
 
 static bool is_of(const struct answer_entry *entry, const struct answer_key *key)
 {
-    return memcmp(&entry->key, key, sizeof(*key)) == 0;
+    const struct answer_key *own = &entry->key;
+
+    return own->expires_ms == key->expires_ms && own->version == key->version &&
+           own->role == key->role && own->is_renewable == key->is_renewable &&
+           memcmp(own->grant, key->grant, sizeof(key->grant)) == 0 &&
+           memcmp(own->lease, key->lease, sizeof(key->lease)) == 0;
 }
 
 bool answers_send(struct answers *answers, const struct answer_key *key,

@@ -8,8 +8,9 @@
 #include "lease/core.h"
 
 #define ANSWERS_MAX 32
-#define ANSWERS_BODY_MAX_BYTES 2000U /* so that all of them leave most of secret memory to others  \
-                                      */
+#define ANSWERS_BODY_MAX_BYTES                                                                     \
+    2000U /* so that all of them leave most of secret memory to others                             \
+           */
 #define ANSWERS_KEPT_MS 1000U
 
 /* Everything that an answer is made from. */

@@ -17,8 +17,10 @@ void metrics_single(struct buf *out, const char *name, const char *type, const c
 /* A decimal number of seconds without zeros at its end. */
 static void add_seconds(struct buf *out, uint64_t value, uint64_t per_second)
 {
-    uint64_t rest = value % per_second;
+    uint64_t rest;
 
+    CHECK(per_second > 0);
+    rest = value % per_second;
     buf_printf(out, "%llu", (unsigned long long)(value / per_second));
     if (rest > 0) {
         buf_add_char(out, '.');
