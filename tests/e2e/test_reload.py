@@ -261,6 +261,7 @@ def test_no_request_fails_through_120_reloads_under_load(world, orders):
     world.bao.database_role("coming")
     rules = [{"name": "clients", "subjects": [{"user": "root"}], "roles": ["*"], "limits": {"binding": ["none"]}}]
     made = orders(rules=rules, config={"policies": {"rules": rules, "admins": [{"subjects": [{"user": "root"}]}]},
+                                       "limits": {"stop_timeout": "10s", "grants_per_uid": "1000/s"},
                                        "log": {"level": "warn", "format": "json"}}, share="role", linger="1h")
     daemon, steady = made.daemon, made.daemon.config
     with_role = changed(made, lambda c: c["roles"].update(coming={"backend": "bao", "path": "database/creds/coming", "share": "role"}))
