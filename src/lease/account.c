@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #define BURST 2U
+#define ISSUE_TOKENS 10U /* a grant that needs an issue counts as much as ten that need none */
 
 static bool account_match(struct index_entry *entry, const void *caller)
 {
@@ -28,7 +29,8 @@ static struct units_rate rate_with_burst(const struct lease_core *core)
 {
     const struct units_rate rate = core->options.grants_per_uid;
 
-    return (struct units_rate){.count = rate.count * BURST, .per_ms = rate.per_ms * BURST};
+    return (struct units_rate){.count = rate.count * BURST * ISSUE_TOKENS,
+                               .per_ms = rate.per_ms * BURST};
 }
 
 static struct account *account_by(const struct lease_core *core, uint64_t caller, uint64_t hash)
@@ -97,16 +99,17 @@ void account_put(struct lease_core *core, struct account *account)
     }
 }
 
-int account_take_grant(struct lease_core *core, struct account *account,
+int account_take_grant(struct lease_core *core, struct account *account, bool is_issued,
                        uint64_t *ret_retry_after_ms, struct err *e)
 {
-    uint64_t wait_ms = queue_bucket_wait_ms(&account->grants, 1, core_now_ms(core));
+    uint64_t tokens = is_issued ? ISSUE_TOKENS : 1;
+    uint64_t wait_ms = queue_bucket_wait_ms(&account->grants, tokens, core_now_ms(core));
 
     if (wait_ms > 0) {
         *ret_retry_after_ms = wait_ms;
         return err_set(e, ERR_LIMIT, "you ask for too many new grants at once");
     }
-    queue_bucket_take(&account->grants, core_now_ms(core));
+    queue_bucket_take(&account->grants, tokens, core_now_ms(core));
     return 0;
 }
 

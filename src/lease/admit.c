@@ -59,8 +59,8 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
     int r = check_room(acquire);
 
     if (r == 0) {
-        r = account_take_grant(acquire->core, holder->account, &acquire->retry_after_ms,
-                               &acquire->error);
+        r = account_take_grant(acquire->core, holder->account, shared == NULL,
+                               &acquire->retry_after_ms, &acquire->error);
     }
     if (r == 0) {
         r = shared != NULL ? check_crowd(acquire, shared)

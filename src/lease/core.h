@@ -101,9 +101,12 @@ struct lease_core_options {
     uint32_t grants_max;  /* [200000] */
     uint32_t waiting_max; /* [256] requests that wait for one lease, or of one uid for anything */
     uint64_t skew_ms;     /* [2000] taken off each lifetime */
-    uint64_t acquire_timeout_ms;      /* [30000] after which who waits is told to come again */
-    uint32_t leases_per_uid;          /* 0: no limit but leases_max */
-    struct units_rate grants_per_uid; /* new ones, twice as many at once; count 0: no limit */
+    uint64_t acquire_timeout_ms; /* [30000] after which who waits is told to come again */
+    uint32_t leases_per_uid;     /* 0: no limit but leases_max */
+    /* New ones, twice as many at once; of a lease that is there ten times as many. Count 0: no
+     * limit.
+     */
+    struct units_rate grants_per_uid;
 };
 
 int lease_core_new(const struct lease_core_options *options, struct lease_core **ret_core,

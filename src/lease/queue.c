@@ -75,12 +75,12 @@ uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint
     return (needed - bucket->level + bucket->rate.count - 1) / bucket->rate.count;
 }
 
-void queue_bucket_take(struct queue_bucket *bucket, uint64_t now_ms)
+void queue_bucket_take(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms)
 {
     if (bucket->rate.count > 0) {
         bucket_refill(bucket, now_ms);
-        CHECK(bucket->level >= bucket->rate.per_ms);
-        bucket->level -= bucket->rate.per_ms;
+        CHECK(bucket->level >= tokens * bucket->rate.per_ms);
+        bucket->level -= tokens * bucket->rate.per_ms;
     }
 }
 
@@ -312,8 +312,8 @@ static struct queue_item *queue_next(struct queue *queue, uint64_t now_ms, uint6
     *ret_wait_ms = pump.wait_ms;
     if (item != NULL) {
         queue_remove(lane, item);
-        queue_bucket_take(bucket_of(lane->rates, item->kind), now_ms);
-        queue_bucket_take(bucket_of(&queue->rates, item->kind), now_ms);
+        queue_bucket_take(bucket_of(lane->rates, item->kind), 1, now_ms);
+        queue_bucket_take(bucket_of(&queue->rates, item->kind), 1, now_ms);
     }
     return item;
 }

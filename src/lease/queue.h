@@ -41,8 +41,8 @@ void queue_bucket_set(struct queue_bucket *bucket, struct units_rate rate, uint6
 /* How long until `tokens` are there; 0: now. */
 uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
 
-/* Only when queue_bucket_wait_ms(bucket, 1) is 0. */
-void queue_bucket_take(struct queue_bucket *bucket, uint64_t now_ms);
+/* Only when queue_bucket_wait_ms(bucket, tokens) is 0. */
+void queue_bucket_take(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
 
 /* What may be sent of each kind. */
 struct queue_rates {

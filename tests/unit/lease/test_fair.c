@@ -66,20 +66,34 @@ static void test_a_uid_gets_so_many_new_grants_a_second(void **state)
     (void)state;
     f.options.grants_per_uid = (struct units_rate){.count = 10, .per_ms = SECOND_MS};
     for (i = 0; i < 40; i++) {
-        fixture_get(hostile(i), &f.shared);
+        fixture_get(hostile(i), &f.role);
         granted += f.clients[HOSTILE + i].status == 0;
     }
     assert_int_equal(granted, 20);
     assert_int_equal(f.clients[HOSTILE + 39].status, ERR_LIMIT);
     assert_int_equal(f.clients[HOSTILE + 39].acquire.retry_after_ms, 100);
-    fixture_get(fixture_client(0), &f.shared);
+    fixture_get(fixture_client(0), &f.role);
     assert_int_equal(f.clients[0].status, 0);
     fixture_advance(SECOND_MS);
     for (granted = 0, i = 0; i < 40; i++) {
-        fixture_get(hostile(i), &f.shared);
+        fixture_get(hostile(i), &f.role);
         granted += f.clients[HOSTILE + i].status == 0;
     }
     assert_int_equal(granted, 10);
+}
+
+static void test_a_grant_that_needs_no_issue_costs_a_tenth(void **state)
+{
+    size_t granted = 0;
+    size_t i;
+
+    (void)state;
+    f.options.grants_per_uid = (struct units_rate){.count = 1, .per_ms = SECOND_MS};
+    for (i = 0; i < 40; i++) {
+        fixture_get(hostile(i), &f.shared);
+        granted += f.clients[HOSTILE + i].status == 0;
+    }
+    assert_int_equal(granted, 11); /* one issue, and ten more */
 }
 
 static void test_reads_of_a_grant_that_is_held_are_not_rated(void **state)
@@ -156,6 +170,7 @@ int main(void)
         fixture_test(test_one_uid_does_not_starve_the_others),
         fixture_test(test_one_uid_does_not_use_up_the_budget_of_a_role),
         fixture_test(test_a_uid_gets_so_many_new_grants_a_second),
+        fixture_test(test_a_grant_that_needs_no_issue_costs_a_tenth),
         fixture_test(test_reads_of_a_grant_that_is_held_are_not_rated),
         fixture_test(test_limits_can_change_while_leases_live),
         fixture_test(test_a_uid_has_so_many_leases),

@@ -287,7 +287,7 @@ static void test_a_changed_rate_forgives_nothing(void **state)
 
     (void)state;
     queue_bucket_init(&bucket, (struct units_rate){.count = 10, .per_ms = 60000}, 1000);
-    queue_bucket_take(&bucket, 1000);
+    queue_bucket_take(&bucket, 1, 1000);
     queue_bucket_set(&bucket, (struct units_rate){.count = 20, .per_ms = 60000}, 1000);
     assert_int_equal(queue_bucket_wait_ms(&bucket, 9, 1000), 0);
     assert_int_equal(queue_bucket_wait_ms(&bucket, 10, 1000), 3000);
@@ -303,9 +303,9 @@ static void test_a_bucket_fills_up_and_no_further(void **state)
     (void)state;
     queue_bucket_init(&bucket, (struct units_rate){.count = 3, .per_ms = 60000},
                       UINT64_MAX - 100000);
-    queue_bucket_take(&bucket, UINT64_MAX - 100000);
-    queue_bucket_take(&bucket, UINT64_MAX - 100000);
-    queue_bucket_take(&bucket, UINT64_MAX - 100000);
+    queue_bucket_take(&bucket, 1, UINT64_MAX - 100000);
+    queue_bucket_take(&bucket, 1, UINT64_MAX - 100000);
+    queue_bucket_take(&bucket, 1, UINT64_MAX - 100000);
     assert_int_equal(queue_bucket_wait_ms(&bucket, 1, UINT64_MAX - 100000), 20000);
     assert_int_equal(queue_bucket_wait_ms(&bucket, 3, UINT64_MAX), 0);
     assert_int_equal(queue_bucket_wait_ms(&bucket, 4, UINT64_MAX), 20000);
