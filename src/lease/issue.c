@@ -68,11 +68,18 @@ static int check_queue(struct role *role, const struct holder *holder, uint64_t 
     return 0;
 }
 
+/* How long the source's backend keeps issues back; 0: not at all. */
+static uint64_t issuer_closed_ms(const struct source *source, struct err *e)
+{
+    struct lease_issuer *issuer = source->issuer->config;
+
+    return issuer->ops->closed_ms != NULL ? issuer->ops->closed_ms(issuer, e) : 0;
+}
+
 int issue_check(struct role *role, struct holder *holder, uint64_t *ret_retry_after_ms,
                 struct err *e)
 {
-    struct lease_issuer *issuer = role->source->issuer->config;
-    uint64_t closed_ms = issuer->ops->closed_ms != NULL ? issuer->ops->closed_ms(issuer, e) : 0;
+    uint64_t closed_ms = issuer_closed_ms(role->source, e);
     uint64_t now_ms = core_now_ms(role->core);
     int r;
 
@@ -213,13 +220,14 @@ static void issue_log(const struct lease *lease, const struct lease_result *resu
 }
 
 /* An issuer that refuses isn't asked again at once. One that can't serve is its backend's to watch,
- * unless it says when to come again. */
+ * unless it says when to come again; a backend that keeps calls back says when that is over. */
 static void issue_remember(struct lease *lease, struct acquire_failure *failure)
 {
     struct refusal **place = &lease->role->refusal;
     uint64_t pause_ms;
 
-    if (failure->status == ERR_UNAVAILABLE && failure->retry_after_ms == 0) {
+    if (failure->status == ERR_UNAVAILABLE &&
+        (failure->retry_after_ms == 0 || issuer_closed_ms(lease->role->source, NULL) > 0)) {
         return;
     }
     if (failure->status != ERR_UNAVAILABLE && lease->role->config.share != LEASE_SHARE_ROLE) {

@@ -90,6 +90,28 @@ static void test_an_issuer_that_is_known_not_to_serve_is_said_at_once(void **sta
     assert_int_equal(f.clients[1].status, 0);
 }
 
+/* Else one after the other would be let through once the issuer is back. */
+static void test_what_a_backend_kept_back_is_not_remembered_as_a_refusal(void **state)
+{
+    (void)state;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_SEALED;
+    f.model.retry_after_ms = 5 * SECOND_MS;
+    fixture_get(fixture_client(0), &f.role);
+    f.model.closed_ms = 5 * SECOND_MS;
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(f.clients[0].status, ERR_UNAVAILABLE);
+    f.model.is_held[LEASE_CALL_ISSUE] = false;
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_OK;
+    f.model.closed_ms = 0;
+    fixture_ask(&f.clients[0], &f.role);
+    fixture_ask(fixture_client(1), &f.role);
+    fixture_run();
+    assert_int_equal(f.clients[0].status, 0);
+    assert_int_equal(f.clients[1].status, 0);
+}
+
 static void test_a_short_wait_for_the_budget_is_waited_out(void **state)
 {
     size_t i;
@@ -303,6 +325,7 @@ int main(void)
         fixture_test(test_no_more_grants_than_the_core_allows),
         fixture_test(test_a_used_up_budget_is_said_with_the_time_to_come_again),
         fixture_test(test_an_issuer_that_is_known_not_to_serve_is_said_at_once),
+        fixture_test(test_what_a_backend_kept_back_is_not_remembered_as_a_refusal),
         fixture_test(test_a_short_wait_for_the_budget_is_waited_out),
         fixture_test(test_no_more_calls_run_at_once_than_the_issuer_allows),
         fixture_test(test_revocations_that_hang_leave_places_for_issues),
