@@ -74,6 +74,36 @@ static void test_after_a_failure_the_next_try_works(void **state)
     assert_int_equal(fixture_get(ALICE, DB)->status, 200);
 }
 
+static void test_access_that_is_taken_away_meanwhile_is_a_denial(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    fixture_open();
+    f.issuer.is_held[LEASE_CALL_ISSUE] = true;
+    call = fixture_send(ALICE, "GET", DB, NULL);
+    fixture_run();
+    assert_int_equal(call->status, 0);
+    lease_core_remove_role(f.core, STR("db"));
+    fixture_run();
+    fixture_expect(call, 403, "denied");
+}
+
+static void test_an_issuer_that_says_nothing_is_unavailable_in_time(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    fixture_open();
+    f.issuer.is_held[LEASE_CALL_ISSUE] = true;
+    call = fixture_send(ALICE, "GET", DB, NULL);
+    fixture_advance(29000);
+    assert_int_equal(call->status, 0);
+    fixture_advance(1000);
+    fixture_expect(call, 503, "issuer_unavailable");
+    assert_string_equal(call_header(call, "Retry-After"), "5");
+}
+
 static void test_a_used_up_budget_says_when_to_come_again(void **state)
 {
     struct call *call;
@@ -204,6 +234,8 @@ int main(void)
         fixture_test(test_a_wrong_role_is_our_own_fault),
         fixture_test(test_a_lost_answer_is_temporary_and_not_asked_for_twice),
         fixture_test(test_after_a_failure_the_next_try_works),
+        fixture_test(test_access_that_is_taken_away_meanwhile_is_a_denial),
+        fixture_test(test_an_issuer_that_says_nothing_is_unavailable_in_time),
         fixture_test(test_a_used_up_budget_says_when_to_come_again),
         fixture_test(test_a_binding_to_what_is_no_ancestor_is_unavailable),
         fixture_test(test_a_failing_trail_stops_every_hand_out),
