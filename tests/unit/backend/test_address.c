@@ -2,6 +2,7 @@
 #include "script_plugin.h"
 
 #include "backend/address.h"
+#include "base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -201,6 +202,30 @@ static void test_all_tries_share_the_time_of_one(void **state)
     finish(&script, ERR_CONNECT, 0, NULL);
     assert_int_equal(heard.transport, LEASED_HTTP_NOT_SENT);
     assert_int_equal(script.fake.http_start_count, 3);
+    end(&script);
+}
+
+static int fail_all(size_t size)
+{
+    (void)size;
+    return 1;
+}
+
+static void test_without_memory_for_another_try_the_first_ones_end_counts(void **state)
+{
+    struct script script;
+    struct heard heard;
+
+    (void)state;
+    script_open(&script, NULL);
+    assert_non_null(ask(&script, 0, &heard));
+    mem_set_fail_hook(fail_all);
+    finish(&script, ERR_CONNECT, 0, NULL);
+    mem_set_fail_hook(NULL);
+    assert_int_equal(heard.count, 1);
+    assert_int_equal(heard.transport, LEASED_HTTP_NOT_SENT);
+    assert_int_equal(script.fake.http_start_count, 1);
+    assert_false(address_of(&script, 0).is_up);
     end(&script);
 }
 
@@ -445,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_about_one_path_leaves_the_address_alone),
         cmocka_unit_test(test_all_addresses_are_tried_once_and_the_last_answer_counts),
         cmocka_unit_test(test_all_tries_share_the_time_of_one),
+        cmocka_unit_test(test_without_memory_for_another_try_the_first_ones_end_counts),
         cmocka_unit_test(test_a_cancelled_exchange_goes_nowhere_else),
         cmocka_unit_test(test_a_redirect_to_a_configured_address_goes_there),
         cmocka_unit_test(test_a_redirect_to_anywhere_else_is_not_followed),

@@ -3,6 +3,7 @@
 
 #include "backend/sweep.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -190,6 +191,51 @@ static void test_a_late_answer_finds_room_for_its_sweep(void **state)
     end(&script);
 }
 
+/* --- memory that runs short ------------------------------------------------------------------- */
+
+static size_t allocations_left;
+
+static int fail_when_none_is_left(size_t size)
+{
+    (void)size;
+    if (allocations_left == 0) {
+        return 1;
+    }
+    allocations_left--;
+    return 0;
+}
+
+static void test_what_there_is_no_memory_for_is_counted_as_forgotten(void **state)
+{
+    struct backend_status status;
+    struct script script;
+    size_t held_bytes;
+
+    (void)state;
+    script_open(&script, NULL);
+    leave_behind(&script, 0); /* from now on the pool and the handles have room */
+    script_answer(&script, 1, LEASED_OK, NULL);
+    held_bytes = mem_in_use_bytes();
+    for (size_t i = 0; i < 2; i++) {
+        const struct leased_result result = {.size = sizeof(result), .issuer_ref = {"left", 4}};
+        struct script_call call;
+
+        script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
+        fake_env_run(&script.fake);
+        allocations_left = i;
+        mem_set_fail_hook(fail_when_none_is_left);
+        script_answer(&script, script.seen_count - 1, LEASED_INVALID, &result);
+        mem_set_fail_hook(NULL);
+        fake_env_run(&script.fake);
+        assert_int_equal(call.end_count, 1);
+        assert_int_equal(mem_in_use_bytes(), held_bytes);
+    }
+    status = status_of(&script);
+    assert_int_equal(status.sweep_count, 0);
+    assert_int_equal(status.sweep_forgotten_total, 2);
+    end(&script);
+}
+
 /* --- log -------------------------------------------------------------------------------------- */
 
 struct lines {
@@ -293,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_a_late_credential_is_given_up_an_hour_after_its_own_end),
         cmocka_unit_test(test_its_number_is_bounded_and_few_run_at_once),
         cmocka_unit_test(test_a_late_answer_finds_room_for_its_sweep),
+        cmocka_unit_test(test_what_there_is_no_memory_for_is_counted_as_forgotten),
         cmocka_unit_test(test_an_issuers_warning_is_logged_once_an_hour),
         cmocka_unit_test(test_an_issuer_cannot_flood_the_log_with_warnings),
         cmocka_unit_test(test_what_is_left_at_close_is_logged),
