@@ -31,6 +31,11 @@ static uint64_t live_total(const struct lease_core *core)
            core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
 }
 
+bool issue_may_replace(const struct lease_core *core)
+{
+    return live_total(core) < 2ULL * core->options.leases_max;
+}
+
 /* Numbers that only the end of a lease changes. */
 static int check_live(const struct role *role, struct err *e)
 {

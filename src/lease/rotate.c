@@ -70,6 +70,9 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
     if (!is_forced && !may_replace_now(lease)) {
         return ERR_BUSY;
     }
+    if (!issue_may_replace(lease->role->core)) {
+        return ERR_LIMIT;
+    }
     successor = lease_new(lease->role, first != NULL ? first->holder : lease->holder,
                           first != NULL ? grant_reason(first) : NULL);
     if (successor == NULL) {

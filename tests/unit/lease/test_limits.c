@@ -316,9 +316,35 @@ static void test_anchors_that_die_again_and_again_make_no_loop(void **state)
     assert_in_range(f.model.lease_count, 2, 40);
 }
 
+/* Those that are replaced while no revocation succeeds. */
+static void test_replacements_do_not_pile_up_without_end(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.options.leases_max = 3;
+    f.model.is_renewable = false;
+    f.model.lifetime_ms = f.role.ttl_ms = 10 * MINUTE_MS;
+    f.role.min_remaining_ms = MINUTE_MS;
+    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_RETRY;
+    for (i = 0; i < 60; i++) {
+        fixture_get(fixture_client(i % 3), &f.role);
+        fixture_advance(3 * MINUTE_MS);
+        assert_true(f.core->lease_ids.count - f.core->lease_counts[LEASE_STATE_REVOKED] -
+                        f.core->lease_counts[LEASE_STATE_EXPIRED] -
+                        f.core->lease_counts[LEASE_STATE_FAILED] <=
+                    6);
+    }
+    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_OK;
+    fixture_advance(10 * MINUTE_MS);
+    fixture_get(fixture_client(0), &f.role);
+    assert_int_equal(f.clients[0].status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        fixture_test(test_replacements_do_not_pile_up_without_end),
         fixture_test(test_no_more_leases_than_the_role_allows),
         fixture_test(test_no_more_leases_than_the_core_allows),
         fixture_test(test_a_replacement_is_issued_at_the_limit_too),
