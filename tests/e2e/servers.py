@@ -321,7 +321,8 @@ class Daemon(Server):
     def records(self):
         """The audit trail so far, as dictionaries; a line that is being written is left out."""
         with open(self.audit_path, encoding="utf-8") as f:
-            return [json.loads(line) for line in f if line.endswith("\n")]
+            text = f.read()  # at once: going on after half a line would give its other half as a line of its own
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def log_lines(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
