@@ -13,19 +13,19 @@
 
 static const struct schema_enum_value colours[] = {
     {"red", 1},
-    {"blue", SCHEMA_VALUE_UNSUPPORTED},
+    {.key = "blue", .type = SCHEMA_VALUE_UNSUPPORTED},
     {0},
 };
 
 static const struct schema_field inner_fields[] = {
-    {"must", SCHEMA_NAME, .flags = SCHEMA_REQUIRED, .doc = "is \"needed\""},
-    {"later", SCHEMA_BOOL, .flags = SCHEMA_UNSUPPORTED, .doc = "wait"},
+    {.key = "must", .type = SCHEMA_NAME, .flags = SCHEMA_REQUIRED, .doc = "is \"needed\""},
+    {.key = "later", .type = SCHEMA_BOOL, .flags = SCHEMA_UNSUPPORTED, .doc = "wait"},
     {0},
 };
 static const struct schema_object inner = {.name = "an inner", .fields = inner_fields};
 
 static const struct schema_field open_fields[] = {
-    {"own", SCHEMA_STRING, .flags = SCHEMA_REQUIRED_BY_OWNER, .min = 2, .max = 9},
+    {.key = "own", .type = SCHEMA_STRING, .flags = SCHEMA_REQUIRED_BY_OWNER, .min = 2, .max = 9},
     {0},
 };
 static const struct schema_object open_table = {.name = "x",
@@ -33,21 +33,26 @@ static const struct schema_object open_table = {.name = "x",
                                                 .is_open = true};
 
 static const struct schema_field fields[] = {
-    {"flag", SCHEMA_BOOL, .default_text = "true"},
-    {"count", SCHEMA_UINT, .min = 1, .max = 5, .default_text = "3"},
-    {"life", SCHEMA_DURATION, .min = 1500, .max = HOUR_MS, .default_text = "2s", .doc = "how long"},
-    {"size", SCHEMA_SIZE, .max = 1024},
-    {"rate", SCHEMA_RATE, .default_text = "5/s"},
-    {"part", SCHEMA_PERCENT, .max = 90},
-    {"mode", SCHEMA_MODE},
-    {"colour", SCHEMA_ENUM, .values = colours, .default_text = "red"},
-    {"words", SCHEMA_STRINGS, .values = colours, .default_text = "a,b"},
-    {"pairs", SCHEMA_PAIRS},
-    {"object", SCHEMA_OBJECT, .object = &inner},
-    {"list", SCHEMA_LIST, .object = &inner},
-    {"map", SCHEMA_MAP, .object = &open_table},
-    {"two", SCHEMA_JSON, .object = &inner, .other_object = &open_table},
-    {"any", SCHEMA_JSON},
+    {.key = "flag", .type = SCHEMA_BOOL, .default_text = "true"},
+    {.key = "count", .type = SCHEMA_UINT, .min = 1, .max = 5, .default_text = "3"},
+    {.key = "life",
+     .type = SCHEMA_DURATION,
+     .min = 1500,
+     .max = HOUR_MS,
+     .default_text = "2s",
+     .doc = "how long"},
+    {.key = "size", .type = SCHEMA_SIZE, .max = 1024},
+    {.key = "rate", .type = SCHEMA_RATE, .default_text = "5/s"},
+    {.key = "part", .type = SCHEMA_PERCENT, .max = 90},
+    {.key = "mode", .type = SCHEMA_MODE},
+    {.key = "colour", .type = SCHEMA_ENUM, .values = colours, .default_text = "red"},
+    {.key = "words", .type = SCHEMA_STRINGS, .values = colours, .default_text = "a,b"},
+    {.key = "pairs", .type = SCHEMA_PAIRS},
+    {.key = "object", .type = SCHEMA_OBJECT, .object = &inner},
+    {.key = "list", .type = SCHEMA_LIST, .object = &inner},
+    {.key = "map", .type = SCHEMA_MAP, .object = &open_table},
+    {.key = "two", .type = SCHEMA_JSON, .object = &inner, .other_object = &open_table},
+    {.key = "any", .type = SCHEMA_JSON},
     {0},
 };
 static const struct schema_object table = {.name = "a test", .fields = fields};
