@@ -13,7 +13,7 @@
 
 static const struct schema_enum_value colours[] = {
     {"red", 1},
-    {.key = "blue", .type = SCHEMA_VALUE_UNSUPPORTED},
+    {"blue", SCHEMA_VALUE_UNSUPPORTED},
     {0},
 };
 
