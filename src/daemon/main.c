@@ -218,7 +218,12 @@ static int daemon_start(struct run *run)
         return complain(e.text, EX_CONFIG);
     }
     io_set_environment(run->io, run->environment);
-    io_environment_keep(run->environment, run->config->env_names, run->config->env_name_count);
+    if (io_environment_keep(run->environment, run->config->env_names,
+                            run->config->env_name_count) != 0) {
+        return complain("could not start: limits.secret_memory is too small for the secrets that "
+                        "the environment holds",
+                        EX_CONFIG);
+    }
     if (harden_process(&e) != 0) {
         return complain(e.text, EX_OSERR);
     }

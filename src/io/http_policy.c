@@ -163,7 +163,11 @@ static CURLcode set_route(CURL *easy, const struct exchange *exchange)
  *
  * The others may share a connection with HTTP/2. Where a server answers and resets the stream
  * before it has read the whole request, curl 7.88 loses the answer: ERR_LOST, and an idempotent
- * call is simply repeated. */
+ * call is simply repeated.
+ *
+ * While such a connection is open, curl 7.88 keeps what it received last and nghttp2 its table of
+ * headers, outside of secret memory: the token and references of leases can be found there. What a
+ * call that creates brings can't, which is another reason for HTTP/1.1. */
 static CURLcode set_connection(CURL *easy, const struct env_http *http)
 {
     bool creates = (http->flags & ENV_HTTP_CREATES) != 0;

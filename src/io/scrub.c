@@ -48,7 +48,7 @@ static int keep_variable(struct io_environment *environment, struct str name, st
     if (variable->name == NULL) {
         return ERR_NOMEM;
     }
-    if (secret_set(&variable->value, value) != 0) {
+    if (secret_set_on_heap(&variable->value, value) != 0) { /* secret memory comes later */
         mem_free(variable->name);
         return ERR_NOMEM;
     }
@@ -154,9 +154,10 @@ static void variable_fini(struct variable *variable)
     secret_fini(&variable->value);
 }
 
-void io_environment_keep(struct io_environment *environment, const char *const *names, size_t count)
+int io_environment_keep(struct io_environment *environment, const char *const *names, size_t count)
 {
     size_t kept = 0;
+    int rc = 0;
 
     for (size_t i = 0; i < environment->count; i++) {
         struct variable *variable = &environment->variables[i];
@@ -165,13 +166,15 @@ void io_environment_keep(struct io_environment *environment, const char *const *
         for (size_t j = 0; j < count && !is_wanted; j++) {
             is_wanted = strcmp(variable->name, names[j]) == 0;
         }
-        if (is_wanted) {
+        if (is_wanted && rc == 0) {
+            rc = secret_set(&variable->value, secret_view(&variable->value));
             environment->variables[kept++] = *variable;
         } else {
             variable_fini(variable);
         }
     }
     environment->count = kept;
+    return rc;
 }
 
 const struct secret *io_environment_find(const struct io_environment *environment, struct str name)

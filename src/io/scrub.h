@@ -13,10 +13,11 @@ struct io_environment;
  * ERR_NOMEM: then nothing was kept, but everything was wiped. */
 int io_scrub_environment(char **envp, struct io_environment **ret_environment) ATTR_MUST_USE;
 
-/* Drops what was taken out, but for these names: once the configuration has said which ones it
- * refers to. */
-void io_environment_keep(struct io_environment *environment, const char *const *names,
-                         size_t count);
+/* Drops what was taken out, but for these names, whose values move to secret memory: once the
+ * configuration has said which ones it refers to and secret memory is there. ERR_NOMEM: there is no
+ * room for them. */
+int io_environment_keep(struct io_environment *environment, const char *const *names,
+                        size_t count) ATTR_MUST_USE;
 
 /* The value that a variable had at start: taken out by the scrub and kept. NULL if there is none.
  * Borrowed. */

@@ -187,6 +187,8 @@ static void request_reset(struct env_connection *conn)
     for (i = 0; i < request->header_count; i++) {
         wipe_received(request->headers[i].value.ptr, request->headers[i].value.len);
     }
+    /* libmicrohttpd zeroes its buffer between requests; this copy is ours. */
+    mem_wipe(conn->target, strlen(conn->target));
     request->user = NULL;
     request->header_count = 0;
     conn->has_head = false;

@@ -223,7 +223,9 @@ static int check_kept(struct io *io, struct io_environment *environment)
     struct err e;
     int code = 0;
 
-    io_environment_keep(environment, names, ARRAY_LEN(names));
+    if (io_environment_keep(environment, names, ARRAY_LEN(names)) != 0) {
+        return 22;
+    }
     io_set_environment(io, environment);
     secret_init(&secret);
     if (io_environment_find(environment, STR("https_proxy")) != NULL ||
