@@ -21,6 +21,7 @@
 #include "audit/audit_internal.h"
 #include "audit/head.h"
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <assert.h>
 #include <openssl/evp.h>
@@ -191,6 +192,7 @@ static void close_finish(struct audit *audit)
         audit_sink_fini(&audit->sinks[i]);
     }
     buf_fini(&audit->line);
+    secret_free(audit->key);
     mem_free(audit->node);
     mem_free(audit);
     closed(user);
@@ -291,14 +293,19 @@ int audit_new(const struct audit_options *options, struct audit **ret_audit, str
     audit->close.fn = close_run;
     audit->close.user = audit;
     memcpy(audit->head_hash, AUDIT_HASH_ZERO, sizeof(audit->head_hash));
-    env_random(audit->env, audit->key, sizeof(audit->key));
+    audit->key = secret_alloc(AUDIT_KEY_BYTES);
     audit->node = mem_strdup(options->node != NULL ? options->node : "");
-    r = audit->node != NULL ? sinks_open(audit, options, e)
-                            : err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    if (audit->key != NULL && audit->node != NULL) {
+        env_random(audit->env, audit->key, AUDIT_KEY_BYTES);
+        r = sinks_open(audit, options, e);
+    } else {
+        r = err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
     if (r != 0) {
         for (i = 0; i < audit->sink_count; i++) {
             audit_sink_abandon(&audit->sinks[i]);
         }
+        secret_free(audit->key);
         mem_free(audit->node);
         mem_free(audit);
         return r;
@@ -359,7 +366,7 @@ const char *audit_ref(const struct audit *audit, struct str value, char out[AUDI
 
     static_assert(sizeof(begin) + 2 * AUDIT_REF_HASH_BYTES <= AUDIT_REF_MAX_BYTES, "it fits");
     memcpy(out, begin, sizeof(begin));
-    if (HMAC(EVP_sha256(), audit->key, sizeof(audit->key),
+    if (HMAC(EVP_sha256(), audit->key, (int)AUDIT_KEY_BYTES,
              (const unsigned char *)(value.ptr != NULL ? value.ptr : ""), value.len, hash,
              NULL) == NULL) {
         memcpy(out, unavailable, sizeof(unavailable));

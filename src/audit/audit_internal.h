@@ -24,7 +24,7 @@ struct audit {
     struct env_deferred close;
     void (*closed)(void *user);
     void *closed_user;
-    unsigned char key[AUDIT_KEY_BYTES];
+    unsigned char *key; /* owned, AUDIT_KEY_BYTES in secret memory */
 };
 
 /* Gives the record its number and queues it for every sink, or changes nothing. `max_bytes` is the
