@@ -122,7 +122,7 @@ sanitizer_common := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -DL
 
 variant_cflags_release  := -O2 -g
 variant_cflags_lint     := -O2 -g -Werror
-variant_cflags_debug    := -O0 -g3 -DLEASED_FAULTS=1
+variant_cflags_debug    := -O0 -g3 -DLEASED_FAULTS=1 -DLEASED_DUMPABLE=1
 variant_cflags_asan     := $(sanitizer_common) -fsanitize=address
 variant_cflags_ubsan    := $(sanitizer_common) -fsanitize=undefined
 variant_cflags_tsan     := $(sanitizer_common) -fsanitize=thread

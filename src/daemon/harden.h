@@ -10,7 +10,7 @@
 int harden_files(struct err *e) ATTR_MUST_USE;
 
 /* Before the first secret is read: no core dumps, no tracing by the same user, no new privileges.
- */
+ * Of a debug build (VARIANT=debug) only the last: it can be traced, and leaves cores. */
 int harden_process(struct err *e) ATTR_MUST_USE;
 
 #endif
