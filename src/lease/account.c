@@ -99,18 +99,27 @@ void account_put(struct lease_core *core, struct account *account)
     }
 }
 
-int account_take_grant(struct lease_core *core, struct account *account, bool is_issued,
-                       uint64_t *ret_retry_after_ms, struct err *e)
+static uint64_t grant_tokens(bool is_issued)
 {
-    uint64_t tokens = is_issued ? ISSUE_TOKENS : 1;
-    uint64_t wait_ms = queue_bucket_wait_ms(&account->grants, tokens, core_now_ms(core));
+    return is_issued ? ISSUE_TOKENS : 1;
+}
+
+int account_check_grants(const struct lease_core *core, struct account *account, bool is_issued,
+                         uint64_t *ret_retry_after_ms, struct err *e)
+{
+    uint64_t wait_ms =
+        queue_bucket_wait_ms(&account->grants, grant_tokens(is_issued), core_now_ms(core));
 
     if (wait_ms > 0) {
         *ret_retry_after_ms = wait_ms;
         return err_set(e, ERR_LIMIT, "you ask for too many new grants at once");
     }
-    queue_bucket_take(&account->grants, tokens, core_now_ms(core));
     return 0;
+}
+
+void account_take_grant(const struct lease_core *core, struct account *account, bool is_issued)
+{
+    queue_bucket_take(&account->grants, grant_tokens(is_issued), core_now_ms(core));
 }
 
 int account_check_leases(const struct lease_core *core, const struct account *account,

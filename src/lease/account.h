@@ -27,10 +27,13 @@ void account_set_rates(struct lease_core *core);
 /* A holder has left; an account without any is freed. */
 void account_put(struct lease_core *core, struct account *account);
 
-/* May the caller have one more grant now? ERR_LIMIT, with the time after which it may. Takes it. A
- * grant on a lease that is there already costs a tenth: it costs the issuer nothing. */
-int account_take_grant(struct lease_core *core, struct account *account, bool is_issued,
-                       uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
+/* May the caller have one more grant now? ERR_LIMIT, with the time after which it may. A grant on a
+ * lease that is there already costs a tenth: it costs the issuer nothing. */
+int account_check_grants(const struct lease_core *core, struct account *account, bool is_issued,
+                         uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
+
+/* It has one more; only when account_check_grants said that it may. */
+void account_take_grant(const struct lease_core *core, struct account *account, bool is_issued);
 
 /* May one more lease be issued for the caller? ERR_LIMIT. */
 int account_check_leases(const struct lease_core *core, const struct account *account,

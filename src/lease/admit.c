@@ -13,17 +13,14 @@
 static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
                              struct holder *holder, struct lease **ret_lease)
 {
-    int r = issue_check(role, holder, &acquire->retry_after_ms, &acquire->error);
+    struct lease *lease = lease_new(role, holder, acquire->reason);
 
-    if (r != 0) {
-        return r;
-    }
-    *ret_lease = lease_new(role, holder, acquire->reason);
-    if (*ret_lease == NULL) {
+    if (lease == NULL) {
         return ERR_NOMEM;
     }
-    (*ret_lease)->rule_ttl_ms = acquire->ask.decision->ttl_ms;
-    sharing_offer(*ret_lease);
+    lease->rule_ttl_ms = acquire->ask.decision->ttl_ms;
+    sharing_offer(lease);
+    *ret_lease = lease;
     return 0;
 }
 
@@ -51,24 +48,39 @@ static int check_room(struct lease_acquire *acquire)
     return 0;
 }
 
+/* A refusal costs no token, so who asks again too early is told why it has to wait, and for how
+ * long; who has no token left doesn't take the place of one that tries for all. */
+static int check_new_grant(struct lease_acquire *acquire, struct role *role, struct holder *holder,
+                           const struct lease *shared)
+{
+    int r = check_room(acquire);
+
+    if (r == 0) {
+        r = account_check_grants(acquire->core, holder->account, shared == NULL,
+                                 &acquire->retry_after_ms, &acquire->error);
+    }
+    if (r == 0) {
+        r = shared != NULL
+                ? check_crowd(acquire, shared)
+                : issue_check(role, holder, &acquire->retry_after_ms, &acquire->error);
+    }
+    return r;
+}
+
 static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
                              struct holder *holder, const struct binding_found *found)
 {
     struct lease *shared = sharing_find(role, holder);
     struct lease *lease = shared;
-    int r = check_room(acquire);
+    int r = check_new_grant(acquire, role, holder, shared);
 
-    if (r == 0) {
-        r = account_take_grant(acquire->core, holder->account, shared == NULL,
-                               &acquire->retry_after_ms, &acquire->error);
-    }
-    if (r == 0) {
-        r = shared != NULL ? check_crowd(acquire, shared)
-                           : acquire_new_lease(acquire, role, holder, &lease);
+    if (r == 0 && shared == NULL) {
+        r = acquire_new_lease(acquire, role, holder, &lease);
     }
     if (r != 0) {
         return r;
     }
+    account_take_grant(acquire->core, holder->account, shared == NULL);
     r = grant_new(lease, holder, acquire, found, &acquire->grant);
     if (r != 0 && shared == NULL) {
         lease_free(lease); /* nobody has heard of it */

@@ -96,6 +96,22 @@ static void test_a_grant_that_needs_no_issue_costs_a_tenth(void **state)
     assert_int_equal(granted, 11); /* one issue, and ten more */
 }
 
+/* Who asks again too early hears why it has to wait, not that it asks too often. */
+static void test_what_is_refused_costs_no_grant(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.options.grants_per_uid = (struct units_rate){.count = 2, .per_ms = HOUR_MS};
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_DENIED;
+    for (i = 0; i < 40; i++) {
+        fixture_get(hostile(i), &f.role);
+        assert_int_equal(f.clients[HOSTILE + i].status, f.clients[HOSTILE].status);
+    }
+    assert_int_not_equal(f.clients[HOSTILE].status, ERR_LIMIT);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], 1);
+}
+
 static void test_reads_of_a_grant_that_is_held_are_not_rated(void **state)
 {
     struct client *client = fixture_client(0);
@@ -171,6 +187,7 @@ int main(void)
         fixture_test(test_one_uid_does_not_use_up_the_budget_of_a_role),
         fixture_test(test_a_uid_gets_so_many_new_grants_a_second),
         fixture_test(test_a_grant_that_needs_no_issue_costs_a_tenth),
+        fixture_test(test_what_is_refused_costs_no_grant),
         fixture_test(test_reads_of_a_grant_that_is_held_are_not_rated),
         fixture_test(test_limits_can_change_while_leases_live),
         fixture_test(test_a_uid_has_so_many_leases),
