@@ -16,11 +16,11 @@
 #include "io/peer.h"
 
 #include "base/mem.h"
+#include "io/poll_now.h"
 #include "wire/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -72,10 +72,8 @@ uint32_t peer_overflow_uid(void)
 
 static bool has_ended(const struct peer *peer)
 {
-    struct pollfd poll_fd = {.fd = peer->process_fd, .events = POLLIN};
-
     /* An error counts as an end: who can't be watched isn't trusted. */
-    return poll(&poll_fd, 1, 0) != 0;
+    return poll_now(peer->process_fd, POLLIN) != 0;
 }
 
 /* Compares the owner of /proc/PID as it is now with the credentials of connect time. */

@@ -10,11 +10,11 @@
 
 #include "base/mem.h"
 #include "io/io_internal.h"
+#include "io/poll_now.h"
 #include "wire/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,9 +44,7 @@ static int open_pidfd(int32_t pid)
 /* Readable means: every thread of the process has ended. */
 static bool is_pidfd_readable(int pidfd)
 {
-    struct pollfd entry = {.fd = pidfd, .events = POLLIN};
-
-    return poll(&entry, 1, 0) > 0;
+    return poll_now(pidfd, POLLIN) > 0;
 }
 
 /* /proc doesn't show it: has the process gone, or is it hidden (hidepid, another pid namespace)? */

@@ -19,10 +19,10 @@
 #include "io/server_internal.h"
 
 #include "base/log.h"
+#include "io/poll_now.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,11 +62,9 @@ static size_t keep_escapes(void *user, struct MHD_Connection *mhd, char *text)
  * descriptor back. */
 static bool is_accept_stuck(const struct io_listener *listener, uint32_t accepted_before)
 {
-    struct pollfd poll_fd = {.fd = listener->socket_fd, .events = POLLIN};
-
     return listener->connection_count == 0 && listener->refused_count == 0 &&
            listener->accepted_count == accepted_before && listener->socket_fd >= 0 &&
-           poll(&poll_fd, 1, 0) > 0;
+           poll_now(listener->socket_fd, POLLIN) > 0;
 }
 
 static void run(struct io_listener *listener)

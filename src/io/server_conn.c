@@ -18,9 +18,9 @@
 #include "io/server_internal.h"
 
 #include "base/mem.h"
+#include "io/poll_now.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -291,12 +291,12 @@ void conn_notify(void *user, struct MHD_Connection *mhd, void **context,
 /* True when nobody will read an answer: both directions are shut, or the socket is broken. */
 static bool is_hung_up(const struct env_connection *conn)
 {
-    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
+    int events = poll_now(conn->fd, POLLRDHUP);
 
-    if (poll(&poll_fd, 1, 0) < 0 || (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+    if (events < 0 || (events & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
         return true;
     }
-    return !conn->listener->is_unix && (poll_fd.revents & POLLRDHUP) != 0;
+    return !conn->listener->is_unix && (events & POLLRDHUP) != 0;
 }
 
 static void on_disconnect(uv_poll_t *handle, int status, int events)

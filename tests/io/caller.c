@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define SO_PEERPIDFD_NUMBER 77
 
 bool is_old_kernel;
+unsigned interrupted_polls;
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
 {
@@ -23,6 +25,19 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
         return -1;
     }
     return (int)syscall(SYS_getsockopt, fd, level, name, value, size);
+}
+
+int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000,
+                               .tv_nsec = (timeout_ms % 1000) * 1000000L};
+
+    if (timeout_ms == 0 && interrupted_polls > 0) {
+        interrupted_polls--;
+        errno = EINTR;
+        return -1;
+    }
+    return ppoll(fds, count, timeout_ms < 0 ? NULL : &timeout, NULL);
 }
 
 int caller_setup(void **state)
@@ -41,6 +56,7 @@ int caller_setup(void **state)
 int caller_teardown(void **state)
 {
     is_old_kernel = false;
+    interrupted_polls = 0;
     fixture_fini(*state);
     free(*state);
     return 0;

@@ -9,6 +9,8 @@
 
 /* Kernels before 6.5 have no SO_PEERPIDFD: the program's own getsockopt stands before libc's. */
 extern bool is_old_kernel;
+/* A signal arrives in so many polls that don't wait. */
+extern unsigned interrupted_polls;
 
 struct caller {
     pid_t pid;

@@ -45,6 +45,23 @@ static void test_a_process_that_ends_before_accept_is_gone(void **state)
     caller_that_ends(*state, true);
 }
 
+/* Reloads, log rotation and the ends of children are told by signals. */
+static void test_a_signal_meanwhile_says_nothing_about_a_caller(void **state)
+{
+    struct fixture *f = *state;
+    struct caller caller = caller_start(f, NULL, NULL);
+
+    interrupted_polls = 1;
+    caller_ask(f, &caller);
+    assert_int_equal(f->peer.state, ENV_PEER_OK);
+    assert_int_equal(interrupted_polls, 0);
+    interrupted_polls = 3;
+    caller_ask(f, &caller);
+    assert_int_equal(f->peer.state, ENV_PEER_OK);
+    assert_int_equal(interrupted_polls, 0);
+    caller_fini(f, &caller);
+}
+
 static void test_a_zombie_is_gone(void **state)
 {
     struct fixture *f = *state;
@@ -161,6 +178,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, caller_setup, caller_teardown)
         TEST(test_a_process_that_ends_after_accept_is_gone),
         TEST(test_a_process_that_ends_before_accept_is_gone),
+        TEST(test_a_signal_meanwhile_says_nothing_about_a_caller),
         TEST(test_a_zombie_is_gone),
         TEST(test_who_drops_its_rights_after_connect_has_changed),
         TEST(test_who_drops_its_rights_between_requests_has_changed),
