@@ -18,6 +18,19 @@ int calls_push(struct lease *lease, enum queue_class kind)
     return r;
 }
 
+static enum queue_class class_of(enum lease_call_kind kind)
+{
+    switch (kind) {
+    case LEASE_CALL_ISSUE:
+        return QUEUE_ISSUE;
+    case LEASE_CALL_REVOKE:
+        return QUEUE_REVOKE;
+    case LEASE_CALL_RENEW:
+        break;
+    }
+    return QUEUE_RENEW;
+}
+
 static void calls_done(struct lease_call *lease_call, const struct lease_result *result)
 {
     struct call *call = OBJ_CAST(lease_call->user, struct call, CALL_MAGIC);
@@ -30,7 +43,7 @@ static void calls_done(struct lease_call *lease_call, const struct lease_result 
     call->lease = NULL;
     lease->call = NULL;
     list_push_back(&issuer->free_calls, &call->node);
-    queue_done(&issuer->queue, kind == LEASE_CALL_REVOKE);
+    queue_done(&lease->source->lane, class_of(kind), lease->holder->account->caller);
     core_touch(issuer->core);
     if (issuer->core->is_closing) {
         return;

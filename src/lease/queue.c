@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 
-#define RESERVED_PART 4U           /* of the places, which revocations leave to the rest */
+#define RESERVED_PART 4U           /* of the places, which the greedy leave to the rest */
 #define RATE_COUNT_MAX 1000000000U /* keeps count * per_ms below 2^64 */
 
 static uint64_t bucket_capacity(const struct queue_bucket *bucket)
@@ -85,7 +85,7 @@ void queue_bucket_take(struct queue_bucket *bucket, uint64_t tokens, uint64_t no
 }
 
 /* Revocations come first, and those of a database that hangs take as long as a call may: in all
- * places they would keep every other role of the issuer waiting. */
+ * places that a role may have they would keep its renewals waiting. */
 static uint32_t reserved_of(uint32_t in_flight_max)
 {
     if (in_flight_max < RESERVED_PART) {
@@ -113,7 +113,8 @@ void queue_set_limits(struct queue *queue, const struct lease_issuer_limits *lim
     uint64_t now_ms = queue->wheel->now_ms;
 
     queue->in_flight_max = limits->in_flight > 0 ? limits->in_flight : 1;
-    queue->revokes_max = queue->in_flight_max - reserved_of(queue->in_flight_max);
+    queue->share_max = queue->in_flight_max - queue->in_flight_max / RESERVED_PART;
+    queue->revokes_max = queue->share_max - reserved_of(queue->share_max);
     queue_bucket_set(&queue->rates.issues, limits->issue_rate, now_ms);
     queue_bucket_set(&queue->rates.renews, limits->renew_rate, now_ms);
     queue_bucket_set(&queue->rates.revokes, limits->revoke_rate, now_ms);
@@ -189,20 +190,25 @@ int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_clas
     return 0;
 }
 
-void queue_remove(struct queue_lane *lane, struct queue_item *item)
+static void take_out(struct queue_lane *lane, struct queue_item *item,
+                     void (*leave)(struct turns *turns, struct turns_slot *slot, struct list *node))
 {
-    if (!list_is_linked(&item->node)) {
-        return;
-    }
     lane->counts[item->kind]--;
     lane->queue->counts[item->kind]--;
     if (item->kind == QUEUE_ISSUE) {
-        turns_leave(&lane->queue->turns, item->slot, &item->node);
+        leave(&lane->queue->turns, item->slot, &item->node);
         return;
     }
     list_remove(&item->node);
     if (lane->counts[item->kind] == 0) {
         list_remove(&lane->nodes[item->kind]);
+    }
+}
+
+void queue_remove(struct queue_lane *lane, struct queue_item *item)
+{
+    if (list_is_linked(&item->node)) {
+        take_out(lane, item, turns_leave);
     }
 }
 
@@ -240,8 +246,12 @@ static bool lane_may(const void *of, void *user)
 {
     const struct queue_lane *lane = of;
     struct pump *pump = user;
-    uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(lane->rates, pump->kind), 1, pump->now_ms);
+    uint64_t wait_ms;
 
+    if (lane->in_flight >= pump->queue->share_max) {
+        return false; /* the end of one brings the next */
+    }
+    wait_ms = queue_bucket_wait_ms(bucket_of(lane->rates, pump->kind), 1, pump->now_ms);
     if (wait_ms > 0 && wait_ms < pump->wait_ms) {
         pump->wait_ms = wait_ms;
     }
@@ -271,6 +281,8 @@ static struct queue_lane *lane_next(struct pump *pump)
 static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_lane)
 {
     struct queue *queue = pump->queue;
+    const struct turns_filter filter = {
+        .may = lane_may, .user = pump, .served_max = queue->share_max};
     uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(&queue->rates, pump->kind), 1, pump->now_ms);
     struct queue_lane *lane;
     const void *served;
@@ -284,7 +296,7 @@ static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_
         return NULL;
     }
     if (pump->kind == QUEUE_ISSUE) {
-        node = turns_next(&queue->turns, lane_may, pump, &served);
+        node = turns_next(&queue->turns, &filter, &served);
         *ret_lane = (struct queue_lane *)(uintptr_t)served;
     } else {
         lane = lane_next(pump);
@@ -311,9 +323,12 @@ static struct queue_item *queue_next(struct queue *queue, uint64_t now_ms, uint6
     }
     *ret_wait_ms = pump.wait_ms;
     if (item != NULL) {
-        queue_remove(lane, item);
+        take_out(lane, item, turns_serve);
         queue_bucket_take(bucket_of(lane->rates, item->kind), 1, now_ms);
         queue_bucket_take(bucket_of(&queue->rates, item->kind), 1, now_ms);
+        lane->in_flight++;
+        queue->in_flight++;
+        queue->revokes_in_flight += item->kind == QUEUE_REVOKE;
     }
     return item;
 }
@@ -329,8 +344,6 @@ void queue_pump(struct queue *queue, uint64_t now_ms)
     queue->is_pumping = true;
     while (queue->in_flight < queue->in_flight_max &&
            (item = queue_next(queue, now_ms, &wait_ms)) != NULL) {
-        queue->in_flight++;
-        queue->revokes_in_flight += item->kind == QUEUE_REVOKE;
         queue->run(queue, item);
         wait_ms = UINT64_MAX;
     }
@@ -343,12 +356,19 @@ void queue_pump(struct queue *queue, uint64_t now_ms)
     }
 }
 
-void queue_done(struct queue *queue, bool is_revoke)
+void queue_done(struct queue_lane *lane, enum queue_class kind, uint64_t caller)
 {
-    CHECK(queue->in_flight > 0);
-    CHECK(!is_revoke || queue->revokes_in_flight > 0);
+    struct queue *queue = lane->queue;
+
+    CHECK(lane->in_flight > 0 && queue->in_flight >= lane->in_flight);
+    lane->in_flight--;
     queue->in_flight--;
-    queue->revokes_in_flight -= is_revoke;
+    if (kind == QUEUE_REVOKE) {
+        CHECK(queue->revokes_in_flight > 0);
+        queue->revokes_in_flight--;
+    } else if (kind == QUEUE_ISSUE) {
+        turns_served(&queue->turns, caller);
+    }
 }
 
 uint32_t queue_load(const struct queue *queue)

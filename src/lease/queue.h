@@ -4,7 +4,9 @@
  * revokes goes first, then renewals that somebody waits for or that can't wait, then issues, then
  * the other renewals; within a class roles take turns, within a role the first come is the first
  * served. With issues the callers take turns first, and within a caller the roles (turns.h). A call
- * leaves when a place is free and both the issuer's and the role's bucket have a token. */
+ * leaves when a place is free and both the issuer's and the role's bucket have a token. Where there
+ * are at least four places, the last quarter isn't for revocations, nor for a single role, nor for
+ * a single caller's issues: whatever hangs, somebody else is still served. */
 #ifndef LEASED_LEASE_QUEUE_H
 #define LEASED_LEASE_QUEUE_H
 
@@ -70,11 +72,12 @@ struct queue {
     uint32_t in_flight_max;
     uint32_t revokes_in_flight; /* of those; the last places aren't for revocations */
     uint32_t revokes_max;
+    uint32_t share_max; /* of those that one lane may have, or one caller's issues */
     bool is_pumping;
     struct turns turns; /* the issues */
     struct queue_rates rates;
     /* Sends the call of `item`, which isn't queued any more. Each run is followed by one
-     * queue_done, from inside it too. */
+     * queue_done for its lane, class and caller, from inside it too. */
     void (*run)(struct queue *queue, struct queue_item *item);
 };
 
@@ -83,6 +86,7 @@ struct queue_lane {
     struct list items[QUEUE_CLASSES];
     struct list nodes[QUEUE_CLASSES]; /* in the queue's lanes */
     uint32_t counts[QUEUE_CLASSES];
+    uint32_t in_flight;
     struct queue_rates *rates;
 };
 
@@ -121,8 +125,8 @@ bool queue_has_room(const struct queue *queue, uint64_t caller);
 /* Runs what may run now. Does nothing from inside `run`. */
 void queue_pump(struct queue *queue, uint64_t now_ms);
 
-/* A call has ended; was it of QUEUE_REVOKE? Runs nothing by itself. */
-void queue_done(struct queue *queue, bool is_revoke);
+/* A call of this lane, class and caller has ended. Runs nothing by itself. */
+void queue_done(struct queue_lane *lane, enum queue_class kind, uint64_t caller);
 
 /* Waiting and in flight. */
 uint32_t queue_load(const struct queue *queue);

@@ -1,5 +1,6 @@
 /* Taking turns: a ring of callers, each with a ring of slots, each with its items in order. What is
- * empty is gone, so the rings hold only who waits. */
+ * empty is gone from the rings, so they hold only who waits; a caller is known for as long as it
+ * waits or is being served. */
 #include "lease/turns.h"
 
 #include "base/err.h"
@@ -7,10 +8,11 @@
 
 struct turns_caller {
     struct index_entry entry;
-    struct list node; /* in the turns' callers */
+    struct list node; /* in the turns' callers while it waits */
     struct list slots;
     uint64_t caller;
-    uint32_t count; /* items in all of its slots */
+    uint32_t count;        /* items in all of its slots */
+    uint32_t served_count; /* items that have left to be served */
 };
 
 struct turns_slot {
@@ -65,16 +67,30 @@ static struct turns_caller *caller_new(struct turns *turns, uint64_t caller)
     }
     owner->caller = caller;
     list_init(&owner->slots);
-    list_push_back(&turns->callers, &owner->node);
     return owner;
 }
 
+static void caller_wait(struct turns *turns, struct turns_caller *owner)
+{
+    if (!list_is_linked(&owner->node)) {
+        list_push_back(&turns->callers, &owner->node);
+        turns->waiting_count++;
+    }
+}
+
+/* It is still known if it still waits or is being served. */
 static void caller_put(struct turns *turns, struct turns_caller *owner)
 {
-    if (list_is_empty(&owner->slots)) {
-        CHECK(owner->count == 0);
-        index_remove(&turns->by_caller, &owner->entry);
+    if (!list_is_empty(&owner->slots)) {
+        return;
+    }
+    CHECK(owner->count == 0);
+    if (list_is_linked(&owner->node)) {
         list_remove(&owner->node);
+        turns->waiting_count--;
+    }
+    if (owner->served_count == 0) {
+        index_remove(&turns->by_caller, &owner->entry);
         mem_free(owner);
     }
 }
@@ -144,6 +160,7 @@ int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct li
         return ERR_NOMEM;
     }
     owner->count++;
+    caller_wait(turns, owner);
     list_push_back(&slot->items, node);
     *ret_slot = slot;
     return 0;
@@ -163,22 +180,37 @@ void turns_leave(struct turns *turns, struct turns_slot *slot, struct list *node
     }
 }
 
+void turns_serve(struct turns *turns, struct turns_slot *slot, struct list *node)
+{
+    slot->owner->served_count++;
+    turns_leave(turns, slot, node);
+}
+
+void turns_served(struct turns *turns, uint64_t caller)
+{
+    struct turns_caller *owner = caller_find(turns, caller);
+
+    CHECK(owner != NULL && owner->served_count > 0);
+    owner->served_count--;
+    caller_put(turns, owner);
+}
+
 static struct turns_slot *slot_next(const struct turns_caller *owner,
-                                    bool (*may)(const void *lane, void *user), void *user)
+                                    const struct turns_filter *filter)
 {
     struct list *node;
 
     for (node = owner->slots.next; node != &owner->slots; node = node->next) {
         struct turns_slot *slot = LIST_ENTRY(node, struct turns_slot, node);
 
-        if (may(slot->lane, user)) {
+        if (filter->may(slot->lane, filter->user)) {
             return slot;
         }
     }
     return NULL;
 }
 
-struct list *turns_next(struct turns *turns, bool (*may)(const void *lane, void *user), void *user,
+struct list *turns_next(struct turns *turns, const struct turns_filter *filter,
                         const void **ret_lane)
 {
     struct list *node;
@@ -186,7 +218,8 @@ struct list *turns_next(struct turns *turns, bool (*may)(const void *lane, void 
 
     LIST_EACH (&turns->callers, node, following) {
         struct turns_caller *owner = LIST_ENTRY(node, struct turns_caller, node);
-        struct turns_slot *slot = slot_next(owner, may, user);
+        struct turns_slot *slot =
+            owner->served_count < filter->served_max ? slot_next(owner, filter) : NULL;
 
         if (slot != NULL) {
             list_remove(&slot->node);
@@ -202,7 +235,7 @@ struct list *turns_next(struct turns *turns, bool (*may)(const void *lane, void 
 
 size_t turns_caller_count(const struct turns *turns)
 {
-    return turns->by_caller.count;
+    return turns->waiting_count;
 }
 
 uint32_t turns_count(const struct turns *turns, uint64_t caller)

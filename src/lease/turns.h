@@ -1,6 +1,7 @@
 /* Who is served next, when many wait: the callers take turns, and within a caller the roles (lanes)
  * that it waits for. One that waits for a thousand things in a hundred roles gets no more turns
- * than one that waits for a single thing. A caller is a number (account.h). */
+ * than one that waits for a single thing, and has only so many served at once. A caller is a number
+ * (account.h). */
 #ifndef LEASED_LEASE_TURNS_H
 #define LEASED_LEASE_TURNS_H
 
@@ -10,8 +11,9 @@
 struct turns_slot;
 
 struct turns {
-    struct list callers; /* whose turn comes first */
-    struct index by_caller;
+    struct list callers;     /* that wait; whose turn comes first */
+    size_t waiting_count;    /* length of `callers` */
+    struct index by_caller; /* those and the ones that are being served */
     struct index by_lane; /* slots: one caller's items for one lane */
 };
 
@@ -24,10 +26,21 @@ int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct li
                struct turns_slot **ret_slot) ATTR_MUST_USE;
 void turns_leave(struct turns *turns, struct turns_slot *slot, struct list *node);
 
-/* The item whose turn it is, of those whose lane `may` be served, and that lane; NULL if none. It
+/* Whom to pass over. */
+struct turns_filter {
+    bool (*may)(const void *lane, void *user); /* false: not this lane now */
+    void *user;
+    uint32_t served_max; /* a caller of which so many are being served */
+};
+
+/* The item whose turn it is, of those that the filter lets through, and its lane; NULL if none. It
  * stays where it is, but its caller and lane have had their turn. */
-struct list *turns_next(struct turns *turns, bool (*may)(const void *lane, void *user), void *user,
+struct list *turns_next(struct turns *turns, const struct turns_filter *filter,
                         const void **ret_lane);
+
+/* The item leaves to be served, until turns_served says that this is over. */
+void turns_serve(struct turns *turns, struct turns_slot *slot, struct list *node);
+void turns_served(struct turns *turns, uint64_t caller);
 
 /* How many callers wait, and with how many items this one does. */
 size_t turns_caller_count(const struct turns *turns);

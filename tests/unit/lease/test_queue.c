@@ -13,7 +13,9 @@
 struct item {
     struct queue_item item;
     struct queue_lane *lane;
+    uint64_t caller;
     char name;
+    bool is_running;
 };
 
 static struct {
@@ -29,13 +31,22 @@ static struct {
     bool is_ending_at_once;
 } t;
 
-static void run(struct queue *queue, struct queue_item *item)
+static void done(struct item *item)
 {
+    item->is_running = false;
+    queue_done(item->lane, item->item.kind, item->caller);
+}
+
+static void run(struct queue *queue, struct queue_item *queued)
+{
+    struct item *item = (struct item *)(void *)queued;
+
     assert_ptr_equal(queue, &t.queue);
-    assert_false(queue_item_is_queued(item));
-    t.order[t.order_len++] = ((struct item *)(void *)item)->name;
+    assert_false(queue_item_is_queued(queued));
+    t.order[t.order_len++] = item->name;
+    item->is_running = true;
     if (t.is_ending_at_once) {
-        queue_done(queue, item->kind == QUEUE_REVOKE);
+        done(item);
         queue_pump(queue, t.wheel.now_ms);
     }
 }
@@ -67,6 +78,7 @@ static void start(uint32_t in_flight, struct units_rate issuer_rate, struct unit
 static void push_for(uint32_t uid, struct queue_lane *lane, size_t index, enum queue_class kind)
 {
     t.items[index].lane = lane;
+    t.items[index].caller = uid;
     assert_int_equal(queue_push(lane, &t.items[index].item, kind, uid), 0);
 }
 
@@ -82,7 +94,11 @@ static int end(void **state)
     (void)state;
     for (i = 0; i < ITEMS; i++) {
         queue_remove(t.items[i].lane, &t.items[i].item);
+        if (t.items[i].is_running) {
+            done(&t.items[i]);
+        }
     }
+    assert_int_equal(queue_load(&t.queue), 0);
     queue_fini(&t.queue);
     return 0;
 }
@@ -112,7 +128,7 @@ static void test_no_more_calls_run_than_there_are_places(void **state)
     push(&t.lane, 2, QUEUE_ISSUE);
     queue_pump(&t.queue, 1000);
     assert_string_equal(t.order, "ab");
-    queue_done(&t.queue, false);
+    done(&t.items[0]);
     queue_pump(&t.queue, 1000);
     assert_string_equal(t.order, "abc");
 }
@@ -127,10 +143,10 @@ static void test_revocations_leave_some_places_but_never_none_for_themselves(voi
     push(&t.lane, 3, QUEUE_REVOKE);
     push(&t.lane, 4, QUEUE_RENEW);
     queue_pump(&t.queue, 1000);
-    assert_string_equal(t.order, "abce");
-    queue_done(&t.queue, true);
+    assert_string_equal(t.order, "abe");
+    done(&t.items[0]);
     queue_pump(&t.queue, 1000);
-    assert_string_equal(t.order, "abced");
+    assert_string_equal(t.order, "abec");
     start(1, NO_RATE, NO_RATE);
     push(&t.lane, 0, QUEUE_REVOKE);
     queue_pump(&t.queue, 1000);
@@ -249,6 +265,46 @@ static void test_uids_take_turns_whatever_they_ask_for(void **state)
     assert_string_equal(t.order, "aefbgcd");
 }
 
+/* Each may hang for as long as a call may. */
+static void test_one_role_leaves_some_places_to_the_others(void **state)
+{
+    (void)state;
+    start(4, NO_RATE, NO_RATE);
+    push_for(1, &t.lane, 0, QUEUE_ISSUE);
+    push_for(2, &t.lane, 1, QUEUE_URGENT);
+    push_for(3, &t.lane, 2, QUEUE_RENEW);
+    push_for(4, &t.lane, 3, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "bad");
+    push_for(5, &t.other, 4, QUEUE_RENEW);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "bade");
+    done(&t.items[1]);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "badec");
+}
+
+static void test_one_caller_leaves_some_places_to_the_others(void **state)
+{
+    (void)state;
+    start(4, NO_RATE, NO_RATE);
+    push_for(1, &t.lane, 0, QUEUE_ISSUE);
+    push_for(1, &t.lane, 1, QUEUE_ISSUE);
+    push_for(1, &t.other, 2, QUEUE_ISSUE);
+    push_for(1, &t.other, 3, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "acb");
+    push_for(2, &t.lane, 4, QUEUE_ISSUE);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "acbe");
+    done(&t.items[4]);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "acbe");
+    done(&t.items[0]);
+    queue_pump(&t.queue, 1000);
+    assert_string_equal(t.order, "acbed");
+}
+
 static void test_a_newcomer_waits_for_one_of_each_uid(void **state)
 {
     const struct units_rate rate = {.count = 1, .per_ms = 60000};
@@ -326,6 +382,8 @@ int main(void)
         cmocka_unit_test_teardown(test_too_many_issues_are_refused_and_revocations_never, end),
         cmocka_unit_test(test_a_bucket_fills_up_and_no_further),
         cmocka_unit_test_teardown(test_uids_take_turns_whatever_they_ask_for, end),
+        cmocka_unit_test_teardown(test_one_role_leaves_some_places_to_the_others, end),
+        cmocka_unit_test_teardown(test_one_caller_leaves_some_places_to_the_others, end),
         cmocka_unit_test_teardown(test_a_newcomer_waits_for_one_of_each_uid, end),
         cmocka_unit_test_teardown(test_a_uid_whose_role_has_no_tokens_does_not_hold_up_others, end),
         cmocka_unit_test(test_a_changed_rate_forgives_nothing),
