@@ -136,6 +136,7 @@ struct config_limits {
     uint64_t waiting;
     uint64_t acquire_timeout_ms;
     uint64_t leases_per_uid;
+    uint64_t grants_live_per_uid;
     struct units_rate grants_per_uid;
     uint64_t clock_skew_ms;
     uint64_t secret_memory_bytes;

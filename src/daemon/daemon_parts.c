@@ -69,6 +69,8 @@ static int core_start(struct daemon *daemon)
                                          .skew_ms = limits->clock_skew_ms,
                                          .acquire_timeout_ms = limits->acquire_timeout_ms,
                                          .leases_per_uid = (uint32_t)limits->leases_per_uid,
+                                         .grants_live_per_uid =
+                                             (uint32_t)limits->grants_live_per_uid,
                                          .grants_per_uid = limits->grants_per_uid};
     struct err e = {0};
 

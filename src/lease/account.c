@@ -93,7 +93,8 @@ void account_set_rates(struct lease_core *core)
 void account_put(struct lease_core *core, struct account *account)
 {
     if (list_is_empty(&account->holders)) {
-        CHECK(account->lease_count == 0 && account->waiting_count == 0);
+        CHECK(account->lease_count == 0 && account->grant_count == 0);
+        CHECK(account->waiting_count == 0);
         index_remove(&core->accounts, &account->entry);
         mem_free(account);
     }
@@ -104,22 +105,48 @@ static uint64_t grant_tokens(bool is_issued)
     return is_issued ? ISSUE_TOKENS : 1;
 }
 
-int account_check_grants(const struct lease_core *core, struct account *account, bool is_issued,
-                         uint64_t *ret_retry_after_ms, struct err *e)
+static int check_rate(const struct lease_core *core, struct account *account, uint64_t tokens,
+                      uint64_t *ret_retry_after_ms, struct err *e)
 {
-    uint64_t wait_ms =
-        queue_bucket_wait_ms(&account->grants, grant_tokens(is_issued), core_now_ms(core));
+    uint64_t wait_ms = queue_bucket_wait_ms(&account->grants, tokens, core_now_ms(core));
 
     if (wait_ms > 0) {
         *ret_retry_after_ms = wait_ms;
-        return err_set(e, ERR_LIMIT, "you ask for too many new grants at once");
+        return err_set(e, ERR_LIMIT, "you ask for too much at once");
     }
     return 0;
+}
+
+int account_check_grants(const struct lease_core *core, struct account *account, bool is_issued,
+                         uint64_t *ret_retry_after_ms, struct err *e)
+{
+    uint32_t max = core->options.grants_live_per_uid;
+
+    if (max > 0 && account->grant_count >= max) {
+        return err_set(e, ERR_LIMIT, "you have %" PRIu32 " live grants, more are not allowed",
+                       account->grant_count);
+    }
+    return check_rate(core, account, grant_tokens(is_issued), ret_retry_after_ms, e);
 }
 
 void account_take_grant(const struct lease_core *core, struct account *account, bool is_issued)
 {
     queue_bucket_take(&account->grants, grant_tokens(is_issued), core_now_ms(core));
+}
+
+int lease_core_charge(struct lease_core *core, const struct access_identity *identity,
+                      uint64_t *ret_retry_after_ms, struct err *e)
+{
+    struct account *account = account_find(core, identity);
+    int r = 0;
+
+    if (account != NULL) { /* else it is an admin that has nothing of its own */
+        r = check_rate(core, account, ISSUE_TOKENS, ret_retry_after_ms, e);
+    }
+    if (account != NULL && r == 0) {
+        queue_bucket_take(&account->grants, ISSUE_TOKENS, core_now_ms(core));
+    }
+    return r;
 }
 
 int account_check_leases(const struct lease_core *core, const struct account *account,

@@ -13,6 +13,7 @@ struct account {
     uint64_t caller;          /* the uid; of names in a certificate a hash beyond all uids */
     struct list holders;      /* of all its identities and roles */
     uint32_t lease_count;     /* issued for it and not over */
+    uint32_t grant_count;     /* that haven't ended */
     uint32_t waiting_count;   /* its acquires that aren't answered */
     struct queue_bucket grants;
 };
@@ -27,8 +28,9 @@ void account_set_rates(struct lease_core *core);
 /* A holder has left; an account without any is freed. */
 void account_put(struct lease_core *core, struct account *account);
 
-/* May the caller have one more grant now? ERR_LIMIT, with the time after which it may. A grant on a
- * lease that is there already costs a tenth: it costs the issuer nothing. */
+/* May the caller have one more grant now? ERR_LIMIT; where it is its rate that is used up with the
+ * time after which it may. A grant on a lease that is there already costs a tenth: it costs the
+ * issuer nothing. */
 int account_check_grants(const struct lease_core *core, struct account *account, bool is_issued,
                          uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
 

@@ -24,9 +24,13 @@ static int acquire_new_lease(struct lease_acquire *acquire, struct role *role,
     return 0;
 }
 
-static int check_crowd(struct lease_acquire *acquire, const struct lease *lease)
+/* One caller may fill a crowd; who waits for nothing else finds a place beside it. */
+static int check_crowd(struct lease_acquire *acquire, const struct lease *lease,
+                       const struct account *account)
 {
-    if (lease->waiting_count >= acquire->core->options.waiting_max) {
+    uint64_t max = acquire->core->options.waiting_max;
+
+    if (lease->waiting_count >= (account->waiting_count > 0 ? max : 2 * max)) {
         return err_set(&acquire->error, ERR_BUSY,
                        "%" PRIu32 " requests wait for this credential already",
                        lease->waiting_count);
@@ -60,9 +64,8 @@ static int check_new_grant(struct lease_acquire *acquire, struct role *role, str
                                  &acquire->retry_after_ms, &acquire->error);
     }
     if (r == 0) {
-        r = shared != NULL
-                ? check_crowd(acquire, shared)
-                : issue_check(role, holder, &acquire->retry_after_ms, &acquire->error);
+        r = shared != NULL ? check_crowd(acquire, shared, holder->account)
+                           : issue_check(role, holder, &acquire->retry_after_ms, &acquire->error);
     }
     return r;
 }
@@ -100,7 +103,7 @@ static int acquire_grant(struct lease_acquire *acquire, struct role *role, struc
     }
     acquire->grant =
         acquire->ask.is_new_grant ? NULL : grant_find(acquire->core, holder, &found->set);
-    return acquire->grant != NULL ? check_crowd(acquire, acquire->grant->lease)
+    return acquire->grant != NULL ? check_crowd(acquire, acquire->grant->lease, holder->account)
                                   : acquire_new_grant(acquire, role, holder, found);
 }
 

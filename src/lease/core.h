@@ -97,15 +97,17 @@ struct grant;
 struct lease_core_options {
     struct env *env;
     struct audit *audit;
-    uint32_t leases_max;  /* [100000] */
-    uint32_t grants_max;  /* [200000] */
-    uint32_t waiting_max; /* [256] requests that wait for one lease, or of one uid for anything */
-    uint64_t skew_ms;     /* [2000] taken off each lifetime */
-    uint64_t acquire_timeout_ms; /* [30000] after which who waits is told to come again */
-    uint32_t leases_per_uid;     /* 0: no limit but leases_max */
+    uint32_t leases_max; /* [100000] */
+    uint32_t grants_max; /* [200000] */
+    /* [256] Requests that wait for one lease, or of one uid for anything. Where a lease has that
+     * many, one more of each uid that waits for nothing else is taken, up to twice as many. */
+    uint32_t waiting_max;
+    uint64_t skew_ms;             /* [2000] taken off each lifetime */
+    uint64_t acquire_timeout_ms;  /* [30000] after which who waits is told to come again */
+    uint32_t leases_per_uid;      /* 0: no limit but leases_max */
+    uint32_t grants_live_per_uid; /* 0: no limit but grants_max */
     /* New ones, twice as many at once; of a lease that is there ten times as many. Count 0: no
-     * limit.
-     */
+     * limit. */
     struct units_rate grants_per_uid;
 };
 
@@ -348,6 +350,12 @@ uint32_t lease_core_issuer_load(const struct lease_core *core, const struct leas
 
 /* --- doing --- */
 
+/* What a caller asks an issuer to do for a lease that it has costs it as much as a new grant:
+ * renewals and replacements that it asks for are charged here, before they are started. ERR_LIMIT
+ * when its rate of new grants is used up, with the time after which it isn't. */
+int lease_core_charge(struct lease_core *core, const struct access_identity *identity,
+                      uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
+
 /* One operation on a lease or grant that somebody waits for; embedded, lives until the callback. */
 struct lease_wait {
     void (*fn)(struct lease_wait *wait, int status);
@@ -359,13 +367,14 @@ struct lease_wait {
     int kind;
 };
 
-/* Renews now. Callback: 0, or why not (ERR_DENIED, ERR_UNAVAILABLE, ERR_GONE, ERR_UNSUPPORTED: not
- * renewable). ERR_BUSY when a renewal runs. */
+/* Renews now; what others wait for goes first. Callback: 0, or why not (ERR_DENIED,
+ * ERR_UNAVAILABLE, ERR_GONE, ERR_UNSUPPORTED: not renewable). ERR_BUSY when a renewal runs. */
 int lease_renew_start(struct lease_core *core, struct lease *lease,
                       struct lease_wait *wait) ATTR_MUST_USE;
 
 /* Issues a successor now; holders get it at their next read, the old lease lives on for `overlap`.
- */
+ * Callback: 0, or why not (ERR_GONE: the lease isn't active or nobody holds it; ERR_LIMIT: twice as
+ * many leases as its role or its caller may have are live; what the issue gives). */
 int lease_rotate_start(struct lease_core *core, struct lease *lease,
                        struct lease_wait *wait) ATTR_MUST_USE;
 

@@ -122,6 +122,7 @@ static void grant_join(struct grant *grant)
     lease->grant_count++;
     lease->pin_count++;
     grant->holder->grant_count++;
+    grant->holder->account->grant_count++;
     lease_unsettle(lease);
 }
 
@@ -361,6 +362,7 @@ static void grant_unlink(struct grant *grant)
     lease->grant_count--;
     lease->waiting_count -= grant->acquire_count;
     grant->holder->grant_count--;
+    grant->holder->account->grant_count--;
 }
 
 static struct acquire_failure failure_of(enum grant_end end)

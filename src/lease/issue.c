@@ -31,9 +31,18 @@ static uint64_t live_total(const struct lease_core *core)
            core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
 }
 
-bool issue_may_replace(const struct lease_core *core)
+static bool is_below_twice(uint64_t count, uint32_t max)
 {
-    return live_total(core) < 2ULL * core->options.leases_max;
+    return max == 0 || count < 2ULL * max;
+}
+
+bool issue_may_replace(const struct lease *lease)
+{
+    const struct lease_core *core = lease->role->core;
+
+    return is_below_twice(live_total(core), core->options.leases_max) &&
+           is_below_twice(lease->role->lease_count, lease->role->config.live_max) &&
+           is_below_twice(lease->holder->account->lease_count, core->options.leases_per_uid);
 }
 
 /* Numbers that only the end of a lease changes. */

@@ -241,9 +241,9 @@ void sharing_replace(struct lease *lease, struct lease *successor);
  * what the issuer has said, when it has just refused. */
 int issue_check(struct role *role, struct holder *holder, uint64_t *ret_retry_after_ms,
                 struct err *e) ATTR_MUST_USE;
-/* Is there room for a replacement? One is made at the limit, too, but when revocations fail for
- * long those that are replaced pile up. */
-bool issue_may_replace(const struct lease_core *core);
+/* Is there room for a replacement? One is made at the limits, too, but when revocations fail for
+ * long, or replacements are asked for again and again, those that are replaced pile up. */
+bool issue_may_replace(const struct lease *lease);
 /* Queues the issue of a requested lease; where the queue is full it is tried again soon. */
 void issue_start(struct lease *lease);
 /* The issuer couldn't serve, and the next try is some time away. */
@@ -270,8 +270,8 @@ void renew_answered(struct lease *lease, const struct lease_result *result, uint
 /* --- rotate.c --- */
 
 /* Issues a successor, unless one is on its way. `why` goes into the trail. ERR_NOMEM; ERR_BUSY
- * before rotate_after_ms, unless it is forced; ERR_LIMIT when there are twice as many leases as may
- * be. */
+ * before rotate_after_ms, unless it is forced; ERR_LIMIT when twice as many leases live as may, of
+ * all, of its role or of its caller. */
 int rotate_start(struct lease *lease, bool is_forced, const char *why) ATTR_MUST_USE;
 /* The same; what can't be started now is tried again. */
 void rotate_try(struct lease *lease, bool is_forced, const char *why);

@@ -281,8 +281,9 @@ static struct queue_lane *lane_next(struct pump *pump)
 static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_lane)
 {
     struct queue *queue = pump->queue;
-    const struct turns_filter filter = {
-        .may = lane_may, .user = pump, .served_max = queue->share_max};
+    const struct turns_filter filter = {.may = lane_may,
+                                        .user = pump,
+                                        .served_max = queue->share_max};
     uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(&queue->rates, pump->kind), 1, pump->now_ms);
     struct queue_lane *lane;
     const void *served;

@@ -190,7 +190,7 @@ int lease_renew_start(struct lease_core *core, struct lease *lease, struct lease
                lease_max_until_ms(lease) <= core_now_ms(core)) {
         waits_end(lease, WAIT_RENEW, ERR_UNSUPPORTED, "its issuer doesn't renew this lease");
     } else {
-        renew_start(lease, true);
+        renew_start(lease, false);
     }
     core_touch(core);
     return 0;

@@ -70,7 +70,7 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
     if (!is_forced && !may_replace_now(lease)) {
         return ERR_BUSY;
     }
-    if (!issue_may_replace(lease->role->core)) {
+    if (!issue_may_replace(lease)) {
         return ERR_LIMIT;
     }
     successor = lease_new(lease->role, first != NULL ? first->holder : lease->holder,
@@ -293,7 +293,8 @@ int lease_rotate_start(struct lease_core *core, struct lease *lease, struct leas
     } else {
         r = rotate_start(lease, true, "asked for");
         if (r != 0) {
-            waits_end(lease, WAIT_ROTATE, r, NULL);
+            waits_end(lease, WAIT_ROTATE, r,
+                      r == ERR_LIMIT ? "too many leases that were replaced are still live" : NULL);
         }
     }
     core_touch(core);

@@ -11,10 +11,10 @@
 struct turns_slot;
 
 struct turns {
-    struct list callers;     /* that wait; whose turn comes first */
-    size_t waiting_count;    /* length of `callers` */
+    struct list callers;    /* that wait; whose turn comes first */
+    size_t waiting_count;   /* length of `callers` */
     struct index by_caller; /* those and the ones that are being served */
-    struct index by_lane; /* slots: one caller's items for one lane */
+    struct index by_lane;   /* slots: one caller's items for one lane */
 };
 
 void turns_init(struct turns *turns, uint64_t seed);

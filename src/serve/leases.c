@@ -225,6 +225,7 @@ static const struct exchange_failure wait_failures[] = {
     {ERR_UNSUPPORTED, 409, "invalid", NULL},
     {ERR_GONE, 409, "invalid", NULL},
     {ERR_BUSY, 409, "busy", "a renewal of the lease is under way"},
+    {ERR_LIMIT, 429, "limit_exceeded", NULL},
     {ERR_DENIED, 502, "issuer_unavailable", "the issuer refuses leased itself"},
     {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
     {ERR_NOMEM, 503, "busy", NULL},
@@ -294,13 +295,16 @@ static void not_a_holder(struct exchange *x)
                                                 .hint = "an admin that may revoke could do it"});
 }
 
-/* Renewal and rotation: asked for by a holder, or an admin that may revoke. */
+/* Renewal and rotation: asked for by a holder, or an admin that may revoke. Each costs whoever asks
+ * as much as a new grant, so a loop of them keeps nobody else from the issuer. */
 static void lease_effect(struct exchange *x,
                          int (*start)(struct lease_core *core, struct lease *lease,
                                       struct lease_wait *wait))
 {
     struct lease *lease = lease_of_path(x);
     struct lease_view view;
+    uint64_t retry_after_ms = 0;
+    struct err e = {.code = 0};
     int r;
 
     if (lease == NULL) {
@@ -308,6 +312,11 @@ static void lease_effect(struct exchange *x,
     }
     if (own_grant(x, lease, NULL) == NULL && !may_revoke(x)) {
         not_a_holder(x);
+        return;
+    }
+    r = lease_core_charge(x->serve->options.core, &x->identity, &retry_after_ms, &e);
+    if (r != 0) {
+        exchange_fail_status(x, wait_failures, r, &e, retry_after_ms);
         return;
     }
     lease_view(lease, &view);

@@ -17,6 +17,12 @@ static struct client *hostile(size_t index)
     return client;
 }
 
+static void ignore(struct lease_wait *wait, int status)
+{
+    (void)wait;
+    (void)status;
+}
+
 static void test_one_uid_does_not_starve_the_others(void **state)
 {
     size_t i;
@@ -144,6 +150,117 @@ static void test_limits_can_change_while_leases_live(void **state)
     assert_int_equal(f.clients[HOSTILE + 4].status, ERR_LIMIT);
 }
 
+/* A loop of renewals that one uid asks for keeps nobody's issue waiting. */
+static void test_renewals_that_are_asked_for_wait_behind_issues(void **state)
+{
+    struct lease_wait waits[8];
+    size_t i;
+
+    (void)state;
+    f.model.issuer.limits.in_flight = 1;
+    for (i = 0; i < 8; i++) {
+        fixture_get(hostile(i), &f.role);
+    }
+    f.model.is_held[LEASE_CALL_RENEW] = true;
+    for (i = 0; i < 8; i++) {
+        waits[i] = (struct lease_wait){.fn = ignore};
+        assert_int_equal(
+            lease_renew_start(f.core, fixture_lease(&f.clients[HOSTILE + i]), &waits[i]), 0);
+    }
+    fixture_run();
+    fixture_ask(fixture_client(0), &f.role);
+    fixture_run();
+    model_answer(&f.model);
+    fixture_run();
+    assert_int_equal(f.clients[0].status, 0);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_RENEW], 2);
+    f.model.is_held[LEASE_CALL_RENEW] = false;
+    model_answer_all(&f.model);
+    fixture_run();
+}
+
+static void test_what_a_caller_asks_an_issuer_to_do_costs_it_a_grant(void **state)
+{
+    uint64_t retry_after_ms = 0;
+    struct err e = {.code = 0};
+    struct client *client;
+
+    (void)state;
+    f.options.grants_per_uid = (struct units_rate){.count = 1, .per_ms = SECOND_MS};
+    client = hostile(0);
+    fixture_get(client, &f.role);
+    assert_int_equal(lease_core_charge(f.core, &client->identity, &retry_after_ms, &e), 0);
+    assert_int_equal(lease_core_charge(f.core, &client->identity, &retry_after_ms, &e), ERR_LIMIT);
+    assert_int_equal(retry_after_ms, SECOND_MS);
+    fixture_get(hostile(1), &f.role);
+    assert_int_equal(f.clients[HOSTILE + 1].status, ERR_LIMIT);
+    assert_int_equal(lease_core_charge(f.core, &fixture_client(0)->identity, &retry_after_ms, &e),
+                     0);
+}
+
+/* As when the issuer doesn't revoke what was replaced. */
+static void test_replacements_that_are_asked_for_end_at_twice_the_leases(void **state)
+{
+    struct client *client;
+    size_t i;
+
+    (void)state;
+    f.options.leases_per_uid = 2;
+    client = hostile(0);
+    f.model.is_held[LEASE_CALL_REVOKE] = true;
+    fixture_get(client, &f.role);
+    client->acquire.ask.is_new_grant = false;
+    for (i = 0; i < 30; i++) {
+        (void)lease_rotate_start(f.core, fixture_lease(client), fixture_wait());
+        fixture_run();
+        client->acquire.ask.is_new_grant = false;
+        fixture_get(client, &f.role);
+        assert_int_equal(client->status, 0);
+    }
+    assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], 4);
+    f.model.is_held[LEASE_CALL_REVOKE] = false;
+    model_answer_all(&f.model);
+    fixture_run();
+}
+
+static void test_one_uid_does_not_fill_the_crowd_of_a_shared_lease(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.options.waiting_max = 10;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    for (i = 0; i < 10; i++) {
+        fixture_ask(hostile(i), &f.shared);
+    }
+    fixture_ask(hostile(10), &f.shared);
+    fixture_ask(fixture_client(0), &f.shared);
+    fixture_run();
+    assert_int_equal(f.clients[HOSTILE + 10].status, ERR_BUSY);
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(f.clients[0].status, 0);
+}
+
+static void test_one_uid_does_not_use_up_all_grants(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.options.grants_max = 100;
+    f.options.grants_live_per_uid = 10;
+    for (i = 0; i < 11; i++) {
+        fixture_get(hostile(i), &f.shared);
+    }
+    assert_int_equal(f.clients[HOSTILE + 9].status, 0);
+    assert_int_equal(f.clients[HOSTILE + 10].status, ERR_LIMIT);
+    fixture_get(fixture_client(0), &f.role);
+    assert_int_equal(f.clients[0].status, 0);
+    lease_end_grant(f.core, f.clients[HOSTILE].grant, GRANT_END_RELEASED, NULL);
+    fixture_get(hostile(10), &f.shared);
+    assert_int_equal(f.clients[HOSTILE + 10].status, 0);
+}
+
 static void test_a_uid_has_so_many_leases(void **state)
 {
     (void)state;
@@ -190,6 +307,11 @@ int main(void)
         fixture_test(test_what_is_refused_costs_no_grant),
         fixture_test(test_reads_of_a_grant_that_is_held_are_not_rated),
         fixture_test(test_limits_can_change_while_leases_live),
+        fixture_test(test_renewals_that_are_asked_for_wait_behind_issues),
+        fixture_test(test_what_a_caller_asks_an_issuer_to_do_costs_it_a_grant),
+        fixture_test(test_replacements_that_are_asked_for_end_at_twice_the_leases),
+        fixture_test(test_one_uid_does_not_fill_the_crowd_of_a_shared_lease),
+        fixture_test(test_one_uid_does_not_use_up_all_grants),
         fixture_test(test_a_uid_has_so_many_leases),
         fixture_test(test_so_many_requests_of_a_uid_wait),
     };
