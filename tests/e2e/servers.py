@@ -48,8 +48,8 @@ class Failed(Exception):
     """A server that didn't do as it should; the text says what and shows its log's end."""
 
 
-def until(condition, what, timeout_s=10.0, pause_s=0.01):
-    """Polls until `condition()` is true and returns what it returned; Failed after timeout_s."""
+def until(condition, what, timeout_s=30.0, pause_s=0.01):
+    """Polls until `condition()` is true and returns what it returned; Failed after timeout_s, which is patient: the machine may be busy."""
     deadline = time.monotonic() + timeout_s
     while True:
         result = condition()
@@ -237,6 +237,16 @@ class Bao(Server):
             if error.code == 404 and method == "LIST":
                 return {"data": {"keys": []}}
             raise Failed(f"bao: {method} {path}: {error.code} {error.read().decode()}") from None
+
+    def revoke_tokens(self, is_meant):
+        """Revokes each token of which is_meant(what a look-up says) is true. One that ends meanwhile can't be looked up."""
+        for accessor in self.call("LIST", "auth/token/accessors")["data"]["keys"]:
+            try:
+                found = self.call("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
+            except Failed:
+                continue
+            if is_meant(found):
+                self.call("POST", "auth/token/revoke-accessor", {"accessor": accessor})
 
     def set_up(self, postgres):
         self.call("POST", "sys/mounts/database", {"type": "database"})

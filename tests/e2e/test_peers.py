@@ -70,9 +70,7 @@ def test_A04_leases_of_a_dead_login_are_not_renewed_for_ever(orders, world):
                   min_remaining="1s")
     assert get(made.daemon, made.role)[0] == 200
     lease = made.lease_ids()[0]
-    for accessor in world.bao.call("LIST", "auth/token/accessors")["data"]["keys"]:
-        if world.bao.call("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]["policies"] == ["dies"]:
-            world.bao.call("POST", "auth/token/revoke-accessor", {"accessor": accessor})
+    world.bao.revoke_tokens(lambda token: token["policies"] == ["dies"])
     begin = len(audited(world, "sys/leases/renew"))
     time.sleep(7)
     renewals = [r for r in audited(world, "sys/leases/renew")[begin:] if lease in json.dumps(r)]

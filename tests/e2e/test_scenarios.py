@@ -192,10 +192,7 @@ def test_a_policy_that_was_taken_away_is_told_and_noticed_when_it_is_back(site, 
 def test_a_revoked_token_is_noticed_and_its_leases_are_replaced(site, issuer, world):
     made = site(1)
     held = made.get(made.roles[0])["credential"]
-    for accessor in issuer.call("LIST", "auth/token/accessors")["data"]["keys"]:
-        found = issuer.call("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
-        if found["path"] == "auth/approle/login":
-            issuer.call("POST", "auth/token/revoke-accessor", {"accessor": accessor})
+    issuer.revoke_tokens(lambda token: token["path"] == "auth/approle/login")
     until(lambda: not world.postgres.psql("SELECT 1", held["username"], held["password"])[0], "bao has ended the login's credentials")
 
     def replaced():
