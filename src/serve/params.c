@@ -2,12 +2,18 @@
 #include "serve/params.h"
 
 #include "base/units.h"
+#include "wire/json_bounds.h"
 #include "wire/query.h"
 
 #include <jansson.h>
 #include <string.h>
 
 #define PARAMS_VALUE_MAX_BYTES 512
+
+/* What all parameters together take, and room for those of later versions. A body of brackets would
+ * otherwise keep everyone waiting while a tree is made of it. */
+#define PARAMS_DEPTH_MAX 4
+#define PARAMS_VALUES_MAX 64
 
 struct param {
     const char *name;
@@ -249,12 +255,16 @@ int params_parse_json(struct str body, uint32_t allowed, struct serve_params *pa
 {
     struct params_input input = {.params = params, .allowed = allowed};
     json_error_t why = {0};
-    json_t *root =
-        json_loadb(body.ptr != NULL ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, &why);
+    json_t *root;
     const char *name;
     json_t *value;
     int r = 0;
 
+    if (!json_bounds_hold(body, PARAMS_DEPTH_MAX, PARAMS_VALUES_MAX)) {
+        return err_set(e, ERR_INVALID, "the body has more than %d values, or more than %d levels",
+                       PARAMS_VALUES_MAX, PARAMS_DEPTH_MAX);
+    }
+    root = json_loadb(body.ptr != NULL ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, &why);
     if (root == NULL && is_out_of_memory(&why)) {
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }

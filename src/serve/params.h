@@ -50,7 +50,7 @@ int params_parse_query(struct str query, uint32_t allowed, struct serve_params *
                        struct err *e) ATTR_MUST_USE;
 
 /* Reads a JSON object with the same names; `binding` may be a list. ERR_INVALID or ERR_NOMEM
- * with a text. */
+ * with a text. What is nested or has many values is refused before it is parsed. */
 int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params,
                       struct err *e) ATTR_MUST_USE;
 

@@ -13,14 +13,14 @@
 #define PARAMS_OF_EXPLAIN (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_BINDING)
 
 /* What listeners for metrics serve too is open to all: it needs no guard header, no identity, and
- * may be asked for by any name and through proxies, as probes do. Only pages of elsewhere are
- * turned away there, too. */
+ * may be asked for by any name and through proxies, as probes do; what comes with the request isn't
+ * read. Only pages of elsewhere are turned away there, too. */
 struct route {
     const char *method;
     const char *path; /* "{}" stands for one segment */
     uint32_t apis;    /* listeners with any of these serve it */
     uint32_t query;   /* PARAM_* that the query string may have */
-    uint32_t body;    /* … and the JSON object in the body; 0: the body isn't looked at */
+    uint32_t body;    /* … and the JSON object in the body; 0: there must be none */
     void (*handler)(struct exchange *x);
 };
 
@@ -235,12 +235,22 @@ static bool identify(struct exchange *x)
     return true;
 }
 
+static int parse_body(struct exchange *x, const struct route *route, struct err *e)
+{
+    struct str body = x->request->body;
+
+    if (route->body != 0) {
+        return params_parse_json(body, route->body, &x->params, e);
+    }
+    return body.len == 0 ? 0 : err_set(e, ERR_INVALID, "a request like this has no body");
+}
+
 static int parse_params(struct exchange *x, const struct route *route, struct err *e)
 {
     int r = params_parse_query(x->request->query, route->query, &x->params, e);
 
-    if (r == 0 && route->body != 0) {
-        r = params_parse_json(x->request->body, route->body, &x->params, e);
+    if (r == 0) {
+        r = parse_body(x, route, e);
     }
     if (r == 0 && env_request_header(x->request, "idempotency-key").ptr != NULL) {
         r = err_set(e, ERR_INVALID, "Idempotency-Key is not supported by this version");

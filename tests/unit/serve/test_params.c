@@ -137,6 +137,37 @@ static void test_wrong_bodies_are_refused(void **state)
     }
 }
 
+/* 64 KiB of these would be parsed for milliseconds, and everybody waits meanwhile. */
+static void test_bodies_with_many_values_or_levels_are_refused_unparsed(void **state)
+{
+    static const struct {
+        const char *start;
+        const char *each;
+        int count;
+    } cases[] = {
+        {"{\"role\":[", "{},", 20000}, {"{\"role\":[", "[],", 20000}, {"{\"role\":[", "1,", 64},
+        {"{\"role\":", "[", 2000},     {"{\"role\":", "[", 4},        {"{", "\"a\":1,", 64},
+    };
+    struct serve_params params;
+    struct err e;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(cases); i++) {
+        BUF_AUTO text;
+        int n;
+
+        buf_init(&text, 128U * 1024U);
+        buf_add_c(&text, cases[i].start);
+        for (n = 0; n < cases[i].count; n++) {
+            buf_add_c(&text, cases[i].each);
+        }
+        assert_int_equal(buf_status(&text), 0);
+        assert_int_equal(body(text.bytes, &params, &e), ERR_INVALID);
+        assert_non_null(strstr(e.text, "more than 64 values, or more than 4 levels"));
+    }
+}
+
 static void test_a_name_that_is_not_allowed_is_unknown(void **state)
 {
     struct serve_params params;
@@ -158,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_wrong_queries_are_refused_with_the_parameter_named),
         cmocka_unit_test(test_too_long_texts_are_refused),
         cmocka_unit_test(test_wrong_bodies_are_refused),
+        cmocka_unit_test(test_bodies_with_many_values_or_levels_are_refused_unparsed),
         cmocka_unit_test(test_a_name_that_is_not_allowed_is_unknown),
     };
 

@@ -266,6 +266,30 @@ static void test_parameters_that_a_route_does_not_know_are_refused(void **state)
     assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 0);
 }
 
+static bool takes_body(const char *method, const char *target)
+{
+    return strcmp(method, "POST") == 0 &&
+           (strcmp(target, API "/leases") == 0 || strcmp(target, API "/policy/explain") == 0);
+}
+
+static void test_a_route_that_takes_no_body_refuses_one_unparsed(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(natives); i++) {
+        struct call *call;
+
+        if (takes_body(natives[i].method, natives[i].target)) {
+            continue;
+        }
+        call = fixture_call(ADA, natives[i].method, natives[i].target, "{}");
+        fixture_expect(call, 400, "invalid");
+        assert_non_null(strstr(call->body, "has no body"));
+    }
+    assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 0);
+}
+
 static void test_more_exchanges_than_the_limit_are_busy(void **state)
 {
     struct call *call;
@@ -296,6 +320,7 @@ int main(void)
         fixture_test(test_a_wrong_method_is_told_the_right_ones),
         fixture_test(test_a_listener_serves_only_its_apis),
         fixture_test(test_parameters_that_a_route_does_not_know_are_refused),
+        fixture_test(test_a_route_that_takes_no_body_refuses_one_unparsed),
         fixture_test(test_more_exchanges_than_the_limit_are_busy),
     };
 
