@@ -71,12 +71,18 @@ static struct str etag_write(const struct lease_view *lease, char text[ETAG_MAX_
     return (struct str){.ptr = text, .len = (size_t)(at - text)};
 }
 
-/* Sends the answer; the exchange lives on. On failure nothing was sent. With a key (may be NULL)
- * the answer may be kept. */
+/* What to answer with beside grant and status. */
+struct credential_options {
+    const struct answer_key *key; /* the answer may be kept under it; NULL: it may not */
+    bool may_be_short; /* 304 where the caller names this version: it was delivered before */
+};
+
+/* Sends the answer; the exchange lives on. On failure nothing was sent. */
 static int credential_send(struct exchange *x, uint32_t status, const struct grant *grant,
-                           const struct answer_key *key)
+                           const struct credential_options *options)
 {
     struct env_reply reply = {.status = status, .content_type = "application/json"};
+    const struct answer_key *key = options->key;
     struct lease_view lease;
     struct json_out json;
     char text[ETAG_MAX_BYTES];
@@ -88,7 +94,8 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
     reply.headers[reply.header_count++] =
         (struct env_request_header){.name = STR("ETag"), .value = etag};
     exchange_json(x, &json);
-    if (status == 200 && etag_is_named(env_request_header(x->request, "if-none-match"), etag)) {
+    if (options->may_be_short &&
+        etag_is_named(env_request_header(x->request, "if-none-match"), etag)) {
         reply.status = 304;
     } else {
         r = credential_write(x, &json, grant, &lease);
@@ -107,11 +114,13 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
 static int credential_send_again(struct exchange *x, const struct grant *grant)
 {
     struct answer_key key;
+    const struct credential_options in_full = {.key = &key};
+    const struct credential_options conditional = {.may_be_short = true};
     struct lease_view lease;
     struct grant_view view;
 
     if (env_request_header(x->request, "if-none-match").ptr != NULL) {
-        return credential_send(x, 200, grant, NULL);
+        return credential_send(x, 200, grant, &conditional);
     }
     lease_view(grant_lease(grant), &lease);
     grant_view(grant, &view);
@@ -120,7 +129,7 @@ static int credential_send_again(struct exchange *x, const struct grant *grant)
         exchange_count(x, 200);
         return 0;
     }
-    return credential_send(x, 200, grant, &key);
+    return credential_send(x, 200, grant, &in_full);
 }
 
 static const struct exchange_failure acquire_failures[] = {
@@ -167,14 +176,17 @@ static void credential_finished(struct env_request *request, bool delivered)
     exchange_release(x);
 }
 
-/* Answers, and keeps the exchange until the answer was delivered. */
+/* Answers, and keeps the exchange until the answer was delivered. Always in full: whatever
+ * If-None-Match says ("*" says all), the caller can't have read what is handed out for the first
+ * time, and what it hasn't read mustn't count as delivered. */
 static void credential_deliver(struct exchange *x, uint32_t status, struct grant *grant)
 {
+    const struct credential_options in_full = {.key = NULL};
     struct grant_view view;
 
     grant_view(grant, &view);
     (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
-    if (credential_send(x, status, grant, NULL) != 0) {
+    if (credential_send(x, status, grant, &in_full) != 0) {
         x->request->finished = NULL;
         lease_core_delivered(x->serve->options.core, grant, false);
         exchange_fail_nomem(x);

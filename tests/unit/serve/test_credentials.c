@@ -145,6 +145,36 @@ static void test_what_the_client_has_is_not_sent_again(void **state)
     assert_int_equal(call->status, 200);
 }
 
+static struct call *get_if_none_match(const char *header)
+{
+    const char *const headers[] = {header, NULL};
+    struct call *call =
+        fixture_send_message(ALICE,
+                             (struct message){.method = "GET", .target = DB, .headers = headers});
+
+    fixture_run();
+    return call;
+}
+
+/* "*" stands for any version, and a caller that has none yet would go away with nothing. */
+static void test_a_credential_that_was_never_delivered_is_sent_in_full(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    call = get_if_none_match("If-None-Match: *");
+    assert_int_equal(call->status, 200);
+    assert_string_equal(call_text(call, "credential.password"), SCRIPTED_MARKER "0");
+    call_deliver(call);
+    assert_int_equal(get_if_none_match("If-None-Match: *")->status, 304);
+    (void)fixture_call(ALICE, "POST",
+                       fixture_path(API "/leases/%s/rotate", call_text(call, "lease")), NULL);
+    call = get_if_none_match("If-None-Match: *");
+    assert_int_equal(call->status, 200);
+    assert_string_equal(call_text(call, "credential.password"), SCRIPTED_MARKER "1");
+    call_deliver(call);
+}
+
 static void test_the_etag_changes_with_the_credential(void **state)
 {
     char before[128];
@@ -276,6 +306,7 @@ int main(void)
         fixture_test(test_a_second_read_is_answered_from_inside_the_handler),
         fixture_test(test_reads_are_counted_on_record),
         fixture_test(test_what_the_client_has_is_not_sent_again),
+        fixture_test(test_a_credential_that_was_never_delivered_is_sent_in_full),
         fixture_test(test_the_etag_changes_with_the_credential),
         fixture_test(test_a_post_makes_another_grant),
         fixture_test(test_a_post_is_never_answered_with_not_modified),
