@@ -59,15 +59,19 @@ struct grant *lease_core_next_own_grant(const struct lease_core *core,
     return grant;
 }
 
-/* The holder's next grant on the lease that hasn't ended. */
+/* The holder's next grant on the lease that hasn't ended, sought among all on the lease or all of
+ * the holder, whichever are fewer: a page of leases would look at all of thousands for each.
+ * Whatever ends during a walk ends on both sides, so the walk stays the one that it was. */
 static struct grant *next_on(const struct holder *holder, const struct lease *lease,
                              const struct grant *after)
 {
-    struct grant *grant = next_of_holder(holder, after);
+    bool is_by_lease = lease->grant_count <= holder->grant_count;
+    struct grant *grant = (struct grant *)(uintptr_t)after;
 
-    while (grant != NULL && (grant->lease != lease || grant->state == GRANT_STATE_ENDED)) {
-        grant = next_of_holder(holder, grant);
-    }
+    do {
+        grant = is_by_lease ? lease_next_grant(lease, grant) : next_of_holder(holder, grant);
+    } while (grant != NULL && (grant->holder != holder || grant->lease != lease ||
+                               grant->state == GRANT_STATE_ENDED));
     return grant;
 }
 
@@ -127,11 +131,20 @@ static struct lease *next_issued(const struct holder *holder, const struct lease
 static struct lease *next_held(const struct holder *holder, const struct lease *after)
 {
     struct grant *grant = after != NULL ? next_on(holder, after, NULL) : NULL;
+    struct lease *lease = NULL;
+    const struct grant *first = NULL; /* of those on `lease` */
 
     while ((grant = next_of_holder(holder, grant)) != NULL) {
-        if (grant->state != GRANT_STATE_ENDED && !is_issued_for(holder, grant->lease) &&
-            next_on(holder, grant->lease, NULL) == grant) {
-            return grant->lease;
+        if (grant->state == GRANT_STATE_ENDED || grant->lease == after ||
+            is_issued_for(holder, grant->lease)) {
+            continue;
+        }
+        if (grant->lease != lease) {
+            lease = grant->lease;
+            first = next_on(holder, lease, NULL);
+        }
+        if (grant == first) {
+            return lease;
         }
     }
     return NULL;
