@@ -184,6 +184,8 @@ static int no_certificate(gnutls_session_t session, const gnutls_datum_t *author
     return -1;
 }
 
+/* Not strict: then a missing Host and blanks in the target come to server_head.c, which refuses
+ * them with a problem document; libmicrohttpd would answer with a page of its own. */
 static struct MHD_Daemon *start_daemon(struct io_listener *listener, int socket_fd)
 {
     const struct io_listener_limits *limits = &listener->limits;
@@ -199,7 +201,7 @@ static struct MHD_Daemon *start_daemon(struct io_listener *listener, int socket_
         listener, MHD_OPTION_LISTEN_SOCKET, socket_fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned int)(limits->connections + REFUSED_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         limits->head_max_bytes + POOL_EXTRA_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener,
         MHD_OPTION_URI_LOG_CALLBACK, request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
         request_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener, last,
         no_certificate, MHD_OPTION_END);

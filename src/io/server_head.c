@@ -254,6 +254,11 @@ static void judge(struct head *head, const char *method, const char *version)
         (head->next + strlen("\r\n") != method + size || !is_line_end(head->next))) {
         (void)head_refuse(head, MHD_HTTP_BAD_REQUEST, "the head is malformed");
     }
+    /* HTTP/1.0 may leave it out, where it isn't what tells a page from a client of ours. */
+    if (head->status == 0 && (head->seen & (1U << SINGLE_HOST)) == 0 &&
+        (!conn->is_http_1_0 || host_is_judged(conn->listener))) {
+        (void)head_refuse(head, MHD_HTTP_BAD_REQUEST, "the Host header is missing");
+    }
 }
 
 unsigned int head_judge(struct env_connection *conn, const char *method, const char *version,

@@ -39,6 +39,11 @@ static bool is_loopback_address(struct str name)
     return str_starts_with(name, "127.");
 }
 
+bool host_is_judged(const struct io_listener *listener)
+{
+    return listener->tls != NULL || listener->is_loopback;
+}
+
 bool host_is_foreign(const struct io_listener *listener, struct str host)
 {
     if (listener->tls != NULL) {

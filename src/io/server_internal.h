@@ -169,6 +169,8 @@ unsigned int head_judge(struct env_connection *conn, const char *method, const c
                         const char **ret_detail);
 
 /* server_host.c */
+/* Must clients of this listener say whom they mean? */
+bool host_is_judged(const struct io_listener *listener);
 /* Does this Host header (empty: none) name somebody else than this listener? */
 bool host_is_foreign(const struct io_listener *listener, struct str host);
 

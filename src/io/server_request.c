@@ -11,8 +11,9 @@
  * that has half-closed would look gone and never get its answer.
  *
  * Failure paths: a head that doesn't pass (server_head.c) is refused and the connection closed.
- * Errors that libmicrohttpd finds itself (no Host, a malformed Content-Length, a head beyond its
- * memory) it answers itself, and closes. A client that goes away ends its request undelivered. */
+ * Errors that libmicrohttpd finds itself (a malformed Content-Length, a head beyond its memory) it
+ * answers itself, with a page in HTML that it lets nobody replace, and closes. A client that goes
+ * away ends its request undelivered. */
 #include "io/server_internal.h"
 
 #include "base/mem.h"

@@ -79,6 +79,36 @@ static void test_on_loopback_we_are_called_by_loopback_names(void **state)
     assert_int_equal(f->request_count, 0);
 }
 
+/* Sends this and expects a problem document. */
+static void expect_problem(struct fixture *f, const char *request, const char *says)
+{
+    struct client *client = client_new(f);
+    char *body = malloc(FIXTURE_REPLY_MAX_BYTES);
+
+    assert_non_null(body);
+    client_send(f, client, request);
+    assert_int_equal(client_reply(f, client, body), 400);
+    assert_non_null(strstr(body, "\"code\":\"invalid\""));
+    assert_non_null(strstr(body, says));
+    client_wait_eof(f, client);
+    client_free(client);
+    free(body);
+}
+
+/* Neither is a Host needed in HTTP/1.0, nor may it be left out where it is what we judge by. */
+static void test_who_names_no_host_is_refused_with_a_problem_document(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_listen(f);
+    expect_problem(f, "GET / HTTP/1.0\r\n\r\n", "the Host header is missing");
+    expect_problem(f, "GET / HTTP/1.0\r\nX-Leased-Request: 1\r\n\r\n",
+                   "the Host header is missing");
+    expect_problem(f, "GET / HTTP/1.1\r\n\r\n", "the Host header is missing");
+    expect_problem(f, "GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n", "without blanks");
+    assert_int_equal(f->request_count, 0);
+}
+
 static void test_what_is_for_anyone_may_be_called_anything_and_knows_nobody(void **state)
 {
     struct fixture *f = *state;
@@ -114,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_on_loopback_we_are_called_by_loopback_names),
+        TEST(test_who_names_no_host_is_refused_with_a_problem_document),
         TEST(test_what_is_for_anyone_may_be_called_anything_and_knows_nobody),
         TEST(test_beyond_loopback_connections_are_counted_by_address),
     };
