@@ -4,7 +4,9 @@
  * where the kernel has SO_PEERPIDFD, else by number → the pidfd isn't readable, so the process
  * lives and its number can't have been reused since → /proc/PID opened once as a directory → start
  * time, cgroup and NSpid read below that directory → its owner equals the credentials → the pidfd
- * is still not readable, so all of it was about one process.
+ * is still not readable, so all of it was about one process. Later looks are the same procedure
+ * with less to read: /proc/PID has the owner that it must have, and the pidfd, looked at last, says
+ * that the number still was this process's. So nothing but the pidfd is kept open.
  *
  * The uid and groups have no race: they are a snapshot of connect time. The rest narrows. Where the
  * kernel lacks SO_PEERPIDFD (before 6.5) a process of the same uid can win a race for the pid and
@@ -76,14 +78,21 @@ static bool has_ended(const struct peer *peer)
     return poll_now(peer->process_fd, POLLIN) != 0;
 }
 
-/* Compares the owner of /proc/PID as it is now with the credentials of connect time. */
-static void check_owner(struct peer *peer)
-{
-    struct stat st;
+#define PROC_PATH_BYTES 32
 
-    if (fstat(peer->proc_fd, &st) != 0) {
+static const char *proc_path(const struct peer *peer, char text[PROC_PATH_BYTES])
+{
+    (void)snprintf(text, PROC_PATH_BYTES, "/proc/%d", peer->facts.pid);
+    return text;
+}
+
+/* Compares the owner of /proc/PID (`rc` and `st` are a stat's of it, as it is now) with the
+ * credentials of connect time. */
+static void check_owner(struct peer *peer, int rc, const struct stat *st)
+{
+    if (rc != 0) {
         peer_set_state(peer, ENV_PEER_UNKNOWN, "its /proc directory could not be looked at");
-    } else if (st.st_uid != peer->facts.uid || st.st_gid != peer->facts.gid) {
+    } else if (st->st_uid != peer->facts.uid || st->st_gid != peer->facts.gid) {
         peer_set_state(peer, ENV_PEER_CHANGED,
                        "it runs as another user or group than when it connected");
     }
@@ -126,10 +135,11 @@ static bool read_credentials(struct peer *peer, int socket_fd, uint32_t overflow
     return true;
 }
 
-static bool open_process(struct peer *peer, int socket_fd)
+static bool open_process(struct peer *peer, int socket_fd, int *ret_proc_fd)
 {
     socklen_t size = sizeof(peer->process_fd);
-    char path[32];
+    char path[PROC_PATH_BYTES];
+    int proc_fd;
 
     if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &peer->process_fd, &size) != 0) {
         peer->process_fd = (int)syscall(SYS_pidfd_open, peer->facts.pid, 0U);
@@ -144,9 +154,8 @@ static bool open_process(struct peer *peer, int socket_fd)
         }
         return false;
     }
-    (void)snprintf(path, sizeof(path), "/proc/%d", peer->facts.pid);
-    peer->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (peer->proc_fd < 0) {
+    proc_fd = open(proc_path(peer, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc_fd < 0) {
         if (has_ended(peer)) {
             peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
         } else {
@@ -154,11 +163,12 @@ static bool open_process(struct peer *peer, int socket_fd)
         }
         return false;
     }
+    *ret_proc_fd = proc_fd;
     return true;
 }
 
 /* Start time, cgroup and pid namespace; NULL or what is wrong. */
-static const char *read_process(struct peer *peer)
+static const char *read_process(struct peer *peer, int proc_fd)
 {
     char bytes[PROCFS_FILE_MAX_BYTES];
     struct procfs_stat stat_line;
@@ -166,18 +176,18 @@ static const char *read_process(struct peer *peer)
     struct str cgroup;
     size_t level_count;
 
-    read_file_at(peer->proc_fd, "stat", bytes, sizeof(bytes), &text);
+    read_file_at(proc_fd, "stat", bytes, sizeof(bytes), &text);
     if (procfs_parse_stat(text, &stat_line) != 0) {
         return "its start time could not be read";
     }
     peer->facts.start_ticks = stat_line.start_ticks;
-    read_file_at(peer->proc_fd, "cgroup", bytes, sizeof(bytes), &text);
+    read_file_at(proc_fd, "cgroup", bytes, sizeof(bytes), &text);
     if (procfs_parse_cgroup(text, &cgroup) != 0 || cgroup.len >= sizeof(peer->facts.cgroup)) {
         return "its cgroup could not be read";
     }
     memcpy(peer->facts.cgroup, cgroup.ptr, cgroup.len);
     peer->facts.cgroup[cgroup.len] = '\0';
-    read_file_at(peer->proc_fd, "status", bytes, sizeof(bytes), &text);
+    read_file_at(proc_fd, "status", bytes, sizeof(bytes), &text);
     if (procfs_parse_nspid(text, &level_count) != 0) {
         return "its pid namespace could not be read";
     }
@@ -188,14 +198,18 @@ static const char *read_process(struct peer *peer)
 static void identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
 {
     const char *problem;
+    struct stat st;
+    int proc_fd;
 
-    if (!read_credentials(peer, socket_fd, overflow_uid) || !open_process(peer, socket_fd)) {
+    if (!read_credentials(peer, socket_fd, overflow_uid) ||
+        !open_process(peer, socket_fd, &proc_fd)) {
         return;
     }
-    problem = read_process(peer);
+    problem = read_process(peer, proc_fd);
     if (problem == NULL) {
-        check_owner(peer);
+        check_owner(peer, fstat(proc_fd, &st), &st);
     }
+    (void)close(proc_fd);
     /* Last, and over all else: what was read of a process that has ended is a zombie's or
      * another's. */
     if (has_ended(peer)) {
@@ -209,7 +223,6 @@ void peer_init(struct peer *peer, enum env_peer_kind kind)
 {
     memset(peer, 0, sizeof(*peer));
     peer->process_fd = -1;
-    peer->proc_fd = -1;
     peer->facts.kind = kind;
     peer->facts.uid = ENV_NO_ID;
     peer->facts.gid = ENV_NO_ID;
@@ -240,12 +253,15 @@ void peer_init_unknown(struct peer *peer, const char *problem)
 
 void peer_recheck(struct peer *peer)
 {
+    char path[PROC_PATH_BYTES];
+    struct stat st;
+
     if (peer->facts.state != ENV_PEER_OK) {
         return;
     }
     switch (peer->facts.kind) {
     case ENV_PEER_UNIX:
-        check_owner(peer);
+        check_owner(peer, stat(proc_path(peer, path), &st), &st);
         if (has_ended(peer)) {
             peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
         }
@@ -266,9 +282,5 @@ void peer_fini(struct peer *peer)
     if (peer->process_fd >= 0) {
         (void)close(peer->process_fd);
         peer->process_fd = -1;
-    }
-    if (peer->proc_fd >= 0) {
-        (void)close(peer->proc_fd);
-        peer->proc_fd = -1;
     }
 }

@@ -15,7 +15,6 @@ struct tls_names;
 struct peer {
     struct env_peer facts;
     int process_fd; /* pidfd; -1: none */
-    int proc_fd;    /* the directory /proc/PID; -1: none */
     /* ENV_PEER_LOOPBACK: how to ask for the client's socket again. */
     struct diag *diag;
     struct diag_query query;

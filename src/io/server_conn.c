@@ -144,8 +144,8 @@ static const char *check_limits(struct env_connection *conn)
     if (listener->connection_count >= listener->limits.connections) {
         return "the listener has all the connections that it may have";
     }
-    /* A process needs two more descriptors. */
-    if (conn->fd > listener->fd_max - 2) {
+    /* A process needs one more descriptor. What is open while it is looked at is of the reserve. */
+    if (conn->fd > listener->fd_max - 1) {
         return "the daemon has no file descriptors left for connections";
     }
     if (listener->is_unix) {
@@ -211,7 +211,6 @@ static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd,
     conn->mhd = mhd;
     conn->fd = fd;
     conn->peer.process_fd = -1;
-    conn->peer.proc_fd = -1;
     list_init(&conn->watches);
     buf_init(&conn->body, listener->limits.body_max_bytes);
     problem = check_limits(conn);

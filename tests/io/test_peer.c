@@ -3,6 +3,7 @@
 
 #include "wire/procfs.h"
 
+#include <dirent.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -42,6 +43,37 @@ static void test_the_pidfd_of_older_kernels_does_too(void **state)
     need_new_calls();
     is_old_kernel = true;
     test_an_ordinary_caller_is_known(state);
+}
+
+static size_t open_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder) != NULL) {
+        count++;
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+/* Its socket and a pidfd; the third here is the client's own. */
+static void test_a_connection_keeps_two_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    size_t before = open_descriptors();
+    struct client *client = client_new(f);
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        client_send(f, client, CALLER_GET);
+        assert_int_equal(client_reply(f, client, NULL), 200);
+        assert_int_equal(f->peer.state, ENV_PEER_OK);
+        assert_int_equal(open_descriptors(), before + 3);
+    }
+    client_free(client);
+    FIXTURE_UNTIL(f, open_descriptors() == before);
 }
 
 static void test_another_user_is_known_with_its_groups(void **state)
@@ -247,6 +279,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, caller_setup, caller_teardown)
         TEST(test_an_ordinary_caller_is_known),
         TEST(test_the_pidfd_of_older_kernels_does_too),
+        TEST(test_a_connection_keeps_two_descriptors),
         TEST(test_another_user_is_known_with_its_groups),
         TEST(test_the_overflow_uid_is_nobody_in_particular),
         TEST(test_groups_that_cannot_all_be_seen_deny),
