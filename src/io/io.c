@@ -131,6 +131,7 @@ static void start_phases(struct io *io)
 int io_new(struct io **ret_io, struct err *e)
 {
     struct io *io = mem_calloc(1, sizeof(*io));
+    uint64_t seed;
     int rc;
 
     if (io == NULL) {
@@ -152,6 +153,8 @@ int io_new(struct io **ret_io, struct err *e)
     /* A peer that goes away while we write must be an error of that write, not the end of the
      * daemon. */
     (void)signal(SIGPIPE, SIG_IGN);
+    env_random(io_env(io), &seed, sizeof(seed));
+    map_init(&io->usages, seed);
     io_usage_init(io);
     start_phases(io);
     io_timers_init(io);
@@ -276,6 +279,7 @@ int io_close(struct io *io)
     diag_fini(&io->diag);
     io_passed_close(io);
     io_seal_free(io->seal);
+    map_fini(&io->usages);
     mem_free(io);
     return 0;
 }

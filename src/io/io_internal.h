@@ -3,6 +3,7 @@
 #ifndef LEASED_IO_IO_INTERNAL_H
 #define LEASED_IO_IO_INTERNAL_H
 
+#include "base/map.h"
 #include "env/env.h"
 #include "env/usage.h"
 #include "io/diag.h"
@@ -96,6 +97,7 @@ struct io {
     struct list signals;
     struct io_lag lag;
     uint32_t connection_count; /* of all listeners, without the refused */
+    struct map usages;         /* struct usage: who has how many of them, refused ones too */
     struct list watches;       /* struct process_watch */
     uint32_t watch_count;
     struct io_http *http; /* made by io_http_new */

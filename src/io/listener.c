@@ -102,7 +102,6 @@ static void listener_free(struct io_listener *listener)
     if (listener->socket_fd >= 0) {
         (void)close(listener->socket_fd);
     }
-    map_fini(&listener->usages);
     tls_free(listener->tls);
     mem_free(listener->name);
     mem_free(listener);
@@ -111,7 +110,6 @@ static void listener_free(struct io_listener *listener)
 static struct io_listener *listener_new(struct io *io, const struct io_listener_options *options)
 {
     struct io_listener *listener = mem_calloc(1, sizeof(*listener));
-    uint64_t seed;
     size_t i;
 
     if (listener == NULL) {
@@ -135,8 +133,6 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     listener->phase_timeout_ms[PHASE_WRITE] = listener->limits.write_timeout_ms;
     listener->phase_timeout_ms[PHASE_IDLE] = listener->limits.idle_timeout_ms;
     listener->phase_timeout_ms[PHASE_ENDING] = ENDING_TIMEOUT_MS;
-    env_random(io_env(io), &seed, sizeof(seed));
-    map_init(&listener->usages, seed);
     listener->name = mem_strdup(options->name);
     if (listener->name == NULL) {
         listener_free(listener);

@@ -7,7 +7,9 @@
 
 struct io_listener;
 
-/* 0 in a limit: the default in brackets. */
+/* 0 in a limit: the default in brackets. Connections are counted over all listeners together, those
+ * that are retired too: the total and its callers' are limits of the process, which each listener
+ * holds to. */
 struct io_listener_limits {
     uint32_t connections;             /* [1024] in all */
     uint32_t connections_per_uid;     /* [256] */

@@ -57,10 +57,10 @@ static void key_of_address(int fd, uint8_t out[16])
     }
 }
 
-static struct usage *usage_take(struct io_listener *listener, const struct usage_key *wanted)
+static struct usage *usage_take(struct io *io, const struct usage_key *wanted)
 {
     struct str key = {.ptr = (const char *)wanted, .len = sizeof(*wanted)};
-    struct map_entry *entry = map_find(&listener->usages, key);
+    struct map_entry *entry = map_find(&io->usages, key);
     struct usage *usage;
 
     if (entry != NULL) {
@@ -75,17 +75,17 @@ static struct usage *usage_take(struct io_listener *listener, const struct usage
     usage->key = *wanted;
     usage->count = 1;
     key.ptr = (const char *)&usage->key;
-    if (map_add(&listener->usages, &usage->entry, key) != 0) {
+    if (map_add(&io->usages, &usage->entry, key) != 0) {
         mem_free(usage);
         return NULL;
     }
     return usage;
 }
 
-static void usage_give_back(struct io_listener *listener, struct usage *usage)
+static void usage_give_back(struct io *io, struct usage *usage)
 {
     if (usage != NULL && --usage->count == 0) {
-        map_remove(&listener->usages, &usage->entry);
+        map_remove(&io->usages, &usage->entry);
         mem_free(usage);
     }
 }
@@ -122,7 +122,7 @@ static const char *check_usage(struct env_connection *conn, uint32_t uid)
     if (!is_user) {
         key_of_address(conn->fd, key.address);
     }
-    conn->usage = usage_take(listener, &key);
+    conn->usage = usage_take(listener->io, &key);
     if (conn->usage == NULL) {
         return "the daemon is out of memory";
     }
@@ -141,8 +141,8 @@ static const char *check_limits(struct env_connection *conn)
     struct io_listener *listener = conn->listener;
     const char *problem;
 
-    if (listener->connection_count >= listener->limits.connections) {
-        return "the listener has all the connections that it may have";
+    if (listener->io->connection_count >= listener->limits.connections) {
+        return "the daemon has all the connections that it may have";
     }
     /* A process needs one more descriptor. What is open while it is looked at is of the reserve. */
     if (conn->fd > listener->fd_max - 1) {
@@ -264,7 +264,7 @@ static void conn_end(struct env_connection *conn)
         listener->connection_count--;
         listener->io->connection_count--;
     }
-    usage_give_back(listener, conn->usage);
+    usage_give_back(listener->io, conn->usage);
     peer_fini(&conn->peer);
     if (conn->has_poll) {
         uv_close((uv_handle_t *)&conn->poll, on_poll_closed);

@@ -49,7 +49,8 @@ enum request_state {
     REQUEST_ANSWERED, /* the handler has answered, the answer isn't out yet */
 };
 
-/* How many connections one caller has: a user, or an address where users are unknown. */
+/* How many connections one caller has on all listeners, whatever has become of these: a user, or an
+ * address where users are unknown. */
 struct usage_key {
     uint32_t uid; /* ENV_NO_ID: counted by address */
     uint8_t address[16];
@@ -89,7 +90,6 @@ struct io_listener {
     uint32_t connection_count; /* without the refused */
     uint32_t refused_count;
     uint32_t accepted_count; /* ever, refused ones too; wraps */
-    struct map usages;       /* struct usage */
     uint32_t overflow_uid;
     int fd_max; /* descriptors from here on are not for connections */
 

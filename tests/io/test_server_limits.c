@@ -254,6 +254,79 @@ static void test_one_user_cannot_take_all_connections(void **state)
     (void)close(to_child[1]);
 }
 
+static bool is_other_closed;
+
+static void on_other_closed(void *user)
+{
+    (void)user;
+    is_other_closed = true;
+}
+
+static struct client *client_that_is_served(struct fixture *f)
+{
+    struct client *client = client_new(f);
+
+    client_send(f, client, GET);
+    assert_int_equal(client_reply(f, client, NULL), 200);
+    return client;
+}
+
+static void expect_refusal(struct fixture *f, const char *says)
+{
+    struct client *client = client_new(f);
+    char *body = malloc(FIXTURE_REPLY_MAX_BYTES);
+
+    assert_non_null(body);
+    assert_int_equal(client_reply(f, client, body), 503);
+    assert_non_null(strstr(body, says));
+    client_free(client);
+    free(body);
+}
+
+/* Three connections on the first of two listeners are all that there may be. */
+static void counted_together(struct fixture *f, const char *says)
+{
+    struct client *clients[3];
+    struct io_listener *first;
+    size_t i;
+
+    fixture_listen(f);
+    first = f->listener;
+    for (i = 0; i < ARRAY_LEN(clients); i++) {
+        clients[i] = client_that_is_served(f);
+    }
+    f->path[strlen(f->path) - 1] = 'x'; /* another name, for the second one and its clients */
+    fixture_listen(f);
+    expect_refusal(f, says);
+    io_listener_retire(first, NULL); /* which has them still */
+    expect_refusal(f, says);
+    client_free(clients[0]);
+    FIXTURE_UNTIL(f, io_listener_connection_count(first) == 2);
+    clients[0] = client_that_is_served(f);
+    for (i = 0; i < ARRAY_LEN(clients); i++) {
+        client_free(clients[i]);
+    }
+    is_other_closed = false;
+    io_listener_close(first, on_other_closed, NULL);
+    FIXTURE_UNTIL(f, is_other_closed);
+}
+
+static void test_listeners_count_their_connections_together(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.limits.connections = 3;
+    counted_together(f, "the daemon has all the connections");
+}
+
+static void test_listeners_count_a_users_connections_together(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.limits.connections_per_uid = 3;
+    counted_together(f, "this user has all the connections");
+}
+
 static void test_a_flood_beyond_the_limit_leaves_the_others_served(void **state)
 {
     struct fixture *f = *state;
@@ -367,6 +440,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_connection_over_the_limit_is_told_so_and_closed,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_user_cannot_take_all_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_listeners_count_their_connections_together, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_listeners_count_a_users_connections_together, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_flood_beyond_the_limit_leaves_the_others_served,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_connections_leave_descriptors_for_the_rest, setup,
