@@ -56,6 +56,7 @@ struct daemon {
     struct backend **served; /* those of the configuration, in its order: what serve/ shows */
     struct serve *serve;
     struct list listeners; /* struct daemon_listener */
+    uint64_t clients_told; /* the limit of them that was told to be beyond reach; 0: none */
     struct env_timer retiring;
 
     bool has_started; /* the trail says so; then it also says when it stopped */
@@ -113,6 +114,10 @@ struct daemon_listener_options {
     const struct config_listener *configured; /* of it */
     struct daemon_listener *predecessor;      /* the new one serves beside it, on its socket */
 };
+
+/* Before listeners are opened by `config`: sees to it that there are descriptors for its clients,
+ * and tells when there can't be. */
+void daemon_clients_provide(struct daemon *daemon, const struct config *config);
 
 /* Opens one and puts it into the list as fresh. */
 int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_options *options,

@@ -4,7 +4,10 @@
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
+#include "io/descriptors.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define RETIRING_INTERVAL_MS 250U
@@ -37,6 +40,36 @@ static struct io_listener_limits limits_of(const struct config_limits *limits)
         .idle_timeout_ms = limits->idle_timeout_ms,
         .write_timeout_ms = limits->write_timeout_ms,
     };
+}
+
+void daemon_clients_provide(struct daemon *daemon, const struct config *config)
+{
+    uint64_t clients = config->settings.limits.clients;
+    struct io_descriptors descriptors;
+    char detail[160];
+    char hint[160];
+    char count[STR_U64_MAX_BYTES + 1];
+
+    io_descriptors_provide(daemon->options.io, (uint32_t)clients, &descriptors);
+    if (descriptors.clients >= clients) {
+        daemon->clients_told = 0;
+        return;
+    }
+    if (daemon->clients_told == clients) {
+        return;
+    }
+    daemon->clients_told = clients;
+    (void)snprintf(detail, sizeof(detail),
+                   "%" PRIu64 " open files allow %" PRIu32 " connections instead of the %" PRIu64
+                   " of limits.clients, a quarter of them to each caller",
+                   descriptors.limit, descriptors.clients, clients);
+    (void)snprintf(hint, sizeof(hint),
+                   "raise the hard limit of open files (LimitNOFILE, ulimit -Hn) to %" PRIu64
+                   ", or lower limits.clients",
+                   descriptors.needed);
+    (void)snprintf(count, sizeof(count), "%" PRIu32, descriptors.clients);
+    log_event(LOG_LEVEL_WARN, "listener.clients.reduced", "count", count, "detail", detail, "hint",
+              hint, NULL);
 }
 
 static void entry_free(struct daemon_listener *entry)

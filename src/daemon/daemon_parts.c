@@ -176,6 +176,7 @@ static int listeners_start(struct daemon *daemon)
     size_t i;
     struct err e = {0};
 
+    daemon_clients_provide(daemon, daemon->config);
     for (i = 0; i < list->count; i++) {
         const char *path =
             configured[i].unix_path != NULL ? configured[i].unix_path : configured[i].tcp;

@@ -153,6 +153,7 @@ static int listeners_open(struct reload *reload)
     const struct config_listener *configured = reload->after->settings.listeners.items;
     size_t i;
 
+    daemon_clients_provide(reload->daemon, reload->after);
     for (i = 0; i < reload->after->settings.listeners.count; i++) {
         const struct config_listener *before = listener_at(reload->before, &configured[i]);
         struct daemon_listener *old =

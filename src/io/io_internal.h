@@ -97,6 +97,7 @@ struct io {
     struct list signals;
     struct io_lag lag;
     uint32_t connection_count; /* of all listeners, without the refused */
+    uint32_t connections_max;  /* that there are descriptors for; 0: not asked yet */
     struct map usages;         /* struct usage: who has how many of them, refused ones too */
     struct list watches;       /* struct process_watch */
     uint32_t watch_count;

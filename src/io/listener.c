@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,8 +38,8 @@
 #define HARD_MAX_TARGET_BYTES (4U * 1024U)
 #define HARD_MAX_BODY_BYTES (1024U * 1024U)
 
-/* Descriptors that connections leave to the rest of the daemon, unless it has very few. */
-#define FD_RESERVE 64U
+/* One caller gets at most this part of the connections, where they are few. */
+#define CALLER_SHARE 4U
 
 static uint32_t limit_u32(uint32_t value, uint32_t default_value, uint32_t max)
 {
@@ -57,6 +56,25 @@ static size_t limit_size(size_t value, size_t default_value, size_t max)
 static uint64_t or_default(uint64_t value, uint64_t default_value)
 {
     return value != 0 ? value : default_value;
+}
+
+/* Where the process can't have as many connections as it was to take, nobody may have most of them.
+ */
+static void fit(const struct io *io, struct io_listener_limits *limits)
+{
+    uint32_t most = io->connections_max;
+    uint32_t share = most / CALLER_SHARE > 0 ? most / CALLER_SHARE : 1;
+
+    if (most == 0 || limits->connections <= most) {
+        return;
+    }
+    limits->connections = most;
+    if (limits->connections_per_uid > share) {
+        limits->connections_per_uid = share;
+    }
+    if (limits->connections_per_address > share) {
+        limits->connections_per_address = share;
+    }
 }
 
 static struct io_listener_limits effective(const struct io_listener_limits *asked)
@@ -80,20 +98,6 @@ static struct io_listener_limits effective(const struct io_listener_limits *aske
         .idle_timeout_ms = or_default(asked->idle_timeout_ms, DEFAULT_IDLE_TIMEOUT_MS),
         .write_timeout_ms = or_default(asked->write_timeout_ms, DEFAULT_WRITE_TIMEOUT_MS),
     };
-}
-
-/* The kernel gives out the lowest free descriptor, so one of at least fd_max means that all below
- * it are in use. */
-static int find_fd_max(void)
-{
-    struct rlimit limit;
-    rlim_t reserve;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT32_MAX) {
-        return INT32_MAX;
-    }
-    reserve = limit.rlim_cur / 8 < FD_RESERVE ? limit.rlim_cur / 8 : FD_RESERVE;
-    return (int)(limit.rlim_cur - reserve);
 }
 
 static void listener_free(struct io_listener *listener)
@@ -120,11 +124,12 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     listener->socket_fd = -1;
     listener->file.dir_fd = -1;
     listener->limits = effective(&options->limits);
+    fit(io, &listener->limits);
     listener->handler = options->handler;
     listener->user = options->handler_user;
     listener->is_unix = options->unix_path != NULL;
     listener->overflow_uid = peer_overflow_uid();
-    listener->fd_max = find_fd_max();
+    listener->fd_max = descriptors_max();
     for (i = 0; i < PHASE_COUNT; i++) {
         list_init(&listener->phases[i]);
     }

@@ -168,6 +168,11 @@ void conn_watch(struct env_connection *conn, struct env_connection_watch *watch)
 unsigned int head_judge(struct env_connection *conn, const char *method, const char *version,
                         const char **ret_detail);
 
+/* descriptors.c */
+/* Descriptors from here on are not for connections. The kernel gives out the lowest free one, so
+ * one of at least this number means that all below it are in use. */
+int descriptors_max(void);
+
 /* server_host.c */
 /* Must clients of this listener say whom they mean? */
 bool host_is_judged(const struct io_listener *listener);

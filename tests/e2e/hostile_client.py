@@ -3,6 +3,7 @@
   targets SOCKET           a GET for each target that comes in as a JSON list; [[status, body], …]
   walk-away SOCKET PATH N  sends N requests on connections of their own and closes them at once
   hold SOCKET N            opens up to N connections and keeps them until its stdin ends; how many it got
+  flood SOCKET N           N connections, those that are served kept open; says "begun", then [refused, kept]
   burst SOCKET PATH N      N requests, each on a connection of its own, which it keeps; says "sent", then {status: count}
 """
 import collections
@@ -68,6 +69,25 @@ def hold(path, count):
     return len(held)
 
 
+def flood(path, count):
+    held, refused = [], 0
+    for i in range(int(count)):
+        it = connect(path)
+        try:
+            it.sendall(b"GET /livez HTTP/1.1\r\n" + GUARD + b"\r\n")
+            status = answer(it)[0]
+        except OSError:  # refused and closed before all was sent
+            status = 503
+        if status == 200:
+            held.append(it)
+        else:
+            refused += 1
+            it.close()
+        if i == 300:
+            print("begun", flush=True)
+    return [refused, len(held)]
+
+
 def burst(path, target, count):
     held = [connect(path) for _ in range(int(count))]
     for it in held:
@@ -77,7 +97,7 @@ def burst(path, target, count):
     sys.stdin.read()
 
 
-ACTS = {"targets": targets, "walk-away": walk_away, "hold": hold, "burst": burst}
+ACTS = {"targets": targets, "walk-away": walk_away, "hold": hold, "flood": flood, "burst": burst}
 
 if __name__ == "__main__":
     result = ACTS[sys.argv[1]](*sys.argv[2:])

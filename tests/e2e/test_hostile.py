@@ -150,6 +150,38 @@ def test_few_descriptors_make_nobody_spin_and_service_comes_back(orders, client)
     until(lambda: made.daemon.lease(CONSUMER, "get", made.role, "--bind", "none").returncode == 0, "service is back", 20)
 
 
+def test_as_many_descriptors_as_it_may_have_are_had(orders):
+    made = orders(rules=EVERYBODY, binding="none", config={"prefix": ["prlimit", "--nofile=64:16384"], "limits": {"clients": 200}})
+    with open(f"/proc/{made.daemon.process.pid}/limits", encoding="utf-8") as f:
+        limit = next(line.split() for line in f if line.startswith("Max open files"))
+    assert int(limit[3]) > 400 and int(limit[4]) == 16384
+    assert "listener.clients.reduced" not in made.daemon.log_lines()
+
+
+@needs_root
+def test_few_descriptors_are_not_one_users_alone(orders, client):
+    made = orders(rules=EVERYBODY, binding="none", config={"prefix": ["prlimit", "--nofile=256"]})
+    assert "listener.clients.reduced" in made.daemon.log_lines()
+    it = client(made.daemon, STRANGER, "hold", 250)
+    assert int(it.stdout.readline()) > 0
+    until(lambda: made.daemon.lease(CONSUMER, "get", made.role, "--bind", "none").returncode == 0, "another user is served")
+    assert made.daemon.lease("root", "status").returncode == 0
+
+
+@needs_root
+def test_a_flood_of_connections_leaves_the_others_served(orders, client):
+    # Thousands of connects by one user, which come back as fast as they are refused; meanwhile another asks again and again.
+    made = orders(rules=EVERYBODY, binding="none")
+    it = client(made.daemon, STRANGER, "flood", 5000)
+    assert it.stdout.readline() == "begun\n"
+    served = 0
+    while it.poll() is None or served < 3:
+        assert made.daemon.lease(CONSUMER, "get", made.role, "--bind", "none").returncode == 0
+        served += 1
+    refused, held = json.loads(it.stdout.readline())
+    assert held == 256 and refused == 5000 - held
+
+
 @needs_root
 def test_a_flood_for_leases_leaves_the_others_their_share(start, world, client):
     # One user asks for a hundred while bao is frozen, then nine others for one each; two can be under way at once.
