@@ -4,10 +4,12 @@
   walk-away SOCKET PATH N  sends N requests on connections of their own and closes them at once
   hold SOCKET N            opens up to N connections and keeps them until its stdin ends; how many it got
   flood SOCKET N           N connections, those that are served kept open; says "begun", then [refused, kept]
+  stop-reading SOCKET PATH asks for PATH when no more answers fit into the socket, reads nothing until it is hung up on; what came then
   burst SOCKET PATH N      N requests, each on a connection of its own, which it keeps; says "sent", then {status: count}
 """
 import collections
 import json
+import select
 import socket
 import sys
 
@@ -88,6 +90,34 @@ def flood(path, count):
     return [refused, len(held)]
 
 
+def request(target):
+    return f"GET {target} HTTP/1.1\r\n".encode() + GUARD + b"\r\n"
+
+
+def read_late(path, requests):
+    """Sends all of them and reads nothing before the server has hung up; what the socket had room for."""
+    with connect(path) as it:
+        it.sendall(requests)
+        poll = select.poll()
+        poll.register(it, 0)
+        assert poll.poll(60000), "the server waits on"
+        data = b""
+        try:
+            while more := it.recv(65536):
+                data += more
+        except ConnectionResetError:  # it has left requests unread; its answers come before that
+            pass
+    return data
+
+
+def stop_reading(path, target):
+    # An answer is sent when there is any room, and how many make it full is the kernel's affair: the first connection finds out.
+    count = read_late(path, request("/livez") * 1000).count(b"HTTP/1.1 200")
+    assert 0 < count < 1000, count
+    data = read_late(path, request("/livez") * count + request(target))
+    return [count, data.count(b"HTTP/1.1 200"), data.decode()]
+
+
 def burst(path, target, count):
     held = [connect(path) for _ in range(int(count))]
     for it in held:
@@ -97,7 +127,7 @@ def burst(path, target, count):
     sys.stdin.read()
 
 
-ACTS = {"targets": targets, "walk-away": walk_away, "hold": hold, "flood": flood, "burst": burst}
+ACTS = {"targets": targets, "walk-away": walk_away, "hold": hold, "flood": flood, "stop-reading": stop_reading, "burst": burst}
 
 if __name__ == "__main__":
     result = ACTS[sys.argv[1]](*sys.argv[2:])
