@@ -15,7 +15,7 @@
 #define ENV_PEER_CGROUP_MAX_BYTES 512
 #define ENV_PEER_SAN_MAX_BYTES 256  /* of one name in a certificate, with the NUL */
 #define ENV_PEER_SANS_MAX_BYTES 512 /* of all that count */
-#define ENV_REQUEST_HEADERS_MAX 32
+#define ENV_REQUEST_HEADERS_MAX 64
 
 /* By what the caller is known, which depends on how it has connected. */
 enum env_peer_kind {

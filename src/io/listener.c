@@ -25,6 +25,7 @@
 #define DEFAULT_CONNECTIONS_PER_UID 256U
 #define DEFAULT_CONNECTIONS_PER_ADDRESS 256U
 #define DEFAULT_HEAD_MAX_BYTES (8U * 1024U)
+#define DEFAULT_HEADERS 32U
 #define DEFAULT_TARGET_MAX_BYTES 1024U
 #define DEFAULT_BODY_MAX_BYTES (64U * 1024U)
 #define DEFAULT_HEAD_TIMEOUT_MS 5000U
@@ -87,8 +88,7 @@ static struct io_listener_limits effective(const struct io_listener_limits *aske
                                              DEFAULT_CONNECTIONS_PER_ADDRESS, HARD_MAX_CONNECTIONS),
         .head_max_bytes =
             limit_size(asked->head_max_bytes, DEFAULT_HEAD_MAX_BYTES, HARD_MAX_HEAD_BYTES),
-        .headers_max =
-            limit_u32(asked->headers_max, ENV_REQUEST_HEADERS_MAX, ENV_REQUEST_HEADERS_MAX),
+        .headers_max = limit_u32(asked->headers_max, DEFAULT_HEADERS, ENV_REQUEST_HEADERS_MAX),
         .target_max_bytes =
             limit_size(asked->target_max_bytes, DEFAULT_TARGET_MAX_BYTES, HARD_MAX_TARGET_BYTES),
         .body_max_bytes =

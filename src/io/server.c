@@ -32,7 +32,15 @@
 
 /* Beside the head: parsed headers, the query's parts and the head of the answer. Not more than it
  * takes, because libmicrohttpd zeroes the whole pool after each request. */
-#define POOL_EXTRA_BYTES (4U * 1024U)
+#define POOL_LEAST_BYTES (4U * 1024U)
+#define POOL_HEADER_BYTES 128U
+
+static size_t pool_bytes(const struct io_listener_limits *limits)
+{
+    size_t extra = (size_t)limits->headers_max * POOL_HEADER_BYTES;
+
+    return limits->head_max_bytes + (extra > POOL_LEAST_BYTES ? extra : POOL_LEAST_BYTES);
+}
 
 #define ACCEPT_PAUSE_MS 100U
 
@@ -200,11 +208,10 @@ static struct MHD_Daemon *start_daemon(struct io_listener *listener, int socket_
         flags, 0, NULL, NULL, request_continue, listener, MHD_OPTION_EXTERNAL_LOGGER, log_message,
         listener, MHD_OPTION_LISTEN_SOCKET, socket_fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned int)(limits->connections + REFUSED_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        limits->head_max_bytes + POOL_EXTRA_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener,
-        MHD_OPTION_URI_LOG_CALLBACK, request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener, last,
-        no_certificate, MHD_OPTION_END);
+        pool_bytes(limits), MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 0,
+        MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener, MHD_OPTION_URI_LOG_CALLBACK,
+        request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED, request_completed, listener,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener, last, no_certificate, MHD_OPTION_END);
 }
 
 int server_start(struct io_listener *listener, struct err *e)

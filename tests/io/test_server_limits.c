@@ -100,7 +100,8 @@ static void test_a_head_has_a_largest_size(void **state)
     assert_int_equal(f->request_count, 1);
 }
 
-static int ask_headers(struct fixture *f, size_t count)
+/* The head has `size` bytes; 0: as many as it takes. */
+static int ask_headers(struct fixture *f, size_t count, size_t size)
 {
     char request[8192];
     size_t len =
@@ -110,8 +111,13 @@ static int ask_headers(struct fixture *f, size_t count)
     for (i = 1; i < count; i++) {
         len += (size_t)snprintf(request + len, sizeof(request) - len, "X-%zu: 1\r\n", i);
     }
-    len += (size_t)snprintf(request + len, sizeof(request) - len, "\r\n");
-    return ask(f, request, len);
+    if (size > 0) {
+        memset(request + len - 2, '1', size - len - 2);
+        len = size - 2;
+        memcpy(request + len - 2, "\r\n", 2);
+    }
+    memcpy(request + len, "\r\n", 2);
+    return ask(f, request, len + 2);
 }
 
 static void test_there_is_a_largest_number_of_headers(void **state)
@@ -119,9 +125,20 @@ static void test_there_is_a_largest_number_of_headers(void **state)
     struct fixture *f = *state;
 
     fixture_listen(f);
-    assert_int_equal(ask_headers(f, 32), 200);
-    assert_int_equal(ask_headers(f, 33), 431);
-    assert_int_equal(ask_headers(f, 320), 431);
+    assert_int_equal(ask_headers(f, 32, 0), 200);
+    assert_int_equal(ask_headers(f, 33, 0), 431);
+    assert_int_equal(ask_headers(f, 320, 0), 431);
+}
+
+/* Also with all the bytes that their head may have. */
+static void test_the_number_of_headers_has_a_hard_maximum(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.limits.headers_max = 10 * ENV_REQUEST_HEADERS_MAX;
+    fixture_listen(f);
+    assert_int_equal(ask_headers(f, ENV_REQUEST_HEADERS_MAX, 8192), 200);
+    assert_int_equal(ask_headers(f, ENV_REQUEST_HEADERS_MAX + 1, 0), 431);
 }
 
 static int ask_body(struct fixture *f, size_t size)
@@ -436,6 +453,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_target_has_a_longest_length, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_head_has_a_largest_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_there_is_a_largest_number_of_headers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_number_of_headers_has_a_hard_maximum, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_body_has_a_largest_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_connection_over_the_limit_is_told_so_and_closed,
                                         setup, teardown),
