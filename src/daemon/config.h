@@ -127,6 +127,7 @@ struct config_limits {
     uint64_t request_headers;
     uint64_t request_target_bytes;
     uint64_t request_body_bytes;
+    uint64_t reply_bytes;
     uint64_t head_timeout_ms;
     uint64_t body_timeout_ms;
     uint64_t idle_timeout_ms;

@@ -3,6 +3,7 @@
  * an error that says so. */
 #include "daemon/config_internal.h"
 #include "io/secret_memory.h"
+#include "serve/api.h"
 
 #define HOUR_MS (3600ULL * 1000ULL)
 #define YEAR_MS (8760ULL * HOUR_MS)
@@ -239,9 +240,12 @@ static const struct schema_field limits_fields[] = {
     {FIELD(config_limits, "request_headers", SCHEMA_UINT, request_headers), .min = 8,
      .max = ENV_REQUEST_HEADERS_MAX, .default_text = "32", .doc = "how many"},
     {FIELD(config_limits, "request_target", SCHEMA_SIZE, request_target_bytes), .min = 256,
-     .max = 4 * KIB, .default_text = "2KiB", .doc = "path and query"},
+     .max = 4 * KIB, .default_text = "1KiB", .doc = "path and query"},
     {FIELD(config_limits, "request_body", SCHEMA_SIZE, request_body_bytes), .min = KIB,
      .max = KIB * KIB, .default_text = "64KiB", .doc = "of one request"},
+    {FIELD(config_limits, "reply", SCHEMA_SIZE, reply_bytes), .min = SERVE_REPLY_MIN_BYTES,
+     .max = SERVE_REPLY_MAX_BYTES, .default_text = "1MiB",
+     .doc = "of one answer, and so what waits on one connection"},
     {FIELD(config_limits, "head_timeout", SCHEMA_DURATION, head_timeout_ms), .min = 100,
      .max = HOUR_MS, .default_text = "5s", .doc = "to send the headers"},
     {FIELD(config_limits, "body_timeout", SCHEMA_DURATION, body_timeout_ms), .min = 100,

@@ -145,6 +145,7 @@ static int serve_start(struct daemon *daemon)
                                     .node = daemon->node,
                                     .version = LEASED_VERSION,
                                     .exchanges_max = (uint32_t)config->settings.limits.requests,
+                                    .reply_max_bytes = config->settings.limits.reply_bytes,
                                     .reload = reload_asked,
                                     .user = daemon};
     struct err e = {0};
@@ -162,6 +163,7 @@ void daemon_serve(struct daemon *daemon, const struct config *config, struct bac
         .backends = served,
         .backend_count = config->settings.backends.count,
         .exchanges_max = (uint32_t)config->settings.limits.requests,
+        .reply_max_bytes = config->settings.limits.reply_bytes,
     };
 
     serve_set(daemon->serve, &settings);

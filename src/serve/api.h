@@ -9,6 +9,11 @@
 
 struct serve;
 
+/* What an answer has room for: each credential fits, however much of it JSON has to escape, so that
+ * none is issued that can't be handed out. A connection has one answer under way. */
+#define SERVE_REPLY_MIN_BYTES (512U * 1024U)
+#define SERVE_REPLY_MAX_BYTES (4U * 1024U * 1024U)
+
 /* One reload that somebody asks for over the API. */
 struct serve_reload {
     const struct access_identity *identity; /* who asks; borrowed until the call returns */
@@ -28,6 +33,7 @@ struct serve_options {
     const char *node;
     const char *version;
     uint32_t exchanges_max; /* [4096] requests under way at once */
+    size_t reply_max_bytes; /* [1 MiB] of one answer; see SERVE_REPLY_MIN_BYTES */
     /* Reads the configuration anew and applies it, all or nothing. 0; ERR_INVALID (mistakes:
      * nothing has changed), ERR_CLOSED (stopping). NULL: there is nothing to reload. */
     int (*reload)(void *user, struct serve_reload *reload);
@@ -40,6 +46,7 @@ struct serve_settings {
     struct backend *const *backends;
     size_t backend_count;
     uint32_t exchanges_max;
+    size_t reply_max_bytes;
 };
 
 int serve_new(const struct serve_options *options, struct serve **ret_serve,

@@ -14,6 +14,11 @@
 #define EXCHANGES_DEFAULT 4096
 #define RETRY_DEFAULT_MS 1000
 
+static size_t reply_max(size_t asked_bytes)
+{
+    return asked_bytes != 0 ? asked_bytes : SERVE_REPLY_DEFAULT_BYTES;
+}
+
 int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *e)
 {
     struct serve *serve = mem_calloc(1, sizeof(*serve));
@@ -33,7 +38,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     (void)snprintf(serve->request_prefix, sizeof(serve->request_prefix), "r-%08x-", start);
     env_random(options->env, &seed, sizeof(seed));
     list_init(&serve->idle);
-    buf_init(&serve->body, SERVE_BODY_MAX_BYTES);
+    buf_init(&serve->body, reply_max(options->reply_max_bytes));
     map_init(&serve->denials, seed);
     answers_init(&serve->answers, options->env);
     denied_init(&serve->denied, options->env, options->audit, seed);
@@ -72,6 +77,8 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     serve->options.backend_count = settings->backend_count;
     serve->options.exchanges_max =
         settings->exchanges_max != 0 ? settings->exchanges_max : EXCHANGES_DEFAULT;
+    buf_fini(&serve->body);
+    buf_init(&serve->body, reply_max(settings->reply_max_bytes));
 }
 
 void serve_set_ready(struct serve *serve, bool is_ready)
@@ -193,7 +200,9 @@ void exchange_send(struct exchange *x, struct env_reply *reply)
         reply->body = buf_str(body);
         env_request_reply(x->request, reply);
     } else {
-        reply_busy(x->request, x->request_id, err_str(r));
+        reply_busy(x->request, x->request_id,
+                   r == ERR_TOO_LARGE ? "the answer is larger than limits.reply allows"
+                                      : err_str(r));
     }
     buf_reset(body);
 }

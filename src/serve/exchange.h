@@ -50,8 +50,9 @@ struct serve_denials {
 };
 
 #define SERVE_STATUS_MAX 600
-#define SERVE_BODY_MAX_BYTES (4U * 1024U * 1024U)
-#define SERVE_PAGE_MAX_BYTES (1024U * 1024U) /* a list ends its page once it has this much */
+#define SERVE_REPLY_DEFAULT_BYTES (1024U * 1024U)
+/* A list ends its page where one more item may not fit; the largest are leases with many grants. */
+#define SERVE_ITEM_MAX_BYTES (32U * 1024U)
 
 struct serve {
     struct serve_options options;
@@ -95,7 +96,8 @@ void exchange_release(struct exchange *x);
 void exchange_json(struct exchange *x, struct json_out *json);
 
 /* Sends the body written since exchange_json, with headers of one's own; the exchange lives on. A
- * body that memory was too short for becomes a problem instead. */
+ * body that memory was too short for, or that is larger than an answer may be, becomes a problem
+ * instead. */
 void exchange_send(struct exchange *x, struct env_reply *reply);
 
 /* The answer went out by another way. */

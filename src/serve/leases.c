@@ -80,7 +80,8 @@ void serve_grants_show(struct exchange *x)
 /* Is this the end of the page? `count` items are on it. */
 static bool page_is_full(const struct exchange *x, uint32_t count)
 {
-    return count == x->params.limit || x->serve->body.len >= SERVE_PAGE_MAX_BYTES;
+    return count == x->params.limit ||
+           x->serve->body.len + SERVE_ITEM_MAX_BYTES > x->serve->body.max_bytes;
 }
 
 static void list_end(struct exchange *x, struct json_out *json, const char *next)

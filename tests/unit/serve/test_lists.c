@@ -1,6 +1,7 @@
 /* Looking at leases and grants: who sees what, page by page. */
 #include <string.h>
 
+#include "serve/exchange.h"
 #include "unit/serve/fixture.h"
 
 #define DB API "/credentials/db"
@@ -222,6 +223,53 @@ static void test_a_page_has_a_hundred_items_unless_asked(void **state)
     fixture_expect(fixture_get(BOB, API "/leases?limit=0"), 400, "invalid");
 }
 
+/* limits.reply: a list that is longer ends its page, and the next one begins where it ended. */
+static void test_a_page_ends_before_an_answer_is_too_large(void **state)
+{
+    char target[256] = API "/leases?limit=1000";
+    size_t seen = 0;
+    size_t pages = 0;
+    bool has_more = true;
+    int i;
+
+    (void)state;
+    f.options.reply_max_bytes = SERVE_ITEM_MAX_BYTES + 8192;
+    for (i = 0; i < 50; i++) {
+        (void)fixture_call(BOB, "POST", API "/leases", "{\"role\":\"db\"}");
+    }
+    while (has_more) {
+        struct call *call = fixture_get(RITA, target);
+
+        seen += json_array_size(items_of(call));
+        pages++;
+        assert_true(strlen(call->body) <= f.options.reply_max_bytes);
+        has_more = json_is_string(call_member(call, "next"));
+        if (has_more) {
+            (void)snprintf(target, sizeof(target), API "/leases?limit=1000&cursor=%s",
+                           call_text(call, "next"));
+        }
+    }
+    assert_int_equal(seen, 50);
+    assert_true(pages > 2);
+}
+
+static void test_what_cannot_be_cut_says_that_it_is_too_large(void **state)
+{
+    struct serve_settings settings = {0};
+    struct call *call;
+
+    (void)state;
+    f.options.reply_max_bytes = 1024;
+    call = fixture_get(RITA, "/metrics");
+    assert_int_equal(call->status, 503);
+    assert_non_null(strstr(call->body, "larger than limits.reply allows"));
+    /* A reload gives room. */
+    settings.policy = f.policy;
+    settings.reply_max_bytes = SERVE_REPLY_MIN_BYTES;
+    serve_set(f.serve, &settings);
+    assert_int_equal(fixture_get(RITA, "/metrics")->status, 200);
+}
+
 static void test_an_unknown_cursor_is_an_error_and_no_empty_list(void **state)
 {
     (void)state;
@@ -251,6 +299,8 @@ int main(void)
         fixture_test(test_an_owner_can_read_how_its_lease_ended),
         fixture_test(test_pages_follow_each_other_without_gap_or_repeat),
         fixture_test(test_a_page_has_a_hundred_items_unless_asked),
+        fixture_test(test_a_page_ends_before_an_answer_is_too_large),
+        fixture_test(test_what_cannot_be_cut_says_that_it_is_too_large),
         fixture_test(test_an_unknown_cursor_is_an_error_and_no_empty_list),
         fixture_test(test_an_empty_list_is_a_list),
     };
