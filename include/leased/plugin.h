@@ -6,6 +6,7 @@
  *   1.2   secret_read takes "shared-file:/path"; check_config returns LEASED_NEEDS_* flags
  *   1.3   leased_result.refresh_ms: credentials that are read again rather than renewed
  *   1.4   leased_host.alloc: memory for what isn't a secret by itself; secret_alloc's is scarce
+ *   1.5   leased_http_reply.depth_max and values_max: the backend's limits of what an answer holds
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -45,7 +46,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 4
+#define LEASED_ABI_MINOR 5
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -148,6 +149,11 @@ struct leased_http_reply {
     size_t header_count;
     struct leased_str body;
     struct leased_str detail; /* what went wrong, for people */
+    /* Since 1.5, for who makes a tree of the body: how deep it may be nested, and how many values
+     * it may have, by the backend's limits. To be counted before it is parsed: a few bytes can
+     * become a lot of memory. 0: not said. */
+    uint32_t depth_max;
+    uint32_t values_max;
 };
 
 #define LEASED_CALL_REPEATABLE                                                                     \

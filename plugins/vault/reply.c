@@ -1,13 +1,14 @@
 /* Happy path: scan the bytes for depth and width, parse, check every type that is used.
  *
- * Refused: compressed bodies, more than 32 levels or 20 000 values (a bomb would cost more than the
- * body), duplicate keys, wrong types, numbers that aren't whole or are out of range. Unknown keys
- * are fine. */
+ * Refused: compressed bodies, more levels or values than the host allows (a bomb would cost more
+ * than the body), duplicate keys, wrong types, numbers that aren't whole or are out of range.
+ * Unknown keys are fine. */
 #include "reply.h"
 
 #include <string.h>
 
-#define DEPTH_MAX 32
+/* Where the host doesn't say. */
+#define DEPTH_MAX 32U
 #define VALUES_MAX 20000U
 
 struct leased_str vault_header(const struct leased_http_reply *http, const char *name)
@@ -22,9 +23,13 @@ struct leased_str vault_header(const struct leased_http_reply *http, const char 
 
 /* Are depth and number of values within bounds? Counts on the raw bytes, before anything is
  * allocated. */
-static bool is_bounded(struct leased_str body)
+static bool is_bounded(const struct leased_http_reply *http)
 {
-    int depth = 0;
+    bool has_limits = LEASED_HAS(http, values_max);
+    size_t depth_max = has_limits && http->depth_max > 0 ? http->depth_max : DEPTH_MAX;
+    size_t values_max = has_limits && http->values_max > 0 ? http->values_max : VALUES_MAX;
+    struct leased_str body = http->body;
+    size_t depth = 0;
     size_t values = 0;
     bool is_in_string = false;
 
@@ -40,10 +45,10 @@ static bool is_bounded(struct leased_str body)
             continue;
         }
         is_in_string = c == '"';
-        depth += c == '{' || c == '[' ? 1 : 0;
-        depth -= c == '}' || c == ']' ? 1 : 0;
+        depth += c == '{' || c == '[' ? 1U : 0U;
+        depth -= depth > 0 && (c == '}' || c == ']') ? 1U : 0U;
         values += c == ',' || c == '{' || c == '[' ? 1U : 0U;
-        if (depth > DEPTH_MAX || values > VALUES_MAX) {
+        if (depth > depth_max || values > values_max) {
             return false;
         }
     }
@@ -61,7 +66,7 @@ static json_t *load(const struct leased_http_reply *http, const char **ret_probl
         *ret_problem = "it is compressed, which was not asked for";
         return NULL;
     }
-    if (!is_bounded(http->body)) {
+    if (!is_bounded(http)) {
         *ret_problem = "it is nested too deeply or has too many values";
         return NULL;
     }

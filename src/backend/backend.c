@@ -15,6 +15,9 @@
 
 #define IN_FLIGHT_DEFAULT 32U
 #define IN_FLIGHT_MAX 1024U
+#define CONNECT_TIMEOUT_MS 5000U
+#define ANSWER_DEPTH_MAX 32U
+#define ANSWER_MEMORY_BYTES (8U * 1024U * 1024U)
 #define TIMEOUT_DEFAULT_MS 10000U
 #define LIFETIME_MAX_MS (UINT64_C(8760) * 3600U * 1000U)
 
@@ -230,6 +233,20 @@ static struct units_rate rate_or(struct units_rate rate, uint64_t per_second)
     return rate.count != 0 ? rate : (struct units_rate){.count = per_second, .per_ms = 1000};
 }
 
+static void set_answer_limits(struct leased_host_context *host, const struct backend_limits *limits)
+{
+    size_t memory_bytes =
+        limits->answer_memory_bytes != 0 ? limits->answer_memory_bytes : ANSWER_MEMORY_BYTES;
+
+    host->connect_timeout_ms =
+        limits->connect_timeout_ms != 0 ? limits->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    host->answer_max_bytes =
+        limits->answer_max_bytes != 0 ? limits->answer_max_bytes : ENV_HTTP_REPLY_MAX_BYTES;
+    host->answer_depth_max =
+        limits->answer_depth_max != 0 ? limits->answer_depth_max : ANSWER_DEPTH_MAX;
+    host->answer_values_max = (uint32_t)(memory_bytes / BACKEND_VALUE_BYTES);
+}
+
 static void set_limits(struct backend *backend, const struct backend_limits *limits)
 {
     struct lease_issuer_limits *kept = &backend->issuer.limits;
@@ -243,6 +260,7 @@ static void set_limits(struct backend *backend, const struct backend_limits *lim
     kept->revoke_rate = rate_or(limits->revoke_rate, 200);
     backend->host.timeout_ms = limits->timeout_ms != 0 ? limits->timeout_ms : TIMEOUT_DEFAULT_MS;
     backend->ops.timeout_ms = backend->host.timeout_ms;
+    set_answer_limits(&backend->host, limits);
     backend->ops.lifetime_max_ms =
         limits->lifetime_max_ms != 0 ? limits->lifetime_max_ms : LIFETIME_MAX_MS;
 }

@@ -23,6 +23,12 @@ struct backend;
 #define BACKEND_METRIC_NAME_MAX_BYTES 32
 #define BACKEND_ERROR_MAX_BYTES 400
 
+/* What a value of an answer takes once it is decoded, so that memory can be bounded by counting.
+ * Measured with jansson 2.14: at most 199 bytes for each comma and each opening bracket (objects of
+ * one short text each), beside the bytes of the texts themselves; as much again for those, and for
+ * other versions. */
+#define BACKEND_VALUE_BYTES 400U
+
 /* Zero: the default in []. */
 struct backend_limits {
     uint32_t in_flight;            /* [32] calls at once; at most 1024 */
@@ -31,6 +37,10 @@ struct backend_limits {
     struct units_rate renew_rate;  /* [200/s] */
     struct units_rate revoke_rate; /* [200/s] */
     uint64_t lifetime_max_ms;      /* [8760 h] a longer life is clamped */
+    uint64_t connect_timeout_ms;   /* [5000] of it, to reach one address */
+    size_t answer_max_bytes;       /* [256 KiB] at most ENV_HTTP_REPLY_HARD_MAX_BYTES */
+    uint32_t answer_depth_max;     /* [32] levels of lists and objects in an answer */
+    size_t answer_memory_bytes;    /* [8 MiB] that its values may take once they are decoded */
 };
 
 /* Copied by backend_open, except env and plugin. */

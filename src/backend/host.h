@@ -33,6 +33,10 @@ struct leased_host_context {
     struct env_http_tls tls;
     const char *proxy;
     uint64_t timeout_ms;
+    uint64_t connect_timeout_ms;
+    size_t answer_max_bytes;
+    uint32_t answer_depth_max;
+    uint32_t answer_values_max;
     struct ops *ops;
     void (*anchor_ends)(void *user, uint64_t anchor, uint64_t when_ms, const char *reason);
     void *user;

@@ -11,7 +11,6 @@
 #include <strings.h>
 
 #define URL_MAX_BYTES (16U * 1024U)
-#define CONNECT_TIMEOUT_MS 5000U
 #define HEALTH_TIMEOUT_MS 5000U /* an issuer that takes longer to say that it serves doesn't */
 #define TRY_LEAST_MS 100U       /* less isn't worth another try */
 
@@ -184,7 +183,8 @@ static uint64_t connect_timeout_ms(const struct host_http *exchange, uint64_t le
 {
     uint64_t share_ms = left_ms / (untried_count(exchange) + 1);
 
-    return share_ms < CONNECT_TIMEOUT_MS ? share_ms : CONNECT_TIMEOUT_MS;
+    return share_ms < exchange->context->connect_timeout_ms ? share_ms
+                                                            : exchange->context->connect_timeout_ms;
 }
 
 int http_try(struct host_http *exchange, size_t address, struct err *e)
@@ -242,6 +242,7 @@ static struct host_http *http_new(leased_host_context *context,
     exchange->http.tls = &context->tls;
     exchange->http.flags =
         (request->flags & LEASED_HTTP_CREATES) != 0 ? (uint32_t)ENV_HTTP_CREATES : 0;
+    exchange->http.reply_max_bytes = context->answer_max_bytes;
     exchange->http.fn = http_done;
     exchange->http.user = exchange;
     buf_init(&exchange->bytes, ENV_HTTP_REPLY_MAX_BYTES);

@@ -136,6 +136,8 @@ static void hand_over(struct host_http *exchange, int status, const struct env_h
         handed.headers = headers;
         handed.header_count = reply->header_count;
         handed.body = host_leased_str(reply->body);
+        handed.depth_max = context->answer_depth_max;
+        handed.values_max = context->answer_values_max;
     }
     host_enter(context);
     fn(user, &handed);

@@ -44,6 +44,10 @@ struct config_backend_limits {
     struct units_rate renew_rate;
     struct units_rate revoke_rate;
     uint64_t lifetime_max_ms;
+    uint64_t connect_timeout_ms;
+    uint64_t answer_bytes;
+    uint64_t answer_depth;
+    uint64_t answer_memory_bytes;
 };
 
 struct config_backend {

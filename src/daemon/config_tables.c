@@ -2,6 +2,7 @@
  * interface documents name but this version doesn't implement stand here too, so that using one is
  * an error that says so. */
 #include "daemon/config_internal.h"
+#include "env/http.h"
 #include "io/secret_memory.h"
 #include "serve/api.h"
 
@@ -73,6 +74,15 @@ static const struct schema_field backend_limit_fields[] = {
      .default_text = "32", .doc = "calls at once"},
     {FIELD(config_backend_limits, "timeout", SCHEMA_DURATION, timeout_ms), .min = 1000,
      .max = 60000, .default_text = "10s", .doc = "for one exchange"},
+    {FIELD(config_backend_limits, "connect_timeout", SCHEMA_DURATION, connect_timeout_ms),
+     .min = 100, .max = 60000, .default_text = "5s", .doc = "of it, to reach one address"},
+    {FIELD(config_backend_limits, "answer", SCHEMA_SIZE, answer_bytes), .min = 16 * KIB,
+     .max = ENV_HTTP_REPLY_HARD_MAX_BYTES, .default_text = "256KiB", .doc = "of one"},
+    {FIELD(config_backend_limits, "answer_depth", SCHEMA_UINT, answer_depth), .min = 8, .max = 64,
+     .default_text = "32", .doc = "levels of lists and objects in it"},
+    {FIELD(config_backend_limits, "answer_memory", SCHEMA_SIZE, answer_memory_bytes),
+     .min = 256 * KIB, .max = 32 * KIB * KIB, .default_text = "8MiB",
+     .doc = "that its values may take: 400 bytes are counted for each"},
     {FIELD(config_backend_limits, "issue_rate", SCHEMA_RATE, issue_rate), .default_text = "50/s",
      .doc = "new credentials"},
     {FIELD(config_backend_limits, "renew_rate", SCHEMA_RATE, renew_rate), .default_text = "200/s",

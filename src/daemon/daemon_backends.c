@@ -23,6 +23,10 @@ static struct backend_limits limits_of(const struct config_backend_limits *limit
         .renew_rate = limits->renew_rate,
         .revoke_rate = limits->revoke_rate,
         .lifetime_max_ms = limits->lifetime_max_ms,
+        .connect_timeout_ms = limits->connect_timeout_ms,
+        .answer_max_bytes = limits->answer_bytes,
+        .answer_depth_max = (uint32_t)limits->answer_depth,
+        .answer_memory_bytes = limits->answer_memory_bytes,
     };
 }
 

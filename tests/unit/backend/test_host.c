@@ -18,6 +18,8 @@ struct heard {
     char body[64];
     char header[64];
     char detail[128];
+    uint32_t depth_max;
+    uint32_t values_max;
 };
 
 static void heard_reply(void *user, const struct leased_http_reply *reply)
@@ -27,6 +29,8 @@ static void heard_reply(void *user, const struct leased_http_reply *reply)
     heard->count++;
     heard->transport = reply->transport;
     heard->status = reply->status;
+    heard->depth_max = reply->depth_max;
+    heard->values_max = reply->values_max;
     (void)snprintf(heard->body, sizeof(heard->body), "%.*s", (int)reply->body.len, reply->body.ptr);
     if (reply->header_count > 0) {
         (void)snprintf(heard->header, sizeof(heard->header), "%.*s",
@@ -102,6 +106,37 @@ static void test_a_request_goes_out_with_address_tls_and_limits(void **state)
     assert_int_equal(heard.status, 200);
     assert_string_equal(heard.body, "hello");
     assert_string_equal(heard.header, "retry-after");
+    script_close(&script);
+    script_fini(&script);
+}
+
+/* The plugin is told with each answer, so new limits count for the next one. */
+static void test_an_answer_is_bounded_by_the_backend_s_limits(void **state)
+{
+    const struct backend_limits others = {.in_flight = 4,
+                                          .timeout_ms = 50000,
+                                          .connect_timeout_ms = 20000,
+                                          .answer_max_bytes = 65536,
+                                          .answer_depth_max = 8,
+                                          .answer_memory_bytes = 10 * BACKEND_VALUE_BYTES};
+    struct heard heard = {0};
+    struct script script;
+
+    (void)state;
+    script_open(&script, NULL);
+    assert_non_null(get(&script, "/v1/a", &heard));
+    assert_int_equal(fake_env_http_first(&script.fake)->reply_max_bytes, 256 * 1024);
+    assert_int_equal(fake_env_http_first(&script.fake)->connect_timeout_ms, 5000);
+    finish(&script, 0, 200, NULL);
+    assert_int_equal(heard.depth_max, 32);
+    assert_int_equal(heard.values_max, 8 * 1024 * 1024 / BACKEND_VALUE_BYTES);
+    assert_int_equal(backend_set_limits(script.backend, &others, 0), 0);
+    assert_non_null(get(&script, "/v1/a", &heard));
+    assert_int_equal(fake_env_http_first(&script.fake)->reply_max_bytes, 65536);
+    assert_int_equal(fake_env_http_first(&script.fake)->connect_timeout_ms, 20000);
+    finish(&script, 0, 200, NULL);
+    assert_int_equal(heard.depth_max, 8);
+    assert_int_equal(heard.values_max, 10);
     script_close(&script);
     script_fini(&script);
 }
@@ -415,6 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_goes_out_with_address_tls_and_limits),
+        cmocka_unit_test(test_an_answer_is_bounded_by_the_backend_s_limits),
         cmocka_unit_test(test_a_unix_address_is_a_socket_and_no_proxy),
         cmocka_unit_test(test_requests_that_break_the_rules_are_not_sent),
         cmocka_unit_test(test_every_way_to_fail_has_its_transport),

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,128 @@ static void test_bombs_are_refused_before_they_are_parsed(void **state)
     free(body);
 }
 
+/* {"a":[1,1,…]}: `count` commas and brackets. */
+static char *with_values(size_t count)
+{
+    char *text = malloc(2 * count + 16);
+    size_t len = (size_t)snprintf(text, 16, "{\"a\":[1");
+
+    for (size_t i = 2; i < count; i++) {
+        text[len++] = ',';
+        text[len++] = '1';
+    }
+    (void)snprintf(text + len, 3, "]}");
+    return text;
+}
+
+static int parse_within(const char *body, uint32_t depth_max, uint32_t values_max, uint32_t size)
+{
+    const struct leased_http_reply http = {.size = size,
+                                           .status = 200,
+                                           .body = vault_str(body),
+                                           .depth_max = depth_max,
+                                           .values_max = values_max};
+    struct vault_reply reply = {0};
+    struct vault_text detail = {{0}};
+    int rc = vault_reply_parse(&http, &reply, &detail);
+
+    if (rc != 0 && strstr(detail.bytes, "deeply") == NULL) {
+        fail_msg("%s", detail.bytes);
+    }
+    vault_reply_fini(&reply);
+    return rc;
+}
+
+static void test_the_host_says_how_much_an_answer_may_hold(void **state)
+{
+    static const struct {
+        uint32_t allowed; /* 0: the host doesn't say */
+        uint32_t size;    /* of the reply's struct */
+        size_t count;
+        int rc;
+    } cases[] = {
+        {0, sizeof(struct leased_http_reply), 20000, 0},
+        {0, sizeof(struct leased_http_reply), 20001, -1},
+        {655, sizeof(struct leased_http_reply), 655, 0},
+        {655, sizeof(struct leased_http_reply), 656, -1},
+        {20971, sizeof(struct leased_http_reply), 20971, 0},
+        {20971, sizeof(struct leased_http_reply), 20972, -1},
+        {83886, sizeof(struct leased_http_reply), 83886, 0},
+        {83886, sizeof(struct leased_http_reply), 83887, -1},
+        /* A host before 1.5 has other things there. */
+        {5, offsetof(struct leased_http_reply, depth_max), 20000, 0},
+        {5, offsetof(struct leased_http_reply, depth_max), 20001, -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *body = with_values(cases[i].count);
+
+        assert_int_equal(parse_within(body, 0, cases[i].allowed, cases[i].size), cases[i].rc);
+        free(body);
+    }
+    for (uint32_t depth = 8; depth <= 64; depth += 28) {
+        char *body = nested("{\"a\":", "}", depth);
+
+        assert_int_equal(parse_within(body, depth, 0, sizeof(struct leased_http_reply)), 0);
+        assert_int_equal(parse_within(body, depth - 1, 0, sizeof(struct leased_http_reply)), -1);
+        free(body);
+    }
+}
+
+static size_t held_bytes;
+static size_t most_bytes;
+
+static void *count_alloc(size_t size)
+{
+    void *block = malloc(size);
+
+    held_bytes += block != NULL ? malloc_usable_size(block) : 0;
+    most_bytes = held_bytes > most_bytes ? held_bytes : most_bytes;
+    return block;
+}
+
+static void count_free(void *block)
+{
+    held_bytes -= malloc_usable_size(block);
+    free(block);
+}
+
+/* The host's limits.answer_memory counts 400 bytes for a value (BACKEND_VALUE_BYTES). */
+static void test_a_value_takes_no_more_memory_than_is_counted_for_it(void **state)
+{
+    static const char *const items[] = {
+        "[]",         "{}",           "1",           "1.5",           "\"a\"", "{\"k\":0}",
+        "{\"k\":{}}", "{\"k\":\"\"}", "[\"\",\"\"]", "{\"k\":[\"\"]}"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(items); i++) {
+        struct vault_reply reply = {0};
+        struct vault_text detail = {{0}};
+        char *body = malloc(8 * 10000 + 10000 * 8 + 64);
+        size_t len = (size_t)snprintf(body, 16, "{\"a\":[");
+        size_t counted = 2;
+
+        for (size_t n = 0; n < 5000; n++) {
+            len += (size_t)snprintf(body + len, 32, "%s%s", n > 0 ? "," : "", items[i]);
+        }
+        (void)snprintf(body + len, 3, "]}");
+        for (const char *at = body; *at != '\0'; at++) {
+            counted += *at == ',' || *at == '{' || *at == '[';
+        }
+        json_set_alloc_funcs(count_alloc, count_free);
+        held_bytes = 0;
+        most_bytes = 0;
+        assert_int_equal(parse(body, &reply, &detail), 0);
+        vault_reply_fini(&reply);
+        json_set_alloc_funcs(malloc, free);
+        if (most_bytes > counted * 400) {
+            fail_msg("%s: %zu bytes for %zu values", items[i], most_bytes, counted);
+        }
+        free(body);
+    }
+}
+
 static void test_a_compressed_answer_is_refused(void **state)
 {
     const struct leased_http_header header = {VAULT_STR("content-encoding"), VAULT_STR("gzip")};
@@ -347,6 +470,8 @@ int main(void)
         cmocka_unit_test(test_answers_of_the_wrong_shape_are_refused),
         cmocka_unit_test(test_a_good_answer_is_read_and_unknown_keys_are_fine),
         cmocka_unit_test(test_bombs_are_refused_before_they_are_parsed),
+        cmocka_unit_test(test_the_host_says_how_much_an_answer_may_hold),
+        cmocka_unit_test(test_a_value_takes_no_more_memory_than_is_counted_for_it),
         cmocka_unit_test(test_a_compressed_answer_is_refused),
         cmocka_unit_test(test_fields_are_texts_and_all_but_the_user_name_is_secret),
         cmocka_unit_test(test_a_query_is_encoded_and_bounded),
