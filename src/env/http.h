@@ -62,8 +62,9 @@ struct env_http {
      * (verification or handshake failed), ERR_TIMEOUT (the time was up before), ERR_NOMEM.
      *
      * The request may have been executed: ERR_LOST (its answer didn't arrive whole: reset, time-out
-     * after sending, truncated), ERR_TOO_LARGE (the reply passed its limit), ERR_PROTOCOL (the
-     * reply wasn't HTTP, or encoded), ERR_CANCELED (env_http_cancel, or shutdown).
+     * after sending, trickling, truncated), ERR_TOO_LARGE (the reply passed its limit),
+     * ERR_PROTOCOL (the reply wasn't HTTP, or encoded), ERR_CANCELED (env_http_cancel, or
+     * shutdown).
      *
      * `reply` is borrowed until the callback returns; on an error it is zeroed and `detail`, a text
      * without secrets, says more. */

@@ -6,8 +6,9 @@
  *
  * Failure paths: a bad request ends in io_http_start. A name that isn't found, memory that is
  * short, a cancel: the end is deferred, so that the callback runs from the loop. A look-up that
- * takes too long, or a curl that doesn't report its own time-out: our deadline ends it. A cancelled
- * exchange whose result arrives first gives the result. */
+ * takes too long, or a curl that doesn't report its own time-out: our deadline ends it. An answer
+ * that trickles: the look at its pace ends it. A cancelled exchange whose result arrives first
+ * gives the result. */
 #include "io/http_internal.h"
 
 #include "base/mem.h"
@@ -67,6 +68,33 @@ static void on_deadline(struct env_timer *timer)
     finish(exchange, CURLE_OPERATION_TIMEDOUT);
 }
 
+static void pace_arm(struct exchange *exchange)
+{
+    struct env *env = &exchange->pool->io->env;
+
+    env_timer_arm(env, &exchange->pace, env_now_ms(env) + exchange->pool->tick_ms);
+}
+
+/* curl's own limit of speed counts the time that the issuer thinks, too. Ticks are counted, not
+ * time: a loop that stood still hasn't read what arrived meanwhile. */
+static void on_pace(struct env_timer *timer)
+{
+    struct exchange *exchange = OBJ_CAST(timer->user, struct exchange, EXCHANGE_MAGIC);
+    const struct http_reply *reply = &exchange->reply;
+    size_t bytes = reply->head_total_bytes + reply->body.len;
+    bool is_slow =
+        (bytes - exchange->paced_bytes) * 1000U < HTTP_SLOW_BYTES_PER_S * exchange->pool->tick_ms;
+
+    exchange->slow_ticks = is_slow && reply->status >= 200 ? exchange->slow_ticks + 1 : 0;
+    exchange->paced_bytes = bytes;
+    if (exchange->slow_ticks < HTTP_SLOW_TICKS) {
+        pace_arm(exchange);
+        return;
+    }
+    exchange_judge(exchange, ERR_LOST, "the answer came too slowly");
+    finish(exchange, CURLE_OPERATION_TIMEDOUT); /* self is gone */
+}
+
 /* Never from inside one of curl's callbacks. */
 static void drop_transfer(struct exchange *exchange)
 {
@@ -83,6 +111,7 @@ static void detach(struct exchange *exchange)
     struct env *env = &exchange->pool->io->env;
 
     env_timer_disarm(env, &exchange->deadline);
+    env_timer_disarm(env, &exchange->pace);
     env_undefer(&exchange->ending);
     http_names_leave(&exchange->wait);
     drop_transfer(exchange);
@@ -179,6 +208,7 @@ static int run(struct exchange *exchange)
         return rc;
     }
     env_timer_arm(env, &exchange->deadline, env_now_ms(env) + total_ms + HTTP_STUCK_GRACE_MS);
+    pace_arm(exchange);
     return http_multi_add(&exchange->pool->multi, exchange->easy);
 }
 
@@ -258,6 +288,8 @@ int io_http_start(struct env *env, struct env_http *owner, struct err *e)
     exchange->started_ms = io_now_ms(env);
     exchange->deadline.fn = on_deadline;
     exchange->deadline.user = exchange;
+    exchange->pace.fn = on_pace;
+    exchange->pace.user = exchange;
     exchange->ending.fn = on_ending;
     exchange->ending.user = exchange;
     exchange->wait.fn = on_name;
@@ -298,6 +330,7 @@ int io_http_new(struct io *io, struct err *e)
     }
     http->magic = HTTP_MAGIC;
     http->io = io;
+    http->tick_ms = HTTP_TICK_MS;
     list_init(&http->exchanges);
     http_names_init(&http->names, io);
     io->http = http;

@@ -32,6 +32,11 @@
 /* All header lines of all responses to one request, interim ones included. */
 #define HTTP_REPLY_HEAD_MAX_BYTES 65536U
 #define HTTP_CONNECT_TIMEOUT_MS 5000U
+/* An answer that has begun and of which fewer bytes come in each of so many seconds in a row isn't
+ * waited for. One that hasn't begun may take its time. */
+#define HTTP_SLOW_BYTES_PER_S 100U
+#define HTTP_SLOW_TICKS 10U
+#define HTTP_TICK_MS 1000U
 /* curl reports its time-outs itself; when it hasn't by then, it is stuck. */
 #define HTTP_STUCK_GRACE_MS 250U
 
@@ -161,6 +166,9 @@ struct exchange {
     const char *verdict_text; /* static */
     uint64_t started_ms;
     struct env_timer deadline;
+    struct env_timer pace;
+    size_t paced_bytes; /* of the answer, when the pace was last looked at */
+    unsigned slow_ticks;
     struct env_deferred ending;
     struct http_name_wait wait;
     struct list node; /* in io_http.exchanges */
@@ -173,6 +181,7 @@ struct io_http {
     struct http_names names;
     struct list exchanges;
     size_t exchange_count;
+    uint64_t tick_ms; /* HTTP_TICK_MS; less in tests */
     bool has_libraries;
     bool has_multi;
 };

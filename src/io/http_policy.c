@@ -232,7 +232,8 @@ int http_policy_apply(struct exchange *exchange, uint64_t timeout_ms, uint64_t c
         code = curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
                                 (curl_off_t)exchange->reply.body.max_bytes);
     }
-    /* No lower limit of speed: an issuer may think for as long as the time allows. */
+    /* No CURLOPT_LOW_SPEED_LIMIT: an issuer may think for as long as the time allows. What it sends
+     * then must not trickle: on_pace in http.c. */
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     }
