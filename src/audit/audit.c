@@ -266,6 +266,7 @@ static int sinks_open(struct audit *audit, const struct audit_options *options, 
     r = head_find(audit, e);
     for (i = 0; r == 0 && i < audit->sink_count; i++) {
         audit_sink_start(&audit->sinks[i], audit->head_seq, sink_changed, audit);
+        audit_sink_limit(&audit->sinks[i], options->confirm_max_ms, options->reserve_bytes);
     }
     return r;
 }
@@ -335,7 +336,7 @@ bool audit_is_ready(const struct audit *audit)
     size_t i;
 
     for (i = 0; i < audit->sink_count; i++) {
-        if (audit->sinks[i].is_required && audit->sinks[i].is_failing) {
+        if (audit->sinks[i].is_required && audit_sink_is_down(&audit->sinks[i])) {
             return false;
         }
     }

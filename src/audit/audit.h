@@ -3,7 +3,7 @@
  *
  * Durability is asynchronous: audit_write queues the record (order = call order) and `done` runs
  * when every required sink has it, or with an error when one failed or did not confirm within the
- * limit (2 s). */
+ * limit. */
 #ifndef LEASED_AUDIT_AUDIT_H
 #define LEASED_AUDIT_AUDIT_H
 
@@ -13,7 +13,7 @@
 struct audit;
 
 #define AUDIT_SINKS_MAX 8
-#define AUDIT_CONFIRM_MAX_MS 2000U
+#define AUDIT_CONFIRM_DEFAULT_MS 2000U
 
 /* What may wait for one sink: records that somebody waits for, notes (more than 10 000 of them, for
  * a time when the disk is full), and both for an optional sink, which then loses records. */
@@ -32,6 +32,11 @@ struct audit_options {
     const char *node; /* stands in each record; copied */
     const struct audit_sink_options *sinks;
     size_t sink_count;
+    uint64_t confirm_max_ms; /* [2000] a sink that takes longer counts as failing */
+    /* Of the disk, kept for each file sink alone, so that what nobody waits for (revocations, ends
+     * of grants, renewals) is on record even when somebody else has filled the disk. A sink that
+     * can't renew it counts as failing for those who wait. 0: nothing. */
+    size_t reserve_bytes;
 };
 
 /* A write that somebody waits for; embedded in its owner. */

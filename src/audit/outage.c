@@ -68,7 +68,7 @@ static void restored_tell(struct audit *audit, struct audit_sink *sink)
 
 static bool is_due(const struct audit_sink *sink)
 {
-    return !sink->is_failing && (sink->restored_is_due || sink->lost_count > 0);
+    return !audit_sink_is_down(sink) && (sink->restored_is_due || sink->lost_count > 0);
 }
 
 void audit_outage_tell(struct audit *audit)

@@ -10,13 +10,17 @@
  *
  * Failure paths. The append fails (nothing of it is in the file then): the batch stays as it is and
  * is appended again after a back-off, until it succeeds; `pending` grows behind it up to its limit.
- * The append doesn't end within AUDIT_CONFIRM_MAX_MS: the sink counts as failing, and as restored
- * if the append succeeds after all. The sink is closed while it fails: one more attempt, then what
- * is left is dropped, since nobody will be there to try again. */
+ * The append doesn't end within confirm_max_ms: the sink counts as failing, and as restored if the
+ * append succeeds after all. The append succeeds but the file's reserve can't be renewed: the sink
+ * counts as failing (is_short) and goes on writing out of the reserve; while there is nothing to
+ * write it tries with empty appends whether the reserve can be renewed. The sink is closed while it
+ * fails: one more attempt, then what is left is dropped, since nobody will be there to try again.
+ */
 #include "audit/sink.h"
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define AUDIT_SINK_MAGIC 0xa0d175e1U
@@ -76,17 +80,27 @@ static void sink_file_close(struct audit_sink *sink)
     env_file_close(sink->file, sink_file_closed, sink);
 }
 
-/* The append failed, or didn't start. The batch stays for the next attempt. */
-static void attempt_failed(struct audit_sink *sink, int status)
+bool audit_sink_is_down(const struct audit_sink *sink)
 {
-    bool is_new = !sink->is_failing;
+    return sink->is_failing || sink->is_short;
+}
 
-    sink->is_failing = true;
+static void retry_arm(struct audit_sink *sink)
+{
     if (!sink->is_closing) {
         env_timer_arm(sink->env, &sink->retry_timer, env_now_ms(sink->env) + sink->retry_ms);
         sink->retry_ms =
             sink->retry_ms * 2 < AUDIT_RETRY_MAX_MS ? sink->retry_ms * 2 : AUDIT_RETRY_MAX_MS;
     }
+}
+
+/* The append failed, or didn't start. The batch stays for the next attempt. */
+static void attempt_failed(struct audit_sink *sink, int status)
+{
+    bool is_new = !audit_sink_is_down(sink);
+
+    sink->is_failing = true;
+    retry_arm(sink);
     if (is_new) {
         sink->fn(sink, AUDIT_SINK_FAILED, status);
     }
@@ -97,14 +111,24 @@ static void attempt_failed(struct audit_sink *sink, int status)
 
 static void attempt_succeeded(struct audit_sink *sink)
 {
-    bool was_failing = sink->is_failing;
+    bool was_down = audit_sink_is_down(sink);
 
-    sink->durable_seq = sink->batch.last_seq;
+    if (sink->batch.count > 0) {
+        sink->durable_seq = sink->batch.last_seq;
+    }
     sink->is_failing = false;
-    sink->retry_ms = AUDIT_RETRY_MIN_MS;
+    sink->is_short = sink->append.is_short;
+    if (sink->is_short) {
+        retry_arm(sink);
+    } else {
+        sink->retry_ms = AUDIT_RETRY_MIN_MS;
+    }
     lines_clear(&sink->batch);
     env_defer(sink->env, &sink->flush);
-    sink->fn(sink, was_failing ? AUDIT_SINK_RESTORED : AUDIT_SINK_WROTE, 0);
+    sink->fn(sink, was_down && !sink->is_short ? AUDIT_SINK_RESTORED : AUDIT_SINK_WROTE, 0);
+    if (!was_down && sink->is_short) {
+        sink->fn(sink, AUDIT_SINK_FAILED, -ENOSPC);
+    }
 }
 
 static void append_done(struct env_append *append, int status)
@@ -124,15 +148,22 @@ static void confirm_is_late(struct env_timer *timer)
 {
     struct audit_sink *sink = OBJ_CAST(timer->user, struct audit_sink, AUDIT_SINK_MAGIC);
 
+    bool is_new = !audit_sink_is_down(sink);
+
     CHECK(sink->is_in_flight && !sink->is_failing);
     sink->is_failing = true;
-    sink->fn(sink, AUDIT_SINK_FAILED, ERR_TIMEOUT);
+    if (is_new) {
+        sink->fn(sink, AUDIT_SINK_FAILED, ERR_TIMEOUT);
+    }
 }
 
 static void batch_start(struct audit_sink *sink)
 {
     int r;
 
+    if (sink->batch.count == 0) {
+        sink->batch.since_ms = env_now_ms(sink->env);
+    }
     sink->append.bytes = (struct str){.ptr = sink->batch.bytes, .len = sink->batch.len};
     r = env_append_start(sink->file, &sink->append);
     if (r != 0) {
@@ -141,7 +172,7 @@ static void batch_start(struct audit_sink *sink)
     }
     sink->is_in_flight = true;
     if (!sink->is_failing) {
-        env_timer_arm(sink->env, &sink->confirm_timer, sink->batch.since_ms + AUDIT_CONFIRM_MAX_MS);
+        env_timer_arm(sink->env, &sink->confirm_timer, sink->batch.since_ms + sink->confirm_max_ms);
     }
 }
 
@@ -149,7 +180,7 @@ static void flush_run(struct env_deferred *deferred)
 {
     struct audit_sink *sink = OBJ_CAST(deferred->user, struct audit_sink, AUDIT_SINK_MAGIC);
 
-    if (sink->is_in_flight || sink->retry_timer.heap_index != 0) {
+    if (sink->is_in_flight || (sink->is_failing && sink->retry_timer.heap_index != 0)) {
         return;
     }
     if (sink->batch.count == 0 && sink->pending.count > 0) {
@@ -159,9 +190,12 @@ static void flush_run(struct env_deferred *deferred)
         sink->pending = empty;
     }
     if (sink->batch.count > 0) {
+        env_timer_disarm(sink->env, &sink->retry_timer);
         batch_start(sink);
     } else if (sink->is_closing) {
         sink_file_close(sink);
+    } else if (audit_sink_is_down(sink) && sink->retry_timer.heap_index == 0) {
+        batch_start(sink); /* empty: can the reserve be renewed? */
     }
 }
 
@@ -221,6 +255,7 @@ void audit_sink_start(struct audit_sink *sink, uint64_t seq, audit_sink_fn fn, v
     sink->user = user;
     sink->durable_seq = seq;
     sink->retry_ms = AUDIT_RETRY_MIN_MS;
+    sink->confirm_max_ms = AUDIT_CONFIRM_DEFAULT_MS;
     sink->append.fn = append_done;
     sink->append.user = sink;
     sink->flush.fn = flush_run;
@@ -229,6 +264,16 @@ void audit_sink_start(struct audit_sink *sink, uint64_t seq, audit_sink_fn fn, v
     sink->confirm_timer.user = sink;
     sink->retry_timer.fn = retry_is_due;
     sink->retry_timer.user = sink;
+}
+
+void audit_sink_limit(struct audit_sink *sink, uint64_t confirm_max_ms, size_t reserve_bytes)
+{
+    if (confirm_max_ms > 0) {
+        sink->confirm_max_ms = confirm_max_ms;
+    }
+    if (reserve_bytes > 0) {
+        env_file_reserve(sink->file, reserve_bytes);
+    }
 }
 
 static void abandoned(void *user)

@@ -44,13 +44,15 @@ struct audit_sink {
     struct audit_lines pending; /* what comes after */
     uint64_t durable_seq;
     bool is_in_flight;
-    bool is_failing;
+    bool is_failing; /* the last attempt failed, or is late */
+    bool is_short;   /* it writes, out of its reserve, which can't be renewed */
     bool is_closing;
     bool restored_is_due; /* its sink.restored record isn't queued yet */
     uint64_t lost_count;  /* records that an optional sink didn't get while it failed … */
     uint64_t lost_first_seq;
     uint64_t lost_last_seq;
     uint64_t retry_ms;
+    uint64_t confirm_max_ms;
     struct env_append append;
     struct env_deferred flush;
     struct env_timer confirm_timer;
@@ -64,6 +66,9 @@ int audit_sink_open(struct audit_sink *sink, struct env *env,
 
 /* From here on lines may be added. `seq`: the head of the chain. */
 void audit_sink_start(struct audit_sink *sink, uint64_t seq, audit_sink_fn fn, void *user);
+
+/* Before the first line. */
+void audit_sink_limit(struct audit_sink *sink, uint64_t confirm_max_ms, size_t reserve_bytes);
 
 /* For a sink that was opened and not started. */
 void audit_sink_abandon(struct audit_sink *sink);
@@ -85,6 +90,9 @@ void audit_sink_close(struct audit_sink *sink);
 
 /* Frees the memory; after AUDIT_SINK_CLOSED, or when the sink was never opened. */
 void audit_sink_fini(struct audit_sink *sink);
+
+/* Does it fail, or write out of its reserve? */
+bool audit_sink_is_down(const struct audit_sink *sink);
 
 uint64_t audit_sink_lag(const struct audit_sink *sink);
 

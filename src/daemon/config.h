@@ -144,6 +144,8 @@ struct config_limits {
     uint64_t grants_live_per_uid;
     struct units_rate grants_per_uid;
     uint64_t clock_skew_ms;
+    uint64_t audit_confirm_ms;
+    uint64_t audit_reserve_bytes;
     uint64_t secret_memory_bytes;
     int lock_memory; /* enum io_lock_memory */
 };

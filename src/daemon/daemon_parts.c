@@ -38,7 +38,9 @@ static int audit_start(struct daemon *daemon)
     struct audit_options options = {.env = daemon->env,
                                     .node = daemon->node,
                                     .sinks = sinks,
-                                    .sink_count = settings->audit.count};
+                                    .sink_count = settings->audit.count,
+                                    .confirm_max_ms = settings->limits.audit_confirm_ms,
+                                    .reserve_bytes = settings->limits.audit_reserve_bytes};
     struct err e = {0};
     size_t i;
     int r;

@@ -16,6 +16,7 @@ struct env_append {
     void (*fn)(struct env_append *append, int status);
     void *user;
     int status;
+    bool is_short; /* when fn runs: env_file_reserve's room couldn't be renewed after it */
     struct list node;
 };
 
@@ -23,6 +24,7 @@ struct env_file_ops {
     int (*append_start)(struct env_file *file, struct env_append *append);
     int (*reopen)(struct env_file *file, struct err *e);
     void (*close)(struct env_file *file, void (*closed)(void *user), void *user);
+    void (*reserve)(struct env_file *file, size_t bytes);
     int (*tail)(struct env_file *file, size_t max_bytes, char **ret_bytes, size_t *ret_size);
 };
 
@@ -45,6 +47,15 @@ static inline int env_file_open(struct env *env, const char *path, struct env_fi
 static inline int env_append_start(struct env_file *file, struct env_append *append)
 {
     return file->ops->append_start(file, append);
+}
+
+/* From now on so much of the disk is kept for the file alone, beyond its end, where the file system
+ * can do that; renewed as it is used up. So appends still succeed for a while when somebody else
+ * has filled the disk, and say is_short. An append without bytes looks after it, too. Once, before
+ * the first append. */
+static inline void env_file_reserve(struct env_file *file, size_t bytes)
+{
+    file->ops->reserve(file, bytes);
 }
 
 /* Opens the same path anew, for log rotation; appends started before go to the old file. On failure

@@ -191,6 +191,16 @@ static int file_append_start(struct env_file *base, struct env_append *append)
     return 0;
 }
 
+static void file_reserve(struct env_file *base, size_t bytes)
+{
+    struct io_file *file = file_of(base);
+
+    /* The writer reads it after it has taken a group under the lock. */
+    uv_mutex_lock(&file->lock);
+    file->disk.reserve_bytes = file->disk.is_stdout ? 0 : bytes;
+    uv_mutex_unlock(&file->lock);
+}
+
 static int file_reopen(struct env_file *base, struct err *e)
 {
     struct io_file *file = file_of(base);
@@ -288,6 +298,7 @@ static int file_tail(struct env_file *base, size_t max_bytes, char **ret_bytes, 
 
 static const struct env_file_ops file_ops = {
     .append_start = file_append_start,
+    .reserve = file_reserve,
     .reopen = file_reopen,
     .close = file_close,
     .tail = file_tail,

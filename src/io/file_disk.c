@@ -103,6 +103,7 @@ int file_disk_lock(const struct file_disk *disk, struct err *e)
 void file_disk_close(struct file_disk *disk)
 {
     if (!disk->is_stdout && disk->fd >= 0) {
+        file_reserve_release(disk);
         (void)close(disk->fd);
     }
     disk->fd = -1;
@@ -114,6 +115,8 @@ void file_disk_change(struct file_disk *disk, const struct file_disk *fresh)
 
     file_disk_close(disk);
     *disk = *fresh;
+    disk->reserve_bytes = old.reserve_bytes;
+    disk->is_short = old.is_short;
     (void)file_disk_lock(disk, NULL);
     if (old.is_broken) {
         /* Perhaps it is the same inode: then the rest of the failed group is still in it. */
@@ -166,6 +169,8 @@ static int replace(struct file_disk *disk)
         (void)close(fresh.fd);
         return rc;
     }
+    fresh.reserve_bytes = disk->reserve_bytes;
+    fresh.is_short = disk->is_short;
     file_disk_close(disk);
     *disk = fresh;
     (void)file_disk_lock(disk, NULL);
@@ -189,9 +194,11 @@ static int prepare(struct file_disk *disk, struct stat *ret_st)
     return rc;
 }
 
-static int cut(int fd, off_t size)
+/* Takes what is allocated beyond the end with it. */
+static int cut(struct file_disk *disk, off_t size)
 {
-    return ftruncate(fd, size) == 0 ? 0 : -errno;
+    disk->reserved_to = 0;
+    return ftruncate(disk->fd, size) == 0 ? 0 : -errno;
 }
 
 static void mark_broken(struct file_disk *disk, const struct stat *before)
@@ -272,7 +279,7 @@ static int write_file(struct file_disk *disk, struct list *group)
     }
     rc = write_records(disk->fd, group);
     if (rc != 0) {
-        if (cut(disk->fd, before.st_size) != 0) {
+        if (cut(disk, before.st_size) != 0) {
             mark_broken(disk, &before);
         }
         return rc;
@@ -280,14 +287,14 @@ static int write_file(struct file_disk *disk, struct list *group)
     if (fdatasync(disk->fd) != 0) {
         rc = -errno;
         /* For readers now; what a crash would leave is cut again after the reopen. */
-        (void)cut(disk->fd, before.st_size);
+        (void)cut(disk, before.st_size);
         mark_broken(disk, &before);
         return rc;
     }
     if (disk->is_dir_unsynced) {
         rc = sync_dir(disk->path);
         disk->is_dir_unsynced = rc != 0;
-        if (rc != 0 && cut(disk->fd, before.st_size) != 0) {
+        if (rc != 0 && cut(disk, before.st_size) != 0) {
             mark_broken(disk, &before);
         }
     }
@@ -352,7 +359,13 @@ void file_disk_write(struct file_disk *disk, struct list *group, bool (*is_stopp
     struct list *node;
     struct list *following;
 
+    if (!disk->is_stdout) {
+        file_reserve_renew(disk);
+    }
     LIST_EACH (group, node, following) {
-        LIST_ENTRY(node, struct env_append, node)->status = status;
+        struct env_append *append = LIST_ENTRY(node, struct env_append, node);
+
+        append->status = status;
+        append->is_short = disk->is_short;
     }
 }

@@ -23,6 +23,11 @@ struct file_disk {
     off_t cut_to;
     dev_t cut_device;
     ino_t cut_inode;
+    /* What is kept allocated beyond the end (file_reserve.c). */
+    size_t reserve_bytes; /* 0: nothing */
+    off_t reserved_to;    /* 0: nothing is allocated that we know of */
+    off_t size_seen;      /* when it was last looked at */
+    bool is_short;        /* it couldn't be renewed */
 };
 
 /* Opens for appending; refuses what isn't a regular file or isn't ours alone. `ret_disk` is
@@ -40,5 +45,10 @@ void file_disk_change(struct file_disk *disk, const struct file_disk *fresh);
  * (called now and then while stdout isn't taken) says whether to give up. */
 void file_disk_write(struct file_disk *disk, struct list *group, bool (*is_stopping)(void *user),
                      void *user);
+
+/* Looks after the room beyond the end; sets disk->is_short. Blocks. */
+void file_reserve_renew(struct file_disk *disk);
+/* Gives it back: a file that is rotated away shall not keep it. */
+void file_reserve_release(struct file_disk *disk);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,21 @@ ssize_t writev(int fd, const struct iovec *pieces, int count)
     return (ssize_t)syscall(SYS_writev, fd, pieces, count);
 }
 
+int fallocate(int fd, int mode, off_t from, off_t size)
+{
+    int status;
+
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.allocate_count++;
+    status = disk.fail_allocate;
+    (void)pthread_mutex_unlock(&disk.lock);
+    if (status != 0) {
+        errno = status;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, from, size);
+}
+
 void shut_gate(void)
 {
     (void)pthread_mutex_lock(&disk.lock);
@@ -104,6 +120,8 @@ int file_setup(void **state)
     disk.fail_sync = 0;
     disk.fail_write = 0;
     disk.short_write_bytes = 0;
+    disk.allocate_count = 0;
+    disk.fail_allocate = 0;
     *state = f;
     return 0;
 }
@@ -157,6 +175,7 @@ void on_appended(struct env_append *append, int status)
     struct record *record = append->user;
 
     record->status = status;
+    record->is_short = append->is_short;
     record->order = ++record->f->finished;
 }
 

@@ -1,6 +1,6 @@
-/* An append-only file on a real loop, and a disk that tests steer: the program's own fdatasync and
- * writev stand before libc's. They count, fail when told to, and hold the writer's thread at a
- * gate, so that a test decides what gathers into one group. */
+/* An append-only file on a real loop, and a disk that tests steer: the program's own fdatasync,
+ * writev and fallocate stand before libc's. They count, fail when told to, and hold the writer's
+ * thread at a gate, so that a test decides what gathers into one group. */
 #ifndef LEASED_TESTS_IO_FILE_FIXTURE_H
 #define LEASED_TESTS_IO_FILE_FIXTURE_H
 
@@ -29,6 +29,8 @@ struct file_faults {
     int fail_sync;            /* errno of the next sync; 0: none */
     int fail_write;           /* errno of the next write */
     size_t short_write_bytes; /* the next write takes only so many; 0: all */
+    int allocate_count;
+    int fail_allocate; /* errno of each allocation, until it is 0 again */
 };
 extern struct file_faults disk;
 
@@ -37,6 +39,7 @@ struct record {
     struct file_fixture *f;
     char text[32];
     int status;
+    bool is_short;
     int order; /* 0: not called back yet */
 };
 

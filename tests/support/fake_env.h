@@ -39,6 +39,7 @@ struct fake_file {
     int fail_status;        /* not 0: appends end with this instead of being written … */
     uint32_t fail_count;    /* … this many times; 0: until fail_status is 0 again */
     int start_status;       /* not 0: append_start refuses with it */
+    bool is_short;          /* the reserve can't be renewed */
     int reopen_status;
     int open_status; /* the next file_open fails with it */
     int tail_status;
@@ -46,6 +47,7 @@ struct fake_file {
     uint32_t append_count; /* appends that were started */
     uint32_t group_count;  /* groups that were completed, well or not */
     uint32_t reopen_count;
+    size_t reserve_bytes;
 };
 
 struct fake_name {

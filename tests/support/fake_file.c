@@ -27,6 +27,11 @@ static int fake_append_start(struct env_file *env_file, struct env_append *appen
     return 0;
 }
 
+static void fake_reserve(struct env_file *env_file, size_t bytes)
+{
+    file_of(env_file)->reserve_bytes = bytes;
+}
+
 static int fake_reopen(struct env_file *env_file, struct err *e)
 {
     struct fake_file *file = file_of(env_file);
@@ -85,6 +90,7 @@ static int fake_tail(struct env_file *env_file, size_t max_bytes, char **ret_byt
 
 static const struct env_file_ops fake_file_ops = {
     .append_start = fake_append_start,
+    .reserve = fake_reserve,
     .reopen = fake_reopen,
     .close = fake_close,
     .tail = fake_tail,
@@ -172,6 +178,7 @@ static bool fake_group_run(struct fake_file *file)
         struct env_append *append = LIST_ENTRY(node, struct env_append, node);
 
         append->status = status;
+        append->is_short = file->is_short;
         append->fn(append, status);
     }
     if (file->closed != NULL && list_is_empty(&file->pending)) {

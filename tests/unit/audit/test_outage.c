@@ -79,7 +79,7 @@ static void test_a_sink_that_hangs_fails_after_two_seconds(void **state)
     first = trail_write(&trail, "lease.issued");
     fake_env_advance(&trail.fake, 1500);
     second = trail_write(&trail, "lease.issued");
-    fake_env_advance(&trail.fake, AUDIT_CONFIRM_MAX_MS - 1500 - 1);
+    fake_env_advance(&trail.fake, AUDIT_CONFIRM_DEFAULT_MS - 1500 - 1);
     assert_int_equal(first->call_count, 0);
     assert_true(audit_is_ready(trail.audit));
     fake_env_advance(&trail.fake, 1);
@@ -129,7 +129,7 @@ static void test_a_note_alone_that_hangs_stops_hand_outs(void **state)
     trail_open_required(&trail);
     trail.file->is_held = true;
     trail_note(&trail, "lease.renewed");
-    fake_env_advance(&trail.fake, AUDIT_CONFIRM_MAX_MS);
+    fake_env_advance(&trail.fake, AUDIT_CONFIRM_DEFAULT_MS);
     assert_false(audit_is_ready(trail.audit));
     trail.file->is_held = false;
     trail_fini(&trail);
@@ -262,6 +262,146 @@ static void test_a_write_that_waits_at_the_end_is_told(void **state)
     trail_fini(&trail);
 }
 
+/* --- the reserve --- */
+
+static void open_with_reserve(struct trail *trail)
+{
+    const struct audit_sink_options sink = {.kind = "file", .path = "/audit", .is_required = true};
+    const struct audit_options options = {.env = &trail->fake.env,
+                                          .node = "test",
+                                          .sinks = &sink,
+                                          .sink_count = 1,
+                                          .confirm_max_ms = 500,
+                                          .reserve_bytes = 4096};
+
+    trail_init(trail);
+    assert_int_equal(audit_new(&options, &trail->audit, NULL), 0);
+    assert_int_equal(trail->file->reserve_bytes, 4096);
+}
+
+static void test_the_time_to_confirm_can_be_set(void **state)
+{
+    struct trail_write *write;
+    struct trail trail;
+
+    (void)state;
+    open_with_reserve(&trail);
+    trail.file->is_held = true;
+    write = trail_write(&trail, "lease.issued");
+    fake_env_advance(&trail.fake, 499);
+    assert_int_equal(write->call_count, 0);
+    fake_env_advance(&trail.fake, 1);
+    assert_int_equal(write->status, ERR_TIMEOUT);
+    trail.file->is_held = false;
+    trail_fini(&trail);
+}
+
+/* Who waits is refused, what nobody waits for is on record at once, and the chain is whole. */
+static void test_out_of_the_reserve_only_notes_are_written(void **state)
+{
+    struct trail_write *first;
+    struct trail_write *second;
+    struct trail trail;
+
+    (void)state;
+    open_with_reserve(&trail);
+    trail.file->is_held = true;
+    first = trail_write(&trail, "lease.issued");
+    fake_env_run(&trail.fake);
+    second = trail_write(&trail, "lease.issued");
+    fake_env_run(&trail.fake);
+    trail.file->is_short = true;
+    trail.file->is_held = false;
+    fake_env_run(&trail.fake);
+    assert_int_equal(first->status, 0); /* it was durable before that was known */
+    assert_int_equal(second->status, -ENOSPC);
+    assert_int_equal(first->call_count, 1);
+    assert_int_equal(second->call_count, 1);
+    assert_false(audit_is_ready(trail.audit));
+    assert_int_equal(trail_try(&trail, "grant.created"), ERR_UNAVAILABLE);
+    trail_note(&trail, "lease.revoked");
+    fake_env_run(&trail.fake);
+    assert_int_equal(trail_count(trail.file, "lease.revoked"), 1);
+    assert_int_equal(trail_count(trail.file, "sink.degraded"), 1);
+    assert_int_equal(audit_lag_records(trail.audit), 0);
+    assert_int_equal(trail_verify(trail.file), 4);
+    trail_fini(&trail);
+}
+
+static void test_an_idle_sink_finds_out_that_there_is_room_again(void **state)
+{
+    struct trail trail;
+    uint32_t appends;
+
+    (void)state;
+    open_with_reserve(&trail);
+    trail.file->is_short = true;
+    trail_note(&trail, "lease.revoked");
+    fake_env_advance(&trail.fake, 3600000);
+    appends = trail.file->append_count;
+    assert_true(appends > 700 && appends < 730);
+    assert_int_equal(trail_verify(trail.file), 2); /* it asks without writing anything */
+    trail.file->is_short = false;
+    fake_env_advance(&trail.fake, AUDIT_RETRY_MAX_MS);
+    assert_true(audit_is_ready(trail.audit));
+    assert_int_equal(trail_count(trail.file, "sink.restored"), 1);
+    appends = trail.file->append_count;
+    fake_env_advance(&trail.fake, 3600000);
+    assert_int_equal(trail.file->append_count, appends);
+    assert_int_equal(trail_verify(trail.file), 3);
+    trail_fini(&trail);
+}
+
+/* One outage, said once, with whatever happens to the disk meanwhile. */
+static void test_a_reserve_that_is_used_up_is_the_same_outage(void **state)
+{
+    struct trail trail;
+
+    (void)state;
+    open_with_reserve(&trail);
+    trail.file->is_short = true;
+    trail_note(&trail, "lease.renewed");
+    fake_env_run(&trail.fake);
+    trail.file->fail_status = -ENOSPC;
+    trail_note(&trail, "lease.revoked");
+    fake_env_advance(&trail.fake, 60000);
+    assert_int_equal(trail_count(trail.file, "lease.revoked"), 0);
+    trail.file->fail_status = 0;
+    fake_env_advance(&trail.fake, AUDIT_RETRY_MAX_MS);
+    assert_int_equal(trail_count(trail.file, "lease.revoked"), 1);
+    assert_false(audit_is_ready(trail.audit));
+    /* An empty append that fails or hangs isn't the end of the asking. */
+    trail.file->fail_status = -EIO;
+    fake_env_advance(&trail.fake, 60000);
+    trail.file->fail_status = 0;
+    trail.file->is_held = true;
+    fake_env_advance(&trail.fake, 60000);
+    trail.file->is_held = false;
+    trail.file->is_short = false;
+    fake_env_advance(&trail.fake, AUDIT_RETRY_MAX_MS);
+    assert_true(audit_is_ready(trail.audit));
+    assert_int_equal(trail_count(trail.file, "sink.degraded"), 1);
+    assert_int_equal(trail_count(trail.file, "sink.restored"), 1);
+    (void)trail_verify(trail.file);
+    trail_fini(&trail);
+}
+
+static void test_a_short_sink_closes_with_all_that_was_queued(void **state)
+{
+    struct trail trail;
+
+    (void)state;
+    open_with_reserve(&trail);
+    trail.file->is_short = true;
+    trail_note(&trail, "a");
+    fake_env_run(&trail.fake);
+    trail_note(&trail, "b");
+    trail_close(&trail);
+    assert_int_equal(trail_count(trail.file, "\"b\""), 1);
+    (void)trail_verify(trail.file);
+    trail_fini(&trail);
+}
+
 /* --- what callbacks may do --- */
 
 struct reaction {
@@ -336,6 +476,11 @@ int main(void)
         TEST(test_all_required_sinks_must_have_a_record),
         TEST(test_closing_gives_a_failing_sink_one_more_try),
         TEST(test_a_write_that_waits_at_the_end_is_told),
+        TEST(test_the_time_to_confirm_can_be_set),
+        TEST(test_out_of_the_reserve_only_notes_are_written),
+        TEST(test_an_idle_sink_finds_out_that_there_is_room_again),
+        TEST(test_a_reserve_that_is_used_up_is_the_same_outage),
+        TEST(test_a_short_sink_closes_with_all_that_was_queued),
         TEST(test_a_callback_may_forget_others_and_note),
     };
 

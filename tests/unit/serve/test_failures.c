@@ -161,7 +161,7 @@ static void test_a_trail_that_hangs_stops_them_too(void **state)
     fixture_open();
     f.trail->is_held = true;
     call = fixture_send(ALICE, "GET", DB, NULL);
-    fixture_advance(AUDIT_CONFIRM_MAX_MS + SECOND_MS);
+    fixture_advance(AUDIT_CONFIRM_DEFAULT_MS + SECOND_MS);
     fixture_expect(call, 503, "degraded");
     f.trail->is_held = false;
     fixture_advance(10 * SECOND_MS);
