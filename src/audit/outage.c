@@ -9,15 +9,17 @@
 
 void audit_outage_begin(struct audit *audit, const struct audit_sink *sink, int status)
 {
+    const char *why =
+        sink->is_short ? "the disk has no room to renew limits.audit_reserve" : err_str(status);
     struct audit_record record = {
         .event = "sink.degraded",
         .outcome = "failed",
         .reason = sink->path,
-        .error = err_str(status),
+        .error = why,
     };
 
     log_event(sink->is_required ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "audit.sink.degraded", "path",
-              sink->path, "err", err_str(status), NULL);
+              sink->path, "err", why, NULL);
     audit_record_note(audit, &record);
 }
 

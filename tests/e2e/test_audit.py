@@ -104,8 +104,10 @@ def small_disk(world):
 
 
 @needs_root
-def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders, shell, small_disk):
-    made = orders(config={"audit": [{"sink": "file", "path": f"{small_disk}/audit.jsonl", "required": True}]})
+@pytest.mark.parametrize("reserve", ["0", "128KiB"])
+def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders, shell, small_disk, reserve):
+    made = orders(config={"audit": [{"sink": "file", "path": f"{small_disk}/audit.jsonl", "required": True}],
+                          "limits": {"stop_timeout": "10s", "audit_reserve": reserve}})
     made.daemon.audit_path = f"{small_disk}/audit.jsonl"
     script, other = shell(made.daemon), shell(made.daemon)
     held = script.get(made.role)
@@ -115,7 +117,7 @@ def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders
                 pass
         except OSError:
             pass
-    # What fits into the last page may still be written; then it stops, also for what is held already.
+    # What fits into the last page, or was reserved, may still be written; then it stops, also for what is held already.
     until(lambda: shell(made.daemon).run(f"lease get {made.role}")[0] == 7, "hand-outs have stopped", 30)
     issued = made.world.bao.requests(made.path)
     code, output = other.run(f"lease get {made.role}")
@@ -126,6 +128,8 @@ def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders
     assert made.daemon.lease("root", "status", "--ready").returncode == 7
     script.end()
     until(lambda: not made.logs_in(held), "what has ended is revoked all the same")
+    if reserve != "0":
+        until(lambda: held["lease"] in [r["lease"] for r in made.events("lease.revoked")], "and is on record, though the disk is full")
     os.unlink(f"{small_disk}/filler")
     until(lambda: made.daemon.lease("root", "status", "--ready").returncode == 0, "it has recovered", 30)
     assert made.logs_in(shell(made.daemon).get(made.role))

@@ -322,7 +322,7 @@ static void test_out_of_the_reserve_only_notes_are_written(void **state)
     trail_note(&trail, "lease.revoked");
     fake_env_run(&trail.fake);
     assert_int_equal(trail_count(trail.file, "lease.revoked"), 1);
-    assert_int_equal(trail_count(trail.file, "sink.degraded"), 1);
+    assert_int_equal(trail_count(trail.file, "no room to renew limits.audit_reserve"), 1);
     assert_int_equal(audit_lag_records(trail.audit), 0);
     assert_int_equal(trail_verify(trail.file), 4);
     trail_fini(&trail);
