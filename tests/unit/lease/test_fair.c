@@ -211,7 +211,7 @@ static void test_replacements_that_are_asked_for_end_at_twice_the_leases(void **
     fixture_get(client, &f.role);
     client->acquire.ask.is_new_grant = false;
     for (i = 0; i < 30; i++) {
-        (void)lease_rotate_start(f.core, fixture_lease(client), fixture_wait());
+        assert_int_equal(lease_rotate_start(f.core, fixture_lease(client), fixture_wait()), 0);
         fixture_run();
         client->acquire.ask.is_new_grant = false;
         fixture_get(client, &f.role);
