@@ -124,7 +124,11 @@ static int admins_of_file(struct access_parser *parser, const struct yaml_node *
     for (child = list->first; r == 0 && child != NULL; child = child->next) {
         bool is_bare = yaml_get(child, "subjects") == NULL && yaml_get(child, "may") == NULL;
 
-        if (!child->is_refused) {
+        if (child->type == YAML_NULL) {
+            yaml_error_at(parser->errors, child,
+                          "expected a mapping with the keys of admins or of a subject, found "
+                          "nothing");
+        } else if (!child->is_refused) {
             struct access_admins *admins = &policy->admins[policy->admin_count++];
 
             r = is_bare ? admin_bare(parser, child, admins) : admin_entry(parser, child, admins);

@@ -89,7 +89,7 @@ static void subject_check(const struct access_subject_config *config,
                           "a subject that names a `%s` must name a `user` or `group` too",
                           config->unit != NULL ? "unit" : "container");
         }
-    } else if (node->type == YAML_NULL || node->type == YAML_MAPPING) {
+    } else if (node->type == YAML_MAPPING) {
         yaml_error_at(errors, node,
                       "this subject names nobody; for everybody, write `{user: \"*\"}`");
     }

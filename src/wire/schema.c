@@ -18,6 +18,8 @@ struct presence {
 
 static int object_decode(const struct schema_object *table, const struct yaml_node *node,
                          void *object, struct yaml_errors *errors);
+static int object_refuse(const struct schema_object *table, const struct yaml_node *node,
+                         void *object, struct yaml_errors *errors);
 
 static void *field_slot(const struct schema_field *field, void *object)
 {
@@ -140,6 +142,8 @@ static int name_decode(const struct yaml_node *child, struct schema_head *head,
     return head->name != NULL ? 0 : ERR_NOMEM;
 }
 
+/* An item that is nothing is a mistake: who checks items takes for granted that each was checked
+ * for what it must have. */
 static int list_decode(const struct schema_field *field, const struct yaml_node *node,
                        struct schema_list *list, struct yaml_errors *errors)
 {
@@ -165,7 +169,8 @@ static int list_decode(const struct schema_field *field, const struct yaml_node 
             r = name_decode(child, (struct schema_head *)(void *)item, errors);
         }
         if (r == 0) {
-            r = object_decode(field->object, child, item, errors);
+            r = child->type != YAML_NULL ? object_decode(field->object, child, item, errors)
+                                         : object_refuse(field->object, child, item, errors);
         }
         if (r == ERR_NOMEM) {
             return r;
@@ -306,6 +311,18 @@ static int absent_fill(const struct schema_object *table, const struct presence 
     return 0;
 }
 
+/* What is no mapping is reported and has its defaults. */
+static int object_refuse(const struct schema_object *table, const struct yaml_node *node,
+                         void *object, struct yaml_errors *errors)
+{
+    char found[YAML_DESCRIBE_MAX_BYTES];
+
+    ((struct schema_head *)object)->node = node;
+    yaml_error_at_value(errors, node, "expected a mapping with the keys of %s, found %s",
+                        table->name, yaml_describe(node, found));
+    return defaults_fill(table, object);
+}
+
 /* Returns ERR_NOMEM or 0: mistakes are in `errors`. */
 static int object_decode(const struct schema_object *table, const struct yaml_node *node,
                          void *object, struct yaml_errors *errors)
@@ -315,11 +332,7 @@ static int object_decode(const struct schema_object *table, const struct yaml_no
 
     ((struct schema_head *)object)->node = node;
     if (node->type != YAML_MAPPING && node->type != YAML_NULL) {
-        char found[YAML_DESCRIBE_MAX_BYTES];
-
-        yaml_error_at_value(errors, node, "expected a mapping with the keys of %s, found %s",
-                            table->name, yaml_describe(node, found));
-        return defaults_fill(table, object);
+        return object_refuse(table, node, object, errors);
     }
     if (node->is_refused) {
         return defaults_fill(table, object);

@@ -104,9 +104,10 @@ struct schema_object {
     bool is_open;
 };
 
-/* Decodes `node` (mapping or null) into the zeroed struct `object`, defaults filled in. All
- * mistakes go to `errors`; the struct is always left in a state that schema_fini can free. An
- * embedded object that is absent has its defaults and a NULL node. 0 or ERR_INVALID / ERR_NOMEM. */
+/* Decodes `node` (mapping or null; below it, items of lists and maps are mappings) into the zeroed
+ * struct `object`, defaults filled in. All mistakes go to `errors`; the struct is always left in a
+ * state that schema_fini can free. An embedded object that is absent has its defaults and a NULL
+ * node. 0 or ERR_INVALID / ERR_NOMEM. */
 int schema_decode(const struct schema_object *table, const struct yaml_node *node, void *object,
                   struct yaml_errors *errors) ATTR_MUST_USE;
 

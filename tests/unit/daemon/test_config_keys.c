@@ -157,6 +157,40 @@ static void example_check(struct config_fixture *f, const struct place *place,
     }
 }
 
+static void test_an_item_of_a_list_or_map_that_is_nothing_is_a_mistake(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *error;
+    } items[] = {
+        {CONFIG_FIXTURE_LEAST "roles: {r: }\n",
+         "c.yaml:3:9: r: expected a mapping with the keys of a role, found nothing\n"},
+        {CONFIG_FIXTURE_LEAST "roles:\n  r: null\n",
+         "c.yaml:4:6: r: expected a mapping with the keys of a role, found nothing\n"},
+        {CONFIG_FIXTURE_LEAST "backends: {v: }\n",
+         "c.yaml:3:12: v: expected a mapping with the keys of a backend, found nothing\n"},
+        {"listeners: [~]\naudit: [{sink: stdout}]\n",
+         "c.yaml:1:13: expected a mapping with the keys of a listener, found nothing\n"},
+        {"listeners: [{unix: /a}]\naudit: [~]\n",
+         "c.yaml:2:9: expected a mapping with the keys of an audit sink, found nothing\n"},
+        {CONFIG_FIXTURE_LEAST "policies: {rules: [~]}\n",
+         "c.yaml:3:20: expected a mapping with the keys of a rule, found nothing\n"},
+        {CONFIG_FIXTURE_LEAST "policies: {rules: [{subjects: [~], roles: []}]}\n",
+         "c.yaml:3:32: expected a mapping with the keys of a subject, found nothing\n"
+         "c.yaml:3:36: `roles` is empty\n"},
+        {CONFIG_FIXTURE_LEAST "policies: {admins: [~]}\n",
+         "c.yaml:3:21: expected a mapping with the keys of admins or of a subject, found "
+         "nothing\n"},
+        {CONFIG_FIXTURE_LEAST "policies: {admins: [{subjects: [~]}]}\n",
+         "c.yaml:3:33: expected a mapping with the keys of a subject, found nothing\n"},
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(items); i++) {
+        config_fixture_expect(*state, items[i].text, items[i].error);
+    }
+}
+
 static void test_the_example_is_valid_and_names_each_key_with_its_default(void **state)
 {
     struct config_fixture *f = *state;
@@ -253,6 +287,7 @@ int main(void)
         TEST(test_each_key_has_an_explanation),
         TEST(test_no_key_switches_the_verification_of_issuers_off),
         TEST(test_plain_http_is_for_loopback_addresses_only),
+        TEST(test_an_item_of_a_list_or_map_that_is_nothing_is_a_mistake),
         TEST(test_the_example_is_valid_and_names_each_key_with_its_default),
     };
 

@@ -40,6 +40,9 @@ static void test_each_mistake_leaves_everything_as_it_was(void **state)
         {.config = "listeners: [", .signum = SIGHUP},
         {.config = "", .signum = SIGHUP},
         {.config = SETTINGS "roles: {r: {backend: nowhere}}\n", .signum = SIGHUP},
+        {.config = SETTINGS "roles: {r: }\n", .signum = SIGHUP},
+        {.config = SETTINGS "backends: {v: }\n", .signum = SIGHUP},
+        {.config = "listeners: [~]\n" DAEMON_FIXTURE_AUDIT, .signum = SIGHUP},
         {.config = SETTINGS "limits: {leases: 5}\n", .signum = SIGHUP},
         {.config = SETTINGS BACKEND("backends: {v", "NEW_VARIABLE") "}\n", .signum = SIGHUP},
         {.config = SETTINGS "  # a comment\n", .signum = SIGHUP},
@@ -48,7 +51,7 @@ static void test_each_mistake_leaves_everything_as_it_was(void **state)
     };
 
     run(*state, SETTINGS, steps);
-    assert_int_equal(daemon_fixture_trail_has(*state, REJECTED), 5);
+    assert_int_equal(daemon_fixture_trail_has(*state, REJECTED), 8);
     assert_int_equal(daemon_fixture_trail_has(*state, RELOADED), 1);
     assert_int_equal(daemon_fixture_trail_has(*state, "the variable NEW_VARIABLE was wiped"), 1);
     assert_int_equal(daemon_fixture_trail_has(*state, "`leases` can't be changed"), 1);

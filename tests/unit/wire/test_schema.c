@@ -228,6 +228,13 @@ static void test_empty_containers_are_fine(void **state)
     assert_int_equal(f->sample.inner.size_bytes, 65536);
 }
 
+static void test_an_item_that_is_nothing_is_no_object(void **state)
+{
+    expect_errors(*state, "list: [~]\nmap: {a: }\n",
+                  "c:1:8: expected a mapping with the keys of a thing, found nothing\n"
+                  "c:2:7: a: expected a mapping with the keys of a thing, found nothing\n");
+}
+
 static void test_an_unknown_key_names_the_one_that_was_meant(void **state)
 {
     expect_errors(*state, "cuont: 1\n", "c:1:1: unknown key `cuont`: did you mean `count`?\n");
@@ -450,6 +457,7 @@ int main(void)
         TEST(test_each_type_is_decoded),
         TEST(test_what_is_absent_gets_its_default),
         TEST(test_empty_containers_are_fine),
+        TEST(test_an_item_that_is_nothing_is_no_object),
         TEST(test_an_unknown_key_names_the_one_that_was_meant),
         TEST(test_an_unknown_key_like_no_other_lists_what_is_known),
         TEST(test_a_misspelt_required_key_is_one_error),
