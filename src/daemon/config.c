@@ -78,7 +78,8 @@ static int policies_load(struct config *config, struct yaml_errors *errors)
 
 /* ---- what is made from the settings ----------------------------------------- */
 
-/* Listeners without a name are called by their place in the list. */
+/* Listeners without a name are called by their place in the list. Before the checks: two must not
+ * have one name, whoever gave it. */
 static int listeners_name(struct config_settings *settings)
 {
     struct config_listener *listeners = settings->listeners.items;
@@ -176,15 +177,15 @@ static int config_fill(struct config *config, const struct config_options *optio
     struct config_settings *settings = &config->settings;
     int r = schema_decode(&config_settings_table, yaml_root(config->document), settings, errors);
 
+    if (r != ERR_NOMEM) {
+        r = listeners_name(settings);
+    }
     if (r == ERR_NOMEM) {
         return r;
     }
     config_check_settings(settings, errors);
     places_check(config, options->warnings, errors);
     r = config_check_plugins(config, options, errors);
-    if (r == 0) {
-        r = listeners_name(settings);
-    }
     if (r == 0) {
         r = policies_load(config, errors);
     }

@@ -118,7 +118,8 @@ void config_check_listeners(const struct config_settings *settings, struct yaml_
 
             if (text_is_same(listeners[i].name, listeners[j].name)) {
                 yaml_error_at(errors, config_place_of(second, "name"),
-                              "another listener is called `%s`", listeners[i].name);
+                              "another listener is called `%s`%s", listeners[i].name,
+                              config_is_given(second, "name") ? "" : ": give this one a `name`");
             }
             if (text_is_same(listeners[i].unix_path, listeners[j].unix_path) ||
                 text_is_same(listeners[i].tcp, listeners[j].tcp)) {

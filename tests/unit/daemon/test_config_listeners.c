@@ -44,6 +44,10 @@ static void test_a_listener_is_one_socket_and_callers_from_elsewhere_show_a_cert
         {AUDIT "listeners: [{name: a, unix: /a}, {name: a, unix: /a}]\n",
          "c.yaml:2:41: another listener is called `a`\n"
          "c.yaml:2:50: another listener is there already\n"},
+        {AUDIT "listeners: [{name: listener-2, unix: /a}, {unix: /b}]\n",
+         "c.yaml:2:43: another listener is called `listener-2`: give this one a `name`\n"},
+        {AUDIT "listeners: [{unix: /a}, {name: listener-1, unix: /b}]\n",
+         "c.yaml:2:32: another listener is called `listener-1`\n"},
         {AUDIT "listeners: [{unix: /a, tls: {cert_file: /c, key_file: /k, client_ca_file: /a}}]\n",
          "c.yaml:2:24: `tls` is for tcp only\n"},
         {AUDIT "listeners: [{tcp: 0.0.0.0:1, tls: {cert_file: c, client_ca_file: /a}}]\n",
