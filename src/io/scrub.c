@@ -10,14 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names that stay. One that ends in * is a prefix. */
-static const char *const allowed_names[] = {"PATH", "HOME", "LANG", "LC_*", "TZ", "TERM",
-                                            "NO_COLOR", "XDG_RUNTIME_DIR",
+/* Names that stay: what leased itself or libc reads. No prefixes: whatever begins like one of ours
+ * may be somebody's secret, such as LEASED_TOKEN. */
+static const char *const allowed_names[] = {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE",
+                                            "LC_MESSAGES", "TZ",
                                             /* From the service manager. */
-                                            "NOTIFY_SOCKET", "LISTEN_*", "WATCHDOG_*",
+                                            "NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS",
+                                            "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC",
                                             "CREDENTIALS_DIRECTORY",
                                             /* Ours. */
-                                            "LEASED_*"};
+                                            "LEASED_CONFIG"};
 
 struct variable {
     char *name; /* owned */
@@ -32,7 +34,7 @@ struct io_environment {
 static bool is_allowed(struct str name)
 {
     for (size_t i = 0; i < ARRAY_LEN(allowed_names); i++) {
-        if (str_glob(str_of(allowed_names[i]), name)) {
+        if (str_eq_c(name, allowed_names[i])) {
             return true;
         }
     }

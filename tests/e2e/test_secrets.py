@@ -206,7 +206,7 @@ class Holder:
             self.live.update(token=token, password=password, secret_id=f.read().strip())
         tls = {"plugin": "vault", "address": self.front.address, "ca_file": bao.pki.ca}
         backends = {
-            "token": {**tls, "auth": {"method": "token", "token_env": "ISSUER_TOKEN"}},
+            "token": {**tls, "auth": {"method": "token", "token_env": "LEASED_ISSUER_TOKEN"}},
             "approle": {**tls, "auth": {"method": "approle", "role_id_file": bao.role_id_file, "secret_id_file": bao.secret_id_file}},
             "userpass": {"plugin": "vault", "address": bao.address,
                          "auth": {"method": "userpass", "username": "leased", "password_file": password_file}},
@@ -220,7 +220,7 @@ class Holder:
                  {"name": "remote", "subjects": [{"tls": {"san": "spiffe://acme/ci/*"}, "listener": "remote"}], "roles": ["*"], **limits}]
         roles = {name: {"backend": name, "path": "database/creds/orders"} for name in backends}
         self.daemon = world.daemon(roles, rules, more_listeners=[remote], backends=backends, **more)
-        self.daemon.environment = {"ISSUER_TOKEN": token, "STRAY_SECRET": "stray-0123456789abcdef"}
+        self.daemon.environment = {"LEASED_ISSUER_TOKEN": token, "STRAY_SECRET": "stray-0123456789abcdef"}
         self.live["stray"] = "stray-0123456789abcdef"
         self.daemon.start()
         self.pid = self.daemon.process.pid

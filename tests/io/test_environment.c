@@ -86,7 +86,7 @@ static int scene_teardown(void **state)
 /* Runs the child with the environment that the test is about. Returns its exit code. */
 static int run_child(const char *mode)
 {
-    static char values[16][256];
+    static char values[20][256];
     char self[PATH_MAX];
     char url[256];
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -113,6 +113,8 @@ static int run_child(const char *mode)
                    http_ca_client(scene.ca)->ca_file);
     (void)snprintf(values[n++], sizeof(values[0]), "SSL_CERT_DIR=%s", scene.folder);
     (void)snprintf(values[n++], sizeof(values[0]), "VAULT_TOKEN=" MARKER);
+    (void)snprintf(values[n++], sizeof(values[0]), "LEASED_ISSUER_TOKEN=" MARKER);
+    (void)snprintf(values[n++], sizeof(values[0]), "LISTEN_TOKEN=" MARKER);
     (void)snprintf(values[n++], sizeof(values[0]), "EMPTY=");
     (void)snprintf(values[n++], sizeof(values[0]), "PATH=/usr/bin:/bin");
     (void)snprintf(values[n++], sizeof(values[0]), "LC_ALL=C");
@@ -192,16 +194,22 @@ static bool has_value(const char *name, const char *value)
 
 static int check_scrubbed(const struct io_environment *environment)
 {
-    const struct secret *token = io_environment_find(environment, STR("VAULT_TOKEN"));
+    static const char *const names[] = {"VAULT_TOKEN", "LEASED_ISSUER_TOKEN", "LISTEN_TOKEN"};
+    size_t i;
 
-    if (token == NULL || !str_eq_c(secret_view(token), MARKER)) {
-        return 10;
+    /* Whatever its name begins with. */
+    for (i = 0; i < ARRAY_LEN(names); i++) {
+        const struct secret *token = io_environment_find(environment, str_of(names[i]));
+
+        if (token == NULL || !str_eq_c(secret_view(token), MARKER) || getenv(names[i]) != NULL) {
+            return 10;
+        }
     }
     if (proc_environ_contains(MARKER) || proc_environ_contains("SSLKEYLOGFILE")) {
         return 11;
     }
-    if (!has_value("VAULT_TOKEN", NULL) || !has_value("https_proxy", NULL) ||
-        !has_value("OPENSSL_CONF", NULL) || !has_value("EMPTY", NULL)) {
+    if (!has_value("https_proxy", NULL) || !has_value("OPENSSL_CONF", NULL) ||
+        !has_value("EMPTY", NULL)) {
         return 12;
     }
     if (!has_value("PATH", "/usr/bin:/bin") || !has_value("LC_ALL", "C") ||
