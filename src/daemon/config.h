@@ -210,7 +210,7 @@ enum config_change config_compare_backends(const struct config_backend *before,
                                            const struct config_backend *after);
 /* A role's own settings; its backend may be another one under the same name. */
 bool config_role_is_same(const struct config_role *before, const struct config_role *after);
-/* Also what a listener takes from `limits`. */
+/* Also what a listener takes from `limits`; not what stands in the files of its TLS. */
 bool config_listener_is_same(const struct config *before, const struct config_listener *one,
                              const struct config *after, const struct config_listener *other);
 /* Do both listen at one place? Then the second may take over from the first. */

@@ -84,8 +84,7 @@ bool config_listener_is_at_same_place(const struct config_listener *one,
 bool config_listener_is_same(const struct config *before, const struct config_listener *one,
                              const struct config *after, const struct config_listener *other)
 {
-    /* Certificates are renewed where they are: only opening the listener again shows. */
-    return other->tls.node == NULL && schema_is_equal(table_of("listeners"), one, other) &&
+    return schema_is_equal(table_of("listeners"), one, other) &&
            config_limits_are_same(before, after);
 }
 

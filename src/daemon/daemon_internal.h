@@ -1,6 +1,6 @@
 /* What the files of the running daemon share: daemon.c (its life), daemon_parts.c (what it is made
  * of), daemon_backends.c and daemon_listeners.c (of which there are many, and which come and go),
- * reload.c (a new configuration), reload_report.c (what it has changed).
+ * reload.c and reload_listeners.c (a new configuration), reload_report.c (what it has changed).
  *
  * Who borrows what: the configuration belongs to the daemon and is exchanged by a reload. The lease
  * core, the backends, the sinks and the listeners copy what they need of it. serve/ borrows the
@@ -26,7 +26,7 @@ struct daemon_listener {
     struct io_listener *io;
     bool is_fresh;        /* of a reload that isn't done yet */
     bool is_retired;      /* no longer of the configuration: its connections come to an end */
-    uint64_t close_at_ms; /* retired: then it is closed, whoever still uses it */
+    uint64_t close_at_ms; /* retired: then it is closed, but for connections that grants hang on */
     bool is_closing;
 };
 
@@ -126,7 +126,16 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
 /* The one of this name that is in use. NULL: none. */
 struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const char *name);
 
-/* Takes no new connections, and is closed when the last has ended, or after a while. */
+/* Makes one that stays ready for the settings of `configured`, of `config`; the files of TLS are
+ * read. ERR_LIMIT: it takes a new one. */
+int daemon_listener_prepare(struct daemon_listener *entry, const struct config *config,
+                            const struct config_listener *configured, struct err *e) ATTR_MUST_USE;
+
+/* They count from now on, for its open connections too. */
+void daemon_listener_apply(struct daemon_listener *entry, const struct config_listener *configured);
+
+/* Takes no new connections, and is closed when the last has ended, or after a while; then only
+ * those are left that a grant is bound to. What the successor serves counts here, too. */
 void daemon_listener_retire(struct daemon_listener *entry, struct daemon_listener *successor);
 
 /* No new connections or requests anywhere. */
@@ -161,7 +170,8 @@ struct reload_counts {
 struct reload_report {
     const struct config *before;
     const struct config *after;
-    const char *digest; /* of the new configuration */
+    const char *digest;      /* of the new configuration */
+    const bool *has_new_tls; /* for each of its listeners */
     uint64_t grants_ended;
     struct reload_counts roles; /* out */
     struct reload_counts backends;

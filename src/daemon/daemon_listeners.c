@@ -72,6 +72,13 @@ void daemon_clients_provide(struct daemon *daemon, const struct config *config)
               hint, NULL);
 }
 
+static struct io_listener_tls tls_of(const struct config_listener *configured)
+{
+    return (struct io_listener_tls){.cert_file = configured->tls.cert_file,
+                                    .key_file = configured->tls.key_file,
+                                    .client_ca_file = configured->tls.client_ca_file};
+}
+
 static void entry_free(struct daemon_listener *entry)
 {
     mem_free(entry->name);
@@ -82,9 +89,7 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
                          struct daemon_listener **ret_entry, struct err *e)
 {
     const struct config_listener *configured = wanted->configured;
-    const struct io_listener_tls tls = {.cert_file = configured->tls.cert_file,
-                                        .key_file = configured->tls.key_file,
-                                        .client_ca_file = configured->tls.client_ca_file};
+    const struct io_listener_tls tls = tls_of(configured);
     struct daemon_listener *entry = mem_calloc(1, sizeof(*entry));
     struct io_listener_options options = {
         .name = configured->name,
@@ -143,6 +148,21 @@ struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const 
     return NULL;
 }
 
+int daemon_listener_prepare(struct daemon_listener *entry, const struct config *config,
+                            const struct config_listener *configured, struct err *e)
+{
+    const struct io_listener_limits limits = limits_of(&config->settings.limits);
+    const struct io_listener_tls tls = tls_of(configured);
+
+    return io_listener_prepare(entry->io, configured->tls.node != NULL ? &tls : NULL, &limits, e);
+}
+
+void daemon_listener_apply(struct daemon_listener *entry, const struct config_listener *configured)
+{
+    io_listener_apply(entry->io);
+    entry->api.apis = apis_of(&configured->serve);
+}
+
 /* ---- what is retired --------------------------------------------------------- */
 
 static void listener_closed(void *user)
@@ -169,6 +189,9 @@ void daemon_listener_retire(struct daemon_listener *entry, struct daemon_listene
     uint64_t idle_ms = daemon->config->settings.limits.idle_timeout_ms;
 
     io_listener_retire(entry->io, successor != NULL ? successor->io : NULL);
+    if (successor != NULL) {
+        entry->api.apis = successor->api.apis;
+    }
     entry->is_retired = true;
     entry->close_at_ms = env_now_ms(daemon->env) + idle_ms + RETIRED_EXTRA_MS;
     daemon_retiring_start(daemon);
@@ -188,7 +211,8 @@ static bool listeners_look_after(struct daemon *daemon)
         if (!entry->is_retired || entry->is_closing) {
             continue;
         }
-        if (io_listener_connection_count(entry->io) == 0 || now_ms >= entry->close_at_ms) {
+        if (io_listener_connection_count(entry->io) == 0 ||
+            (now_ms >= entry->close_at_ms && io_listener_shed(entry->io) == 0)) {
             listener_close(entry);
         } else {
             has_any = true;

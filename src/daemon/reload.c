@@ -1,14 +1,14 @@
 /* A new configuration for a daemon that runs, all or nothing.
  *
  * Happy path: read and check everything as at start → what can't be changed while leased runs is
- * the same → new backends and listeners are opened beside the old ones → the roles get their new
- * settings → from here on nothing can fail: roles that are gone are removed, serve/ gets the new
- * policy, the grants that live are judged by it, what is replaced or gone is retired, and the old
- * configuration is freed.
+ * the same → new backends and listeners are opened beside the old ones, and what listeners that
+ * stay need is made ready (reload_listeners.c) → the roles get their new settings → from here on
+ * nothing can fail: roles that are gone are removed, serve/ gets the new policy, the grants that
+ * live are judged by it, what is replaced or gone is retired, and the old configuration is freed.
  *
  * Failure paths: up to there each step undoes what was done, so that the configuration before goes
  * on as if nothing had been asked. Every mistake is told in the log and to who asked. */
-#include "daemon/daemon_internal.h"
+#include "daemon/reload_internal.h"
 
 #include "base/mem.h"
 
@@ -19,21 +19,6 @@
 #define STATUS_MAX_BYTES 160
 #define LINE_MAX_BYTES 1024
 #define CHANGES_MAX_BYTES (1024U * 1024U)
-
-struct reload {
-    struct daemon *daemon;
-    struct serve_reload *asked; /* NULL: a signal */
-    struct yaml_errors *mistakes;
-    struct config *before;
-    struct config *after;
-    /* For each of `after`, in its order: those that stay, and fresh ones. */
-    struct daemon_backend **backends;
-    struct daemon_listener **listeners;
-    struct daemon_listener **predecessors; /* of fresh listeners; NULL: none */
-    struct backend **served;
-    struct reload_report report;
-    char digest[CONFIG_DIGEST_BYTES + 1];
-};
 
 /* ---- looking ----------------------------------------------------------------- */
 
@@ -58,20 +43,6 @@ static const struct config_role *role_of(const struct config *config, const char
     for (i = 0; i < config->settings.roles.count; i++) {
         if (strcmp(roles[i].name, name) == 0) {
             return &roles[i];
-        }
-    }
-    return NULL;
-}
-
-static const struct config_listener *listener_at(const struct config *config,
-                                                 const struct config_listener *place)
-{
-    const struct config_listener *listeners = config->settings.listeners.items;
-    size_t i;
-
-    for (i = 0; i < config->settings.listeners.count; i++) {
-        if (config_listener_is_at_same_place(&listeners[i], place)) {
-            return &listeners[i];
         }
     }
     return NULL;
@@ -116,8 +87,9 @@ static int tables_make(struct reload *reload)
     reload->listeners = mem_calloc(settings->listeners.count + 1, sizeof(struct daemon_listener *));
     reload->predecessors =
         mem_calloc(settings->listeners.count + 1, sizeof(struct daemon_listener *));
+    reload->has_new_tls = mem_calloc(settings->listeners.count + 1, sizeof(bool));
     return reload->backends != NULL && reload->served != NULL && reload->listeners != NULL &&
-                   reload->predecessors != NULL
+                   reload->predecessors != NULL && reload->has_new_tls != NULL
                ? 0
                : ERR_NOMEM;
 }
@@ -144,40 +116,6 @@ static int backends_open(struct reload *reload)
             }
         }
         reload->served[i] = reload->backends[i]->backend;
-    }
-    return 0;
-}
-
-static int listeners_open(struct reload *reload)
-{
-    const struct config_listener *configured = reload->after->settings.listeners.items;
-    size_t i;
-
-    daemon_clients_provide(reload->daemon, reload->after);
-    for (i = 0; i < reload->after->settings.listeners.count; i++) {
-        const struct config_listener *before = listener_at(reload->before, &configured[i]);
-        struct daemon_listener *old =
-            before != NULL ? daemon_listener_find(reload->daemon, before->name) : NULL;
-        struct daemon_listener_options options;
-        struct err e = {0};
-        int r;
-
-        /* Certificates may be new behind the same paths. */
-        if (old != NULL && configured[i].tls.node == NULL &&
-            config_listener_is_same(reload->before, before, reload->after, &configured[i])) {
-            reload->listeners[i] = old;
-            continue;
-        }
-        reload->predecessors[i] = old;
-        options = (struct daemon_listener_options){.config = reload->after,
-                                                   .configured = &configured[i],
-                                                   .predecessor = old};
-        r = daemon_listener_open(reload->daemon, &options, &reload->listeners[i], &e);
-        if (r != 0) {
-            yaml_error_at(reload->mistakes, configured[i].node, "could not open listener %s: %s",
-                          configured[i].name, e.text);
-            return r;
-        }
     }
     return 0;
 }
@@ -230,7 +168,7 @@ static int roles_set(struct reload *reload)
 static int prepare(struct reload *reload)
 {
     static int (*const steps[])(struct reload * reload) = {
-        config_read, tables_make, backends_open, listeners_open, roles_set,
+        config_read, tables_make, backends_open, reload_listeners_prepare, roles_set,
     };
     size_t i;
     int r = 0;
@@ -255,10 +193,8 @@ static void give_up(struct reload *reload)
             daemon_backend_retire(reload->backends[i]);
         }
     }
-    for (i = 0; reload->listeners != NULL && i < settings->listeners.count; i++) {
-        if (reload->listeners[i] != NULL && reload->listeners[i]->is_fresh) {
-            daemon_listener_retire(reload->listeners[i], NULL);
-        }
+    if (reload->listeners != NULL) {
+        reload_listeners_give_up(reload);
     }
     mem_free((void *)reload->served);
     config_free(reload->after);
@@ -334,30 +270,6 @@ static void backends_take_over(struct reload *reload)
     }
 }
 
-static void listeners_take_over(struct reload *reload)
-{
-    struct daemon *daemon = reload->daemon;
-    size_t count = reload->after->settings.listeners.count;
-    struct list *node;
-    struct list *following;
-    size_t i;
-
-    LIST_EACH (&daemon->listeners, node, following) {
-        struct daemon_listener *entry = LIST_ENTRY(node, struct daemon_listener, node);
-        struct daemon_listener *successor = NULL;
-        bool stays = entry->is_retired;
-
-        for (i = 0; !stays && i < count; i++) {
-            stays = reload->listeners[i] == entry;
-            successor = reload->predecessors[i] == entry ? reload->listeners[i] : successor;
-        }
-        entry->is_fresh = false;
-        if (!stays) {
-            daemon_listener_retire(entry, successor);
-        }
-    }
-}
-
 static void commit(struct reload *reload)
 {
     struct daemon *daemon = reload->daemon;
@@ -377,10 +289,11 @@ static void commit(struct reload *reload)
         .before = reload->before,
         .after = reload->after,
         .digest = reload->digest,
+        .has_new_tls = reload->has_new_tls,
         .grants_ended = grants_before > stats.grants_held ? grants_before - stats.grants_held : 0,
     };
     backends_take_over(reload);
-    listeners_take_over(reload);
+    reload_listeners_take_over(reload);
     daemon->config = reload->after;
 }
 
@@ -487,6 +400,7 @@ int daemon_reload(struct daemon *daemon, struct serve_reload *asked)
     mem_free((void *)reload.backends);
     mem_free((void *)reload.listeners);
     mem_free((void *)reload.predecessors);
+    mem_free(reload.has_new_tls);
     yaml_errors_fini(&own);
     return r == ERR_NOT_FOUND ? ERR_INVALID : r;
 }

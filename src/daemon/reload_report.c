@@ -53,7 +53,11 @@ static bool role_is_same(const struct reload_report *report, const void *before,
 static bool listener_is_same(const struct reload_report *report, const void *before,
                              const void *after)
 {
-    return config_listener_is_same(report->before, before, report->after, after);
+    const struct config_listener *first = report->after->settings.listeners.items;
+    const struct config_listener *listener = after;
+
+    return !report->has_new_tls[listener - first] &&
+           config_listener_is_same(report->before, before, report->after, after);
 }
 
 static const struct kind kinds[] = {

@@ -4,8 +4,8 @@
  * manager has bound (passed.c), and starts the server on the socket → connections and requests, see
  * server.c → io_listener_quiesce removes the socket file, accepts nothing more and lets what is
  * under way end → io_listener_close ends the rest from the loop and frees the listener once the
- * last libuv handle is closed. One that is replaced is retired instead of quiesced: its successor
- * accepts on the same socket, and its connections are served on until they come to an end.
+ * last libuv handle is closed. One that is replaced is retired instead of quiesced, see
+ * listener_change.c.
  *
  * Failure paths: opening undoes what it did. Closing may be asked for from anywhere, also from a
  * handler in the midst of libmicrohttpd, which is why it is deferred. */
@@ -78,9 +78,10 @@ static void fit(const struct io *io, struct io_listener_limits *limits)
     }
 }
 
-static struct io_listener_limits effective(const struct io_listener_limits *asked)
+struct io_listener_limits listener_limits(const struct io *io,
+                                          const struct io_listener_limits *asked)
 {
-    return (struct io_listener_limits){
+    struct io_listener_limits limits = {
         .connections = limit_u32(asked->connections, DEFAULT_CONNECTIONS, HARD_MAX_CONNECTIONS),
         .connections_per_uid = limit_u32(asked->connections_per_uid, DEFAULT_CONNECTIONS_PER_UID,
                                          HARD_MAX_CONNECTIONS),
@@ -98,6 +99,9 @@ static struct io_listener_limits effective(const struct io_listener_limits *aske
         .idle_timeout_ms = or_default(asked->idle_timeout_ms, DEFAULT_IDLE_TIMEOUT_MS),
         .write_timeout_ms = or_default(asked->write_timeout_ms, DEFAULT_WRITE_TIMEOUT_MS),
     };
+
+    fit(io, &limits);
+    return limits;
 }
 
 static void listener_free(struct io_listener *listener)
@@ -106,7 +110,8 @@ static void listener_free(struct io_listener *listener)
     if (listener->socket_fd >= 0) {
         (void)close(listener->socket_fd);
     }
-    tls_free(listener->tls);
+    io_listener_discard(listener);
+    tls_unref(listener->tls);
     mem_free(listener->name);
     mem_free(listener);
 }
@@ -123,8 +128,8 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     listener->io = io;
     listener->socket_fd = -1;
     listener->file.dir_fd = -1;
-    listener->limits = effective(&options->limits);
-    fit(io, &listener->limits);
+    listener->limits = listener_limits(io, &options->limits);
+    listener->room = listener->limits;
     listener->handler = options->handler;
     listener->user = options->handler_user;
     listener->is_unix = options->unix_path != NULL;
@@ -133,11 +138,7 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     for (i = 0; i < PHASE_COUNT; i++) {
         list_init(&listener->phases[i]);
     }
-    listener->phase_timeout_ms[PHASE_HEAD] = listener->limits.head_timeout_ms;
-    listener->phase_timeout_ms[PHASE_BODY] = listener->limits.body_timeout_ms;
-    listener->phase_timeout_ms[PHASE_WRITE] = listener->limits.write_timeout_ms;
-    listener->phase_timeout_ms[PHASE_IDLE] = listener->limits.idle_timeout_ms;
-    listener->phase_timeout_ms[PHASE_ENDING] = ENDING_TIMEOUT_MS;
+    server_set_timeouts(listener);
     listener->name = mem_strdup(options->name);
     if (listener->name == NULL) {
         listener_free(listener);
@@ -254,21 +255,6 @@ void io_listener_quiesce(struct io_listener *listener)
     LIST_EACH (&listener->phases[PHASE_IDLE], node, following) {
         (void)shutdown(LIST_ENTRY(node, struct env_connection, node)->fd, SHUT_RDWR);
     }
-}
-
-void io_listener_retire(struct io_listener *listener, struct io_listener *successor)
-{
-    if (listener->is_quiesced || listener->is_retired) {
-        return;
-    }
-    listener->is_retired = true;
-    if (successor != NULL) {
-        successor->file = listener->file;
-        listener->file.dir_fd = -1;
-    } else {
-        socket_file_remove(&listener->file);
-    }
-    server_quiesce(listener);
 }
 
 static void close_now(struct env_deferred *deferred)

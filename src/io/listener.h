@@ -64,10 +64,32 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
 /* No new connections or requests; those under way go on. The socket file is removed. */
 void io_listener_quiesce(struct io_listener *listener);
 
-/* No new connections. Those that are open get their answers, the last with its next one; who sends
- * nothing runs into the idle timeout. Then it should be closed. The socket goes on with
- * `successor`, or is closed and its file removed when that is NULL. */
+/* New limits and TLS files for a listener that stays open, of which nothing counts before
+ * io_listener_apply: reads the files. What was made ready before is gone. ERR_LIMIT: it wasn't
+ * opened for that much (connections, head_max_bytes), or for TLS, and takes a successor; else the
+ * errors of io_listener_open. */
+int io_listener_prepare(struct io_listener *listener, const struct io_listener_tls *tls,
+                        const struct io_listener_limits *limits, struct err *e) ATTR_MUST_USE;
+
+/* Does what was made ready bring other certificates, another key or another CA? */
+bool io_listener_has_new_tls(const struct io_listener *listener);
+
+/* What was made ready counts from now on. Open connections stay: the new limits are theirs too, but
+ * that of the target; the new certificate is for new ones, and who has shown one that the new CA
+ * wouldn't let in is CHANGED (env/server.h) with its next request. Fine without. */
+void io_listener_apply(struct io_listener *listener);
+
+/* Forgets what was made ready. */
+void io_listener_discard(struct io_listener *listener);
+
+/* No new connections. Those that are open get their answers, the last with its next one, but those
+ * that are watched (env_connection_watch) until their clients end them; who sends nothing runs into
+ * the idle timeout. Then it should be closed. The socket goes on with `successor`, whose CA counts
+ * here too, or is closed and its file removed when that is NULL. */
 void io_listener_retire(struct io_listener *listener, struct io_listener *successor);
+
+/* Cuts the connections that nobody watches. Returns how many are watched. */
+uint32_t io_listener_shed(struct io_listener *listener);
 
 /* Ends everything: open requests finish undelivered, connection watches run; then `closed` runs
  * from the loop and the listener is freed. */

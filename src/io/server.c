@@ -173,6 +173,34 @@ void server_deadline_moved(struct io_listener *listener, uint64_t deadline_ms)
     }
 }
 
+void server_set_timeouts(struct io_listener *listener)
+{
+    const struct io_listener_limits *limits = &listener->limits;
+    const uint64_t timeouts_ms[PHASE_COUNT] = {
+        [PHASE_HEAD] = limits->head_timeout_ms,   [PHASE_BODY] = limits->body_timeout_ms,
+        [PHASE_WRITE] = limits->write_timeout_ms, [PHASE_IDLE] = limits->idle_timeout_ms,
+        [PHASE_ENDING] = ENDING_TIMEOUT_MS,
+    };
+    uint64_t now_ms = env_now_ms(io_env(listener->io));
+    size_t phase;
+
+    for (phase = 0; phase < PHASE_COUNT; phase++) {
+        struct list *node;
+        struct list *following;
+
+        listener->phase_timeout_ms[phase] = timeouts_ms[phase];
+        /* So that the list stays in the order of deadlines. */
+        LIST_EACH (&listener->phases[phase], node, following) {
+            struct env_connection *conn = LIST_ENTRY(node, struct env_connection, node);
+
+            if (phase != PHASE_PENDING && conn->deadline_ms > now_ms + timeouts_ms[phase]) {
+                conn->deadline_ms = now_ms + timeouts_ms[phase];
+                server_deadline_moved(listener, conn->deadline_ms);
+            }
+        }
+    }
+}
+
 /* libmicrohttpd wants certificates, or somebody to ask for them. Each session gets ours before it
  * would be asked. */
 /* style-ok: params: GnuTLS's signature */

@@ -106,7 +106,9 @@ static bool identify(struct env_connection *conn)
         info = MHD_get_connection_info(conn->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         CHECK(info != NULL);
         peer_init_tls(&conn->peer, io_env(listener->io), info->tls_session);
-        return tls_session_start(listener->tls, info->tls_session) == 0;
+        conn->tls = tls_ref(listener->tls);
+        conn->ca_changes = listener->ca_changes;
+        return tls_session_start(conn->tls, info->tls_session) == 0;
     }
     return true;
 }
@@ -211,6 +213,7 @@ static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd,
     conn->mhd = mhd;
     conn->fd = fd;
     conn->peer.process_fd = -1;
+    conn->target_max_bytes = listener->limits.target_max_bytes;
     list_init(&conn->watches);
     buf_init(&conn->body, listener->limits.body_max_bytes);
     problem = check_limits(conn);
@@ -237,6 +240,7 @@ static void run_watches(struct env_connection *conn)
 static void conn_free(struct env_connection *conn)
 {
     buf_fini(&conn->body);
+    tls_unref(conn->tls);
     mem_free(conn);
 }
 

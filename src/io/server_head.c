@@ -210,7 +210,7 @@ static void judge_request_line(struct head *head, const char *version)
     const struct env_request *request = &conn->request;
     struct str target = {.ptr = conn->target, .len = conn->target_len};
 
-    if (conn->target_len > conn->listener->limits.target_max_bytes) {
+    if (conn->target_len > conn->target_max_bytes) {
         (void)head_refuse(head, MHD_HTTP_URI_TOO_LONG, "the target is too long");
     } else if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0) {
         (void)head_refuse(head, MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is spoken here");

@@ -2,6 +2,7 @@
  * our loop, and its connections.
  *
  *   listener.c        opens, quiesces and closes a listener
+ *   listener_change.c changes an open one, and retires one that is replaced
  *   server.c          drives libmicrohttpd from the loop; deadlines of the connections' phases
  *   server_conn.c     a connection's life: limits, peer, watches, notice of a client that has gone
  *   server_request.c  a request's life: head, body, the handler
@@ -67,14 +68,20 @@ struct io_listener {
     struct io *io;
     char *name;
     struct io_listener_limits limits; /* defaults filled in */
+    struct io_listener_limits room;   /* those that it was opened with */
+    /* io_listener_prepare's. */
+    struct io_listener_limits next_limits;
+    struct tls *next_tls;
+    bool has_next;
     env_request_fn handler;
     void *user;
 
     int socket_fd; /* -1 once quiesced or retired */
     bool is_unix;
-    bool is_passed;   /* the service manager's, and in use when we are gone */
-    bool is_loopback; /* plain TCP, whose callers have a uid */
-    struct tls *tls;  /* NULL: plain */
+    bool is_passed;      /* the service manager's, and in use when we are gone */
+    bool is_loopback;    /* plain TCP, whose callers have a uid */
+    struct tls *tls;     /* NULL: plain */
+    uint32_t ca_changes; /* how often the CA has become another one */
     uint16_t port;
     struct socket_file file;
 
@@ -116,6 +123,8 @@ struct env_connection {
     struct peer peer;
     struct usage *usage; /* NULL: not counted */
     struct list watches; /* struct env_connection_watch */
+    struct tls *tls;     /* its session's; NULL: plain */
+    uint32_t ca_changes; /* the listener's when its certificate was judged */
 
     /* While suspended: tells that the client has gone. Lives from the first suspension to the end.
      */
@@ -133,9 +142,15 @@ struct env_connection {
     struct env_answer *answer; /* or this one, which isn't ours; NULL when it isn't */
     unsigned int status;
     const char *target_at; /* in libmicrohttpd's buffer */
-    size_t target_len;     /* as sent; more than limits.target_max_bytes: cut */
-    char target[];         /* limits.target_max_bytes + 1 */
+    size_t target_len;     /* as sent; more than target_max_bytes: cut */
+    size_t target_max_bytes;
+    char target[]; /* target_max_bytes + 1 */
 };
+
+/* listener.c */
+/* With defaults filled in, and no more connections than there can be. */
+struct io_listener_limits listener_limits(const struct io *io,
+                                          const struct io_listener_limits *asked);
 
 /* server.c */
 int server_start(struct io_listener *listener, struct err *e) ATTR_MUST_USE;
@@ -148,6 +163,8 @@ void server_kick(struct io_listener *listener);
 /* One libuv handle fewer; a closing listener goes with its last. */
 void server_handle_closed(struct io_listener *listener);
 void server_deadline_moved(struct io_listener *listener, uint64_t deadline_ms);
+/* Those of the listener's limits; no phase that has begun gets more time by it. */
+void server_set_timeouts(struct io_listener *listener);
 
 /* server_conn.c */
 void conn_notify(void *user, struct MHD_Connection *mhd, void **context,

@@ -88,12 +88,12 @@ static int add_headers(struct MHD_Response *response, const struct env_reply *re
 }
 
 /* Nobody else shall get an answer over a connection whose process has ended or has become somebody
- * else. */
+ * else. What hangs on a connection must not end because its listener is replaced. */
 static bool is_last_answer(const struct env_connection *conn, const struct env_reply *reply)
 {
     return reply->close || conn->is_http_1_0 || conn->listener->is_quiesced ||
-           conn->listener->is_retired || conn->peer.facts.state == ENV_PEER_GONE ||
-           conn->peer.facts.state == ENV_PEER_CHANGED;
+           (conn->listener->is_retired && list_is_empty(&conn->watches)) ||
+           conn->peer.facts.state == ENV_PEER_GONE || conn->peer.facts.state == ENV_PEER_CHANGED;
 }
 
 static void on_reply(struct env_request *request, const struct env_reply *reply)

@@ -35,6 +35,8 @@ static enum MHD_Result head_arrived(struct env_connection *conn, const char *met
         return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "the daemon is stopping");
     }
     if (conn->content_length > 0) {
+        /* It was judged by this limit, which may be new. */
+        buf_init(&conn->body, conn->listener->limits.body_max_bytes);
         conn_set_phase(conn, PHASE_BODY);
     }
     return MHD_YES;
@@ -59,12 +61,28 @@ static enum MHD_Result body_arrived(struct env_connection *conn, const char *byt
     return buf_status(&conn->body) == 0 ? MHD_YES : MHD_NO;
 }
 
+/* Who has shown a certificate to a CA that is no longer the listener's. */
+static void certificate_recheck(struct env_connection *conn)
+{
+    const struct io_listener *listener = conn->listener;
+
+    if (conn->tls == NULL || conn->ca_changes == listener->ca_changes) {
+        return;
+    }
+    conn->ca_changes = listener->ca_changes;
+    if (!tls_would_admit(listener->tls, conn->peer.session)) {
+        peer_set_state(&conn->peer, ENV_PEER_CHANGED,
+                       "its certificate is not from the CA that the listener has now");
+    }
+}
+
 /* The request is whole. */
 static enum MHD_Result dispatch(struct env_connection *conn)
 {
     struct io_listener *listener = conn->listener;
     struct env_request *request = &conn->request;
 
+    certificate_recheck(conn);
     peer_recheck(&conn->peer);
     request->listener = listener->name;
     request->peer = &conn->peer.facts;
@@ -110,9 +128,7 @@ void *request_begin(void *user, const char *target, struct MHD_Connection *mhd)
     conn->state = REQUEST_READING;
     conn->target_at = target;
     conn->target_len = target != NULL ? strlen(target) : 0;
-    copied = conn->target_len < conn->listener->limits.target_max_bytes
-                 ? conn->target_len
-                 : conn->listener->limits.target_max_bytes;
+    copied = conn->target_len < conn->target_max_bytes ? conn->target_len : conn->target_max_bytes;
     if (copied > 0) {
         memcpy(conn->target, target, copied);
     }

@@ -18,11 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 
 #define PEM_MAX_BYTES (256U * 1024U)
 #define HANDSHAKE_MESSAGE_MAX_BYTES (32U * 1024U)
 #define HOST_MAX_BYTES 256U
+#define CHAIN_MAX 16U
+#define DIGEST_BYTES 32U
 
 /* TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers; certificates of at least 112 bits
  * of security. */
@@ -32,9 +35,17 @@
     "%PROFILE_MEDIUM:%SERVER_PRECEDENCE"
 
 struct tls {
+    uint32_t use_count;
+    uint8_t digests[3][DIGEST_BYTES]; /* SHA-256 of what the files held */
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priorities;
     gnutls_x509_crt_t own; /* our certificate */
+};
+
+enum {
+    FILE_CERT,
+    FILE_KEY,
+    FILE_CA,
 };
 
 /* --- names --- */
@@ -171,6 +182,48 @@ static int on_certificate(gnutls_session_t session)
     return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
+static int chain_import(const gnutls_datum_t *chain, unsigned int count,
+                        gnutls_x509_crt_t *ret_certs, unsigned int *ret_count)
+{
+    unsigned int i;
+
+    for (i = 0; i < count && i < CHAIN_MAX; i++) {
+        if (gnutls_x509_crt_init(&ret_certs[i]) != GNUTLS_E_SUCCESS) {
+            return ERR_NOMEM;
+        }
+        *ret_count = i + 1;
+        if (gnutls_x509_crt_import(ret_certs[i], &chain[i], GNUTLS_X509_FMT_DER) !=
+            GNUTLS_E_SUCCESS) {
+            return ERR_INVALID;
+        }
+    }
+    return i > 0 && i == count ? 0 : ERR_INVALID;
+}
+
+bool tls_would_admit(const struct tls *tls, gnutls_session_t session)
+{
+    gnutls_typed_vdata_st for_clients = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                         .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT};
+    unsigned int flags = GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM);
+    unsigned int count = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+    gnutls_x509_crt_t certs[CHAIN_MAX];
+    unsigned int imported = 0;
+    gnutls_x509_trust_list_t trusted;
+    unsigned int wrong = 0;
+    bool is_good = chain != NULL && chain_import(chain, count, certs, &imported) == 0;
+
+    gnutls_certificate_get_trust_list(tls->credentials, &trusted);
+    is_good = is_good &&
+              gnutls_x509_trust_list_verify_crt2(trusted, certs, imported, &for_clients, 1, flags,
+                                                 &wrong, NULL) == GNUTLS_E_SUCCESS &&
+              wrong == 0;
+    while (imported > 0) {
+        gnutls_x509_crt_deinit(certs[--imported]);
+    }
+    return is_good;
+}
+
 int tls_session_start(const struct tls *tls, gnutls_session_t session)
 {
     if (gnutls_priority_set(session, tls->priorities) != GNUTLS_E_SUCCESS ||
@@ -272,6 +325,13 @@ static int read_key(struct env *env, const char *path, struct secret *ret_key, s
     return env_secret_read(env, str_of(source), ret_key, e);
 }
 
+static int take_digest(struct tls *tls, size_t file, struct str bytes, struct err *e)
+{
+    return gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes.ptr, bytes.len, tls->digests[file]) == 0
+               ? 0
+               : err_set(e, ERR_TLS, "GnuTLS could not be set up");
+}
+
 static int load_certificate(struct tls *tls, struct env *env, const struct io_listener_tls *options,
                             struct err *e)
 {
@@ -294,6 +354,13 @@ static int load_certificate(struct tls *tls, struct env *env, const struct io_li
         goto out;
     }
     cert_pem = datum_of(text, size);
+    rc = take_digest(tls, FILE_CERT, (struct str){.ptr = text, .len = size}, e);
+    if (rc == 0) {
+        rc = take_digest(tls, FILE_KEY, secret_view(&key), e);
+    }
+    if (rc != 0) {
+        goto out;
+    }
     key_pem = datum_of(secret_view(&key).ptr, secret_view(&key).len);
     status = gnutls_certificate_set_x509_key_mem2(tls->credentials, &cert_pem, &key_pem,
                                                   GNUTLS_X509_FMT_PEM, NULL, 0);
@@ -329,6 +396,11 @@ static int load_ca(struct tls *tls, const char *path, struct err *e)
     if (rc != 0) {
         return rc;
     }
+    rc = take_digest(tls, FILE_CA, (struct str){.ptr = text, .len = size}, e);
+    if (rc != 0) {
+        mem_free(text);
+        return rc;
+    }
     pem = datum_of(text, size);
     count = gnutls_certificate_set_x509_trust_mem(tls->credentials, &pem, GNUTLS_X509_FMT_PEM);
     mem_free(text);
@@ -348,6 +420,7 @@ int tls_new(struct env *env, const struct io_listener_tls *options, struct tls *
     if (tls == NULL) {
         return err_set(e, ERR_NOMEM, "out of memory");
     }
+    tls->use_count = 1;
     if (gnutls_certificate_allocate_credentials(&tls->credentials) != GNUTLS_E_SUCCESS ||
         gnutls_priority_init(&tls->priorities, PRIORITIES, NULL) != GNUTLS_E_SUCCESS) {
         rc = err_set(e, ERR_TLS, "GnuTLS could not be set up");
@@ -358,7 +431,7 @@ int tls_new(struct env *env, const struct io_listener_tls *options, struct tls *
         rc = load_ca(tls, options->client_ca_file, e);
     }
     if (rc != 0) {
-        tls_free(tls);
+        tls_unref(tls);
         return rc;
     }
     gnutls_certificate_set_verify_function(tls->credentials, on_certificate);
@@ -366,9 +439,27 @@ int tls_new(struct env *env, const struct io_listener_tls *options, struct tls *
     return 0;
 }
 
-void tls_free(struct tls *tls)
+bool tls_has_same_ca(const struct tls *one, const struct tls *other)
 {
-    if (tls == NULL) {
+    return memcmp(one->digests[FILE_CA], other->digests[FILE_CA], DIGEST_BYTES) == 0;
+}
+
+bool tls_is_same(const struct tls *one, const struct tls *other)
+{
+    return memcmp(one->digests, other->digests, sizeof(one->digests)) == 0;
+}
+
+struct tls *tls_ref(struct tls *tls)
+{
+    if (tls != NULL) {
+        tls->use_count++;
+    }
+    return tls;
+}
+
+void tls_unref(struct tls *tls)
+{
+    if (tls == NULL || --tls->use_count > 0) {
         return;
     }
     if (tls->own != NULL) {

@@ -24,12 +24,18 @@ struct tls_names {
 };
 
 /* Reads the files that the options name; the key's bytes are wiped once GnuTLS has it. Errors name
- * the file. */
+ * the file. The caller has the one reference. */
 int tls_new(struct env *env, const struct io_listener_tls *options, struct tls **ret_tls,
             struct err *e) ATTR_MUST_USE;
 
-/* After the last session has ended. NULL is fine. */
-void tls_free(struct tls *tls);
+/* A listener has a reference, and each of its sessions: certificates are renewed while sessions are
+ * open. NULL is fine. */
+struct tls *tls_ref(struct tls *tls);
+void tls_unref(struct tls *tls);
+
+/* Were the same bytes read, in all files or in that of the clients' CA? */
+bool tls_is_same(const struct tls *one, const struct tls *other);
+bool tls_has_same_ca(const struct tls *one, const struct tls *other);
 
 /* Prepares a session before its handshake. ERR_TLS when GnuTLS refuses. */
 int tls_session_start(const struct tls *tls, gnutls_session_t session) ATTR_MUST_USE;
@@ -37,6 +43,9 @@ int tls_session_start(const struct tls *tls, gnutls_session_t session) ATTR_MUST
 /* Whom the client's certificate names, once the handshake is done. NULL, or what is wrong with the
  * certificate: a static text. */
 const char *tls_session_names(gnutls_session_t session, struct tls_names *ret_names);
+
+/* Would the client be let in by this one, too? Once the handshake is done. */
+bool tls_would_admit(const struct tls *tls, gnutls_session_t session);
 
 /* Does our certificate stand for this host name or address? */
 bool tls_has_name(const struct tls *tls, struct str host);

@@ -1,8 +1,10 @@
 """Callers over TCP: who they are, and what they may be given."""
+import http.client
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 
@@ -111,7 +113,8 @@ class Remote:
         listener = {"name": "remote", "tcp": f"127.0.0.1:{self.port}",
                     "tls": {"cert_file": self.cert, "key_file": self.key, "client_ca_file": authority.path}}
         rules = [{"name": "ci", "subjects": [{"tls": {"san": "spiffe://acme/ci/*"}, "listener": "remote"}], "roles": ["*"]}]
-        self.made = orders(rules=rules, config={"more_listeners": [listener]}, **role)
+        policies = {"rules": rules, "admins": [{"subjects": [{"user": "root"}]}]}
+        self.made = orders(config={"more_listeners": [listener], "policies": policies}, **role)
 
     def environment(self, cert, key):
         return (f"LEASED_ADDR=https://localhost:{self.port} LEASED_CACERT={self.authority.path} "
@@ -173,6 +176,43 @@ def test_a_reload_takes_a_new_certificate_and_disturbs_nobody(orders, shell, aut
     renewed = f"--resolve renewed.example:{remote.port}:127.0.0.1 https://renewed.example:{remote.port}/livez"
     until(lambda: caller.run(f"curl -s -o /dev/null --cacert {authority.path} {options} {renewed}")[0] == 0, "the new certificate")
     assert remote.curl(caller, "status", options)[1] != "200\n"
+
+
+class Kept:
+    """A client of a TLS listener that keeps its connection."""
+
+    def __init__(self, remote, cert, key):
+        context = ssl.create_default_context(cafile=remote.authority.path)
+        context.load_cert_chain(cert, key)
+        self.connection = http.client.HTTPSConnection("localhost", remote.port, context=context, timeout=20)
+
+    def ask(self, path):
+        self.connection.request("GET", f"/leased/v1/{path}", headers={"X-Leased-Request": "1"})
+        answer = self.connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_a_renewed_certificate_ends_no_grant_and_a_new_ca_does(orders, authority, world):
+    remote = Remote(orders, authority)
+    made = remote.made
+    again = made.daemon.lease("root", "reload")
+    assert again.returncode == 0 and "nothing has changed" in again.stdout, again.stderr
+    kept = Kept(remote, *authority.issue("URI:spiffe://acme/ci/7", "clientAuth", "root"))
+    role = f"credentials/{made.role}?binding=connection"
+    status, held = kept.ask(role)
+    assert status == 200, held
+    for renewed, path in zip(authority.issue("DNS:localhost", "serverAuth", "leased"), (remote.cert, remote.key)):
+        os.replace(renewed, path)
+    done = made.daemon.lease("root", "reload", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["listeners"]["changed"] == ["remote"] and json.loads(done.stdout)["grants_ended"] == 0
+    assert [kept.ask(role)[1].get("grant") for _ in range(3)] == [held["grant"]] * 3
+    assert made.logs_in(held)
+    other = Authority(tempfile.mkdtemp(prefix="ca-", dir=world.folder))
+    os.replace(other.path, authority.path)
+    assert made.daemon.lease("root", "reload").returncode == 0
+    assert kept.ask(role)[0] == 403
+    made.await_dead(held)
 
 
 def test_lease_speaks_to_loopback_tcp_too(orders, shell):

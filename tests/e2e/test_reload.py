@@ -190,6 +190,38 @@ def test_an_address_that_cannot_be_bound_refuses_the_whole(made):
     assert get(made, made.role).returncode == 0
 
 
+@pytest.mark.parametrize("change", [
+    lambda c: c["limits"].update(request_body="8KiB", idle_timeout="50s"),
+    lambda c: c["limits"].update(request_head="16KiB", clients=2000),
+    lambda c: c["listeners"][0].update(name="renamed"),
+], ids=["in place", "limits of a new listener", "name"])
+def test_what_is_bound_to_a_connection_outlives_its_listener(orders, change):
+    rules = [{**RULES[0], "limits": {"binding": ["connection"]}}]
+    made = orders(config={"policies": {**POLICIES, "rules": rules}})
+    connection = Connection(made.daemon.socket)
+    target = f"/leased/v1/credentials/{made.role}?binding=connection"
+    status, held = connection.call("GET", target)
+    assert status == 200
+    done = reload(made.daemon, changed(made, change))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["grants_ended"] == 0
+    for _ in range(3):
+        status, again = connection.call("GET", target)
+        assert (status, again["grant"]) == (200, held["grant"])
+    assert made.logs_in(held)
+    connection.close()
+    made.await_dead(held)
+
+
+def test_a_kept_connection_is_served_what_the_listener_serves_now(made):
+    kept = Connection(made.daemon.socket)
+    assert kept.call("GET", "/leased/v1/status")[0] == 200
+    other = {"name": "other", "unix": f"{made.daemon.folder}/run/other.sock", "mode": "0666"}
+    done = reload(made.daemon, changed(made, lambda c: (c["listeners"][0].update(serve=["metrics"]), c["listeners"].append(other))))
+    assert done.returncode == 0, done.stderr
+    assert kept.call("GET", "/leased/v1/status")[0] == 404
+
+
 def test_only_who_may_reload_can(made):
     done = made.daemon.lease(CONSUMER, "reload")
     assert done.returncode == 3 and "may reload" in done.stderr
