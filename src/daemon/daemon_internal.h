@@ -126,6 +126,11 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
 /* The one of this name that is in use. NULL: none. */
 struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const char *name);
 
+/* ERR_INVALID with a text when none of the configuration's listeners takes a socket that the
+ * service manager has passed. ERR_NOMEM. */
+int daemon_listeners_check_passed(const struct daemon *daemon, const struct config *config,
+                                  struct err *e) ATTR_MUST_USE;
+
 /* Makes one that stays ready for the settings of `configured`, of `config`; the files of TLS are
  * read. ERR_LIMIT: it takes a new one. */
 int daemon_listener_prepare(struct daemon_listener *entry, const struct config *config,

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "io/descriptors.h"
+#include "io/passed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,6 +147,28 @@ struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const 
         }
     }
     return NULL;
+}
+
+int daemon_listeners_check_passed(const struct daemon *daemon, const struct config *config,
+                                  struct err *e)
+{
+    const struct config_listener *configured = config->settings.listeners.items;
+    size_t count = config->settings.listeners.count;
+    struct io_listener_options *options = mem_calloc(count + 1, sizeof(*options));
+    size_t i;
+    int r;
+
+    if (options == NULL) {
+        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
+    for (i = 0; i < count; i++) {
+        options[i].name = configured[i].name;
+        options[i].unix_path = configured[i].unix_path;
+        options[i].tcp = configured[i].tcp;
+    }
+    r = io_passed_check(daemon->options.io, options, count, e);
+    mem_free(options);
+    return r;
 }
 
 int daemon_listener_prepare(struct daemon_listener *entry, const struct config *config,

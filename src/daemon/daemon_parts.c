@@ -4,7 +4,6 @@
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
-#include "io/passed.h"
 #include "wire/procfs.h"
 
 #include <fcntl.h>
@@ -195,7 +194,7 @@ static int listeners_start(struct daemon *daemon)
         log_event(LOG_LEVEL_INFO, "listener.opened", "listener", configured[i].name, "path", path,
                   NULL);
     }
-    if (io_passed_check(daemon->options.io, &e) != 0) {
+    if (daemon_listeners_check_passed(daemon, daemon->config, &e) != 0) {
         return start_failed("listeners", &e, EX_CONFIG);
     }
     return 0;

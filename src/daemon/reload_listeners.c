@@ -59,8 +59,15 @@ static int replace(struct reload *reload, size_t i, struct daemon_listener *old,
 int reload_listeners_prepare(struct reload *reload)
 {
     const struct config_listener *configured = reload->after->settings.listeners.items;
+    struct err mistake = {0};
     size_t i;
+    int check = daemon_listeners_check_passed(reload->daemon, reload->after, &mistake);
 
+    if (check != 0) {
+        yaml_error_at_key(reload->mistakes, yaml_get(reload->after->settings.node, "listeners"),
+                          "%s", mistake.text);
+        return check;
+    }
     daemon_clients_provide(reload->daemon, reload->after);
     for (i = 0; i < reload->after->settings.listeners.count; i++) {
         const struct config_listener *before = listener_at(reload->before, &configured[i]);

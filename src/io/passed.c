@@ -30,7 +30,6 @@
 struct passed_socket {
     int fd;
     bool is_unix;
-    bool is_used;
     char name[PASSED_NAME_MAX_BYTES];
     char address[SOCKET_PATH_MAX_BYTES + 1]; /* "/path", "127.0.0.1:9911" or "[::1]:9911" */
 };
@@ -149,24 +148,6 @@ out:
     return rc;
 }
 
-int io_passed_check(const struct io *io, struct err *e)
-{
-    size_t i;
-
-    for (i = 0; io->passed != NULL && i < io->passed->count; i++) {
-        const struct passed_socket *socket = &io->passed->sockets[i];
-
-        if (!socket->is_used) {
-            return err_set(
-                e, ERR_INVALID,
-                "the service manager passed the socket %s (%s), but no listener has this "
-                "name, path or address: add one, or take it out of the socket unit",
-                socket->name, socket->address);
-        }
-    }
-    return 0;
-}
-
 static bool is_at(const struct passed_socket *socket, const struct io_listener_options *options)
 {
     struct str tcp;
@@ -185,14 +166,14 @@ static bool is_at(const struct passed_socket *socket, const struct io_listener_o
 }
 
 /* A name is meant; an address may be a coincidence of two. */
-static struct passed_socket *find(const struct io_passed *passed,
-                                  const struct io_listener_options *options)
+static const struct passed_socket *find(const struct io_passed *passed,
+                                        const struct io_listener_options *options)
 {
-    struct passed_socket *at = NULL;
+    const struct passed_socket *at = NULL;
     size_t i;
 
     for (i = 0; passed != NULL && i < passed->count; i++) {
-        struct passed_socket *socket = (struct passed_socket *)(uintptr_t)&passed->sockets[i];
+        const struct passed_socket *socket = &passed->sockets[i];
 
         if (strcmp(socket->name, options->name) == 0) {
             return socket;
@@ -204,10 +185,35 @@ static struct passed_socket *find(const struct io_passed *passed,
     return at;
 }
 
+int io_passed_check(const struct io *io, const struct io_listener_options *listeners, size_t count,
+                    struct err *e)
+{
+    size_t i;
+    size_t k;
+
+    for (i = 0; io->passed != NULL && i < io->passed->count; i++) {
+        const struct passed_socket *socket = &io->passed->sockets[i];
+        bool is_used = false;
+
+        for (k = 0; !is_used && k < count; k++) {
+            is_used = find(io->passed, &listeners[k]) == socket;
+        }
+        if (!is_used) {
+            return err_set(
+                e, ERR_INVALID,
+                "the service manager passed the socket %s (%s), but no listener has this "
+                "name, path or address: add one, or take it out of the socket unit and start "
+                "leased again",
+                socket->name, socket->address);
+        }
+    }
+    return 0;
+}
+
 int passed_find(struct io *io, const struct io_listener_options *options, int *ret_fd,
                 struct err *e)
 {
-    struct passed_socket *socket = find(io->passed, options);
+    const struct passed_socket *socket = find(io->passed, options);
     int fd;
 
     if (socket == NULL) {
@@ -230,7 +236,6 @@ int passed_find(struct io *io, const struct io_listener_options *options, int *r
         }
         return err_set(e, -error, "could not use the socket %s: %s", socket->name, strerror(error));
     }
-    socket->is_used = true;
     *ret_fd = fd;
     return 0;
 }

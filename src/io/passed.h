@@ -11,9 +11,10 @@
  * ERR_INVALID when something else than a listening socket was passed. */
 int io_passed_take(struct io *io, struct err *e) ATTR_MUST_USE;
 
-/* After all listeners are open: ERR_INVALID with a text when a socket was passed that none of them
- * has used. */
-int io_passed_check(const struct io *io, struct err *e) ATTR_MUST_USE;
+/* ERR_INVALID with a text when a socket was passed that none of these listeners uses: nobody would
+ * serve the clients that wait in it. Only their names and places count. */
+int io_passed_check(const struct io *io, const struct io_listener_options *listeners, size_t count,
+                    struct err *e) ATTR_MUST_USE;
 
 /* --- inside io/ --- */
 

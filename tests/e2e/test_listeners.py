@@ -254,6 +254,28 @@ def test_sockets_of_the_service_manager_are_used_and_outlive_leased(orders, shel
         assert waiting.communicate(timeout=20)[0] == "200"
 
 
+def test_a_reload_gives_up_no_passed_socket(orders, world):
+    """Its clients would wait for nobody, and leased would not start again."""
+    folder = tempfile.mkdtemp(prefix="passed-", dir=world.folder)
+    os.chmod(folder, 0o755)
+    path = f"{folder}/passed.sock"
+    with listening(socket.AF_UNIX, path) as local:
+        listener = {"name": "second", "unix": path}
+        policies = {"rules": [], "admins": [{"subjects": [{"user": "root"}]}]}
+        made = orders(config={"passed": [("leased.socket", local)], "more_listeners": [listener], "policies": policies})
+
+        def reload(listeners):
+            with open(made.daemon.config_path, "w", encoding="utf-8") as f:
+                json.dump({**made.daemon.config, "listeners": listeners}, f)
+            return made.daemon.lease("root", "reload")
+        first = made.daemon.config["listeners"][0]
+        done = reload([first])
+        assert done.returncode == 1 and "socket leased.socket" in done.stderr and "socket unit" in done.stderr, done.stderr
+        assert subprocess.run(["curl", "-sf", "--max-time", "5", "--unix-socket", path, "http://localhost/livez"],
+                              capture_output=True, check=False).returncode == 0
+        assert reload([first, {**listener, "name": "renamed"}]).returncode == 0
+
+
 def test_a_passed_socket_that_no_listener_takes_is_a_mistake(world):
     with listening(socket.AF_INET, ("127.0.0.1", 0)) as tcp:
         daemon = world.daemon({}, [], passed=[("stray", tcp)])

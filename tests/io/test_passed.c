@@ -146,7 +146,7 @@ static int world_open(struct world *w, const char *text)
     int rc = io_passed_take(w->io, &e);
 
     rc = rc == 0 ? io_listener_open(w->io, &w->options, &w->listener, &e) : rc;
-    rc = rc == 0 ? io_passed_check(w->io, &e) : rc;
+    rc = rc == 0 ? io_passed_check(w->io, &w->options, 1, &e) : rc;
     if (strstr(e.text, text) == NULL) {
         (void)fprintf(stderr, "\"%s\" instead of \"%s\"\n", e.text, text);
         child_end(1);
