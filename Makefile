@@ -68,7 +68,7 @@ LIB := $(OUT)/lib
 
 # ---------------------------------------------------------------------------------------------------------------- goals
 # Goals that compile nothing need no libraries, so they work on a bare machine.
-bare_goals := help clean distclean check-style check-layers check-format format tags dist compile_commands.json \
+bare_goals := help clean distclean check-style check-layers check-format check-unit format tags dist compile_commands.json \
 	asan ubsan tsan valgrind debug coverage fuzz lint
 goals := $(or $(MAKECMDGOALS),all)
 compiles := $(filter-out $(bare_goals),$(goals))
@@ -446,7 +446,7 @@ parallel = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(NPROC))
 lint:
 	$(Q)$(MAKE) $(parallel) --keep-going --output-sync=target VARIANT=lint lint-all
 	@echo 'lint: clean'
-lint-all: objects lint-tidy lint-cppcheck check-format check-style check-layers check-abi
+lint-all: objects lint-tidy lint-cppcheck check-format check-style check-layers check-abi check-unit
 lint-tidy: $(tidy_stamps)
 $(OUT)/tidy/%.ok: %.c $(OBJ)/%.o .clang-tidy
 	$(Q)mkdir -p $(@D)
@@ -465,13 +465,15 @@ check-format:
 		test $${PIPESTATUS[0]} -eq 0
 format:
 	$(Q)$(CLANG_FORMAT) -i $(c_files)
-#:   check-style check-layers check-abi check-hardening    file:line and the rule's name
+#:   check-style check-layers check-abi check-hardening check-unit    file:line and the rule's name
 check-style:
 	$(Q)scripts/check-style
 check-layers:
 	$(Q)scripts/check-layers
 check-abi:
 	$(Q)CC='$(CC)' scripts/check-abi
+check-unit:
+	$(Q)scripts/check-unit config/leased.service
 check-hardening: $(programs)
 	$(Q)scripts/check-hardening $^
 
@@ -532,7 +534,7 @@ help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile | sed 's/^\(variables\|targets\)$$/\n\1:/'
 
 .PHONY: all debug objects opts check test unit io sim abi oom fuzz-corpora e2e soak asan ubsan tsan valgrind coverage fuzz \
-	fuzz-programs bench lint lint-all lint-tidy lint-cppcheck check-format format check-style check-layers check-abi \
+	fuzz-programs bench lint lint-all lint-tidy lint-cppcheck check-format format check-style check-layers check-abi check-unit \
 	check-hardening install uninstall dist run tags compile_commands.json clean distclean help
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
