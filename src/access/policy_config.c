@@ -19,6 +19,7 @@ static const struct schema_field limits_fields[] = {
     {"live", SCHEMA_UINT, offsetof(struct access_limits_config, live), .min = 1, .max = LIVE_MAX,
      .doc = "grants of one identity for one role at a time"},
     {"binding", SCHEMA_STRINGS, offsetof(struct access_limits_config, binding),
+     .pattern = "^(process|parent|connection|none|pid:(\\*|0*[1-9][0-9]*)|comm:.+)$",
      .doc = "bindings that may be asked for although they let a grant live longer than the role's"},
     UNSUPPORTED("issue"),
     {0},
@@ -50,9 +51,9 @@ static const struct schema_field rule_fields[] = {
     {"name", SCHEMA_NAME, offsetof(struct access_rule_config, name),
      .doc = "stands in answers and in the audit trail; rule-1, … by default"},
     {"subjects", SCHEMA_LIST, offsetof(struct access_rule_config, subjects),
-     .flags = SCHEMA_REQUIRED, .object = &access_subject_table, .doc = "any of these"},
+     .flags = SCHEMA_REQUIRED, .min = 1, .object = &access_subject_table, .doc = "any of these"},
     {"roles", SCHEMA_STRINGS, offsetof(struct access_rule_config, roles), .flags = SCHEMA_REQUIRED,
-     .doc = "names of roles; globs with *"},
+     .min = 1, .doc = "names of roles; globs with *"},
     {"effect", SCHEMA_ENUM, offsetof(struct access_rule_config, is_deny), .default_text = "allow",
      .values = effect_values, .doc = "allow or deny; a deny wins"},
     {"limits", SCHEMA_OBJECT, offsetof(struct access_rule_config, limits), .object = &limits_table,
@@ -102,7 +103,7 @@ const struct schema_enum_value access_admin_words[] = {
 
 static const struct schema_field admins_fields[] = {
     {"subjects", SCHEMA_LIST, offsetof(struct access_admins_config, subjects),
-     .flags = SCHEMA_REQUIRED, .object = &access_subject_table, .doc = "any of these"},
+     .flags = SCHEMA_REQUIRED, .min = 1, .object = &access_subject_table, .doc = "any of these"},
     {"may", SCHEMA_STRINGS, offsetof(struct access_admins_config, may),
      .values = access_admin_words, .doc = "read, revoke, policy, reload; everything by default"},
     {0},

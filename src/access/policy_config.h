@@ -60,10 +60,6 @@ struct access_parser {
 int access_rule_compile(struct access_parser *parser,
                         struct access_rule_config *config) ATTR_MUST_USE;
 
-/* Reports a list under `key` that has nothing in it. */
-void access_list_check(struct access_parser *parser, const struct yaml_node *parent,
-                       const char *key);
-
 /* The node of item `index` of a SCHEMA_STRINGS under `key`, for messages; `parent` if there is
  * none. */
 const struct yaml_node *access_item_node(const struct yaml_node *parent, const char *key,

@@ -72,7 +72,6 @@ static int admin_entry(struct access_parser *parser, const struct yaml_node *nod
     int r = schema_decode(&access_admins_table, node, &config, parser->errors);
 
     if (r != ERR_NOMEM) {
-        access_list_check(parser, node, "subjects");
         admins->may = admin_may(&config);
         r = access_subjects_compile(config.subjects.items, config.subjects.count, &admins->subjects,
                                     parser->errors);

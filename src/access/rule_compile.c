@@ -7,17 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void access_list_check(struct access_parser *parser, const struct yaml_node *parent,
-                       const char *key)
-{
-    const struct yaml_node *list = yaml_get(parent, key);
-
-    if (list != NULL && !list->is_refused && list->first == NULL &&
-        (list->type == YAML_NULL || list->type == YAML_SEQUENCE)) {
-        yaml_error_at_key(parser->errors, list, "`%s` is empty", key);
-    }
-}
-
 static int rule_name(struct access_parser *parser, struct access_rule *rule,
                      const struct access_rule_config *config)
 {
@@ -76,7 +65,6 @@ static void rule_roles(struct access_parser *parser, struct access_rule *rule,
 {
     size_t i;
 
-    access_list_check(parser, config->node, "roles");
     for (i = 0; i < config->roles.count; i++) {
         role_check(parser, config->roles.items[i], access_item_node(config->node, "roles", i));
     }
@@ -162,7 +150,6 @@ int access_rule_compile(struct access_parser *parser, struct access_rule_config 
     if (rule->is_deny) {
         deny_check(parser, config);
     }
-    access_list_check(parser, config->node, "subjects");
     rule_roles(parser, rule, config);
     rule_bindings(parser, rule, &config->limits);
     r = rule_name(parser, rule, config);

@@ -40,10 +40,18 @@ static const struct schema_field subject_fields[] = {
     {0},
 };
 
+/* As subject_check has it. */
+#define HAS_USER                                                                                   \
+    "{\"anyOf\":[{\"required\":[\"user\"]},{\"required\":[\"group\"]},{\"required\":"              \
+    "[\"uid\"]},{\"required\":[\"gid\"]}]}"
+
 const struct schema_object access_subject_table = {
     .name = "a subject",
     .size = sizeof(struct access_subject_config),
     .fields = subject_fields,
+    .relations_json =
+        "\"minProperties\":1,\"dependentSchemas\":{\"unit\":" HAS_USER ",\"container\":" HAS_USER
+        ",\"tls\":{\"propertyNames\":{\"enum\":[\"tls\",\"listener\"]}}}",
 };
 
 /* --- compiling --- */

@@ -204,9 +204,6 @@ static void audit_check(const struct config_settings *settings, struct yaml_erro
     size_t i;
     size_t j;
 
-    if (node != NULL && settings->audit.count == 0 && node->type != YAML_SCALAR) {
-        yaml_error_at_key(errors, node, "at least one audit sink is needed");
-    }
     if (settings->audit.count > AUDIT_SINKS_MAX) {
         yaml_error_at_key(errors, node, "at most %d audit sinks", AUDIT_SINKS_MAX);
     }

@@ -104,13 +104,9 @@ static bool text_is_same(const char *a, const char *b)
 void config_check_listeners(const struct config_settings *settings, struct yaml_errors *errors)
 {
     const struct config_listener *listeners = settings->listeners.items;
-    const struct yaml_node *node = yaml_get(settings->node, "listeners");
     size_t i;
     size_t j;
 
-    if (node != NULL && settings->listeners.count == 0 && node->type != YAML_SCALAR) {
-        yaml_error_at_key(errors, node, "at least one listener is needed");
-    }
     for (i = 0; i < settings->listeners.count; i++) {
         listener_check(&listeners[i], errors);
         for (j = 0; j < i; j++) {

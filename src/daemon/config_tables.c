@@ -16,10 +16,12 @@
     {                                                                                              \
         .key = (word), .flags = SCHEMA_UNSUPPORTED, .doc = (why)                                   \
     }
-#define TABLE(name, owner, fields, is_open)                                                        \
+#define TABLE(name, owner, fields, is_open) TABLE_WITH(name, owner, fields, is_open, NULL)
+#define TABLE_WITH(name, owner, fields, is_open, relations)                                        \
     {                                                                                              \
-        name, sizeof(struct owner), fields, is_open                                                \
+        name, sizeof(struct owner), fields, is_open, relations                                     \
     }
+#define ABSOLUTE .pattern = "^/"
 
 /* ---- listeners -------------------------------------------------------------- */
 
@@ -35,12 +37,12 @@ static const struct schema_enum_value serve_values[] = {
 };
 
 static const struct schema_field tls_fields[] = {
-    {FIELD(config_tls, "cert_file", SCHEMA_STRING, cert_file), .flags = SCHEMA_REQUIRED,
+    {FIELD(config_tls, "cert_file", SCHEMA_STRING, cert_file), .flags = SCHEMA_REQUIRED, ABSOLUTE,
      .doc = "the certificate of leased, with its chain, as PEM"},
-    {FIELD(config_tls, "key_file", SCHEMA_STRING, key_file), .flags = SCHEMA_REQUIRED,
+    {FIELD(config_tls, "key_file", SCHEMA_STRING, key_file), .flags = SCHEMA_REQUIRED, ABSOLUTE,
      .doc = "its key, as PEM; nobody else may read it"},
     {FIELD(config_tls, "client_ca_file", SCHEMA_STRING, client_ca_file), .flags = SCHEMA_REQUIRED,
-     .doc = "who issues the clients' certificates, as PEM"},
+     ABSOLUTE, .doc = "who issues the clients' certificates, as PEM"},
     {0},
 };
 static const struct schema_object tls_table = TABLE("tls", config_tls, tls_fields, false);
@@ -48,14 +50,16 @@ static const struct schema_object tls_table = TABLE("tls", config_tls, tls_field
 static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "name", SCHEMA_NAME, name),
      .doc = "for policies and the audit trail; listener-1, … by default"},
-    {FIELD(config_listener, "unix", SCHEMA_STRING, unix_path), .doc = "path of a unix socket"},
+    {FIELD(config_listener, "unix", SCHEMA_STRING, unix_path), .pattern = "^/.{0,106}$",
+     .doc = "path of a unix socket"},
     {FIELD(config_listener, "tcp", SCHEMA_STRING, tcp),
+     .pattern = "^(\\[[^\\]]+\\]|[^:\\[\\]]+):[0-9]{1,5}$",
      .doc = "address and port; beyond loopback with tls only"},
     {FIELD(config_listener, "mode", SCHEMA_MODE, mode), .min = 0600, .max = 0777,
      .doc = "of the socket: 0600, or 0660 where a group is given"},
     {FIELD(config_listener, "user", SCHEMA_STRING, user), .doc = "owner of the socket"},
     {FIELD(config_listener, "group", SCHEMA_STRING, group), .doc = "group of the socket"},
-    {FIELD(config_listener, "serve", SCHEMA_STRINGS, serve), .values = serve_values,
+    {FIELD(config_listener, "serve", SCHEMA_STRINGS, serve), .min = 1, .values = serve_values,
      .default_text = "native,metrics", .doc = "the interfaces that it offers"},
     {FIELD(config_listener, "tls", SCHEMA_OBJECT, tls), .object = &tls_table,
      .doc = "callers show a certificate"},
@@ -65,7 +69,10 @@ static const struct schema_field listener_fields[] = {
     {0},
 };
 static const struct schema_object listener_table =
-    TABLE("a listener", config_listener, listener_fields, false);
+    TABLE_WITH("a listener", config_listener, listener_fields, false,
+               "\"oneOf\":[{\"required\":[\"unix\"]},{\"required\":[\"tcp\"]}],"
+               "\"dependentRequired\":{\"mode\":[\"unix\"],\"user\":[\"unix\"],\"group\":"
+               "[\"unix\"],\"tls\":[\"tcp\"]}");
 
 /* ---- backends --------------------------------------------------------------- */
 
@@ -100,10 +107,13 @@ static const struct schema_field backend_fields[] = {
     {FIELD(config_backend, "plugin", SCHEMA_NAME, plugin), .flags = SCHEMA_REQUIRED_BY_OWNER,
      .doc = "which plugin speaks to it"},
     {FIELD(config_backend, "address", SCHEMA_STRINGS, addresses), .flags = SCHEMA_REQUIRED_BY_OWNER,
+     .min = 1, .pattern = "^(https://|unix:///|http://(127\\.|localhost|\\[::1\\]))",
      .doc = "https://host:port or unix:///path; a list is tried in turn"},
-    {FIELD(config_backend, "ca_file", SCHEMA_STRING, ca_file), .doc = "instead of the system's"},
-    {FIELD(config_backend, "cert_file", SCHEMA_STRING, cert_file), .doc = "client certificate"},
-    {FIELD(config_backend, "key_file", SCHEMA_STRING, key_file), .doc = "its key"},
+    {FIELD(config_backend, "ca_file", SCHEMA_STRING, ca_file), ABSOLUTE,
+     .doc = "instead of the system's"},
+    {FIELD(config_backend, "cert_file", SCHEMA_STRING, cert_file), ABSOLUTE,
+     .doc = "client certificate"},
+    {FIELD(config_backend, "key_file", SCHEMA_STRING, key_file), ABSOLUTE, .doc = "its key"},
     {FIELD(config_backend, "server_name", SCHEMA_STRING, server_name),
      .doc = "expected in its certificate, if not the address's host"},
     {FIELD(config_backend, "proxy", SCHEMA_STRING, proxy), .doc = "the environment's is ignored"},
@@ -115,7 +125,9 @@ static const struct schema_field backend_fields[] = {
     {0},
 };
 static const struct schema_object backend_table =
-    TABLE("a backend", config_backend, backend_fields, true);
+    TABLE_WITH("a backend", config_backend, backend_fields, true,
+               "\"dependentRequired\":{\"cert_file\":[\"key_file\"],\"key_file\":"
+               "[\"cert_file\"]}");
 
 /* ---- roles ------------------------------------------------------------------ */
 
@@ -197,13 +209,15 @@ static const struct schema_enum_value sink_values[] = {
 static const struct schema_field sink_fields[] = {
     {FIELD(config_sink, "sink", SCHEMA_ENUM, kind), .flags = SCHEMA_REQUIRED, .values = sink_values,
      .doc = "what kind"},
-    {FIELD(config_sink, "path", SCHEMA_STRING, path), .doc = "of a file"},
+    {FIELD(config_sink, "path", SCHEMA_STRING, path), ABSOLUTE, .doc = "of a file"},
     {FIELD(config_sink, "required", SCHEMA_BOOL, is_required), .default_text = "true",
      .doc = "no record, no credential"},
     {0},
 };
 static const struct schema_object sink_table =
-    TABLE("an audit sink", config_sink, sink_fields, false);
+    TABLE_WITH("an audit sink", config_sink, sink_fields, false,
+               "\"if\":{\"properties\":{\"sink\":{\"const\":\"file\"}}},\"then\":{\"required\":"
+               "[\"path\"]},\"else\":{\"not\":{\"required\":[\"path\"]}}");
 
 static const struct schema_field policies_fields[] = {
     {FIELD(config_policies, "path", SCHEMA_STRING, path), .doc = "a file or a folder of *.yaml"},
@@ -215,8 +229,10 @@ static const struct schema_field policies_fields[] = {
     LATER("mode", NULL),
     {0},
 };
-static const struct schema_object policies_table =
-    TABLE("policies", config_policies, policies_fields, false);
+static const struct schema_object policies_table = TABLE_WITH(
+    "policies", config_policies, policies_fields, false,
+    "\"not\":{\"type\":\"object\",\"required\":[\"path\"],\"anyOf\":[{\"required\":[\"rules\"]},"
+    "{\"required\":[\"admins\"]}]}");
 
 static const struct schema_field plugins_fields[] = {
     {FIELD(config_plugins, "path", SCHEMA_STRING, path), .default_text = LEASED_PLUGINDIR,
@@ -326,7 +342,7 @@ static const struct schema_object log_table = TABLE("log", config_log, log_field
 
 static const struct schema_field settings_fields[] = {
     {FIELD(config_settings, "listeners", SCHEMA_LIST, listeners), .flags = SCHEMA_REQUIRED,
-     .object = &listener_table, .doc = "where clients connect"},
+     .min = 1, .object = &listener_table, .doc = "where clients connect"},
     {FIELD(config_settings, "backends", SCHEMA_MAP, backends), .object = &backend_table,
      .doc = "who issues credentials"},
     {FIELD(config_settings, "roles", SCHEMA_MAP, roles), .object = &role_table,
@@ -334,7 +350,7 @@ static const struct schema_field settings_fields[] = {
     {FIELD(config_settings, "policies", SCHEMA_OBJECT, policies), .object = &policies_table,
      .doc = "who may have it; nobody by default"},
     {FIELD(config_settings, "audit", SCHEMA_LIST, audit), .flags = SCHEMA_REQUIRED | SCHEMA_RESTART,
-     .object = &sink_table, .doc = "who had what, when and why"},
+     .min = 1, .object = &sink_table, .doc = "who had what, when and why"},
     {FIELD(config_settings, "plugins", SCHEMA_OBJECT, plugins), .flags = SCHEMA_RESTART,
      .object = &plugins_table, .doc = "those that aren't built in"},
     {FIELD(config_settings, "limits", SCHEMA_OBJECT, limits), .object = &limits_table,

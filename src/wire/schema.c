@@ -193,6 +193,13 @@ static int json_decode(const struct yaml_node *node, char **slot)
     return r;
 }
 
+/* Items that were refused were meant. */
+static bool lacks_items(const struct schema_field *field, const struct yaml_node *node)
+{
+    return (field->type == SCHEMA_STRINGS || field->type == SCHEMA_LIST) && field->min > 0 &&
+           (node->type == YAML_NULL || node->type == YAML_SEQUENCE) && node->first == NULL;
+}
+
 /* ---- objects ---------------------------------------------------------------- */
 
 static int field_decode(const struct schema_field *field, const struct yaml_node *node,
@@ -203,6 +210,10 @@ static int field_decode(const struct schema_field *field, const struct yaml_node
     if ((field->flags & SCHEMA_UNSUPPORTED) != 0) {
         yaml_error_at_key(errors, node, "`%s` is not supported by this version%s%s", field->key,
                           field->doc != NULL ? ": " : "", field->doc != NULL ? field->doc : "");
+        return ERR_INVALID;
+    }
+    if (lacks_items(field, node)) {
+        yaml_error_at_key(errors, node, "`%s` is empty", field->key);
         return ERR_INVALID;
     }
     switch (field->type) {

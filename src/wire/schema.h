@@ -25,11 +25,11 @@ enum schema_type {
     SCHEMA_PERCENT,  /* uint64_t, "50%" as 50 */
     SCHEMA_MODE,     /* uint64_t, "0660" (octal, quoted or not) */
     SCHEMA_ENUM,     /* int, one of `values` */
-    SCHEMA_STRINGS,  /* struct schema_strings; a single scalar counts as a list of one. With
-                        `values` each must be one of these */
+    SCHEMA_STRINGS,  /* struct schema_strings, at least min; a single scalar counts as a list of
+                        one. With `values` each must be one of these */
     SCHEMA_PAIRS,    /* struct schema_pairs: a mapping of words to texts, in file order */
     SCHEMA_OBJECT,   /* embedded struct of `object` */
-    SCHEMA_LIST,     /* struct schema_list of `object` */
+    SCHEMA_LIST,     /* struct schema_list of `object`, at least min */
     SCHEMA_MAP,      /* struct schema_list of `object`, keys into `name` in file order */
     SCHEMA_JSON,     /* char *, the subtree as JSON text; NULL when absent. `object` and
                         `other_object`, when given, are what its entries may be; their owner decodes
@@ -93,6 +93,9 @@ struct schema_field {
     const struct schema_object *object;
     const char *doc; /* one line */
     const struct schema_object *other_object;
+    /* Of a STRING, and of each of STRINGS: a regular expression that stands in the JSON Schema; its
+     * owner checks the text. */
+    const char *pattern;
 };
 
 struct schema_object {
@@ -102,6 +105,9 @@ struct schema_object {
     /* Keys that aren't in the table are kept for the owner (a plugin's own) instead of being
      * errors. */
     bool is_open;
+    /* What the keys say about each other, as members of the JSON Schema ("oneOf":[…]); the owner
+     * checks it. NULL: nothing. */
+    const char *relations_json;
 };
 
 /* Decodes `node` (mapping or null; below it, items of lists and maps are mappings) into the zeroed

@@ -1,4 +1,4 @@
-/* What schema.c and schema_scalar.c share. */
+/* What the files of the schema share. */
 #ifndef LEASED_WIRE_SCHEMA_INTERNAL_H
 #define LEASED_WIRE_SCHEMA_INTERNAL_H
 
@@ -33,6 +33,10 @@ bool schema_is_name(struct str text);
  * `out`. */
 const char *schema_amount_format(const struct schema_field *field, uint64_t amount,
                                  char out[UNITS_DURATION_MAX_BYTES]);
+
+/* schema_pattern.c. "pattern": which texts are in the field's range. */
+struct json_out;
+void schema_pattern_write(struct json_out *json, const struct schema_field *field);
 
 /* schema_known.c. Reports an unknown key, and marks the field that was meant, so that one slip is
  * one error. */

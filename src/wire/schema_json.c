@@ -9,9 +9,9 @@
 
 #define DOC_MAX_BYTES 512
 #define NAME_PATTERN "^[a-z0-9][a-z0-9_-]{0,63}$"
-#define DURATION_PATTERN "^([0-9]+|(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
 
-static void object_write(struct json_out *json, const struct schema_object *table);
+static void object_write(struct json_out *json, const struct schema_object *table,
+                         bool may_be_null);
 
 /* ---- scalars ---------------------------------------------------------------- */
 
@@ -42,14 +42,54 @@ static void words_write(struct json_out *json, const struct schema_enum_value *v
     json_out_array_close(json);
 }
 
-/* What YAML takes for a number is text to us where text is wanted. */
+/* What YAML takes for a number or a truth is text to us where text is wanted. */
+static void text_types_write(struct json_out *json, const char *number)
+{
+    json_out_array_open(json, "type");
+    json_out_string_c(json, NULL, "string");
+    json_out_string_c(json, NULL, number);
+    json_out_string_c(json, NULL, "boolean");
+    json_out_array_close(json);
+}
+
 static void string_write(struct json_out *json, const struct schema_field *field)
 {
-    types_write(json, "string", "number");
+    if (field->pattern != NULL) {
+        json_out_string_c(json, "type", "string");
+    } else {
+        text_types_write(json, "number");
+    }
     json_out_u64(json, "minLength", field->min != 0 ? field->min : 1);
     if (field->max != 0) {
         json_out_u64(json, "maxLength", field->max);
     }
+    if (field->pattern != NULL) {
+        json_out_string_c(json, "pattern", field->pattern);
+    }
+}
+
+/* Text with a unit, or a number. `unit`: of the number. */
+static void number_write(struct json_out *json, const struct schema_field *field, uint64_t unit)
+{
+    types_write(json, "string", "integer");
+    schema_pattern_write(json, field);
+    range_write(json, field, unit);
+}
+
+/* Some readers of YAML take 0660 for octal, and some for decimal: 432 is meant as well as 660. */
+static void mode_write(struct json_out *json, const struct schema_field *field)
+{
+    uint64_t rest = field->max != 0 ? field->max : 07777;
+    uint64_t max = 0;
+    uint64_t place;
+
+    for (place = 1; rest != 0; place *= 10, rest /= 8) {
+        max += rest % 8 * place;
+    }
+    types_write(json, "string", "integer");
+    schema_pattern_write(json, field);
+    json_out_u64(json, "minimum", field->min);
+    json_out_u64(json, "maximum", max);
 }
 
 static void scalar_write(struct json_out *json, const struct schema_field *field)
@@ -59,34 +99,29 @@ static void scalar_write(struct json_out *json, const struct schema_field *field
         json_out_string_c(json, "type", "boolean");
         break;
     case SCHEMA_UINT:
-        json_out_string_c(json, "type", "integer");
-        range_write(json, field, 1);
+        number_write(json, field, 1);
         break;
     case SCHEMA_NAME:
-        json_out_string_c(json, "type", "string");
+        text_types_write(json, "integer");
         json_out_string_c(json, "pattern", NAME_PATTERN);
+        json_out_u64(json, "minimum", 0);
         break;
     case SCHEMA_DURATION:
-        types_write(json, "string", "integer");
-        json_out_string_c(json, "pattern", DURATION_PATTERN);
-        range_write(json, field, 1000);
+        number_write(json, field, 1000);
         break;
     case SCHEMA_SIZE:
-        types_write(json, "string", "integer");
-        json_out_string_c(json, "pattern", "^[0-9]+(GiB|MiB|KiB|GB|MB|kB|B)?$");
-        range_write(json, field, 1);
+        number_write(json, field, 1);
         break;
     case SCHEMA_RATE:
         json_out_string_c(json, "type", "string");
-        json_out_string_c(json, "pattern", "^[0-9]+/[smhd]$");
+        json_out_string_c(json, "pattern", "^0*[1-9][0-9]{0,8}/[smhd]$");
         break;
     case SCHEMA_PERCENT:
         json_out_string_c(json, "type", "string");
-        json_out_string_c(json, "pattern", "^[0-9]{1,3}%$");
+        schema_pattern_write(json, field);
         break;
     case SCHEMA_MODE:
-        types_write(json, "string", "integer");
-        json_out_string_c(json, "pattern", "^[0-7]{3,5}$");
+        mode_write(json, field);
         break;
     case SCHEMA_ENUM:
         words_write(json, field->values);
@@ -105,7 +140,7 @@ static void item_write(struct json_out *json, const char *key, const struct sche
     if (field->values != NULL) {
         words_write(json, field->values);
     } else {
-        string_write(json, &(struct schema_field){.max = field->max});
+        string_write(json, &(struct schema_field){.max = field->max, .pattern = field->pattern});
     }
     json_out_object_close(json);
 }
@@ -118,6 +153,9 @@ static void strings_write(struct json_out *json, const struct schema_field *fiel
     json_out_object_open(json, NULL);
     json_out_string_c(json, "type", "array");
     item_write(json, "items", field);
+    if (field->min > 0) {
+        json_out_u64(json, "minItems", field->min);
+    }
     json_out_object_close(json);
     json_out_array_close(json);
 }
@@ -126,18 +164,14 @@ static void pairs_write(struct json_out *json)
 {
     types_write(json, "object", "null");
     json_out_object_open(json, "additionalProperties");
-    json_out_array_open(json, "type");
-    json_out_string_c(json, NULL, "string");
-    json_out_string_c(json, NULL, "number");
-    json_out_string_c(json, NULL, "boolean");
-    json_out_array_close(json);
+    text_types_write(json, "number");
     json_out_object_close(json);
 }
 
 static void child_write(struct json_out *json, const char *key, const struct schema_object *table)
 {
     json_out_object_open(json, key);
-    object_write(json, table);
+    object_write(json, table, false);
     json_out_object_close(json);
 }
 
@@ -170,10 +204,15 @@ static void container_write(struct json_out *json, const struct schema_field *fi
         pairs_write(json);
         break;
     case SCHEMA_OBJECT:
-        object_write(json, field->object);
+        object_write(json, field->object, true);
         break;
     case SCHEMA_LIST:
-        types_write(json, "array", "null");
+        if (field->min > 0) {
+            json_out_string_c(json, "type", "array");
+            json_out_u64(json, "minItems", field->min);
+        } else {
+            types_write(json, "array", "null");
+        }
         child_write(json, "items", field->object);
         break;
     case SCHEMA_MAP:
@@ -292,8 +331,9 @@ static void required_write(struct json_out *json, const struct schema_object *ta
     }
 }
 
-/* The members of one object's schema. Recursion ends with the tables, which are a tree. */
-static void object_write(struct json_out *json, const struct schema_object *table)
+/* The members of one object's schema. Recursion ends with the tables, which are a tree. Items of
+ * lists and maps are there, others may be left empty unless something must stand in them. */
+static void object_write(struct json_out *json, const struct schema_object *table, bool may_be_null)
 {
     const struct schema_field *field;
     bool has_required = false;
@@ -302,7 +342,7 @@ static void object_write(struct json_out *json, const struct schema_object *tabl
         has_required =
             has_required || (field->flags & (SCHEMA_REQUIRED | SCHEMA_REQUIRED_BY_OWNER)) != 0;
     }
-    if (has_required) {
+    if (has_required || !may_be_null) {
         json_out_string_c(json, "type", "object");
     } else {
         types_write(json, "object", "null");
@@ -314,9 +354,14 @@ static void object_write(struct json_out *json, const struct schema_object *tabl
     json_out_object_close(json);
     required_write(json, table);
     if (table->is_open) {
-        json_out_string_c(json, "$comment", "other keys belong to the plugin, which checks them");
+        json_out_string_c(json, "description",
+                          "other keys belong to the plugin, and are checked by `leased --check` "
+                          "only");
     } else {
         json_out_bool(json, "additionalProperties", false);
+    }
+    if (table->relations_json != NULL) {
+        json_out_text_at(json, (struct str){.ptr = NULL, .len = 0}, str_of(table->relations_json));
     }
 }
 
@@ -328,7 +373,7 @@ void schema_json_write(const struct schema_object *table, const char *title, str
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "$schema", "https://json-schema.org/draft/2020-12/schema");
     json_out_string_c(&json, "title", title);
-    object_write(&json, table);
+    object_write(&json, table, false);
     json_out_object_close(&json);
     buf_add_char(out, '\n');
 }

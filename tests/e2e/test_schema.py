@@ -66,6 +66,10 @@ def objects_of(schema, instance, path=()):
             yield from objects_of(schema["items"], value, (*path, i))
 
 
+def put(at, key, value):
+    at[key] = value
+
+
 def changed(path, change):
     config = copy.deepcopy(WHOLE)
     at = config
@@ -119,14 +123,40 @@ def test_each_key_of_a_wrong_type_is_invalid(schema):
 
 # What leased takes, the schema takes; what the schema refuses, leased refuses.
 VALUES = [
-    (("limits",), "stop_timeout", ["90s", "15m", "1h", "1s500ms", 30, "30"], ["soon", "5", "-3s", "1m1h", "s", 0, 99999]),
-    (("limits",), "request_body", ["64KiB", "1MiB", 2048, "100kB"], ["64 KiB", "1XiB", 1, 99999999]),
-    (("limits",), "clients", [1, 16000], [0, 16001, "many", True]),
-    (("roles", "r"), "renew_at", ["10%", "90%"], ["half", 50]),
-    (("roles", "r", "budget"), "issue", ["10/m", "1/s", "5/d"], ["10", "ten/m", "10/y"]),
+    (("limits",), "stop_timeout", ["90s", "15m", "1h", "1s500ms", "1500ms", "0030s", 30, "30"],
+     ["soon", "-3s", "1m1h", "s", 0, 99999, "500ms", "0s", "61m", "2h", "3601", "1h30"]),
+    (("limits",), "request_body", ["64KiB", "1MiB", 2048, "100kB"], ["64 KiB", "1XiB", 1, 99999999, "1023B", "2MiB", "1GiB"]),
+    (("limits",), "clients", [1, 16000, "10", "007"], [0, 16001, "many", True, "0", "16001", "1e2", -1]),
+    (("roles", "r"), "renew_at", ["10%", "90%"], ["half", 50, "99%", "9%", "100%"]),
+    (("roles", "r", "budget"), "issue", ["10/m", "1/s", "5/d"], ["10", "ten/m", "10/y", "0/s"]),
+    (("roles", "r", "budget"), "live", ["3", 3], ["0", "three"]),
+    (("roles",), "r", [], [None, [], "r", {"path": "a/b"}]),
+    (("backends",), "v", [], [None, {}, {"plugin": "vault", "auth": {"method": "token", "token_env": "T"}}]),
+    (("backends", "v"), "address", ["https://v", ["https://v", "unix:///a"], "http://127.0.0.1:1"], [[], None, "v", "http://v"]),
+    (("backends", "v"), "cert_file", [], ["/c", "c"]),
     (("roles", "r"), "share", ["none", "role"], ["everybody"]),
     (("roles", "r"), "attributes", [{"host": "h", "port": 5432, "tls": True}, {}], [["h"], "h"]),
-    (("listeners", 0), "mode", ["0600", "0660"], ["rw", "99"]),
+    (("listeners", 0), "mode", ["0600", "0660", "660", "00660", 660], ["rw", "99", "1600", "0400", "0888", 1600, 0]),
+    (("listeners", 0), "name", ["a", 123, "l-1", True], ["A", "", 1.5, -1, []]),
+    (("listeners", 0), "unix", ["/a"], ["a", "", "/" + "x" * 107, 5, None]),
+    (("listeners", 0), "tcp", [], ["127.0.0.1:1"]),
+    (("listeners",), 0, [{"tcp": "127.0.0.1:9911"}, {"tcp": "[::1]:80"}, {"tcp": "localhost:0"}],
+     [None, {}, {"tcp": "127.0.0.1"}, {"tcp": "127.0.0.1:x"}, {"tcp": "127.0.0.1:1", "mode": "0660"}, {"tcp": "127.0.0.1:1", "user": "a"},
+      {"unix": "/a", "tls": {"cert_file": "/c", "key_file": "/k", "client_ca_file": "/a"}},
+      {"tcp": "0.0.0.0:1", "tls": {"cert_file": "c", "key_file": "/k", "client_ca_file": "/a"}}]),
+    ((), "listeners", [], [[], None, {}, [None]]),
+    ((), "audit", [], [[], None, [None], [{"sink": "file"}], [{"sink": "stdout", "path": "/a"}], [{"sink": "file", "path": "a"}], [{}]]),
+    ((), "policies", [None, {}], [{"path": "/nonexistent", "rules": []}, {"path": "/nonexistent", "admins": []}, []]),
+    (("policies", "rules", 0), "subjects", [[{"uid": "5"}], [{"uid": 5}], [{"user": 5}], [{"user": "a", "unit": "b"}]],
+     [[], None, [{}], [None], [{"uid": "x"}], [{"unit": "a"}], [{"container": "c", "listener": "l"}],
+      [{"tls": {"san": "a"}, "user": "b"}], [{"tls": {}}]]),
+    (("policies", "rules", 0), "roles", ["r", ["r", "*"]], [[], None]),
+    (("policies", "rules", 0), "name", ["a"], ["A b"]),
+    (("policies", "rules", 0, "limits"), "binding", ["process", ["none", "pid:*", "pid:7", "comm:Runner.*"], []],
+     ["proces", "pid:", "pid:0", "comm:", "session", ["unit"], 5]),
+    (("policies", "rules", 0, "limits"), "live", ["3"], ["0"]),
+    (("policies", "admins", 0), "subjects", [[{"group": "wheel"}]], [[], [{}], [None]]),
+    (("policies",), "admins", [[{"user": "root"}], []], [[None], [{}], ["root"]]),
     (("listeners", 0), "serve", ["native", ["native", "metrics"]], ["nativ", ["vault"], []]),
     (("listeners", 0), "tls", [], [{}, {"cert_file": "/c"}]),
     (("log",), "level", ["debug"], ["loud", 3]),
@@ -134,22 +164,30 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("path, key, good, bad", VALUES, ids=[v[1] for v in VALUES])
+@pytest.mark.parametrize("path, key, good, bad", VALUES, ids=[".".join(map(str, (*v[0], v[1]))) for v in VALUES])
 def test_schema_and_leased_agree_about_values(schema, world, tmp_path, path, key, good, bad):
     for value in good:
-        config = changed(path, lambda at, value=value: at.update({key: value}))
+        config = changed(path, lambda at, value=value: put(at, key, value))
         assert is_valid(schema["config"], config), value
         assert check(world, tmp_path, config).returncode == 0, value
     for value in bad:
-        config = changed(path, lambda at, value=value: at.update({key: value}))
-        if not is_valid(schema["config"], config):
-            assert check(world, tmp_path, config).returncode == 78, value
+        config = changed(path, lambda at, value=value: put(at, key, value))
+        assert not is_valid(schema["config"], config), value
+        assert check(world, tmp_path, config).returncode == 78, value
 
 
-@pytest.mark.parametrize("path, key, value", [
-    (("limits",), "clients", 16001), (("limits",), "stop_timeout", "soon"), (("roles", "r"), "share", "everybody"),
-    (("roles", "r", "budget"), "issue", "10"), (("listeners", 0), "serve", ["nativ"])])
-def test_a_wrong_value_is_invalid_for_both(schema, world, tmp_path, path, key, value):
-    config = changed(path, lambda at: at.update({key: value}))
-    assert not is_valid(schema["config"], config)
+@pytest.mark.parametrize("path, change", [
+    (("roles", "r"), {"max_tll": "1h"}), (("roles", "r"), {"path": None}), (("backends", "v"), {"namspace": "a"}),
+    (("backends", "v"), {"auth": {"method": "tokn"}}), (("backends", "v"), {"auth": None}),
+    (("roles", "r"), {"backend": "w"}), (("roles", "r"), {"ttl": "2h", "max_ttl": "1h"}), (("limits",), {"stop_timeout": "59m61s"}),
+    (("policies", "rules", 0), {"roles": "nobody"})])
+def test_what_only_leased_can_tell(schema, world, tmp_path, path, change):
+    """The plugin's own keys, names that must exist, and sums."""
+    config = changed(path, lambda at: at.update(change))
     assert check(world, tmp_path, config).returncode == 78
+    assert is_valid(schema["config"], config), "then it belongs among the values above"
+
+
+def test_the_schema_says_which_keys_it_does_not_know(schema):
+    for key in ("roles", "backends"):
+        assert "leased --check" in schema["config"]["properties"][key]["additionalProperties"]["description"]

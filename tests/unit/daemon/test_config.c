@@ -213,7 +213,7 @@ static void test_audit_sinks_are_real_and_apart(void **state)
 #define LISTENER "listeners: [{unix: /a}]\n"
     static const struct mistake mistakes[] = {
         {LISTENER, "c.yaml:1:1: `audit` is missing in the configuration\n"},
-        {LISTENER "audit: []\n", "c.yaml:2:1: at least one audit sink is needed\n"},
+        {LISTENER "audit: []\n", "c.yaml:2:1: `audit` is empty\n"},
         {LISTENER "audit: [{sink: file}]\n", "c.yaml:2:9: `path` is missing in a file sink\n"},
         {LISTENER "audit: [{path: /a}]\n", "c.yaml:2:9: `sink` is missing in an audit sink\n"},
         {LISTENER "audit: [{sink: stdout, path: /a}]\n", "c.yaml:2:24: stdout has no `path`\n"},

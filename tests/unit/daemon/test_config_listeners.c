@@ -22,7 +22,8 @@ static void test_a_listener_is_one_socket_and_callers_from_elsewhere_show_a_cert
         const char *errors;
     } mistakes[] = {
         {AUDIT, "c.yaml:1:1: `listeners` is missing in the configuration\n"},
-        {AUDIT "listeners: []\n", "c.yaml:2:1: at least one listener is needed\n"},
+        {AUDIT "listeners: []\n", "c.yaml:2:1: `listeners` is empty\n"},
+        {AUDIT "listeners: [{unix: /a, serve: []}]\n", "c.yaml:2:24: `serve` is empty\n"},
         {AUDIT "listeners: [{}]\n", "c.yaml:2:13: `unix` or `tcp` is missing in a listener\n"},
         {AUDIT "listeners: [{unix: /a, tcp: '127.0.0.1:1'}]\n",
          "c.yaml:2:13: give `unix` or `tcp`, not both\n"},

@@ -32,6 +32,11 @@ static const struct schema_object open_table = {.name = "x",
                                                 .fields = open_fields,
                                                 .is_open = true};
 
+static const struct schema_field one_fields[] = {{.key = "one", .type = SCHEMA_BOOL}, {0}};
+static const struct schema_object related = {.name = "related",
+                                             .fields = one_fields,
+                                             .relations_json = "\"minProperties\":1"};
+
 static const struct schema_field fields[] = {
     {.key = "flag", .type = SCHEMA_BOOL, .default_text = "true"},
     {.key = "count", .type = SCHEMA_UINT, .min = 1, .max = 5, .default_text = "3"},
@@ -45,6 +50,10 @@ static const struct schema_field fields[] = {
     {.key = "rate", .type = SCHEMA_RATE, .default_text = "5/s"},
     {.key = "part", .type = SCHEMA_PERCENT, .max = 90},
     {.key = "mode", .type = SCHEMA_MODE},
+    {.key = "access", .type = SCHEMA_MODE, .min = 0600, .max = 0777},
+    {.key = "path", .type = SCHEMA_STRING, .pattern = "^/"},
+    {.key = "some", .type = SCHEMA_LIST, .min = 1, .object = &related},
+    {.key = "texts", .type = SCHEMA_STRINGS, .min = 1, .pattern = "^a"},
     {.key = "colour", .type = SCHEMA_ENUM, .values = colours, .default_text = "red"},
     {.key = "words", .type = SCHEMA_STRINGS, .values = colours, .default_text = "a,b"},
     {.key = "pairs", .type = SCHEMA_PAIRS},
@@ -105,11 +114,21 @@ static void test_the_root_names_the_draft_and_is_closed(void **state)
 static void test_scalars_have_type_range_and_default(void **state)
 {
     expect_property(*state, "flag", "{\"type\":\"boolean\",\"default\":true}");
-    expect_property(*state, "count",
-                    "{\"type\":\"integer\",\"minimum\":1,\"maximum\":5,\"default\":3}");
+    expect_property(
+        *state, "count",
+        "{\"type\":[\"string\",\"integer\"],\"pattern\":\"^(0*([1-5]))$\",\"minimum\":1,"
+        "\"maximum\":5,\"default\":3}");
     expect_property(*state, "colour", "{\"enum\":[\"red\"],\"default\":\"red\"}");
     expect_property(*state, "rate",
-                    "{\"type\":\"string\",\"pattern\":\"^[0-9]+/[smhd]$\",\"default\":\"5/s\"}");
+                    "{\"type\":\"string\",\"pattern\":\"^0*[1-9][0-9]{0,8}/[smhd]$\",\"default\":"
+                    "\"5/s\"}");
+    expect_property(*state, "part",
+                    "{\"description\":\"0% to 90%\",\"type\":\"string\",\"pattern\":"
+                    "\"^(0*(0|[1-9]|[1-8][0-9]|90)%)$\"}");
+    expect_property(*state, "access",
+                    "{\"description\":\"0600 to 0777\",\"type\":[\"string\",\"integer\"],"
+                    "\"pattern\":\"^(0{0,2}([6-7][0-7][0-7]))$\",\"minimum\":384,"
+                    "\"maximum\":777}");
 }
 
 static void test_a_text_with_units_has_a_pattern_and_its_range_in_words(void **state)
@@ -124,6 +143,20 @@ static void test_a_text_with_units_has_a_pattern_and_its_range_in_words(void **s
     assert_int_equal(json_integer_value(json_object_get(life, "maximum")), 3600);
 }
 
+static void test_lists_and_texts_say_what_their_owner_wants(void **state)
+{
+#define TEXT "\"type\":\"string\",\"minLength\":1"
+    expect_property(*state, "path", "{" TEXT ",\"pattern\":\"^/\"}");
+    expect_property(*state, "texts",
+                    "{\"anyOf\":[{" TEXT ",\"pattern\":\"^a\"},{\"type\":\"array\",\"items\":{" TEXT
+                    ",\"pattern\":\"^a\"},\"minItems\":1}]}");
+    expect_property(
+        *state, "some",
+        "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"properties\":"
+        "{\"one\":{\"type\":\"boolean\"}},\"additionalProperties\":false,"
+        "\"minProperties\":1}}");
+}
+
 static void test_words_may_be_one_or_a_list(void **state)
 {
     expect_property(*state, "words",
@@ -131,15 +164,15 @@ static void test_words_may_be_one_or_a_list(void **state)
                     "[\"red\"]}}],\"default\":[\"a\",\"b\"]}");
 }
 
-#define INNER                                                                                       \
-    "\"type\":\"object\",\"properties\":{\"must\":{\"description\":\"is \\\"needed\\\"\",\"type\":" \
-    "\"string\",\"pattern\":\"^[a-z0-9][a-z0-9_-]{0,63}$\"},\"later\":{\"not\":{},"                 \
-    "\"description\":\"not supported by this version: wait\"}},\"required\":[\"must\"],"            \
+#define INNER                                                                                                               \
+    "\"type\":\"object\",\"properties\":{\"must\":{\"description\":\"is \\\"needed\\\"\",\"type\":"                         \
+    "[\"string\",\"integer\",\"boolean\"],\"pattern\":\"^[a-z0-9][a-z0-9_-]{0,63}$\",\"minimum\":0},\"later\":{\"not\":{}," \
+    "\"description\":\"not supported by this version: wait\"}},\"required\":[\"must\"],"                                    \
     "\"additionalProperties\":false"
-#define OPEN                                                                                       \
-    "\"type\":\"object\",\"properties\":{\"own\":{\"type\":[\"string\",\"number\"],\"minLength\":" \
-    "2,\"maxLength\":9}},\"required\":[\"own\"],\"$comment\":\"other keys belong to the plugin, "  \
-    "which checks them\""
+#define OPEN                                                                                           \
+    "\"type\":\"object\",\"properties\":{\"own\":{\"type\":[\"string\",\"number\",\"boolean\"],"       \
+    "\"minLength\":2,\"maxLength\":9}},\"required\":[\"own\"],\"description\":\"other keys belong to " \
+    "the plugin, and are checked by `leased --check` only\""
 
 static void test_an_object_is_closed_and_what_is_not_supported_fits_nothing(void **state)
 {
@@ -168,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_the_root_names_the_draft_and_is_closed),
         cmocka_unit_test(test_scalars_have_type_range_and_default),
         cmocka_unit_test(test_a_text_with_units_has_a_pattern_and_its_range_in_words),
+        cmocka_unit_test(test_lists_and_texts_say_what_their_owner_wants),
         cmocka_unit_test(test_words_may_be_one_or_a_list),
         cmocka_unit_test(test_an_object_is_closed_and_what_is_not_supported_fits_nothing),
         cmocka_unit_test(test_an_open_table_accepts_other_keys),
