@@ -150,6 +150,12 @@ static uint32_t event_hash(const char *event)
     return hash;
 }
 
+/* Lines of a list that has an end of its own, and is of use as a whole only: YAML_ERRORS_MAX. */
+static bool is_limited(enum log_level level, const char *event)
+{
+    return level != LOG_LEVEL_DEBUG && strcmp(event, "config.mistake") != 0;
+}
+
 /* May this event be written now? Through ret_suppressed: how many weren't since the last one. Two
  * events in one place of the table take turns, which only makes the limit looser. */
 static bool window_admit(struct log_sink *sink, const char *event, uint64_t *ret_suppressed)
@@ -200,7 +206,7 @@ void log_sink_event(void *user, enum log_level level, const char *event,
 
     buf_init(&line, LOG_SINK_LINE_MAX_BYTES);
     (void)pthread_mutex_lock(&sink->lock);
-    if (level != LOG_LEVEL_DEBUG && !window_admit(sink, event, &suppressed)) {
+    if (is_limited(level, event) && !window_admit(sink, event, &suppressed)) {
         goto out;
     }
     if (sink->format == LOG_SINK_JSON) {

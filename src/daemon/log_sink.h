@@ -12,7 +12,7 @@
 #define LOG_SINK_LINE_MAX_BYTES 8192
 #define LOG_SINK_EVENT_MAX_BYTES 48
 #define LOG_SINK_EVENTS_MAX 64
-/* Of one event in one window; debug isn't limited. */
+/* Of one event in one window; debug and mistakes in the configuration aren't limited. */
 #define LOG_SINK_BURST_MAX 20
 #define LOG_SINK_WINDOW_MS 10000U
 

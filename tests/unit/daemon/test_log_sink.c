@@ -194,6 +194,17 @@ static size_t lines_of(const char *text)
     return lines;
 }
 
+static void test_no_mistake_of_a_configuration_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    int i;
+
+    for (i = 0; i < 5 * LOG_SINK_BURST_MAX; i++) {
+        log_event(LOG_LEVEL_ERROR, "config.mistake", "detail", "c.yaml:1:1: no", NULL);
+    }
+    assert_int_equal(lines_of(written(f)), 5 * LOG_SINK_BURST_MAX);
+}
+
 static void test_a_flood_of_one_event_is_cut_and_counted(void **state)
 {
     struct fixture *f = *state;
@@ -257,6 +268,7 @@ int main(void)
         TEST(test_the_journal_gets_an_entry_with_fields),
         TEST(test_a_line_break_in_a_field_forges_no_other_field),
         TEST(test_what_the_journal_does_not_take_is_a_line_with_its_priority),
+        TEST(test_no_mistake_of_a_configuration_is_cut),
         TEST(test_a_flood_of_one_event_is_cut_and_counted),
         TEST(test_debug_is_not_cut),
         TEST(test_a_line_that_is_too_long_is_dropped),
