@@ -17,6 +17,8 @@
 
 /* After the drain: log-outs and the last records. */
 #define LAST_RESORT_MS 15000U
+/* Until the process is really gone; for the service manager. */
+#define STOP_SLACK_MS 10000U
 
 static struct daemon *daemon_of(void *user)
 {
@@ -113,7 +115,7 @@ static void stop(struct daemon *daemon)
 
     daemon->is_stopping = true;
     log_event(LOG_LEVEL_INFO, "daemon.stopping", NULL);
-    notify_stopping(&daemon->notify);
+    notify_stopping(&daemon->notify, timeout_ms + LAST_RESORT_MS + STOP_SLACK_MS);
     serve_set_ready(daemon->serve, false);
     daemon_listeners_quiesce(daemon);
     daemon->drain.fn = drained;

@@ -50,11 +50,29 @@ static int notify_connect(const char *path)
     return fd;
 }
 
+/* 0: nobody waits for pings, or it waits for those of another process, from which the variables
+ * were inherited. */
+static uint64_t watchdog_interval_ms(void)
+{
+    const char *interval = getenv("WATCHDOG_USEC");
+    const char *pid_text = getenv("WATCHDOG_PID");
+    uint64_t interval_us;
+    uint64_t pid;
+
+    if (interval == NULL || str_parse_u64(str_of(interval), &interval_us) != 0) {
+        return 0;
+    }
+    if (pid_text != NULL &&
+        (str_parse_u64(str_of(pid_text), &pid) != 0 || pid != (uint64_t)getpid())) {
+        return 0;
+    }
+    /* Twice in its time. */
+    return interval_us / 2000;
+}
+
 void notify_init(struct notify *notify, struct env *env)
 {
     const char *path = getenv("NOTIFY_SOCKET");
-    const char *interval = getenv("WATCHDOG_USEC");
-    uint64_t interval_us;
 
     *notify = (struct notify){.fd = -1, .env = env};
     notify->watchdog.fn = watchdog_due;
@@ -63,10 +81,7 @@ void notify_init(struct notify *notify, struct env *env)
         return;
     }
     notify->fd = notify_connect(path);
-    if (interval != NULL && str_parse_u64(str_of(interval), &interval_us) == 0) {
-        /* Twice in its time. */
-        notify->watchdog_interval_ms = interval_us / 2000;
-    }
+    notify->watchdog_interval_ms = watchdog_interval_ms();
 }
 
 void notify_fini(struct notify *notify)
@@ -102,7 +117,13 @@ void notify_reloading(struct notify *notify)
     notify_send(notify, text);
 }
 
-void notify_stopping(struct notify *notify)
+void notify_stopping(struct notify *notify, uint64_t within_ms)
 {
-    notify_send(notify, "STOPPING=1\nSTATUS=revoking what is leased");
+    char text[128];
+
+    /* The unit's TimeoutStopSec is right for the default of stop_timeout only. */
+    (void)snprintf(text, sizeof(text),
+                   "STOPPING=1\nSTATUS=revoking what is leased\nEXTEND_TIMEOUT_USEC=%llu",
+                   (unsigned long long)within_ms * 1000U);
+    notify_send(notify, text);
 }

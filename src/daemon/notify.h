@@ -11,7 +11,8 @@ struct notify {
     uint64_t watchdog_interval_ms; /* 0: none */
 };
 
-/* Finds NOTIFY_SOCKET and WATCHDOG_USEC. Without them everything here does nothing. */
+/* Finds NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Without them everything here does nothing.
+ */
 void notify_init(struct notify *notify, struct env *env);
 void notify_fini(struct notify *notify);
 
@@ -21,6 +22,7 @@ void notify_ready(struct notify *notify, const char *status);
 /* A reload begins, and has ended: notify_ready says so too. */
 void notify_reloading(struct notify *notify);
 
-void notify_stopping(struct notify *notify);
+/* It takes that long at most, also where the unit's own limit is shorter. */
+void notify_stopping(struct notify *notify, uint64_t within_ms);
 
 #endif

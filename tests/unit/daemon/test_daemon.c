@@ -125,6 +125,8 @@ static void test_the_service_manager_is_told(void **state)
     assert_true(size > 0);
     text[size] = '\0';
     assert_non_null(strstr(text, "STOPPING=1"));
+    /* stop_timeout, the last resort, and some more. */
+    assert_non_null(strstr(text, "EXTEND_TIMEOUT_USEC=45000000"));
     (void)close(fd);
 }
 
