@@ -210,6 +210,50 @@ static void test_the_example_is_valid_and_names_each_key_with_its_default(void *
     each_field(f, example_check);
 }
 
+/* Between the quotes and macros of the page. */
+static bool page_names(const char *section, const char *key)
+{
+    size_t length = strlen(key);
+    const char *at = section;
+
+    while ((at = strstr(at, key)) != NULL) {
+        char before = at[-1];
+
+        if ((before == ' ' || before == '.') && (at[length] == ' ' || at[length] == '\n')) {
+            return true;
+        }
+        at += length;
+    }
+    return false;
+}
+
+static void test_the_manual_names_each_limit_that_needs_a_restart(void **state)
+{
+    const struct schema_field *field = config_settings_table.fields;
+    FILE *file = fopen("man/leased.8", "re");
+    const char *section;
+    size_t size;
+
+    (void)state;
+    if (file == NULL) {
+        skip(); /* Started from elsewhere than the tree's root. */
+    }
+    size = fread(example, 1, sizeof(example) - 1, file);
+    example[size] = '\0';
+    (void)fclose(file);
+    section = strstr(example, ".B SIGHUP\n");
+    assert_non_null(section);
+    *strstr(section, "need a restart") = '\0';
+    while (strcmp(field->key, "limits") != 0) {
+        field++;
+    }
+    for (field = field->object->fields; field->key != NULL; field++) {
+        if ((field->flags & SCHEMA_RESTART) != 0 && !page_names(section, field->key)) {
+            fail_msg("leased.8 doesn't say under SIGHUP that `%s` needs a restart", field->key);
+        }
+    }
+}
+
 /* The words that people know from elsewhere. */
 static void test_no_key_switches_the_verification_of_issuers_off(void **state)
 {
@@ -288,6 +332,7 @@ int main(void)
         TEST(test_no_key_switches_the_verification_of_issuers_off),
         TEST(test_plain_http_is_for_loopback_addresses_only),
         TEST(test_an_item_of_a_list_or_map_that_is_nothing_is_a_mistake),
+        TEST(test_the_manual_names_each_limit_that_needs_a_restart),
         TEST(test_the_example_is_valid_and_names_each_key_with_its_default),
     };
 
