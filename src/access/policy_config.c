@@ -58,7 +58,7 @@ static const struct schema_field rule_fields[] = {
      .values = effect_values, .doc = "allow or deny; a deny wins"},
     {"limits", SCHEMA_OBJECT, offsetof(struct access_rule_config, limits), .object = &limits_table,
      .doc = "of what the rule allows"},
-    {"require", SCHEMA_OBJECT, offsetof(struct access_rule_config, require),
+    {"require", SCHEMA_OBJECT, offsetof(struct access_rule_config, require), .min = 1,
      .object = &require_table, .doc = "what a request must bring"},
     UNSUPPORTED("mode"),
     {0},

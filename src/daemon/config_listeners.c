@@ -42,6 +42,9 @@ static void tcp_check(const struct config_listener *listener, struct yaml_errors
         yaml_error_at(errors, node,
                       "expected an address and a port such as 127.0.0.1:9911, found `%s`",
                       listener->tcp);
+    } else if (host.ptr[0] != '[' && memchr(host.ptr, ':', host.len) != NULL) {
+        yaml_error_at(errors, node, "an IPv6 address stands in brackets: write `[%.*s]%s`",
+                      STR_ARG(host), colon);
     } else if (!config_host_is_loopback(host) && listener->tls.node == NULL &&
                !is_for_metrics(listener)) {
         yaml_error_at(errors, node,

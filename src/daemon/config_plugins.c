@@ -8,8 +8,10 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#define PLUGIN_NAME_MAX_BYTES 65
 #define JSON_MAX_BYTES ((size_t)8 * YAML_INPUT_MAX_BYTES)
 #define ROUNDS_MAX 64
 
@@ -248,6 +250,17 @@ static void unknown_plugin_report(const struct config_backend *backend,
     size_t i;
     BUF_AUTO known;
 
+    for (i = 0; (plugin = backend_registry_at(registry, i)) != NULL; i++) {
+        char name[PLUGIN_NAME_MAX_BYTES];
+        const char *const names[] = {name, NULL};
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)plugin->name.len, plugin->name.ptr);
+        if (schema_suggest(str_of(backend->plugin), names) != NULL) {
+            yaml_error_at(errors, node, "there is no plugin `%s`: did you mean `%s`?",
+                          backend->plugin, name);
+            return;
+        }
+    }
     buf_init(&known, 1024);
     for (i = 0; (plugin = backend_registry_at(registry, i)) != NULL; i++) {
         buf_printf(&known, "%s%.*s", i > 0 ? ", " : "", (int)plugin->name.len, plugin->name.ptr);

@@ -196,7 +196,10 @@ static int json_decode(const struct yaml_node *node, char **slot)
 /* Items that were refused were meant. */
 static bool lacks_items(const struct schema_field *field, const struct yaml_node *node)
 {
-    return (field->type == SCHEMA_STRINGS || field->type == SCHEMA_LIST) && field->min > 0 &&
+    bool is_container =
+        field->type == SCHEMA_STRINGS || field->type == SCHEMA_LIST || field->type == SCHEMA_OBJECT;
+
+    return is_container && field->min > 0 &&
            (node->type == YAML_NULL || node->type == YAML_SEQUENCE) && node->first == NULL;
 }
 

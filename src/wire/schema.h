@@ -28,7 +28,7 @@ enum schema_type {
     SCHEMA_STRINGS,  /* struct schema_strings, at least min; a single scalar counts as a list of
                         one. With `values` each must be one of these */
     SCHEMA_PAIRS,    /* struct schema_pairs: a mapping of words to texts, in file order */
-    SCHEMA_OBJECT,   /* embedded struct of `object` */
+    SCHEMA_OBJECT,   /* embedded struct of `object`; with a min it may not be left empty */
     SCHEMA_LIST,     /* struct schema_list of `object`, at least min */
     SCHEMA_MAP,      /* struct schema_list of `object`, keys into `name` in file order */
     SCHEMA_JSON,     /* char *, the subtree as JSON text; NULL when absent. `object` and

@@ -204,7 +204,7 @@ static void container_write(struct json_out *json, const struct schema_field *fi
         pairs_write(json);
         break;
     case SCHEMA_OBJECT:
-        object_write(json, field->object, true);
+        object_write(json, field->object, field->min == 0);
         break;
     case SCHEMA_LIST:
         if (field->min > 0) {

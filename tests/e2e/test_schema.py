@@ -152,6 +152,8 @@ VALUES = [
       [{"tls": {"san": "a"}, "user": "b"}], [{"tls": {}}]]),
     (("policies", "rules", 0), "roles", ["r", ["r", "*"]], [[], None]),
     (("policies", "rules", 0), "name", ["a"], ["A b"]),
+    (("policies", "rules", 0), "require", [{}, {"reason": "x"}], [None, [], {"reason": ""}]),
+    (("policies", "rules", 0), "limits", [None, {}], [[], {"live": 0}]),
     (("policies", "rules", 0, "limits"), "binding", ["process", ["none", "pid:*", "pid:7", "comm:Runner.*"], []],
      ["proces", "pid:", "pid:0", "comm:", "session", ["unit"], 5]),
     (("policies", "rules", 0, "limits"), "live", ["3"], ["0"]),

@@ -122,6 +122,8 @@ static void test_mistakes_in_rules_are_told(void **state)
          "p.yaml:1:54: `issue` is not supported by this version"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: {approval: {count: 1}}}]",
          "p.yaml:1:55: `approval` is not supported by this version"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", require: }]",
+         "p.yaml:1:45: `require` is empty"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: {window: {}}}]",
          "p.yaml:1:55: `window` is not supported by this version"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: {reason: \"a(b\"}}]",

@@ -257,7 +257,11 @@ static void test_a_plugin_complains_at_the_place(void **state)
         {VAULT("auth: {method: token, token_file: t}"),
          "c.yaml:4:76: expected an absolute path, found `t`\n"},
         {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: valt, address: https://v}}\n",
-         "c.yaml:3:24: there is no plugin `valt`; known: vault\n"},
+         "c.yaml:3:24: there is no plugin `valt`: did you mean `vault`?\n"},
+        {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: valut, address: https://v}}\n",
+         "c.yaml:3:24: there is no plugin `valut`: did you mean `vault`?\n"},
+        {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: etcd, address: https://v}}\n",
+         "c.yaml:3:24: there is no plugin `etcd`; known: vault\n"},
         {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: vault}}\n",
          "c.yaml:3:12: `address` is missing in a backend\n"
          "c.yaml:3:12: auth: an object is expected, such as {method: approle, role_id_file: …, "

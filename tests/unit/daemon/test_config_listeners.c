@@ -37,6 +37,8 @@ static void test_a_listener_is_one_socket_and_callers_from_elsewhere_show_a_cert
          "unless only metrics are served\n"},
         {AUDIT "listeners: [{tcp: 127.0.0.1}]\n",
          "c.yaml:2:19: expected an address and a port such as 127.0.0.1:9911, found `127.0.0.1`\n"},
+        {AUDIT "listeners: [{tcp: '::1:80'}]\n",
+         "c.yaml:2:19: an IPv6 address stands in brackets: write `[::1]:80`\n"},
         {AUDIT "listeners: [{tcp: '127.0.0.1:99999'}]\n",
          "c.yaml:2:19: expected an address and a port such as 127.0.0.1:9911, found "
          "`127.0.0.1:99999`\n"},
