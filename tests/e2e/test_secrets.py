@@ -136,14 +136,18 @@ class Client:
 
 
 class Front:
-    """TLS without HTTP/2 before an HTTP server. Over HTTP/2 libcurl 7.88 and nghttp2 keep what they sent and got last in their own
+    """Before an HTTP server, with TLS (without HTTP/2) where there is a `pki`; keeps the tokens that pass. Over HTTP/2 libcurl 7.88 and nghttp2 keep what they sent and got last in their own
     memory for as long as a connection is open: the token and lease ids, but no credential, which is issued over HTTP/1.1."""
 
-    def __init__(self, pki, port):
-        self.context, self.to = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), port
-        self.context.load_cert_chain(pki.server, pki.server_key)
+    TOKEN = re.compile(rb'(?i)\r\nx-vault-token: *([^\r\n]+)\r\n|"client_token": *"([^"]+)"')
+
+    def __init__(self, port, pki=None):
+        self.context, self.to, self.tokens = None, port, set()
+        if pki is not None:
+            self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self.context.load_cert_chain(pki.server, pki.server_key)
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.address = f"{'http' if pki is None else 'https'}://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -156,7 +160,8 @@ class Front:
 
     def serve(self, plain):
         try:
-            with self.context.wrap_socket(plain, server_side=True) as near, socket.create_connection(("127.0.0.1", self.to)) as far:
+            near = plain if self.context is None else self.context.wrap_socket(plain, server_side=True)
+            with near, socket.create_connection(("127.0.0.1", self.to)) as far:
                 back = threading.Thread(target=self.relay, args=(far, near), daemon=True)
                 back.start()
                 self.relay(near, far)
@@ -164,10 +169,12 @@ class Front:
         except OSError:
             pass
 
-    @staticmethod
-    def relay(source, target):
+    def relay(self, source, target):
+        rest = b""
         try:
             while piece := source.recv(65536):
+                rest = (rest + piece)[-65536 - 4096:]
+                self.tokens.update((sent or got).decode() for sent, got in self.TOKEN.findall(rest))
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
         except OSError:
@@ -190,7 +197,7 @@ class Holder:
         self.issuer.set_up(world.postgres)
         self.issuer.set_up_logins()
         self.issuer.database_role("orders")
-        self.front = Front(self.issuer.pki, self.issuer.port)
+        self.front, self.plain_front = Front(self.issuer.port, self.issuer.pki), Front(self.issuer.port)
         self.authority = Authority(tempfile.mkdtemp(prefix="ca-", dir=world.folder))
         self.certificate = self.authority.issue("URI:spiffe://acme/ci/7", "clientAuth", "root")
 
@@ -208,7 +215,7 @@ class Holder:
         backends = {
             "token": {**tls, "auth": {"method": "token", "token_env": "LEASED_ISSUER_TOKEN"}},
             "approle": {**tls, "auth": {"method": "approle", "role_id_file": bao.role_id_file, "secret_id_file": bao.secret_id_file}},
-            "userpass": {"plugin": "vault", "address": bao.address,
+            "userpass": {"plugin": "vault", "address": self.plain_front.address,
                          "auth": {"method": "userpass", "username": "leased", "password_file": password_file}},
         }
         self.port = free_port()
@@ -227,6 +234,12 @@ class Holder:
 
     def note(self, kind, answer):
         kind[f"password {len(kind)}"] = answer["credential"]["password"]
+
+    def note_tokens(self):
+        """Those that leased got for what it logged in with, and sends with each request."""
+        known = {*self.live.values(), *self.released.values()}
+        for token in sorted((self.front.tokens | self.plain_front.tokens) - known):
+            self.live[f"login {len(self.live)}"] = token
 
     def note_references(self, kind):
         """The issuer's lease ids, of which the last part is random."""
@@ -272,6 +285,9 @@ class Holder:
             self.send_what_nobody_asked_for(self.connect(False), round_number)
             self.send_what_nobody_asked_for(remote, round_number)
         until(lambda: len(self.issuer.lease_ids("orders")) == 4, "what was given back is revoked", 20)
+        assert self.live["token"] in self.front.tokens and self.front.tokens.isdisjoint(self.plain_front.tokens)
+        assert len(self.front.tokens) >= 2 and self.plain_front.tokens, "each login's token has passed"
+        self.note_tokens()
         self.shells = []
 
     def send_what_nobody_asked_for(self, client, number):
@@ -305,6 +321,7 @@ class Holder:
                 assert self.daemon.stop() == self.daemon.exit_code, f"leased ended badly:\n{self.daemon.log_lines()[-4000:]}"
         finally:
             self.front.close()
+            self.plain_front.close()
             self.issuer.stop()
 
 
