@@ -24,6 +24,8 @@ struct daemon_listener {
     char *name;
     struct serve_listener api;
     struct io_listener *io;
+    struct daemon_listener
+        *successor;       /* retired: what it serves and whom it knows counts; or NULL */
     bool is_fresh;        /* of a reload that isn't done yet */
     bool is_retired;      /* no longer of the configuration: its connections come to an end */
     uint64_t close_at_ms; /* retired: then it is closed, but for connections that grants hang on */

@@ -149,6 +149,22 @@ struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const 
     return NULL;
 }
 
+/* Connections that are served on by retired listeners have no rights that new ones wouldn't get. */
+static void predecessors_follow(const struct daemon_listener *entry)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&entry->daemon->listeners, node, following) {
+        struct daemon_listener *other = LIST_ENTRY(node, struct daemon_listener, node);
+
+        if (other->successor == entry) {
+            other->api.apis = entry->api.apis;
+            io_listener_follow(other->io, entry->io);
+        }
+    }
+}
+
 int daemon_listeners_check_passed(const struct daemon *daemon, const struct config *config,
                                   struct err *e)
 {
@@ -184,6 +200,7 @@ void daemon_listener_apply(struct daemon_listener *entry, const struct config_li
 {
     io_listener_apply(entry->io);
     entry->api.apis = apis_of(&configured->serve);
+    predecessors_follow(entry);
 }
 
 /* ---- what is retired --------------------------------------------------------- */
@@ -210,10 +227,19 @@ void daemon_listener_retire(struct daemon_listener *entry, struct daemon_listene
 {
     struct daemon *daemon = entry->daemon;
     uint64_t idle_ms = daemon->config->settings.limits.idle_timeout_ms;
+    struct list *node;
+    struct list *following;
 
     io_listener_retire(entry->io, successor != NULL ? successor->io : NULL);
+    LIST_EACH (&daemon->listeners, node, following) {
+        struct daemon_listener *other = LIST_ENTRY(node, struct daemon_listener, node);
+
+        if (other == entry || other->successor == entry) {
+            other->successor = successor;
+        }
+    }
     if (successor != NULL) {
-        entry->api.apis = successor->api.apis;
+        predecessors_follow(successor);
     }
     entry->is_retired = true;
     entry->close_at_ms = env_now_ms(daemon->env) + idle_ms + RETIRED_EXTRA_MS;

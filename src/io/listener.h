@@ -84,9 +84,12 @@ void io_listener_discard(struct io_listener *listener);
 
 /* No new connections. Those that are open get their answers, the last with its next one, but those
  * that are watched (env_connection_watch) until their clients end them; who sends nothing runs into
- * the idle timeout. Then it should be closed. The socket goes on with `successor`, whose CA counts
- * here too, or is closed and its file removed when that is NULL. */
+ * the idle timeout. Then it should be closed. The socket goes on with `successor`, or is closed and
+ * its file removed when that is NULL. */
 void io_listener_retire(struct io_listener *listener, struct io_listener *successor);
+
+/* Whom the CA of `other` wouldn't let in is no longer known here either. Fine without TLS. */
+void io_listener_follow(struct io_listener *listener, const struct io_listener *other);
 
 /* Cuts the connections that nobody watches. Returns how many are watched. */
 uint32_t io_listener_shed(struct io_listener *listener);

@@ -78,9 +78,6 @@ void io_listener_retire(struct io_listener *listener, struct io_listener *succes
         return;
     }
     listener->is_retired = true;
-    if (successor != NULL && listener->tls != NULL && successor->tls != NULL) {
-        tls_exchange(listener, tls_ref(successor->tls));
-    }
     if (successor != NULL) {
         successor->file = listener->file;
         listener->file.dir_fd = -1;
@@ -88,6 +85,13 @@ void io_listener_retire(struct io_listener *listener, struct io_listener *succes
         socket_file_remove(&listener->file);
     }
     server_quiesce(listener);
+}
+
+void io_listener_follow(struct io_listener *listener, const struct io_listener *other)
+{
+    if (listener->tls != NULL && other->tls != NULL) {
+        tls_exchange(listener, tls_ref(other->tls));
+    }
 }
 
 uint32_t io_listener_shed(struct io_listener *listener)

@@ -209,6 +209,9 @@ def test_what_is_bound_to_a_connection_outlives_its_listener(orders, change):
         status, again = connection.call("GET", target)
         assert (status, again["grant"]) == (200, held["grant"])
     assert made.logs_in(held)
+    done = reload(made.daemon, changed(made, lambda c: (change(c), c["listeners"][0].update(serve=["metrics"]))))
+    assert done.returncode == 0 and connection.call("GET", target)[0] == 404
+    assert made.logs_in(held)
     connection.close()
     made.await_dead(held)
 

@@ -286,6 +286,7 @@ static void test_the_ca_of_a_successor_counts_for_the_connections_before(void **
     client = tls_connect(w, w->ca, 200);
     w->tls.client_ca_file = http_ca_path(w->other);
     old = replace(w);
+    io_listener_follow(old, w->f.listener);
     assert_int_equal(tls_client_ask(&w->f, client, GET, NULL), 200);
     assert_int_equal(w->f.peer.state, ENV_PEER_CHANGED);
     tls_client_free(client);
