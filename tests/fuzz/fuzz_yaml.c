@@ -50,7 +50,9 @@ static const struct schema_field item_fields[] = {
     {.key = "number", .type = SCHEMA_UINT, .offset = offsetof(struct item, number), .max = 9},
     {0},
 };
-static const struct schema_object item_table = {"an item", sizeof(struct item), item_fields, false};
+static const struct schema_object item_table = {.name = "an item",
+                                                .size = sizeof(struct item),
+                                                .fields = item_fields};
 
 static const struct schema_enum_value kinds[] = {
     {"small", 1}, {"large", 2}, {"huge", SCHEMA_VALUE_UNSUPPORTED}, {NULL, 0}};
@@ -76,8 +78,9 @@ static const struct schema_field sample_fields[] = {
     {.key = "later", .flags = SCHEMA_UNSUPPORTED},
     {0},
 };
-static const struct schema_object sample_table = {"the sample", sizeof(struct sample),
-                                                  sample_fields, false};
+static const struct schema_object sample_table = {.name = "the sample",
+                                                  .size = sizeof(struct sample),
+                                                  .fields = sample_fields};
 
 static void check_json(const struct yaml_node *root)
 {

@@ -52,8 +52,9 @@ static const struct schema_field inner_fields[] = {
     {.key = "mode", .type = SCHEMA_MODE, .offset = offsetof(struct inner, mode), .max = 0777},
     {0},
 };
-static const struct schema_object inner_table = {"inner", sizeof(struct inner), inner_fields,
-                                                 false};
+static const struct schema_object inner_table = {.name = "inner",
+                                                 .size = sizeof(struct inner),
+                                                 .fields = inner_fields};
 
 static const struct schema_field thing_fields[] = {
     {.key = "address",
@@ -66,10 +67,11 @@ static const struct schema_field thing_fields[] = {
      .default_text = "3"},
     {0},
 };
-static const struct schema_object thing_table = {"a thing", sizeof(struct thing), thing_fields,
-                                                 false};
-static const struct schema_object open_table = {"a thing", sizeof(struct thing), thing_fields,
-                                                true};
+static const struct schema_object thing_table = {.name = "a thing",
+                                                 .size = sizeof(struct thing),
+                                                 .fields = thing_fields};
+static const struct schema_object open_table = {
+    .name = "a thing", .size = sizeof(struct thing), .fields = thing_fields, .is_open = true};
 
 static const struct schema_enum_value kinds[] = {
     {"small", 1}, {"large", 2}, {"huge", SCHEMA_VALUE_UNSUPPORTED}, {NULL, 0}};
@@ -110,8 +112,9 @@ static const struct schema_field sample_fields[] = {
     {.key = "later", .flags = SCHEMA_UNSUPPORTED, .doc = "it comes with the next one"},
     {0},
 };
-static const struct schema_object sample_table = {"the sample", sizeof(struct sample),
-                                                  sample_fields, false};
+static const struct schema_object sample_table = {.name = "the sample",
+                                                  .size = sizeof(struct sample),
+                                                  .fields = sample_fields};
 
 struct fixture {
     struct yaml_errors errors;

@@ -39,13 +39,16 @@ static const struct schema_field inner_fields[] = {
     {"count", SCHEMA_UINT, offsetof(struct inner, count), .flags = SCHEMA_RESTART},
     {0},
 };
-static const struct schema_object inner_table = {"inner", sizeof(struct inner), inner_fields,
-                                                 false};
+static const struct schema_object inner_table = {.name = "inner",
+                                                 .size = sizeof(struct inner),
+                                                 .fields = inner_fields};
 static const struct schema_field item_fields[] = {
     {"flag", SCHEMA_BOOL, offsetof(struct item, flag), .flags = 0},
     {0},
 };
-static const struct schema_object item_table = {"item", sizeof(struct item), item_fields, false};
+static const struct schema_object item_table = {.name = "item",
+                                                .size = sizeof(struct item),
+                                                .fields = item_fields};
 static const struct schema_field fields[] = {
     {"text", SCHEMA_STRING, offsetof(struct whole, text), .flags = 0},
     {"life", SCHEMA_DURATION, offsetof(struct whole, life_ms), .flags = 0},
@@ -59,7 +62,9 @@ static const struct schema_field fields[] = {
     {.key = "later", .flags = SCHEMA_UNSUPPORTED},
     {0},
 };
-static const struct schema_object table = {"whole", sizeof(struct whole), fields, false};
+static const struct schema_object table = {.name = "whole",
+                                           .size = sizeof(struct whole),
+                                           .fields = fields};
 
 #define BASE                                                                                       \
     "{text: a, life: 60s, rate: 5/s, words: [x, y], pairs: {k: v}, colour: red, inner: {count: "   \
