@@ -199,9 +199,11 @@ void acquire_step(struct lease_acquire *acquire)
     struct grant *grant = acquire->grant;
     struct lease *lease = lease_current(grant->lease);
     uint64_t left_ms = lease_left_ms(lease);
+    struct acquire_failure failure;
 
     if (grant->state == GRANT_STATE_ENDED) {
-        acquire_fail(acquire, &(struct acquire_failure){.status = ERR_GONE});
+        failure = grant_failure(grant);
+        acquire_fail(acquire, &failure);
     } else if (!audit_is_ready(acquire->core->audit)) {
         acquire_fail(acquire, &(struct acquire_failure){.status = ERR_IO});
     } else if (issue_is_backing_off(lease)) {

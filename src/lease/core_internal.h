@@ -182,6 +182,8 @@ struct acquire_failure {
     const char *text;
 };
 void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *failure);
+/* What those are told who wait for a grant that has ended. */
+struct acquire_failure grant_failure(const struct grant *grant);
 void acquire_fail_lease(struct lease *lease, const struct acquire_failure *failure);
 void acquire_fail_grant(struct grant *grant, const struct acquire_failure *failure);
 void acquire_cancel_all(struct lease_core *core);

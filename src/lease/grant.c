@@ -365,9 +365,9 @@ static void grant_unlink(struct grant *grant)
     grant->holder->account->grant_count--;
 }
 
-static struct acquire_failure failure_of(enum grant_end end)
+struct acquire_failure grant_failure(const struct grant *grant)
 {
-    switch (end) {
+    switch (grant->end) {
     case GRANT_END_STOPPING:
         return (struct acquire_failure){.status = ERR_CANCELED, .text = "the daemon is stopping"};
     case GRANT_END_POLICY:
@@ -379,14 +379,15 @@ static struct acquire_failure failure_of(enum grant_end end)
 
 void grant_end(struct grant *grant, enum grant_end end)
 {
-    struct acquire_failure failure = failure_of(end);
     struct lease *lease = grant->lease;
+    struct acquire_failure failure;
 
     if (grant->state == GRANT_STATE_ENDED) {
         return;
     }
     reads_flush_grant(grant);
     grant->end = end;
+    failure = grant_failure(grant);
     grant_unlink(grant);
     grant_set_state(grant, GRANT_STATE_ENDED);
     if (grant->is_created) {

@@ -283,6 +283,21 @@ static void test_who_waits_is_told_that_policy_denies(void **state)
     assert_int_equal(model_live_count(&f.model), 0);
 }
 
+/* It had all that it waited for, and would have been told so at the end of the turn. */
+static void test_who_is_about_to_get_a_credential_is_told_too(void **state)
+{
+    struct client *client = fixture_client(0);
+    struct grant *grant;
+
+    (void)state;
+    fixture_get(client, &f.role);
+    grant = client->grant;
+    fixture_ask(client, &f.role);
+    lease_end_grant(f.core, grant, GRANT_END_POLICY, NULL);
+    fixture_run();
+    assert_int_equal(client->status, ERR_POLICY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +313,7 @@ int main(void)
         recheck_test(test_a_shared_credential_is_replaced_when_one_loses_it),
         recheck_test(test_what_is_replaced_already_is_not_replaced_twice),
         recheck_test(test_who_waits_is_told_that_policy_denies),
+        recheck_test(test_who_is_about_to_get_a_credential_is_told_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
