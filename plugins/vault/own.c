@@ -4,7 +4,8 @@
  * end. Logging in is in login.c and unwrap.c.
  *
  * Failure paths: a renewal that fails is tried again until the token ends; one that is refused
- * makes the token a bounded one. A look-up that is refused as well means that the token is dead.
+ * makes the token a bounded one. A look-up that is refused as well means that the token is dead,
+ * if it is Vault that refuses.
  * Nobody waits for a token's revocation: it ends by itself in the end. */
 #include "own.h"
 
@@ -116,6 +117,22 @@ void vault_own_verify(struct leased_instance *vault)
     }
 }
 
+/* Has Vault itself answered as it does to a token that lives? */
+static bool is_sign_of_life(const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text unused;
+    bool is_alive;
+
+    if (!vault_status_is_success(http)) {
+        return http->transport == LEASED_HTTP_OK && http->status == 403 &&
+               vault_status_is_own(http);
+    }
+    is_alive = vault_reply_parse(http, &reply, &unused) == 0 && reply.data != NULL;
+    vault_reply_fini(&reply);
+    return is_alive;
+}
+
 static void verify_answered(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     bool was_denied = vault->is_renew_denied;
@@ -126,8 +143,7 @@ static void verify_answered(struct leased_instance *vault, const struct leased_h
             vault_token_lost(vault, "the token that it hangs on was revoked");
         }
         vault_ops_verified(vault, VAULT_TOKEN_DEAD);
-    } else if (vault_status_is_success(http) ||
-               (http->transport == LEASED_HTTP_OK && http->status == 403)) {
+    } else if (is_sign_of_life(http)) {
         vault->verified_ms = vault->host->now_ms(vault->context);
         if (was_denied) {
             vault_token_not_renewable(vault);

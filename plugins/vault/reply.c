@@ -231,7 +231,11 @@ void vault_errors_parse(const struct leased_http_reply *http, struct vault_error
     json_t *item;
     size_t index;
 
-    *ret_errors = (struct vault_errors){.is_vault = json_is_array(list)};
+    *ret_errors = (struct vault_errors){
+        /* What isn't there may be told in a success's envelope. */
+        .is_vault = json_is_array(list) ||
+                    (http->status == 404 && (json_is_object(json_object_get(root, "data")) ||
+                                             json_is_array(json_object_get(root, "warnings"))))};
     json_array_foreach (list, index, item) {
         if (json_is_string(item)) {
             add_message(ret_errors, json_string_value(item));

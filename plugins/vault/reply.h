@@ -36,7 +36,7 @@ bool vault_reply_is_capped(const struct vault_reply *reply);
 
 /* The errors of a 4xx or 5xx answer. */
 struct vault_errors {
-    bool is_vault;        /* the body is Vault's: an object with `errors` */
+    bool is_vault;        /* the body is Vault's: an object with `errors`; or a 404's envelope */
     char text[300];       /* the messages in one line; empty: none */
     bool is_plain_denial; /* the one message "permission denied" and nothing else */
 };

@@ -2,8 +2,9 @@
  * OpenBao 2.7).
  *
  * The rule behind them: RETRY only where nothing was created; a creating call whose fate isn't
- * known is LOST; a 5xx without Vault's own error list came from something in between, which may
- * have passed the request on. */
+ * known is LOST. What has no list of errors isn't Vault's word but that of something in between: a
+ * 4xx of such (an ingress without a route, a firewall) refuses nothing for good, and a 5xx may have
+ * come after the request was passed on. */
 #include "status.h"
 
 #include "reply.h"
@@ -13,6 +14,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define RETRY_AFTER_MAX_S 3600
+#define NOT_VAULT "this isn't Vault's answer but that of something in between"
 #define RETRY_AFTER_DIGITS_MAX 6U
 
 static const struct {
@@ -152,12 +154,24 @@ static int32_t class_of_400(enum vault_call call, const struct vault_errors *err
     return LEASED_INVALID;
 }
 
+/* A refusal that Vault hasn't spoken: a proxy's page, a firewall's. Codes of a health check have no
+ * list of errors either. */
+static bool is_strange_refusal(uint32_t status, const struct vault_errors *errors)
+{
+    return status >= 400 && status < 500 && status != 408 && (status < 472 || status > 474) &&
+           !errors->is_vault;
+}
+
 static int32_t class_of_status(enum vault_call call, uint32_t status,
                                const struct vault_errors *errors, const char **ret_text)
 {
     bool creates = call == VAULT_CALL_ISSUE || call == VAULT_CALL_PASS;
 
     *ret_text = NULL;
+    if (is_strange_refusal(status, errors)) {
+        *ret_text = NOT_VAULT;
+        return LEASED_RETRY;
+    }
     for (size_t i = 0; i < COUNT(statuses); i++) {
         if (statuses[i].status == status) {
             *ret_text = statuses[i].text;

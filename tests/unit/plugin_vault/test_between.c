@@ -1,0 +1,120 @@
+/* What something between us and Vault answers: it refuses nothing for good, ends no token, and is
+ * no proof of anything. */
+#include "fake_host.h"
+#include "text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ISSUE "{\"path\":\"database/creds/orders\"}"
+#define POLICY "{\"errors\":[\"1 error occurred:\\n\\t* permission denied\\n\\n\"]}"
+#define PAGE "<html>blocked</html>"
+#define RENEWED                                                                                    \
+    "{\"auth\":{\"client_token\":\"s.SECRET-1\",\"lease_duration\":3600,\"renewable\":true}}"
+
+static void advance_to_exchange(struct leased_host_context *host)
+{
+    while (host_open_https(host) == 0) {
+        host_advance_to_timer(host);
+    }
+}
+
+static void test_no_page_refuses_a_renewal_for_good(void **state)
+{
+    static const uint32_t statuses[] = {400, 401, 403, 404, 405, 410, 418};
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(statuses); i++) {
+        struct fake_op *op = host_renew(host, "a/b", 1000);
+
+        host_answer(host, host_last(host), statuses[i], PAGE);
+        assert_int_equal(op->status, LEASED_RETRY);
+        assert_non_null(strstr(op->detail, "in between"));
+    }
+    assert_int_equal(host_open_https(host), 0); /* nor is the token doubted */
+    host_close(host, 0);
+}
+
+static void test_no_page_bounds_the_token(void **state)
+{
+    static const uint32_t statuses[] = {400, 403, 404};
+    struct leased_host_context *host = host_open_approle(3600);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(statuses); i++) {
+        advance_to_exchange(host);
+        assert_string_equal(host_last(host)->path, "/v1/auth/token/renew-self");
+        host_answer(host, host_last(host), statuses[i], PAGE);
+    }
+    assert_int_equal(host->anchor_count, 0);
+    advance_to_exchange(host);
+    host_answer(host, host_last(host), 200, RENEWED);
+    assert_int_equal(host->login_expires_ms, host->now_ms + 3600000);
+    host_close(host, 0);
+}
+
+/* Vault's own denial, but the look-up meets something else. */
+static void test_only_vault_says_that_a_token_is_alive(void **state)
+{
+    static const struct {
+        uint32_t status;
+        const char *body;
+        int32_t want;
+    } cases[] = {
+        {403, PAGE, LEASED_RETRY},
+        {403, "", LEASED_RETRY},
+        {200, PAGE, LEASED_RETRY},
+        {200, "", LEASED_RETRY},
+        {200, "{}", LEASED_RETRY},
+        {403, POLICY, LEASED_DENIED},
+        {200, "{\"data\":{\"ttl\":0}}", LEASED_DENIED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct leased_host_context *host = host_open_root();
+        struct fake_op *op;
+
+        host_advance(host, 5000);
+        op = host_issue(host, ISSUE, 0);
+        host_answer(host, host_last(host), 403, POLICY);
+        assert_string_equal(host_last(host)->path, "/v1/auth/token/lookup-self");
+        host_answer(host, host_last(host), cases[i].status, cases[i].body);
+        assert_int_equal(op->status, cases[i].want);
+        assert_int_equal(host->anchor_count, 0);
+        host_close(host, 0);
+    }
+}
+
+static void test_a_renewal_that_vault_denies_bounds_no_token_that_a_page_hides(void **state)
+{
+    struct leased_host_context *host = host_open_approle(3600);
+
+    (void)state;
+    advance_to_exchange(host);
+    host_answer(host, host_last(host), 403, POLICY);
+    assert_string_equal(host_last(host)->path, "/v1/auth/token/lookup-self");
+    host_answer(host, host_last(host), 403, PAGE);
+    assert_int_equal(host->anchor_count, 0);
+    advance_to_exchange(host);
+    assert_string_equal(host_last(host)->path, "/v1/auth/token/renew-self");
+    host_close(host, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_page_refuses_a_renewal_for_good),
+        cmocka_unit_test(test_no_page_bounds_the_token),
+        cmocka_unit_test(test_only_vault_says_that_a_token_is_alive),
+        cmocka_unit_test(test_a_renewal_that_vault_denies_bounds_no_token_that_a_page_hides),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
