@@ -172,6 +172,10 @@ static int32_t class_of_status(enum vault_call call, uint32_t status,
         *ret_text = NOT_VAULT;
         return LEASED_RETRY;
     }
+    if (status == 503 && creates && !errors->is_vault) {
+        *ret_text = NOT_VAULT;
+        return LEASED_LOST;
+    }
     for (size_t i = 0; i < COUNT(statuses); i++) {
         if (statuses[i].status == status) {
             *ret_text = statuses[i].text;

@@ -80,7 +80,10 @@ static const struct {
     {I, 502, "Bad Gateway", LEASED_LOST},
     {V, 502, "Bad Gateway", LEASED_RETRY},
     {I, 503, "{\"errors\":[\"Vault is sealed\"]}", LEASED_SEALED},
-    {I, 503, "no backend", LEASED_SEALED},
+    {I, 503, "upstream connect error or disconnect/reset before headers", LEASED_LOST},
+    {P, 503, "", LEASED_LOST},
+    {N, 503, "no backend", LEASED_SEALED},
+    {H, 503, "{\"initialized\":true,\"sealed\":true}", LEASED_SEALED},
     {I, 504, "", LEASED_LOST},
     {V, 504, "", LEASED_RETRY},
     {I, 599, "{\"errors\":[\"x\"]}", LEASED_RETRY},
@@ -163,7 +166,7 @@ static void test_retry_after_is_seconds_or_a_date_and_bounded(void **state)
         {429, "Wed, 21 Oct 2099 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:00 GMT", LEASED_RETRY_AFTER,
          3600000},
         {429, "Wed, 21 Oct 2026 07:28:00 GMT", "", LEASED_RETRY, 0},
-        {503, "5", "", LEASED_SEALED, 5000},
+        {503, "5", "", LEASED_LOST, 0}, /* not Vault's */
         {502, "5", "", LEASED_LOST, 0},
         {404, "5", "", LEASED_RETRY_AFTER, 5000}, /* not Vault's */
     };
