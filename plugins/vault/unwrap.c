@@ -50,9 +50,11 @@ static void refused(struct leased_instance *vault, const char *reason)
     given_up(vault, EVENT_REFUSED, text.bytes);
 }
 
+/* Vault's own: a firewall's says nothing about the token. */
 static bool is_refusal(const struct leased_http_reply *http)
 {
-    return http->transport == LEASED_HTTP_OK && (http->status == 400 || http->status == 403);
+    return http->transport == LEASED_HTTP_OK && (http->status == 400 || http->status == 403) &&
+           vault_status_is_own(http);
 }
 
 static void not_answered(struct leased_instance *vault, const struct leased_http_reply *http)
@@ -196,11 +198,13 @@ void vault_unwrap_answered(struct leased_instance *vault, const struct leased_ht
         not_answered(vault, http);
         return;
     }
-    /* It is used up, whatever it held. */
-    if (vault_reply_parse(http, &reply, &detail) != 0) {
-        given_up(vault, EVENT_FAILED, detail.bytes);
+    if (vault_reply_parse(http, &reply, &detail) != 0 || reply.root == NULL) {
+        /* Vault's answer, damaged, or somebody else's: the next look-up will tell. */
+        vault->is_unwrap_lost = true;
+        failed(vault, detail.bytes[0] != '\0' ? detail.bytes : "the answer is empty");
         return;
     }
+    /* It is used up, whatever it held. */
     found = json_object_get(reply.data, "secret_id");
     if (json_string_length(found) > 0) {
         secret_id = vault_secret_dup(vault->host, (struct leased_str){json_string_value(found),

@@ -214,6 +214,35 @@ static void test_a_lost_answer_is_told_as_what_it_is(void **state)
     host_close(host, 0);
 }
 
+/* A firewall's page alarms nobody. */
+static void test_a_refusal_that_is_not_vaults_is_tried_again(void **state)
+{
+    static const struct {
+        uint32_t status;
+        const char *body;
+    } pages[] = {{403, "<html>blocked</html>"}, {400, ""}, {404, "no route"}, {200, "<html>"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(pages); i++) {
+        struct leased_host_context *host = open_wrapped("s.SECRET-w");
+
+        host_answer(host, host_last(host), pages[i].status, pages[i].body);
+        assert_string_equal(host->last_warning, "vault.login.failed");
+        host_advance(host, 2000);
+        host_answer(host, host_last(host), 200, MADE_BY_US);
+        assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/unwrap");
+        host_answer(host, host_last(host), pages[i].status, pages[i].body);
+        assert_string_equal(host->last_warning, "vault.login.failed");
+        host_advance(host, 4000);
+        assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/lookup");
+        /* The page may have come after the token was used up. */
+        host_answer(host, host_last(host), 400, SPENT);
+        assert_string_equal(host->last_warning, "vault.unwrap.refused");
+        assert_non_null(strstr(host->last_detail, "our own unwrapping was lost"));
+        host_close(host, 0);
+    }
+}
+
 static void test_what_holds_no_secret_id_is_not_asked_for_again(void **state)
 {
     struct leased_host_context *host = open_wrapped("s.SECRET-w");
@@ -293,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_one_is_a_security_event_and_waits_for_another),
         cmocka_unit_test(test_passing_faults_are_tried_again),
         cmocka_unit_test(test_a_lost_answer_is_told_as_what_it_is),
+        cmocka_unit_test(test_a_refusal_that_is_not_vaults_is_tried_again),
         cmocka_unit_test(test_what_holds_no_secret_id_is_not_asked_for_again),
         cmocka_unit_test(test_a_missing_file_is_waited_for),
         cmocka_unit_test(test_another_wrapping_token_is_unwrapped_at_once_but_no_token_is_replaced),
