@@ -6,7 +6,8 @@
  *   1.2   secret_read takes "shared-file:/path"; check_config returns LEASED_NEEDS_* flags
  *   1.3   leased_result.refresh_ms: credentials that are read again rather than renewed
  *   1.4   leased_host.alloc: memory for what isn't a secret by itself; secret_alloc's is scarce
- *   1.5   leased_http_reply.depth_max and values_max: the backend's limits of what an answer holds
+ *   1.5   leased_http_reply.depth_max and values_max: the backend's limits of what an answer holds;
+ *         LEASED_HTTP_MOVABLE: without it a redirect of what creates something is not followed
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -117,6 +118,9 @@ struct leased_result {
 #define LEASED_LOG_ERROR 3u
 
 #define LEASED_HTTP_CREATES 1u /* never sent twice, on a connection of its own */
+/* Since 1.5, with CREATES: a redirect (307, 308) proves that it wasn't executed, so it may go on at
+ * another address. What creates nothing always may. */
+#define LEASED_HTTP_MOVABLE 2u
 
 struct leased_http_header {
     struct leased_str name;

@@ -64,6 +64,7 @@ struct leased_instance {
     enum vault_own own;
     leased_http *own_http;
     uint64_t own_sent_ms;
+    bool is_own_movable; /* it was sent so that a redirect proves that it wasn't executed */
     char *candidate;     /* owned; a configured or a wrapping token while it is looked up */
     char *secret_id;     /* owned; what was unwrapped */
     char *unwanted;      /* owned; a token of ours that is to be revoked */
@@ -86,6 +87,9 @@ struct leased_instance {
     struct vault_op *ops;       /* all; doubly linked */
     size_t op_count;
     size_t queued_count;
+
+    /* What creates something goes through standbys: the active node can't be reached from here. */
+    bool needs_forwarding;
 
     bool is_closing;
     uint32_t close_flags;

@@ -98,6 +98,8 @@ int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_r
     struct leased_instance *vault = op->vault;
     const char *token = op->call == VAULT_CALL_HEALTH ? NULL : vault->token.bytes;
 
+    op->is_creating = request->creates;
+    op->is_movable = vault_request_is_movable(vault, request);
     op->http = vault_request_send(vault, request, token, answered, op);
     vault_request_fini(vault->host, request);
     if (op->http == NULL) {
@@ -237,9 +239,20 @@ void vault_ops_verified(struct leased_instance *vault, enum vault_verdict verdic
     }
 }
 
+void vault_op_classify(struct vault_op *op, const struct leased_http_reply *http,
+                       struct vault_failure *ret_failure)
+{
+    vault_status_classify(op->call, http, ret_failure);
+    if (vault_status_is_redirect(http) && (op->is_movable || !op->is_creating)) {
+        ret_failure->status = LEASED_RETRY;
+        /* To nowhere that is configured: the next one may go through this node. */
+        op->vault->needs_forwarding = op->vault->needs_forwarding || op->is_movable;
+    }
+}
+
 static void failed(struct vault_op *op, const struct leased_http_reply *http)
 {
-    vault_status_classify(op->call, http, &op->failure);
+    vault_op_classify(op, http, &op->failure);
     vault_engine_explain(op, http, &op->failure);
     if (op->call == VAULT_CALL_REVOKE && vault_revoke_in_doubt(op, http)) {
         return;

@@ -27,6 +27,8 @@ struct vault_op {
     int64_t refresh_s;        /* 0: not said */
     bool is_unrevoked;
     bool is_post;
+    bool is_creating;    /* what was sent last */
+    bool is_movable;     /* and a redirect proves that it wasn't executed */
     char *lease_id;      /* owned; renew, revoke */
     char *path;          /* owned; issue: what the lease's id must begin with */
     uint64_t generation; /* of the token that it was sent with */
@@ -68,6 +70,10 @@ int32_t vault_op_end_soon(struct vault_op *op, const struct vault_failure *failu
 
 /* Sends another request for the same operation; takes `request`. 0, or -1. */
 int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_request *request);
+
+/* What an answer that isn't a success means to it. */
+void vault_op_classify(struct vault_op *op, const struct leased_http_reply *http,
+                       struct vault_failure *ret_failure);
 
 /* Ends it; the operation is gone. `result` may be NULL. */
 void vault_op_end(struct vault_op *op, int32_t status, const struct leased_result *result);

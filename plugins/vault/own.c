@@ -22,12 +22,15 @@ static void answered(void *user, const struct leased_http_reply *http);
 bool vault_own_send(struct leased_instance *vault, enum vault_own own,
                     struct vault_request *request, const char *token)
 {
+    bool is_movable = vault_request_is_movable(vault, request);
+
     vault->own_http = vault_request_send(vault, request, token, answered, vault);
     vault_request_fini(vault->host, request);
     if (vault->own_http == NULL) {
         return false;
     }
     vault->own = own;
+    vault->is_own_movable = is_movable;
     vault->own_sent_ms = vault->host->now_ms(vault->context);
     return true;
 }
@@ -195,6 +198,18 @@ static void dispatch(struct leased_instance *vault, enum vault_own own,
     }
 }
 
+/* A login or an unwrapping met a standby whose active node isn't configured: again at once, and
+ * the standby may forward it. */
+static void send_again(struct leased_instance *vault, enum vault_own own)
+{
+    vault->needs_forwarding = true;
+    if (own == VAULT_OWN_UNWRAP) {
+        vault->unwrap_at_ms = vault->host->now_ms(vault->context);
+    } else {
+        vault->login_at_ms = vault->host->now_ms(vault->context);
+    }
+}
+
 static void answered(void *user, const struct leased_http_reply *http)
 {
     struct leased_instance *vault = user;
@@ -210,6 +225,10 @@ static void answered(void *user, const struct leased_http_reply *http)
         vault_close_step(vault); /* vault may be gone */
         return;
     }
-    dispatch(vault, own, http);
+    if (vault->is_own_movable && vault_status_is_redirect(http)) {
+        send_again(vault, own);
+    } else {
+        dispatch(vault, own, http);
+    }
     vault_token_step(vault);
 }

@@ -221,7 +221,7 @@ bool vault_pass_answered(struct vault_op *op, const struct leased_http_reply *ht
     struct leased_str encoding = vault_header(http, "content-encoding");
     struct vault_failure failure;
 
-    vault_status_classify(VAULT_CALL_PASS, http, &failure);
+    vault_op_classify(op, http, &failure);
     if (http->transport != LEASED_HTTP_OK || http->status < STATUS_FINAL_MIN ||
         http->status > STATUS_MAX || (http->status >= 300 && http->status < 400)) {
         op->failure = failure;

@@ -221,10 +221,18 @@ int vault_request_init_pass(const struct leased_host *host, const struct leased_
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+/* A standby that fails to forward a request answers with a redirect, though the active node may
+ * have executed it. Where it isn't to forward at all, a redirect says that nothing was done. */
+bool vault_request_is_movable(const struct leased_instance *vault,
+                              const struct vault_request *request)
+{
+    return request->creates && !vault->needs_forwarding;
+}
+
 leased_http *vault_request_send(struct leased_instance *vault, const struct vault_request *request,
                                 const char *token, leased_http_fn fn, void *user)
 {
-    struct leased_http_header headers[4 + VAULT_PASSED_HEADERS_MAX];
+    struct leased_http_header headers[5 + VAULT_PASSED_HEADERS_MAX];
     bool has_type = request->body == NULL;
     struct leased_http_request http = {.size = sizeof(http)};
     size_t count = 0;
@@ -238,6 +246,10 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
         headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-Namespace"),
                                                        vault_str(vault->config.namespace_path)};
     }
+    if (vault_request_is_movable(vault, request)) {
+        headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-No-Request-Forwarding"),
+                                                       VAULT_STR("true")};
+    }
     for (size_t i = 0; i < request->passed_count; i++) {
         has_type = has_type || vault_str_eq(request->passed[i].name, "content-type");
         headers[count++] = request->passed[i];
@@ -248,6 +260,7 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
     }
     http.timeout_ms = request->timeout_ms;
     http.flags = request->creates ? LEASED_HTTP_CREATES : 0;
+    http.flags |= vault_request_is_movable(vault, request) ? LEASED_HTTP_MOVABLE : 0;
     http.method = request->method;
     http.path = vault_str(request->path);
     http.headers = headers;

@@ -40,6 +40,10 @@ int vault_request_init_pass(const struct leased_host *host, const struct leased_
                             struct vault_request *ret_request);
 void vault_request_fini(const struct leased_host *host, struct vault_request *request);
 
+/* Is it sent so that a redirect proves that it wasn't executed? */
+bool vault_request_is_movable(const struct leased_instance *vault,
+                              const struct vault_request *request);
+
 /* Sends it; `token` may be NULL. NULL when it couldn't be started. */
 leased_http *vault_request_send(struct leased_instance *vault, const struct vault_request *request,
                                 const char *token, leased_http_fn fn, void *user);

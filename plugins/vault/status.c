@@ -79,6 +79,11 @@ bool vault_status_is_success(const struct leased_http_reply *http)
     return http->transport == LEASED_HTTP_OK && http->status >= 200 && http->status < 300;
 }
 
+bool vault_status_is_redirect(const struct leased_http_reply *http)
+{
+    return http->transport == LEASED_HTTP_OK && (http->status == 307 || http->status == 308);
+}
+
 bool vault_status_is_dead_token(const struct leased_http_reply *http)
 {
     struct vault_errors errors;
@@ -196,7 +201,8 @@ static int32_t class_of_status(enum vault_call call, uint32_t status,
     if (status >= 300 && status < 400) {
         *ret_text = "it redirects, which is not followed: configure the address of the active node "
                     "or of a load balancer";
-        return LEASED_RETRY;
+        /* A standby redirects also when it has failed to forward what was executed. */
+        return creates && (status == 307 || status == 308) ? LEASED_LOST : LEASED_RETRY;
     }
     if (status >= 500) {
         return creates && !errors->is_vault ? LEASED_LOST : LEASED_RETRY;

@@ -26,6 +26,9 @@ struct vault_failure {
 /* Is this a 2xx that came whole? */
 bool vault_status_is_success(const struct leased_http_reply *http);
 
+/* Is it a redirect to where the request is to be sent as it is? */
+bool vault_status_is_redirect(const struct leased_http_reply *http);
+
 /* Is a failure Vault's own word, rather than of something in between? */
 bool vault_status_is_own(const struct leased_http_reply *http);
 

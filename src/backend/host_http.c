@@ -243,6 +243,7 @@ static struct host_http *http_new(leased_host_context *context,
     exchange->http.flags =
         (request->flags & LEASED_HTTP_CREATES) != 0 ? (uint32_t)ENV_HTTP_CREATES : 0;
     exchange->http.reply_max_bytes = context->answer_max_bytes;
+    exchange->is_movable = (request->flags & LEASED_HTTP_MOVABLE) != 0;
     exchange->http.fn = http_done;
     exchange->http.user = exchange;
     buf_init(&exchange->bytes, ENV_HTTP_REPLY_MAX_BYTES);

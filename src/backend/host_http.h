@@ -22,6 +22,7 @@ struct host_http {
     uint64_t deadline_ms;
     bool is_pinned; /* a probe of this one address */
     bool is_canceled;
+    bool is_movable; /* a redirect proves that it wasn't executed, though it creates something */
     char method[8];
     char *path;        /* owned */
     char *url;         /* owned */

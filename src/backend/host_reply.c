@@ -3,9 +3,10 @@
  *
  * Another address is tried at once when nothing was sent (unreachable, TLS refused, out of time
  * before that), whatever the request; when the answer says that this node can't serve, for requests
- * that create nothing; and when a node names another configured address (307, 308: the request
- * wasn't executed), at most twice. A redirect to anywhere else is handed over as it is: the token
- * goes nowhere that isn't configured. After host_end replies are dropped. */
+ * that create nothing; and when a node names another configured address (307, 308), at most twice,
+ * unless the request creates something and its plugin doesn't vouch for that it wasn't executed. A
+ * redirect to anywhere else is handed over as it is: the token goes nowhere that isn't configured.
+ * After host_end replies are dropped. */
 #include "backend/host_http.h"
 
 #include <stdio.h>
@@ -102,7 +103,10 @@ static size_t next_address(const struct host_http *exchange, int status, enum gu
     if (target != ADDRESS_NONE) {
         bool was_tried = (exchange->tried >> target & 1U) != 0;
 
-        return was_tried || exchange->redirect_count >= HTTP_REDIRECTS_MAX ? ADDRESS_NONE : target;
+        return was_tried || exchange->redirect_count >= HTTP_REDIRECTS_MAX ||
+                       (creates && !exchange->is_movable)
+                   ? ADDRESS_NONE
+                   : target;
     }
     if (verdict != GUARD_DOWN || (status == 0 && creates)) {
         return ADDRESS_NONE;

@@ -156,6 +156,8 @@ static leased_http *on_http_start(leased_host_context *host,
             copy(http->name_space, sizeof(http->name_space), header->value);
         } else if (is(header->name, "X-Vault-Request")) {
             http->has_guard = is(header->value, "true");
+        } else if (is(header->name, "X-Vault-No-Request-Forwarding")) {
+            http->is_unforwarded = is(header->value, "true");
         } else {
             size_t used = strlen(http->others);
 
@@ -164,6 +166,8 @@ static leased_http *on_http_start(leased_host_context *host,
                            header->value.ptr);
         }
     }
+    /* Only then a redirect says that nothing was done. */
+    assert_int_equal((http->flags & LEASED_HTTP_MOVABLE) != 0, http->is_unforwarded);
     return (leased_http *)(void *)http;
 }
 

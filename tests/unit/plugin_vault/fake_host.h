@@ -30,8 +30,9 @@ struct fake_http {
     char body[4096];
     char token[256];
     char name_space[256];
-    bool has_guard;   /* X-Vault-Request: true */
-    char others[256]; /* the other headers: name=value, one a line */
+    bool has_guard;      /* X-Vault-Request: true */
+    bool is_unforwarded; /* X-Vault-No-Request-Forwarding: true */
+    char others[256];    /* the other headers: name=value, one a line */
     leased_http_fn fn;
     void *user;
 };

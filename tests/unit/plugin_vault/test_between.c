@@ -107,6 +107,76 @@ static void test_a_renewal_that_vault_denies_bounds_no_token_that_a_page_hides(v
     host_close(host, 0);
 }
 
+/* --- redirects -------------------------------------------------------------------------------- */
+
+static void test_a_redirect_to_nowhere_costs_one_issue_that_was_not_executed(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 0);
+
+    (void)state;
+    assert_true(host_last(host)->is_unforwarded);
+    host_answer(host, host_last(host), 307, "");
+    assert_int_equal(op->status, LEASED_RETRY);
+    /* The standby is to forward from now on; then a redirect doesn't say what has happened. */
+    op = host_issue(host, ISSUE, 0);
+    assert_false(host_last(host)->is_unforwarded);
+    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES);
+    host_answer(host, host_last(host), 307, "");
+    assert_int_equal(op->status, LEASED_LOST);
+    host_close(host, 0);
+}
+
+static void test_a_redirected_renewal_can_be_repeated(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_renew(host, "a/b", 1000);
+
+    (void)state;
+    assert_false(host_last(host)->is_unforwarded);
+    host_answer(host, host_last(host), 307, "");
+    assert_int_equal(op->status, LEASED_RETRY);
+    (void)host_issue(host, ISSUE, 0);
+    assert_true(host_last(host)->is_unforwarded);
+    host_close(host, 0);
+}
+
+static void test_a_redirected_login_is_forwarded_at_once(void **state)
+{
+    struct leased_host_context *host = host_open(APPROLE_CONFIG);
+
+    (void)state;
+    assert_true(host_last(host)->is_unforwarded);
+    host_answer(host, host_last(host), 307, "");
+    assert_string_equal(host_last(host)->path, "/v1/auth/approle/login");
+    assert_false(host_last(host)->is_unforwarded);
+    assert_int_equal(host->warn_count, 0);
+    host_answer(host, host_last(host), 307, "");
+    assert_int_equal(host->warn_count, 1);
+    assert_int_equal(host_open_https(host), 0);
+    host_close(host, 0);
+}
+
+static void test_a_redirected_unwrapping_has_used_nothing_up(void **state)
+{
+    struct leased_host_context *host =
+        host_open_with("{\"auth\":{\"method\":\"approle\",\"role_id\":\"r\","
+                       "\"secret_id_wrapping_token_file\":\"/w\"}}",
+                       "file:/w", "s.SECRET-w");
+    static const char made[] =
+        "{\"data\":{\"creation_path\":\"auth/approle/role/leased/secret-id\"}}";
+
+    (void)state;
+    host_answer(host, host_last(host), 200, made);
+    assert_true(host_last(host)->is_unforwarded);
+    host_answer(host, host_last(host), 307, "");
+    assert_int_equal(host->warn_count, 0);
+    host_answer(host, host_last(host), 200, made);
+    assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/unwrap");
+    assert_false(host_last(host)->is_unforwarded);
+    host_close(host, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +184,10 @@ int main(void)
         cmocka_unit_test(test_no_page_bounds_the_token),
         cmocka_unit_test(test_only_vault_says_that_a_token_is_alive),
         cmocka_unit_test(test_a_renewal_that_vault_denies_bounds_no_token_that_a_page_hides),
+        cmocka_unit_test(test_a_redirect_to_nowhere_costs_one_issue_that_was_not_executed),
+        cmocka_unit_test(test_a_redirected_renewal_can_be_repeated),
+        cmocka_unit_test(test_a_redirected_login_is_forwarded_at_once),
+        cmocka_unit_test(test_a_redirected_unwrapping_has_used_nothing_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static void test_an_issue_gives_fields_life_anchor_and_reference(void **state)
     assert_string_equal(host_last(host)->method, "GET");
     assert_string_equal(host_last(host)->path, "/v1/database/creds/orders");
     assert_string_equal(host_last(host)->token, "s.SECRET-root");
-    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES);
+    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES | LEASED_HTTP_MOVABLE);
     host_advance(host, 40);
     host_answer(host, host_last(host), 200, LEASED_BODY);
     assert_int_equal(op->status, LEASED_OK);

@@ -60,7 +60,7 @@ static void test_approle_logs_in_with_both_ids_and_never_twice_the_same_request(
     assert_non_null(strstr(http->body, "\"role_id\":\"the-role\""));
     assert_non_null(strstr(http->body, "\"secret_id\":\"SECRET-id\""));
     assert_string_equal(http->token, "");
-    assert_int_equal(http->flags, LEASED_HTTP_CREATES);
+    assert_int_equal(http->flags, LEASED_HTTP_CREATES | LEASED_HTTP_MOVABLE);
     assert_true(http->has_guard);
     answer_login(host, "s.SECRET-1", 3600);
     assert_int_equal(host->login_expires_ms, 1000000 + 3600000);

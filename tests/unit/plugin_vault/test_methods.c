@@ -69,7 +69,7 @@ static void test_each_method_asks_in_its_own_way(void **state)
         assert_string_equal(http->body, json(cases[i].body));
         assert_string_equal(http->token, "");
         assert_string_equal(http->name_space, strstr(cases[i].config, "team") ? "team" : "");
-        assert_int_equal(http->flags, LEASED_HTTP_CREATES);
+        assert_int_equal(http->flags, LEASED_HTTP_CREATES | LEASED_HTTP_MOVABLE);
         host_answer(host, host_last(host), 200,
                     json("{'auth':{'client_token':'s.SECRET-1','lease_duration':60,"
                          "'renewable':true}}"));

@@ -50,7 +50,7 @@ static void test_a_request_goes_out_with_our_token_and_what_is_harmless(void **s
     assert_true(host_last(host)->has_guard);
     assert_string_equal(host_last(host)->others,
                         "content-type=application/merge-patch+json\nx-vault-wrap-ttl=60s\n");
-    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES);
+    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES | LEASED_HTTP_MOVABLE);
     host_answer_header(host, host_last(host), 200, &type, "{\"data\":{\"x\":1}}");
     assert_int_equal(op->reply_status, 200);
     assert_string_equal(op->reply, "content-type=application/json\n{\"data\":{\"x\":1}}");

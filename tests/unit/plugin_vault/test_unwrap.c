@@ -50,7 +50,7 @@ static void test_it_is_looked_up_then_unwrapped_then_used(void **state)
     assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/unwrap");
     assert_string_equal(host_last(host)->token, "s.SECRET-w");
     assert_string_equal(host_last(host)->body, "");
-    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES);
+    assert_int_equal(host_last(host)->flags, LEASED_HTTP_CREATES | LEASED_HTTP_MOVABLE);
     host_answer(host, host_last(host), 200, UNWRAPPED);
     assert_string_equal(host_last(host)->path, "/v1/auth/approle/login");
     assert_string_equal(host_last(host)->body, "{\"role_id\":\"r\",\"secret_id\":\"SECRET-sid\"}");
