@@ -77,6 +77,7 @@ struct leased_instance {
     struct vault_seen seen[VAULT_SOURCE_COUNT];
     unsigned char seen_key[32]; /* of the digests */
     uint32_t login_failures;    /* in a row */
+    uint32_t login_refusals;    /* of these, by Vault, of what the sources hold now */
     uint32_t renew_failures;
     bool is_verify_wanted;
     bool is_renew_denied;               /* the verification is to tell why */

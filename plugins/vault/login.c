@@ -2,7 +2,9 @@
  * configured token is looked up instead.
  *
  * Failure paths: whatever it is, the login is tried again with full jitter, 1 s to 60 s; those who
- * wait for it are told at once. Vault refuses logins with 400 as well as with 403: neither says
+ * wait for it are told at once. What Vault itself refuses is shown again less and less often, up to
+ * 15 minutes apart, because directories lock accounts: a source that changes is tried at once.
+ * Vault refuses logins with 400 as well as with 403: neither says
  * anything about the token in use, which stays. A token that is answered but of no use (it would be
  * used up by a few requests) is revoked. */
 #include "login.h"
@@ -19,8 +21,22 @@
 
 #define PATH_MAX_BYTES (5U * VAULT_NAME_MAX_BYTES)
 #define EVENT_FAILED "vault.login.failed"
+#define REFUSED_FIRST_MS 1000U
+#define REFUSED_MAX_MS 900000U
 
 /* --- failing ---------------------------------------------------------------------------------- */
+
+/* Each time four times as long, and at least half of it. */
+static uint64_t refused_backoff_ms(struct leased_instance *vault)
+{
+    uint64_t wait_ms = REFUSED_FIRST_MS;
+
+    for (uint32_t i = 0; i < vault->login_refusals && wait_ms < REFUSED_MAX_MS; i++) {
+        wait_ms *= 4U;
+    }
+    wait_ms = wait_ms < REFUSED_MAX_MS ? wait_ms : REFUSED_MAX_MS;
+    return wait_ms / 2U + vault_random(vault, wait_ms / 2U);
+}
 
 uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
                             const struct vault_failure *failure)
@@ -32,6 +48,10 @@ uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
     vault->host->secret_free(vault->candidate);
     vault->candidate = NULL;
     vault->login_failures++;
+    if (failure->is_refusal) {
+        delay_ms = refused_backoff_ms(vault);
+        vault->login_refusals++;
+    }
     *kept = *failure;
     /* Whatever it is, it is ours to repair: to those who wait it is a passing fault. */
     if (failure->status != LEASED_SEALED) {

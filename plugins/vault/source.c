@@ -85,6 +85,7 @@ static void changed(struct leased_instance *vault, enum vault_source_id id)
     uint64_t now_ms = vault->host->now_ms(vault->context);
     bool is_wrapped = vault_config_has(&vault->config, VAULT_SOURCE_WRAPPING);
 
+    vault->login_refusals = 0;
     vault_log(vault, LEASED_LOG_INFO, "vault.source.changed", vault->config.sources[id].text);
     if (id == VAULT_SOURCE_WRAPPING) {
         vault->unwrap_at_ms = now_ms;

@@ -245,6 +245,7 @@ void vault_status_classify(enum vault_call call, const struct leased_http_reply 
         return;
     }
     vault_errors_parse(http, &errors);
+    ret_failure->is_refusal = errors.is_vault && (http->status == 400 || http->status == 403);
     if (http->status == 429 && call != VAULT_CALL_HEALTH) {
         text = "too many requests";
         ret_failure->status = LEASED_RETRY;

@@ -20,6 +20,7 @@ enum vault_call {
 struct vault_failure {
     int32_t status; /* LEASED_* or VAULT_STATUS_CHECK_TOKEN */
     uint64_t retry_after_ms;
+    bool is_refusal; /* Vault's own 400 or 403: asking the same again is in vain */
     struct vault_text detail;
 };
 

@@ -195,6 +195,7 @@ int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
     token->is_renewable = facts->is_renewable && facts->ttl_s > 0 && !token->is_bounded;
     token->is_bounded = false;
     vault->login_failures = 0;
+    vault->login_refusals = 0;
     vault->renew_failures = 0;
     vault->verified_ms = now_ms;
     vault->login_failure = (struct vault_failure){0};

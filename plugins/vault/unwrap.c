@@ -178,6 +178,7 @@ static void unwrapped(struct leased_instance *vault, char *secret_id)
     vault->host->secret_free(vault->candidate);
     vault->candidate = NULL;
     vault->is_unwrap_lost = false;
+    vault->login_refusals = 0;
     vault_log(vault, LEASED_LOG_INFO, "vault.unwrap.done", "");
     if (!vault_token_is_usable(vault) || vault->login_failures > 0) {
         vault->login_at_ms = vault->host->now_ms(vault->context);

@@ -181,9 +181,61 @@ static void test_a_zero_byte_is_no_end(void **state)
     host_close(host, 0);
 }
 
+/* The last wait of so many refusals in a row. */
+static uint64_t wait_after_refusals(struct leased_host_context *host, unsigned count)
+{
+    uint64_t since_ms = host->now_ms;
+
+    for (unsigned i = 0; i < count; i++) {
+        since_ms = host->now_ms;
+        host_answer(host, host_last(host), i % 2 == 0 ? 400 : 403,
+                    "{\"errors\":[\"invalid username or password\"]}");
+        while (host_open_https(host) == 0) {
+            host_advance_to_timer(host);
+        }
+    }
+    return host->now_ms - since_ms;
+}
+
+static void test_what_vault_refuses_is_shown_again_ever_later(void **state)
+{
+    struct leased_host_context *host = host_open(APPROLE_CONFIG);
+
+    (void)state;
+    assert_in_range(wait_after_refusals(host, 1), 500, 1000);
+    assert_in_range(wait_after_refusals(host, 3), 32000, 64000);
+    for (int i = 0; i < 20; i++) {
+        assert_true(wait_after_refusals(host, 1) >= 128000);
+    }
+    assert_in_range(wait_after_refusals(host, 1), 450000, 900000);
+    /* What isn't Vault's own refusal doesn't wait so long. */
+    host_answer(host, host_last(host), 403, "<html>");
+    host_advance(host, 61000);
+    assert_int_equal(host_open_https(host), 1);
+    host_close(host, 0);
+}
+
+static void test_a_refused_login_is_tried_at_once_when_its_source_changes(void **state)
+{
+    struct leased_host_context *host = host_open(APPROLE_CONFIG);
+
+    (void)state;
+    (void)wait_after_refusals(host, 8);
+    host_answer(host, host_last(host), 400, "{\"errors\":[\"invalid role or secret ID\"]}");
+    host_advance(host, 100000);
+    assert_int_equal(host_open_https(host), 0);
+    host->secrets[1].value = "SECRET-new";
+    host_advance(host, 10000);
+    assert_non_null(strstr(host_last(host)->body, "SECRET-new"));
+    assert_in_range(wait_after_refusals(host, 1), 500, 1000);
+    host_close(host, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_vault_refuses_is_shown_again_ever_later),
+        cmocka_unit_test(test_a_refused_login_is_tried_at_once_when_its_source_changes),
         cmocka_unit_test(test_another_token_is_taken_up_without_a_restart),
         cmocka_unit_test(test_a_bad_token_in_the_file_leaves_the_good_one_in_use),
         cmocka_unit_test(test_a_file_that_vanishes_or_is_empty_changes_nothing),
