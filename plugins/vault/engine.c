@@ -53,6 +53,18 @@ static int32_t end_at(const struct vault_answer *answer, int64_t end_s, struct v
     return LEASED_OK;
 }
 
+static int32_t end_of(const struct vault_answer *answer, const char *key, struct vault_life *life,
+                      struct vault_text *detail)
+{
+    int64_t end_s = moment_of(answer->reply->data, key);
+
+    if (end_s < 0) {
+        vault_text_set(detail, "the credential's end can't be read: %s is no unix time", key);
+        return LEASED_INVALID;
+    }
+    return end_at(answer, end_s, life, detail);
+}
+
 /* --- leases ----------------------------------------------------------------------------------- */
 
 static bool is_lease(const struct vault_answer *answer)
@@ -84,10 +96,22 @@ static int32_t lease_life(const struct vault_answer *answer, struct vault_life *
 
 /* --- certificates ----------------------------------------------------------------------------- */
 
+/* What a secret's keys are called is its author's affair: KV's answers have a duration, which no
+ * other answer without a lease has. */
+static bool is_secret(const struct vault_answer *answer)
+{
+    return answer->reply->lease_duration_s > 0 && !answer->op->is_post;
+}
+
 static bool is_certificate(const struct vault_answer *answer)
 {
-    return text_of(answer->reply->data, "certificate").len > 0 &&
-           json_object_get(answer->reply->data, "expiration") != NULL;
+    const struct vault_op *op = answer->op;
+    json_t *data = answer->reply->data;
+    bool is_asked = op->is_post && op->shape.kind == VAULT_SHAPE_CERTIFICATE;
+
+    return !is_secret(answer) && text_of(data, "certificate").len > 0 &&
+           (json_is_integer(json_object_get(data, "expiration")) ||
+            (is_asked && json_object_get(data, "expiration") != NULL));
 }
 
 static bool is_serial(struct leased_str serial)
@@ -111,12 +135,12 @@ static int32_t certificate_life(const struct vault_answer *answer, struct vault_
         (void)snprintf(life->ref, sizeof(life->ref), VAULT_REF_CERTIFICATE "%.*s %.*s",
                        (int)op->shape.mount_len, op->path, (int)serial.len, serial.ptr);
     }
-    return end_at(answer, moment_of(answer->reply->data, "expiration"), life, detail);
+    return end_of(answer, "expiration", life, detail);
 }
 
 static bool is_ssh_certificate(const struct vault_answer *answer)
 {
-    return text_of(answer->reply->data, "signed_key").len > 0;
+    return !is_secret(answer) && text_of(answer->reply->data, "signed_key").len > 0;
 }
 
 static int32_t ssh_certificate_life(const struct vault_answer *answer, struct vault_life *life,
@@ -139,7 +163,7 @@ static bool is_static(const struct vault_answer *answer)
 {
     json_t *data = answer->reply->data;
 
-    return json_is_integer(json_object_get(data, "ttl")) &&
+    return !is_secret(answer) && json_is_integer(json_object_get(data, "ttl")) &&
            (answer->op->shape.kind == VAULT_SHAPE_STATIC ||
             json_object_get(data, "last_vault_rotation") != NULL);
 }
@@ -191,7 +215,7 @@ static int32_t static_life(const struct vault_answer *answer, struct vault_life 
 
 static bool is_code(const struct vault_answer *answer)
 {
-    return answer->op->shape.kind == VAULT_SHAPE_CODE &&
+    return !is_secret(answer) && answer->op->shape.kind == VAULT_SHAPE_CODE &&
            text_of(answer->reply->data, "code").len > 0;
 }
 
@@ -288,7 +312,7 @@ static int32_t own_end_life(const struct vault_answer *answer, struct vault_life
         json_is_integer(json_object_get(data, "expiration")) ? "expiration" : "expires_at_seconds";
 
     if (json_is_integer(json_object_get(data, key))) {
-        return end_at(answer, moment_of(data, key), life, detail);
+        return end_of(answer, key, life, detail);
     }
     if (vault_reply_seconds(data, "ttl", &life->seconds) != 1 || life->seconds == 0) {
         vault_text_set(detail, "ttl gives the credential no life");

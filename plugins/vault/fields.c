@@ -2,20 +2,21 @@
  */
 #include "fields.h"
 
+#include "dump.h"
+
 #include <string.h>
 
 #define VERSION "metadata.version"
 
 static int write_out(struct vault_fields *fields, const json_t *value, struct leased_str *ret_text)
 {
-    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-    char *text = size > 0 ? vault_alloc(fields->host, size + 1) : NULL;
+    size_t size = 0;
+    char *text = vault_dump(fields->host, value, &size);
 
     if (text == NULL) {
         return -1;
     }
     fields->texts[fields->count] = text;
-    (void)json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY);
     *ret_text = (struct leased_str){text, size};
     return 0;
 }

@@ -252,7 +252,7 @@ void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *h
     const char *problem = NULL;
 
     if (vault_reply_parse(http, &reply, &detail) != 0) {
-        vault_op_fail(op, LEASED_LOST, detail.bytes);
+        vault_op_fail(op, vault_op_is_read(op) ? LEASED_INVALID : LEASED_LOST, detail.bytes);
         return;
     }
     if (reply.lease_id.len > 0) {

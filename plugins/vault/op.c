@@ -239,10 +239,18 @@ void vault_ops_verified(struct leased_instance *vault, enum vault_verdict verdic
     }
 }
 
+bool vault_op_is_read(const struct vault_op *op)
+{
+    return op->call == VAULT_CALL_ISSUE && op->shape.is_read && !op->is_post;
+}
+
 void vault_op_classify(struct vault_op *op, const struct leased_http_reply *http,
                        struct vault_failure *ret_failure)
 {
     vault_status_classify(op->call, http, ret_failure);
+    if (vault_op_is_read(op) && ret_failure->status == LEASED_LOST) {
+        ret_failure->status = LEASED_RETRY;
+    }
     if (vault_status_is_redirect(http) && (op->is_movable || !op->is_creating)) {
         ret_failure->status = LEASED_RETRY;
         /* To nowhere that is configured: the next one may go through this node. */

@@ -56,6 +56,9 @@ enum vault_verdict {
 /* ttl_ms in whole seconds, rounded up; 0: no wish. */
 uint64_t vault_op_wanted_s(const struct vault_op *op);
 
+/* Does this issue create nothing? */
+bool vault_op_is_read(const struct vault_op *op);
+
 /* NULL when out of memory. */
 struct vault_op *vault_op_new(struct leased_instance *vault, leased_op *handle,
                               enum vault_call call);

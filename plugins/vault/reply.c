@@ -71,6 +71,11 @@ static json_t *load(const struct leased_http_reply *http, const char **ret_probl
         return NULL;
     }
     root = json_loadb(http->body.ptr, http->body.len, JSON_REJECT_DUPLICATES, &problem);
+    if (root == NULL && (json_error_code(&problem) == json_error_null_character ||
+                         json_error_code(&problem) == json_error_null_byte_in_key)) {
+        *ret_problem = "a text in it holds a zero byte, which no field can hold";
+        return NULL;
+    }
     if (!json_is_object(root)) {
         *ret_problem = "it is not a JSON object";
         json_decref(root);

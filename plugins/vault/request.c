@@ -1,6 +1,7 @@
 /* Builds what is sent. Everything that may hold a secret is in the host's secret memory. */
 #include "request.h"
 
+#include "dump.h"
 #include "instance.h"
 
 #include <assert.h>
@@ -9,21 +10,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define QUERY_MAX_BYTES 4096U
-
-static char *dump(const struct leased_host *host, const json_t *value, size_t *ret_len)
-{
-    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-    char *text = size > 0 ? vault_alloc(host, size + 1) : NULL;
-
-    if (text != NULL && json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY) != size) {
-        host->secret_free(text);
-        text = NULL;
-    }
-    if (text != NULL) {
-        *ret_len = size;
-    }
-    return text;
-}
 
 int vault_request_init(const struct leased_host *host, const char *path, json_t *body,
                        struct vault_request *ret_request)
@@ -37,7 +23,7 @@ int vault_request_init(const struct leased_host *host, const char *path, json_t 
     }
     if (body != NULL) {
         request.method = VAULT_STR("POST");
-        request.body = dump(host, body, &request.body_len);
+        request.body = vault_dump(host, body, &request.body_len);
         json_decref(body);
         if (request.body == NULL) {
             vault_request_fini(host, &request);
@@ -98,20 +84,23 @@ static void query_add_encoded(struct query *query, const char *text)
     }
 }
 
-static void query_add_value(struct query *query, const json_t *value)
+/* 0, or -1 when out of memory. */
+static int query_add_value(const struct leased_host *host, struct query *query, const json_t *value)
 {
-    char number[64] = "";
+    size_t len;
+    char *text;
 
     if (json_is_string(value)) {
         query_add_encoded(query, json_string_value(value));
-    } else if (json_is_boolean(value)) {
-        query_add_encoded(query, json_is_true(value) ? "true" : "false");
-    } else {
-        size_t size = json_dumpb(value, number, sizeof(number) - 1, JSON_ENCODE_ANY);
-
-        number[size < sizeof(number) ? size : 0] = '\0';
-        query_add_encoded(query, number);
+        return 0;
     }
+    text = vault_dump(host, value, &len);
+    if (text == NULL) {
+        return -1;
+    }
+    query_add_encoded(query, text);
+    host->secret_free(text);
+    return 0;
 }
 
 static int init_get(const struct leased_host *host, const struct vault_params *params,
@@ -120,7 +109,7 @@ static int init_get(const struct leased_host *host, const struct vault_params *p
     struct query *query = vault_alloc(host, sizeof(*query));
     const char *key;
     json_t *value;
-    int rc = -1;
+    int rc = 0;
 
     if (query == NULL) {
         return -1;
@@ -132,9 +121,11 @@ static int init_get(const struct leased_host *host, const struct vault_params *p
         query_add(query, strchr(query->text, '?') == NULL ? '?' : '&');
         query_add_encoded(query, key);
         query_add(query, '=');
-        query_add_value(query, value);
+        rc = rc == 0 ? query_add_value(host, query, value) : rc;
     }
-    if (!query->is_too_long) {
+    if (query->is_too_long) {
+        rc = -1;
+    } else if (rc == 0) {
         rc = vault_request_init(host, query->text, NULL, ret_request);
     }
     host->secret_free(query);

@@ -85,6 +85,13 @@ static bool has_needed(const char *const *needs, size_t count, const json_t *par
     return is_any;
 }
 
+/* Does it look like a versioned KV secret, or one of the token's own? */
+static bool is_secret(const char *path)
+{
+    return (strstr(path, "/data/") != NULL && strstr(path, "/creds/") == NULL) ||
+           strncmp(path, "cubbyhole/", strlen("cubbyhole/")) == 0;
+}
+
 struct vault_shape vault_shape_of(const char *path, const json_t *params)
 {
     for (size_t i = 0; i < COUNT(shapes); i++) {
@@ -94,10 +101,11 @@ struct vault_shape vault_shape_of(const char *path, const json_t *params)
             return (struct vault_shape){
                 .kind = shapes[i].kind,
                 .is_post = shapes[i].is_post,
+                .is_read = shapes[i].kind == VAULT_SHAPE_STATIC,
                 .takes_ttl = shapes[i].takes_ttl,
                 .mount_len = mount_len,
             };
         }
     }
-    return (struct vault_shape){.kind = VAULT_SHAPE_OTHER};
+    return (struct vault_shape){.kind = VAULT_SHAPE_OTHER, .is_read = is_secret(path)};
 }

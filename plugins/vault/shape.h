@@ -18,6 +18,7 @@ enum vault_shape_kind {
 struct vault_shape {
     enum vault_shape_kind kind;
     bool is_post;     /* the method where none is given */
+    bool is_read;     /* a GET creates nothing */
     bool takes_ttl;   /* a life can be asked for by the parameter `ttl` */
     size_t mount_len; /* of the path: what stands before the shape; 0: not known */
 };

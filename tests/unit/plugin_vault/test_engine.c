@@ -165,6 +165,28 @@ static const struct {
      "{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}", LEASED_OK, 3600000, 60000, 0, "", NULL},
     {"{\"path\":\"kv/a\",\"refresh\":10}", 0, "{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}",
      LEASED_OK, DAY_MS, 10000, 0, "", NULL},
+    /* whatever its keys are called, and wherever it lies */
+    {"{\"path\":\"kv/tls\"}", 0,
+     "{\"lease_duration\":2764800,\"data\":{\"certificate\":\"PEM\",\"expiration\":1600000000}}",
+     LEASED_OK, DAY_MS, 300000, 0, "", "expiration*=1600000000\n"},
+    {"{\"path\":\"kv/tls\"}", 0, "{\"data\":{\"certificate\":\"PEM\",\"expiration\":\"in May\"}}",
+     LEASED_OK, DAY_MS, 300000, 0, "", "expiration*=in May\n"},
+    {"{\"path\":\"kv/issue/web\"}", 0,
+     "{\"lease_duration\":2764800,\"data\":{\"certificate\":\"PEM\",\"expiration\":\"May\"}}",
+     LEASED_OK, DAY_MS, 300000, 0, "", NULL},
+    {"{\"path\":\"kv/ssh\"}", 0,
+     "{\"lease_duration\":2764800,\"data\":{\"signed_key\":\"of mine\"}}", LEASED_OK, DAY_MS,
+     300000, 0, "", "signed_key*=of mine\n"},
+    {"{\"path\":\"kv/static-creds/app\"}", 0,
+     "{\"lease_duration\":30,\"data\":{\"password\":\"p\",\"ttl\":30}}", LEASED_OK, DAY_MS, 30000,
+     0, "", NULL},
+    {"{\"path\":\"kv/code/door\"}", 0, "{\"lease_duration\":2764800,\"data\":{\"code\":\"1234\"}}",
+     LEASED_OK, DAY_MS, 300000, 0, "", NULL},
+    {"{\"path\":\"kv/a\"}", 0,
+     "{\"lease_duration\":2764800,\"data\":{\"a\":1.1,\"b\":0.1,\"c\":[2.5,1e22]}}", LEASED_OK,
+     DAY_MS, 300000, 0, "", "a*=1.1\nb*=0.1\nc*=[2.5,1e22]\n"},
+    {"{\"path\":\"kv/a\"}", 0, "{\"lease_duration\":2764800,\"data\":{\"a\":0.30000000000000004}}",
+     LEASED_OK, DAY_MS, 300000, 0, "", "a*=0.30000000000000004\n"},
     /* kv, version 2: what is inside, and its version */
     {"{\"path\":\"kv/data/a\"}", 0,
      "{\"data\":{\"data\":{\"k\":\"v\",\"o\":{\"x\":1}},\"metadata\":{\"version\":3,"
@@ -212,6 +234,56 @@ static void test_each_engine_has_its_own_rule(void **state)
         assert_null(strstr(op->fields, "\\n\n")); /* no value ends with a line's end */
         host_close(host, 0);
     }
+}
+
+static void test_an_end_that_cannot_be_read_says_so(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"data\":{\"certificate\":\"PEM\",\"expiration\":\"soon\"}}",
+        "{\"data\":{\"certificate\":\"PEM\",\"expiration\":-1}}",
+        "{\"data\":{\"token\":\"t\",\"expiration\":9999999999999}}",
+    };
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        struct fake_op *op = host_issue(host, PKI, 0);
+
+        host_answer(host, host_last(host), 200, bodies[i]);
+        assert_int_equal(op->status, LEASED_INVALID);
+        assert_non_null(strstr(op->detail, "can't be read: expiration"));
+    }
+    host_close(host, 0);
+}
+
+/* Nothing was created that could be lost. */
+static void test_an_answer_to_a_read_that_cannot_be_used_is_not_lost(void **state)
+{
+    static const char *const paths[] = {"kv/data/app", "team/kv/data/a/b", "cubbyhole/x",
+                                        "database/static-creds/app"};
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        char params[128];
+        struct fake_op *op;
+
+        (void)snprintf(params, sizeof(params), "{\"path\":\"%s\"}", paths[i]);
+        op = host_issue(host, params, 0);
+        host_answer(host, host_last(host), 200, "{\"data\":{\"data\":{\"k\":\"a\\u0000b\"}}}");
+        assert_int_equal(op->status, LEASED_INVALID);
+        assert_non_null(strstr(op->detail, "zero byte"));
+        op = host_issue(host, params, 0);
+        host_fail(host, host_last(host), LEASED_HTTP_LOST);
+        assert_int_equal(op->status, LEASED_RETRY);
+        op = host_issue(host, params, 0);
+        host_answer(host, host_last(host), 502, "");
+        assert_int_equal(op->status, LEASED_RETRY);
+    }
+    (void)host_issue(host, "{\"path\":\"a/data/creds/b\"}", 0);
+    host_fail(host, host_last(host), LEASED_HTTP_LOST);
+    assert_int_equal(host->ops[host->op_count - 1].status, LEASED_LOST);
+    host_close(host, 0);
 }
 
 /* For any life that an issuer can write: what comes of it is above zero and bounded, or refused. */
@@ -378,6 +450,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_engine_has_its_own_rule),
+        cmocka_unit_test(test_an_end_that_cannot_be_read_says_so),
+        cmocka_unit_test(test_an_answer_to_a_read_that_cannot_be_used_is_not_lost),
         cmocka_unit_test(test_no_number_makes_a_life_of_zero_or_without_bound),
         cmocka_unit_test(test_the_issuers_clock_counts_where_it_tells_it),
         cmocka_unit_test(test_the_method_and_the_life_are_what_the_engine_takes),
