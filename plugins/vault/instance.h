@@ -72,8 +72,10 @@ struct leased_instance {
     uint64_t login_at_ms;
     uint64_t renew_at_ms;
     uint64_t unwrap_at_ms;
-    uint64_t watch_at_ms; /* when to look for changed sources */
-    bool is_unwrap_lost;  /* the answer to an unwrapping of ours */
+    uint64_t watch_at_ms;   /* when to look for changed sources */
+    bool is_unwrap_lost;    /* the answer to an unwrapping of ours */
+    bool is_unwrap_doubted; /* it was refused once: a half-written file? */
+    bool is_wrapping_new;   /* the token came after our start */
     struct vault_seen seen[VAULT_SOURCE_COUNT];
     unsigned char seen_key[32]; /* of the digests */
     uint32_t login_failures;    /* in a row */

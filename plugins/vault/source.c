@@ -88,6 +88,8 @@ static void changed(struct leased_instance *vault, enum vault_source_id id)
     vault->login_refusals = 0;
     vault_log(vault, LEASED_LOG_INFO, "vault.source.changed", vault->config.sources[id].text);
     if (id == VAULT_SOURCE_WRAPPING) {
+        vault->is_wrapping_new = true;
+        vault->is_unwrap_doubted = false;
         vault->unwrap_at_ms = now_ms;
     } else if (vault->config.method == VAULT_AUTH_TOKEN ||
                (vault->login_failures > 0 && (!is_wrapped || vault->secret_id != NULL))) {

@@ -3,7 +3,9 @@
  * secret_id is kept in memory for this login and later ones.
  *
  * Failure paths: a token that was made elsewhere was put in place of ours; one that isn't valid may
- * have been unwrapped by somebody else. Either is told under a name of its own, never tried again
+ * have been unwrapped by somebody else, or by an earlier start of ours, which has left nothing that
+ * would tell. A refusal is believed when the source holds the same token a second later, because a
+ * file may be read while it is written. Either is told under a name of its own, never tried again
  * before the source holds another token, and leaves an earlier secret_id in use. Everything else
  * (nothing to read, no connection, sealed) is tried again after a back-off. An answer that is lost
  * may have used the token up: then the next look-up says that it isn't valid, and we say why that
@@ -22,6 +24,7 @@
 #define EVENT_REFUSED "vault.unwrap.refused"
 #define EVENT_SUBSTITUTED "vault.unwrap.substituted"
 #define NEXT_STEP "revoke that secret_id and put a new wrapping token in place"
+#define SETTLE_MS 1000U
 
 /* --- failing ---------------------------------------------------------------------------------- */
 
@@ -35,18 +38,33 @@ static void given_up(struct leased_instance *vault, const char *event, const cha
 {
     vault->unwrap_at_ms = VAULT_NEVER;
     vault->is_unwrap_lost = false;
+    vault->is_unwrap_doubted = false;
     (void)vault_login_failed_text(vault, event, text);
 }
 
-static void refused(struct leased_instance *vault, const char *reason)
+/* Who may have used it up. */
+static const char *suspicion(const struct leased_instance *vault, bool was_valid)
+{
+    if (vault->is_unwrap_lost) {
+        return "The answer to our own unwrapping was lost; " NEXT_STEP;
+    }
+    if (was_valid) {
+        return "It was valid just before: somebody else has unwrapped it; " NEXT_STEP;
+    }
+    if (!vault->is_wrapping_new) {
+        return "It was unwrapped already, perhaps by an earlier start of leased: deliver a new one. "
+               "If leased never had it, somebody else may have unwrapped it";
+    }
+    return "Somebody else may have unwrapped it; " NEXT_STEP;
+}
+
+static void refused(struct leased_instance *vault, bool was_valid, const char *reason)
 {
     const char *source = vault->config.sources[VAULT_SOURCE_WRAPPING].text;
     struct vault_text text = {{0}};
 
-    vault_text_set(&text, "the wrapping token in %.80s is refused: %.90s. %s; " NEXT_STEP, source,
-                   reason,
-                   vault->is_unwrap_lost ? "The answer to our own unwrapping was lost"
-                                         : "Somebody else may have unwrapped it");
+    vault_text_set(&text, "the wrapping token in %.80s is refused: %.90s. %s", source, reason,
+                   suspicion(vault, was_valid));
     given_up(vault, EVENT_REFUSED, text.bytes);
 }
 
@@ -57,13 +75,14 @@ static bool is_refusal(const struct leased_http_reply *http)
            vault_status_is_own(http);
 }
 
-static void not_answered(struct leased_instance *vault, const struct leased_http_reply *http)
+static void not_answered(struct leased_instance *vault, bool was_valid,
+                         const struct leased_http_reply *http)
 {
     struct vault_failure failure;
 
     vault_status_classify(VAULT_CALL_LOGIN, http, &failure);
     if (is_refusal(http)) {
-        refused(vault, failure.detail.bytes);
+        refused(vault, was_valid, failure.detail.bytes);
     } else {
         vault->unwrap_at_ms = vault_login_failed(vault, EVENT_FAILED, &failure);
     }
@@ -142,8 +161,13 @@ void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_h
     struct vault_text detail = {{0}};
     const char *path;
 
+    if (is_refusal(http) && !vault->is_unwrap_doubted) {
+        vault->is_unwrap_doubted = true;
+        vault->unwrap_at_ms = vault->host->now_ms(vault->context) + SETTLE_MS;
+        return;
+    }
     if (!vault_status_is_success(http)) {
-        not_answered(vault, http);
+        not_answered(vault, false, http);
         return;
     }
     if (vault_reply_parse(http, &reply, &detail) != 0) {
@@ -178,6 +202,7 @@ static void unwrapped(struct leased_instance *vault, char *secret_id)
     vault->host->secret_free(vault->candidate);
     vault->candidate = NULL;
     vault->is_unwrap_lost = false;
+    vault->is_unwrap_doubted = false;
     vault->login_refusals = 0;
     vault_log(vault, LEASED_LOG_INFO, "vault.unwrap.done", "");
     if (!vault_token_is_usable(vault) || vault->login_failures > 0) {
@@ -196,7 +221,7 @@ void vault_unwrap_answered(struct leased_instance *vault, const struct leased_ht
         if (http->transport != LEASED_HTTP_NOT_SENT && !is_refusal(http)) {
             vault->is_unwrap_lost = true;
         }
-        not_answered(vault, http);
+        not_answered(vault, true, http);
         return;
     }
     if (vault_reply_parse(http, &reply, &detail) != 0 || reply.root == NULL) {

@@ -157,7 +157,7 @@ REASONS = {
     "open": "/open is accessible to others (mode 0644)",
     "dead": "(token): permission denied",
     "substituted": "was made at auth/approle/role/other/secret-id instead of auth/approle/role/leased/secret-id",
-    "spent": "wrapping token is not valid or does not exist (HTTP status 400). Somebody else may have unwrapped it",
+    "spent": "wrapping token is not valid or does not exist (HTTP status 400). It was unwrapped already, perhaps by an earlier start of leased: deliver a new one",
 }
 NOT_REPAIRED = ("unknown-role", "few-uses")
 

@@ -150,6 +150,19 @@ static void test_the_namespace_may_stand_before_the_path(void **state)
     }
 }
 
+/* The last word on a token that isn't valid: told once, a second after it was first heard. */
+static void answer_spent(struct leased_host_context *host)
+{
+    size_t warn_count = host->warn_count;
+
+    host_answer(host, host_last(host), 400, SPENT);
+    assert_int_equal(host->warn_count, warn_count);
+    host_advance(host, 1000);
+    assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/lookup");
+    host_answer(host, host_last(host), 400, SPENT);
+    assert_string_equal(host->last_warning, "vault.unwrap.refused");
+}
+
 static void test_a_refused_one_is_a_security_event_and_waits_for_another(void **state)
 {
     struct leased_host_context *host;
@@ -159,19 +172,42 @@ static void test_a_refused_one_is_a_security_event_and_waits_for_another(void **
         host = open_wrapped("s.SECRET-w");
         if (at == 1) {
             host_answer(host, host_last(host), 200, MADE_BY_US);
+            host_answer(host, host_last(host), 400, SPENT);
+            assert_non_null(strstr(host->last_detail, "somebody else has unwrapped it"));
+        } else {
+            answer_spent(host);
+            assert_non_null(strstr(host->last_detail, "an earlier start of leased"));
+            assert_non_null(strstr(host->last_detail, "somebody else may have unwrapped it"));
         }
-        host_answer(host, host_last(host), 400, SPENT);
         assert_string_equal(host->last_warning, "vault.unwrap.refused");
-        assert_non_null(strstr(host->last_detail, "Somebody else may have unwrapped it"));
         host_advance(host, 3600000);
         assert_int_equal(host_open_https(host), 0);
         assert_int_equal(host->warn_count, 1);
+        /* An earlier start can't have had this one. */
         host->secrets[2].value = "s.SECRET-another";
         host_advance(host, 10000);
-        assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/lookup");
         assert_non_null(strstr(host_last(host)->body, "s.SECRET-another"));
+        answer_spent(host);
+        assert_non_null(strstr(host->last_detail, "Somebody else may have unwrapped it"));
+        assert_null(strstr(host->last_detail, "earlier start"));
         host_close(host, 0);
     }
+}
+
+static void test_a_file_that_is_being_written_alarms_nobody(void **state)
+{
+    struct leased_host_context *host = open_wrapped("s.SECRET-w");
+
+    (void)state;
+    host_answer(host, host_last(host), 400, SPENT);
+    host->secrets[2].value = "s.SECRET-whole";
+    host_advance(host, 1000);
+    assert_non_null(strstr(host_last(host)->body, "s.SECRET-whole"));
+    host_answer(host, host_last(host), 200, MADE_BY_US);
+    host_answer(host, host_last(host), 200, UNWRAPPED);
+    host_answer(host, host_last(host), 200, LOGGED_IN);
+    assert_int_equal(host->warn_count, 0);
+    host_close(host, 0);
 }
 
 static void test_passing_faults_are_tried_again(void **state)
@@ -208,8 +244,7 @@ static void test_a_lost_answer_is_told_as_what_it_is(void **state)
     host_answer(host, host_last(host), 200, MADE_BY_US);
     host_fail(host, host_last(host), LEASED_HTTP_LOST);
     host_advance(host, 2000);
-    host_answer(host, host_last(host), 400, SPENT);
-    assert_string_equal(host->last_warning, "vault.unwrap.refused");
+    answer_spent(host);
     assert_non_null(strstr(host->last_detail, "our own unwrapping was lost"));
     host_close(host, 0);
 }
@@ -236,8 +271,7 @@ static void test_a_refusal_that_is_not_vaults_is_tried_again(void **state)
         host_advance(host, 4000);
         assert_string_equal(host_last(host)->path, "/v1/sys/wrapping/lookup");
         /* The page may have come after the token was used up. */
-        host_answer(host, host_last(host), 400, SPENT);
-        assert_string_equal(host->last_warning, "vault.unwrap.refused");
+        answer_spent(host);
         assert_non_null(strstr(host->last_detail, "our own unwrapping was lost"));
         host_close(host, 0);
     }
@@ -300,7 +334,7 @@ static void test_a_bad_successor_leaves_the_first_secret_id_in_use(void **state)
     (void)state;
     host->secrets[2].value = "s.SECRET-w2";
     host_advance(host, 10000);
-    host_answer(host, host_last(host), 400, SPENT);
+    answer_spent(host);
     while (host_open_https(host) == 0) {
         host_advance_to_timer(host);
     }
@@ -320,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_a_configured_path_is_the_only_one),
         cmocka_unit_test(test_the_namespace_may_stand_before_the_path),
         cmocka_unit_test(test_a_refused_one_is_a_security_event_and_waits_for_another),
+        cmocka_unit_test(test_a_file_that_is_being_written_alarms_nobody),
         cmocka_unit_test(test_passing_faults_are_tried_again),
         cmocka_unit_test(test_a_lost_answer_is_told_as_what_it_is),
         cmocka_unit_test(test_a_refusal_that_is_not_vaults_is_tried_again),
