@@ -53,6 +53,13 @@ static int32_t end_at(const struct vault_answer *answer, int64_t end_s, struct v
     return LEASED_OK;
 }
 
+static int64_t wanted_or(const struct vault_answer *answer, int64_t default_s)
+{
+    uint64_t wanted_s = vault_op_wanted_s(answer->op);
+
+    return wanted_s > 0 ? (int64_t)wanted_s : default_s;
+}
+
 static int32_t end_of(const struct vault_answer *answer, const char *key, struct vault_life *life,
                       struct vault_text *detail)
 {
@@ -184,7 +191,7 @@ static int64_t late_seconds(const struct vault_answer *answer)
 /* Read at its rotation and not before: until then there is only the same password with less life.
  * Vault may serve the old one for some seconds more; who asks then waits for the new one. When
  * Vault can't rotate (the database is down) the old one stays good, and the polls come less and
- * less often. */
+ * less often. While Vault is away nobody rotates: it is served on then as other secrets are. */
 static int32_t static_life(const struct vault_answer *answer, struct vault_life *life,
                            struct vault_text *detail)
 {
@@ -207,7 +214,7 @@ static int32_t static_life(const struct vault_answer *answer, struct vault_life 
         poll_s = late_s < ROTATION_POLL_MAX_S ? late_s : ROTATION_POLL_MAX_S;
     }
     life->refresh_ms = (uint64_t)poll_s * 1000U + vault_random(answer->op->vault, 1000U);
-    life->seconds = poll_s + VAULT_ROTATION_GRACE_S;
+    life->seconds = wanted_or(answer, poll_s + VAULT_SECRET_LIFE_S);
     return LEASED_OK;
 }
 
@@ -239,13 +246,6 @@ static bool is_data_key(const struct vault_answer *answer)
 {
     return answer->op->shape.kind == VAULT_SHAPE_DATA_KEY &&
            text_of(answer->reply->data, "ciphertext").len > 0;
-}
-
-static int64_t wanted_or(const struct vault_answer *answer, int64_t default_s)
-{
-    uint64_t wanted_s = vault_op_wanted_s(answer->op);
-
-    return wanted_s > 0 ? (int64_t)wanted_s : default_s;
 }
 
 static int32_t data_key_life(const struct vault_answer *answer, struct vault_life *life,

@@ -6,11 +6,10 @@
 #include "op.h"
 
 #define VAULT_REFRESH_DEFAULT_S 300     /* secrets that say nothing about their life */
-#define VAULT_SECRET_LIFE_S (24 * 3600) /* how long these are served on while Vault is down */
+#define VAULT_SECRET_LIFE_S (24 * 3600) /* how long secrets are served on while Vault is down */
 #define VAULT_DATA_KEY_LIFE_S 300
 #define VAULT_CODE_LIFE_S 5            /* of a one-time code whose end isn't told */
 #define VAULT_CODE_LEAST_S 2           /* a code that ends now can still be entered */
-#define VAULT_ROTATION_GRACE_S 60      /* a static password is served on past its rotation */
 #define VAULT_REF_CERTIFICATE "#cert " /* "#cert MOUNT SERIAL": no lease id begins so */
 
 struct vault_answer {

@@ -101,27 +101,32 @@ static const struct {
      "{\"lease_id\":\"ssh/creds/otp/1\",\"lease_duration\":2764800,\"renewable\":false,"
      "\"data\":{\"key\":\"k\",\"key_type\":\"otp\",\"port\":22}}",
      LEASED_OK, 2764800000, 0, REV, "ssh/creds/otp/1", "port*=22\n"},
-    /* static passwords: read at their rotation, with some grace */
+    /* static passwords: read at their rotation, but good for as long as nobody rotates */
     {STATIC, 0, "{\"data\":{\"password\":\"p\",\"ttl\":3600," ROTATED("86400") "}}", LEASED_OK,
-     3661000, 3601000, 0, "", "password*=p\n"},
+     3601000 + DAY_MS, 3601000, 0, "", "password*=p\n"},
     {"{\"path\":\"ldap/static-cred/app\"}", 0, "{\"data\":{\"password\":\"p\",\"ttl\":10}}",
-     LEASED_OK, 71000, 11000, 0, "", NULL},
+     LEASED_OK, 11000 + DAY_MS, 11000, 0, "", NULL},
+    /* the role may want them to be served for less long */
+    {STATIC, 600000, "{\"data\":{\"password\":\"p\",\"ttl\":10," ROTATED("86400") "}}", LEASED_OK,
+     600000, 11000, 0, "", NULL},
+    {STATIC, 600000, "{\"data\":{\"password\":\"p\",\"ttl\":3600," ROTATED("86400") "}}", LEASED_OK,
+     600000, 3601000, 0, "", NULL},
     /* about to be rotated: who asks waits */
     {STATIC, 0, "{\"data\":{\"password\":\"p\",\"ttl\":1," ROTATED("21") "}}", LEASED_RETRY_AFTER,
      0, 0, 0, "", NULL},
     {STATIC, 0, "{\"data\":{\"password\":\"p\",\"ttl\":0," ROTATED("16") "}}", LEASED_RETRY_AFTER,
      0, 0, 0, "", NULL},
     /* late: the old one is good for now, and is looked at again, less and less often */
-    {STATIC, 0, "{\"data\":{\"password\":\"p\",\"ttl\":0," ROTATED("12") "}}", LEASED_OK, 68000,
-     8000, 0, "", NULL},
+    {STATIC, 0, "{\"data\":{\"password\":\"p\",\"ttl\":0," ROTATED("12") "}}", LEASED_OK,
+     8000 + DAY_MS, 8000, 0, "", NULL},
     {STATIC, 0,
      "{\"data\":{\"password\":\"p\",\"ttl\":0,\"last_vault_rotation\":\"2023-11-14T20:00:00Z\","
      "\"rotation_period\":3600}}",
-     LEASED_OK, 90000, 30000, 0, "", NULL},
+     LEASED_OK, 30000 + DAY_MS, 30000, 0, "", NULL},
     {STATIC, 0,
      "{\"data\":{\"password\":\"p\",\"ttl\":0,\"rotation_schedule\":\"0 * * * *\","
      "\"last_vault_rotation\":\"2023-11-14T20:00:00Z\"}}",
-     LEASED_OK, 65000, 5000, 0, "", NULL},
+     LEASED_OK, 5000 + DAY_MS, 5000, 0, "", NULL},
     {STATIC, 0, "{\"data\":{\"password\":\"p\",\"ttl\":-5}}", LEASED_INVALID, 0, 0, 0, "", NULL},
     /* rabbitmq, ldap, kubernetes: leases */
     {"{\"path\":\"rabbitmq/creds/a\"}", 0,
