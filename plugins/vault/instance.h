@@ -19,6 +19,7 @@
 #define VAULT_WATCH_MS 10000U    /* between looks for changed sources */
 #define VAULT_OLD_TOKENS_MAX 24U /* with the one in use fewer than the host remembers ends of */
 #define VAULT_TOKEN_MAX_BYTES 16384U
+#define VAULT_LOGOUT_TIMEOUT_MS 5000U /* the daemon's own end doesn't wait for long */
 
 struct vault_op;
 

@@ -329,3 +329,21 @@ void vault_login_answered(struct leased_instance *vault, const struct leased_htt
     vault->candidate = NULL;
     vault_ops_login_ended(vault);
 }
+
+void vault_login_dropped(struct leased_instance *vault, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text unused;
+    struct vault_token_facts facts = {0};
+    struct leased_str token = {0};
+
+    if (!vault_config_makes_tokens(&vault->config) || !vault_status_is_success(http) ||
+        vault_reply_parse(http, &reply, &unused) != 0) {
+        return;
+    }
+    (void)read_login(reply.auth, &token, &facts);
+    if (token.len > 0) {
+        vault_token_discard(vault, vault_secret_dup(vault->host, token));
+    }
+    vault_reply_fini(&reply);
+}

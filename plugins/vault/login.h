@@ -8,6 +8,9 @@
 void vault_login_start(struct leased_instance *vault);
 void vault_login_answered(struct leased_instance *vault, const struct leased_http_reply *http);
 
+/* An answer that came too late: a token in it is to be revoked. */
+void vault_login_dropped(struct leased_instance *vault, const struct leased_http_reply *http);
+
 /* Counts, logs under `event` and tells those who wait. Returns when to try again. */
 uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
                             const struct vault_failure *failure);

@@ -17,8 +17,6 @@
 
 static void answered(void *user, const struct leased_http_reply *http);
 
-#define LOGOUT_TIMEOUT_MS 5000U /* the daemon's own end doesn't wait for long */
-
 bool vault_own_send(struct leased_instance *vault, enum vault_own own,
                     struct vault_request *request, const char *token)
 {
@@ -168,7 +166,7 @@ bool vault_own_logout(struct leased_instance *vault, const char *token)
         vault_request_init(vault->host, "auth/token/revoke-self", body, &request) != 0) {
         return false;
     }
-    request.timeout_ms = LOGOUT_TIMEOUT_MS;
+    request.timeout_ms = VAULT_LOGOUT_TIMEOUT_MS;
     return vault_own_send(vault, VAULT_OWN_LOGOUT, &request, token);
 }
 
@@ -221,6 +219,13 @@ static void answered(void *user, const struct leased_http_reply *http)
         if (own == VAULT_OWN_LOGOUT && http->transport != LEASED_HTTP_OK) {
             vault->close_flags &=
                 ~(uint32_t)LEASED_CLOSE_LOGOUT; /* the others would wait as long */
+        }
+        if (own == VAULT_OWN_LOGIN) {
+            vault_login_dropped(vault, http);
+        }
+        if (vault->timer != NULL) {
+            vault->host->timer_stop(vault->context, vault->timer);
+            vault->timer = NULL;
         }
         vault_close_step(vault); /* vault may be gone */
         return;

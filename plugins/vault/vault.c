@@ -2,7 +2,8 @@
  *
  * Happy path: open parses the configuration and begins the login; close ends every operation and
  * exchange, then (LEASED_CLOSE_LOGOUT) revokes the tokens that logins made, then frees. A
- * configured token isn't ours to revoke. */
+ * configured token isn't ours to revoke. A login that is under way then is let end, within five
+ * seconds, because its token would be left behind; so is a token's revocation. */
 #include "issue.h"
 #include "lease.h"
 #include "own.h"
@@ -139,7 +140,10 @@ static bool logout_next(struct leased_instance *vault)
         char *token = vault->token.bytes;
         bool is_sent;
 
-        if (token != NULL) {
+        if (vault->unwanted != NULL) {
+            token = vault->unwanted;
+            vault->unwanted = NULL;
+        } else if (token != NULL) {
             vault->token.bytes = NULL;
         } else if (vault->old_count > 0) {
             token = vault->old[--vault->old_count].bytes;
@@ -174,7 +178,18 @@ static void close_ran(void *user)
     struct leased_instance *vault = user;
 
     vault->timer = NULL;
+    if (vault->own_http != NULL && vault->own != VAULT_OWN_NONE) {
+        vault->host->http_cancel(vault->context, vault->own_http);
+    }
     vault_close_step(vault); /* vault may be gone */
+}
+
+/* Would a token be left behind if the login's exchange were cut off? */
+static bool leaves_token(const struct leased_instance *vault)
+{
+    return vault->own_http != NULL && (vault->close_flags & LEASED_CLOSE_LOGOUT) != 0 &&
+           vault_config_makes_tokens(&vault->config) &&
+           (vault->own == VAULT_OWN_LOGIN || vault->own == VAULT_OWN_LOGOUT);
 }
 
 static int32_t vault_close(leased_instance *vault, uint32_t flags, leased_op *op)
@@ -186,11 +201,10 @@ static int32_t vault_close(leased_instance *vault, uint32_t flags, leased_op *op
         vault->host->timer_stop(vault->context, vault->timer);
     }
     vault_ops_cancel_all(vault);
-    if (vault->own_http != NULL) {
-        vault->host->http_cancel(vault->context, vault->own_http);
-    }
     /* Nothing may be left to wait for, and close can't end from inside itself. */
-    vault->timer = vault->host->timer_start(vault->context, 0, close_ran, vault);
+    vault->timer =
+        vault->host->timer_start(vault->context, leaves_token(vault) ? VAULT_LOGOUT_TIMEOUT_MS : 0,
+                                 close_ran, vault);
     if (vault->timer == NULL) {
         vault_free(vault);
         return -LEASED_RETRY;
