@@ -12,7 +12,7 @@
 #include "pass.h"
 #include "token.h"
 
-/* A denial this soon after a look-up isn't looked up again. */
+/* A policy's denial this soon after a look-up isn't looked up again. */
 #define VERIFIED_FRESH_MS 1000U
 
 static void answered(void *user, const struct leased_http_reply *http);
@@ -201,14 +201,15 @@ static void refused(struct vault_op *op)
     }
 }
 
-static void denied(struct vault_op *op)
+static void denied(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct leased_instance *vault = op->vault;
     uint64_t now_ms = vault->host->now_ms(vault->context);
 
     if (vault->is_closing || op->generation != vault->token.generation) {
         vault_op_fail(op, LEASED_RETRY, "the login was replaced meanwhile");
-    } else if (vault->verified_ms != 0 && now_ms - vault->verified_ms < VERIFIED_FRESH_MS) {
+    } else if (!vault_status_is_dead_token(http) && vault->verified_ms != 0 &&
+               now_ms - vault->verified_ms < VERIFIED_FRESH_MS) {
         refused(op);
     } else {
         op->state = VAULT_OP_VERIFYING;
@@ -266,7 +267,7 @@ static void failed(struct vault_op *op, const struct leased_http_reply *http)
         return;
     }
     if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
-        denied(op);
+        denied(op, http);
     } else {
         vault_op_fail(op, op->failure.status, op->failure.detail.bytes);
     }
@@ -305,7 +306,7 @@ static void answered(void *user, const struct leased_http_reply *http)
         vault_revoke_looked(op, http);
     } else if (op->call == VAULT_CALL_PASS) {
         if (!vault_pass_answered(op, http)) {
-            denied(op);
+            denied(op, http);
         }
     } else if (vault_status_is_success(http)) {
         succeeded(op, http);

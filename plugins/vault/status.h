@@ -37,8 +37,8 @@ bool vault_status_is_own(const struct leased_http_reply *http);
 void vault_status_classify(enum vault_call call, const struct leased_http_reply *http,
                            struct vault_failure *ret_failure);
 
-/* Does a 403 to a look-up of the token itself say that the token is dead? (Else its policy only
- * denies the look-up.) */
+/* Does a 403 sound like a dead token's? To a look-up of the token itself it proves that. (Else a
+ * policy has denied it.) */
 bool vault_status_is_dead_token(const struct leased_http_reply *http);
 
 #endif

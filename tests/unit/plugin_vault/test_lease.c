@@ -139,6 +139,22 @@ static void test_a_403_of_a_dead_token_is_tried_again_after_a_new_login(void **s
     host_close(host, 0);
 }
 
+/* Revoked within the second after a look-up. */
+static void test_a_403_that_sounds_like_a_dead_token_is_always_looked_up(void **state)
+{
+    struct leased_host_context *host = host_open_approle(3600);
+    struct fake_op *op = host_issue(host, ISSUE, 0);
+
+    (void)state;
+    host_answer(host, host_last(host), 403, DEAD);
+    assert_true(op->is_open);
+    assert_string_equal(host_last(host)->path, "/v1/auth/token/lookup-self");
+    host_answer(host, host_last(host), 403, DEAD);
+    assert_int_equal(op->status, LEASED_RETRY);
+    assert_int_equal(host_last_anchor(host)->when_ms, 0);
+    host_close(host, 0);
+}
+
 static void test_a_403_whose_look_up_fails_is_tried_again(void **state)
 {
     struct leased_host_context *host = host_open_root();
@@ -309,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_a_renewal_of_another_lease_or_without_sense_is_tried_again),
         cmocka_unit_test(test_a_403_is_denied_when_the_token_is_alive),
         cmocka_unit_test(test_a_403_of_a_dead_token_is_tried_again_after_a_new_login),
+        cmocka_unit_test(test_a_403_that_sounds_like_a_dead_token_is_always_looked_up),
         cmocka_unit_test(test_a_403_whose_look_up_fails_is_tried_again),
         cmocka_unit_test(test_operations_wait_for_a_first_login_and_no_longer),
         cmocka_unit_test(test_the_queue_for_the_login_is_bounded),
