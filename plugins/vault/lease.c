@@ -260,10 +260,10 @@ void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *
         doubt(op, LOOKS_MAX, "the revocation was accepted but isn't confirmed yet");
     } else if (vault_reply_parse(http, &reply, &detail) != 0) {
         doubt(op, 1, detail.bytes);
-    } else if (http->status == 200 && reply.root == NULL) {
-        doubt(op, 1, "the revocation's answer is empty");
     } else if (op->is_certificate) {
         certificate_revoked(op, &reply);
+    } else if (http->status == 200 && !vault_reply_is_envelope(&reply)) {
+        doubt(op, 1, "the revocation's answer isn't Vault's");
     } else {
         vault_op_end(op, LEASED_OK, NULL);
     }

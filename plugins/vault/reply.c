@@ -197,6 +197,11 @@ void vault_reply_fini(struct vault_reply *reply)
     *reply = (struct vault_reply){0};
 }
 
+bool vault_reply_is_envelope(const struct vault_reply *reply)
+{
+    return json_is_string(json_object_get(reply->root, "request_id"));
+}
+
 bool vault_reply_is_capped(const struct vault_reply *reply)
 {
     json_t *warning;

@@ -44,6 +44,8 @@ static void answer_all(struct leased_host_context *host)
             body = "{\"data\":{\"data\":{\"k\":1},\"metadata\":{\"version\":1}}}";
         } else if (strstr(http->path, "pki/revoke") != NULL) {
             body = "{\"data\":{\"revocation_time\":1700000000}}";
+        } else if (strstr(http->path, "leases/revoke") != NULL) {
+            body = "{\"request_id\":\"r\"}";
         } else if (strstr(http->path, "creds") != NULL) {
             (void)snprintf(text, sizeof(text),
                            "{\"lease_id\":\"a/creds/b/%zu\",\"lease_duration\":60,"

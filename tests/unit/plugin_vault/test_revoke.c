@@ -22,7 +22,7 @@ static void test_a_revocation_is_done_when_it_is_confirmed(void **state)
         int32_t want;
     } cases[] = {
         {204, "", LEASED_OK},
-        {200, "{\"warnings\":[\"x\"]}", LEASED_OK},
+        {200, "{\"request_id\":\"r\",\"warnings\":[\"x\"]}", LEASED_OK},
         {400, GONE, LEASED_GONE},
         {400, "{\"errors\":[\"lease not found\"]}", LEASED_GONE},
         {400, "{\"errors\":[\"failed to revoke entry: no route to database\"]}", LEASED_RETRY},
@@ -54,6 +54,8 @@ static const struct {
     {0, ""},
     {200, "<html>all is well</html>"},
     {200, ""},
+    {200, "{}"},
+    {200, "{\"status\":\"ok\"}"},
     {404, "no such page"},
     {404, "{\"errors\":[\"unsupported path\"]}"},
     {408, ""},
