@@ -327,19 +327,30 @@ static bool is_anything(const struct vault_answer *answer)
     return true;
 }
 
-/* KV's lease_duration is a hint when to look again, and the mount's default (a month) says nothing:
- * only a secret that has a `ttl` (`lease`, formerly) of its own chose it. */
+/* KV's lease_duration is a hint when to look again, and the mount's default (a month) says nothing.
+ * It is given for a `ttl` (`lease`, formerly) that can't be read, too: only one that can was chosen
+ * by the secret. */
+static int64_t chosen_seconds(json_t *data)
+{
+    const char *key = json_object_get(data, "ttl") != NULL ? "ttl" : "lease";
+    int64_t seconds = 0;
+
+    if (json_is_string(json_object_get(data, key))) {
+        seconds = vault_when_duration(text_of(data, key));
+    } else {
+        (void)vault_reply_seconds(data, key, &seconds);
+    }
+    return seconds;
+}
+
 static int32_t other_life(const struct vault_answer *answer, struct vault_life *life,
                           struct vault_text *detail)
 {
     const struct vault_reply *reply = answer->reply;
-    bool is_chosen = json_object_get(reply->data, "ttl") != NULL ||
-                     json_object_get(reply->data, "lease") != NULL;
+    bool is_chosen = reply->lease_duration_s > 0 && chosen_seconds(reply->data) > 0;
 
     (void)detail;
-    return secret_life(answer, life,
-                       is_chosen && reply->lease_duration_s > 0 ? reply->lease_duration_s
-                                                                : VAULT_REFRESH_DEFAULT_S);
+    return secret_life(answer, life, is_chosen ? reply->lease_duration_s : VAULT_REFRESH_DEFAULT_S);
 }
 
 /* --- the table -------------------------------------------------------------------------------- */

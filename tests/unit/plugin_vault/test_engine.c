@@ -170,6 +170,13 @@ static const struct {
      "{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}", LEASED_OK, 3600000, 60000, 0, "", NULL},
     {"{\"path\":\"kv/a\",\"refresh\":10}", 0, "{\"lease_duration\":2764800,\"data\":{\"k\":\"v\"}}",
      LEASED_OK, DAY_MS, 10000, 0, "", NULL},
+    {"{\"path\":\"kv/a\"}", 0,
+     "{\"lease_duration\":2764800,\"data\":{\"k\":\"v\",\"ttl\":\"forever\"}}", LEASED_OK, DAY_MS,
+     300000, 0, "", "ttl*=forever\n"},
+    {"{\"path\":\"kv/a\"}", 0, "{\"lease_duration\":2764800,\"data\":{\"ttl\":true}}", LEASED_OK,
+     DAY_MS, 300000, 0, "", NULL},
+    {"{\"path\":\"kv/a\"}", 0, "{\"lease_duration\":90,\"data\":{\"k\":\"v\",\"ttl\":90}}",
+     LEASED_OK, DAY_MS, 90000, 0, "", NULL},
     /* whatever its keys are called, and wherever it lies */
     {"{\"path\":\"kv/tls\"}", 0,
      "{\"lease_duration\":2764800,\"data\":{\"certificate\":\"PEM\",\"expiration\":1600000000}}",
