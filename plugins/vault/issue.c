@@ -4,7 +4,8 @@
  * What has no lease lives by its engine's rule (engine.c). Failure paths: an answer that can't be
  * read, is of another path, or names a lease that was issued before is LOST, and nothing is revoked
  * for it, because that may be somebody else's; a lease without a life or with unusable fields is
- * handed to the host to be revoked; a fitting that fails leaves the lease as it was issued. */
+ * handed to the host to be revoked; a fitting that fails leaves the lease as it was issued, unless
+ * it says that the lease is gone. */
 #include "issue.h"
 
 #include "engine.h"
@@ -20,15 +21,14 @@ int32_t vault_issue(struct leased_instance *vault, const struct leased_issue *re
 {
     struct vault_op *op = vault_op_new(vault, handle, VAULT_CALL_ISSUE);
     struct vault_params params;
-    struct vault_text detail;
+    struct vault_failure failure = {.status = LEASED_INVALID};
     int rc;
 
     if (op == NULL) {
         return -LEASED_RETRY;
     }
-    if (vault_params_parse(request->params, &params, &detail) != 0) {
-        vault_op_free(op);
-        return -LEASED_INVALID;
+    if (vault_params_parse(request->params, &params, &failure.detail) != 0) {
+        return vault_op_end_soon(op, &failure); /* only this way it comes with a reason */
     }
     op->ttl_ms = request->ttl_ms;
     op->path = vault_strdup(vault->host, vault_str(params.path));
@@ -179,33 +179,6 @@ static bool start_fitting(struct vault_op *op, struct vault_reply *reply)
     return true;
 }
 
-void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *http)
-{
-    struct vault_reply reply = {0};
-    struct vault_text detail;
-    struct vault_life life = {
-        .seconds = op->issued.lease_duration_s,
-        .asked_ms = op->issued_ms,
-        .is_renewable = true,
-        .is_revocable = true,
-        .fields = op->issued.data,
-    };
-
-    if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &detail) == 0 &&
-        reply.lease_duration_s > 0 && reply.lease_id.len == op->issued.lease_id.len &&
-        memcmp(reply.lease_id.ptr, op->issued.lease_id.ptr, reply.lease_id.len) == 0) {
-        life.seconds = reply.lease_duration_s;
-        life.asked_ms = op->sent_ms;
-        life.is_renewable = reply.is_renewable;
-        life.is_capped = vault_reply_is_capped(&reply) ||
-                         reply.lease_duration_s < (int64_t)vault_op_wanted_s(op);
-    }
-    /* Else it may have been executed or not. The host counts no more than the life that it wants,
-     * and must hear of a longer one, so that it ends what lives on. */
-    vault_reply_fini(&reply);
-    hand_over(op, &op->issued, &life);
-}
-
 /* --- the answer ------------------------------------------------------------------------------- */
 
 /* Refuses what came, but names what was created so that it gets revoked. */
@@ -221,6 +194,53 @@ static void refuse(struct vault_op *op, int32_t status, const struct vault_life 
 
     vault_op_end(op, status, &result);
 }
+
+/* Does the renewal say that there is no such lease? */
+static bool is_gone(const struct leased_http_reply *http)
+{
+    struct vault_failure failure;
+
+    if (vault_status_is_success(http)) {
+        return false;
+    }
+    vault_status_classify(VAULT_CALL_RENEW, http, &failure);
+    return failure.status == LEASED_GONE;
+}
+
+void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text detail;
+    struct vault_life life = {
+        .seconds = op->issued.lease_duration_s,
+        .asked_ms = op->issued_ms,
+        .is_renewable = true,
+        .is_revocable = true,
+        .fields = op->issued.data,
+    };
+
+    if (is_gone(http)) {
+        refuse(op, LEASED_RETRY, &life, op->issued.lease_id,
+               "the lease was gone as soon as it was issued");
+        return;
+    }
+    if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &detail) == 0 &&
+        reply.lease_duration_s > 0 && reply.lease_id.len == op->issued.lease_id.len &&
+        memcmp(reply.lease_id.ptr, op->issued.lease_id.ptr, reply.lease_id.len) == 0) {
+        life.seconds = reply.lease_duration_s;
+        life.asked_ms = op->sent_ms;
+        life.is_renewable = reply.is_renewable;
+        life.is_capped = vault_reply_is_capped(&reply) ||
+                         reply.lease_duration_s < (int64_t)vault_op_wanted_s(op);
+    }
+    /* Else it may have been executed or not. The host counts no more than the life that it wants,
+     * and must hear of a longer one, so that it ends what lives on. */
+    vault_reply_fini(&reply);
+    hand_over(op, &op->issued, &life);
+}
+
+/* --- the answer --------------------------------------------------------------------------------
+ */
 
 /* `reply` may be taken. */
 static void decide(struct vault_op *op, const struct leased_http_reply *http,

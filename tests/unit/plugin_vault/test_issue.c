@@ -246,13 +246,39 @@ static void test_a_lost_or_unreadable_answer_of_an_issue_is_lost(void **state)
     host_close(host, 0);
 }
 
-static void test_wrong_parameters_fail_the_start(void **state)
+static void test_wrong_parameters_are_refused_with_a_reason(void **state)
 {
     struct leased_host_context *host = host_open_root();
+    char params[700] = "{\"path\":\"a/creds/";
+    struct fake_op *op;
 
     (void)state;
-    assert_int_equal(host_issue(host, "{\"path\":\"../a\"}", 0)->status, LEASED_INVALID);
+    op = host_issue(host, "{\"path\":\"../a\"}", 0);
+    host_run(host);
+    assert_int_equal(op->status, LEASED_INVALID);
+    assert_non_null(strstr(op->detail, "no segments of a path"));
+    /* Filled in, a path may have become too long. */
+    memset(params + strlen(params), 'x', 600);
+    memcpy(params + strlen(params), "\"}", 3);
+    op = host_issue(host, params, 0);
+    host_run(host);
+    assert_int_equal(op->status, LEASED_INVALID);
+    assert_non_null(strstr(op->detail, "1 to 512 bytes"));
     assert_int_equal(host->http_count, 1);
+    host_close(host, 0);
+}
+
+static void test_a_lease_that_is_gone_at_its_fitting_is_not_handed_out(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 7200000);
+
+    (void)state;
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    host_answer(host, host_last(host), 400, "{\"errors\":[\"lease not found\"]}");
+    assert_int_equal(op->status, LEASED_RETRY);
+    assert_string_equal(op->fields, "");
+    assert_string_equal(op->ref, "database/creds/orders/x1"); /* to be on the safe side */
     host_close(host, 0);
 }
 
@@ -268,7 +294,8 @@ int main(void)
         cmocka_unit_test(test_a_lease_that_cannot_be_used_is_named_for_revocation),
         cmocka_unit_test(test_a_lease_of_another_path_is_not_ours),
         cmocka_unit_test(test_a_lost_or_unreadable_answer_of_an_issue_is_lost),
-        cmocka_unit_test(test_wrong_parameters_fail_the_start),
+        cmocka_unit_test(test_wrong_parameters_are_refused_with_a_reason),
+        cmocka_unit_test(test_a_lease_that_is_gone_at_its_fitting_is_not_handed_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
