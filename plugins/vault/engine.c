@@ -188,6 +188,15 @@ static int64_t late_seconds(const struct vault_answer *answer)
     return answer->now_s - last_s - period_s;
 }
 
+/* To be read again then, and served on when that can't be. */
+static void until_rotation(const struct vault_answer *answer, int64_t poll_s,
+                           struct vault_life *life)
+{
+    poll_s = poll_s < VAULT_SECONDS_MAX ? poll_s : VAULT_SECONDS_MAX;
+    life->refresh_ms = (uint64_t)poll_s * 1000U + vault_random(answer->op->vault, 1000U);
+    life->seconds = wanted_or(answer, poll_s + VAULT_SECRET_LIFE_S);
+}
+
 /* Read at its rotation and not before: until then there is only the same password with less life.
  * Vault may serve the old one for some seconds more; who asks then waits for the new one. When
  * Vault can't rotate (the database is down) the old one stays good, and the polls come less and
@@ -213,8 +222,28 @@ static int32_t static_life(const struct vault_answer *answer, struct vault_life 
         }
         poll_s = late_s < ROTATION_POLL_MAX_S ? late_s : ROTATION_POLL_MAX_S;
     }
-    life->refresh_ms = (uint64_t)poll_s * 1000U + vault_random(answer->op->vault, 1000U);
-    life->seconds = wanted_or(answer, poll_s + VAULT_SECRET_LIFE_S);
+    until_rotation(answer, poll_s, life);
+    return LEASED_OK;
+}
+
+/* Keys of AWS tell the moment of their rotation as a text. */
+static bool is_static_key(const struct vault_answer *answer)
+{
+    return !is_secret(answer) && answer->op->shape.kind == VAULT_SHAPE_STATIC &&
+           text_of(answer->reply->data, "expiration").len > 0;
+}
+
+static int32_t static_key_life(const struct vault_answer *answer, struct vault_life *life,
+                               struct vault_text *detail)
+{
+    int64_t end_s = vault_when_rfc3339(text_of(answer->reply->data, "expiration"));
+
+    if (end_s < 0) {
+        vault_text_set(detail, "the key's rotation can't be read: expiration is no date");
+        return LEASED_INVALID;
+    }
+    until_rotation(answer, end_s > answer->now_s ? end_s - answer->now_s + 1 : ROTATION_POLL_MAX_S,
+                   life);
     return LEASED_OK;
 }
 
@@ -364,6 +393,7 @@ static const struct {
     {is_certificate, certificate_life},         /* pki without generate_lease */
     {is_ssh_certificate, ssh_certificate_life}, /* ssh/sign, ssh/issue */
     {is_static, static_life},                   /* database/static-creds, ldap/static-cred */
+    {is_static_key, static_key_life},           /* aws/static-creds */
     {is_code, code_life},                       /* totp/code */
     {is_data_key, data_key_life},               /* transit/datakey */
     {is_versioned, versioned_life},             /* kv, version 2 */

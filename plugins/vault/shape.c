@@ -9,18 +9,21 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+#define NAMES "common_name", "alt_names", "ip_sans", "uri_sans", "other_sans", "user_ids"
+#define NEEDS_MAX 6
+
 static const struct {
-    const char *tail;     /* "*" is one segment */
-    const char *needs[3]; /* one of these parameters, if any stands here */
+    const char *tail;             /* "*" is one segment */
+    const char *needs[NEEDS_MAX]; /* one of these parameters, if any stands here */
     enum vault_shape_kind kind;
     bool is_post;
     bool takes_ttl;
 } shapes[] = {
-    {"issuer/*/issue/*", {"common_name"}, VAULT_SHAPE_CERTIFICATE, true, true},
+    {"issuer/*/issue/*", {NAMES}, VAULT_SHAPE_CERTIFICATE, true, true},
     {"issuer/*/sign/*", {"csr"}, VAULT_SHAPE_CERTIFICATE, true, true},
     {"issuer/*/sign-verbatim/*", {"csr"}, VAULT_SHAPE_CERTIFICATE, true, true},
     {"issuer/*/sign-verbatim", {"csr"}, VAULT_SHAPE_CERTIFICATE, true, true},
-    {"issue/*", {"common_name"}, VAULT_SHAPE_CERTIFICATE, true, true},
+    {"issue/*", {NAMES}, VAULT_SHAPE_CERTIFICATE, true, true},
     {"issue/*", {"key_type"}, VAULT_SHAPE_OTHER, true, true},
     {"sign/*", {"csr"}, VAULT_SHAPE_CERTIFICATE, true, true},
     {"sign/*", {"public_key"}, VAULT_SHAPE_OTHER, true, true},
