@@ -20,15 +20,6 @@
 
 /* --- the answer's parts ----------------------------------------------------------------------- */
 
-static struct leased_str text_of(json_t *object, const char *key)
-{
-    json_t *value = json_object_get(object, key);
-
-    return json_is_string(value)
-               ? (struct leased_str){json_string_value(value), json_string_length(value)}
-               : (struct leased_str){0};
-}
-
 /* A moment in unix seconds; -1: there is none. */
 static int64_t moment_of(json_t *object, const char *key)
 {
@@ -82,8 +73,9 @@ static bool is_lease(const struct vault_answer *answer)
 /* Keys of STS can't be taken back: revoking their lease only makes Vault forget it. */
 static bool is_sts(json_t *data)
 {
-    return text_of(data, "access_key").len > 0 &&
-           (text_of(data, "security_token").len > 0 || text_of(data, "session_token").len > 0);
+    return vault_reply_text(data, "access_key").len > 0 &&
+           (vault_reply_text(data, "security_token").len > 0 ||
+            vault_reply_text(data, "session_token").len > 0);
 }
 
 static int32_t lease_life(const struct vault_answer *answer, struct vault_life *life,
@@ -116,7 +108,7 @@ static bool is_certificate(const struct vault_answer *answer)
     json_t *data = answer->reply->data;
     bool is_asked = op->is_post && op->shape.kind == VAULT_SHAPE_CERTIFICATE;
 
-    return !is_secret(answer) && text_of(data, "certificate").len > 0 &&
+    return !is_secret(answer) && vault_reply_text(data, "certificate").len > 0 &&
            (json_is_integer(json_object_get(data, "expiration")) ||
             (is_asked && json_object_get(data, "expiration") != NULL));
 }
@@ -135,7 +127,7 @@ static int32_t certificate_life(const struct vault_answer *answer, struct vault_
                                 struct vault_text *detail)
 {
     const struct vault_op *op = answer->op;
-    struct leased_str serial = text_of(answer->reply->data, "serial_number");
+    struct leased_str serial = vault_reply_text(answer->reply->data, "serial_number");
 
     if (op->shape.kind == VAULT_SHAPE_CERTIFICATE && !op->is_unrevoked && is_serial(serial)) {
         life->is_revocable = true;
@@ -147,7 +139,7 @@ static int32_t certificate_life(const struct vault_answer *answer, struct vault_
 
 static bool is_ssh_certificate(const struct vault_answer *answer)
 {
-    return !is_secret(answer) && text_of(answer->reply->data, "signed_key").len > 0;
+    return !is_secret(answer) && vault_reply_text(answer->reply->data, "signed_key").len > 0;
 }
 
 static int32_t ssh_certificate_life(const struct vault_answer *answer, struct vault_life *life,
@@ -156,7 +148,8 @@ static int32_t ssh_certificate_life(const struct vault_answer *answer, struct va
     uint64_t before_s;
 
     if (vault_sshcert_valid_before(answer->op->vault->host,
-                                   text_of(answer->reply->data, "signed_key"), &before_s) != 0) {
+                                   vault_reply_text(answer->reply->data, "signed_key"),
+                                   &before_s) != 0) {
         vault_text_set(detail, "the signed key is no OpenSSH certificate whose end can be read");
         return LEASED_INVALID;
     }
@@ -179,7 +172,7 @@ static bool is_static(const struct vault_answer *answer)
 static int64_t late_seconds(const struct vault_answer *answer)
 {
     json_t *data = answer->reply->data;
-    int64_t last_s = vault_when_rfc3339(text_of(data, "last_vault_rotation"));
+    int64_t last_s = vault_when_rfc3339(vault_reply_text(data, "last_vault_rotation"));
     int64_t period_s = 0;
 
     if (last_s < 0 || vault_reply_seconds(data, "rotation_period", &period_s) != 1) {
@@ -230,13 +223,13 @@ static int32_t static_life(const struct vault_answer *answer, struct vault_life 
 static bool is_static_key(const struct vault_answer *answer)
 {
     return !is_secret(answer) && answer->op->shape.kind == VAULT_SHAPE_STATIC &&
-           text_of(answer->reply->data, "expiration").len > 0;
+           vault_reply_text(answer->reply->data, "expiration").len > 0;
 }
 
 static int32_t static_key_life(const struct vault_answer *answer, struct vault_life *life,
                                struct vault_text *detail)
 {
-    int64_t end_s = vault_when_rfc3339(text_of(answer->reply->data, "expiration"));
+    int64_t end_s = vault_when_rfc3339(vault_reply_text(answer->reply->data, "expiration"));
 
     if (end_s < 0) {
         vault_text_set(detail, "the key's rotation can't be read: expiration is no date");
@@ -252,7 +245,7 @@ static int32_t static_key_life(const struct vault_answer *answer, struct vault_l
 static bool is_code(const struct vault_answer *answer)
 {
     return !is_secret(answer) && answer->op->shape.kind == VAULT_SHAPE_CODE &&
-           text_of(answer->reply->data, "code").len > 0;
+           vault_reply_text(answer->reply->data, "code").len > 0;
 }
 
 static int32_t code_life(const struct vault_answer *answer, struct vault_life *life,
@@ -274,7 +267,7 @@ static int32_t code_life(const struct vault_answer *answer, struct vault_life *l
 static bool is_data_key(const struct vault_answer *answer)
 {
     return answer->op->shape.kind == VAULT_SHAPE_DATA_KEY &&
-           text_of(answer->reply->data, "ciphertext").len > 0;
+           vault_reply_text(answer->reply->data, "ciphertext").len > 0;
 }
 
 static int32_t data_key_life(const struct vault_answer *answer, struct vault_life *life,
@@ -365,7 +358,7 @@ static int64_t chosen_seconds(json_t *data)
     int64_t seconds = 0;
 
     if (json_is_string(json_object_get(data, key))) {
-        seconds = vault_when_duration(text_of(data, key));
+        seconds = vault_when_duration(vault_reply_text(data, key));
     } else {
         (void)vault_reply_seconds(data, key, &seconds);
     }
@@ -418,63 +411,4 @@ int64_t vault_engine_now_s(struct leased_instance *vault, const struct leased_ht
     int64_t date_s = vault_when_http(vault_header(http, "date"));
 
     return date_s >= 0 ? date_s : vault->host->wall_ms(vault->context) / 1000;
-}
-
-/* --- what to do about a failure --------------------------------------------------------------- */
-
-/* A deleted or destroyed version answers with an envelope and 404. */
-static bool explain_deleted(json_t *data, struct vault_text *detail)
-{
-    json_t *metadata = json_object_get(data, "metadata");
-    struct leased_str deleted = text_of(metadata, "deletion_time");
-    bool is_destroyed = json_is_true(json_object_get(metadata, "destroyed"));
-
-    if (metadata == NULL || (deleted.len == 0 && !is_destroyed)) {
-        return false;
-    }
-    vault_text_set(detail, "version %lld of the secret was %s%s%.*s (HTTP status 404)",
-                   (long long)json_integer_value(json_object_get(metadata, "version")),
-                   is_destroyed ? "destroyed" : "deleted", deleted.len > 0 ? " at " : "",
-                   deleted.len < 40 ? (int)deleted.len : 0, deleted.ptr);
-    return true;
-}
-
-/* KV version 2 warns when a path lacks its `data/`. */
-static bool explain_unversioned(const struct vault_op *op, json_t *warnings,
-                                struct vault_text *detail)
-{
-    size_t mount_len = strcspn(op->path, "/");
-
-    if (json_array_size(warnings) == 0 ||
-        strstr(json_string_value(json_array_get(warnings, 0)), "versioned K/V") == NULL) {
-        return false;
-    }
-    vault_text_set(
-        detail,
-        "this is a versioned KV engine, whose paths have data/ behind the mount: did you "
-        "mean \"%.*s/data%s\"? (HTTP status 404)",
-        (int)mount_len, op->path, op->path + mount_len);
-    return true;
-}
-
-void vault_engine_explain(const struct vault_op *op, const struct leased_http_reply *http,
-                          struct vault_failure *failure)
-{
-    struct vault_reply reply = {0};
-    struct vault_text unused;
-
-    if (http->transport != LEASED_HTTP_OK || op->path == NULL) {
-        return;
-    }
-    if (http->status == 405) {
-        vault_text_set(&failure->detail,
-                       "the path doesn't support %s: set `method: %s` in the role (HTTP status "
-                       "405)",
-                       op->is_post ? "POST" : "GET", op->is_post ? "get" : "post");
-    } else if (http->status == 404 && vault_reply_parse(http, &reply, &unused) == 0) {
-        if (!explain_deleted(reply.data, &failure->detail)) {
-            (void)explain_unversioned(op, reply.warnings, &failure->detail);
-        }
-        vault_reply_fini(&reply);
-    }
 }

@@ -35,7 +35,8 @@ struct vault_life {
 int32_t vault_engine_decide(const struct vault_answer *answer, struct vault_life *ret_life,
                             struct vault_text *ret_detail);
 
-/* Makes a failed issue's text say what to do, where the path or the answer tells. */
+/* Makes a failed issue's text say what to do, where the path or the answer tells
+ * (engine_explain.c). */
 void vault_engine_explain(const struct vault_op *op, const struct leased_http_reply *http,
                           struct vault_failure *failure);
 

@@ -84,6 +84,15 @@ static json_t *load(const struct leased_http_reply *http, const char **ret_probl
     return root;
 }
 
+struct leased_str vault_reply_text(json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+
+    return json_is_string(value)
+               ? (struct leased_str){json_string_value(value), json_string_length(value)}
+               : (struct leased_str){0};
+}
+
 int vault_reply_seconds(json_t *object, const char *key, int64_t *ret_value)
 {
     json_t *value = json_object_get(object, key);

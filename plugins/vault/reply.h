@@ -30,6 +30,9 @@ void vault_reply_fini(struct vault_reply *reply);
 /* Is it Vault's envelope, rather than just any object? */
 bool vault_reply_is_envelope(const struct vault_reply *reply);
 
+/* A text in an object; empty: there is none. */
+struct leased_str vault_reply_text(json_t *object, const char *key);
+
 /* A whole number in an object, 0 <= n <= max. 1 if it is there, 0 if it is absent or null, -1 if it
  * is something else. */
 int vault_reply_seconds(json_t *object, const char *key, int64_t *ret_value);
