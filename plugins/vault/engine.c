@@ -87,7 +87,11 @@ static int32_t lease_life(const struct vault_answer *answer, struct vault_life *
         vault_text_set(detail, "the lease has no lease_duration");
         return LEASED_INVALID;
     }
-    life->seconds = reply->lease_duration_s;
+    life->seconds = vault_aged_s(reply->lease_duration_s, answer->age_s);
+    if (life->seconds == 0) {
+        vault_text_set(detail, "the answer is so old that its lease has ended");
+        return LEASED_RETRY;
+    }
     life->is_renewable = reply->is_renewable && !is_sts(reply->data);
     life->is_revocable = !is_sts(reply->data);
     return LEASED_OK;
@@ -204,6 +208,7 @@ static int32_t static_life(const struct vault_answer *answer, struct vault_life 
         vault_text_set(detail, "ttl is not a number of seconds");
         return LEASED_INVALID;
     }
+    ttl_s = vault_aged_s(ttl_s, answer->age_s);
     poll_s = ttl_s + 1;
     if (ttl_s <= 1) {
         int64_t late_s = late_seconds(answer);
@@ -339,6 +344,11 @@ static int32_t own_end_life(const struct vault_answer *answer, struct vault_life
     if (vault_reply_seconds(data, "ttl", &life->seconds) != 1 || life->seconds == 0) {
         vault_text_set(detail, "ttl gives the credential no life");
         return LEASED_INVALID;
+    }
+    life->seconds = vault_aged_s(life->seconds, answer->age_s);
+    if (life->seconds == 0) {
+        vault_text_set(detail, "the answer is so old that the credential has ended");
+        return LEASED_RETRY;
     }
     return LEASED_OK;
 }

@@ -15,6 +15,7 @@
 struct vault_answer {
     const struct vault_op *op;
     const struct vault_reply *reply;
+    int64_t age_s; /* how long a cache has kept it */
     int64_t now_s; /* unix time by the issuer's clock, where it told */
 };
 

@@ -211,6 +211,7 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
 {
     struct vault_reply reply = {0};
     struct vault_text detail;
+    int64_t age_s = vault_header_age_s(http);
     struct vault_life life = {
         .seconds = op->issued.lease_duration_s,
         .asked_ms = op->issued_ms,
@@ -225,9 +226,9 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
         return;
     }
     if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &detail) == 0 &&
-        reply.lease_duration_s > 0 && reply.lease_id.len == op->issued.lease_id.len &&
+        reply.lease_duration_s > age_s && reply.lease_id.len == op->issued.lease_id.len &&
         memcmp(reply.lease_id.ptr, op->issued.lease_id.ptr, reply.lease_id.len) == 0) {
-        life.seconds = reply.lease_duration_s;
+        life.seconds = vault_aged_s(reply.lease_duration_s, age_s);
         life.asked_ms = op->sent_ms;
         life.is_renewable = reply.is_renewable;
         life.is_capped = vault_reply_is_capped(&reply) ||
@@ -248,6 +249,7 @@ static void decide(struct vault_op *op, const struct leased_http_reply *http,
 {
     const struct vault_answer answer = {.op = op,
                                         .reply = reply,
+                                        .age_s = vault_header_age_s(http),
                                         .now_s = vault_engine_now_s(op->vault, http)};
     struct vault_text detail = {{0}};
     struct vault_life life = {0};
@@ -270,17 +272,22 @@ void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *h
     struct vault_reply reply = {0};
     struct vault_text detail = {{0}};
     const char *problem = NULL;
+    int32_t status = LEASED_LOST;
 
     if (vault_reply_parse(http, &reply, &detail) != 0) {
         vault_op_fail(op, vault_op_is_read(op) ? LEASED_INVALID : LEASED_LOST, detail.bytes);
         return;
     }
-    if (reply.lease_id.len > 0) {
+    if (reply.lease_id.len > 0 && vault_str_has(vault_header(http, "x-cache"), "HIT")) {
+        problem = "the lease was made for somebody else, and a cache has answered with it: let "
+                  "nothing in between cache (an Agent or Proxy: no `cache`)";
+        status = LEASED_INVALID;
+    } else if (reply.lease_id.len > 0) {
         problem = check_lease(op, reply.lease_id);
     }
     if (problem != NULL) {
         vault_log(op->vault, LEASED_LOG_ERROR, "vault.issue.foreign", problem);
-        vault_op_fail(op, LEASED_LOST, problem);
+        vault_op_fail(op, status, problem);
     } else {
         decide(op, http, &reply); /* op may be gone */
     }

@@ -135,17 +135,21 @@ void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *h
     struct vault_reply reply = {0};
     struct vault_text detail;
     struct leased_result result = {.size = sizeof(result)};
+    int64_t life_s;
 
     if (vault_reply_parse(http, &reply, &detail) != 0) {
         vault_op_fail(op, LEASED_RETRY, detail.bytes);
         return;
     }
+    life_s = vault_aged_s(reply.lease_duration_s, vault_header_age_s(http));
     if (!is_asked(op, reply.lease_id)) {
         vault_op_fail(op, LEASED_RETRY, "the renewal's answer is of another lease");
-    } else if (reply.lease_duration_s == 0) {
+    } else if (life_s == 0 && reply.lease_duration_s > 0) {
+        vault_op_fail(op, LEASED_RETRY, "the renewal's answer is an old one");
+    } else if (life_s == 0) {
         vault_op_fail(op, LEASED_DENIED, "the renewal gives no more life");
     } else {
-        result.lifetime_ms = (uint64_t)reply.lease_duration_s * 1000U;
+        result.lifetime_ms = (uint64_t)life_s * 1000U;
         result.asked_ms = op->sent_ms;
         result.flags = reply.is_renewable ? LEASED_RESULT_RENEWABLE : 0;
         if (vault_reply_is_capped(&reply) || result.lifetime_ms < op->ttl_ms) {

@@ -283,7 +283,8 @@ static const char *read_login(json_t *auth, struct leased_str *ret_token,
 }
 
 /* NULL, or what is wrong. */
-static const char *take_answer(struct leased_instance *vault, const struct vault_reply *reply)
+static const char *take_answer(struct leased_instance *vault, const struct vault_reply *reply,
+                               int64_t age_s)
 {
     struct vault_token_facts facts = {0};
     struct leased_str token = {0};
@@ -294,6 +295,10 @@ static const char *take_answer(struct leased_instance *vault, const struct vault
         token = vault_str(vault->candidate);
     } else {
         problem = read_login(reply->auth, &token, &facts);
+    }
+    if (problem == NULL && facts.ttl_s > 0) {
+        facts.ttl_s = vault_aged_s(facts.ttl_s, age_s);
+        problem = facts.ttl_s == 0 ? "the answer is so old that its token has expired" : NULL;
     }
     if (problem == NULL && vault_token_install(vault, token, &facts) != 0) {
         problem = "out of memory";
@@ -319,7 +324,7 @@ void vault_login_answered(struct leased_instance *vault, const struct leased_htt
         vault->login_at_ms = vault_login_failed(vault, EVENT_FAILED, &failure);
         return;
     }
-    problem = take_answer(vault, &reply);
+    problem = take_answer(vault, &reply, vault_header_age_s(http));
     vault_reply_fini(&reply);
     if (problem != NULL) {
         vault->login_at_ms = vault_login_failed_text(vault, EVENT_FAILED, problem);

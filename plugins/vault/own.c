@@ -94,7 +94,10 @@ static void renew_answered(struct leased_instance *vault, const struct leased_ht
     }
     if (vault_reply_seconds(reply.auth, "lease_duration", &ttl_s) <= 0) {
         renew_later(vault, "the renewal gives no lease_duration");
+    } else if (ttl_s > 0 && ttl_s <= vault_header_age_s(http)) {
+        renew_later(vault, "the renewal's answer is an old one");
     } else {
+        ttl_s = vault_aged_s(ttl_s, vault_header_age_s(http));
         vault_token_renewed(vault, ttl_s, json_is_true(json_object_get(reply.auth, "renewable")),
                             vault_reply_is_capped(&reply));
     }

@@ -9,6 +9,7 @@
 
 /* Where the host doesn't say. */
 #define DEPTH_MAX 32U
+#define AGE_DIGITS_MAX 9U
 #define VALUES_MAX 20000U
 
 struct leased_str vault_header(const struct leased_http_reply *http, const char *name)
@@ -19,6 +20,25 @@ struct leased_str vault_header(const struct leased_http_reply *http, const char 
         }
     }
     return (struct leased_str){0};
+}
+
+int64_t vault_header_age_s(const struct leased_http_reply *http)
+{
+    struct leased_str age = vault_header(http, "age");
+    int64_t seconds = 0;
+
+    for (size_t i = 0; i < age.len; i++) {
+        if (age.ptr[i] < '0' || age.ptr[i] > '9' || age.len > AGE_DIGITS_MAX) {
+            return 0;
+        }
+        seconds = seconds * 10 + (age.ptr[i] - '0');
+    }
+    return seconds;
+}
+
+int64_t vault_aged_s(int64_t life_s, int64_t age_s)
+{
+    return life_s > age_s ? life_s - age_s : 0;
 }
 
 /* Are depth and number of values within bounds? Counts on the raw bytes, before anything is

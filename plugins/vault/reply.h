@@ -49,6 +49,12 @@ struct vault_errors {
 
 void vault_errors_parse(const struct leased_http_reply *http, struct vault_errors *ret_errors);
 
+/* For how long a cache in between has kept the answer, in seconds; its lives began so long ago. */
+int64_t vault_header_age_s(const struct leased_http_reply *http);
+
+/* `life_s` less an answer's age, and never below zero. */
+int64_t vault_aged_s(int64_t life_s, int64_t age_s);
+
 /* The value of a header (`name` in lower case); empty if absent. */
 struct leased_str vault_header(const struct leased_http_reply *http, const char *name);
 

@@ -107,6 +107,73 @@ static void test_a_renewal_that_vault_denies_bounds_no_token_that_a_page_hides(v
     host_close(host, 0);
 }
 
+/* --- caches ----------------------------------------------------------------------------------- */
+
+#define LEASE                                                                                      \
+    "{\"lease_id\":\"database/creds/orders/x1\",\"lease_duration\":3600,\"renewable\":true,"       \
+    "\"data\":{\"password\":\"SECRET\"}}"
+
+static void test_lives_are_counted_from_when_the_answer_was_made(void **state)
+{
+    static const struct {
+        const char *age;
+        int32_t status;
+        uint64_t lifetime_ms;
+    } cases[] = {
+        {"600", LEASED_OK, 3000000}, {"0", LEASED_OK, 3600000}, {"x", LEASED_OK, 3600000},
+        {"-5", LEASED_OK, 3600000},  {"3600", LEASED_RETRY, 0}, {"99999", LEASED_RETRY, 0},
+        {"", LEASED_OK, 3600000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct leased_http_header age = {VAULT_STR("age"), vault_str(cases[i].age)};
+        struct leased_host_context *host = host_open_root();
+        struct fake_op *op = host_issue(host, ISSUE, 0);
+
+        host_answer_header(host, host_last(host), 200, &age, LEASE);
+        assert_int_equal(op->status, cases[i].status);
+        assert_int_equal(op->lifetime_ms, cases[i].lifetime_ms);
+        op = host_renew(host, "database/creds/orders/x1", 0);
+        host_answer_header(host, host_last(host), 200, &age, LEASE);
+        assert_int_equal(op->status, cases[i].status);
+        assert_int_equal(op->lifetime_ms, cases[i].lifetime_ms);
+        host_close(host, 0);
+    }
+}
+
+static void test_a_tokens_life_is_counted_so_as_well(void **state)
+{
+    const struct leased_http_header age = {VAULT_STR("age"), VAULT_STR("600")};
+    struct leased_host_context *host = host_open(APPROLE_CONFIG);
+
+    (void)state;
+    host_answer_header(host, host_last(host), 200, &age, RENEWED);
+    assert_int_equal(host->login_expires_ms, host->now_ms + 3000000);
+    advance_to_exchange(host);
+    host_answer_header(host, host_last(host), 200, &age, RENEWED);
+    assert_int_equal(host->login_expires_ms, host->now_ms + 3000000);
+    host_close(host, 0);
+}
+
+static void test_a_lease_out_of_a_cache_is_somebody_elses(void **state)
+{
+    const struct leased_http_header hit = {VAULT_STR("x-cache"), VAULT_STR("HIT")};
+    const struct leased_http_header miss = {VAULT_STR("x-cache"), VAULT_STR("MISS")};
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 0);
+
+    (void)state;
+    host_answer_header(host, host_last(host), 200, &hit, LEASE);
+    assert_int_equal(op->status, LEASED_INVALID);
+    assert_string_equal(op->ref, "");
+    assert_non_null(strstr(op->detail, "cache"));
+    op = host_issue(host, ISSUE, 0);
+    host_answer_header(host, host_last(host), 200, &miss, LEASE);
+    assert_int_equal(op->status, LEASED_OK);
+    host_close(host, 0);
+}
+
 /* --- redirects -------------------------------------------------------------------------------- */
 
 static void test_a_redirect_to_nowhere_costs_one_issue_that_was_not_executed(void **state)
@@ -184,6 +251,9 @@ int main(void)
         cmocka_unit_test(test_no_page_bounds_the_token),
         cmocka_unit_test(test_only_vault_says_that_a_token_is_alive),
         cmocka_unit_test(test_a_renewal_that_vault_denies_bounds_no_token_that_a_page_hides),
+        cmocka_unit_test(test_lives_are_counted_from_when_the_answer_was_made),
+        cmocka_unit_test(test_a_tokens_life_is_counted_so_as_well),
+        cmocka_unit_test(test_a_lease_out_of_a_cache_is_somebody_elses),
         cmocka_unit_test(test_a_redirect_to_nowhere_costs_one_issue_that_was_not_executed),
         cmocka_unit_test(test_a_redirected_renewal_can_be_repeated),
         cmocka_unit_test(test_a_redirected_login_is_forwarded_at_once),
