@@ -9,6 +9,8 @@
  * After host_end replies are dropped. */
 #include "backend/host_http.h"
 
+#include "wire/http_date.h"
+
 #include <stdio.h>
 
 #define RETRY_AFTER_DIGITS_MAX 6U
@@ -67,11 +69,20 @@ static enum guard_verdict verdict_of(int status, const struct env_http_reply *re
     }
 }
 
-/* 0: it says nothing (or a date, which nobody sends here). */
+/* Seconds, or a date by the issuer's own clock. 0: it says nothing. */
 static uint64_t retry_after_ms(const struct env_http_reply *reply)
 {
     struct str text = env_http_reply_header(reply, "retry-after");
     uint64_t seconds;
+    int64_t then_ms;
+    int64_t now_ms;
+
+    if (http_date_parse(text, &then_ms) == 0) {
+        bool is_ahead =
+            http_date_parse(env_http_reply_header(reply, "date"), &now_ms) == 0 && then_ms > now_ms;
+
+        return is_ahead ? (uint64_t)(then_ms - now_ms) : 0;
+    }
 
     if (text.len > RETRY_AFTER_DIGITS_MAX || str_parse_u64(text, &seconds) != 0) {
         return 0;

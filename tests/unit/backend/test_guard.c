@@ -28,6 +28,8 @@ static void exchange(struct script *script, int status, uint32_t http_status,
     if (retry_after != NULL) {
         reply.headers[reply.header_count++] =
             (struct env_http_header){STR("retry-after"), str_of(retry_after)};
+        reply.headers[reply.header_count++] =
+            (struct env_http_header){STR("date"), STR("Wed, 21 Oct 2026 07:27:30 GMT")};
     }
     assert_non_null(script->host->http_start(script->context, &request, ignore_reply, NULL));
     fake_env_http_finish(&script->fake, fake_env_http_first(&script->fake), status,
@@ -294,6 +296,19 @@ static void test_a_rate_limit_pauses_the_whole_backend_for_as_long_as_it_says(vo
     end(&script);
 }
 
+static void test_a_pause_may_be_a_date_by_the_issuers_clock(void **state)
+{
+    struct script script;
+
+    (void)state;
+    open_one(&script);
+    exchange(&script, 0, 429, "Wed, 21 Oct 2026 07:27:00 GMT"); /* over: as if it said nothing */
+    assert_in_range(status_of(&script).pause_until_ms, 1, script.fake.now_ms + 3000);
+    exchange(&script, 0, 429, "Wed, 21 Oct 2026 07:28:00 GMT");
+    assert_int_equal(status_of(&script).pause_until_ms, script.fake.now_ms + 30000);
+    end(&script);
+}
+
 static void test_a_long_pause_is_not_waited_for_and_has_a_maximum(void **state)
 {
     struct err e = {0};
@@ -311,7 +326,7 @@ static void test_a_long_pause_is_not_waited_for_and_has_a_maximum(void **state)
 static void test_limits_without_a_time_back_off(void **state)
 {
     static const char *const texts[] = {NULL, "soon", "0", "99999999999999999999",
-                                        "Wed, 21 Oct 2026 07:28:00 GMT"};
+                                        "Wed, 21 Oct 2026 07:27:30 GMT"};
     struct script script;
     uint64_t pause_ms;
 
@@ -451,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_refusals_are_service),
         cmocka_unit_test(test_operations_without_an_end_count_as_failures),
         cmocka_unit_test(test_a_rate_limit_pauses_the_whole_backend_for_as_long_as_it_says),
+        cmocka_unit_test(test_a_pause_may_be_a_date_by_the_issuers_clock),
         cmocka_unit_test(test_a_long_pause_is_not_waited_for_and_has_a_maximum),
         cmocka_unit_test(test_limits_without_a_time_back_off),
         cmocka_unit_test(test_without_a_health_call_one_call_is_the_probe),
