@@ -42,18 +42,29 @@ static bool fits_path(struct str value)
     return value.len > 0 && !str_eq_c(value, ".");
 }
 
+static bool separates(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f || c == ',';
+}
+
 /* Issuers take lists as one text with commas (principals, alternative names): a user who is called
  * "joe,root" must not get two of them. */
 static bool is_one_name(struct str value)
 {
     for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-
-        if (c < 0x20 || c == 0x7f || c == ',') {
+        if (separates(value.ptr[i])) {
             return false;
         }
     }
     return true;
+}
+
+/* The same goes for a reason, which is free text: what separates becomes a blank. */
+static void add_as_one(struct buf *out, struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        buf_add_char(out, separates(value.ptr[i]) ? ' ' : value.ptr[i]);
+    }
 }
 
 static int value_of(const struct filling *filling, struct str name, struct str *ret_value)
@@ -112,7 +123,7 @@ static int fill_text(const struct filling *filling, struct str text, bool is_pat
                            "_.@- are, without \"..\"",
                            STR_ARG(name));
         }
-        buf_add_str(out, value);
+        add_as_one(out, value);
         text = (struct str){end + 1, (size_t)(text.ptr + text.len - end) - 1};
     }
     return buf_status(out);

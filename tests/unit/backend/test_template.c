@@ -36,8 +36,8 @@ static const struct {
     /* An escaped template is one as well. */
     {"joe", "r", "{\"a\":\"\\u0024{role}\"}", "{\"a\":\"orders\"}"},
     /* Quotes, backslashes and control bytes stay data. */
-    {"joe", "x\",\"k\":\"v", "{\"a\":\"${reason}\"}", "{\"a\":\"x\\\",\\\"k\\\":\\\"v\"}"},
-    {"joe", "a\\b\nc", "{\"a\":\"${reason}\"}", "{\"a\":\"a\\\\b\\nc\"}"},
+    {"joe", "x\",\"k\":\"v", "{\"a\":\"${reason}\"}", "{\"a\":\"x\\\" \\\"k\\\":\\\"v\"}"},
+    {"joe", "a\\b\nc", "{\"a\":\"${reason}\"}", "{\"a\":\"a\\\\b c\"}"},
     /* A value isn't a template itself. */
     {"joe", "${identity.user}", "{\"a\":\"${reason}\"}", "{\"a\":\"${identity.user}\"}"},
     /* Keys are not filled in. */
@@ -60,7 +60,10 @@ static const struct {
     /* … as long as it is one name, and not a list of them. */
     {"joe,root", "r", "{\"params\":{\"valid_principals\":\"${identity.user}\"}}", NULL},
     {"joe\nroot", "r", "{\"a\":\"${identity.user}\"}", NULL},
-    {"joe", "a, b", "{\"a\":\"${reason}\"}", "{\"a\":\"a, b\"}"},
+    /* A reason is free text, which adds nothing to a list either. */
+    {"joe", "a, b", "{\"a\":\"${reason}\"}", "{\"a\":\"a  b\"}"},
+    {"joe", "x,admin.x", "{\"params\":{\"alt_names\":\"a.x,${reason}\"}}",
+     "{\"params\":{\"alt_names\":\"a.x,x admin.x\"}}"},
     /* Not known, not there, not whole. */
     {NULL, "r", "{\"a\":\"${identity.user}\"}", NULL},
     {"joe", "r", "{\"a\":\"${identity.unit}\"}", NULL},
