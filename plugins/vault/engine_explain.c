@@ -43,7 +43,7 @@ void vault_engine_explain(const struct vault_op *op, const struct leased_http_re
                           struct vault_failure *failure)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused;
+    struct vault_text unused = {{0}};
 
     if (http->transport != LEASED_HTTP_OK || op->path == NULL) {
         return;

@@ -210,7 +210,7 @@ static bool is_gone(const struct leased_http_reply *http)
 void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     int64_t age_s = vault_header_age_s(http);
     struct vault_life life = {
         .seconds = op->issued.lease_duration_s,

@@ -133,7 +133,7 @@ static bool is_asked(const struct vault_op *op, struct leased_str lease_id)
 void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     struct leased_result result = {.size = sizeof(result)};
     int64_t life_s;
 
@@ -258,7 +258,7 @@ static void certificate_revoked(struct vault_op *op, const struct vault_reply *r
 void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
 
     if (http->status != 200 && http->status != 204) {
         doubt(op, LOOKS_MAX, "the revocation was accepted but isn't confirmed yet");

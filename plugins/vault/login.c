@@ -338,7 +338,7 @@ void vault_login_answered(struct leased_instance *vault, const struct leased_htt
 void vault_login_dropped(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused;
+    struct vault_text unused = {{0}};
     struct vault_token_facts facts = {0};
     struct leased_str token = {0};
 

@@ -78,7 +78,7 @@ static void renew_failed(struct leased_instance *vault, const struct leased_http
 static void renew_answered(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail;
+    struct vault_text detail = {{0}};
     int64_t ttl_s = 0;
 
     if (vault->token.bytes == NULL) {
@@ -125,7 +125,7 @@ void vault_own_verify(struct leased_instance *vault)
 static bool is_sign_of_life(const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused;
+    struct vault_text unused = {{0}};
     bool is_alive;
 
     if (!vault_status_is_success(http)) {
