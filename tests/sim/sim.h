@@ -64,7 +64,8 @@ struct sim_faults {
     uint32_t lost_request;  /* sent, but the server never saw it */
     uint32_t lost_answer;   /* executed, answer lost or cut off */
     uint32_t garbage;       /* executed, and something that isn't the server's answer comes back */
-    uint32_t bad_gateway;   /* something in between answers 502; half of these were executed */
+    uint32_t bad_gateway;   /* something in between answers 502, 503, 504, and half of these were
+                               executed; or, which weren't, 403 or 404 */
     uint32_t duplicated;    /* executed twice, one answer */
     uint32_t slow;          /* takes seconds */
     uint32_t append_failed; /* a group of appends fails */

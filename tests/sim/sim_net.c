@@ -137,6 +137,14 @@ static void replace_answer(struct exchange *x, uint32_t status, const char *body
     buf_add_c(&x->answer.body, body);
 }
 
+/* Which page it is goes by the exchange's number, so that no seed means anything else. */
+static uint32_t page_status(const struct exchange *x)
+{
+    static const uint32_t statuses[] = {502, 503, 504, 403, 404};
+
+    return statuses[x->id % (x->fate == FATE_BAD_GATEWAY_BEFORE ? ARRAY_LEN(statuses) : 3U)];
+}
+
 static void arrived(struct sim_event *event)
 {
     struct exchange *x = CONTAINER_OF(event, struct exchange, arrive);
@@ -153,7 +161,7 @@ static void arrived(struct sim_event *event)
     if (x->fate == FATE_GARBAGE) {
         replace_answer(x, 200, GARBAGE);
     } else if (x->fate == FATE_BAD_GATEWAY_BEFORE || x->fate == FATE_BAD_GATEWAY_AFTER) {
-        replace_answer(x, 502, GARBAGE);
+        replace_answer(x, page_status(x), GARBAGE);
     }
     back_ms = sim->now_ms + draw_latency(sim);
     if (back_ms > x->deadline_ms) {
