@@ -236,7 +236,7 @@ static void test_hostile_names_and_reasons_stay_where_they_stand(void **state)
         {"a&b=c#d/../%00", "", "{\"path\":\"kv/a\",\"params\":{\"u\":\"${identity.user}\"}}",
          "https://vault.example/v1/kv/a?u=a%26b%3Dc%23d%2F..%2F%2500", ""},
         {"joe", "x\r\nHost: y\"},{\"", "{\"path\":\"kv/a\",\"params\":{\"r\":\"${reason}\"}}",
-         "https://vault.example/v1/kv/a?r=x%0D%0AHost%3A%20y%22%7D%2C%7B%22", ""},
+         "https://vault.example/v1/kv/a?r=x%20%20Host%3A%20y%22%7D%20%7B%22", ""},
         {"joe", "x\",\"ttl\":\"9999h",
          "{\"path\":\"kv/a\",\"method\":\"post\",\"params\":{\"r\":\"${reason}\",\"u\":\"${identity.user}"
          "\"}}",
