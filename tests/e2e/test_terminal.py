@@ -21,6 +21,9 @@ class Terminal:
     def __init__(self, command, **environment):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # Who runs the tests in the background, or by nohup, has these ignored.
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)
             os.chdir("/")
             os.execvpe(command[0], command, clean_environment(TERM="xterm", **environment))
         self.text = ""
