@@ -240,7 +240,7 @@ static void test_hostile_names_and_reasons_stay_where_they_stand(void **state)
         {"joe", "x\",\"ttl\":\"9999h",
          "{\"path\":\"kv/a\",\"method\":\"post\",\"params\":{\"r\":\"${reason}\",\"u\":\"${identity.user}"
          "\"}}",
-         "https://vault.example/v1/kv/a", "{\"r\":\"x\\\",\\\"ttl\\\":\\\"9999h\",\"u\":\"joe\"}"},
+         "https://vault.example/v1/kv/a", "{\"r\":\"x\\\" \\\"ttl\\\":\\\"9999h\",\"u\":\"joe\"}"},
         {"joe", "${identity.user}", "{\"path\":\"kv/a\",\"params\":{\"r\":\"${reason}\"}}",
          "https://vault.example/v1/kv/a?r=%24%7Bidentity.user%7D", ""},
     };
