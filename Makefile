@@ -77,7 +77,8 @@ wants_tests := $(filter-out all opts install uninstall run e2e check-abi check-h
 # ------------------------------------------------------------------------------------------------------------ libraries
 # name:minimum:Debian package. All that are missing are named at once.
 libraries := libuv:1.44:libuv1-dev libcurl:7.88:libcurl4-openssl-dev jansson:2.14:libjansson-dev openssl:3.0:libssl-dev \
-	libmicrohttpd:0.9.75:libmicrohttpd-dev gnutls:3.7:libgnutls28-dev libfyaml:0.7:libfyaml-dev libpcre2-8:10.42:libpcre2-dev
+	libmicrohttpd:0.9.75:libmicrohttpd-dev gnutls:3.7:libgnutls28-dev libfyaml:0.7:libfyaml-dev libpcre2-8:10.42:libpcre2-dev \
+	sqlite3:3.40:libsqlite3-dev
 test_libraries := cmocka:1.1.5:libcmocka-dev
 
 ifneq ($(compiles),)
@@ -98,7 +99,7 @@ libs_access  := jansson openssl libpcre2-8
 libs_lease   := jansson openssl
 libs_backend := jansson openssl
 libs_serve   := jansson openssl
-libs_io      := libuv libcurl libmicrohttpd gnutls jansson openssl
+libs_io      := libuv libcurl libmicrohttpd gnutls jansson openssl sqlite3
 libs_daemon  := jansson openssl
 libs_cli     := libcurl jansson openssl
 libs_plugin  := jansson openssl

@@ -18,8 +18,8 @@
  * otherwise.
  *
  * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
- * files), env/process.h (who lives), env/server.h (requests that arrive),
- * env/usage.h (what the process uses). */
+ * files), env/ledger.h (what survives a crash), env/process.h (who lives), env/server.h (requests
+ * that arrive), env/usage.h (what the process uses). */
 #ifndef LEASED_ENV_ENV_H
 #define LEASED_ENV_ENV_H
 
@@ -32,6 +32,7 @@ struct env;
 struct env_http;
 struct env_usage;
 struct env_file;
+struct env_ledger;
 struct env_process_watch;
 struct env_process;
 
@@ -90,6 +91,8 @@ struct env_ops {
     int (*seal)(struct env *env, struct str owner, struct str plain, char *ret_sealed);
     int (*unseal)(struct env *env, struct str owner, struct str sealed, char *ret_plain);
     void (*usage)(struct env *env, struct env_usage *ret_usage); /* may be NULL: nothing is known */
+    int (*ledger_open)(struct env *env, const char *path, struct env_ledger **ret_ledger,
+                       struct err *e);
 };
 
 struct env {

@@ -63,6 +63,7 @@ static const struct env_ops io_ops = {
     .seal = io_env_seal,
     .unseal = io_env_unseal,
     .usage = io_usage,
+    .ledger_open = io_ledger_open,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a

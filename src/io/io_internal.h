@@ -194,4 +194,8 @@ int io_secret_read(struct env *env, struct str source, struct secret *ret_secret
 /* file.c */
 int io_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
 
+/* ledger.c */
+int io_ledger_open(struct env *env, const char *path, struct env_ledger **ret_ledger,
+                   struct err *e);
+
 #endif

@@ -1,0 +1,112 @@
+/* The durable record of what must survive a crash: small records under a kind and an id, committed
+ * in groups.
+ *
+ * Changes are queued in order; all that gathered while the last group was on its way to the disk is
+ * the next group, one transaction. A group that can't be committed (disk full, read-only, damaged)
+ * fails those who wait for it, and its changes stay queued: they are tried again with whatever
+ * comes next, and every second by themselves, so a removal is never lost and the ledger catches up
+ * once the fault has gone. Whoever was told that its record isn't durable removes it, behind it in
+ * the same order. */
+#ifndef LEASED_ENV_LEDGER_H
+#define LEASED_ENV_LEDGER_H
+
+#include "env/env.h"
+
+#define ENV_LEDGER_ID_MAX_BYTES 128U
+#define ENV_LEDGER_BODY_MAX_BYTES (256U * 1024U)
+/* Changes that wait for the disk, in all; more records are refused. Removals go on to twice as
+ * many. */
+#define ENV_LEDGER_QUEUE_MAX_BYTES (16U * 1024U * 1024U)
+
+/* What a record is about; the numbers are in files and never change. */
+enum env_ledger_kind {
+    ENV_LEDGER_LEASE = 1, /* a credential that an issuer has issued; id: the lease's */
+};
+
+/* One wait, embedded in its owner. */
+struct env_ledger_sync {
+    /* 0 when every change that was queued before env_ledger_sync is on stable storage. Else a
+     * negated errno or ERR_*: at least one may not be. Runs from the loop, exactly once. */
+    void (*fn)(struct env_ledger_sync *sync, int status);
+    void *user;
+    int status;
+    struct list node;
+};
+
+struct env_ledger;
+
+/* One record as it was when the ledger was opened; borrowed until the call returns. Not 0 ends the
+ * walk. */
+typedef int (*env_ledger_fn)(void *user, struct str id, struct str body);
+
+struct env_ledger_ops {
+    int (*put)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id,
+               struct str body);
+    int (*remove)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id);
+    void (*sync)(struct env_ledger *ledger, struct env_ledger_sync *sync);
+    bool (*is_ready)(const struct env_ledger *ledger, struct err *e);
+    int (*each)(struct env_ledger *ledger, enum env_ledger_kind kind, env_ledger_fn fn, void *user,
+                struct err *e);
+    void (*close)(struct env_ledger *ledger, void (*closed)(void *user), void *user);
+};
+
+struct env_ledger {
+    const struct env_ledger_ops *ops;
+    struct env *env;
+};
+
+/* Opens the ledger at `path`, or makes an empty one (0600). Blocks; used at start. ERR_BUSY:
+ * another process has it open. ERR_CORRUPT: it is damaged. ERR_INVALID: it is no ledger, or of a
+ * newer version. ERR_DENIED, ERR_NOT_FOUND or a negated errno: it can't be opened. In each of these
+ * cases the text says what to do and the file is left as it was. */
+static inline int env_ledger_open(struct env *env, const char *path, struct env_ledger **ret_ledger,
+                                  struct err *e)
+{
+    return env->ops->ledger_open(env, path, ret_ledger, e);
+}
+
+/* Adds a record or replaces the one of that id. Both are copied. ERR_NOMEM, ERR_TOO_LARGE,
+ * ERR_LIMIT (too much waits for the disk), ERR_CLOSED: then nothing was queued. */
+static inline int env_ledger_put(struct env_ledger *ledger, enum env_ledger_kind kind,
+                                 struct str id, struct str body)
+{
+    return ledger->ops->put(ledger, kind, id, body);
+}
+
+/* Removes a record; fine when there is none. The same errors; then the record stays, and whoever
+ * reads it after the next start finds something that is over. */
+static inline int env_ledger_remove(struct env_ledger *ledger, enum env_ledger_kind kind,
+                                    struct str id)
+{
+    return ledger->ops->remove(ledger, kind, id);
+}
+
+/* Waits for all that was queued before; never fails to start. */
+static inline void env_ledger_sync(struct env_ledger *ledger, struct env_ledger_sync *sync)
+{
+    ledger->ops->sync(ledger, sync);
+}
+
+/* False while the last group could not be committed; `e` (may be NULL) says why. */
+static inline bool env_ledger_is_ready(const struct env_ledger *ledger, struct err *e)
+{
+    return ledger->ops->is_ready(ledger, e);
+}
+
+/* Walks the records of a kind, in the order of their ids. Blocks; only before the first change.
+ * ERR_CORRUPT, ERR_IO, or what `fn` returned. */
+static inline int env_ledger_each(struct env_ledger *ledger, enum env_ledger_kind kind,
+                                  env_ledger_fn fn, void *user, struct err *e)
+{
+    return ledger->ops->each(ledger, kind, fn, user, e);
+}
+
+/* What is queued is tried once more and each wait ends; then `closed` runs and the memory is gone.
+ */
+static inline void env_ledger_close(struct env_ledger *ledger, void (*closed)(void *user),
+                                    void *user)
+{
+    ledger->ops->close(ledger, closed, user);
+}
+
+#endif
