@@ -194,6 +194,14 @@ static void acquire_update(struct lease_acquire *acquire, struct lease *lease)
     }
 }
 
+static void acquire_fail_unrecorded(struct lease_acquire *acquire)
+{
+    struct err e = {.code = 0};
+    int r = lease_core_may_hand_out(acquire->core, &e);
+
+    acquire_fail(acquire, &(struct acquire_failure){.status = r, .text = e.text});
+}
+
 void acquire_step(struct lease_acquire *acquire)
 {
     struct grant *grant = acquire->grant;
@@ -204,8 +212,8 @@ void acquire_step(struct lease_acquire *acquire)
     if (grant->state == GRANT_STATE_ENDED) {
         failure = grant_failure(grant);
         acquire_fail(acquire, &failure);
-    } else if (!audit_is_ready(acquire->core->audit)) {
-        acquire_fail(acquire, &(struct acquire_failure){.status = ERR_IO});
+    } else if (lease_core_may_hand_out(acquire->core, NULL) != 0) {
+        acquire_fail_unrecorded(acquire);
     } else if (issue_is_backing_off(lease)) {
         acquire_fail(acquire, &(struct acquire_failure){.status = ERR_UNAVAILABLE,
                                                         .retry_after_ms = retry_after_ms(lease),
@@ -364,7 +372,7 @@ static bool acquire_check(struct lease_acquire *acquire)
     }
     lease = grant->lease;
     left_ms = lease_left_ms(lease);
-    if (grant->state != GRANT_STATE_ENDED && audit_is_ready(acquire->core->audit) &&
+    if (grant->state != GRANT_STATE_ENDED && lease_core_may_hand_out(acquire->core, NULL) == 0 &&
         grant->is_read && lease_current(grant->lease) == lease && fsm_lease_is_live(lease->state) &&
         left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
         return true;

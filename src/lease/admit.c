@@ -133,8 +133,9 @@ static int acquire_find(struct lease_acquire *acquire)
         return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured any more",
                        role->name);
     }
-    if (!audit_is_ready(core->audit)) {
-        return err_set(&acquire->error, ERR_IO, "a required audit sink fails");
+    r = lease_core_may_hand_out(core, &acquire->error);
+    if (r != 0) {
+        return r;
     }
     r = binding_resolve(core->env, &acquire->ask, &found, &acquire->error);
     if (r != 0) {

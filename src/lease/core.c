@@ -9,6 +9,7 @@
  * The end: lease_core_close cancels the calls and closes the watches; when the last of them has
  * come back everything is freed and `closed` runs. */
 #include "base/mem.h"
+#include "env/ledger.h"
 #include "lease/core_internal.h"
 
 #include <stdio.h>
@@ -56,6 +57,19 @@ uint64_t core_id_hash(const struct index *ids, const char *id)
 
     memcpy(&part, id + 2, sizeof(part));
     return index_hash(ids->seed, part);
+}
+
+int lease_core_may_hand_out(const struct lease_core *core, struct err *e)
+{
+    struct err why = {.code = 0};
+
+    if (!audit_is_ready(core->audit)) {
+        return err_set(e, ERR_IO, "a required audit sink fails: no credential leaves");
+    }
+    if (core->ledger != NULL && !env_ledger_is_ready(core->ledger, &why)) {
+        return err_set(e, ERR_IO, "%s: no credential leaves", why.text);
+    }
+    return 0;
 }
 
 int64_t core_wall_of(const struct lease_core *core, uint64_t when_ms)
@@ -202,6 +216,7 @@ static void core_set_options(struct lease_core *core, const struct lease_core_op
     core->options = *options;
     core->options.env = core->env;
     core->options.audit = core->audit;
+    core->options.ledger = core->ledger;
     core->options.leases_max = or_default(options->leases_max, LEASES_MAX_DEFAULT);
     core->options.grants_max = or_default(options->grants_max, GRANTS_MAX_DEFAULT);
     core->options.waiting_max = or_default(options->waiting_max, WAITING_MAX_DEFAULT);
@@ -223,6 +238,7 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     core->magic = LEASE_CORE_MAGIC;
     core->env = options->env;
     core->audit = options->audit;
+    core->ledger = options->ledger;
     core_set_options(core, options);
     wheel_init(&core->wheel, core_now_ms(core), core_fire);
     core->timer.fn = core_timer;

@@ -15,7 +15,8 @@
  * Below them: wheel.h, fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates
  * and numbers of calls), turns.h (whose call is next), refusal.h (what isn't asked again), role.h,
  * lease.h, grant.h, holder.h, account.h (the objects), own.c (whose they are), record.h (what the
- * trail says). What an operator changes: reload.c (roles), recheck.c (policies). */
+ * trail says), durable.h (what survives). What an operator changes: reload.c (roles), recheck.c
+ * (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 
@@ -97,8 +98,9 @@ struct grant;
 struct lease_core_options {
     struct env *env;
     struct audit *audit;
-    uint32_t leases_max; /* [100000] */
-    uint32_t grants_max; /* [200000] */
+    struct env_ledger *ledger; /* borrowed until lease_core_close's callback; NULL: none */
+    uint32_t leases_max;       /* [100000] */
+    uint32_t grants_max;       /* [200000] */
     /* [256] Requests that wait for one lease, or of one uid for anything. Where a lease has that
      * many, one more of each uid that waits for nothing else is taken, up to twice as many. */
     uint32_t waiting_max;
@@ -165,6 +167,14 @@ typedef void (*lease_judge_fn)(void *user, const struct access_identity *identit
 uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
                             lease_judge_fn judge, void *user);
 
+struct ledger_lease;
+
+/* A lease that an earlier daemon left in the ledger: it is shown, has no holder and no credential,
+ * and is revoked. Its role needn't be configured any more. Everything is copied but the issuer.
+ * ERR_NOMEM; ERR_INVALID when the id is known already or the record is none of ours. */
+int lease_core_recover(struct lease_core *core, struct str id, const struct ledger_lease *record,
+                       struct lease_issuer *issuer) ATTR_MUST_USE;
+
 /* --- asking for a credential --- */
 
 /* Who asks for what. Borrowed until the call returns, or where it is a part of lease_acquire until
@@ -209,6 +219,10 @@ struct lease_acquire {
     bool has_renewed;
     bool has_rotated;
 };
+
+/* May a credential leave now, one that is held already too? ERR_IO with a text when what must be on
+ * disk first can't be: the trail, or the ledger. */
+int lease_core_may_hand_out(const struct lease_core *core, struct err *e) ATTR_MUST_USE;
 
 /* The fast path: the caller's own grant, if it holds one for this role (and bindings) whose
  * credential has enough life left, is first read already and audit is ready. Counts the read. NULL:

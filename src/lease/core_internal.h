@@ -3,6 +3,7 @@
 #define LEASED_LEASE_CORE_INTERNAL_H
 
 #include "lease/account.h"
+#include "lease/durable.h"
 #include "lease/fsm.h"
 #include "lease/grant.h"
 #include "lease/holder.h"
@@ -64,6 +65,7 @@ struct lease_core {
     struct lease_core_options options;
     struct env *env;
     struct audit *audit;
+    struct env_ledger *ledger; /* NULL: none */
     struct wheel wheel;
     struct env_timer timer;   /* armed for the wheel's next deadline */
     struct env_deferred turn; /* core_touch: what is done once a turn of the loop */

@@ -152,6 +152,7 @@ void issue_forget(struct lease *lease)
 
     if (issuing != NULL) {
         audit_write_forget(&issuing->write);
+        durable_forget(issuing->durable);
         secret_free(issuing->ref);
         mem_free(issuing->reason);
         mem_free(issuing);
@@ -284,7 +285,7 @@ static void issue_unrecorded(struct lease *lease, int status)
 {
     struct acquire_failure failure = {
         .status = ERR_IO,
-        .text = "no audit record could be written, so no credential leaves",
+        .text = "its record could not be written, so no credential leaves",
     };
 
     log_event(LOG_LEVEL_WARN, "lease.issue.unrecorded", "lease", lease->id, "err", err_str(status),
@@ -298,14 +299,16 @@ static void issue_unrecorded(struct lease *lease, int status)
     }
 }
 
-static void issue_written(struct audit_write *write, int status)
+void issue_arrived(struct lease_issuing *issuing, int status)
 {
-    struct lease_issuing *issuing = OBJ_CAST(write->user, struct lease_issuing, ISSUING_MAGIC);
     struct lease *lease = issuing->lease;
     bool is_late = issuing->is_late;
 
     if (status != 0) {
         issue_unrecorded(lease, status);
+        return;
+    }
+    if (--issuing->unwritten_count > 0) {
         return;
     }
     lease->is_recorded = true;
@@ -320,14 +323,23 @@ static void issue_written(struct audit_write *write, int status)
     core_touch(lease->role->core);
 }
 
+static void issue_written(struct audit_write *write, int status)
+{
+    issue_arrived(OBJ_CAST(write->user, struct lease_issuing, ISSUING_MAGIC), status);
+}
+
 static void issue_record(struct lease *lease)
 {
     struct lease_issuing *issuing = lease->issuing;
-    int r;
+    bool is_awaited = false;
+    int r = durable_start(lease, &is_awaited);
 
     issuing->write.fn = issue_written;
     issuing->write.user = issuing;
-    r = record_lease_issued(lease, &issuing->write);
+    issuing->unwritten_count = is_awaited ? 2 : 1;
+    if (r == 0) {
+        r = record_lease_issued(lease, &issuing->write);
+    }
     if (r != 0) {
         record_lease_issued_late(lease);
         issue_unrecorded(lease, r);
@@ -368,6 +380,7 @@ static void issue_unusable(struct lease *lease, const struct lease_result *resul
            issuing->ref_len);
     lease_set_life(lease, result);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
+    durable_note(lease);
     record_lease_issued_late(lease);
     acquire_fail_lease(lease, &failure);
     rotate_failed(lease); /* before it is revoked, as above */

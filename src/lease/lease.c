@@ -41,6 +41,13 @@ static struct lease_issuing *issuing_new(struct lease *lease, const char *reason
 
 struct lease *lease_new(struct role *role, struct holder *holder, const char *reason)
 {
+    return lease_new_from(role->source, holder, NULL, reason);
+}
+
+struct lease *lease_new_from(struct source *source, struct holder *holder, const char *id,
+                             const char *reason)
+{
+    struct role *role = source->role;
     struct lease_core *core = role->core;
     struct lease *lease = mem_calloc(1, sizeof(*lease));
 
@@ -54,7 +61,11 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
     lease->since_ms = core_now_ms(core);
     lease->due.kind = CORE_ENTRY_LEASE;
     list_init(&lease->grants);
-    core_make_id(core, 'l', lease->id);
+    if (id != NULL) {
+        memcpy(lease->id, id, LEASE_ID_BYTES);
+    } else {
+        core_make_id(core, 'l', lease->id);
+    }
     lease->issuing = issuing_new(lease, reason);
     if (lease->issuing == NULL || index_add(&core->lease_ids, &lease->by_id,
                                             core_id_hash(&core->lease_ids, lease->id)) != 0) {
@@ -63,7 +74,7 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
         return NULL;
     }
     lease->holder = holder_again(holder);
-    lease->source = role->source;
+    lease->source = source;
     lease->source->user_count++;
     lease->source->issuer->lease_count++;
     holder->account->lease_count++;
@@ -167,6 +178,7 @@ void lease_set_state(struct lease *lease, enum lease_state state)
     lease->since_ms = core_now_ms(core);
     lease->step = LEASE_STEP_NONE;
     if (fsm_lease_is_over(state)) {
+        durable_end(lease);
         lease_close(lease);
     }
     lease_check(lease);

@@ -30,7 +30,7 @@ enum lease_step {
 /* A lease that is over at the issuer or being revoked can still have holders: then a successor is
  * on its way. If that fails for good, their grants end. */
 
-/* Exists from the request until lease.issued is durable. */
+/* Exists from the request until lease.issued is durable, and its place in the ledger. */
 #define ISSUING_MAGIC 0x69737375U
 
 struct lease_issuing {
@@ -41,6 +41,8 @@ struct lease_issuing {
     const char *why;    /* … and why there is one; static */
     struct lease *lease;
     struct audit_write write;
+    struct durable_wait *durable; /* NULL: not waited for */
+    uint32_t unwritten_count;     /* of these two, those that aren't on disk yet */
     char *ref;      /* room for the issuer's reference from when the call is sent, in secret memory:
                        what comes can be revoked */
     size_t ref_len; /* > 0: the credential couldn't be packed, this is all there is */
@@ -56,7 +58,8 @@ struct lease {
     bool is_refused : 1;   /* it refused a renewal: not asked again */
     bool is_capped : 1;    /* a maximum is near: a renewal gives less and less */
     bool is_revocable : 1;
-    bool is_recorded : 1; /* lease.issued is durable */
+    bool is_recorded : 1; /* lease.issued is durable, and what the ledger keeps of it */
+    bool is_durable : 1;  /* it is in the ledger, or on its way there */
     bool is_forced : 1;   /* its replacement was asked for: the overlap bounds it */
     bool is_cut : 1;      /* a ttl of ours or its anchor ends it before the issuer said */
     bool is_doubtful : 1; /* a renewal failed and may have been executed: it may live longer than we
@@ -108,6 +111,10 @@ struct lease {
 /* A lease in `requested`, with its place among the issuer's; `reason` is copied. NULL when out of
  * memory. */
 struct lease *lease_new(struct role *role, struct holder *holder, const char *reason);
+/* The same from a source that needn't be its role's present one, and with an id of LEASE_ID_BYTES
+ * that isn't known yet; `id` NULL: a new one. */
+struct lease *lease_new_from(struct source *source, struct holder *holder, const char *id,
+                             const char *reason);
 
 /* The one function that changes a state. Moves the lease between lists, counts, and checks the
  * invariants. */
@@ -251,6 +258,8 @@ bool issue_is_backing_off(const struct lease *lease);
 /* ERR_NOMEM: it can't be sent now. */
 int issue_fill(struct lease *lease, struct lease_call *call) ATTR_MUST_USE;
 void issue_answered(struct lease *lease, const struct lease_result *result);
+/* One of the two things that its credential waits for is on disk, or isn't (`status`). */
+void issue_arrived(struct lease_issuing *issuing, int status);
 /* Nobody wants a requested lease any more. An issue that is in flight runs to its end; what it
  * brings is for who comes again after it was late, or revoked. */
 void issue_drop(struct lease *lease);

@@ -65,7 +65,8 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask 
     struct binding_set set;
     struct grant *grant;
 
-    if (core->is_draining || !audit_is_ready(core->audit) || !binding_resolve_known(ask, &set)) {
+    if (core->is_draining || lease_core_may_hand_out(core, NULL) != 0 ||
+        !binding_resolve_known(ask, &set)) {
         return NULL;
     }
     grant = own_grant(core, ask, &set);

@@ -171,6 +171,15 @@ void record_grant_ended(const struct grant *grant)
     audit_record_note(grant->lease->role->core->audit, &record);
 }
 
+void record_lease_adopted(struct lease *lease)
+{
+    struct audit_record record = {.event = "lease.adopted", .outcome = "ok"};
+    struct record_texts texts;
+
+    (void)fill_issued(&record, lease, &texts);
+    audit_record_note(lease->role->core->audit, &record);
+}
+
 void record_lease_issued_late(struct lease *lease)
 {
     struct audit_record record = {.event = "lease.issued", .outcome = "ok"};

@@ -129,6 +129,57 @@ static bool is_as_it_was(const struct role *role, const struct issuer *issuer,
            role_is_configured(role, config);
 }
 
+static struct role *role_new_removed(struct lease_core *core, const char *name)
+{
+    const struct lease_role config = {.name = name};
+    struct role_texts texts;
+    struct role *role;
+
+    if (role_texts_copy(&config, &texts) != 0) {
+        return NULL;
+    }
+    role = role_new(core, name);
+    if (role == NULL) {
+        mem_free(texts.block);
+        return NULL;
+    }
+    role_configure(role, &texts);
+    role->is_removed = true;
+    return role;
+}
+
+int role_recover(struct lease_core *core, const char *name, struct lease_issuer *config,
+                 const char *params_json, struct source **ret_source)
+{
+    struct role *role = role_by_name(core, name);
+    struct source *source;
+    struct issuer *issuer;
+    int r = issuer_of(core, config, &issuer);
+
+    if (r == 0 && role == NULL) {
+        role = role_new_removed(core, name);
+        r = role != NULL ? 0 : ERR_NOMEM;
+    }
+    if (r != 0) {
+        return r;
+    }
+    role_again(role);
+    source = source_is(role->source, issuer, params_json) ? role->source
+                                                          : source_new(role, issuer, params_json);
+    if (source == NULL) {
+        role_put(role);
+        return ERR_NOMEM;
+    }
+    if (source == role->source) {
+        source->user_count++;
+    } else if (role->source == NULL) {
+        source->user_count++;
+        role_set_source(role, source);
+    }
+    *ret_source = source;
+    return 0;
+}
+
 int lease_core_set_role(struct lease_core *core, const struct lease_role *config)
 {
     struct role *role = role_by_name(core, config->name);

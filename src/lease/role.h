@@ -69,6 +69,12 @@ struct role *role_new(struct lease_core *core, const char *name);
 /* `texts` is taken. */
 void role_configure(struct role *role, const struct role_texts *texts);
 
+/* A source with this issuer and these parameters, of the role of that name, also one that was
+ * removed; where there is none, of one that is removed from the start. The caller is a user of
+ * both, and gives back first the source, then the role. ERR_NOMEM. */
+int role_recover(struct lease_core *core, const char *name, struct lease_issuer *issuer,
+                 const char *params_json, struct source **ret_source) ATTR_MUST_USE;
+
 /* NULL when there is none, or only one that was removed. */
 struct role *role_find(const struct lease_core *core, struct str name);
 /* The one that a configuration handed out belongs to. */

@@ -1,0 +1,248 @@
+#include "support/fake_ledger.h"
+
+#include "support/fake_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct fake_record {
+    struct list node;
+    enum env_ledger_kind kind;
+    bool is_removal;
+    char *id;
+    char *body;
+    size_t body_len;
+};
+
+static struct fake_ledger *ledger_of(struct env_ledger *ledger)
+{
+    return CONTAINER_OF(ledger, struct fake_ledger, ledger);
+}
+
+static char *copy_of(struct str text)
+{
+    char *copy = fake_alloc(text.len + 1);
+
+    if (text.len > 0) {
+        memcpy(copy, text.ptr, text.len);
+    }
+    copy[text.len] = '\0';
+    return copy;
+}
+
+static void record_free(struct fake_record *record)
+{
+    list_remove(&record->node);
+    free(record->id);
+    free(record->body);
+    free(record);
+}
+
+/* --- commits --- */
+
+/* Where the record is, or the first behind its place. */
+static struct list *place_of(struct fake_ledger *fake, const struct fake_record *wanted,
+                             bool *found)
+{
+    struct list *node;
+    int order = 1;
+
+    for (node = fake->records.next; node != &fake->records; node = node->next) {
+        const struct fake_record *record = LIST_ENTRY(node, struct fake_record, node);
+
+        order = record->kind != wanted->kind ? (int)record->kind - (int)wanted->kind
+                                             : strcmp(record->id, wanted->id);
+        if (order >= 0) {
+            break;
+        }
+    }
+    *found = node != &fake->records && order == 0;
+    return node;
+}
+
+static void apply(struct fake_ledger *fake, struct fake_record *change)
+{
+    bool found;
+    struct list *place = place_of(fake, change, &found);
+    struct list *following = found ? place->next : place;
+
+    if (found) {
+        record_free(LIST_ENTRY(place, struct fake_record, node));
+        fake->record_count--;
+    }
+    if (change->is_removal) {
+        record_free(change);
+        return;
+    }
+    list_push_back(following, &change->node); /* before it */
+    fake->record_count++;
+}
+
+void fake_ledger_run(struct fake_ledger *fake)
+{
+    struct list syncs;
+    struct list *node;
+
+    list_init(&syncs);
+    fake->commit_count++;
+    fake->failure = fake->fail_status;
+    while (fake->fail_status == 0 && (node = list_pop_front(&fake->changes)) != NULL) {
+        apply(fake, LIST_ENTRY(node, struct fake_record, node));
+    }
+    list_splice(&syncs, &fake->syncs);
+    while ((node = list_pop_front(&syncs)) != NULL) {
+        struct env_ledger_sync *sync = LIST_ENTRY(node, struct env_ledger_sync, node);
+
+        sync->fn(sync, fake->failure);
+    }
+}
+
+static void commit(struct env_deferred *deferred)
+{
+    struct fake_ledger *fake = deferred->user;
+    void (*closed)(void *user) = fake->closed;
+
+    if (!fake->is_held || closed != NULL) {
+        fake_ledger_run(fake);
+    }
+    if (closed != NULL) {
+        fake->closed = NULL;
+        closed(fake->closed_user);
+    }
+}
+
+void fake_ledger_crash(struct fake_ledger *fake)
+{
+    struct list *node;
+
+    while ((node = list_pop_front(&fake->changes)) != NULL) {
+        record_free(LIST_ENTRY(node, struct fake_record, node));
+    }
+    list_init(&fake->syncs);
+    env_undefer(&fake->deferred);
+}
+
+/* --- the interface --- */
+
+static int change(struct fake_ledger *fake, const struct fake_record *head, struct str id,
+                  struct str body)
+{
+    struct fake_record *record;
+
+    if (fake->put_status != 0) {
+        return fake->put_status;
+    }
+    record = fake_alloc(sizeof(*record));
+    *record = *head;
+    record->node = (struct list){.next = NULL};
+    record->id = copy_of(id);
+    record->body = copy_of(body);
+    record->body_len = body.len;
+    list_push_back(&fake->changes, &record->node);
+    env_defer(fake->ledger.env, &fake->deferred);
+    return 0;
+}
+
+static int fake_put(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id,
+                    struct str body)
+{
+    return change(ledger_of(ledger), &(struct fake_record){.kind = kind}, id, body);
+}
+
+static int fake_remove(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id)
+{
+    return change(ledger_of(ledger), &(struct fake_record){.kind = kind, .is_removal = true}, id,
+                  (struct str){.len = 0});
+}
+
+static void fake_sync(struct env_ledger *ledger, struct env_ledger_sync *sync)
+{
+    struct fake_ledger *fake = ledger_of(ledger);
+
+    list_push_back(&fake->syncs, &sync->node);
+    env_defer(ledger->env, &fake->deferred);
+}
+
+static bool fake_is_ready(const struct env_ledger *ledger, struct err *e)
+{
+    const struct fake_ledger *fake = (const struct fake_ledger *)(const void *)ledger;
+
+    if (fake->failure != 0) {
+        (void)err_set(e, fake->failure, "could not write the ledger");
+    }
+    return fake->failure == 0;
+}
+
+static int fake_each(struct env_ledger *ledger, enum env_ledger_kind kind, env_ledger_fn fn,
+                     void *user, struct err *e)
+{
+    struct fake_ledger *fake = ledger_of(ledger);
+    struct list *node;
+    struct list *following;
+    int r = 0;
+
+    (void)e;
+    LIST_EACH (&fake->records, node, following) {
+        const struct fake_record *record = LIST_ENTRY(node, struct fake_record, node);
+
+        if (r == 0 && record->kind == kind) {
+            r = fn(user, str_of(record->id), (struct str){record->body, record->body_len});
+        }
+    }
+    return r;
+}
+
+static void fake_close(struct env_ledger *ledger, void (*closed)(void *user), void *user)
+{
+    struct fake_ledger *fake = ledger_of(ledger);
+
+    fake->closed = closed;
+    fake->closed_user = user;
+    env_defer(ledger->env, &fake->deferred);
+}
+
+static const struct env_ledger_ops fake_ledger_ops = {
+    .put = fake_put,
+    .remove = fake_remove,
+    .sync = fake_sync,
+    .is_ready = fake_is_ready,
+    .each = fake_each,
+    .close = fake_close,
+};
+
+void fake_ledger_init(struct fake_ledger *fake, struct env *env)
+{
+    memset(fake, 0, sizeof(*fake));
+    fake->ledger = (struct env_ledger){.ops = &fake_ledger_ops, .env = env};
+    fake->deferred = (struct env_deferred){.fn = commit, .user = fake};
+    list_init(&fake->records);
+    list_init(&fake->changes);
+    list_init(&fake->syncs);
+}
+
+void fake_ledger_fini(struct fake_ledger *fake)
+{
+    struct list *node;
+
+    fake_ledger_crash(fake);
+    while ((node = list_pop_front(&fake->records)) != NULL) {
+        record_free(LIST_ENTRY(node, struct fake_record, node));
+    }
+}
+
+const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,
+                             const char *id)
+{
+    const struct list *node;
+
+    for (node = fake->records.next; node != &fake->records; node = node->next) {
+        const struct fake_record *record =
+            (const struct fake_record *)(const void *)((const char *)node -
+                                                       offsetof(struct fake_record, node));
+
+        if (record->kind == kind && strcmp(record->id, id) == 0) {
+            return record->body;
+        }
+    }
+    return NULL;
+}

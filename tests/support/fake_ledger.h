@@ -1,0 +1,39 @@
+/* A ledger in memory, whose commits complete, fail or wait as the test says, and which can lose
+ * what wasn't committed. */
+#ifndef LEASED_TESTS_SUPPORT_FAKE_LEDGER_H
+#define LEASED_TESTS_SUPPORT_FAKE_LEDGER_H
+
+#include "env/ledger.h"
+
+struct fake_ledger {
+    struct env_ledger ledger; /* give out &fake.ledger */
+    struct list records;      /* what is durable, by kind and id */
+    struct list changes;      /* in the order of their calls */
+    struct list syncs;
+    struct env_deferred deferred;
+    void (*closed)(void *user);
+    void *closed_user;
+    int failure; /* of the last commit */
+    /* For the test to set. */
+    bool is_held;    /* commits wait until fake_ledger_run */
+    int fail_status; /* not 0: commits fail with it */
+    int put_status;  /* not 0: put and remove refuse with it */
+    /* For the test to look at. */
+    size_t record_count;
+    uint32_t commit_count;
+};
+
+void fake_ledger_init(struct fake_ledger *fake, struct env *env);
+void fake_ledger_fini(struct fake_ledger *fake);
+
+/* Commits what is there now, held or not. */
+void fake_ledger_run(struct fake_ledger *fake);
+
+/* What wasn't committed is lost; those who wait are never told. */
+void fake_ledger_crash(struct fake_ledger *fake);
+
+/* The body of a record; NULL if there is none. */
+const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,
+                             const char *id);
+
+#endif
