@@ -114,6 +114,16 @@ struct config_policies {
     char *admins_json;
 };
 
+struct config_ledger {
+    const struct yaml_node *node;
+    char *sqlite; /* NULL: none */
+};
+
+struct config_state {
+    const struct yaml_node *node;
+    struct config_ledger ledger;
+};
+
 struct config_plugins {
     const struct yaml_node *node;
     char *path;
@@ -171,6 +181,7 @@ struct config_settings {
     struct schema_list audit;     /* struct config_sink, at least one */
     struct config_policies policies;
     struct config_plugins plugins;
+    struct config_state state;
     struct config_limits limits;
     struct config_log log;
 };

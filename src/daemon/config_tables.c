@@ -340,6 +340,25 @@ static const struct schema_field log_fields[] = {
 };
 static const struct schema_object log_table = TABLE("log", config_log, log_fields, false);
 
+static const struct schema_field ledger_fields[] = {
+    {FIELD(config_ledger, "sqlite", SCHEMA_STRING, sqlite), ABSOLUTE, .flags = SCHEMA_REQUIRED,
+     .doc = "its file, made where there is none"},
+    LATER("etcd", NULL),
+    {0},
+};
+static const struct schema_object ledger_table =
+    TABLE("a ledger", config_ledger, ledger_fields, false);
+
+static const struct schema_field state_fields[] = {
+    {FIELD(config_state, "ledger", SCHEMA_OBJECT, ledger), .flags = SCHEMA_RESTART,
+     .object = &ledger_table, .doc = "what survives a crash, so that the next start can revoke it"},
+    LATER("seal_key_file", "credentials are held in memory only"),
+    LATER("seal_key_credential", "credentials are held in memory only"),
+    {0},
+};
+static const struct schema_object state_table =
+    TABLE("the state", config_state, state_fields, false);
+
 static const struct schema_field settings_fields[] = {
     {FIELD(config_settings, "listeners", SCHEMA_LIST, listeners), .flags = SCHEMA_REQUIRED,
      .min = 1, .object = &listener_table, .doc = "where clients connect"},
@@ -353,6 +372,8 @@ static const struct schema_field settings_fields[] = {
      .min = 1, .object = &sink_table, .doc = "who had what, when and why"},
     {FIELD(config_settings, "plugins", SCHEMA_OBJECT, plugins), .flags = SCHEMA_RESTART,
      .object = &plugins_table, .doc = "those that aren't built in"},
+    {FIELD(config_settings, "state", SCHEMA_OBJECT, state), .object = &state_table,
+     .doc = "what outlives leased"},
     {FIELD(config_settings, "limits", SCHEMA_OBJECT, limits), .object = &limits_table,
      .doc = "of leased itself"},
     {FIELD(config_settings, "log", SCHEMA_OBJECT, log), .object = &log_table,
@@ -361,7 +382,6 @@ static const struct schema_field settings_fields[] = {
     LATER("files", NULL),
     LATER("notify", NULL),
     LATER("clients", NULL),
-    LATER("state", "leases are held in memory, and revoked when leased stops"),
     {0},
 };
 const struct schema_object config_settings_table =

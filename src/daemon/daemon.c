@@ -49,9 +49,14 @@ static void audit_stop(struct daemon *daemon)
     audit_close(daemon->audit, audit_closed, daemon);
 }
 
-void daemon_backends_closed(struct daemon *daemon)
+void daemon_ledger_closed(struct daemon *daemon)
 {
     audit_stop(daemon);
+}
+
+void daemon_backends_closed(struct daemon *daemon)
+{
+    daemon_ledger_close(daemon);
 }
 
 static void core_closed(void *user)

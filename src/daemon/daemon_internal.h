@@ -53,6 +53,7 @@ struct daemon {
 
     /* In the order in which they are made; what isn't there is NULL. */
     struct audit *audit;
+    struct env_ledger *ledger; /* also NULL when none is configured */
     struct lease_core *core;
     struct list backends;    /* struct daemon_backend */
     struct backend **served; /* those of the configuration, in its order: what serve/ shows */
@@ -86,6 +87,16 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome);
 
 /* What serve/ goes by from now on: the policy of `config`, and `served` (taken). */
 void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served);
+
+/* --- daemon_ledger.c --- */
+
+/* Opens it, if one is configured; an exit code as daemon_parts_start. */
+int daemon_ledger_open(struct daemon *daemon) ATTR_MUST_USE;
+/* Gives the core what an earlier daemon left. Once roles and backends are there. */
+int daemon_ledger_recover(struct daemon *daemon) ATTR_MUST_USE;
+/* Closes it; `daemon_ledger_closed` follows, maybe at once. */
+void daemon_ledger_close(struct daemon *daemon);
+void daemon_ledger_closed(struct daemon *daemon);
 
 /* --- daemon_backends.c --- */
 

@@ -1,6 +1,6 @@
-/* The parts of the daemon, made in the order in which they need each other: audit → lease core →
- * backends → roles → serve → listeners. A backend only begins to log in here: one that is down
- * blocks nothing. */
+/* The parts of the daemon, made in the order in which they need each other: audit → ledger → lease
+ * core → backends → roles → what an earlier daemon left → serve → listeners. A backend only begins
+ * to log in here: one that is down blocks nothing. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -64,6 +64,7 @@ static int core_start(struct daemon *daemon)
     const struct config_limits *limits = &daemon->config->settings.limits;
     struct lease_core_options options = {.env = daemon->env,
                                          .audit = daemon->audit,
+                                         .ledger = daemon->ledger,
                                          .leases_max = (uint32_t)limits->leases,
                                          .grants_max = (uint32_t)limits->grants,
                                          .waiting_max = (uint32_t)limits->waiting,
@@ -228,7 +229,8 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        audit_start, core_start, backends_start, roles_start, serve_start, listeners_start,
+        audit_start, daemon_ledger_open,    core_start,  backends_start,
+        roles_start, daemon_ledger_recover, serve_start, listeners_start,
     };
     size_t i;
     int exit_code = 0;

@@ -16,7 +16,7 @@ static bool is_degraded(const struct serve *serve)
     size_t i;
     struct backend_status status;
 
-    if (!audit_is_ready(serve->options.audit)) {
+    if (lease_core_may_hand_out(serve->options.core, NULL) != 0) {
         return true;
     }
     for (i = 0; i < serve->options.backend_count; i++) {
@@ -71,11 +71,12 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     struct backend_status status;
     struct lease_core_stats stats;
     char text[128];
+    struct err e = {.code = 0};
     size_t i;
 
     json_out_array_open(json, "warnings");
-    if (!audit_is_ready(options->audit)) {
-        json_out_string_c(json, NULL, "a required audit sink fails: no credential leaves");
+    if (lease_core_may_hand_out(options->core, &e) != 0) {
+        json_out_string_c(json, NULL, e.text);
     }
     for (i = 0; i < options->backend_count; i++) {
         backend_status(options->backends[i], &status);
@@ -269,10 +270,14 @@ void serve_livez(struct exchange *x)
 
 void serve_readyz(struct exchange *x)
 {
+    char text[ERR_TEXT_MAX_BYTES + 16];
+    struct err e = {.code = 0};
+
     if (!x->serve->is_ready) {
         plain_reply(x, 503, "not ready: starting or stopping\n");
-    } else if (!audit_is_ready(x->serve->options.audit)) {
-        plain_reply(x, 503, "not ready: a required audit sink fails\n");
+    } else if (lease_core_may_hand_out(x->serve->options.core, &e) != 0) {
+        (void)snprintf(text, sizeof(text), "not ready: %s\n", e.text);
+        plain_reply(x, 503, text);
     } else {
         plain_reply(x, 200, "ok\n");
     }

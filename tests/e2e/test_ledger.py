@@ -1,0 +1,152 @@
+"""The daemon dies: what it had issued is ended by the one that starts next."""
+import contextlib
+import glob
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+
+import pytest
+from conftest import CONSUMER, needs_root
+from servers import as_user, give_to, until
+
+EVERYBODY = [{"name": "all", "subjects": [{"user": "*"}], "roles": ["*"], "limits": {"binding": ["none", "parent", "process"]}}]
+
+
+@pytest.fixture
+def with_ledger(orders, world):
+    """with_ledger(**orders' own): an Orders whose leased has a ledger."""
+    def maker(config=None, **more):
+        folder = tempfile.mkdtemp(prefix="ledger-", dir=world.folder)
+        give_to(folder, "leased")
+        made = orders(rules=EVERYBODY, binding="none", config={"state": {"ledger": {"sqlite": f"{folder}/ledger.db"}}, **(config or {})}, **more)
+        made.ledger = f"{folder}/ledger.db"
+        return made
+    return maker
+
+
+def get(made):
+    done = made.daemon.lease(CONSUMER, "get", made.role, "-o", "json", "--bind", "none")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def kill(daemon):
+    daemon.process.send_signal(signal.SIGKILL)
+    daemon.process.wait()
+
+
+def left_in(made):
+    """What a ledger that nobody has open holds; read from a copy, because to look is to touch."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in glob.glob(made.ledger + "*"):
+            shutil.copy(path, folder)
+        with contextlib.closing(sqlite3.connect(f"{folder}/ledger.db")) as db:
+            return [json.loads(body) for (body,) in db.execute("SELECT body FROM record")]
+
+
+def test_a_killed_daemon_s_credentials_are_dead_once_it_has_started_again(with_ledger):
+    made = with_ledger()
+    credentials = [get(made)]
+    for _ in range(4):  # of other grants
+        done = subprocess.run([*as_user(CONSUMER), "curl", "-sSf", "--unix-socket", made.daemon.socket, "-H", "X-Leased-Request: 1", "-d",
+                               json.dumps({"role": made.role, "binding": "none"}), "http://localhost/leased/v1/leases"], capture_output=True, check=True)
+        credentials.append(json.loads(done.stdout))
+    assert all(made.logs_in(c) for c in credentials) and len(made.lease_ids()) == 5
+    kill(made.daemon)
+    left = left_in(made)
+    assert len({record["issuer_ref"] for record in left}) == 5
+    assert not any(c["credential"]["password"] in json.dumps(left) for c in credentials), "no secret in the ledger"
+    assert all(made.logs_in(c) for c in credentials), "nobody has ended them yet"
+    made.daemon.start()
+    until(lambda: not made.lease_ids(), "bao lists no lease of the dead daemon")
+    assert not any(made.logs_in(c) for c in credentials)
+    until(lambda: len(made.events("lease.revoked")) == 5, "each end is on record")
+    assert {r["lease"] for r in made.events("lease.adopted")} == {c["lease"] for c in credentials}
+    verified = made.daemon.lease("leased", "audit", "verify", made.daemon.audit_path)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert made.logs_in(get(made))
+    assert made.daemon.stop() == 0
+    assert left_in(made) == []
+
+
+def test_it_waits_for_an_issuer_that_is_away(with_ledger, world):
+    made = with_ledger()
+    credential = get(made)
+    kill(made.daemon)
+    world.bao.send(signal.SIGSTOP)
+    try:
+        made.daemon.start(wait=False)
+        until(lambda: made.daemon.lease("root", "status").returncode == 0, "it answers meanwhile")
+    finally:
+        world.bao.send(signal.SIGCONT)
+    made.await_dead(credential, 60)
+
+
+def test_killed_again_and_again_nothing_is_forgotten(with_ledger):
+    made = with_ledger()
+    credentials = []
+    for _ in range(6):
+        credentials.append(get(made))
+        kill(made.daemon)
+        made.daemon.start()
+    until(lambda: not made.lease_ids(), "nothing is left at bao")
+    assert not any(made.logs_in(c) for c in credentials)
+
+
+def test_what_only_an_unknown_backend_could_revoke_is_kept_and_told(with_ledger):
+    made = with_ledger()
+    credential = get(made)
+    kill(made.daemon)
+    config = made.daemon.config
+    backends, roles = config["backends"], config["roles"]
+    config["backends"], config["roles"], config["policies"] = {"other": backends["bao"]}, {}, {"rules": []}
+    made.daemon.start(wait=False)
+    until(lambda: "ledger.left" in made.daemon.log_lines(), "it is told")
+    assert "bao isn't configured any more" in made.daemon.log_lines()
+    kill(made.daemon)
+    assert len(left_in(made)) == 1 and made.logs_in(credential)
+    config["backends"], config["roles"], config["policies"] = backends, roles, {"rules": EVERYBODY}
+    made.daemon.start()
+    made.await_dead(credential, 30)
+
+
+def test_a_second_daemon_on_the_same_ledger_is_refused(with_ledger, world, start):
+    made = with_ledger()
+    second = world.daemon({}, [], state={"ledger": {"sqlite": made.ledger}})
+    second.exit_code = 73
+    second.start(wait=False)
+    assert second.process.wait(timeout=30) == 73
+    assert "in use by another process" in second.log_lines()
+    assert made.logs_in(get(made))
+
+
+@needs_root
+def test_a_full_disk_lets_no_credential_out_and_heals(with_ledger, world):
+    made = with_ledger()
+    folder = os.path.dirname(made.ledger)
+    assert made.daemon.stop() == 0
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", folder], check=True)
+    try:
+        give_to(folder, "leased")
+        made.daemon.start()
+        assert made.logs_in(get(made))
+        ballast = os.open(f"{folder}/ballast", os.O_CREAT | os.O_WRONLY, 0o600)
+        with contextlib.suppress(OSError):
+            while os.write(ballast, b"x" * 4096):
+                pass
+        os.close(ballast)
+
+        def refused():
+            done = made.daemon.lease(CONSUMER, "exec", made.role, "--", "true")
+            return done.returncode != 0 and "ledger" in done.stderr + made.daemon.log_lines()
+        until(refused, "no credential leaves", 30, 0.2)
+        os.remove(f"{folder}/ballast")
+        until(lambda: made.daemon.lease(CONSUMER, "exec", made.role, "--", "true").returncode == 0, "it goes on by itself", 30, 0.2)
+        assert made.daemon.stop() == 0
+    finally:
+        made.daemon.stop()
+        subprocess.run(["umount", "-l", folder], check=True)
