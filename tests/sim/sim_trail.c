@@ -63,6 +63,8 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
 
     if (strcmp(event, begin) == 0) {
         item->begin_count++;
+    } else if (strcmp(event, "lease.adopted") == 0) {
+        item->end_count = 0; /* that it had ended was on record, but not yet in the ledger */
     }
     if (is_end) {
         item->end_count++;

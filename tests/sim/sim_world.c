@@ -1,11 +1,13 @@
-/* Start: trail → core → plugin and backend → roles → policy → API. Stop: (drain →) connections →
- * API → core → backend (with its logout) → trail, in the daemon's own order. */
+/* Start: trail → core → plugin and backend → roles → what the ledger has → policy → API. Stop:
+ * (drain →) connections → API → core → backend (with its logout) → ledger → trail, in the daemon's
+ * own order. A crash is a stop without a drain, of which the disk sees nothing. */
 #include "sim_world.h"
 
 #include "sim_check.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/ledger_lease.h"
 #include "wire/yaml.h"
 
 #include <jansson.h>
@@ -14,6 +16,9 @@
 
 #define CLOSE_MAX_MS (10U * 60U * 1000U)
 #define SKEW_MS 2000U
+#define COMMIT_MAX_MS 4
+#define COMMIT_SLOW_MAX_MS 5000
+#define COMMIT_RETRY_MS 1000
 #define POLICY_EVERYBODY                                                                           \
     "rules:\n"                                                                                     \
     "- name: everybody\n"                                                                          \
@@ -67,6 +72,35 @@ static void log_line(void *user, enum log_level level, const char *event,
     }
 }
 
+/* --- the ledger's disk ------------------------------------------------------------------------ */
+
+static void ledger_waits(struct fake_ledger *fake)
+{
+    struct sim_world *world = CONTAINER_OF(fake, struct sim_world, ledger);
+    struct sim *sim = &world->sim;
+    bool is_slow = sim_random_chance(&sim->random, sim->faults.append_slow);
+
+    if (world->committing.heap_index == 0) {
+        sim_schedule_in(sim, &world->committing,
+                        sim_random_below(&sim->random,
+                                         is_slow ? COMMIT_SLOW_MAX_MS : COMMIT_MAX_MS));
+    }
+}
+
+static void ledger_commit(struct sim_event *event)
+{
+    struct sim_world *world = CONTAINER_OF(event, struct sim_world, committing);
+    struct sim *sim = &world->sim;
+    bool fails = sim->is_disk_full || sim_random_chance(&sim->random, sim->faults.append_failed);
+
+    world->ledger.fail_status = fails ? ERR_IO : 0;
+    sim_trace(sim, "ledger: %s", fails ? "commit failed" : "committed");
+    fake_ledger_run(&world->ledger);
+    if (fails && world->committing.heap_index == 0) {
+        sim_schedule_in(sim, &world->committing, COMMIT_RETRY_MS);
+    }
+}
+
 void sim_world_init(struct sim_world *world, uint64_t seed)
 {
     json_set_alloc_funcs(mem_alloc, mem_free);
@@ -77,6 +111,10 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_vault_init(&world->vault, &world->sim.random);
     world->sim.server = (struct sim_server){
         .sent = network_sent, .answer = network_answer, .ended = network_ended, .user = world};
+    fake_ledger_init(&world->ledger, &world->sim.env);
+    world->ledger.is_held = true;
+    world->ledger.waits = ledger_waits;
+    world->committing = (struct sim_event){.fn = ledger_commit};
     log_set_sink(log_line, world, LOG_LEVEL_DEBUG);
 }
 
@@ -190,10 +228,12 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
     char twin[64];
 
     (void)snprintf(twin, sizeof(twin), "%s" SIM_WORLD_TWIN, role->name);
-    (void)sim_vault_add_role(&world->vault, role->name, role->issuer_ttl_ms,
-                             role->issuer_max_ttl_ms, role->is_renewable);
-    (void)sim_vault_add_role(&world->vault, twin, role->issuer_ttl_ms, role->issuer_max_ttl_ms,
-                             role->is_renewable);
+    if (sim_vault_find_role(&world->vault, str_of(role->name)) == NULL) {
+        (void)sim_vault_add_role(&world->vault, role->name, role->issuer_ttl_ms,
+                                 role->issuer_max_ttl_ms, role->is_renewable);
+        (void)sim_vault_add_role(&world->vault, twin, role->issuer_ttl_ms, role->issuer_max_ttl_ms,
+                                 role->is_renewable);
+    }
     *config = (struct lease_role){
         .name = role->name,
         .issuer = backend_issuer(world->backend),
@@ -264,6 +304,21 @@ static void start_serve(struct sim_world *world)
     serve_set_ready(world->serve, true);
 }
 
+static int recover_one(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct ledger_lease lease;
+    json_t *owner;
+    struct err e = {0};
+
+    must(world, ledger_lease_read(body, &lease, &owner, &e), &e, "a record of the ledger");
+    must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
+         "recovery");
+    json_decref(owner);
+    world->recovered_count++;
+    return 0;
+}
+
 void sim_world_start(struct sim_world *world, const struct sim_world_options *options)
 {
     const struct audit_sink_options sinks[] = {
@@ -280,13 +335,18 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits = options->limits;
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
+    world->limits.ledger = options->has_ledger ? &world->ledger.ledger : NULL;
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
     start_backend(world, options);
+    world->role_count = 0;
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
+    world->recovered_count = 0;
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_one, world, &e),
+         &e, "ledger");
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
     if (options->other_policy != NULL) {
@@ -378,16 +438,31 @@ void sim_world_stop(struct sim_world *world, bool logout)
     backend_close(world->backend, logout, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the backend");
     world->is_closed = false;
+    env_ledger_close(&world->ledger.ledger, closed, world);
+    sim_unschedule(&world->sim, &world->committing);
+    sim_run_deferred(&world->sim);
+    CHECK(world->is_closed);
+    world->is_closed = false;
     audit_close(world->audit, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
     access_policy_free(world->policies[0]);
     access_policy_free(world->policies[1]);
+    world->policies[1] = NULL;
     backend_registry_free(world->registry);
+}
+
+void sim_world_crash(struct sim_world *world)
+{
+    sim_trace(&world->sim, "SIGKILL");
+    fake_ledger_crash(&world->ledger);
+    sim_world_stop(world, false);
+    fake_ledger_restart(&world->ledger);
 }
 
 void sim_world_fini(struct sim_world *world)
 {
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    fake_ledger_fini(&world->ledger);
     sim_vault_fini(&world->vault);
     sim_fini(&world->sim);
     sim_watch_aborts(NULL);

@@ -9,6 +9,7 @@
 
 #include "backend/registry.h"
 #include "serve/api.h"
+#include "support/fake_ledger.h"
 
 #define SIM_WORLD_ADDRESS "https://vault-1.example:8200" /* the preferred one of two */
 #define SIM_WORLD_ROLES_MAX 8
@@ -40,11 +41,12 @@ struct sim_role {
 struct sim_world_options {
     const struct sim_role *roles;
     size_t role_count;
-    const char *policy;               /* YAML; NULL: everybody may have everything */
-    const char *other_policy;         /* what operators may change it to; NULL: there is none */
-    bool uses_token;                  /* a periodic token instead of AppRole */
-    uint32_t in_flight;               /* 0: the default */
-    struct lease_core_options limits; /* env and audit are the world's */
+    const char *policy;       /* YAML; NULL: everybody may have everything */
+    const char *other_policy; /* what operators may change it to; NULL: there is none */
+    bool uses_token;          /* a periodic token instead of AppRole */
+    uint32_t in_flight;       /* 0: the default */
+    bool has_ledger;
+    struct lease_core_options limits; /* env, audit and ledger are the world's */
 };
 
 struct sim_world {
@@ -53,6 +55,9 @@ struct sim_world {
     struct sim_check *check; /* may be NULL */
     struct audit *audit;
     struct lease_core *core;
+    struct fake_ledger ledger;   /* on the disk: it outlives the daemon */
+    struct sim_event committing; /* its next commit */
+    size_t recovered_count;      /* leases that the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;
     struct access_policy *policies[2]; /* the first, and what operators change it to */
@@ -80,7 +85,8 @@ struct sim_world {
 /* Clock, network, processes and the model Vault; faults may be set after it. */
 void sim_world_init(struct sim_world *world, uint64_t seed);
 
-/* Starts the daemon's parts; fails the run when one of them can't. */
+/* Starts the daemon's parts; fails the run when one of them can't. After sim_world_crash it is the
+ * next daemon, on the same disk. */
 void sim_world_start(struct sim_world *world, const struct sim_world_options *options);
 
 /* The role's name at the issuer: its own, or that of its twin. */
@@ -99,6 +105,10 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms);
 /* Closes everything in order; connections end first. With `logout` the issuer's tokens are revoked.
  */
 void sim_world_stop(struct sim_world *world, bool logout);
+
+/* SIGKILL: what isn't committed is lost, connections break, and of the calls under way nobody
+ * learns how they end. The next is sim_world_start. */
+void sim_world_crash(struct sim_world *world);
 
 /* Demands that nothing is left. */
 void sim_world_fini(struct sim_world *world);

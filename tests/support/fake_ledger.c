@@ -104,6 +104,8 @@ static void commit(struct env_deferred *deferred)
 
     if (!fake->is_held || closed != NULL) {
         fake_ledger_run(fake);
+    } else if (fake->waits != NULL) {
+        fake->waits(fake);
     }
     if (closed != NULL) {
         fake->closed = NULL;
@@ -118,8 +120,13 @@ void fake_ledger_crash(struct fake_ledger *fake)
     while ((node = list_pop_front(&fake->changes)) != NULL) {
         record_free(LIST_ENTRY(node, struct fake_record, node));
     }
-    list_init(&fake->syncs);
-    env_undefer(&fake->deferred);
+    fake->put_status = ERR_CLOSED;
+    fake->fail_status = ERR_IO;
+}
+
+void fake_ledger_restart(struct fake_ledger *fake)
+{
+    fake->put_status = fake->fail_status = fake->failure = 0;
 }
 
 /* --- the interface --- */

@@ -15,7 +15,9 @@ struct fake_ledger {
     void *closed_user;
     int failure; /* of the last commit */
     /* For the test to set. */
-    bool is_held;    /* commits wait until fake_ledger_run */
+    bool is_held; /* commits wait until fake_ledger_run */
+    /* Called when something begins to wait; NULL: nobody is told. */
+    void (*waits)(struct fake_ledger *fake);
     int fail_status; /* not 0: commits fail with it */
     int put_status;  /* not 0: put and remove refuse with it */
     /* For the test to look at. */
@@ -29,8 +31,12 @@ void fake_ledger_fini(struct fake_ledger *fake);
 /* Commits what is there now, held or not. */
 void fake_ledger_run(struct fake_ledger *fake);
 
-/* What wasn't committed is lost; those who wait are never told. */
+/* What wasn't committed is lost, and nothing is taken any more until fake_ledger_restart. Those who
+ * wait are told of a failure when the ledger is closed. */
 void fake_ledger_crash(struct fake_ledger *fake);
+
+/* The disk of a machine that is up again; the ledger may be given out once more. */
+void fake_ledger_restart(struct fake_ledger *fake);
 
 /* The body of a record; NULL if there is none. */
 const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,

@@ -151,6 +151,8 @@ static void kill_core(void)
     audit_close(f.audit, closed, &closed_count);
     fake_env_run(&f.fake);
     assert_int_equal(closed_count, 2);
+    fake_ledger_run(&ledger);
+    fake_ledger_restart(&ledger);
     f.core = NULL;
     memset(f.clients, 0, sizeof(f.clients));
 }
