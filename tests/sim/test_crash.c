@@ -160,7 +160,7 @@ static struct story run(uint64_t seed)
 static void test_what_had_left_a_killed_daemon_is_dead_after_the_next_start(void **state)
 {
     const char *slowdown = getenv("TEST_SLOWDOWN");
-    unsigned divisor = slowdown != NULL && atoi(slowdown) > 0 ? (unsigned)atoi(slowdown) : 1;
+    uint64_t divisor = slowdown != NULL ? strtoull(slowdown, NULL, 10) : 1;
     size_t left_count = 0;
     size_t recovered_count = 0;
     uint64_t seed;

