@@ -1,7 +1,6 @@
 /* What an identity may look at, found without a look at the others'. */
 #include "unit/lease/fixture.h"
 
-
 #define MANY 40   /* the first client of the identity that has many leases */
 #define BATCH 200 /* clients that ask at once; and leases of a page */
 
