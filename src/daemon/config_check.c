@@ -228,6 +228,16 @@ static void policies_check(const struct config_policies *policies, struct yaml_e
     }
 }
 
+static void state_check(const struct config_state *state, struct yaml_errors *errors)
+{
+    const char *path = state->ledger.sqlite;
+
+    if (path != NULL && (path[0] != '/' || path[strlen(path) - 1] == '/')) {
+        yaml_error_at(errors, yaml_get(state->ledger.node, "sqlite"),
+                      "expected the absolute path of a file, found `%s`", path);
+    }
+}
+
 void config_check_settings(const struct config_settings *settings, struct yaml_errors *errors)
 {
     const struct config_backend *backends = settings->backends.items;
@@ -245,6 +255,7 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
     }
     audit_check(settings, errors);
     policies_check(&settings->policies, errors);
+    state_check(&settings->state, errors);
 }
 
 /* ---- rules and roles -------------------------------------------------------- */

@@ -228,6 +228,21 @@ static void test_audit_sinks_are_real_and_apart(void **state)
     expect_each(*state, mistakes, ARRAY_LEN(mistakes));
 }
 
+static void test_a_ledger_is_a_file_with_an_absolute_path(void **state)
+{
+#define LISTENER "listeners: [{unix: /a}]\n"
+    static const struct mistake mistakes[] = {
+        {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {sqlite: l.db}}\n",
+         "c.yaml:3:26: expected the absolute path of a file, found `l.db`\n"},
+        {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {sqlite: /var/lib/}}\n",
+         "c.yaml:3:26: expected the absolute path of a file, found `/var/lib/`\n"},
+        {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {}}\n",
+         "c.yaml:3:9: `sqlite` is missing in a ledger\n"},
+    };
+
+    expect_each(*state, mistakes, ARRAY_LEN(mistakes));
+}
+
 static void test_a_plugin_complains_at_the_place(void **state)
 {
 #define VAULT(auth)                                                                                \
@@ -437,6 +452,7 @@ int main(void)
         TEST(test_a_role_that_contradicts_itself_is_refused),
         TEST(test_there_is_always_an_allowance_for_clocks),
         TEST(test_audit_sinks_are_real_and_apart),
+        TEST(test_a_ledger_is_a_file_with_an_absolute_path),
         TEST(test_a_plugin_complains_at_the_place),
         TEST(test_policies_are_checked_with_the_rest),
         TEST(test_policies_are_read_from_a_folder_without_its_tests),
