@@ -230,7 +230,6 @@ static void test_audit_sinks_are_real_and_apart(void **state)
 
 static void test_a_ledger_is_a_file_with_an_absolute_path(void **state)
 {
-#define LISTENER "listeners: [{unix: /a}]\n"
     static const struct mistake mistakes[] = {
         {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {sqlite: l.db}}\n",
          "c.yaml:3:26: expected the absolute path of a file, found `l.db`\n"},
