@@ -146,6 +146,7 @@ static int set_url(struct host_http *exchange, const char *address)
     struct str base = str_of(address);
     BUF_AUTO url;
 
+    buf_init(&url, URL_MAX_BYTES);
     mem_free(exchange->url);
     mem_free(exchange->unix_socket);
     exchange->url = NULL;
@@ -160,7 +161,6 @@ static int set_url(struct host_http *exchange, const char *address)
     while (str_ends_with(base, "/")) {
         base.len--;
     }
-    buf_init(&url, URL_MAX_BYTES);
     buf_add_str(&url, base);
     buf_add_str(&url, str_of(exchange->path));
     exchange->url = buf_steal(&url);

@@ -250,6 +250,7 @@ static void unknown_plugin_report(const struct config_backend *backend,
     size_t i;
     BUF_AUTO known;
 
+    buf_init(&known, 1024);
     for (i = 0; (plugin = backend_registry_at(registry, i)) != NULL; i++) {
         char name[PLUGIN_NAME_MAX_BYTES];
         const char *const names[] = {name, NULL};
@@ -261,7 +262,6 @@ static void unknown_plugin_report(const struct config_backend *backend,
             return;
         }
     }
-    buf_init(&known, 1024);
     for (i = 0; (plugin = backend_registry_at(registry, i)) != NULL; i++) {
         buf_printf(&known, "%s%.*s", i > 0 ? ", " : "", (int)plugin->name.len, plugin->name.ptr);
     }
