@@ -259,8 +259,8 @@ static void send_raw(struct stage *stage, struct client *client, struct str line
     struct env_request raw = {.method = str_cut(&line, '\t')};
     struct str target = str_cut(&line, '\t');
     struct str rest;
-    BUF_AUTO target_text;
-    BUF_AUTO body_text;
+    BUF_AUTO target_text; /* style-ok: cleanup: expand() begins with it */
+    BUF_AUTO body_text;   /* style-ok: cleanup: the same */
 
     take_headers(&raw, &line);
     expand(stage, target, &target_text);
