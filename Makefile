@@ -101,7 +101,7 @@ libs_backend := jansson openssl
 libs_serve   := jansson openssl
 libs_io      := libuv libcurl libmicrohttpd gnutls jansson openssl sqlite3
 libs_daemon  := jansson openssl
-libs_cli     := libcurl jansson openssl
+libs_cli     := libcurl jansson openssl sqlite3
 libs_plugin  := jansson openssl
 
 # $(call ext,LAYERS): -l flags of the third-party libraries behind these layers.

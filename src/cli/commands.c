@@ -7,6 +7,7 @@
 #include "cli/explain.h"
 #include "cli/help.h"
 #include "cli/leases.h"
+#include "cli/ledger.h"
 #include "cli/reload.h"
 
 #define OUTPUT OPTION_BIT(OPTION_OUTPUT)
@@ -38,6 +39,11 @@ static const char help_explain[] =
     "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
     "decides, what keeps each other one from it, the limits, what would be issued and by whom. Exits\n"
     "with 3 when it would be denied.";
+
+static const char help_ledger[] =
+    "For a ledger that no leased has open: after a crash, or of a backend that isn't configured any\n"
+    "more. REFERENCE is what the issuer calls the lease; with it what leased can't revoke can be\n"
+    "revoked by hand (bao lease revoke REFERENCE). Nothing is written.";
 
 static const char help_audit_verify[] =
     "Finds edits, gaps, changed order and lines that are no records, across rotated files, in\n"
@@ -134,6 +140,22 @@ const struct command commands[] = {
      .args_min = 1,
      .args_max = OPTION_ARGS_MAX,
      .run = audit_run_verify},
+    {.name = "ledger check",
+     .usage = "FILE [-o json]",
+     .summary = "Check a ledger that no leased has open",
+     .help = help_ledger,
+     .options = OUTPUT,
+     .args_min = 1,
+     .args_max = 1,
+     .run = ledger_run_check},
+    {.name = "ledger dump",
+     .usage = "FILE [-o json]",
+     .summary = "List the leases in a ledger that no leased has open",
+     .help = help_ledger,
+     .options = OUTPUT,
+     .args_min = 1,
+     .args_max = 1,
+     .run = ledger_run_dump},
     {.name = "version",
      .usage = "[-o json]",
      .summary = "Print the version of lease",

@@ -95,7 +95,7 @@ static void completion_bash(struct buf *out)
     add_first_words(out);
     buf_add_c(out, "'\n    fi\n"
                    "    COMPREPLY=($(compgen -W \"$choices\" -- \"$cur\"))\n"
-                   "    if [[ ${COMP_WORDS[1]} == audit && $cur != -* ]]; then\n"
+                   "    if [[ ${COMP_WORDS[1]} == @(audit|ledger) && $cur != -* ]]; then\n"
                    "        COMPREPLY+=($(compgen -f -- \"$cur\"))\n"
                    "    fi\n"
                    "}\n"
@@ -130,7 +130,7 @@ static void completion_zsh(struct buf *out)
     }
     buf_add_c(out, "    esac\n"
                    "    compadd -- ${=choices}\n"
-                   "    [[ $cmd == audit ]] && _files\n"
+                   "    [[ $cmd == (audit|ledger) ]] && _files\n"
                    "}\n"
                    "if [[ ${funcstack[1]} == _lease ]]; then\n"
                    "    _lease \"$@\"\n"

@@ -7,10 +7,6 @@
 
 #define LEDGER_MAGIC 0x6c656467U /* "ledg" */
 
-/* The version of the tables that this leased writes. Older ones are brought up to it, newer ones
- * refused. */
-#define LEDGER_VERSION 1
-
 /* One queued change; its id and body stand behind it. */
 struct ledger_change {
     struct list node;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "io/ledger_internal.h"
 #include "io/safe_dir.h"
+#include "wire/ledger_header.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,14 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define APPLICATION_ID 0x6c656173 /* "leas" */
-
-/* https://www.sqlite.org/fileformat2.html, 1.3: The Database Header. */
-#define HEADER_BYTES 100
-#define HEADER_MAGIC "SQLite format 3"
-#define HEADER_VERSION_AT 60
-#define HEADER_APPLICATION_AT 68
 
 struct ledger_db {
     sqlite3 *handle;
@@ -86,29 +79,6 @@ static int failed(const struct ledger_db *db, int result, const char *what, stru
 
 /* --- the file, before SQLite sees it ---------------------------------------------------------- */
 
-static uint32_t big_endian(const unsigned char *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static int check_header(const unsigned char header[HEADER_BYTES], const char *path, struct err *e)
-{
-    uint32_t version = big_endian(header + HEADER_VERSION_AT);
-
-    if (memcmp(header, HEADER_MAGIC, sizeof(HEADER_MAGIC)) != 0 ||
-        big_endian(header + HEADER_APPLICATION_AT) != APPLICATION_ID) {
-        return err_set(e, ERR_INVALID,
-                       "%s is no ledger of leased; name another file, or move this one away", path);
-    }
-    if (version > LEDGER_VERSION) {
-        return err_set(e, ERR_INVALID,
-                       "the ledger %s is of version %u, and this leased knows versions up to %d; "
-                       "run the newer leased that made it",
-                       path, (unsigned int)version, LEDGER_VERSION);
-    }
-    return 0;
-}
-
 static int check_rights(const struct stat *st, const char *path, struct err *e)
 {
     if (!S_ISREG(st->st_mode)) {
@@ -130,7 +100,7 @@ static int check_rights(const struct stat *st, const char *path, struct err *e)
 /* A file that is there and isn't empty must be a ledger. Sets ret_is_new where SQLite makes it. */
 static int check_file(const char *path, bool *ret_is_new, struct err *e)
 {
-    unsigned char header[HEADER_BYTES] = {0};
+    char header[LEDGER_HEADER_BYTES];
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat st;
     ssize_t got;
@@ -150,7 +120,7 @@ static int check_file(const char *path, bool *ret_is_new, struct err *e)
     if (r == 0 && st.st_size > 0) {
         got = pread(fd, header, sizeof(header), 0);
         r = got < 0 ? err_set(e, -errno, "could not read the ledger %s: %s", path, strerror(errno))
-                    : check_header(header, path, e);
+                    : ledger_header_check((struct str){header, (size_t)got}, path, e);
     }
     (void)close(fd);
     return r;
@@ -250,13 +220,13 @@ static int migrate(struct ledger_db *db, bool is_new, struct err *e)
     if (r == 0 && is_new) {
         char sql[64];
 
-        (void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", APPLICATION_ID);
+        (void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", LEDGER_APPLICATION_ID);
         r = run_sql(db, sql, "make", e);
     }
     if (r == 0) {
         r = run_sql(db, "COMMIT", "write", e);
     }
-    /* What check_header reads must stand in the file itself. */
+    /* What ledger_header_check reads must stand in the file itself. */
     return r != 0 ? r : run_sql(db, "PRAGMA wal_checkpoint(TRUNCATE)", "write", e);
 }
 

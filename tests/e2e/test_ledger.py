@@ -58,11 +58,15 @@ def test_a_killed_daemon_s_credentials_are_dead_once_it_has_started_again(with_l
     assert all(made.logs_in(c) for c in credentials) and len(made.lease_ids()) == 5
     kill(made.daemon)
     left = left_in(made)
+    dumped = made.daemon.lease("leased", "ledger", "dump", made.ledger, "-o", "json")
+    assert dumped.returncode == 0, dumped.stderr
+    assert {f["lease"] for f in json.loads(dumped.stdout)} == {c["lease"] for c in credentials}
     assert len({record["issuer_ref"] for record in left}) == 5
     assert not any(c["credential"]["password"] in json.dumps(left) for c in credentials), "no secret in the ledger"
     assert all(made.logs_in(c) for c in credentials), "nobody has ended them yet"
     made.daemon.start()
     until(lambda: not made.lease_ids(), "bao lists no lease of the dead daemon")
+    assert "a leased has" in made.daemon.lease("leased", "ledger", "check", made.ledger).stderr
     assert not any(made.logs_in(c) for c in credentials)
     until(lambda: len(made.events("lease.revoked")) == 5, "each end is on record")
     assert {r["lease"] for r in made.events("lease.adopted")} == {c["lease"] for c in credentials}

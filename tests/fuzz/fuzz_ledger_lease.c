@@ -2,6 +2,7 @@
  * read is written the same. */
 #include "input.h"
 
+#include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *again_owner;
     struct buf out;
 
+    (void)ledger_header_check(text, "fuzz", NULL);
     if (ledger_lease_read(text, &lease, &owner, NULL) != 0) {
         return 0;
     }

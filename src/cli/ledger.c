@@ -1,0 +1,261 @@
+/* `lease ledger check FILE`, `lease ledger dump FILE`.
+ *
+ * Happy path: the first bytes say that it is a ledger → SQLite opens it, with its write-ahead log
+ * as a killed daemon left it, takes the lock that a daemon would have, and reads. Nothing is
+ * written: the log isn't worked in, also not at the end.
+ *
+ * Failures: no ledger, a newer one, one that a leased has open, a damaged one; a record that can't
+ * be read is told and counted, and the others are shown. */
+#include "cli/ledger.h"
+
+#include "base/units.h"
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "wire/json_out.h"
+#include "wire/ledger_header.h"
+#include "wire/ledger_lease.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+struct ledger_run {
+    struct cli *cli;
+    const char *path;
+    sqlite3 *db;
+    uint64_t lease_count;
+    uint64_t wrong_count;
+    struct table table;
+    struct json_out json;
+    bool is_dump;
+};
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static int check_header(const struct ledger_run *run, struct err *e)
+{
+    char header[LEDGER_HEADER_BYTES];
+    FILE *file = fopen(run->path, "re");
+    size_t size;
+
+    if (file == NULL) {
+        return err_set(e, -errno, "could not open %s: %s", run->path, err_str(-errno));
+    }
+    size = fread(header, 1, sizeof(header), file);
+    (void)fclose(file);
+    return ledger_header_check((struct str){.ptr = header, .len = size}, run->path, e);
+}
+
+static int failed(const struct ledger_run *run, int result, struct err *e)
+{
+    if ((result & 0xff) == SQLITE_BUSY) {
+        return err_set(e, ERR_BUSY,
+                       "a leased has %s open; `lease ls` and `lease status` show what it holds",
+                       run->path);
+    }
+    return err_set(e, ERR_IO, "could not read %s: %s", run->path,
+                   run->db != NULL ? sqlite3_errmsg(run->db) : sqlite3_errstr(result));
+}
+
+static int open_ledger(struct ledger_run *run, struct err *e)
+{
+    int r = check_header(run, e);
+    int result;
+
+    if (r != 0) {
+        return r;
+    }
+    result =
+        sqlite3_open_v2(run->path, &run->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
+    if (result == SQLITE_OK) {
+        result = sqlite3_db_config(run->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    if (result == SQLITE_OK) {
+        result = sqlite3_exec(run->db,
+                              "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;"
+                              "SELECT count(*) FROM record",
+                              NULL, NULL, NULL);
+    }
+    return result == SQLITE_OK ? 0 : failed(run, result, e);
+}
+
+static int check_pages(struct ledger_run *run, struct err *e)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(run->db, "PRAGMA integrity_check(1)", -1, &statement, NULL);
+    int r = 0;
+
+    if (result == SQLITE_OK) {
+        result = sqlite3_step(statement);
+    }
+    if (result != SQLITE_ROW) {
+        r = failed(run, result, e);
+    } else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0) {
+        r = err_set(e, ERR_CORRUPT, "%s is damaged: %s", run->path,
+                    (const char *)sqlite3_column_text(statement, 0));
+    }
+    (void)sqlite3_finalize(statement);
+    return r;
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+static void add_time(struct table *table, int64_t wall_ms)
+{
+    char text[UNITS_TIME_MAX_BYTES] = "-";
+
+    if (wall_ms != 0) {
+        (void)units_format_time(wall_ms, text);
+    }
+    table_add(table, text, TABLE_PLAIN);
+}
+
+static void show_row(struct ledger_run *run, const char *id, const struct ledger_lease *lease)
+{
+    char ref[512];
+
+    (void)snprintf(ref, sizeof(ref), "%.*s", STR_ARG(lease->issuer_ref));
+    table_add(&run->table, id, TABLE_PLAIN);
+    table_add(&run->table, lease->role, TABLE_PLAIN);
+    table_add(&run->table, lease->backend, TABLE_PLAIN);
+    table_add(&run->table, lease->user[0] != '\0' ? lease->user : lease->sans, TABLE_PLAIN);
+    add_time(&run->table, lease->ends_wall_ms);
+    table_add(&run->table, ref, TABLE_PLAIN);
+}
+
+static void show_json(struct ledger_run *run, const char *id, const struct ledger_lease *lease)
+{
+    json_out_object_open(&run->json, NULL);
+    json_out_string_c(&run->json, "lease", id);
+    json_out_string_c(&run->json, "role", lease->role);
+    json_out_string_c(&run->json, "backend", lease->backend);
+    json_out_string(&run->json, "issuer_ref", lease->issuer_ref);
+    json_out_time(&run->json, "issued_at", lease->issued_wall_ms);
+    json_out_time(&run->json, "expires_at", lease->expires_wall_ms);
+    json_out_time(&run->json, "ends_at", lease->ends_wall_ms);
+    json_out_u64(&run->json, "uid", lease->uid);
+    json_out_string_c(&run->json, "user", lease->user);
+    json_out_string_c(&run->json, "unit", lease->unit);
+    json_out_string_c(&run->json, "container", lease->container);
+    json_out_string_c(&run->json, "san", lease->sans);
+    json_out_object_close(&run->json);
+}
+
+static void take_record(struct ledger_run *run, const char *id, struct str body)
+{
+    struct ledger_lease lease;
+    json_t *owner = NULL;
+    struct err e;
+
+    if (ledger_lease_read(body, &lease, &owner, &e) != 0) {
+        run->wrong_count++;
+        cli_message(run->cli, "%s: the record of %s can't be read: %s", run->path, id, e.text);
+        return;
+    }
+    run->lease_count++;
+    if (run->is_dump && cli_wants_json(run->cli)) {
+        show_json(run, id, &lease);
+    } else if (run->is_dump) {
+        show_row(run, id, &lease);
+    }
+    json_decref(owner);
+}
+
+static int take_records(struct ledger_run *run, struct err *e)
+{
+    sqlite3_stmt *statement = NULL;
+    int result =
+        sqlite3_prepare_v2(run->db, "SELECT id, body FROM record WHERE kind = 1 ORDER BY id", -1,
+                           &statement, NULL);
+
+    if (result == SQLITE_OK) {
+        while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+            const char *body = sqlite3_column_blob(statement, 1);
+
+            take_record(run, (const char *)sqlite3_column_text(statement, 0),
+                        (struct str){.ptr = body,
+                                     .len = (size_t)sqlite3_column_bytes(statement, 1)});
+        }
+    }
+    (void)sqlite3_finalize(statement);
+    return result == SQLITE_DONE ? 0 : failed(run, result, e);
+}
+
+/* --- the commands ----------------------------------------------------------------------------- */
+
+static int run_over(struct ledger_run *run, struct err *e)
+{
+    int r = open_ledger(run, e);
+
+    if (r == 0) {
+        r = check_pages(run, e);
+    }
+    if (r == 0) {
+        r = take_records(run, e);
+    }
+    (void)sqlite3_close(run->db);
+    if (r == 0 && run->wrong_count > 0) {
+        r = err_set(e, ERR_CORRUPT, "%s has %llu records that can't be read", run->path,
+                    (unsigned long long)run->wrong_count);
+    }
+    return r;
+}
+
+static void tell_check(struct ledger_run *run, bool is_ok)
+{
+    struct json_out json;
+
+    if (!cli_wants_json(run->cli)) {
+        if (is_ok) {
+            buf_printf(&run->cli->out, "ok: %llu leases\n", (unsigned long long)run->lease_count);
+        }
+        return;
+    }
+    json_out_init(&json, &run->cli->out);
+    json_out_object_open(&json, NULL);
+    json_out_bool(&json, "ok", is_ok);
+    json_out_u64(&json, "leases", run->lease_count);
+    json_out_object_close(&json);
+    buf_add_char(&run->cli->out, '\n');
+}
+
+int ledger_run_check(struct cli *cli)
+{
+    struct ledger_run run = {.cli = cli, .path = cli->options.args[0]};
+    struct err e = {.code = 0};
+    bool is_ok = run_over(&run, &e) == 0;
+
+    if (!is_ok) {
+        cli_message(cli, "%s", e.text);
+    }
+    tell_check(&run, is_ok);
+    return is_ok ? CLI_OK : CLI_FAILED;
+}
+
+int ledger_run_dump(struct cli *cli)
+{
+    static const char *const headers[] = {"LEASE", "ROLE", "BACKEND", "USER", "ENDS", "REFERENCE"};
+    struct ledger_run run = {.cli = cli, .path = cli->options.args[0], .is_dump = true};
+    struct err e = {.code = 0};
+    int r;
+
+    table_init(&run.table, ARRAY_LEN(headers), headers, cli->has_color);
+    json_out_init(&run.json, &cli->out);
+    if (cli_wants_json(cli)) {
+        json_out_array_open(&run.json, NULL);
+    }
+    r = run_over(&run, &e);
+    if (cli_wants_json(cli)) {
+        json_out_array_close(&run.json);
+        buf_add_char(&cli->out, '\n');
+    } else if (table_print(&run.table, &cli->out) != 0 && r == 0) {
+        r = err_set(&e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
+    table_fini(&run.table);
+    if (r != 0) {
+        cli_message(cli, "%s", e.text);
+    }
+    return r == 0 ? CLI_OK : CLI_FAILED;
+}

@@ -1,0 +1,20 @@
+/* Is a file a ledger, by its first bytes? So that nothing else is ever opened for writing.
+ *
+ * A ledger is a SQLite database (https://www.sqlite.org/fileformat2.html, 1.3: The Database Header)
+ * with an application id of leased's own; its user version is that of the tables. */
+#ifndef LEASED_WIRE_LEDGER_HEADER_H
+#define LEASED_WIRE_LEDGER_HEADER_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define LEDGER_HEADER_BYTES 100U
+#define LEDGER_APPLICATION_ID 0x6c656173 /* "leas" */
+/* The version of the tables that this leased writes. Older ones are brought up to it. */
+#define LEDGER_VERSION 1
+
+/* `header`: the file's first bytes, LEDGER_HEADER_BYTES or all that it has. ERR_INVALID with a text
+ * that begins with `path`: it is no ledger, or one of a newer version. */
+int ledger_header_check(struct str header, const char *path, struct err *e) ATTR_MUST_USE;
+
+#endif
