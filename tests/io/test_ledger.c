@@ -2,6 +2,7 @@
  * alone, and a fault of the disk ends by itself. */
 #include "loop_fixture.h"
 
+#include "child.h"
 #include "env/ledger.h"
 
 #include <fcntl.h>
@@ -196,7 +197,6 @@ static void test_a_second_daemon_is_refused(void **state)
     struct ledger_fixture *f = *state;
     struct env_ledger *second = NULL;
     pid_t child;
-    int status;
 
     assert_int_equal(open_ledger(f), 0);
     child = fork();
@@ -205,13 +205,12 @@ static void test_a_second_daemon_is_refused(void **state)
         struct err e;
         int r = io_new(&io, NULL);
 
-        _exit(r == 0 && env_ledger_open(io_env(io), f->path, &second, &e) == ERR_BUSY &&
-                      strstr(e.text, "in use") != NULL
-                  ? 0
-                  : 1);
+        child_end(r == 0 && env_ledger_open(io_env(io), f->path, &second, &e) == ERR_BUSY &&
+                          strstr(e.text, "in use") != NULL
+                      ? 0
+                      : 1);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    assert_int_equal(child_wait(child), 0);
     put(f, "l-a", "one");
     assert_int_equal(sync_all(f), 0);
 }
