@@ -1,11 +1,11 @@
 /* Happy path: the role's path answers with a lease; if its life isn't what was asked and it is
  * renewable, one renewal sets it (fitting); then the credential is handed over.
  *
- * What has no lease lives by its engine's rule (engine.c). Failure paths: an answer that can't be
- * read, is of another path, or names a lease that was issued before is LOST, and nothing is revoked
- * for it, because that may be somebody else's; a lease without a life or with unusable fields is
- * handed to the host to be revoked; a fitting that fails leaves the lease as it was issued, unless
- * it says that the lease is gone. */
+ * What has no lease lives by its engine's rule (engine.c). Failure paths: an answer that names no
+ * lease that can be read, one of another path, or one that was issued before is LOST, and nothing
+ * is revoked for it, because that may be somebody else's; a lease in an answer that can't be used
+ * otherwise is handed to the host to be revoked; a fitting that fails leaves the lease as it was
+ * issued, unless it says that the lease is gone. */
 #include "issue.h"
 
 #include "engine.h"
@@ -267,27 +267,41 @@ static void decide(struct vault_op *op, const struct leased_http_reply *http,
     }
 }
 
+/* NULL, or why the lease that the answer names is left alone. */
+static const char *check_foreign(struct vault_op *op, const struct leased_http_reply *http,
+                                 const struct vault_reply *reply, int32_t *ret_status)
+{
+    if (reply->lease_id.len == 0) {
+        return NULL;
+    }
+    if (vault_str_has(vault_header(http, "x-cache"), "HIT")) {
+        *ret_status = LEASED_INVALID;
+        return "the lease was made for somebody else, and a cache has answered with it: let "
+               "nothing in between cache (an Agent or Proxy: no `cache`)";
+    }
+    *ret_status = LEASED_LOST;
+    return check_lease(op, reply->lease_id);
+}
+
 void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
     struct vault_text detail = {{0}};
-    const char *problem = NULL;
+    const struct vault_life none = {0};
+    const char *problem;
     int32_t status = LEASED_LOST;
+    bool is_usable = vault_reply_parse(http, &reply, &detail) == 0;
 
-    if (vault_reply_parse(http, &reply, &detail) != 0) {
+    if (!is_usable && (vault_op_is_read(op) || vault_reply_salvage(http, &reply) != 0)) {
         vault_op_fail(op, vault_op_is_read(op) ? LEASED_INVALID : LEASED_LOST, detail.bytes);
         return;
     }
-    if (reply.lease_id.len > 0 && vault_str_has(vault_header(http, "x-cache"), "HIT")) {
-        problem = "the lease was made for somebody else, and a cache has answered with it: let "
-                  "nothing in between cache (an Agent or Proxy: no `cache`)";
-        status = LEASED_INVALID;
-    } else if (reply.lease_id.len > 0) {
-        problem = check_lease(op, reply.lease_id);
-    }
+    problem = check_foreign(op, http, &reply, &status);
     if (problem != NULL) {
         vault_log(op->vault, LEASED_LOG_ERROR, "vault.issue.foreign", problem);
         vault_op_fail(op, status, problem);
+    } else if (!is_usable) {
+        refuse(op, LEASED_INVALID, &none, reply.lease_id, detail.bytes);
     } else {
         decide(op, http, &reply); /* op may be gone */
     }

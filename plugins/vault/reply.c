@@ -75,8 +75,8 @@ static bool is_bounded(const struct leased_http_reply *http)
     return true;
 }
 
-/* The body as an object, or NULL with the reason. */
-static json_t *load(const struct leased_http_reply *http, const char **ret_problem)
+/* The body as an object, or NULL with the reason. `flags` are jansson's. */
+static json_t *load(const struct leased_http_reply *http, size_t flags, const char **ret_problem)
 {
     struct leased_str encoding = vault_header(http, "content-encoding");
     json_error_t problem;
@@ -90,7 +90,7 @@ static json_t *load(const struct leased_http_reply *http, const char **ret_probl
         *ret_problem = "it is nested too deeply or has too many values";
         return NULL;
     }
-    root = json_loadb(http->body.ptr, http->body.len, JSON_REJECT_DUPLICATES, &problem);
+    root = json_loadb(http->body.ptr, http->body.len, JSON_REJECT_DUPLICATES | flags, &problem);
     if (root == NULL && (json_error_code(&problem) == json_error_null_character ||
                          json_error_code(&problem) == json_error_null_byte_in_key)) {
         *ret_problem = "a text in it holds a zero byte, which no field can hold";
@@ -197,7 +197,7 @@ int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *
     const char *problem = NULL;
 
     if (http->body.len > 0) {
-        reply.root = load(http, &problem);
+        reply.root = load(http, 0, &problem);
     }
     if (problem == NULL && reply.root != NULL) {
         problem = read_lease(&reply);
@@ -217,6 +217,31 @@ int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *
         return -1;
     }
     *ret_reply = reply;
+    return 0;
+}
+
+/* Such ids are nobody's: they are made of paths. */
+static bool is_plain(struct leased_str lease_id)
+{
+    for (size_t i = 0; i < lease_id.len; i++) {
+        if (lease_id.ptr[i] <= ' ' || lease_id.ptr[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return lease_id.len > 0;
+}
+
+int vault_reply_salvage(const struct leased_http_reply *http, struct vault_reply *ret_reply)
+{
+    const char *problem = NULL;
+    json_t *root = load(http, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
+    struct leased_str lease_id = vault_reply_text(root, "lease_id");
+
+    if (!is_plain(lease_id)) {
+        json_decref(root);
+        return -1;
+    }
+    *ret_reply = (struct vault_reply){.root = root, .lease_id = lease_id};
     return 0;
 }
 
@@ -265,7 +290,7 @@ static void add_message(struct vault_errors *errors, const char *message)
 void vault_errors_parse(const struct leased_http_reply *http, struct vault_errors *ret_errors)
 {
     const char *problem = NULL;
-    json_t *root = http->body.len > 0 ? load(http, &problem) : NULL;
+    json_t *root = http->body.len > 0 ? load(http, 0, &problem) : NULL;
     json_t *list = json_object_get(root, "errors");
     json_t *item;
     size_t index;

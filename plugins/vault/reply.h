@@ -25,6 +25,10 @@ struct vault_reply {
  * of the body's bytes) in `ret_detail`. */
 int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *ret_reply,
                       struct vault_text *ret_detail);
+
+/* What vault_reply_parse refuses may still name the lease that was created. 0: only `root` and
+ * `lease_id` are set. -1: it can't be known. */
+int vault_reply_salvage(const struct leased_http_reply *http, struct vault_reply *ret_reply);
 void vault_reply_fini(struct vault_reply *reply);
 
 /* Is it Vault's envelope, rather than just any object? */

@@ -179,6 +179,8 @@ static void test_a_lease_that_cannot_be_used_is_named_for_revocation(void **stat
     static const char *const bodies[] = {
         "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":0,\"data\":{\"k\":\"v\"}}",
         "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60}",
+        "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":\"60\",\"data\":{\"k\":\"v\"}}",
+        "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60,\"data\":[]}",
         "{\"lease_id\":\"database/creds/orders/x\",\"lease_duration\":60,\"data\":{}}",
     };
 
@@ -192,6 +194,23 @@ static void test_a_lease_that_cannot_be_used_is_named_for_revocation(void **stat
         assert_string_equal(op->ref, "database/creds/orders/x");
         host_close(host, 0);
     }
+}
+
+/* Its revocation would end the first one. */
+static void test_a_lease_that_was_issued_before_is_left_alone_in_any_answer(void **state)
+{
+    struct leased_host_context *host = host_open_root();
+    struct fake_op *op = host_issue(host, ISSUE, 0);
+
+    (void)state;
+    host_answer(host, host_last(host), 200, LEASED_BODY);
+    assert_int_equal(op->status, LEASED_OK);
+    op = host_issue(host, ISSUE, 0);
+    host_answer(host, host_last(host), 200,
+                "{\"lease_id\":\"database/creds/orders/x1\",\"lease_duration\":-1}");
+    assert_int_equal(op->status, LEASED_LOST);
+    assert_string_equal(op->ref, "");
+    host_close(host, 0);
 }
 
 static void test_a_lease_of_another_path_is_not_ours(void **state)
@@ -292,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is),
         cmocka_unit_test(test_a_credential_without_a_lease_says_so),
         cmocka_unit_test(test_a_lease_that_cannot_be_used_is_named_for_revocation),
+        cmocka_unit_test(test_a_lease_that_was_issued_before_is_left_alone_in_any_answer),
         cmocka_unit_test(test_a_lease_of_another_path_is_not_ours),
         cmocka_unit_test(test_a_lost_or_unreadable_answer_of_an_issue_is_lost),
         cmocka_unit_test(test_wrong_parameters_are_refused_with_a_reason),
