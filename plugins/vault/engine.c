@@ -97,6 +97,51 @@ static int32_t lease_life(const struct vault_answer *answer, struct vault_life *
     return LEASED_OK;
 }
 
+/* --- durations without a lease ---------------------------------------------------------------- */
+
+/* KV's lease_duration is a hint when to look again, and the mount's default (a month) says nothing.
+ * It is given for a `ttl` (`lease`, formerly) that can't be read, too: only one that can was chosen
+ * by the secret. */
+static int64_t chosen_seconds(json_t *data)
+{
+    const char *key = json_object_get(data, "ttl") != NULL ? "ttl" : "lease";
+    int64_t seconds = 0;
+
+    if (json_is_string(json_object_get(data, key))) {
+        seconds = vault_when_duration(vault_reply_text(data, key));
+    } else {
+        (void)vault_reply_seconds(data, key, &seconds);
+    }
+    return seconds;
+}
+
+/* Only KV gives a duration without a lease, and never says that it can be renewed. Where leases are
+ * expected it is KV's if the secret chose it, or if it is longer than a secret is kept anyway. */
+static bool is_unnamed(const struct vault_answer *answer)
+{
+    const struct vault_reply *reply = answer->reply;
+
+    if (reply->lease_duration_s == 0 || reply->is_renewable) {
+        return reply->lease_duration_s > 0;
+    }
+    return answer->op->shape.kind == VAULT_SHAPE_LEASED &&
+           reply->lease_duration_s < VAULT_SECRET_LIFE_S && chosen_seconds(reply->data) <= 0;
+}
+
+/* It ends with its duration, and nothing can be done about that. */
+static int32_t unnamed_life(const struct vault_answer *answer, struct vault_life *life,
+                            struct vault_text *detail)
+{
+    life->seconds = vault_aged_s(answer->reply->lease_duration_s, answer->age_s);
+    if (life->seconds == 0) {
+        vault_text_set(detail, "the answer is so old that the credential has ended");
+        return LEASED_RETRY;
+    }
+    life->warning = "the issuer gave a lease_duration without a lease_id: the credential can "
+                    "neither be renewed nor revoked";
+    return LEASED_OK;
+}
+
 /* --- certificates ----------------------------------------------------------------------------- */
 
 /* What a secret's keys are called is its author's affair: KV's answers have a duration, which no
@@ -359,22 +404,6 @@ static bool is_anything(const struct vault_answer *answer)
     return true;
 }
 
-/* KV's lease_duration is a hint when to look again, and the mount's default (a month) says nothing.
- * It is given for a `ttl` (`lease`, formerly) that can't be read, too: only one that can was chosen
- * by the secret. */
-static int64_t chosen_seconds(json_t *data)
-{
-    const char *key = json_object_get(data, "ttl") != NULL ? "ttl" : "lease";
-    int64_t seconds = 0;
-
-    if (json_is_string(json_object_get(data, key))) {
-        seconds = vault_when_duration(vault_reply_text(data, key));
-    } else {
-        (void)vault_reply_seconds(data, key, &seconds);
-    }
-    return seconds;
-}
-
 static int32_t other_life(const struct vault_answer *answer, struct vault_life *life,
                           struct vault_text *detail)
 {
@@ -393,6 +422,7 @@ static const struct {
                     struct vault_text *detail);
 } engines[] = {
     {is_lease, lease_life},                     /* database, aws, rabbitmq, ldap, kubernetes, … */
+    {is_unnamed, unnamed_life},                 /* the same, whose lease isn't told */
     {is_certificate, certificate_life},         /* pki without generate_lease */
     {is_ssh_certificate, ssh_certificate_life}, /* ssh/sign, ssh/issue */
     {is_static, static_life},                   /* database/static-creds, ldap/static-cred */

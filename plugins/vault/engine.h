@@ -27,9 +27,10 @@ struct vault_life {
     bool is_renewable;
     bool is_revocable;
     bool is_capped;
-    json_t *fields;   /* the object that holds the credential; borrowed */
-    json_t *metadata; /* of a versioned secret; borrowed, or NULL */
-    char ref[768];    /* empty: the lease's id, if there is one */
+    const char *warning; /* static; NULL: none */
+    json_t *fields;      /* the object that holds the credential; borrowed */
+    json_t *metadata;    /* of a versioned secret; borrowed, or NULL */
+    char ref[768];       /* empty: the lease's id, if there is one */
 };
 
 /* LEASED_OK, or a class with the reason. */

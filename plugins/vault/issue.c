@@ -98,12 +98,16 @@ static void cut_to_token(const struct vault_op *op, struct vault_life *life, uin
     }
 }
 
-static size_t read_warnings(const struct vault_reply *reply, struct leased_str texts[WARNINGS_MAX])
+static size_t read_warnings(const struct vault_reply *reply, const struct vault_life *life,
+                            struct leased_str texts[WARNINGS_MAX])
 {
     json_t *warning;
     size_t index;
     size_t count = 0;
 
+    if (life->warning != NULL) {
+        texts[count++] = vault_str(life->warning);
+    }
     json_array_foreach (reply->warnings, index, warning) {
         if (count < WARNINGS_MAX) {
             texts[count++] = vault_str(json_string_value(warning));
@@ -142,7 +146,7 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
         result.fields = fields.items;
         result.field_count = fields.count;
         result.warnings = warnings;
-        result.warning_count = read_warnings(reply, warnings);
+        result.warning_count = read_warnings(reply, life, warnings);
         result.asked_ms = life->asked_ms;
     }
     op->vault->host->op_done(op->vault->context, op->handle, status, &result);

@@ -32,8 +32,9 @@ static const struct {
     {"issuer/*/issue/*", {NULL}, VAULT_SHAPE_CERTIFICATE, false, false},
     {"issue/*", {NULL}, VAULT_SHAPE_CERTIFICATE, false, false},
     {"sign/*", {NULL}, VAULT_SHAPE_CERTIFICATE, false, false},
-    {"creds/*", {"kubernetes_namespace"}, VAULT_SHAPE_OTHER, true, true},
-    {"creds/*", {"ip"}, VAULT_SHAPE_OTHER, true, false},
+    {"creds/*", {"kubernetes_namespace"}, VAULT_SHAPE_LEASED, true, true},
+    {"creds/*", {"ip"}, VAULT_SHAPE_LEASED, true, false},
+    {"creds/*", {NULL}, VAULT_SHAPE_LEASED, false, false},
     {"sts/*", {NULL}, VAULT_SHAPE_OTHER, false, true},
     {"library/*/check-out", {NULL}, VAULT_SHAPE_OTHER, true, false},
     {"static-creds/*", {NULL}, VAULT_SHAPE_STATIC, false, false},
@@ -88,7 +89,8 @@ static bool has_needed(const char *const *needs, size_t count, const json_t *par
     return is_any;
 }
 
-/* Does it look like a versioned KV secret, or one of the token's own? */
+/* Does it look like a versioned KV secret, or one of the token's own? Then a GET creates nothing.
+ */
 static bool is_secret(const char *path)
 {
     return (strstr(path, "/data/") != NULL && strstr(path, "/creds/") == NULL) ||
@@ -104,7 +106,8 @@ struct vault_shape vault_shape_of(const char *path, const json_t *params)
             return (struct vault_shape){
                 .kind = shapes[i].kind,
                 .is_post = shapes[i].is_post,
-                .is_read = shapes[i].kind == VAULT_SHAPE_STATIC,
+                .is_read = shapes[i].kind == VAULT_SHAPE_STATIC ||
+                           (shapes[i].kind == VAULT_SHAPE_LEASED && is_secret(path)),
                 .takes_ttl = shapes[i].takes_ttl,
                 .mount_len = mount_len,
             };

@@ -9,6 +9,7 @@
 
 enum vault_shape_kind {
     VAULT_SHAPE_OTHER,
+    VAULT_SHAPE_LEASED,      /* engines whose answers have a lease; or a KV secret called so */
     VAULT_SHAPE_CERTIFICATE, /* X.509; revoked by its serial number */
     VAULT_SHAPE_STATIC,      /* a password that Vault rotates by itself */
     VAULT_SHAPE_CODE,        /* a one-time code */

@@ -174,6 +174,50 @@ static void test_a_credential_without_a_lease_says_so(void **state)
     host_close(host, 0);
 }
 
+#define UNNAMED(duration, renewable)                                                               \
+    "{\"lease_id\":\"\",\"lease_duration\":" duration ",\"renewable\":" renewable                  \
+    ",\"data\":{\"username\":\"u\",\"password\":\"p\"}}"
+
+/* It is no secret that can be served on, nor made anew all the time; but for a KV secret whose path
+ * looks so. */
+static void test_a_life_whose_lease_is_not_told_is_no_longer_than_it_says(void **state)
+{
+    static const struct {
+        const char *params;
+        const char *body;
+        uint64_t lifetime_ms;
+        uint64_t refresh_ms;
+        bool is_warned;
+    } cases[] = {
+        {ISSUE, UNNAMED("60", "true"), 60000, 0, true},
+        {ISSUE, UNNAMED("60", "false"), 60000, 0, true},
+        {"{\"path\":\"my/own\"}", UNNAMED("172800", "true"), 172800000, 0, true},
+        {"{\"path\":\"ssh/creds/a\",\"params\":{\"ip\":\"::1\"}}", UNNAMED("60", "false"), 60000, 0,
+         true},
+        {"{\"path\":\"kv/creds/a\"}", UNNAMED("2764800", "false"), 86400000, 300000, false},
+        {"{\"path\":\"kv/creds/a\"}",
+         "{\"lease_id\":\"\",\"lease_duration\":60,\"data\":{\"k\":\"v\",\"ttl\":\"1m\"}}",
+         86400000, 60000, false},
+        {"{\"path\":\"kv/a\"}", UNNAMED("60", "false"), 86400000, 300000, false},
+    };
+    struct leased_host_context *host = host_open_root();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake_op *op = host_issue(host, cases[i].params, 0);
+
+        host_answer(host, host_last(host), 200, cases[i].body);
+        assert_int_equal(op->status, LEASED_OK);
+        assert_int_equal(op->lifetime_ms, cases[i].lifetime_ms);
+        assert_int_equal(op->refresh_ms, cases[i].refresh_ms);
+        assert_int_equal(op->flags, 0);
+        assert_string_equal(op->ref, "");
+        assert_int_equal(strstr(op->warnings, "neither be renewed nor revoked") != NULL,
+                         cases[i].is_warned);
+    }
+    host_close(host, 0);
+}
+
 static void test_a_lease_that_cannot_be_used_is_named_for_revocation(void **state)
 {
     static const char *const bodies[] = {
@@ -310,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_a_lease_that_was_issued_before_is_refused_and_left_alone),
         cmocka_unit_test(test_a_wanted_life_that_is_not_given_leaves_the_lease_as_it_is),
         cmocka_unit_test(test_a_credential_without_a_lease_says_so),
+        cmocka_unit_test(test_a_life_whose_lease_is_not_told_is_no_longer_than_it_says),
         cmocka_unit_test(test_a_lease_that_cannot_be_used_is_named_for_revocation),
         cmocka_unit_test(test_a_lease_that_was_issued_before_is_left_alone_in_any_answer),
         cmocka_unit_test(test_a_lease_of_another_path_is_not_ours),
