@@ -62,6 +62,13 @@ void drain_check(struct lease_core *core)
     }
 }
 
+static const char *drain_error(const struct lease *lease)
+{
+    const char *error = lease_error(lease);
+
+    return error[0] != '\0' ? error : "the issuer has not answered";
+}
+
 uint32_t lease_core_drain_now(struct lease_core *core)
 {
     char count[24];
@@ -74,7 +81,7 @@ uint32_t lease_core_drain_now(struct lease_core *core)
         }
         if (left++ < DRAIN_LOG_MAX) {
             log_event(LOG_LEVEL_ERROR, "lease.drain.left", "backend", lease_backend(lease), "role",
-                      lease->role->config.name, "lease", lease->id, "err", lease_error(lease),
+                      lease->role->config.name, "lease", lease->id, "err", drain_error(lease),
                       NULL);
         }
         record_lease_unrevoked(lease, "the daemon stopped before the issuer confirmed");

@@ -1,5 +1,9 @@
 /* Stopping and closing, and a clock that jumps. */
+#include "base/log.h"
 #include "unit/lease/fixture.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static void test_a_drain_revokes_everything(void **state)
 {
@@ -52,6 +56,36 @@ static void test_a_drain_ends_at_its_deadline_and_says_what_is_left(void **state
     fixture_advance(SECOND_MS);
     assert_int_equal(f.wait_status, ERR_TIMEOUT);
     assert_int_equal(fixture_trail_has("the daemon stopped before the issuer confirmed"), 1);
+}
+
+static void keep_error(void *user, enum log_level level, const char *event,
+                       const struct log_field *fields, size_t count)
+{
+    size_t i;
+
+    (void)level;
+    for (i = 0; strcmp(event, "lease.drain.left") == 0 && i < count; i++) {
+        if (strcmp(fields[i].key, "err") == 0) {
+            (void)snprintf(user, 64, "%.*s", (int)fields[i].value.len, fields[i].value.ptr);
+        }
+    }
+}
+
+static void test_an_issuer_that_never_answers_is_told_as_what_holds_up_a_drain(void **state)
+{
+    char error[64] = "";
+
+    (void)state;
+    fixture_get(fixture_client(0), &f.role);
+    f.model.is_held[LEASE_CALL_REVOKE] = true;
+    lease_core_drain(f.core, f.fake.now_ms + 20 * SECOND_MS, fixture_wait());
+    log_set_sink(keep_error, error, LOG_LEVEL_ERROR);
+    fixture_advance(20 * SECOND_MS);
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    assert_int_equal(f.wait_status, ERR_TIMEOUT);
+    assert_string_equal(error, "the issuer has not answered");
+    model_answer(&f.model);
+    fixture_run();
 }
 
 static void test_a_drain_does_not_wait_out_what_its_issuer_asks_for(void **state)
@@ -179,6 +213,7 @@ int main(void)
         fixture_test(test_a_drain_revokes_everything),
         fixture_test(test_a_drain_takes_no_new_requests_and_cancels_the_waiting),
         fixture_test(test_a_drain_ends_at_its_deadline_and_says_what_is_left),
+        fixture_test(test_an_issuer_that_never_answers_is_told_as_what_holds_up_a_drain),
         fixture_test(test_a_drain_does_not_wait_out_what_its_issuer_asks_for),
         fixture_test(test_a_drain_of_nothing_ends_at_once),
         fixture_test(test_what_cannot_be_revoked_does_not_hold_up_a_drain),
