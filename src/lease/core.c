@@ -20,6 +20,7 @@
 #define WAITING_MAX_DEFAULT 256U
 #define SKEW_DEFAULT_MS 2000U
 #define ACQUIRE_TIMEOUT_DEFAULT_MS 30000U
+#define WALL_JITTER_MS 50
 
 void core_touch(struct lease_core *core)
 {
@@ -72,16 +73,22 @@ int lease_core_may_hand_out(const struct lease_core *core, struct err *e)
     return 0;
 }
 
-int64_t core_wall_of(const struct lease_core *core, uint64_t when_ms)
+/* What lies between the two clocks. They aren't read at the same moment, so it is kept until it
+ * differs by more than that: the wall clock was set. */
+static int64_t wall_offset_ms(struct lease_core *core)
 {
-    int64_t wall_ms = env_wall_ms(core->env);
-    uint64_t now_ms = core_now_ms(core);
+    int64_t offset_ms = (int64_t)((uint64_t)env_wall_ms(core->env) - core_now_ms(core));
+    int64_t step_ms = offset_ms - core->wall_offset_ms;
 
-    if (when_ms == UINT64_MAX) {
-        return 0;
+    if (step_ms > WALL_JITTER_MS || step_ms < -WALL_JITTER_MS) {
+        core->wall_offset_ms = offset_ms;
     }
-    return when_ms >= now_ms ? wall_ms + (int64_t)(when_ms - now_ms)
-                             : wall_ms - (int64_t)(now_ms - when_ms);
+    return core->wall_offset_ms;
+}
+
+int64_t core_wall_of(struct lease_core *core, uint64_t when_ms)
+{
+    return when_ms != UINT64_MAX ? (int64_t)(when_ms + (uint64_t)wall_offset_ms(core)) : 0;
 }
 
 /* --- time --- */

@@ -94,7 +94,8 @@ struct lease_core {
     struct list waits_done;        /* to be told in this turn */
     struct lease_core_stats stats; /* the totals */
     uint32_t recheck_run;
-    uint64_t timer_ms; /* when `timer` is armed for; WHEEL_NEVER: it isn't */
+    int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
+    uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
     struct wheel_entry drain_due;
     bool is_closing;
@@ -111,8 +112,9 @@ static inline uint64_t core_now_ms(const struct lease_core *core)
  * deadlines. */
 void core_touch(struct lease_core *core);
 
-/* Unix time for a deadline of our clock; 0 for one that never comes. */
-int64_t core_wall_of(const struct lease_core *core, uint64_t when_ms);
+/* Unix time for a deadline of our clock; 0 for one that never comes. Of one deadline it is always
+ * the same, until the wall clock is set. */
+int64_t core_wall_of(struct lease_core *core, uint64_t when_ms);
 
 uint64_t core_random(struct lease_core *core);
 

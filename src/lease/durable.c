@@ -34,7 +34,7 @@ static const char *const callers[] = {
 
 static int put(struct lease *lease)
 {
-    const struct lease_core *core = lease->role->core;
+    struct lease_core *core = lease->role->core;
     const struct holder *holder = lease->holder;
     struct ledger_lease record = {
         .role = lease->role->name,

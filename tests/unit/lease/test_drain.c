@@ -189,6 +189,29 @@ static void test_a_long_sleep_of_the_host_is_made_up_for(void **state)
     assert_true(model_is_live(&f.model, 2));
 }
 
+/* Two clocks are never read at the same moment. */
+static void test_the_times_of_a_lease_stay_until_the_clock_is_set(void **state)
+{
+    struct client *client = fixture_client(0);
+    struct lease_view first;
+    struct lease_view view;
+    int i;
+
+    (void)state;
+    fixture_get(client, &f.role);
+    lease_view(fixture_lease(client), &first);
+    for (i = -3; i <= 3; i++) {
+        f.fake.wall_ms += i;
+        lease_view(fixture_lease(client), &view);
+        assert_int_equal(view.issued_wall_ms, first.issued_wall_ms);
+        assert_int_equal(view.expires_wall_ms, first.expires_wall_ms);
+        f.fake.wall_ms -= i;
+    }
+    f.fake.wall_ms -= 1000;
+    lease_view(fixture_lease(client), &view);
+    assert_int_equal(view.expires_wall_ms, first.expires_wall_ms - 1000);
+}
+
 static void test_a_drain_asks_again_at_once(void **state)
 {
     struct client *client = fixture_client(0);
@@ -220,6 +243,7 @@ int main(void)
         fixture_test(test_a_close_in_the_middle_of_everything_leaves_nothing_behind),
         fixture_test(test_the_clock_may_start_near_its_end),
         fixture_test(test_a_long_sleep_of_the_host_is_made_up_for),
+        fixture_test(test_the_times_of_a_lease_stay_until_the_clock_is_set),
         fixture_test(test_a_drain_asks_again_at_once),
     };
 
