@@ -197,7 +197,7 @@ static int socket_open(struct io_listener *listener, const struct io_listener_op
     int rc;
 
     if (options->tls != NULL) {
-        rc = tls_new(io_env(listener->io), options->tls, &listener->tls, e);
+        rc = tls_new(options->tls, false, &listener->tls, e);
         if (rc != 0) {
             return rc;
         }
@@ -209,6 +209,18 @@ static int socket_open(struct io_listener *listener, const struct io_listener_op
         listener->is_loopback = true;
         /* Without it each caller is refused, with the reason; metrics need none. */
         (void)diag_open(&listener->io->diag, listener->socket_fd);
+    }
+    return rc;
+}
+
+int io_listener_check_tls(const struct io_listener_tls *options, struct err *e)
+{
+    struct tls *tls;
+    int rc = tls_new(options, true, &tls, e);
+
+    if (rc == 0) {
+        rc = tls_check_time(tls, e);
+        tls_unref(tls);
     }
     return rc;
 }

@@ -61,6 +61,11 @@ struct io_listener_options {
 int io_listener_open(struct io *io, const struct io_listener_options *options,
                      struct io_listener **ret_listener, struct err *e) ATTR_MUST_USE;
 
+/* Would a listener start with these files, and is its certificate in its time? Without a loop, and
+ * whoever owns the files: the daemon may be another user's. ERR_* as for io_listener_open; a
+ * negated errno when a file can't be opened. */
+int io_listener_check_tls(const struct io_listener_tls *tls, struct err *e) ATTR_MUST_USE;
+
 /* No new connections or requests; those under way go on. The socket file is removed. */
 void io_listener_quiesce(struct io_listener *listener);
 

@@ -32,7 +32,7 @@ int io_listener_prepare(struct io_listener *listener, const struct io_listener_t
         return ERR_LIMIT;
     }
     if (tls != NULL) {
-        rc = tls_new(io_env(listener->io), tls, &listener->next_tls, e);
+        rc = tls_new(tls, false, &listener->next_tls, e);
         if (rc != 0) {
             return rc;
         }

@@ -14,13 +14,11 @@
  * Failure paths: whatever was bound is removed again. */
 #include "io/socket.h"
 
-#include "base/mem.h"
+#include "io/accounts.h"
 #include "io/safe_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -30,7 +28,6 @@
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 4096
-#define NAME_SERVICE_MAX_BYTES 65536U
 
 static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == SOCKET_PATH_MAX_BYTES + 1,
               "sun_path has another size here");
@@ -43,69 +40,6 @@ struct socket_access {
     bool has_gid;
     gid_t gid;
 };
-
-static int resolve_number(const char *name, uint32_t *ret_id)
-{
-    uint64_t id;
-
-    if (str_parse_u64(str_of(name), &id) != 0 || id >= UINT32_MAX) {
-        return ERR_NOT_FOUND;
-    }
-    *ret_id = (uint32_t)id;
-    return 0;
-}
-
-static int resolve_user(const char *name, uid_t *ret_uid, struct err *e)
-{
-    char *space = mem_alloc(NAME_SERVICE_MAX_BYTES);
-    struct passwd entry;
-    struct passwd *found = NULL;
-    uint32_t id;
-    int rc;
-
-    if (space == NULL) {
-        return err_set(e, ERR_NOMEM, "out of memory");
-    }
-    rc = getpwnam_r(name, &entry, space, NAME_SERVICE_MAX_BYTES, &found);
-    if (found != NULL) {
-        *ret_uid = entry.pw_uid;
-        rc = 0;
-    } else if (resolve_number(name, &id) == 0) {
-        *ret_uid = id;
-        rc = 0;
-    } else {
-        rc = err_set(e, ERR_NOT_FOUND, "there is no user %s%s%s", name, rc != 0 ? ": " : "",
-                     rc != 0 ? strerror(rc) : "");
-    }
-    mem_free(space);
-    return rc;
-}
-
-static int resolve_group(const char *name, gid_t *ret_gid, struct err *e)
-{
-    char *space = mem_alloc(NAME_SERVICE_MAX_BYTES);
-    struct group entry;
-    struct group *found = NULL;
-    uint32_t id;
-    int rc;
-
-    if (space == NULL) {
-        return err_set(e, ERR_NOMEM, "out of memory");
-    }
-    rc = getgrnam_r(name, &entry, space, NAME_SERVICE_MAX_BYTES, &found);
-    if (found != NULL) {
-        *ret_gid = entry.gr_gid;
-        rc = 0;
-    } else if (resolve_number(name, &id) == 0) {
-        *ret_gid = id;
-        rc = 0;
-    } else {
-        rc = err_set(e, ERR_NOT_FOUND, "there is no group %s%s%s", name, rc != 0 ? ": " : "",
-                     rc != 0 ? strerror(rc) : "");
-    }
-    mem_free(space);
-    return rc;
-}
 
 static int resolve_access(const struct io_listener_options *options, struct socket_access *ret,
                           struct err *e)
@@ -122,11 +56,11 @@ static int resolve_access(const struct io_listener_options *options, struct sock
     }
     if (options->user != NULL) {
         access.has_uid = true;
-        rc = resolve_user(options->user, &access.uid, e);
+        rc = io_resolve_user(options->user, &access.uid, e);
     }
     if (rc == 0 && options->group != NULL) {
         access.has_gid = true;
-        rc = resolve_group(options->group, &access.gid, e);
+        rc = io_resolve_group(options->group, &access.gid, e);
     }
     if (rc == 0) {
         *ret = access;

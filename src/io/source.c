@@ -1,9 +1,10 @@
 /* Reads secrets from where the configuration says they are: a file, systemd's credentials
  * directory, or a variable that was in the environment at start. Each refusal names the source and
  * what to do; no text holds a secret. */
-#include "io/io_internal.h"
+#include "io/source.h"
 
 #include "base/mem.h"
+#include "io/io_internal.h"
 #include "io/scrub.h"
 
 #include <errno.h>
@@ -15,11 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A secret that strangers can read is known to them, and one that they can write is theirs. Reading
- * is overlooked for a shared file: who writes it doesn't let its mode be chosen. */
-static int check_file(const char *path, const struct stat *facts, bool is_shared, struct err *e)
+/* A secret that strangers can read is known to them, and one that they can write is theirs. */
+int io_check_secret_file(const char *path, const struct stat *facts, unsigned int flags,
+                         struct err *e)
 {
-    mode_t refused = S_IWOTH | S_IWGRP | (is_shared ? 0 : S_IROTH);
+    mode_t refused = S_IWOTH | S_IWGRP | ((flags & IO_SECRET_SHARED) != 0 ? 0 : S_IROTH);
 
     if (!S_ISREG(facts->st_mode)) {
         return err_set(e, ERR_INVALID, "%s is not a regular file", path);
@@ -28,7 +29,17 @@ static int check_file(const char *path, const struct stat *facts, bool is_shared
         return err_set(e, ERR_DENIED, "%s is accessible to others (mode %04o): chmod 0600 or 0640",
                        path, (unsigned)(facts->st_mode & 07777U));
     }
-    if (facts->st_uid != 0 && facts->st_uid != geteuid()) {
+    return 0;
+}
+
+static int check_file(const char *path, const struct stat *facts, unsigned int flags, struct err *e)
+{
+    int rc = io_check_secret_file(path, facts, flags, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if ((flags & IO_SECRET_ANY_OWNER) == 0 && facts->st_uid != 0 && facts->st_uid != geteuid()) {
         return err_set(e, ERR_DENIED, "%s belongs to uid %u: it must be root's or the daemon's",
                        path, (unsigned)facts->st_uid);
     }
@@ -79,7 +90,8 @@ static int take(const char *source, struct str bytes, struct secret *ret_secret,
     return 0;
 }
 
-static int read_file(const char *path, bool is_shared, struct secret *ret_secret, struct err *e)
+int io_read_secret_file(const char *path, unsigned int flags, struct secret *ret_secret,
+                        struct err *e)
 {
     /* O_NONBLOCK: a pipe in place of the file must not hold the loop; it is refused below. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -97,7 +109,7 @@ static int read_file(const char *path, bool is_shared, struct secret *ret_secret
         (void)err_set(e, rc, "could not read %s: %s", path, err_str(rc));
         goto out;
     }
-    rc = check_file(path, &facts, is_shared, e);
+    rc = check_file(path, &facts, flags, e);
     if (rc != 0) {
         goto out;
     }
@@ -137,7 +149,7 @@ static int read_credential(const char *name, struct secret *ret_secret, struct e
     if (len < 0 || (size_t)len >= sizeof(path)) {
         return err_set(e, ERR_INVALID, "the path of credential %s is too long", name);
     }
-    return read_file(path, false, ret_secret, e);
+    return io_read_secret_file(path, 0, ret_secret, e);
 }
 
 static int read_variable(struct io *io, const char *name, struct secret *ret_secret, struct err *e)
@@ -168,9 +180,9 @@ int io_secret_read(struct env *env, struct str source, struct secret *ret_secret
         return err_set(e, ERR_NOMEM, "out of memory");
     }
     if (str_eq_c(kind, "file")) {
-        rc = read_file(text, false, ret_secret, e);
+        rc = io_read_secret_file(text, 0, ret_secret, e);
     } else if (str_eq_c(kind, "shared-file")) {
-        rc = read_file(text, true, ret_secret, e);
+        rc = io_read_secret_file(text, IO_SECRET_SHARED, ret_secret, e);
     } else if (str_eq_c(kind, "credential")) {
         rc = read_credential(text, ret_secret, e);
     } else if (str_eq_c(kind, "env")) {

@@ -9,6 +9,7 @@
 #include "io/tls.h"
 
 #include "base/mem.h"
+#include "io/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,7 +252,7 @@ bool tls_has_name(const struct tls *tls, struct str host)
 /* --- files --- */
 
 /* Who writes these files decides whom we are taken for and who may connect. */
-static int check_file(const char *path, const struct stat *facts, struct err *e)
+static int check_file(const char *path, const struct stat *facts, bool is_trial, struct err *e)
 {
     if (!S_ISREG(facts->st_mode)) {
         return err_set(e, ERR_INVALID, "%s is not a regular file", path);
@@ -260,7 +261,7 @@ static int check_file(const char *path, const struct stat *facts, struct err *e)
         return err_set(e, ERR_DENIED, "%s may be written by others (mode %04o): chmod go-w", path,
                        (unsigned)(facts->st_mode & 07777U));
     }
-    if (facts->st_uid != 0 && facts->st_uid != geteuid()) {
+    if (!is_trial && facts->st_uid != 0 && facts->st_uid != geteuid()) {
         return err_set(e, ERR_DENIED, "%s belongs to uid %u: it must be root's or the daemon's",
                        path, (unsigned)facts->st_uid);
     }
@@ -270,7 +271,8 @@ static int check_file(const char *path, const struct stat *facts, struct err *e)
     return 0;
 }
 
-static int read_pem(const char *path, char **ret_text, size_t *ret_size, struct err *e)
+static int read_pem(const char *path, bool is_trial, char **ret_text, size_t *ret_size,
+                    struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat facts;
@@ -282,7 +284,7 @@ static int read_pem(const char *path, char **ret_text, size_t *ret_size, struct 
         rc = err_set(e, -errno, "could not read %s: %s", path, strerror(errno));
         goto out;
     }
-    rc = check_file(path, &facts, e);
+    rc = check_file(path, &facts, is_trial, e);
     if (rc != 0) {
         goto out;
     }
@@ -314,17 +316,6 @@ static gnutls_datum_t datum_of(const char *bytes, size_t size)
     return (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)bytes, .size = (unsigned int)size};
 }
 
-static int read_key(struct env *env, const char *path, struct secret *ret_key, struct err *e)
-{
-    char source[4096];
-    int len = snprintf(source, sizeof(source), "file:%s", path);
-
-    if (len < 0 || (size_t)len >= sizeof(source)) {
-        return err_set(e, ERR_INVALID, "the path of a key is too long");
-    }
-    return env_secret_read(env, str_of(source), ret_key, e);
-}
-
 static int take_digest(struct tls *tls, size_t file, struct str bytes, struct err *e)
 {
     return gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes.ptr, bytes.len, tls->digests[file]) == 0
@@ -332,7 +323,7 @@ static int take_digest(struct tls *tls, size_t file, struct str bytes, struct er
                : err_set(e, ERR_TLS, "GnuTLS could not be set up");
 }
 
-static int load_certificate(struct tls *tls, struct env *env, const struct io_listener_tls *options,
+static int load_certificate(struct tls *tls, const struct io_listener_tls *options, bool is_trial,
                             struct err *e)
 {
     struct secret key;
@@ -346,9 +337,9 @@ static int load_certificate(struct tls *tls, struct env *env, const struct io_li
     int rc;
 
     secret_init(&key);
-    rc = read_key(env, options->key_file, &key, e);
+    rc = io_read_secret_file(options->key_file, is_trial ? IO_SECRET_ANY_OWNER : 0, &key, e);
     if (rc == 0) {
-        rc = read_pem(options->cert_file, &text, &size, e);
+        rc = read_pem(options->cert_file, is_trial, &text, &size, e);
     }
     if (rc != 0) {
         goto out;
@@ -385,13 +376,13 @@ out:
     return rc;
 }
 
-static int load_ca(struct tls *tls, const char *path, struct err *e)
+static int load_ca(struct tls *tls, const char *path, bool is_trial, struct err *e)
 {
     gnutls_datum_t pem;
     char *text = NULL;
     size_t size = 0;
     int count;
-    int rc = read_pem(path, &text, &size, e);
+    int rc = read_pem(path, is_trial, &text, &size, e);
 
     if (rc != 0) {
         return rc;
@@ -411,7 +402,7 @@ static int load_ca(struct tls *tls, const char *path, struct err *e)
     return 0;
 }
 
-int tls_new(struct env *env, const struct io_listener_tls *options, struct tls **ret_tls,
+int tls_new(const struct io_listener_tls *options, bool is_trial, struct tls **ret_tls,
             struct err *e)
 {
     struct tls *tls = mem_calloc(1, sizeof(*tls));
@@ -425,10 +416,10 @@ int tls_new(struct env *env, const struct io_listener_tls *options, struct tls *
         gnutls_priority_init(&tls->priorities, PRIORITIES, NULL) != GNUTLS_E_SUCCESS) {
         rc = err_set(e, ERR_TLS, "GnuTLS could not be set up");
     } else {
-        rc = load_certificate(tls, env, options, e);
+        rc = load_certificate(tls, options, is_trial, e);
     }
     if (rc == 0) {
-        rc = load_ca(tls, options->client_ca_file, e);
+        rc = load_ca(tls, options->client_ca_file, is_trial, e);
     }
     if (rc != 0) {
         tls_unref(tls);
@@ -437,6 +428,20 @@ int tls_new(struct env *env, const struct io_listener_tls *options, struct tls *
     gnutls_certificate_set_verify_function(tls->credentials, on_certificate);
     *ret_tls = tls;
     return 0;
+}
+
+int tls_check_time(const struct tls *tls, struct err *e)
+{
+    time_t from = gnutls_x509_crt_get_activation_time(tls->own);
+    time_t until = gnutls_x509_crt_get_expiration_time(tls->own);
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (now.tv_sec >= from && now.tv_sec <= until) {
+        return 0;
+    }
+    return err_set(e, ERR_TLS, "its certificate %s",
+                   now.tv_sec < from ? "is not valid yet" : "has expired");
 }
 
 bool tls_has_same_ca(const struct tls *one, const struct tls *other)

@@ -24,9 +24,13 @@ struct tls_names {
 };
 
 /* Reads the files that the options name; the key's bytes are wiped once GnuTLS has it. Errors name
- * the file. The caller has the one reference. */
-int tls_new(struct env *env, const struct io_listener_tls *options, struct tls **ret_tls,
+ * the file. The caller has the one reference. `is_trial`: the files may be anyone's, because nobody
+ * will be served with them. */
+int tls_new(const struct io_listener_tls *options, bool is_trial, struct tls **ret_tls,
             struct err *e) ATTR_MUST_USE;
+
+/* Is our certificate in its time? ERR_TLS. */
+int tls_check_time(const struct tls *tls, struct err *e) ATTR_MUST_USE;
 
 /* A listener has a reference, and each of its sessions: certificates are renewed while sessions are
  * open. NULL is fine. */

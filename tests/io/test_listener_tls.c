@@ -398,6 +398,50 @@ static void test_a_ca_file_without_a_certificate_is_refused(void **state)
     fixture_expect_refused(&w->f, ERR_TLS, "could not find a certificate in");
 }
 
+static int check_status(struct world *w, const char *part)
+{
+    struct err e = {0};
+    int rc = io_listener_check_tls(&w->tls, &e);
+
+    if (rc != 0 && strstr(e.text, part) == NULL) {
+        fail_msg("%s isn't in: %s", part, e.text);
+    }
+    return rc;
+}
+
+static void test_a_check_finds_what_a_start_would_whoever_owns_the_files(void **state)
+{
+    struct world *w = *state;
+    const char *good = w->tls.cert_file;
+
+    assert_int_equal(check_status(w, ""), 0);
+    w->tls.key_file = http_ca_issue(w->ca, NAMES, HTTP_CA_FOR_SERVERS);
+    assert_int_equal(check_status(w, "could not use the certificate"), ERR_TLS);
+    w->tls.cert_file = w->tls.key_file;
+    if (geteuid() == 0) {
+        assert_int_equal(chown(w->tls.key_file, 65533, 65533), 0);
+        assert_int_equal(check_status(w, ""), 0);
+    }
+    assert_int_equal(chmod(w->tls.key_file, 0644), 0);
+    assert_int_equal(check_status(w, "is accessible to others (mode 0644)"), ERR_DENIED);
+    w->tls.key_file = good;
+    w->tls.cert_file = good;
+    w->tls.client_ca_file = "/nonexistent/ca.pem";
+    assert_int_equal(check_status(w, "/nonexistent/ca.pem"), -ENOENT);
+}
+
+static void test_a_check_finds_a_certificate_that_is_not_in_its_time(void **state)
+{
+    struct world *w = *state;
+
+    w->tls.cert_file = http_ca_issue(w->ca, NAMES, HTTP_CA_FOR_SERVERS | HTTP_CA_EXPIRED);
+    w->tls.key_file = w->tls.cert_file;
+    assert_int_equal(check_status(w, "has expired"), ERR_TLS);
+    w->tls.cert_file = http_ca_issue(w->ca, NAMES, HTTP_CA_FOR_SERVERS | HTTP_CA_NOT_YET);
+    w->tls.key_file = w->tls.cert_file;
+    assert_int_equal(check_status(w, "is not valid yet"), ERR_TLS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +463,8 @@ int main(void)
         TEST(test_closing_the_listener_ends_handshakes_and_requests),
         TEST(test_files_that_do_not_serve_are_refused_by_name),
         TEST(test_a_ca_file_without_a_certificate_is_refused),
+        TEST(test_a_check_finds_what_a_start_would_whoever_owns_the_files),
+        TEST(test_a_check_finds_a_certificate_that_is_not_in_its_time),
     };
 
     return cmocka_run_group_tests_name("listener tls", tests, NULL, NULL);
