@@ -17,7 +17,7 @@ struct policy_files {
 };
 
 static int policy_parse(struct config *config, const struct yaml_node *const *nodes, size_t count,
-                        struct yaml_errors *errors)
+                        struct yaml_errors *warnings, struct yaml_errors *errors)
 {
     const char **roles = config_names(&config->settings.roles, sizeof(struct config_role));
     size_t i;
@@ -31,10 +31,14 @@ static int policy_parse(struct config *config, const struct yaml_node *const *no
     }
     r = access_policy_parse(nodes, count, roles, &config->policy, errors);
     mem_free((void *)roles);
+    for (i = 0; warnings != NULL && errors->count == 0 && i < count; i++) {
+        config_check_subjects(nodes[i], warnings);
+    }
     return r == ERR_NOMEM ? r : 0;
 }
 
-static int policy_files_parse(struct config *config, struct yaml_errors *errors)
+static int policy_files_parse(struct config *config, struct yaml_errors *warnings,
+                              struct yaml_errors *errors)
 {
     struct policy_files *files = mem_calloc(1, sizeof(*files));
     size_t i;
@@ -49,7 +53,7 @@ static int policy_files_parse(struct config *config, struct yaml_errors *errors)
         for (i = 0; i < files->count; i++) {
             files->nodes[i] = yaml_root(files->documents[i]);
         }
-        r = policy_parse(config, files->nodes, files->count, errors);
+        r = policy_parse(config, files->nodes, files->count, warnings, errors);
     }
     for (i = 0; i < files->count; i++) {
         yaml_free(files->documents[i]);
@@ -58,14 +62,15 @@ static int policy_files_parse(struct config *config, struct yaml_errors *errors)
     return r == ERR_NOMEM ? r : 0;
 }
 
-static int policies_load(struct config *config, struct yaml_errors *errors)
+static int policies_load(struct config *config, struct yaml_errors *warnings,
+                         struct yaml_errors *errors)
 {
     const struct config_policies *policies = &config->settings.policies;
     bool is_inline = policies->node != NULL && policies->node->type == YAML_MAPPING;
     const struct yaml_node *child;
 
     if (policies->path != NULL) {
-        return policy_files_parse(config, errors);
+        return policy_files_parse(config, warnings, errors);
     }
     /* Other keys were reported by our own table. */
     for (child = is_inline ? policies->node->first : NULL; child != NULL; child = child->next) {
@@ -73,7 +78,7 @@ static int policies_load(struct config *config, struct yaml_errors *errors)
             yaml_refuse(config->document, child);
         }
     }
-    return policy_parse(config, &policies->node, is_inline ? 1 : 0, errors);
+    return policy_parse(config, &policies->node, is_inline ? 1 : 0, warnings, errors);
 }
 
 /* ---- what is made from the settings ----------------------------------------- */
@@ -187,13 +192,16 @@ static int config_fill(struct config *config, const struct config_options *optio
     places_check(config, options->warnings, errors);
     r = config_check_plugins(config, options, errors);
     if (r == 0) {
-        r = policies_load(config, errors);
+        r = policies_load(config, options->warnings, errors);
     }
     if (r == 0) {
         r = roles_finish(settings);
     }
     if (r == 0) {
         r = config_collect_env(config);
+    }
+    if (r == 0 && errors->count == 0 && options->warnings != NULL) {
+        config_check_machine(settings, options->warnings);
     }
     return r != 0 || errors->count == 0 ? r : ERR_INVALID;
 }

@@ -2,7 +2,8 @@
  *
  * Files: config_tables.c (every key, its type, range and default), config_files.c (from the disk to
  * one tree), config_check.c, config_listeners.c and config_plugins.c (what no table can say),
- * config.c (this: the way through them), config_compare.c (what a reload changes). */
+ * config_machine.c (what only this machine can say), config.c (this: the way through them),
+ * config_compare.c (what a reload changes). */
 #ifndef LEASED_DAEMON_CONFIG_H
 #define LEASED_DAEMON_CONFIG_H
 
@@ -197,8 +198,9 @@ struct config {
 struct config_options {
     const char *path;                  /* a file, or a folder of *.yaml merged in name order */
     struct backend_registry *registry; /* plugins that the configuration lists are added to it */
-    /* Not NULL: gets what isn't wrong but may be a slip: files that are named but aren't there
-     * (yet). */
+    /* Not NULL: gets what isn't wrong but may be a slip, or wouldn't work on this machine as it is
+     * now: files, folders, users and groups that are named but aren't there (yet), certificates
+     * that don't serve, secrets that others can read. Reads listeners' keys. */
     struct yaml_errors *warnings;
     bool is_reload; /* plugins are loaded at start only: those that are listed are there already */
 };

@@ -57,6 +57,11 @@ void config_check_places(struct config *config, const struct yaml_node *node,
 /* The variables that `…_env` keys name, into config->env_names. 0 or ERR_NOMEM. */
 int config_collect_env(struct config *config) ATTR_MUST_USE;
 
+/* config_machine.c: what is right but wouldn't work on this machine, of the settings, and of the
+ * subjects of {rules: […], admins: […]}. Only for what has no mistake. */
+void config_check_machine(const struct config_settings *settings, struct yaml_errors *warnings);
+void config_check_subjects(const struct yaml_node *policies, struct yaml_errors *warnings);
+
 /* Names of a list of objects that have one, NULL-ended; mem_free. NULL when out of memory. */
 const char **config_names(const struct schema_list *list, size_t item_size);
 

@@ -135,17 +135,16 @@ static int config_open(struct run *run)
 {
     struct yaml_errors errors;
     struct yaml_errors warnings;
+    bool is_check = run->options.action == OPTIONS_CHECK;
     struct config_options options = {.path = run->config_path,
                                      .registry = run->registry,
-                                     .warnings = &warnings};
+                                     .warnings = is_check ? &warnings : NULL};
     int r;
 
     yaml_errors_init(&errors);
     yaml_errors_init(&warnings);
     r = config_load(&options, &run->config, &errors);
-    if (run->options.action == OPTIONS_CHECK) {
-        print_mistakes(&warnings);
-    }
+    print_mistakes(&warnings);
     print_mistakes(&errors);
     if (errors.count > 1) {
         (void)fprintf(stderr, "leased: %zu mistakes in the configuration\n", errors.count);
@@ -254,6 +253,7 @@ static int run_close(struct run *run, int exit_code)
 static int run_with_config(struct run *run)
 {
     const char *from_environment = getenv("LEASED_CONFIG");
+    struct err e = {0};
     int exit_code;
 
     run->config_path = run->options.config_path;
@@ -263,6 +263,9 @@ static int run_with_config(struct run *run)
                                : LEASED_SYSCONFDIR "/leased/leased.yaml";
     }
     exit_code = plugins_open(run);
+    if (exit_code == EX_OK && run->options.action == OPTIONS_CHECK && harden_process(&e) != 0) {
+        exit_code = complain(e.text, EX_OSERR); /* a check reads keys */
+    }
     if (exit_code == EX_OK) {
         exit_code = config_open(run);
     }

@@ -400,7 +400,6 @@ static void test_missing_secret_files_are_warned_of(void **state)
     f->config = NULL;
     yaml_errors_init(&warnings);
     assert_int_equal(config_load(&options, &f->config, &f->errors), 0);
-    assert_int_equal(warnings.count, 1);
     assert_non_null(
         strstr(buf_str(&warnings.text).ptr, "c.yaml:4:76: warning: there is no file `"));
     yaml_errors_fini(&warnings);
@@ -409,7 +408,7 @@ static void test_missing_secret_files_are_warned_of(void **state)
     config_fixture_write(f, "t", "secret");
     yaml_errors_init(&warnings);
     assert_int_equal(config_load(&options, &f->config, &f->errors), 0);
-    assert_int_equal(warnings.count, 0);
+    assert_null(strstr(buf_str(&warnings.text).ptr, "there is no file"));
     yaml_errors_fini(&warnings);
 }
 
