@@ -54,6 +54,25 @@ def test_a_good_configuration_passes_the_check_without_a_word_of_error(world, or
     assert done.returncode == 0, done.stderr
 
 
+def test_what_would_not_work_here_is_a_warning_with_its_place(world):
+    path = f"{world.folder}/elsewhere.yaml"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("listeners:\n"
+                "  - unix: /run/leased-nowhere/l.sock\n"
+                "    group: no-such-group\n"
+                "audit:\n"
+                "  - {sink: file, path: /nonexistent/audit.jsonl}\n"
+                "policies:\n"
+                "  admins: [{user: no-such-user}]\n")
+    done = subprocess.run([*as_user("leased"), world.program("leased"), "--check", "--config", path], capture_output=True, text=True,
+                          check=False, env=clean_environment(), cwd="/", timeout=30)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"elsewhere\.yaml:(\d+):\d+: warning: (.*)", done.stderr)
+    assert [int(line) for line, _ in found] == [7, 5, 3], done.stderr
+    for (_, text), part in zip(found, ["no-such-user", "/nonexistent", "no-such-group"]):
+        assert part in text, done.stderr
+
+
 def test_a_missing_configuration_is_said_with_its_path(world):
     done = subprocess.run([world.program("leased"), "--config", "/nonexistent/leased.yaml"], capture_output=True, text=True,
                           check=False, env=clean_environment(), cwd="/", timeout=30)
