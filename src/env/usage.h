@@ -12,7 +12,8 @@ struct env_usage {
     uint64_t open_fds;
     uint64_t max_fds;
     int64_t start_wall_ms;
-    uint64_t connections; /* clients that are connected now */
+    uint64_t connections;         /* clients that are connected now */
+    uint64_t connections_refused; /* over a limit, since the start */
     /* The longest time within the last one to two minutes for which an event may have had to wait,
      * because the loop was busy with others. */
     uint64_t loop_lag_us;

@@ -78,6 +78,13 @@ struct io_lag {
     int64_t start_wall_ms;
 };
 
+/* Connections over a limit, of all listeners. */
+struct io_refusals {
+    uint64_t count;
+    uint64_t told_count;     /* as the log has it */
+    uint64_t quiet_until_ms; /* 0: never told */
+};
+
 struct io {
     uint32_t magic;
     struct env env;
@@ -98,8 +105,9 @@ struct io {
     struct io_lag lag;
     uint32_t connection_count; /* of all listeners, without the refused */
     uint32_t connections_max;  /* that there are descriptors for; 0: not asked yet */
-    struct map usages;         /* struct usage: who has how many of them, refused ones too */
-    struct list watches;       /* struct process_watch */
+    struct io_refusals refusals;
+    struct map usages;   /* struct usage: who has how many of them, refused ones too */
+    struct list watches; /* struct process_watch */
     uint32_t watch_count;
     struct io_http *http; /* made by io_http_new */
     struct io_posts posts;

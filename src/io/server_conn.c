@@ -12,17 +12,27 @@
  * nobody is worse than refusing an exotic client.
  *
  * Failure paths: over a limit, or short of memory, a connection gets a canned 503 at once (with
- * TLS: is closed), not when its request arrives, so that a flood holds nothing. A client that has
- * gone makes its request finish undelivered and its connection close at libmicrohttpd's next look.
+ * TLS: is closed), not when its request arrives, so that a flood holds nothing. The last part of
+ * the connections is for callers that have few, so that a few others who have taken all that they
+ * may don't keep everybody out. A client that has gone makes its request finish undelivered and
+ * its connection close at libmicrohttpd's next look.
  */
 #include "io/server_internal.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/poll_now.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+/* This part of all connections is for callers that have no more than so many. */
+#define RESERVE_SHARE 16U
+#define FEW_CONNECTIONS 4U
+
+#define REFUSALS_QUIET_MS 60000U
 
 void conn_set_phase(struct env_connection *conn, enum conn_phase phase)
 {
@@ -134,6 +144,11 @@ static const char *check_usage(struct env_connection *conn, uint32_t uid)
     if (!is_user && conn->usage->count > limits->connections_per_address) {
         return "this address has all the connections that one address may have";
     }
+    if (conn->usage->count > FEW_CONNECTIONS &&
+        listener->io->connection_count >=
+            limits->connections - limits->connections / RESERVE_SHARE) {
+        return "the last connections that the daemon may have are for callers with few";
+    }
     return NULL;
 }
 
@@ -173,11 +188,31 @@ static bool has_drained(int fd)
     return has_any;
 }
 
+/* A refused caller may come back at once, so the log hears of it once in a while. */
+static void count_refusal(const struct io_listener *listener, const char *why)
+{
+    struct io_refusals *refusals = &listener->io->refusals;
+    uint64_t now_ms = env_now_ms(io_env(listener->io));
+    char count[24];
+
+    refusals->count++;
+    if (refusals->quiet_until_ms != 0 && now_ms < refusals->quiet_until_ms) {
+        return;
+    }
+    (void)snprintf(count, sizeof(count), "%llu",
+                   (unsigned long long)(refusals->count - refusals->told_count));
+    refusals->told_count = refusals->count;
+    refusals->quiet_until_ms = now_ms + REFUSALS_QUIET_MS;
+    log_event(LOG_LEVEL_WARN, "listener.clients.full", "listener", listener->name, "detail", why,
+              "count", count, NULL);
+}
+
 static void refuse(struct env_connection *conn, const char *detail)
 {
     struct io_listener *listener = conn->listener;
     bool may_wait = listener->refused_count < REFUSED_MAX;
 
+    count_refusal(listener, detail);
     conn->is_refused = true;
     listener->refused_count++;
     conn_set_phase(conn, PHASE_ENDING);
@@ -202,6 +237,7 @@ static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd,
     listener->accepted_count++;
     *context = conn;
     if (conn == NULL) {
+        count_refusal(listener, "the daemon is out of memory");
         if (listener->tls == NULL) {
             reply_send_busy(fd, "the daemon is out of memory");
         }

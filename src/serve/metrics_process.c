@@ -13,6 +13,9 @@ void metrics_write_process(const struct serve *serve, struct buf *out)
     env_usage(serve->options.env, &usage);
     metrics_single(out, "leased_clients", "gauge", "Clients that are connected.",
                    usage.connections);
+    metrics_single(out, "leased_connections_refused_total", "counter",
+                   "Connections that were refused because a limit was reached.",
+                   usage.connections_refused);
     metrics_family(out, "leased_loop_lag_seconds", "gauge",
                    "The longest that events had to wait for the loop, within the last minute.");
     buf_add_c(out, "leased_loop_lag_seconds ");
