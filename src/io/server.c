@@ -44,6 +44,9 @@ static size_t pool_bytes(const struct io_listener_limits *limits)
 
 #define ACCEPT_PAUSE_MS 100U
 
+/* What libmicrohttpd says before it answers by itself; the status is the first argument. */
+#define ANSWERS_BY_ITSELF "Error processing request (HTTP response code is %u"
+
 /* libmicrohttpd's messages may quote clients, who can cause as many as they like: they are for
  * debugging only. */
 static void log_message(void *user, const char *format, va_list args)
@@ -51,6 +54,13 @@ static void log_message(void *user, const char *format, va_list args)
     struct io_listener *listener = OBJ_CAST(user, struct io_listener, LISTENER_MAGIC);
     char text[256];
 
+    if (strncmp(format, ANSWERS_BY_ITSELF, strlen(ANSWERS_BY_ITSELF)) == 0) {
+        va_list copy;
+
+        va_copy(copy, args);
+        request_answer_first(listener, va_arg(copy, unsigned int));
+        va_end(copy);
+    }
     if (!log_is_on(LOG_LEVEL_DEBUG)) {
         return;
     }

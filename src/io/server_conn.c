@@ -174,9 +174,7 @@ static const char *check_limits(struct env_connection *conn)
     return identify(conn) ? check_usage(conn, conn->peer.facts.uid) : "TLS is not available";
 }
 
-/* Takes from the kernel what the client has sent already: closing over unread bytes would make it
- * lose our answer. */
-static bool has_drained(int fd)
+bool conn_drain(int fd)
 {
     char bytes[4096];
     bool has_any = false;
@@ -224,7 +222,7 @@ static void refuse(struct env_connection *conn, const char *detail)
     reply_send_busy(conn->fd, detail);
     /* A client that hasn't written yet would get a broken pipe before it reads the answer: it has a
      * moment. */
-    (void)shutdown(conn->fd, has_drained(conn->fd) || !may_wait ? SHUT_RDWR : SHUT_WR);
+    (void)shutdown(conn->fd, conn_drain(conn->fd) || !may_wait ? SHUT_RDWR : SHUT_WR);
 }
 
 static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd, void **context)

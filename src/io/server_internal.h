@@ -178,6 +178,9 @@ void conn_resume(struct env_connection *conn);
 /* The client has gone, or has to go: its request ends undelivered, libmicrohttpd closes the
  * connection. */
 void conn_lose(struct env_connection *conn);
+/* Takes from the kernel what the client has sent already: closing over unread bytes would make it
+ * lose our answer. Was there anything? */
+bool conn_drain(int fd);
 void conn_watch(struct env_connection *conn, struct env_connection_watch *watch);
 
 /* server_head.c */
@@ -203,6 +206,8 @@ enum MHD_Result request_continue(void *user, struct MHD_Connection *mhd, const c
                                  size_t *upload_size, void **context);
 void request_completed(void *user, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode code);
+/* libmicrohttpd is about to answer by itself: does so before it where it would do it wrong. */
+void request_answer_first(struct io_listener *listener, unsigned int status);
 /* Ends the request, if there is one, and tells its handler. */
 void request_finish(struct env_connection *conn, bool is_delivered);
 
@@ -215,5 +220,8 @@ enum MHD_Result reply_refuse(struct env_connection *conn, unsigned int status, c
                              const char *detail);
 /* Tells a connection over a limit so without waiting for its request. */
 void reply_send_busy(int fd, const char *detail);
+/* Answers past libmicrohttpd, which has no answer under way there, and shuts the connection. */
+void reply_send_last(struct env_connection *conn, unsigned int status, const char *code,
+                     const char *detail);
 
 #endif

@@ -248,22 +248,48 @@ enum MHD_Result reply_refuse(struct env_connection *conn, unsigned int status, c
     return queue_once(conn, response, status);
 }
 
-void reply_send_busy(int fd, const char *detail)
+/* An answer with its head, for connections that libmicrohttpd doesn't answer. */
+static size_t format_answer(char *text, size_t size, unsigned int status, const char *code,
+                            const char *detail)
 {
     char body[512];
-    char text[1024];
-    int body_len = format_problem(body, sizeof(body), MHD_HTTP_SERVICE_UNAVAILABLE, "busy", detail);
-    int len = snprintf(text, sizeof(text),
-                       "HTTP/1.1 503 Service Unavailable\r\n"
+    int body_len = format_problem(body, sizeof(body), status, code, detail);
+    int len = snprintf(text, size,
+                       "HTTP/1.1 %u %s\r\n"
                        "Content-Type: application/problem+json\r\n"
                        "Content-Length: %d\r\n"
                        "Cache-Control: no-store\r\n"
-                       "Retry-After: 1\r\n"
+                       "%s"
                        "Connection: close\r\n\r\n%s",
-                       body_len, body);
+                       status, MHD_get_reason_phrase_for(status), body_len,
+                       status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", body);
 
-    CHECK(len > 0 && (size_t)len < sizeof(text));
+    CHECK(len > 0 && (size_t)len < size);
+    return (size_t)len;
+}
+
+void reply_send_busy(int fd, const char *detail)
+{
+    char text[1024];
+    size_t len = format_answer(text, sizeof(text), MHD_HTTP_SERVICE_UNAVAILABLE, "busy", detail);
+
     /* The socket's buffer is empty yet, so it takes this in one piece, or its client has gone
      * already. */
-    (void)send(fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void reply_send_last(struct env_connection *conn, unsigned int status, const char *code,
+                     const char *detail)
+{
+    char text[1024];
+    size_t len = format_answer(text, sizeof(text), status, code, detail);
+
+    /* Who doesn't take answers may lose this one. */
+    if (conn->tls != NULL) {
+        tls_session_send_last(conn->peer.session, text, len);
+    } else {
+        (void)send(conn->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    (void)conn_drain(conn->fd);
+    (void)shutdown(conn->fd, SHUT_RDWR);
 }

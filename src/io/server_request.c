@@ -11,9 +11,10 @@
  * that has half-closed would look gone and never get its answer.
  *
  * Failure paths: a head that doesn't pass (server_head.c) is refused and the connection closed.
- * Errors that libmicrohttpd finds itself (a malformed Content-Length, a head beyond its memory) it
- * answers itself, with a page in HTML that it lets nobody replace, and closes. A client that goes
- * away ends its request undelivered. */
+ * Errors that libmicrohttpd finds itself it answers itself, with a page in HTML that it lets nobody
+ * replace, and closes; those of a whole head (a malformed Content-Length, cookies beyond its
+ * memory) are answered before it can, see request_answer_first. A client that goes away ends its
+ * request undelivered. */
 #include "io/server_internal.h"
 
 #include "base/mem.h"
@@ -175,6 +176,30 @@ enum MHD_Result request_continue(void *user, struct MHD_Connection *mhd, const c
         break;
     }
     return MHD_NO;
+}
+
+/* libmicrohttpd (0.9.75) forgets, when it refuses a head that is whole, that it has written
+ * its answer's head already, and writes it once more. It tells its log before, though not about
+ * whom: about the one whose head is whole and hasn't been shown to us. Once that one's socket is
+ * shut, what libmicrohttpd has to say goes nowhere. */
+void request_answer_first(struct io_listener *listener, unsigned int status)
+{
+    const char *detail = status == MHD_HTTP_BAD_REQUEST         ? "Content-Length is not a number"
+                         : status == MHD_HTTP_CONTENT_TOO_LARGE ? "the body is too large"
+                                                                : "the head is too large";
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&listener->phases[PHASE_HEAD], node, following) {
+        struct env_connection *conn = LIST_ENTRY(node, struct env_connection, node);
+
+        if (conn->state == REQUEST_READING && !conn->has_head && !conn->is_lost &&
+            MHD_get_connection_info(conn->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) != NULL) {
+            conn->is_lost = true;
+            conn_set_phase(conn, PHASE_ENDING);
+            reply_send_last(conn, status, "invalid", detail);
+        }
+    }
 }
 
 void request_finish(struct env_connection *conn, bool is_delivered)

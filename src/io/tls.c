@@ -225,6 +225,13 @@ bool tls_would_admit(const struct tls *tls, gnutls_session_t session)
     return is_good;
 }
 
+void tls_session_send_last(gnutls_session_t session, const char *bytes, size_t size)
+{
+    if (gnutls_record_send(session, bytes, size) >= 0) {
+        (void)gnutls_bye(session, GNUTLS_SHUT_WR);
+    }
+}
+
 int tls_session_start(const struct tls *tls, gnutls_session_t session)
 {
     if (gnutls_priority_set(session, tls->priorities) != GNUTLS_E_SUCCESS ||

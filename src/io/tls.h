@@ -41,6 +41,9 @@ void tls_unref(struct tls *tls);
 bool tls_is_same(const struct tls *one, const struct tls *other);
 bool tls_has_same_ca(const struct tls *one, const struct tls *other);
 
+/* Sends without waiting, and that nothing more follows. */
+void tls_session_send_last(gnutls_session_t session, const char *bytes, size_t size);
+
 /* Prepares a session before its handshake. ERR_TLS when GnuTLS refuses. */
 int tls_session_start(const struct tls *tls, gnutls_session_t session) ATTR_MUST_USE;
 

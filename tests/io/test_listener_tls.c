@@ -120,6 +120,27 @@ static void test_tls_1_2_is_spoken_too(void **state)
     tls_client_free(client);
 }
 
+static void test_a_malformed_length_gets_one_answer(void **state)
+{
+    struct world *w = *state;
+    struct tls_client *client;
+    char *reply = malloc(FIXTURE_REPLY_MAX_BYTES);
+
+    assert_non_null(reply);
+    fixture_listen(&w->f);
+    client = tls_client_new(&w->f, http_ca_issue(w->ca, NAMES, 0));
+    assert_int_equal(
+        tls_client_ask(&w->f, client,
+                       "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", reply),
+        400);
+    assert_string_equal(reply + strlen(reply) - 3, "\"}\n");
+    assert_null(strstr(reply + 1, "HTTP/1.1"));
+    assert_int_equal(tls_client_reply(&w->f, client, NULL), 0);
+    assert_int_equal(w->f.request_count, 0);
+    tls_client_free(client);
+    free(reply);
+}
+
 static void test_tls_1_1_is_refused(void **state)
 {
     struct world *w = *state;
@@ -448,6 +469,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_a_client_is_known_by_the_names_in_its_certificate),
         TEST(test_tls_1_2_is_spoken_too),
+        TEST(test_a_malformed_length_gets_one_answer),
         TEST(test_tls_1_1_is_refused),
         TEST(test_without_a_certificate_nobody_gets_in),
         TEST(test_certificates_that_are_not_good_are_refused),

@@ -215,6 +215,97 @@ static void test_the_body_of_a_refused_request_is_not_interpreted(void **state)
     }
 }
 
+/* Exactly one answer comes, whole and a problem document, and the connection ends. */
+static void expect_one_answer(struct fixture *f, const char *header, size_t cut, int status)
+{
+    struct client *client = client_new(f);
+    char *body = malloc(FIXTURE_REPLY_MAX_BYTES);
+    size_t size = strlen(header) + 128;
+    char *request = malloc(size);
+    size_t len;
+
+    assert_non_null(body);
+    assert_non_null(request);
+    len =
+        (size_t)snprintf(request, size, "GET / HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n", header);
+    cut = cut < len ? cut : len;
+    client_send_bytes(f, client, request, cut);
+    fixture_turn(f, -1);
+    client_send_bytes(f, client, request + cut, len - cut);
+    client_send(f, client, CANARY);
+    if (client_reply(f, client, body) != status) {
+        fail_msg("another status than %d for: %.60s", status, header);
+    }
+    assert_memory_equal(body, "{\"type\":", 8);
+    assert_string_equal(body + strlen(body) - 3, "\"}\n");
+    client_wait_eof(f, client);
+    if (client->len != 0) {
+        fail_msg("%.*s follows for: %.60s", (int)client->len, client->bytes, header);
+    }
+    assert_int_equal(f->request_count, 0);
+    client_free(client);
+    free(request);
+    free(body);
+}
+
+static void test_a_malformed_length_gets_one_answer(void **state)
+{
+    static const struct {
+        const char *header;
+        int status;
+    } lengths[] = {
+        {"Content-Length: x", 400},
+        {"Content-Length: -5", 400},
+        {"Content-Length: 5 ", 400},
+        {"Content-Length:", 400},
+        {"Content-Length: 99999999999999999999", 413},
+        {"Content-Length: 70000", 413},
+    };
+    struct fixture *f = *state;
+    size_t i;
+
+    fixture_listen(f);
+    for (i = 0; i < ARRAY_LEN(lengths); i++) {
+        expect_one_answer(f, lengths[i].header, 0, lengths[i].status);
+        expect_one_answer(f, lengths[i].header, 40, lengths[i].status);
+        expect_one_answer(f, lengths[i].header, SIZE_MAX, lengths[i].status);
+    }
+}
+
+/* libmicrohttpd takes cookies apart in memory of its own. */
+static void test_cookies_beyond_its_memory_get_one_answer(void **state)
+{
+    struct fixture *f = *state;
+    char header[8000] = "Cookie: ";
+
+    memset(header + 8, 'c', sizeof(header) - 9);
+    header[sizeof(header) - 1] = '\0';
+    fixture_listen(f);
+    expect_one_answer(f, header, 100, 431);
+}
+
+/* … and nobody else's connection is shut for it. */
+static void test_others_whose_heads_arrive_are_let_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct client *early;
+    struct client *late;
+
+    fixture_listen(f);
+    early = client_new(f);
+    late = client_new(f);
+    client_send(f, early, "GET / HTTP/1.1\r\nHost: localhost\r\n");
+    client_send(f, late, "GET /");
+    fixture_turn(f, -1);
+    expect_one_answer(f, "Content-Length: x", 0, 400);
+    client_send(f, early, "\r\n");
+    client_send(f, late, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_int_equal(client_reply(f, early, NULL), 200);
+    assert_int_equal(client_reply(f, late, NULL), 200);
+    client_free(early);
+    client_free(late);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -224,6 +315,9 @@ int main(void)
         TEST(test_no_header_between_two_framings_hides_one),
         TEST(test_a_request_inside_of_a_body_is_a_body),
         TEST(test_the_body_of_a_refused_request_is_not_interpreted),
+        TEST(test_a_malformed_length_gets_one_answer),
+        TEST(test_cookies_beyond_its_memory_get_one_answer),
+        TEST(test_others_whose_heads_arrive_are_let_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
