@@ -104,6 +104,7 @@ struct io {
     struct list signals;
     struct io_lag lag;
     uint32_t connection_count; /* of all listeners, without the refused */
+    uint32_t connection_peak;  /* since memory was last given back */
     uint32_t connections_max;  /* that there are descriptors for; 0: not asked yet */
     struct io_refusals refusals;
     struct map usages;   /* struct usage: who has how many of them, refused ones too */

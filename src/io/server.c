@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "io/poll_now.h"
+#include "io/trim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,9 @@ static void run(struct io_listener *listener)
     MHD_UNSIGNED_LONG_LONG timeout_ms;
 
     (void)MHD_run(listener->daemon);
+    if (trim_is_due(&listener->io->connection_peak, listener->io->connection_count)) {
+        trim_now();
+    }
     if (MHD_get_timeout(listener->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0) {
         server_kick(listener);
     }
