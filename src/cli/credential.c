@@ -3,12 +3,11 @@
 
 #include "base/units.h"
 #include "cli/api.h"
+#include "wire/json_out.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CREDENTIAL_PATH_MAX_BYTES 8192U
 
 /* --map as its parts; role is empty where the option names none. */
 struct map_spec {
@@ -88,44 +87,109 @@ static void add_parameters(const struct cli *cli, const char *bindings, struct b
     }
 }
 
-int credential_fetch(struct cli *cli, const char *role, const char *bindings,
-                     struct format_credential *ret_credential)
+void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
+                             struct buf *body)
 {
-    struct api_request request = {.method = "GET"};
+    const struct option_values *binds = &cli->options.values[OPTION_BIND];
+    const char *duration = options_get(&cli->options, OPTION_FOR);
+    const char *ticket = options_get(&cli->options, OPTION_TICKET);
+    char from_ci[512];
+    const char *reason = credential_reason(cli, from_ci, sizeof(from_ci));
+    struct json_out json;
+    size_t i;
+
+    json_out_init(&json, body);
+    json_out_object_open(&json, NULL);
+    json_out_string_c(&json, "role", role);
+    if (duration != NULL) {
+        json_out_string_c(&json, "duration", duration);
+    }
+    if (reason != NULL) {
+        json_out_string_c(&json, "reason", reason);
+    }
+    if (ticket != NULL) {
+        json_out_string_c(&json, "ticket", ticket);
+    }
+    json_out_array_open(&json, "binding");
+    for (i = 0; i < binds->count; i++) {
+        json_out_string_c(&json, NULL, binds->items[i]);
+    }
+    if (binds->count == 0) {
+        json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : bindings);
+    }
+    json_out_array_close(&json);
+    json_out_object_close(&json);
+}
+
+static int too_long(struct cli *cli)
+{
+    return cli_usage_error(cli, "what is asked for is longer than %u bytes",
+                           CREDENTIAL_QUESTION_MAX_BYTES);
+}
+
+static int fetch(struct cli *cli, struct api_request *request, const char *role,
+                 struct format_credential *ret_credential)
+{
     struct api_reply reply;
-    BUF_AUTO path;
     BUF_AUTO action;
     struct err e = {0};
     int exit_code;
 
-    buf_init(&path, CREDENTIAL_PATH_MAX_BYTES);
-    buf_init(&action, CREDENTIAL_PATH_MAX_BYTES);
+    buf_init(&action, CREDENTIAL_QUESTION_MAX_BYTES);
     buf_printf(&action, "get %s", role);
-    buf_add_c(&path, API_ROOT "/credentials");
-    api_add_segment(&path, role);
-    add_parameters(cli, bindings, &path);
-    if (buf_status(&path) != 0 || buf_status(&action) != 0) {
-        return cli_usage_error(cli, "what is asked for is longer than %u bytes",
-                               CREDENTIAL_PATH_MAX_BYTES);
+    if (buf_status(&action) != 0) {
+        return too_long(cli);
     }
-    request.path = buf_str(&path).ptr;
-    request.action = buf_str(&action).ptr;
-    exit_code = api_retry_ms(cli, &request.retry_ms);
+    request->action = buf_str(&action).ptr;
+    exit_code = api_retry_ms(cli, &request->retry_ms);
     if (exit_code != CLI_OK) {
         return exit_code;
     }
     api_reply_init(&reply);
-    exit_code = api_call(cli, &request, &reply);
+    exit_code = api_call(cli, request, &reply);
     if (exit_code == CLI_OK && reply.status == 202) {
-        cli_message(cli, "could not %s yet: it waits for an approval", request.action);
+        cli_message(cli, "could not %s yet: it waits for an approval", request->action);
         exit_code = CLI_PENDING;
     } else if (exit_code == CLI_OK &&
                format_credential_parse(buf_str(&reply.body), ret_credential, &e) != 0) {
-        cli_message(cli, "could not %s: %s", request.action, e.text);
+        cli_message(cli, "could not %s: %s", request->action, e.text);
         exit_code = CLI_FAILED;
     }
     api_reply_fini(&reply);
     return exit_code;
+}
+
+/* The grant that the caller holds already, if it will do. */
+static int fetch_held(struct cli *cli, const char *role, const char *bindings,
+                      struct format_credential *ret_credential)
+{
+    struct api_request request = {.method = "GET"};
+    BUF_AUTO path;
+
+    buf_init(&path, CREDENTIAL_QUESTION_MAX_BYTES);
+    buf_add_c(&path, API_ROOT "/credentials");
+    api_add_segment(&path, role);
+    add_parameters(cli, bindings, &path);
+    if (buf_status(&path) != 0) {
+        return too_long(cli);
+    }
+    request.path = buf_str(&path).ptr;
+    return fetch(cli, &request, role, ret_credential);
+}
+
+int credential_fetch_new(struct cli *cli, const char *role, const char *bindings,
+                         struct format_credential *ret_credential)
+{
+    struct api_request request = {.method = "POST", .path = API_ROOT "/leases"};
+    BUF_AUTO body;
+
+    buf_init(&body, CREDENTIAL_QUESTION_MAX_BYTES);
+    credential_add_question(cli, role, bindings, &body);
+    if (buf_status(&body) != 0) {
+        return too_long(cli);
+    }
+    request.body = buf_str(&body).ptr;
+    return fetch(cli, &request, role, ret_credential);
 }
 
 static int apply_map(struct cli *cli, const char *text, struct format_credential *credentials,
@@ -205,7 +269,7 @@ int credential_run_get(struct cli *cli)
         return exit_code;
     }
     /* Bound to the parent, so that it outlives this process and dies with the script that asked. */
-    exit_code = credential_fetch(cli, cli->options.args[0], "parent", &credential);
+    exit_code = fetch_held(cli, cli->options.args[0], "parent", &credential);
     if (exit_code != CLI_OK) {
         return exit_code;
     }

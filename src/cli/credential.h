@@ -13,11 +13,18 @@ int credential_check_options(struct cli *cli) ATTR_MUST_USE;
  * written into `out`. */
 const char *credential_reason(const struct cli *cli, char *out, size_t size);
 
-/* Asks the daemon; `bindings` ("process,pid:12") counts where --bind isn't given, and where leased
- * can see our processes: elsewhere it is "none". CLI_OK or an exit
- * code after a message. On success format_credential_fini it. */
-int credential_fetch(struct cli *cli, const char *role, const char *bindings,
-                     struct format_credential *ret_credential) ATTR_MUST_USE;
+#define CREDENTIAL_QUESTION_MAX_BYTES 8192U
+
+/* What the options ask for, as the JSON object that POST /leases and /policy/explain take.
+ * `bindings` ("process,pid:12") counts where --bind isn't given, and where leased can see our
+ * processes: elsewhere it is "none". */
+void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
+                             struct buf *body);
+
+/* Asks the daemon for a grant of its own, which the caller may end without taking a credential from
+ * anyone else. CLI_OK or an exit code after a message. On success format_credential_fini it. */
+int credential_fetch_new(struct cli *cli, const char *role, const char *bindings,
+                         struct format_credential *ret_credential) ATTR_MUST_USE;
 
 /* Applies each --map FIELD=NAME or ROLE.FIELD=NAME; one that fits no field is an error. CLI_OK or
  * CLI_FAILED after a message. */

@@ -1,6 +1,7 @@
 /* The child of `lease exec`, between fork and exec. It asks the daemon itself, so that the grant is
  * bound to its own pid, which stays the program's, and to the pid of `lease`: whichever ends first
- * ends the grant.
+ * ends the grant. It is always a new one: where no process can be bound to, another job of the same
+ * user would otherwise be handed the same, and lose it when this one ends.
  *
  * Failures: no credential or a clash of names → message, 125; the program isn't there → 127, can't
  * be executed → 126. Grants told so far are ended by the parent. */
@@ -32,7 +33,7 @@ static int fetch_all(struct cli *cli, const char *bindings, int grants_fd,
     size_t i;
 
     for (i = 0; i < cli->options.arg_count; i++) {
-        if (credential_fetch(cli, cli->options.args[i], bindings, &credentials[i]) != CLI_OK) {
+        if (credential_fetch_new(cli, cli->options.args[i], bindings, &credentials[i]) != CLI_OK) {
             return CLI_EXEC_FAILED;
         }
         tell_grant(grants_fd, credentials[i].grant);

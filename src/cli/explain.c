@@ -7,12 +7,10 @@
 #include "cli/credential.h"
 #include "cli/show.h"
 #include "wire/format.h"
-#include "wire/json_out.h"
 
 #include <jansson.h>
 #include <string.h>
 
-#define EXPLAIN_BODY_MAX_BYTES 16384U
 #define EXPLAIN_PARAMS_MAX_BYTES 65536U
 
 static const struct show_column rule_columns[] = {
@@ -21,36 +19,6 @@ static const struct show_column rule_columns[] = {
     {"VERDICT", "verdict", SHOW_TEXT},
     {"WHY", "detail", SHOW_TEXT},
 };
-
-/* The same question as `lease get` asks. */
-static void body_write(const struct cli *cli, struct buf *body)
-{
-    const struct option_values *binds = &cli->options.values[OPTION_BIND];
-    const char *duration = options_get(&cli->options, OPTION_FOR);
-    char from_ci[512];
-    const char *reason = credential_reason(cli, from_ci, sizeof(from_ci));
-    struct json_out json;
-    size_t i;
-
-    json_out_init(&json, body);
-    json_out_object_open(&json, NULL);
-    json_out_string_c(&json, "role", cli->options.args[0]);
-    if (duration != NULL) {
-        json_out_string_c(&json, "duration", duration);
-    }
-    if (reason != NULL) {
-        json_out_string_c(&json, "reason", reason);
-    }
-    json_out_array_open(&json, "binding");
-    for (i = 0; i < binds->count; i++) {
-        json_out_string_c(&json, NULL, binds->items[i]);
-    }
-    if (binds->count == 0) {
-        json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : "parent");
-    }
-    json_out_array_close(&json);
-    json_out_object_close(&json);
-}
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -180,14 +148,15 @@ int explain_run(struct cli *cli)
     BUF_AUTO body;
     int exit_code;
 
-    buf_init(&body, EXPLAIN_BODY_MAX_BYTES);
+    buf_init(&body, CREDENTIAL_QUESTION_MAX_BYTES);
     if (options_get_duration(&cli->options, OPTION_FOR, 0, &ignored_ms, &e) != 0) {
         return cli_usage_error(cli, "%s", e.text);
     }
-    body_write(cli, &body);
+    /* The same question as `lease get` asks. */
+    credential_add_question(cli, cli->options.args[0], "parent", &body);
     if (buf_status(&body) != 0) {
         return cli_usage_error(cli, "what is asked for is longer than %u bytes",
-                               EXPLAIN_BODY_MAX_BYTES);
+                               CREDENTIAL_QUESTION_MAX_BYTES);
     }
     request.body = buf_str(&body).ptr;
     exit_code = api_call_json(cli, &request, NULL, &document);

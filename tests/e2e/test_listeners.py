@@ -65,6 +65,23 @@ def test_over_tcp_no_process_can_be_bound_to_but_the_connection(orders, shell):
     made.await_dead(answer)
 
 
+def test_two_jobs_of_one_user_over_tcp_end_their_own_credentials_alone(orders, shell):
+    made, port = tcp_daemon(orders, binding="none")
+    caller = shell(made.daemon)
+    run = f"LEASED_ADDR=http://127.0.0.1:{port} lease exec {made.role} --map username=U --map password=P -- sh -c"
+    fifo = f"{made.world.folder}/{made.role}"
+    os.mkfifo(fifo)
+    give_to(fifo, CONSUMER)
+    code, output = caller.run(f"{run} 'echo $U $P; exec sleep 600' > {fifo} & head -n 1 {fifo}")
+    first = dict(zip(("username", "password"), output.split()))
+    assert code == 0 and made.logs_in(first)
+    assert caller.run(f"{run} true") == (0, "")
+    until(lambda: made.events("grant.ended"), "the second's grant has ended")
+    assert made.logs_in(first)
+    caller.run("kill $!")
+    made.await_dead(first)
+
+
 @needs_root
 def test_an_admin_is_none_over_loopback_tcp(orders, shell):
     rules = [{"name": "ci", "subjects": [{"user": CONSUMER}], "roles": ["*"]}]

@@ -22,15 +22,39 @@
 
 #define ROUTES_MAX 16
 
+/* "POST /leases {\"role\"": the head's begin and the body's. */
+static bool route_fits(const char *wanted, const char *text)
+{
+    const char *body = strstr(wanted, " {");
+    const char *blank = strstr(text, "\r\n\r\n");
+
+    if (body == NULL || blank == NULL) {
+        return strncmp(text, wanted, strlen(wanted)) == 0;
+    }
+    return strncmp(text, wanted, (size_t)(body - wanted)) == 0 &&
+           strncmp(blank + 4, body + 1, strlen(body + 1)) == 0;
+}
+
+/* Is `text` a whole request? */
+static bool is_whole(const char *text)
+{
+    static const char name[] = "Content-Length: ";
+    const char *blank = strstr(text, "\r\n\r\n");
+    const char *length = strstr(text, name);
+
+    return blank != NULL &&
+           (length == NULL || strlen(blank + 4) >= strtoul(length + strlen(name), NULL, 10));
+}
+
 static const struct fake_route *find_route(const struct fake_route *routes, size_t count,
-                                           unsigned *used, const char *head)
+                                           unsigned *used, const char *text)
 {
     size_t i;
 
     for (i = 0; i < count; i++) {
         bool is_left = routes[i].times == 0 || used[i] < routes[i].times;
 
-        if (is_left && strncmp(head, routes[i].request, strlen(routes[i].request)) == 0) {
+        if (is_left && route_fits(routes[i].request, text)) {
             used[i]++;
             return &routes[i];
         }
@@ -58,21 +82,21 @@ static void serve(int listener, const struct fake_route *routes, size_t count, c
     unsigned used[ROUTES_MAX] = {0};
 
     for (;;) {
-        char head[8192];
+        char text[8192];
         size_t len = 0;
         ssize_t size = 1;
         int fd = accept(listener, NULL, NULL);
 
-        head[0] = '\0';
-        while (size > 0 && strstr(head, "\r\n\r\n") == NULL && len < sizeof(head) - 1) {
-            size = read(fd, head + len, sizeof(head) - 1 - len);
+        text[0] = '\0';
+        while (size > 0 && !is_whole(text) && len < sizeof(text) - 1) {
+            size = read(fd, text + len, sizeof(text) - 1 - len);
             len += size > 0 ? (size_t)size : 0;
-            head[len] = '\0';
+            text[len] = '\0';
         }
         if (strlen(log) + len + 1 < FAKE_LOG_MAX_BYTES) {
-            memcpy(log + strlen(log), head, len + 1);
+            memcpy(log + strlen(log), text, len + 1);
         }
-        answer(fd, find_route(routes, count, used, head));
+        answer(fd, find_route(routes, count, used, text));
         (void)close(fd);
     }
 }

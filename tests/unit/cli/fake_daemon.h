@@ -7,7 +7,8 @@
 #include <sys/types.h>
 
 struct fake_route {
-    const char *request; /* what the request line begins with: "GET /leased/v1/leases" */
+    const char
+        *request; /* how it begins: "GET /leased/v1/leases"; its body, too: "POST /x {\"a\"" */
     unsigned status;
     const char *headers; /* lines with CRLF, or NULL */
     const char *body;
@@ -20,14 +21,14 @@ struct fake_daemon {
     pid_t pid;
     char folder[64];
     char socket[96];
-    char *log; /* all request heads, shared with the process that serves */
+    char *log; /* all requests, shared with the process that serves */
 };
 
 /* The first route that fits and isn't used up answers; nothing fits: 500. */
 void fake_daemon_start(struct fake_daemon *daemon, const struct fake_route *routes, size_t count);
 void fake_daemon_stop(struct fake_daemon *daemon);
 
-/* How many requests so far began with this. */
+/* How often this stood in requests so far. */
 int fake_daemon_count(const struct fake_daemon *daemon, const char *request);
 
 struct lease_result {

@@ -19,14 +19,15 @@
 #define CREDENTIAL(role, grant)                                                                    \
     "{\"role\":\"" role "\",\"lease\":\"l-1\",\"grant\":\"" grant "\",\"credential\":"             \
     "{\"username\":\"bob\",\"password\":\"s3 'cret\"}}"
-#define GET "GET /leased/v1/credentials/"
+#define POST "POST /leased/v1/leases"
+#define ROLE(role) POST " {\"role\":\"" role "\","
 #define DELETE "DELETE /leased/v1/grants/"
 
 static const struct fake_route standard[] = {
-    {GET "orders-db", 200, NULL, CREDENTIAL("orders-db", "g-1"), 0},
-    {GET "orders_db", 200, NULL, CREDENTIAL("orders_db", "g-2"), 0},
-    {GET "other", 200, NULL, CREDENTIAL("other", "g-3"), 0},
-    {GET "denied", 403, NULL, "{\"code\":\"denied\",\"detail\":\"no rule\"}", 0},
+    {ROLE("orders-db"), 201, NULL, CREDENTIAL("orders-db", "g-1"), 0},
+    {ROLE("orders_db"), 201, NULL, CREDENTIAL("orders_db", "g-2"), 0},
+    {ROLE("other"), 201, NULL, CREDENTIAL("other", "g-3"), 0},
+    {ROLE("denied"), 403, NULL, "{\"code\":\"denied\",\"detail\":\"no rule\"}", 0},
     {DELETE, 200, NULL, "{\"id\":\"g-1\",\"state\":\"ended\"}", 0},
 };
 
@@ -81,8 +82,27 @@ static void test_the_child_asks_and_binds_to_itself_and_to_lease(void **state)
 
     (void)state;
     assert_int_equal(result->exit_code, 0);
-    (void)snprintf(wanted, sizeof(wanted), "?binding=process%%2Cpid%%3A%ld HTTP", (long)getpid());
+    (void)snprintf(wanted, sizeof(wanted), "\"binding\":[\"process,pid:%ld\"]}", (long)getpid());
     assert_int_equal(fake_daemon_count(&daemon_of_test, wanted), 1);
+}
+
+/* A grant that another job of this user got as well would end for both. */
+static void test_each_run_has_a_grant_of_its_own(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "--for", "30m", "--reason", "a \"b\"", "--ticket", "OPS-1", "--bind",
+             "none", "--bind", "comm:x", "--", "true");
+
+    (void)state;
+    assert_string_equal(result->err, "");
+    assert_int_equal(result->exit_code, 0);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, "GET "), 0);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, "Content-Type: application/json\r\n"), 2);
+    assert_int_equal(fake_daemon_count(&daemon_of_test,
+                                       "\r\n\r\n{\"role\":\"orders-db\",\"duration\":\"30m\","
+                                       "\"reason\":\"a \\\"b\\\"\",\"ticket\":\"OPS-1\","
+                                       "\"binding\":[\"none\",\"comm:x\"]}"),
+                     1);
 }
 
 static void test_the_programs_exit_code_is_passed_on(void **state)
@@ -281,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EXEC_TEST(test_the_program_has_the_credential_in_its_environment),
         EXEC_TEST(test_the_child_asks_and_binds_to_itself_and_to_lease),
+        EXEC_TEST(test_each_run_has_a_grant_of_its_own),
         EXEC_TEST(test_the_programs_exit_code_is_passed_on),
         EXEC_TEST(test_grants_are_ended_when_the_program_has_ended),
         EXEC_TEST(test_without_a_credential_nothing_runs_and_what_was_granted_ends),
