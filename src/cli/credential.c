@@ -4,6 +4,7 @@
 #include "base/units.h"
 #include "cli/api.h"
 #include "wire/json_out.h"
+#include "wire/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,34 +51,68 @@ int credential_check_options(struct cli *cli)
     return api_retry_ms(cli, &ignored_ms);
 }
 
-const char *credential_reason(const struct cli *cli, char *out, size_t size)
+/* Nobody chose these words for leased, so none of them keeps a job from its credential. */
+static void reason_fit(struct str text, char out[CREDENTIAL_REASON_MAX_BYTES + 1])
+{
+    size_t used = 0;
+
+    while (text.len > 0) {
+        uint32_t code_point = '?';
+        size_t len = utf8_decode(text, &code_point);
+        size_t taken = len > 0 ? len : 1;
+
+        if (used + taken > CREDENTIAL_REASON_MAX_BYTES) {
+            break;
+        }
+        if (len > 1) {
+            memcpy(out + used, text.ptr, len);
+        } else {
+            out[used] = (char)(code_point < 0x20 || code_point == 0x7f ? ' ' : code_point);
+        }
+        used += taken;
+        text.ptr += taken;
+        text.len -= taken;
+    }
+    out[used] = '\0';
+}
+
+const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_MAX_BYTES + 1])
 {
     static const char *const places[] = {"LEASED_REASON", "CI_JOB_URL", "BUILD_URL"};
-    const char *text = options_get(&cli->options, OPTION_REASON);
+    const char *said = options_get(&cli->options, OPTION_REASON);
     const char *server = getenv("GITHUB_SERVER_URL");
     const char *repository = getenv("GITHUB_REPOSITORY");
     const char *run = getenv("GITHUB_RUN_ID");
+    const char *text = NULL;
+    char job[2 * CREDENTIAL_REASON_MAX_BYTES];
     size_t i;
 
+    if (said != NULL) {
+        return said;
+    }
     for (i = 0; text == NULL && i < ARRAY_LEN(places); i++) {
         text = getenv(places[i]);
         text = text != NULL && text[0] != '\0' ? text : NULL;
     }
     if (text == NULL && server != NULL && repository != NULL && run != NULL) {
-        (void)snprintf(out, size, "%s/%s/actions/runs/%s", server, repository, run);
-        text = out;
+        (void)snprintf(job, sizeof(job), "%s/%s/actions/runs/%s", server, repository, run);
+        text = job;
     }
-    return text;
+    if (text == NULL) {
+        return NULL;
+    }
+    reason_fit(str_of(text), out);
+    return out;
 }
 
 static void add_parameters(const struct cli *cli, const char *bindings, struct buf *path)
 {
     const struct option_values *binds = &cli->options.values[OPTION_BIND];
-    char from_ci[512];
+    char fitted[CREDENTIAL_REASON_MAX_BYTES + 1];
     size_t i;
 
     api_add_parameter(path, "duration", options_get(&cli->options, OPTION_FOR));
-    api_add_parameter(path, "reason", credential_reason(cli, from_ci, sizeof(from_ci)));
+    api_add_parameter(path, "reason", credential_reason(cli, fitted));
     api_add_parameter(path, "ticket", options_get(&cli->options, OPTION_TICKET));
     for (i = 0; i < binds->count; i++) {
         api_add_parameter(path, "binding", binds->items[i]);
@@ -93,8 +128,8 @@ void credential_add_question(const struct cli *cli, const char *role, const char
     const struct option_values *binds = &cli->options.values[OPTION_BIND];
     const char *duration = options_get(&cli->options, OPTION_FOR);
     const char *ticket = options_get(&cli->options, OPTION_TICKET);
-    char from_ci[512];
-    const char *reason = credential_reason(cli, from_ci, sizeof(from_ci));
+    char fitted[CREDENTIAL_REASON_MAX_BYTES + 1];
+    const char *reason = credential_reason(cli, fitted);
     struct json_out json;
     size_t i;
 

@@ -9,9 +9,11 @@
  * after a message. */
 int credential_check_options(struct cli *cli) ATTR_MUST_USE;
 
-/* The reason that goes on record: what the user says, else which CI job this is; NULL: none. May be
- * written into `out`. */
-const char *credential_reason(const struct cli *cli, char *out, size_t size);
+#define CREDENTIAL_REASON_MAX_BYTES 256 /* more is refused */
+
+/* The reason that goes on record: what the user says, else which CI job this is; NULL: none. What
+ * nobody said is written into `out`, made fit: cut, without control characters. */
+const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_MAX_BYTES + 1]);
 
 #define CREDENTIAL_QUESTION_MAX_BYTES 8192U
 

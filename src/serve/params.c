@@ -186,6 +186,22 @@ static int params_set(struct params_input *input, struct str name, struct str va
     return err_set(e, ERR_INVALID, "unknown parameter \"%.*s\"", STR_ARG(name));
 }
 
+/* Why a value can't be decoded. */
+static int value_fail(struct str name, int status, struct err *e)
+{
+    switch (status) {
+    case ERR_NOMEM:
+        return err_set(e, status, "%s", err_str(status));
+    case ERR_RANGE:
+        return err_set(e, ERR_INVALID, "%.*s has a control character", STR_ARG(name));
+    case ERR_TOO_LARGE:
+        return err_set(e, ERR_INVALID, "%.*s is longer than %d bytes", STR_ARG(name),
+                       PARAMS_VALUE_MAX_BYTES);
+    default:
+        return err_set(e, ERR_INVALID, "the value of \"%.*s\" is badly encoded", STR_ARG(name));
+    }
+}
+
 int params_parse_query(struct str query, uint32_t allowed, struct serve_params *params,
                        struct err *e)
 {
@@ -199,12 +215,8 @@ int params_parse_query(struct str query, uint32_t allowed, struct serve_params *
     while (r == 0 && query_next(&query, &name, &value)) {
         buf_reset(&decoded);
         r = query_decode(value, true, &decoded);
-        if (r == ERR_NOMEM) {
-            return err_set(e, r, "%s", err_str(r));
-        }
         if (r != 0) {
-            return err_set(e, ERR_INVALID, "the value of \"%.*s\" is too long or badly encoded",
-                           STR_ARG(name));
+            return value_fail(name, r, e);
         }
         r = params_set(&input, name, buf_str(&decoded), e);
     }

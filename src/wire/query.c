@@ -32,7 +32,7 @@ int query_decode(struct str text, bool plus_is_space, struct buf *out)
             byte = ' ';
         }
         if (byte < 0x20 || byte == 0x7f) {
-            return ERR_INVALID;
+            return ERR_RANGE;
         }
         buf_add_char(out, (char)byte);
     }

@@ -6,7 +6,8 @@
 #include "base/err.h"
 
 /* Appends `text` without its percent encoding to `out`. `plus_is_space`: as in queries. ERR_INVALID
- * for a broken escape, or one that stands for a control character. */
+ * for a broken escape, ERR_RANGE for a control character, ERR_TOO_LARGE and ERR_NOMEM as of `out`.
+ */
 int query_decode(struct str text, bool plus_is_space, struct buf *out) ATTR_MUST_USE;
 
 /* Cuts the next pair off `rest`, still encoded. False at the end. */

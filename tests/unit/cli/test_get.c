@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,32 @@ static void test_the_reason_defaults_to_the_environment_then_the_ci_job(void **s
     assert_int_equal(fake_daemon_count(&daemon, "reason=mine&"), 1);
     (void)unsetenv("CI_JOB_URL");
     (void)unsetenv("LEASED_REASON");
+    fake_daemon_stop(&daemon);
+}
+
+static void test_a_reason_that_nobody_gave_is_made_fit(void **state)
+{
+    char text[320];
+    char wanted[512];
+
+    WITH_DAEMON({GET, 200, NULL, CREDENTIAL, 0});
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "a\nb\xff", 4);
+    memcpy(text + 255, "\xc3\xa9", 3);
+    assert_int_equal(setenv("BUILD_URL", text, 1), 0);
+    result = RUN_LEASE(&daemon, "get", "orders-db");
+    assert_int_equal(result->exit_code, CLI_OK);
+    (void)snprintf(wanted, sizeof(wanted), "reason=a%%20b%%3F%.251s&binding", text + 4);
+    assert_int_equal(fake_daemon_count(&daemon, wanted), 1);
+    text[255] = 'y';
+    text[256] = 'z';
+    assert_int_equal(setenv("LEASED_REASON", text, 1), 0);
+    (void)RUN_LEASE(&daemon, "get", "orders-db");
+    assert_int_equal(fake_daemon_count(&daemon, "xy&binding"), 1);
+    (void)RUN_LEASE(&daemon, "get", "orders-db", "--reason", "a\nb");
+    assert_int_equal(fake_daemon_count(&daemon, "reason=a%0Ab&binding"), 1);
+    (void)unsetenv("LEASED_REASON");
+    (void)unsetenv("BUILD_URL");
     fake_daemon_stop(&daemon);
 }
 
@@ -237,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_get_binds_to_the_parent_and_carries_the_guard),
         cmocka_unit_test(test_get_asks_for_what_the_options_say),
         cmocka_unit_test(test_the_reason_defaults_to_the_environment_then_the_ci_job),
+        cmocka_unit_test(test_a_reason_that_nobody_gave_is_made_fit),
         cmocka_unit_test(test_a_role_name_cannot_leave_its_path_segment),
         cmocka_unit_test(test_formats_name_variables_and_maps_rename_them),
         cmocka_unit_test(test_an_unknown_field_prints_nothing_and_is_not_found),

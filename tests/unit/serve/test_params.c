@@ -80,7 +80,8 @@ static void test_wrong_queries_are_refused_with_the_parameter_named(void **state
         {"limit=1001", "limit"},
         {"binding=exe", "binding \"exe\""},
         {"binding=none,none,none,none,none", "more than 4"},
-        {"reason=%00", "badly encoded"},
+        {"reason=%00", "reason has a control character"},
+        {"reason=two%0Alines", "reason has a control character"},
         {"reason=%zz", "badly encoded"},
     };
     struct serve_params params;
@@ -105,8 +106,10 @@ static void test_too_long_texts_are_refused(void **state)
     assert_int_equal(query(text, &params, &e), 0);
     memset(text + 7, 'x', LEASE_REASON_MAX_BYTES + 1);
     assert_int_equal(query(text, &params, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "reason is longer than 256 bytes"));
     memset(text + 7, 'x', 1100);
     assert_int_equal(query(text, &params, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "reason is longer than"));
 }
 
 static void test_wrong_bodies_are_refused(void **state)
