@@ -89,8 +89,9 @@ def ensure_user(name):
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/bin/sh", name], check=True,
-                       capture_output=True)
+        # It stays after the tests, so it is one that nobody can log in to; as_user needs no shell of it.
+        subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell",
+                        "/usr/sbin/nologin", name], check=True, capture_output=True)
         return pwd.getpwnam(name)
 
 

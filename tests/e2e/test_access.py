@@ -1,8 +1,9 @@
 """Who may have what, and what others are told."""
 import json
+import subprocess
 
 from conftest import CONSUMER, STRANGER, needs_root
-from servers import clean_environment, until
+from servers import as_user, clean_environment, ensure_user, until
 
 
 @needs_root
@@ -149,3 +150,14 @@ def test_explain_tells_what_get_would_answer_and_why(orders):
     assert reason.returncode == 3 and json.loads(reason.stdout)["decision"] == "reason_required"
     assert made.daemon.lease("root", "explain", made.role, "--reason", "OPS-7").returncode == 0
     assert not made.lease_ids()
+
+
+@needs_root
+def test_a_user_that_the_tests_leave_behind_has_no_home_and_no_shell():
+    name = "leased-e2e-user"
+    try:
+        user = ensure_user(name)
+        assert (user.pw_dir, user.pw_shell) == ("/nonexistent", "/usr/sbin/nologin")
+        assert subprocess.run([*as_user(name), "id", "-un"], capture_output=True, text=True, check=True).stdout == f"{name}\n"
+    finally:
+        subprocess.run(["userdel", name], check=False, capture_output=True)
