@@ -26,8 +26,8 @@ int io_check_secret_file(const char *path, const struct stat *facts, unsigned in
         return err_set(e, ERR_INVALID, "%s is not a regular file", path);
     }
     if ((facts->st_mode & refused) != 0) {
-        return err_set(e, ERR_DENIED, "%s is accessible to others (mode %04o): chmod 0600 or 0640",
-                       path, (unsigned)(facts->st_mode & 07777U));
+        return err_set(e, ERR_DENIED, "%s is accessible to others (mode %04o): chmod 0600", path,
+                       (unsigned)(facts->st_mode & 07777U));
     }
     return 0;
 }

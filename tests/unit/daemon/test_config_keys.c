@@ -227,6 +227,30 @@ static bool page_names(const char *section, const char *key)
     return false;
 }
 
+/* Who may connect to the socket because of a group must not read what the group may read. */
+static void test_no_text_lets_a_group_read_secrets(void **state)
+{
+    static const char *const paths[] = {"README.md", "config/leased.yaml", "config/leased.socket",
+                                        "man/leased.8", "man/leased.yaml.5"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(paths); i++) {
+        FILE *file = fopen(paths[i], "re");
+        size_t size;
+
+        if (file == NULL) {
+            skip(); /* Started from elsewhere than the tree's root. */
+        }
+        size = fread(example, 1, sizeof(example) - 1, file);
+        example[size] = '\0';
+        (void)fclose(file);
+        assert_null(strstr(example, "0640"));
+        assert_null(strstr(example, "group: leased\n"));
+        assert_null(strstr(example, "SocketGroup=leased\n"));
+    }
+}
+
 static void test_the_manual_names_each_limit_that_needs_a_restart(void **state)
 {
     const struct schema_field *field = config_settings_table.fields;
@@ -333,6 +357,7 @@ int main(void)
         TEST(test_plain_http_is_for_loopback_addresses_only),
         TEST(test_an_item_of_a_list_or_map_that_is_nothing_is_a_mistake),
         TEST(test_the_manual_names_each_limit_that_needs_a_restart),
+        cmocka_unit_test(test_no_text_lets_a_group_read_secrets),
         TEST(test_the_example_is_valid_and_names_each_key_with_its_default),
     };
 
