@@ -112,7 +112,7 @@ static int check_rate(const struct lease_core *core, struct account *account, ui
 
     if (wait_ms > 0) {
         *ret_retry_after_ms = wait_ms;
-        return err_set(e, ERR_LIMIT, "you ask for too much at once");
+        return err_set(e, ERR_LIMIT, "you ask for too much at once (limits.grants_per_uid)");
     }
     return 0;
 }
@@ -123,7 +123,9 @@ int account_check_grants(const struct lease_core *core, struct account *account,
     uint32_t max = core->options.grants_live_per_uid;
 
     if (max > 0 && account->grant_count >= max) {
-        return err_set(e, ERR_LIMIT, "you have %" PRIu32 " live grants, more are not allowed",
+        return err_set(e, ERR_LIMIT,
+                       "you have %" PRIu32
+                       " live grants, more are not allowed (limits.grants_live_per_uid)",
                        account->grant_count);
     }
     return check_rate(core, account, grant_tokens(is_issued), ret_retry_after_ms, e);
@@ -155,7 +157,9 @@ int account_check_leases(const struct lease_core *core, const struct account *ac
     uint32_t max = core->options.leases_per_uid;
 
     if (max > 0 && account->lease_count >= max) {
-        return err_set(e, ERR_LIMIT, "you have %" PRIu32 " live leases, more are not allowed",
+        return err_set(e, ERR_LIMIT,
+                       "you have %" PRIu32
+                       " live leases, more are not allowed (limits.leases_per_uid)",
                        account->lease_count);
     }
     return 0;

@@ -137,7 +137,8 @@ static const struct exchange_failure acquire_failures[] = {
      "the issuer refuses leased itself: its policy there must allow the role's path"},
     {ERR_POLICY, 403, "denied", "ask an operator for a rule that allows it"},
     {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
-    {ERR_LIMIT, 429, "limit_exceeded", "a budget of the role or backend is used up for now"},
+    {ERR_LIMIT, 429, "limit_exceeded",
+     "try again later, or end what isn't needed any more (lease ls, lease revoke)"},
     {ERR_BUSY, 503, "busy", "many wait for the same credential"},
     {ERR_NOMEM, 503, "busy", NULL},
     {ERR_IO, 503, "degraded", "no audit record, no credential: a required audit sink fails"},
@@ -149,12 +150,49 @@ static const struct exchange_failure acquire_failures[] = {
      "lists that"},
     {ERR_CANCELED, 503, "degraded", "leased is stopping"},
     {ERR_CLOSED, 503, "degraded", "leased is stopping"},
+    {0, 503, "issuer_unavailable", "try again later"},
+};
+
+/* For ERR_LIMIT where nothing but time is missing. */
+static const struct exchange_failure rate_failures[] = {
+    {0, 429, "limit_exceeded", "it fills up again with time: try again later"},
+};
+
+/* For ERR_UNAVAILABLE while the backend has no login. */
+static const struct exchange_failure login_failures[] = {
     {0, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},
 };
 
+/* Has the backend of the role that was asked for no login? The role is looked up again, because it
+ * may have gone while the caller waited. */
+static bool is_logged_out(const struct exchange *x)
+{
+    const struct serve_options *options = &x->serve->options;
+    const struct lease_role *role =
+        lease_core_role(options->core,
+                        x->acquire.ask.is_new_grant ? str_of(x->params.role) : x->path_arg);
+    struct backend_status status;
+    size_t i;
+
+    for (i = 0; role != NULL && i < options->backend_count; i++) {
+        backend_status(options->backends[i], &status);
+        if (strcmp(status.name, role->issuer->name) == 0) {
+            return status.login_expires_ms == 0;
+        }
+    }
+    return false;
+}
+
 static void acquire_fail(struct exchange *x, int status)
 {
-    exchange_fail_status(x, acquire_failures, status, &x->acquire.error, x->acquire.retry_after_ms);
+    const struct exchange_failure *table = acquire_failures;
+
+    if (status == ERR_LIMIT && x->acquire.retry_after_ms > 0) {
+        table = rate_failures;
+    } else if (status == ERR_UNAVAILABLE && is_logged_out(x)) {
+        table = login_failures;
+    }
+    exchange_fail_status(x, table, status, &x->acquire.error, x->acquire.retry_after_ms);
 }
 
 /* The answer was written whole, or the client has gone before. */
@@ -217,16 +255,37 @@ static const char *text_or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-static void deny(struct exchange *x, const struct lease_role *role)
+/* NULL: the limit says it all. */
+static const char *limit_hint(const char *limit)
 {
     static const struct {
+        const char *limit;
+        const char *hint;
+    } hints[] = {
+        {"duration", "ask for less, with ?duration= or --for"},
+        {"live", "end grants that aren't needed any more (lease ls --grants, lease revoke)"},
+        {"binding", "ask for the role's own binding, or an operator to list this one in the rule"},
+    };
+    size_t i;
+
+    for (i = 0; limit != NULL && i < ARRAY_LEN(hints); i++) {
+        if (strcmp(limit, hints[i].limit) == 0) {
+            return hints[i].hint;
+        }
+    }
+    return NULL;
+}
+
+static void deny(struct exchange *x, const struct lease_role *role)
+{
+    const struct {
         uint32_t status;
         const char *code;
         const char *hint;
     } outcomes[] = {
         [ACCESS_ALLOW] = {500, "denied", NULL},
         [ACCESS_DENY] = {403, "denied", "ask an operator for a rule that allows it"},
-        [ACCESS_LIMIT_EXCEEDED] = {403, "limit_exceeded", "ask for less"},
+        [ACCESS_LIMIT_EXCEEDED] = {403, "limit_exceeded", limit_hint(x->decision.limit)},
         [ACCESS_REASON_REQUIRED] = {403, "reason_required", "give one with ?reason= or --reason"},
     };
     const struct access_decision *decision = &x->decision;

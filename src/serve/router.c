@@ -172,27 +172,43 @@ static bool origin_is_foreign(const struct env_request *request)
                : !origin_is_local(origin);
 }
 
-/* NULL when the guards hold, else what is wrong. */
-static const char *guard_problem(const struct env_request *request, bool is_open)
+/* What is wrong with a request before it is read, and what to do. */
+struct guard {
+    const char *problem;
+    const char *hint;
+};
+
+static const struct guard guard_origin = {"the request comes from a foreign Origin",
+                                          "leased serves no web pages: send no Origin"};
+static const struct guard guard_header = {"the header \"X-Leased-Request: 1\" is missing",
+                                          "send it with each request"};
+static const struct guard guard_host = {"the Host header names another machine",
+                                        "send \"Host: localhost\""};
+static const struct guard guard_proxy = {
+    "the request was forwarded",
+    "ask leased itself: X-Forwarded-For and Forwarded come from a proxy"};
+
+/* NULL when the guards hold. */
+static const struct guard *guard_broken(const struct env_request *request, bool is_open)
 {
     struct str host = env_request_header(request, "host");
 
     if (origin_is_foreign(request)) {
-        return "the request comes from a foreign Origin";
+        return &guard_origin;
     }
     if (is_open) {
         return NULL;
     }
     if (!str_eq_c(env_request_header(request, "x-leased-request"), "1")) {
-        return "the header \"X-Leased-Request: 1\" is missing";
+        return &guard_header;
     }
     /* Over TCP io has compared it with what the listener is called. */
     if (request->peer->kind == ENV_PEER_UNIX && host.len > 0 && !host_is_local(host)) {
-        return "the Host header names another machine";
+        return &guard_host;
     }
     if (env_request_header(request, "x-forwarded-for").ptr != NULL ||
         env_request_header(request, "forwarded").ptr != NULL) {
-        return "the request was forwarded";
+        return &guard_proxy;
     }
     return NULL;
 }
@@ -271,14 +287,14 @@ static void params_fail(struct exchange *x, const struct err *e)
 static void route_run(struct exchange *x, const struct route *route)
 {
     bool is_open = route_is_open(route);
-    const char *problem = guard_problem(x->request, is_open);
+    const struct guard *broken = guard_broken(x->request, is_open);
     struct err e = {0};
 
-    if (problem != NULL) {
+    if (broken != NULL) {
         exchange_fail(x, &(struct exchange_problem){.status = 403,
                                                     .code = "denied",
-                                                    .detail = problem,
-                                                    .hint = "see the README's section on the API",
+                                                    .detail = broken->problem,
+                                                    .hint = broken->hint,
                                                     .close = true});
     } else if (is_open) {
         route->handler(x);

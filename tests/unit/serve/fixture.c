@@ -139,7 +139,9 @@ static void open_core(void)
                                             .is_required = true};
     const struct audit_options audit = {
         .env = &f.fake.env, .node = "test", .sinks = &sink, .sink_count = 1};
-    struct lease_core_options core = {.env = &f.fake.env, .skew_ms = 2000};
+    struct lease_core_options core = {.env = &f.fake.env,
+                                      .skew_ms = 2000,
+                                      .grants_per_uid = f.grants_per_uid};
     size_t i;
 
     f.trail = fake_env_file(&f.fake, TRAIL_PATH);

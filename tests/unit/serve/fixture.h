@@ -47,8 +47,9 @@ struct fixture {
     struct access_policy *policy;
     struct lease_core *core;
     struct serve *serve;
-    struct serve_options options;   /* may be changed before the first request */
-    struct serve_listener listener; /* native and metrics */
+    struct units_rate grants_per_uid; /* 0: any; before the first request */
+    struct serve_options options;     /* may be changed before the first request */
+    struct serve_listener listener;   /* native and metrics */
     struct serve_listener only_native;
     struct serve_listener only_metrics;
     struct lease_role roles[4]; /* db, db-shared (share: role), db-own (identity), db-reason */

@@ -56,6 +56,7 @@ static void test_too_long_a_duration_names_the_maximum(void **state)
     assert_non_null(strstr(call_text(call, "detail"), "2h"));
     assert_string_equal(call_text(call, "rule"), "alice-db");
     assert_string_equal(call_text(call, "limit"), "duration");
+    assert_non_null(strstr(call_text(call, "hint"), "ask for less"));
     assert_int_equal(fixture_get(ALICE, DB "?duration=2h")->status, 200);
 }
 
@@ -68,6 +69,7 @@ static void test_a_binding_that_may_live_longer_is_over_the_limit(void **state)
     call = denied(BOB, DB "?binding=process", "limit_exceeded");
     assert_non_null(strstr(call_text(call, "detail"), "connection"));
     assert_string_equal(call_text(call, "limit"), "binding");
+    assert_non_null(strstr(call_text(call, "hint"), "the role's own binding"));
     assert_int_equal(fixture_get(ALICE, DB "?binding=none")->status, 200);
 }
 
@@ -85,6 +87,7 @@ static void test_more_grants_than_the_rule_allows_are_over_the_limit(void **stat
     fixture_expect(call, 403, "limit_exceeded");
     assert_non_null(strstr(call_text(call, "detail"), "3"));
     assert_string_equal(call_text(call, "limit"), "live");
+    assert_non_null(strstr(call_text(call, "hint"), "end grants"));
     assert_int_equal(fixture_records("grant.denied"), 1);
     /* Who holds one already gets it again. */
     assert_int_equal(fixture_get(ALICE, DB)->status, 200);

@@ -116,6 +116,35 @@ static void test_a_used_up_budget_says_when_to_come_again(void **state)
     assert_non_null(call_header(call, "Retry-After"));
     assert_non_null(strstr(call_text(call, "detail"), "budget"));
     assert_int_equal(fixture_records("grant.denied"), 0);
+    assert_non_null(strstr(call_text(call, "hint"), "with time"));
+}
+
+static void test_the_callers_own_rate_is_told_from_a_budget(void **state)
+{
+    static const char body[] = "{\"role\":\"db\"}";
+    struct call *call;
+
+    (void)state;
+    f.grants_per_uid = (struct units_rate){.count = 1, .per_ms = HOUR_MS};
+    assert_int_equal(fixture_call(BOB, "POST", API "/leases", body)->status, 201);
+    assert_int_equal(fixture_call(BOB, "POST", API "/leases", body)->status, 201);
+    call = fixture_call(BOB, "POST", API "/leases", body);
+    fixture_expect(call, 429, "limit_exceeded");
+    assert_non_null(strstr(call_text(call, "detail"), "limits.grants_per_uid"));
+    assert_null(strstr(call_text(call, "hint"), "budget"));
+}
+
+static void test_only_a_missing_login_is_said_to_be_tried_again(void **state)
+{
+    struct idle_backend *backend = fixture_add_backend("vault-prod");
+    struct call *call;
+
+    (void)state;
+    call = fails_with(LEASE_OUTCOME_SEALED, 503, "issuer_unavailable");
+    assert_non_null(strstr(call_text(call, "hint"), "keeps trying to log in"));
+    idle_backend_login(backend, UINT64_MAX);
+    call = fails_with(LEASE_OUTCOME_SEALED, 503, "issuer_unavailable");
+    assert_string_equal(call_text(call, "hint"), "try again later");
 }
 
 static void test_a_binding_to_what_is_no_ancestor_is_unavailable(void **state)
@@ -237,6 +266,8 @@ int main(void)
         fixture_test(test_access_that_is_taken_away_meanwhile_is_a_denial),
         fixture_test(test_an_issuer_that_says_nothing_is_unavailable_in_time),
         fixture_test(test_a_used_up_budget_says_when_to_come_again),
+        fixture_test(test_the_callers_own_rate_is_told_from_a_budget),
+        fixture_test(test_only_a_missing_login_is_said_to_be_tried_again),
         fixture_test(test_a_binding_to_what_is_no_ancestor_is_unavailable),
         fixture_test(test_a_failing_trail_stops_every_hand_out),
         fixture_test(test_a_trail_that_hangs_stops_them_too),

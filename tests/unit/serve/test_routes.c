@@ -35,6 +35,8 @@ static void refused_everywhere(const char *const *headers)
                                                          .has_no_default_headers = true});
 
         fixture_expect(call, 403, "denied");
+        assert_null(strstr(call_text(call, "hint"), "README")); /* a stranger has none */
+        assert_string_not_equal(call_text(call, "hint"), "");
         assert_true(call->is_closing);
     }
     assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 0);
