@@ -20,6 +20,7 @@ struct param {
     uint32_t bit;
     int (*set)(struct serve_params *params, struct str value, struct err *e);
     bool may_repeat;
+    bool takes_number; /* of JSON: a number of seconds, or just a number */
 };
 
 static int copy_text(char *out, size_t size, struct str value, const char *name, struct err *e)
@@ -125,15 +126,15 @@ static int set_binding(struct serve_params *params, struct str value, struct err
 }
 
 static const struct param param_table[] = {
-    {"role", PARAM_ROLE, set_role, false},
-    {"duration", PARAM_DURATION, set_duration, false},
-    {"reason", PARAM_REASON, set_reason, false},
-    {"ticket", PARAM_TICKET, set_ticket, false},
-    {"binding", PARAM_BINDING, set_binding, true},
-    {"min_remaining", PARAM_MIN_REMAINING, set_min_remaining, false},
-    {"wait", PARAM_WAIT, set_wait, false},
-    {"limit", PARAM_LIMIT, set_limit, false},
-    {"cursor", PARAM_CURSOR, set_cursor, false},
+    {"role", PARAM_ROLE, set_role, false, false},
+    {"duration", PARAM_DURATION, set_duration, false, true},
+    {"reason", PARAM_REASON, set_reason, false, false},
+    {"ticket", PARAM_TICKET, set_ticket, false, false},
+    {"binding", PARAM_BINDING, set_binding, true, false},
+    {"min_remaining", PARAM_MIN_REMAINING, set_min_remaining, false, true},
+    {"wait", PARAM_WAIT, set_wait, false, true},
+    {"limit", PARAM_LIMIT, set_limit, false, true},
+    {"cursor", PARAM_CURSOR, set_cursor, false, false},
 };
 
 const char *params_name(uint32_t bit)
@@ -152,6 +153,7 @@ struct params_input {
     struct serve_params *params;
     uint32_t allowed;
     uint32_t seen;
+    bool is_number; /* the value that comes next isn't a text */
 };
 
 void params_init(struct serve_params *params)
@@ -179,6 +181,9 @@ static int params_set(struct params_input *input, struct str name, struct str va
         }
         if ((input->seen & param->bit) != 0 && !param->may_repeat) {
             return err_set(e, ERR_INVALID, "%s is given twice", param->name);
+        }
+        if (input->is_number && !param->takes_number) {
+            return err_set(e, ERR_INVALID, "%s is a number, not a string", param->name);
         }
         input->seen |= param->bit;
         return param->set(input->params, value, e);
@@ -233,6 +238,7 @@ static int params_set_json(struct params_input *input, const char *name, const j
     if (json_is_null(value)) {
         return 0;
     }
+    input->is_number = json_is_integer(value);
     if (json_is_string(value)) {
         return params_set(
             input, str_of(name),
