@@ -120,12 +120,29 @@ static bool name_is_wanted(struct str name)
     return name.ptr[0] != '.' && str_ends_with(name, ".yaml") && !str_ends_with(name, "_test.yaml");
 }
 
+/* It would be left out without a word, and with it a rule that denies, for instance. */
+static int name_refuse(const char *path, const char *name, struct yaml_errors *errors)
+{
+    BUF_AUTO file;
+
+    buf_init(&file, PATH_MAX_BYTES);
+    buf_printf(&file, "%s/%s", path, name);
+    if (buf_status(&file) != 0) {
+        return buf_status(&file);
+    }
+    yaml_error_in(errors, buf_str(&file).ptr, 0, 0, "isn't read: rename it to .yaml");
+    return ERR_INVALID;
+}
+
 static int names_read(const char *path, DIR *folder, struct names *names,
                       struct yaml_errors *errors)
 {
     const struct dirent *entry;
 
     for (errno = 0; (entry = readdir(folder)) != NULL; errno = 0) {
+        if (entry->d_name[0] != '.' && str_ends_with(str_of(entry->d_name), ".yml")) {
+            return name_refuse(path, entry->d_name, errors);
+        }
         if (!name_is_wanted(str_of(entry->d_name))) {
             continue;
         }

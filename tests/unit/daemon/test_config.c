@@ -329,6 +329,22 @@ static void test_policies_are_read_from_a_folder_without_its_tests(void **state)
         "policies/b.yaml:1:19: unknown key `subject`: did you mean `subjects`?\n");
 }
 
+static void test_a_file_that_is_called_yml_is_a_mistake(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/policies", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    config_fixture_write(f, "policies/a.yaml",
+                         "rules: [{name: a, subjects: [{user: root}], roles: [r]}]\n");
+    config_fixture_write(f, "policies/.b.yml", "of an editor\n");
+    expect_valid(f, ROLE("share: none") "policies: {path: '%D/policies'}\n");
+    config_fixture_write(f, "policies/b.yml", "rules: []\n");
+    config_fixture_expect(f, ROLE("share: none") "policies: {path: '%D/policies'}\n",
+                          "policies/b.yml: isn't read: rename it to .yaml\n");
+}
+
 static void test_a_folder_is_merged_in_name_order(void **state)
 {
     struct config_fixture *f = *state;
@@ -454,6 +470,7 @@ int main(void)
         TEST(test_a_plugin_complains_at_the_place),
         TEST(test_policies_are_checked_with_the_rest),
         TEST(test_policies_are_read_from_a_folder_without_its_tests),
+        TEST(test_a_file_that_is_called_yml_is_a_mistake),
         TEST(test_a_folder_is_merged_in_name_order),
         TEST(test_mistakes_of_all_merged_files_are_reported),
         TEST(test_what_cannot_be_read_is_told_apart_from_mistakes),
