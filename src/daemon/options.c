@@ -117,5 +117,5 @@ void options_help(struct buf *out)
         "Signals: SIGTERM and SIGINT revoke everything and exit (a second one exits at once),\n"
         "SIGHUP reads the configuration anew, SIGUSR1 reopens the audit files.\n"
         "Exit codes: 0; 64 wrong usage, 66 no configuration, 78 mistakes in it, 71, 73 and 74\n"
-        "when the system refuses something.\n");
+        "when the system refuses something, 75 when it stopped and not every lease was revoked.\n");
 }

@@ -100,8 +100,8 @@ static void test_each_mistake_is_named(void **state)
 
 static void test_help_names_every_option(void **state)
 {
-    static const char *const words[] = {"--config", "--check", "--log-level", "--help",
-                                        "--version"};
+    static const char *const words[] = {"--config", "--check", "--log-level",
+                                        "--help",   "75",      "--version"};
     size_t i;
     BUF_AUTO text;
 
