@@ -208,6 +208,7 @@ static void test_the_example_is_valid_and_names_each_key_with_its_default(void *
         fail_msg("%s", config_fixture_errors(f));
     }
     each_field(f, example_check);
+    assert_non_null(strstr(example, " gid\n"));
 }
 
 /* Between the quotes and macros of the page. */
