@@ -87,7 +87,7 @@ static void test_secrets_that_others_can_read_are_warned_of(void **state)
     mode_set(f, "t", 0644);
     expect(f, AUDIT LISTENER BACKEND("{method: kubernetes, role: r, jwt_file: '%D/t'}"), "");
     expect(f, AUDIT LISTENER BACKEND("{method: token, token_file: '%D/t'}"),
-           "c.yaml:3:96: warning: t is accessible to others (mode 0644): chmod 0600 or 0640\n");
+           "c.yaml:3:96: warning: t is accessible to others (mode 0644): chmod 0600\n");
 }
 
 static void test_a_secret_that_callers_can_read_by_their_group_is_warned_of(void **state)
@@ -126,7 +126,7 @@ static void test_certificates_that_do_not_serve_are_warned_of(void **state)
     expect(f, TLS, "c.yaml:2:32: warning: c may be written by others (mode 0666): chmod go-w\n");
     mode_set(f, "k", 0644);
     expect(f, TLS,
-           "c.yaml:2:32: warning: k is accessible to others (mode 0644): chmod 0600 or 0640\n");
+           "c.yaml:2:32: warning: k is accessible to others (mode 0644): chmod 0600\n");
 }
 
 static void test_names_in_rules_that_nobody_has_are_warned_of(void **state)
