@@ -135,14 +135,12 @@ static int config_open(struct run *run)
 {
     struct yaml_errors errors;
     struct yaml_errors warnings;
-    bool is_check = run->options.action == OPTIONS_CHECK;
-    struct config_options options = {.path = run->config_path,
-                                     .registry = run->registry,
-                                     .warnings = is_check ? &warnings : NULL};
+    struct config_options options = {.path = run->config_path, .registry = run->registry};
     int r;
 
     yaml_errors_init(&errors);
     yaml_errors_init(&warnings);
+    options.warnings = run->options.action == OPTIONS_CHECK ? &warnings : NULL;
     r = config_load(&options, &run->config, &errors);
     print_mistakes(&warnings);
     print_mistakes(&errors);
