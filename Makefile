@@ -394,7 +394,7 @@ fuzz-corpora: $(fuzz_run)
 
 #:   e2e                  against a real bao and PostgreSQL: needs root, and scripts/setup --test
 e2e: $(programs) $(model)
-	$(Q)scripts/run-e2e $(OUT) $(T)
+	$(Q)scripts/run-e2e $(OUT) '$(T)'
 
 #:   soak                 the simulator with fresh seeds for TIME seconds; prints the seed that fails
 soak: $(sim_bins)
