@@ -125,8 +125,7 @@ static void test_certificates_that_do_not_serve_are_warned_of(void **state)
     mode_set(f, "c", 0666);
     expect(f, TLS, "c.yaml:2:32: warning: c may be written by others (mode 0666): chmod go-w\n");
     mode_set(f, "k", 0644);
-    expect(f, TLS,
-           "c.yaml:2:32: warning: k is accessible to others (mode 0644): chmod 0600\n");
+    expect(f, TLS, "c.yaml:2:32: warning: k is accessible to others (mode 0644): chmod 0600\n");
 }
 
 static void test_names_in_rules_that_nobody_has_are_warned_of(void **state)
