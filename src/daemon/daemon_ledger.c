@@ -14,7 +14,6 @@
 struct recovery {
     struct daemon *daemon;
     uint64_t recovered_count;
-    uint64_t left_count;
 };
 
 int daemon_ledger_open(struct daemon *daemon)
@@ -36,12 +35,11 @@ int daemon_ledger_open(struct daemon *daemon)
 
 /* --- what was left --- */
 
-static void left(struct recovery *recovery, struct str id, const char *why)
+static void left(struct str id, const char *why)
 {
     char lease[ENV_LEDGER_ID_MAX_BYTES + 1];
 
     (void)snprintf(lease, sizeof(lease), "%.*s", STR_ARG(id));
-    recovery->left_count++;
     log_event(LOG_LEVEL_ERROR, "ledger.left", "lease", lease, "err", why, NULL);
 }
 
@@ -56,7 +54,7 @@ static int recover_one(void *user, struct str id, struct str body)
     int r = ledger_lease_read(body, &lease, &owner, &e);
 
     if (r != 0) {
-        left(recovery, id, e.text);
+        left(id, e.text);
         return 0;
     }
     entry = daemon_backend_find(recovery->daemon, lease.backend);
@@ -64,11 +62,11 @@ static int recover_one(void *user, struct str id, struct str body)
         (void)snprintf(why, sizeof(why),
                        "its backend %s isn't configured any more; only with it can it be revoked",
                        lease.backend);
-        left(recovery, id, why);
+        left(id, why);
     } else {
         r = lease_core_recover(recovery->daemon->core, id, &lease, backend_issuer(entry->backend));
         if (r != 0) {
-            left(recovery, id, err_str(r));
+            left(id, err_str(r));
         } else {
             recovery->recovered_count++;
         }

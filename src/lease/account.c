@@ -140,13 +140,14 @@ int lease_core_charge(struct lease_core *core, const struct access_identity *ide
                       uint64_t *ret_retry_after_ms, struct err *e)
 {
     struct account *account = account_find(core, identity);
-    int r = 0;
+    int r;
 
-    if (account != NULL) { /* else it is an admin that has nothing of its own */
-        r = check_rate(core, account, ISSUE_TOKENS, ret_retry_after_ms, e);
+    if (account == NULL) { /* an admin that has nothing of its own */
+        return 0;
     }
-    if (account != NULL && r == 0) {
-        queue_bucket_take(&account->grants, ISSUE_TOKENS, core_now_ms(core));
+    r = check_rate(core, account, grant_tokens(true), ret_retry_after_ms, e);
+    if (r == 0) {
+        account_take_grant(core, account, true);
     }
     return r;
 }

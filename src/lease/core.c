@@ -62,12 +62,13 @@ uint64_t core_id_hash(const struct index *ids, const char *id)
 
 int lease_core_may_hand_out(const struct lease_core *core, struct err *e)
 {
-    struct err why = {.code = 0};
-
     if (!audit_is_ready(core->audit)) {
         return err_set(e, ERR_IO, "a required audit sink fails: no credential leaves");
     }
-    if (core->ledger != NULL && !env_ledger_is_ready(core->ledger, &why)) {
+    if (core->ledger != NULL && !env_ledger_is_ready(core->ledger, NULL)) {
+        struct err why = {.code = 0};
+
+        (void)env_ledger_is_ready(core->ledger, &why);
         return err_set(e, ERR_IO, "%s: no credential leaves", why.text);
     }
     return 0;
