@@ -43,11 +43,14 @@ struct lease_result {
     uint64_t answered_ms; /* env clock: when the request was sent (the safe side) */
     bool is_renewable;
     bool is_revocable;
-    bool is_capped;        /* shorter than asked because a maximum is near */
-    uint64_t refresh_ms;   /* issue: when to issue anew what is held, from `answered_ms`; 0: by its
-                              life;   UINT64_MAX: only for who asks after its end */
-    uint64_t anchor;       /* issue: what the lease hangs on; 0: nothing */
-    struct str issuer_ref; /* issue */
+    bool is_capped;      /* shorter than asked because a maximum is near */
+    uint64_t refresh_ms; /* issue: when to issue anew what is held, from `answered_ms`; 0: by its
+                            life;   UINT64_MAX: only for who asks after its end */
+    uint64_t anchor;     /* issue: what the lease hangs on; 0: nothing */
+    struct str
+        issuer_ref; /* issue; what follows its first line feed, if any, is no part of its name */
+    struct str orphan_ref; /* issue, with another outcome than OK: what was created all the same;
+                              from here on it is the lease layer's to revoke */
     const struct lease_field *fields; /* issue */
     size_t field_count;
 };
@@ -64,6 +67,18 @@ struct lease_caller {
 
 struct lease_issuer;
 
+/* A wait for what must be durable before the issuer is asked; embedded in whoever waits, lives
+ * until `fn` has run or lease_intent_forget. Zero-initialise. */
+struct lease_intent {
+    /* 0: it is on stable storage. Else a negated errno or ERR_*: nothing (more) may be created. */
+    void (*fn)(struct lease_intent *intent, int status);
+    void *user;
+    void *impl; /* the lease layer's; NULL: nothing is waited for */
+};
+
+/* Fine when nothing is waited for. */
+void lease_intent_forget(struct lease_intent *intent);
+
 /* One call; the lease layer has as many as may be in flight. */
 struct lease_call {
     enum lease_call_kind kind;
@@ -73,6 +88,10 @@ struct lease_call {
     struct str issuer_ref;      /* renew, revoke */
     struct lease_caller caller; /* issue */
     uint64_t ttl_ms;            /* issue, renew: the life wanted; 0: the issuer's default */
+    /* issue: puts on durable record what a revocation will be given if the answer is lost or the
+     * daemon dies; again: in place of what was recorded. `ref` is copied. By the rules of env.h.
+     * NULL: nothing is kept durable here, go on without. ERR_NOMEM, ERR_LIMIT, ERR_IO. */
+    int (*intend)(struct lease_call *call, struct str ref, struct lease_intent *intent);
     void (*fn)(struct lease_call *call, const struct lease_result *result);
     void *user;
     /* The issuer's. */
@@ -86,6 +105,9 @@ struct lease_issuer_ops {
     /* How long issues would be refused, because the issuer is known not to serve, and why; 0: not
      * at all. Whoever asks for a credential meanwhile is told so at once. May be NULL. */
     uint64_t (*closed_ms)(struct lease_issuer *issuer, struct err *e);
+    /* Is this anchor of an earlier run still something that its leases can hang on? May be NULL:
+     * none is. */
+    bool (*holds_anchor)(struct lease_issuer *issuer, uint64_t anchor);
 };
 
 /* Limits that the lease layer keeps for this issuer, all calls together. */
