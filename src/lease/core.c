@@ -261,6 +261,8 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->issuers);
     list_init(&core->leases_by_age);
     list_init(&core->grants_by_age);
+    list_init(&core->durables);
+    list_init(&core->links);
     list_init(&core->read_grants);
     list_init(&core->finishing);
     list_init(&core->waits);
@@ -313,8 +315,10 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (lease->issuing != NULL) {
             audit_write_forget(&lease->issuing->write);
+            lease->issuing->durable = NULL; /* forgotten with all the others */
         }
     }
+    durable_forget_all(&core->durables);
     calls_cancel_all(core);
     core_touch(core);
 }

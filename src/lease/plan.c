@@ -185,7 +185,7 @@ static void step_due(struct lease *lease)
         rotate_move_all(lease);
         break;
     case LEASE_STEP_REVOKE:
-        revoke_push(lease);
+        revoke_go_on(lease);
         break;
     case LEASE_STEP_NONE:
         break;

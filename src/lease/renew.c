@@ -78,6 +78,7 @@ static void renew_accepted(struct lease *lease, const struct lease_result *resul
     lease->is_doubtful = false;
     record_lease_renewed(lease);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
+    durable_note(lease);
     rotate_cancel(lease);
     lease_plan(lease);
     renew_tell(lease, 0);

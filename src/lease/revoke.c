@@ -1,7 +1,8 @@
 /* The end of a lease at its issuer.
  *
- * Happy path: revoke_start → revoking, queued before everything else → the issuer confirms (or has
- * no such lease): revoked.
+ * Happy path: revoke_start → revoking, which the ledger is told first, so that no later daemon
+ * hands out a dead credential → queued before everything else → the issuer confirms (or has no such
+ * lease): revoked.
  *
  * Failure paths. Anything but a confirmation is tried again with back-off, refusals too: whoever
  * mends the issuer's policy must find that nothing was forgotten. It ends an hour after the
@@ -12,6 +13,7 @@
 #include "lease/core_internal.h"
 
 #define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
+#define REVOKE_LEDGER_MAX_MS 2000U    /* a ledger that hangs or fails keeps no revocation back */
 #define REVOKE_DRAIN_BACKOFF_MS 2000U /* the time to stop is short */
 
 uint64_t revoke_gives_up_ms(const struct lease *lease)
@@ -52,8 +54,8 @@ static void revoke_give_up(struct lease *lease)
 void revoke_push(struct lease *lease)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
-    if (lease->call != NULL) {
-        return; /* its answer comes back here */
+    if (lease->call != NULL || lease->is_held_back) {
+        return; /* its answer comes back here, or the ledger's */
     }
     if (revoke_gives_up_ms(lease) <= core_now_ms(lease->role->core)) {
         revoke_give_up(lease);
@@ -62,11 +64,48 @@ void revoke_push(struct lease *lease)
     }
 }
 
+void revoke_go_on(struct lease *lease)
+{
+    lease->is_held_back = false;
+    revoke_push(lease);
+}
+
+static void revoke_noted(void *owner, int status)
+{
+    struct lease *lease = OBJ_CAST(owner, struct lease, LEASE_MAGIC);
+
+    (void)status; /* the ledger has said that it fails; the revocation goes on */
+    lease->is_pinned = false;
+    if (lease->is_held_back) {
+        lease_set_step(lease, LEASE_STEP_NONE, 0);
+        revoke_go_on(lease);
+    }
+    core_touch(lease->role->core);
+}
+
+/* A later daemon must know that nobody is to be given it, before it dies. */
+static void revoke_note(struct lease *lease)
+{
+    struct lease_core *core = lease->role->core;
+    struct durable_wait *wait = NULL;
+
+    if (core->ledger == NULL || lease->is_pinned) {
+        return;
+    }
+    durable_note(lease);
+    if (durable_wait(core->ledger, &core->durables, revoke_noted, lease, &wait) == 0) {
+        lease->is_pinned = lease->is_held_back = true;
+        lease_set_step(lease, LEASE_STEP_REVOKE,
+                       schedule_add_ms(core_now_ms(core), REVOKE_LEDGER_MAX_MS));
+    }
+}
+
 void revoke_start(struct lease *lease, const char *why)
 {
     struct issuer *issuer = lease->source->issuer;
 
     CHECK(fsm_lease_is_live(lease->state));
+    drain_retake(lease);
     queue_remove(&lease->source->lane, &lease->item);
     if (!lease->is_revocable) {
         lease_expire(lease, why);
@@ -83,6 +122,7 @@ void revoke_start(struct lease *lease, const char *why)
     if (lease->call != NULL) {
         issuer->config->ops->call_cancel(issuer->config, &lease->call->call);
     }
+    revoke_note(lease);
     revoke_push(lease);
     rotate_dead(lease);
     acquire_wake_lease(lease);

@@ -99,7 +99,9 @@ void settle_late(struct lease *lease)
 
 void lease_unsettle(struct lease *lease)
 {
-    list_remove(&lease->by_state); /* its holder's idle leases */
+    if (!lease_is_ending(lease)) {
+        list_remove(&lease->by_state); /* its holder's idle leases */
+    }
     if (lease->step == LEASE_STEP_DROP) {
         lease->step = LEASE_STEP_NONE;
         lease_plan(lease);

@@ -121,6 +121,8 @@ struct sim {
     size_t process_count;
     size_t process_cap;
     uint64_t process_ticks;
+    uint32_t boot_count;
+    char boot_id[ENV_BOOT_ID_MAX_BYTES + 1];
     struct sim_faults faults;
     struct sim_server server;
     bool is_issuer_down;     /* no connection to it at all */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/ledger_grant.h"
 #include "wire/ledger_lease.h"
 #include "wire/yaml.h"
 
@@ -304,7 +305,7 @@ static void start_serve(struct sim_world *world)
     serve_set_ready(world->serve, true);
 }
 
-static int recover_one(void *user, struct str id, struct str body)
+static int recover_lease(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
     struct ledger_lease lease;
@@ -315,7 +316,21 @@ static int recover_one(void *user, struct str id, struct str body)
     must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
          "recovery");
     json_decref(owner);
-    world->recovered_count++;
+    return 0;
+}
+
+static int recover_grant(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct ledger_grant grant;
+    json_t *owner;
+    struct err e = {0};
+    int r;
+
+    must(world, ledger_grant_read(body, &grant, &owner, &e), &e, "a grant of the ledger");
+    r = lease_core_recover_grant(world->core, id, &grant);
+    must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
+    json_decref(owner);
     return 0;
 }
 
@@ -344,9 +359,11 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
-    world->recovered_count = 0;
-    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_one, world, &e),
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
          &e, "ledger");
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
+         &e, "ledger");
+    lease_core_recovered(world->core, &world->recovery);
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
     if (options->other_policy != NULL) {
@@ -401,7 +418,7 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
     serve_set_ready(world->serve, false);
     world->is_drained = false;
     world->drained = (struct lease_wait){.fn = drained, .user = world};
-    lease_core_drain(world->core, world->sim.now_ms + patience_ms, &world->drained);
+    lease_core_drain(world->core, world->sim.now_ms + patience_ms, false, &world->drained);
     run_until(world, &world->is_drained, patience_ms + CLOSE_MAX_MS, "drain");
     return world->drain_status;
 }

@@ -55,9 +55,9 @@ struct sim_world {
     struct sim_check *check; /* may be NULL */
     struct audit *audit;
     struct lease_core *core;
-    struct fake_ledger ledger;   /* on the disk: it outlives the daemon */
-    struct sim_event committing; /* its next commit */
-    size_t recovered_count;      /* leases that the last start found in it */
+    struct fake_ledger ledger;      /* on the disk: it outlives the daemon */
+    struct sim_event committing;    /* its next commit */
+    struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;
     struct access_policy *policies[2]; /* the first, and what operators change it to */

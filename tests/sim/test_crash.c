@@ -26,13 +26,13 @@ static const struct sim_role roles[] = {
      .issuer_ttl_ms = 120U * MINUTE_MS,
      .issuer_max_ttl_ms = 600U * MINUTE_MS,
      .is_renewable = true,
-     .binding = ACCESS_BINDING_NONE},
+     .binding = ACCESS_BINDING_PROCESS},
     {.name = "shared",
      .issuer_ttl_ms = 120U * MINUTE_MS,
      .issuer_max_ttl_ms = 600U * MINUTE_MS,
      .is_renewable = true,
      .share = LEASE_SHARE_ROLE,
-     .binding = ACCESS_BINDING_NONE},
+     .binding = ACCESS_BINDING_PROCESS},
 };
 
 struct story {
@@ -88,7 +88,7 @@ static void live_and_die(struct story *story, const struct sim_world_options *op
     assert_non_null(crowd);
     assert_non_null(check);
     sim_world_start(world, options);
-    story->recovered_count += world->recovered_count;
+    story->recovered_count += world->recovery.adopted_count + world->recovery.revoked_count;
     sim_check_init(check, world);
     crowd->uid_count = 2;
     crowd->think_max_ms = 5U * SECOND_MS;
@@ -140,7 +140,8 @@ static struct story run(uint64_t seed)
         live_and_die(story, &options);
     }
     sim_world_start(&story->world, &options);
-    story->recovered_count += story->world.recovered_count;
+    story->recovered_count +=
+        story->world.recovery.adopted_count + story->world.recovery.revoked_count;
     story->world.sim.faults = (struct sim_faults){0};
     story->world.vault.faults = (struct sim_vault_faults){0};
     sim_run_for(&story->world.sim, HEAL_MS);
