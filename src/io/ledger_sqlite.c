@@ -37,7 +37,7 @@ static const char *const migrations[LEDGER_VERSION] = {
      * they are revoked by the next start. */
     "UPDATE record SET body = CAST(json_set(CAST(body AS TEXT), '$.version', 2, "
     "'$.state', 'revoking', '$.is_revocable', json('true'), '$.is_capped', json('false'), "
-    "'$.is_refused', json('false'), '$.is_doubtful', json('false'), '$.answered_wall_ms', 0, "
+    "'$.is_refused', json('false'), '$.answered_wall_ms', 0, "
     "'$.own_end_wall_ms', 0, '$.written_wall_ms', 0, '$.written_ms', 0, '$.boot', '', "
     "'$.granted_ms', 0, '$.lifetime_ms', 0, '$.refresh_ms', 0, '$.rule_ttl_ms', 0, "
     "'$.anchor', 0, '$.credential_version', 1, '$.renewal_count', 0, '$.predecessor', '') "

@@ -129,7 +129,6 @@ static void fill(struct lease *lease, struct ledger_lease *record)
         .is_revocable = lease->is_revocable,
         .is_capped = lease->is_capped,
         .is_refused = lease->is_refused,
-        .is_doubtful = lease->is_doubtful,
         .issued_wall_ms = core_wall_of(core, lease->issued_ms),
         .answered_wall_ms = core_wall_of(core, lease->answered_ms),
         .own_end_wall_ms = core_wall_of(core, lease->own_end_ms),

@@ -28,7 +28,8 @@
 static uint64_t live_total(const struct lease_core *core)
 {
     return core->lease_ids.count - core->lease_counts[LEASE_STATE_REVOKED] -
-           core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
+           core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_UNCONFIRMED] -
+           core->lease_counts[LEASE_STATE_FAILED];
 }
 
 static bool is_below_twice(uint64_t count, uint32_t max)
@@ -429,8 +430,6 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
         return;
     }
     lease_set_life(lease, result);
-    /* Less than was asked may be a fitting whose answer was lost. */
-    lease->is_doubtful = lease->lifetime_ms < lease_ttl_ms(lease);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     issue_record(lease);
 }

@@ -245,8 +245,6 @@ static uint64_t own_end_ms(struct lease *lease)
 void lease_limit_life(struct lease *lease)
 {
     lease->expires_ms = least(lease->own_end_ms, anchor_ends_ms(lease));
-    lease->is_cut = lease->expires_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
-                                                           lease->role->core->options.skew_ms);
 }
 
 void lease_set_life(struct lease *lease, const struct lease_result *result)

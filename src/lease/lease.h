@@ -62,9 +62,6 @@ struct lease {
     bool is_recorded : 1; /* lease.issued is durable, and what the ledger keeps of it */
     bool is_durable : 1;  /* it is in the ledger, or on its way there */
     bool is_forced : 1;   /* its replacement was asked for: the overlap bounds it */
-    bool is_cut : 1;      /* a ttl of ours or its anchor ends it before the issuer said */
-    bool is_doubtful : 1; /* a renewal failed and may have been executed: it may live longer than we
-                             know */
     bool is_lost : 1;     /* failed: the issue may have made a credential */
     bool has_waits : 1;
     bool is_held_back : 1; /* its revocation waits until the ledger knows of it */

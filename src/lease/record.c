@@ -275,15 +275,25 @@ void record_lease_revoked(const struct lease *lease)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_expired(const struct lease *lease, const char *why)
+static void note_over(const struct lease *lease, const char *outcome, const char *why)
 {
-    struct audit_record record = {.event = "lease.expired", .outcome = "ok", .reason = why};
+    struct audit_record record = {.event = "lease.expired", .outcome = outcome, .reason = why};
     struct record_texts texts;
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
     record.expires_wall_ms = core_wall_of(lease->role->core, lease->ends_ms);
     audit_record_note(lease->role->core->audit, &record);
+}
+
+void record_lease_expired(const struct lease *lease, const char *why)
+{
+    note_over(lease, "ok", why);
+}
+
+void record_lease_unconfirmed(const struct lease *lease, const char *why)
+{
+    note_over(lease, "unconfirmed", why);
 }
 
 void record_lease_failed(const struct lease *lease, const char *why)

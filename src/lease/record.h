@@ -32,6 +32,7 @@ void record_lease_revoking(const struct lease *lease, const char *why);
 void record_lease_unrevoked(const struct lease *lease, const char *why);
 void record_lease_revoked(const struct lease *lease);
 void record_lease_expired(const struct lease *lease, const char *why);
+void record_lease_unconfirmed(const struct lease *lease, const char *why);
 void record_lease_failed(const struct lease *lease, const char *why);
 
 #endif

@@ -199,7 +199,6 @@ static void take_facts(struct lease *lease, const struct ledger_lease *record)
     lease->is_revocable = record->is_revocable;
     lease->is_capped = record->is_capped;
     lease->is_refused = record->is_refused;
-    lease->is_doubtful = record->is_doubtful;
     lease->granted_ms = record->granted_ms;
     lease->lifetime_ms = record->lifetime_ms;
     lease->refresh_ms = record->refresh_ms;

@@ -6,9 +6,9 @@
  *
  * Failure paths. Anything but a confirmation is tried again with back-off, refusals too: whoever
  * mends the issuer's policy must find that nothing was forgotten. It ends an hour after the
- * credential's own end at the latest, as expired and with a warning. While a renewal is in flight
- * it is asked to end first. What its issuer can't revoke is only let go: it ends as expired, with
- * its true end on record. */
+ * credential's own end at the latest, as unconfirmed and with a warning. While a renewal is in
+ * flight it is asked to end first. What its issuer can't revoke is only let go: it ends as expired,
+ * with its true end on record. */
 #include "base/log.h"
 #include "lease/core_internal.h"
 
@@ -43,8 +43,9 @@ static void revoke_give_up(struct lease *lease)
 {
     log_event(LOG_LEVEL_WARN, "lease.revoke.unconfirmed", "backend", lease_backend(lease), "role",
               lease->role->config.name, "lease", lease->id, "err", lease_error(lease), NULL);
-    record_lease_expired(lease, "the issuer never confirmed its revocation");
-    lease_set_state(lease, LEASE_STATE_EXPIRED);
+    record_lease_unconfirmed(lease, "the issuer never confirmed its revocation");
+    lease->role->core->stats.unconfirmed_total++;
+    lease_set_state(lease, LEASE_STATE_UNCONFIRMED);
     waits_end(lease, WAIT_REVOKE, ERR_TIMEOUT, "the issuer never confirmed the revocation");
     rotate_dead(lease);
 }

@@ -130,6 +130,7 @@ void lease_settle(struct lease *lease, enum grant_end end)
     case LEASE_STATE_REVOKING:
     case LEASE_STATE_REVOKED:
     case LEASE_STATE_EXPIRED:
+    case LEASE_STATE_UNCONFIRMED:
     case LEASE_STATE_FAILED:
         break;
     }

@@ -20,7 +20,6 @@ static const struct ledger_field fields[] = {
     FIELD(is_revocable, LEDGER_BOOL),
     FIELD(is_capped, LEDGER_BOOL),
     FIELD(is_refused, LEDGER_BOOL),
-    FIELD(is_doubtful, LEDGER_BOOL),
     FIELD(issued_wall_ms, LEDGER_TIME),
     FIELD(answered_wall_ms, LEDGER_TIME),
     FIELD(own_end_wall_ms, LEDGER_TIME),

@@ -26,7 +26,6 @@ struct ledger_lease {
     bool is_revocable;
     bool is_capped;
     bool is_refused;
-    bool is_doubtful;
     int64_t issued_wall_ms;
     int64_t answered_wall_ms; /* when the present life began */
     int64_t own_end_wall_ms;  /* of the present life, as it counts here, without its anchor */
