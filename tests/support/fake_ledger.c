@@ -9,6 +9,7 @@ struct fake_record {
     struct list node;
     enum env_ledger_kind kind;
     bool is_removal;
+    bool is_range;
     char *id;
     char *body;
     size_t body_len;
@@ -60,8 +61,29 @@ static struct list *place_of(struct fake_ledger *fake, const struct fake_record 
     return node;
 }
 
+static void remove_range(struct fake_ledger *fake, struct fake_record *last)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&fake->records, node, following) {
+        struct fake_record *record = LIST_ENTRY(node, struct fake_record, node);
+
+        if (record->kind == last->kind && strcmp(record->id, last->id) <= 0) {
+            record_free(record);
+            fake->record_count--;
+        }
+    }
+    record_free(last);
+}
+
 static void apply(struct fake_ledger *fake, struct fake_record *change)
 {
+    if (change->is_range) {
+        remove_range(fake, change);
+        return;
+    }
+
     bool found;
     struct list *place = place_of(fake, change, &found);
     struct list *following = found ? place->next : place;
@@ -162,6 +184,13 @@ static int fake_remove(struct env_ledger *ledger, enum env_ledger_kind kind, str
                   (struct str){.len = 0});
 }
 
+static int fake_remove_up_to(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id)
+{
+    return change(ledger_of(ledger),
+                  &(struct fake_record){.kind = kind, .is_removal = true, .is_range = true}, id,
+                  (struct str){.len = 0});
+}
+
 static void fake_sync(struct env_ledger *ledger, struct env_ledger_sync *sync)
 {
     struct fake_ledger *fake = ledger_of(ledger);
@@ -211,6 +240,7 @@ static void fake_close(struct env_ledger *ledger, void (*closed)(void *user), vo
 static const struct env_ledger_ops fake_ledger_ops = {
     .put = fake_put,
     .remove = fake_remove,
+    .remove_up_to = fake_remove_up_to,
     .sync = fake_sync,
     .is_ready = fake_is_ready,
     .each = fake_each,
