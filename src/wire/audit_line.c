@@ -115,6 +115,24 @@ int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e
     return 0;
 }
 
+/* No beginning of an object is one itself. */
+bool audit_line_is_cut_off(struct str line)
+{
+    static const char begin[] = "{\"v\":";
+    size_t len = line.len < sizeof(begin) - 1 ? line.len : sizeof(begin) - 1;
+    json_error_t error;
+    json_t *root;
+    bool is_whole;
+
+    if (len == 0 || memcmp(line.ptr, begin, len) != 0) {
+        return false;
+    }
+    root = json_loadb(line.ptr, line.len, 0, &error);
+    is_whole = root != NULL || json_error_code(&error) == json_error_out_of_memory;
+    json_decref(root);
+    return !is_whole;
+}
+
 void audit_verifier_init(struct audit_verifier *verifier)
 {
     *verifier = (struct audit_verifier){0};

@@ -69,6 +69,9 @@ struct audit_line {
  * the hash doesn't fit the line. */
 int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e) ATTR_MUST_USE;
 
+/* Does a line begin as a record does, and end too soon? */
+bool audit_line_is_cut_off(struct str line) ATTR_MUST_USE;
+
 enum audit_problem {
     AUDIT_PROBLEM_NONE,
     AUDIT_PROBLEM_EDIT,    /* a record was changed or replaced */

@@ -48,17 +48,18 @@ static struct list *place_of(struct fake_ledger *fake, const struct fake_record 
     struct list *node;
     int order = 1;
 
-    for (node = fake->records.next; node != &fake->records; node = node->next) {
+    /* From the end: most come in their order. */
+    for (node = fake->records.prev; node != &fake->records; node = node->prev) {
         const struct fake_record *record = LIST_ENTRY(node, struct fake_record, node);
 
         order = record->kind != wanted->kind ? (int)record->kind - (int)wanted->kind
                                              : strcmp(record->id, wanted->id);
-        if (order >= 0) {
+        if (order <= 0) {
             break;
         }
     }
     *found = node != &fake->records && order == 0;
-    return node;
+    return *found ? node : node->next;
 }
 
 static void remove_range(struct fake_ledger *fake, struct fake_record *last)
@@ -107,8 +108,8 @@ void fake_ledger_run(struct fake_ledger *fake)
 
     list_init(&syncs);
     fake->commit_count++;
-    fake->failure = fake->fail_status;
-    while (fake->fail_status == 0 && (node = list_pop_front(&fake->changes)) != NULL) {
+    fake->failure = fake->is_crashed ? ERR_IO : fake->fail_status;
+    while (fake->failure == 0 && (node = list_pop_front(&fake->changes)) != NULL) {
         apply(fake, LIST_ENTRY(node, struct fake_record, node));
     }
     list_splice(&syncs, &fake->syncs);
@@ -143,12 +144,13 @@ void fake_ledger_crash(struct fake_ledger *fake)
         record_free(LIST_ENTRY(node, struct fake_record, node));
     }
     fake->put_status = ERR_CLOSED;
-    fake->fail_status = ERR_IO;
+    fake->is_crashed = true;
 }
 
 void fake_ledger_restart(struct fake_ledger *fake)
 {
     fake->put_status = fake->fail_status = fake->failure = 0;
+    fake->is_crashed = false;
 }
 
 /* --- the interface --- */
@@ -265,6 +267,19 @@ void fake_ledger_fini(struct fake_ledger *fake)
     while ((node = list_pop_front(&fake->records)) != NULL) {
         record_free(LIST_ENTRY(node, struct fake_record, node));
     }
+}
+
+size_t fake_ledger_count(const struct fake_ledger *fake, enum env_ledger_kind kind)
+{
+    const struct list *node;
+    size_t count = 0;
+
+    for (node = fake->records.next; node != &fake->records; node = node->next) {
+        count += ((const struct fake_record *)(const void *)((const char *)node -
+                                                             offsetof(struct fake_record, node)))
+                     ->kind == kind;
+    }
+    return count;
 }
 
 const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,

@@ -220,6 +220,9 @@ static void test_a_file_that_is_no_trail_is_refused(void **state)
     long_line[39000] = '\n';
     start_is_refused(long_line, sizeof(long_line), ERR_CORRUPT);
     start_is_refused("hello\n{\"v\":1", 12, ERR_CORRUPT);
+    start_is_refused("hello\n{\"v\":1\n", 13, ERR_CORRUPT);
+    start_is_refused("{\"v\":2,\"seq\":1}\n", 16, ERR_CORRUPT);
+    start_is_refused("{\"v\":2,\"seq\":1}\n{\"v\":", 21, ERR_CORRUPT);
 }
 
 static void test_a_changed_last_record_is_refused(void **state)
