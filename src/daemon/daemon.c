@@ -2,10 +2,10 @@
  *
  * Up: parts in their order (daemon_parts.c), then `ready`. Down, on SIGTERM or SIGINT: not ready
  * and no new requests → drain (what the next daemon can't go on with is revoked) → listeners →
- * serve → lease core → backends (logged out, unless leases are left) → audit → the loop ends. Each
- * step begins when the one before has said that it is done. Failure paths: a part that can't be
- * made sends the rest down the same way, without a drain. A second signal leaves the drain and the
- * log-out out. What then still hangs, such as a disk, is left behind by the last resort.
+ * serve → lease core → backends (logged out, unless leases are left) → audit → ledger → the loop
+ * ends. Each step begins when the one before has said that it is done. Failure paths: a part that
+ * can't be made sends the rest down the same way, without a drain. A second signal leaves the drain
+ * and the log-out out. What then still hangs, such as a disk, is left behind by the last resort.
  *
  * In between, reload.c exchanges what a new configuration changes. */
 #include "daemon/daemon_internal.h"
@@ -28,17 +28,22 @@ static struct daemon *daemon_of(void *user)
 
 /* ---- down -------------------------------------------------------------------- */
 
-static void audit_closed(void *user)
+void daemon_ledger_closed(struct daemon *daemon)
 {
-    struct daemon *daemon = daemon_of(user);
-
-    daemon->audit = NULL;
     env_timer_disarm(daemon->env, &daemon->last_resort);
     notify_fini(&daemon->notify);
     io_stop(daemon->options.io);
 }
 
-static void audit_stop(struct daemon *daemon)
+static void audit_closed(void *user)
+{
+    struct daemon *daemon = daemon_of(user);
+
+    daemon->audit = NULL;
+    daemon_ledger_close(daemon);
+}
+
+void daemon_backends_closed(struct daemon *daemon)
 {
     if (daemon->audit == NULL) {
         audit_closed(daemon);
@@ -48,16 +53,6 @@ static void audit_stop(struct daemon *daemon)
         daemon_note(daemon, "daemon.stopped", "ok");
     }
     audit_close(daemon->audit, audit_closed, daemon);
-}
-
-void daemon_ledger_closed(struct daemon *daemon)
-{
-    audit_stop(daemon);
-}
-
-void daemon_backends_closed(struct daemon *daemon)
-{
-    daemon_ledger_close(daemon);
 }
 
 static void core_closed(void *user)

@@ -46,14 +46,14 @@ struct env_ledger_sync {
 
 struct env_ledger;
 
-/* One record as it was when the ledger was opened; borrowed until the call returns. Not 0 ends the
- * walk. */
+/* One record; borrowed until the call returns. Not 0 ends the walk. */
 typedef int (*env_ledger_fn)(void *user, struct str id, struct str body);
 
 struct env_ledger_ops {
     int (*put)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id,
                struct str body);
     int (*remove)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id);
+    int (*remove_up_to)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id);
     void (*sync)(struct env_ledger *ledger, struct env_ledger_sync *sync);
     bool (*is_ready)(const struct env_ledger *ledger, struct err *e);
     int (*each)(struct env_ledger *ledger, enum env_ledger_kind kind, env_ledger_fn fn, void *user,
@@ -102,6 +102,14 @@ static inline int env_ledger_remove(struct env_ledger *ledger, enum env_ledger_k
     return ledger->ops->remove(ledger, kind, id);
 }
 
+/* Removes the record of that id and all of its kind whose ids come before it, byte by byte: one
+ * change, however many they are. The same errors. */
+static inline int env_ledger_remove_up_to(struct env_ledger *ledger, enum env_ledger_kind kind,
+                                          struct str id)
+{
+    return ledger->ops->remove_up_to(ledger, kind, id);
+}
+
 /* Waits for all that was queued before; never fails to start. */
 static inline void env_ledger_sync(struct env_ledger *ledger, struct env_ledger_sync *sync)
 {
@@ -114,9 +122,10 @@ static inline bool env_ledger_is_ready(const struct env_ledger *ledger, struct e
     return ledger->ops->is_ready(ledger, e);
 }
 
-/* Walks the records of a kind, in the order of their ids, as they were when the ledger was opened.
- * Blocks; only in the turn of the loop in which it was. ERR_CORRUPT, ERR_IO, or what `fn` returned.
- */
+/* Walks the records of a kind as they were when the ledger was opened, in the order of their ids.
+ * Blocks; only at start, in the turn of the loop in which it was opened: changes may be queued
+ * already, and `fn` may queue more, but none is on its way to the disk. ERR_CORRUPT, ERR_IO, or
+ * what `fn` returned. */
 static inline int env_ledger_each(struct env_ledger *ledger, enum env_ledger_kind kind,
                                   env_ledger_fn fn, void *user, struct err *e)
 {

@@ -27,12 +27,12 @@ struct io_ledger {
     uv_thread_t writer;
     uv_async_t wake;
     struct env_deferred flush;
+    bool has_flushed;
     struct list turn_changes; /* the loop's: of this turn */
     struct list turn_syncs;
     size_t pending_bytes; /* the loop's: queued and not committed */
     bool is_failing;      /* the loop's: the last group could not be committed */
     struct err failure;   /* … and why */
-    bool has_begun;       /* … has been given something */
     bool is_closing;
     void (*closed)(void *user);
     void *closed_user;
@@ -222,7 +222,7 @@ static void flush(struct env_deferred *deferred)
 {
     struct io_ledger *ledger = OBJ_CAST(deferred->user, struct io_ledger, LEDGER_MAGIC);
 
-    ledger->has_begun = true;
+    ledger->has_flushed = true;
     uv_mutex_lock(&ledger->lock);
     list_splice(&ledger->changes, &ledger->turn_changes);
     list_splice(&ledger->syncs, &ledger->turn_syncs);
@@ -276,6 +276,13 @@ static int ledger_remove(struct env_ledger *base, enum env_ledger_kind kind, str
                   (struct str){.len = 0});
 }
 
+static int ledger_remove_up_to(struct env_ledger *base, enum env_ledger_kind kind, struct str id)
+{
+    return change(ledger_of(base),
+                  &(struct ledger_change){.kind = kind, .is_removal = true, .is_range = true}, id,
+                  (struct str){.len = 0});
+}
+
 static void ledger_sync(struct env_ledger *base, struct env_ledger_sync *sync)
 {
     struct io_ledger *ledger = ledger_of(base);
@@ -302,7 +309,7 @@ static int ledger_each(struct env_ledger *base, enum env_ledger_kind kind, env_l
 {
     struct io_ledger *ledger = ledger_of(base);
 
-    CHECK(!ledger->has_begun); /* the writer has nothing to do, and so isn't at the database */
+    CHECK(!ledger->has_flushed); /* the writer has had nothing to do, so isn't at the database */
     return ledger_db_each(ledger->db, kind, fn, user, e);
 }
 
@@ -338,6 +345,7 @@ static void ledger_close(struct env_ledger *base, void (*closed)(void *user), vo
 static const struct env_ledger_ops ledger_ops = {
     .put = ledger_put,
     .remove = ledger_remove,
+    .remove_up_to = ledger_remove_up_to,
     .sync = ledger_sync,
     .is_ready = ledger_is_ready,
     .each = ledger_each,

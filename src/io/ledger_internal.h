@@ -12,6 +12,7 @@ struct ledger_change {
     struct list node;
     enum env_ledger_kind kind;
     bool is_removal;
+    bool is_range; /* … of all up to this id */
     uint32_t id_len;
     uint32_t body_len;
     char bytes[];

@@ -25,6 +25,7 @@ struct ledger_db {
     sqlite3 *handle;
     sqlite3_stmt *put;
     sqlite3_stmt *remove;
+    sqlite3_stmt *remove_up_to;
     char *path;
 };
 
@@ -251,6 +252,10 @@ static int prepare(struct ledger_db *db, struct err *e)
         result = sqlite3_prepare_v3(db->handle, "DELETE FROM record WHERE kind = ?1 AND id = ?2",
                                     -1, SQLITE_PREPARE_PERSISTENT, &db->remove, NULL);
     }
+    if (result == SQLITE_OK) {
+        result = sqlite3_prepare_v3(db->handle, "DELETE FROM record WHERE kind = ?1 AND id <= ?2",
+                                    -1, SQLITE_PREPARE_PERSISTENT, &db->remove_up_to, NULL);
+    }
     return result == SQLITE_OK ? 0 : failed(db, result, "read", e);
 }
 
@@ -313,6 +318,7 @@ void ledger_db_close(struct ledger_db *db)
     if (db != NULL) {
         (void)sqlite3_finalize(db->put);
         (void)sqlite3_finalize(db->remove);
+        (void)sqlite3_finalize(db->remove_up_to);
         (void)sqlite3_close(db->handle);
         mem_free(db->path);
         mem_free(db);
@@ -323,7 +329,9 @@ void ledger_db_close(struct ledger_db *db)
 
 static int apply(struct ledger_db *db, const struct ledger_change *change)
 {
-    sqlite3_stmt *statement = change->is_removal ? db->remove : db->put;
+    sqlite3_stmt *statement = change->is_range     ? db->remove_up_to
+                              : change->is_removal ? db->remove
+                                                   : db->put;
     const char *body = change->bytes + change->id_len;
     int result = sqlite3_bind_int(statement, 1, (int)change->kind);
 

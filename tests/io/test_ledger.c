@@ -152,6 +152,29 @@ static void test_what_was_put_is_there_after_a_restart(void **state)
     assert_string_equal(records(f), "l-a=one l-c= ");
 }
 
+static void test_a_range_is_removed_in_its_place_in_the_order(void **state)
+{
+    struct ledger_fixture *f = *state;
+
+    assert_int_equal(open_ledger(f), 0);
+    put(f, "0009", "");
+    put(f, "0010", "");
+    put(f, "0011", "");
+    assert_int_equal(env_ledger_put(f->ledger, ENV_LEDGER_SETTING, str_of("0001"), str_of("other")),
+                     0);
+    assert_int_equal(env_ledger_remove_up_to(f->ledger, ENV_LEDGER_LEASE, str_of("0010")), 0);
+    put(f, "0008", "late");
+    /* Nothing of it is on its way yet, so the ledger can be read as it was. */
+    assert_string_equal(records(f), "");
+    reopen(f);
+    assert_string_equal(records(f), "0008=late 0011= ");
+    assert_int_equal(env_ledger_remove_up_to(f->ledger, ENV_LEDGER_LEASE, str_of("1")), 0);
+    reopen(f);
+    assert_string_equal(records(f), "");
+    assert_int_equal(env_ledger_each(f->ledger, ENV_LEDGER_SETTING, on_record, f, &f->e), 0);
+    assert_string_equal(f->seen, "0001=other ");
+}
+
 static void test_the_file_is_ours_alone(void **state)
 {
     struct ledger_fixture *f = *state;
@@ -455,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_what_was_put_is_there_after_a_restart),
+        TEST(test_a_range_is_removed_in_its_place_in_the_order),
         TEST(test_the_file_is_ours_alone),
         TEST(test_what_was_synced_survives_a_kill),
         TEST(test_a_second_daemon_is_refused),

@@ -183,6 +183,10 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
 struct str sim_file_bytes(struct sim *sim, const char *path);
 void sim_files_free(struct sim *sim);
 
+/* The machine goes down: of what is being appended only a part is in the files, and nothing more is
+ * written until they are opened again. */
+void sim_files_crash(struct sim *sim);
+
 /* --- network ---------------------------------------------------------------------------------- */
 
 int sim_http_start(struct env *env, struct env_http *http, struct err *e);

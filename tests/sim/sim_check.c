@@ -16,7 +16,7 @@
 void sim_check_init(struct sim_check *check, struct sim_world *world)
 {
     *check = (struct sim_check){.world = world};
-    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH);
+    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH, world->limits.ledger);
     world->check = check;
 }
 

@@ -1,6 +1,6 @@
-/* Start: trail → core → plugin and backend → roles → what the ledger has → policy → API. Stop:
- * (drain →) connections → API → core → backend (with its logout) → ledger → trail, in the daemon's
- * own order. A crash is a stop without a drain, of which the disk sees nothing. */
+/* Start: (ledger →) trail → core → plugin and backend → roles → what the ledger has → policy → API.
+ * Stop: (drain →) connections → API → core → backend (with its logout) → trail → ledger, in the
+ * daemon's own order. A crash is a stop without a drain, of which the disk sees nothing. */
 #include "sim_world.h"
 
 #include "sim_check.h"
@@ -338,11 +338,13 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
 {
     const struct audit_sink_options sinks[] = {
         {.kind = "file", .path = SIM_AUDIT_PATH, .is_required = true}};
+    struct env_ledger *ledger = options->has_ledger ? &world->ledger.ledger : NULL;
     struct err e = {0};
 
     must(world,
          audit_new(&(struct audit_options){.env = &world->sim.env,
                                            .node = "sim",
+                                           .ledger = ledger,
                                            .sinks = sinks,
                                            .sink_count = ARRAY_LEN(sinks)},
                    &world->audit, &e),
@@ -350,7 +352,7 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits = options->limits;
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
-    world->limits.ledger = options->has_ledger ? &world->ledger.ledger : NULL;
+    world->limits.ledger = ledger;
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
@@ -455,13 +457,13 @@ void sim_world_stop(struct sim_world *world, bool logout)
     backend_close(world->backend, logout, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the backend");
     world->is_closed = false;
+    audit_close(world->audit, closed, world);
+    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
+    world->is_closed = false;
     env_ledger_close(&world->ledger.ledger, closed, world);
     sim_unschedule(&world->sim, &world->committing);
     sim_run_deferred(&world->sim);
     CHECK(world->is_closed);
-    world->is_closed = false;
-    audit_close(world->audit, closed, world);
-    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
     access_policy_free(world->policies[0]);
     access_policy_free(world->policies[1]);
     world->policies[1] = NULL;
@@ -472,6 +474,7 @@ void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
     fake_ledger_crash(&world->ledger);
+    sim_files_crash(&world->sim);
     sim_world_stop(world, false);
     fake_ledger_restart(&world->ledger);
 }
