@@ -67,6 +67,9 @@ struct sim_faults {
     uint32_t bad_gateway;   /* something in between answers 502, 503, 504, and half of these were
                                executed; or, which weren't, 403 or 404 */
     uint32_t duplicated;    /* executed twice, one answer */
+    uint32_t truncated;     /* executed, and the answer's body ends too early */
+    uint32_t odd;           /* executed, and JSON that isn't the server's comes back */
+    uint32_t redirected;    /* a standby answers, and says where the active node is */
     uint32_t slow;          /* takes seconds */
     uint32_t append_failed; /* a group of appends fails */
     uint32_t append_slow;   /* a group of appends takes seconds */
@@ -126,6 +129,12 @@ struct sim {
     bool is_issuer_down;     /* no connection to it at all */
     const char *down_prefix; /* no connection to URLs that begin like this; may be NULL */
     bool is_disk_full;       /* no append works */
+    /* The daemon was killed and is being taken apart: nothing that it does is seen any more, not by
+     * the network, not by the disk, not by its clients. */
+    bool is_dead;
+    int64_t wall_offset_ms; /* what the wall clock was set forward by */
+    uint64_t suspended_ms;  /* of the time that has passed, nothing ran */
+    uint64_t woke_ms;       /* when that ended last */
     uint64_t exchange_count;
     uint64_t request_count;
     bool is_traced; /* print each line at once */
@@ -148,6 +157,12 @@ void sim_run_for(struct sim *sim, uint64_t ms);
 void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t when_ms);
 void sim_schedule_in(struct sim *sim, struct sim_event *event, uint64_t delay_ms);
 void sim_unschedule(struct sim *sim, struct sim_event *event);
+
+/* The machine sleeps: time passes, and what was due meanwhile is late. From inside an event. */
+void sim_suspend(struct sim *sim, uint64_t ms);
+
+/* The time without that. */
+uint64_t sim_awake_ms(const struct sim *sim);
 
 /* Runs deferred calls; for code that starts something outside an event. */
 void sim_run_deferred(struct sim *sim);

@@ -153,7 +153,7 @@ static void check_margin(struct sim_check *check, const struct lease_role *role,
     }
     left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
 
-    if (lease->token->was_killed) {
+    if (lease->token->was_killed || lease->was_forgotten) {
         return; /* nobody told the daemon */
     }
     if (left_ms < margin_ms) {
@@ -276,17 +276,18 @@ void sim_check_answered(struct sim_check *check, const struct sim_request *reque
 
 /* --- S8 and the trail, now and then ----------------------------------------------------------- */
 
-/* What is past its end isn't live any more. */
+/* What is past its end isn't live any more, unless the machine slept just now. */
 static void check_age(struct sim_check *check, const struct lease_view *view)
 {
-    int64_t now_ms = env_wall_ms(&check->world->sim.env);
+    struct sim *sim = &check->world->sim;
 
     if ((view->state == LEASE_STATE_ACTIVE || view->state == LEASE_STATE_RENEWING ||
          view->state == LEASE_STATE_SUPERSEDED) &&
-        view->expires_wall_ms + LATE_MAX_MS < now_ms) {
+        view->expires_ms + LATE_MAX_MS < sim->now_ms && sim->woke_ms + LATE_MAX_MS < sim->now_ms) {
         trace_leases(check);
-        sim_fail(&check->world->sim, "S8: %s is %s, and its end was %lld ms ago", view->id,
-                 lease_state_str(view->state), (long long)(now_ms - view->expires_wall_ms));
+        sim_fail(sim, "S8: %s is %s, and its end was %llu ms ago", view->id,
+                 lease_state_str(view->state),
+                 (unsigned long long)(sim->now_ms - view->expires_ms));
     }
 }
 
@@ -323,7 +324,7 @@ void sim_check_step(struct sim_check *check)
     }
     check->looked_at_step = step;
     sim_trail_read(&check->trail);
-    if (check->world->core != NULL) {
+    if (check->world->is_up && check->world->core != NULL) {
         lease_core_check(check->world->core);
         check_core(check);
         sim_limits_check(check);
@@ -388,6 +389,21 @@ static void check_backend(struct sim *sim, const struct backend *backend)
     if (status.sweep_count > 0) {
         sim_fail(sim, "I9: %llu credentials that nobody got still wait to be revoked",
                  (unsigned long long)status.sweep_count);
+    }
+}
+
+void sim_check_crashed(struct sim_check *check)
+{
+    struct sim_world *world = check->world;
+    struct sim_vault_lease *credential = NULL;
+
+    sim_trail_crashed(&check->trail);
+    while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
+           NULL) {
+        if (credential->handed_out_count == 0) {
+            credential->fate = SIM_VAULT_LOST;
+        }
+        credential->is_revoke_sent = false; /* the next daemon needn't know that it was */
     }
 }
 

@@ -48,6 +48,10 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
 void sim_check_answered(struct sim_check *check, const struct sim_request *request,
                         bool is_delivered);
 
+/* The daemon is dead, killed or stopped. What an issuer gave it and it never gave to anybody counts
+ * as lost by the network: the ledger needn't know of it. */
+void sim_check_crashed(struct sim_check *check);
+
 /* With faults gone and time to heal: nothing waits, and each valid credential whose answer arrived
  * belongs to a lease that somebody holds (or that lingers). Returns how many valid credentials
  * there are whose answer was lost. */

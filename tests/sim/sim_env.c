@@ -103,7 +103,9 @@ bool sim_step(struct sim *sim)
     }
     event = sim->heap[1];
     sim_unschedule(sim, event);
-    sim->now_ms = event->when_ms;
+    if (event->when_ms > sim->now_ms) {
+        sim->now_ms = event->when_ms;
+    }
     sim->step_count++;
     event->fn(event);
     sim_run_deferred(sim);
@@ -119,6 +121,19 @@ void sim_run_for(struct sim *sim, uint64_t ms)
         (void)sim_step(sim);
     }
     sim->now_ms = end_ms;
+}
+
+void sim_suspend(struct sim *sim, uint64_t ms)
+{
+    sim_trace(sim, "suspended for %llu ms", (unsigned long long)ms);
+    sim->now_ms += ms;
+    sim->suspended_ms += ms;
+    sim->woke_ms = sim->now_ms;
+}
+
+uint64_t sim_awake_ms(const struct sim *sim)
+{
+    return sim->now_ms - sim->suspended_ms;
 }
 
 /* --- timers: an event each, found by the env_timer -------------------------------------------- */
@@ -200,7 +215,9 @@ static uint64_t sim_now_ms(struct env *env)
 
 static int64_t sim_wall_ms(struct env *env)
 {
-    return SIM_START_WALL_MS + (int64_t)sim_of(env)->now_ms - (int64_t)SIM_START_MS;
+    const struct sim *sim = sim_of(env);
+
+    return SIM_START_WALL_MS + (int64_t)sim->now_ms - (int64_t)SIM_START_MS + sim->wall_offset_ms;
 }
 
 static void sim_env_random(struct env *env, void *bytes, size_t size)

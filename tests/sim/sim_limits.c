@@ -101,10 +101,10 @@ static void check_answers(struct sim_check *check)
 
         if (request != NULL && request->status == 0 && !connection->is_closing &&
             str_starts_with(str_of(request->target), "/leased/v1/credentials") &&
-            request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim->now_ms) {
+            request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim_awake_ms(sim)) {
             sim_fail(sim, "S12: request %llu has waited for %llu ms",
                      (unsigned long long)request->number,
-                     (unsigned long long)(sim->now_ms - request->sent_ms));
+                     (unsigned long long)(sim_awake_ms(sim) - request->sent_ms));
         }
     }
 }

@@ -64,7 +64,9 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     if (strcmp(event, begin) == 0) {
         item->begin_count++;
     } else if (strcmp(event, "lease.adopted") == 0) {
-        item->end_count = 0; /* that it had ended was on record, but not yet in the ledger */
+        /* That it was to end, or had ended, was on record, but not yet in the ledger. */
+        item->end_count = 0;
+        item->is_revoking = false;
     }
     if (is_end) {
         item->end_count++;
@@ -187,11 +189,24 @@ const char *sim_trail_undelivered(const struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        if (item->is_undelivered && !item->is_delivered && item->end_count == 0) {
+        if (item->is_undelivered && !item->is_delivered && item->end_count == 0 &&
+            !item->is_orphaned) {
             return item->id;
         }
     }
     return NULL;
+}
+
+void sim_trail_crashed(struct sim_trail *trail)
+{
+    struct map_entry *entry;
+
+    sim_trail_read(trail);
+    for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
+        struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
+
+        item->is_orphaned = item->is_orphaned || item->end_count == 0;
+    }
 }
 
 void sim_trail_check_ended(struct sim_trail *trail)
@@ -205,7 +220,7 @@ void sim_trail_check_ended(struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        if (item->begin_count > 0 && item->end_count != 1) {
+        if (item->begin_count > 0 && item->end_count != 1 && !item->is_orphaned) {
             sim_fail(trail->sim, "S5: %s %s began and has %llu ends",
                      item->is_grant ? "grant" : "lease", item->id,
                      (unsigned long long)item->end_count);

@@ -17,6 +17,7 @@ struct sim_trail_item {
     uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
     uint64_t renewed_count;
     bool is_revoking;
+    bool is_orphaned;    /* the daemon that began it is dead */
     bool is_delivered;   /* an answer with it reached its holder */
     bool is_undelivered; /* one didn't */
 };
@@ -51,7 +52,11 @@ void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_deli
  * none. */
 const char *sim_trail_undelivered(const struct sim_trail *trail);
 
-/* At the very end: each grant and each lease has ended exactly once. */
+/* The daemon is dead: what it hadn't put on record never will be. */
+void sim_trail_crashed(struct sim_trail *trail);
+
+/* At the very end: each grant and each lease has ended exactly once; those of a daemon that was
+ * killed at most once. */
 void sim_trail_check_ended(struct sim_trail *trail);
 
 #endif

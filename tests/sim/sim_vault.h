@@ -79,6 +79,7 @@ struct sim_vault_lease {
     uint64_t granted_ms; /* the life that its issue's answer told of, its token's end counted */
     bool is_revoked;
     enum sim_vault_fate fate;
+    bool was_forgotten;  /* the issuer came back without it: nobody told its user */
     bool is_revoke_sent; /* kept by the checkers */
     uint64_t handed_out_count;
 };

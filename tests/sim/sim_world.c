@@ -135,6 +135,11 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
 }
 
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
 {
     static const char *const addresses[] = {SIM_WORLD_ADDRESS, "https://vault-2.example:8200"};
@@ -155,22 +160,19 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .user = world,
     };
 
-    if (options->uses_token) {
+    if (options->uses_token &&
+        map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
         (void)sim_vault_add_token(&world->vault,
-                                  &(struct sim_vault_token_options){.id = SIM_VAULT_MARK "-token",
-                                                                    .period_ms = 3600000,
-                                                                    .is_renewable = true});
+                                  &(struct sim_vault_token_options){
+                                      .id = SIM_VAULT_MARK "-token",
+                                      .period_ms = or_default(options->token_period_ms, 3600000),
+                                      .is_renewable = true});
     }
     must(world, backend_registry_new(&world->registry), &e, "registry");
     must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
          "plugin");
     backend.plugin = backend_registry_find(world->registry, STR("vault"));
     must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
-}
-
-static uint64_t or_default(uint64_t value, uint64_t otherwise)
-{
-    return value != 0 ? value : otherwise;
 }
 
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
@@ -302,6 +304,9 @@ static void start_serve(struct sim_world *world)
     world->metrics.handler = serve_request;
     world->metrics.handler_user = &world->metrics_api;
     serve_set_ready(world->serve, true);
+    world->policy_index = 0;
+    world->is_up = true;
+    world->start_count++;
 }
 
 static int recover_one(void *user, struct str id, struct str body)
@@ -341,6 +346,7 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
     start_backend(world, options);
     world->role_count = 0;
+    memset(world->is_removed, 0, sizeof(world->is_removed));
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
@@ -384,10 +390,10 @@ static void core_closed(void *user)
 static void run_until(struct sim_world *world, const bool *flag, uint64_t limit_ms,
                       const char *what)
 {
-    uint64_t end_ms = world->sim.now_ms + limit_ms;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + limit_ms;
 
     while (!*flag) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "I6: %s does not end", what);
         }
         if (world->check != NULL) {
@@ -409,12 +415,12 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
 static void stop_connections(struct sim_world *world)
 {
     bool is_quiet = false;
-    uint64_t end_ms = world->sim.now_ms + CLOSE_MAX_MS;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + CLOSE_MAX_MS;
 
     sim_listener_close(&world->listener);
     sim_listener_close(&world->metrics);
     while (!is_quiet) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "S3: %llu requests never end",
                      (unsigned long long)(world->listener.request_count +
                                           world->metrics.request_count));
@@ -426,6 +432,7 @@ static void stop_connections(struct sim_world *world)
 
 void sim_world_stop(struct sim_world *world, bool logout)
 {
+    world->is_up = false;
     if (!list_is_empty(&world->listener.connections) ||
         !list_is_empty(&world->metrics.connections)) {
         stop_connections(world);
@@ -455,7 +462,9 @@ void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
     fake_ledger_crash(&world->ledger);
+    world->sim.is_dead = true;
     sim_world_stop(world, false);
+    world->sim.is_dead = false;
     fake_ledger_restart(&world->ledger);
 }
 

@@ -44,6 +44,7 @@ struct sim_world_options {
     const char *policy;       /* YAML; NULL: everybody may have everything */
     const char *other_policy; /* what operators may change it to; NULL: there is none */
     bool uses_token;          /* a periodic token instead of AppRole */
+    uint64_t token_period_ms; /* of that; 0: an hour */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
     struct lease_core_options limits; /* env, audit and ledger are the world's */
@@ -79,6 +80,8 @@ struct sim_world {
     struct lease_wait drained;
     int drain_status;
     bool is_drained;
+    bool is_up; /* consumers can connect */
+    uint64_t start_count;
     bool is_closed; /* the part that is being closed has said so */
 };
 
