@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "env/ledger.h"
 #include "lease/core_internal.h"
 #include "wire/ledger_lease.h"
@@ -74,7 +75,7 @@ static int put(struct lease *lease)
 
 static bool is_kept(const struct lease *lease)
 {
-    return lease->role->core->ledger != NULL && lease->is_revocable;
+    return lease->role->core->ledger != NULL && lease->is_revocable && !MUTATED(5);
 }
 
 static void durable_written(struct env_ledger_sync *sync, int status)

@@ -55,6 +55,7 @@ bool sim_random_chance(struct sim_random *random, uint32_t permille);
 struct sim_process {
     struct env_process facts;
     bool is_alive;
+    uint64_t died_ms; /* sim_awake_ms */
 };
 
 /* How badly network, disk and loop behave; in permille. */

@@ -2,6 +2,7 @@
  * are gone (liveness). Each check bears the number of the design's list:
  *
  *   S1 a credential handed out is valid for at least the effective min_remaining
+ *   S2 what nobody holds is revoked once, and a lost issue isn't repeated
  *   S3 each request of a client finishes exactly once (sim_request.c)
  *   S4 calls in flight, leases and grants stay within their limits (sim_limits.c)
  *   S5 the chain verifies; what is handed out is on record before; one end for each beginning
@@ -19,9 +20,20 @@
 #include "sim_trail.h"
 #include "sim_world.h"
 
+#define SIM_REVOCATIONS 64
+
+/* A revocation that is under way, or was. */
+struct sim_revocation {
+    uint64_t exchange;
+    struct sim_vault_lease *lease;
+    bool is_done; /* so its answer says */
+};
+
 struct sim_check {
     struct sim_world *world;
     struct sim_trail trail;
+    struct sim_revocation revocations[SIM_REVOCATIONS]; /* the last ones */
+    size_t revocation_count;
     uint64_t handed_out_count; /* credentials that left the daemon */
     uint64_t refused_count;    /* problem documents */
     uint64_t looked_at_step;
@@ -35,11 +47,22 @@ void sim_check_fini(struct sim_check *check);
 /* After a step of the simulation: cheap checks always, the others now and then. */
 void sim_check_step(struct sim_check *check);
 
+/* Puts the daemon's leases into the trace, for the report of a failure. */
+void sim_check_trace_leases(struct sim_check *check);
+
 /* The part of it that counts things. */
 void sim_limits_check(struct sim_check *check);
 
 /* A request has been handed to the network. */
 void sim_check_sent(struct sim_check *check, const struct sim_call *call);
+
+/* The issuer answers that request; the exchange is over. */
+void sim_check_executed(struct sim_check *check, const struct sim_call *call,
+                        const struct sim_answer *answer);
+void sim_check_exchange_ended(struct sim_check *check, uint64_t exchange, bool is_delivered);
+
+/* The daemon has logged that the answer to this lease's issue was lost. */
+void sim_check_issue_lost(struct sim_check *check, struct str lease);
 
 /* An answer leaves the daemon. */
 void sim_check_replied(struct sim_check *check, const struct sim_request *request);

@@ -123,12 +123,27 @@ void sim_run_for(struct sim *sim, uint64_t ms)
     sim->now_ms = end_ms;
 }
 
+static void timer_due(struct sim_event *event);
+
+/* As in a real loop, timers that are due run before anything else. */
 void sim_suspend(struct sim *sim, uint64_t ms)
 {
+    struct sim_event *late;
+    size_t i = 1;
+
     sim_trace(sim, "suspended for %llu ms", (unsigned long long)ms);
     sim->now_ms += ms;
     sim->suspended_ms += ms;
     sim->woke_ms = sim->now_ms;
+    while (i <= sim->heap_count) {
+        late = sim->heap[i];
+        if (late->fn != timer_due && late->when_ms < sim->now_ms) {
+            sim_schedule(sim, late, sim->now_ms);
+            i = 1; /* the heap is another now */
+        } else {
+            i++;
+        }
+    }
 }
 
 uint64_t sim_awake_ms(const struct sim *sim)

@@ -61,6 +61,10 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     bool is_end = strcmp(event, "grant.ended") == 0 || strcmp(event, "lease.revoked") == 0 ||
                   strcmp(event, "lease.expired") == 0 || strcmp(event, "lease.failed") == 0;
 
+    if (item->is_lost && strcmp(event, "lease.issued") == 0) {
+        sim_fail(trail->sim, "S2: %s is issued, and an answer to its issue was lost before",
+                 item->id);
+    }
     if (strcmp(event, begin) == 0) {
         item->begin_count++;
     } else if (strcmp(event, "lease.adopted") == 0) {
@@ -168,6 +172,14 @@ bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const 
 
     (void)snprintf(reading, sizeof(reading), "%s %s", grant, lease);
     return map_find(&trail->readings, str_of(reading)) != NULL;
+}
+
+void sim_trail_lost(struct sim_trail *trail, struct str lease)
+{
+    char id[96];
+
+    (void)snprintf(id, sizeof(id), "%.*s", STR_ARG(lease));
+    item_get(&trail->items, id)->is_lost = true;
 }
 
 void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered)

@@ -17,6 +17,7 @@ struct sim_trail_item {
     uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
     uint64_t renewed_count;
     bool is_revoking;
+    bool is_lost;        /* its issue's answer was */
     bool is_orphaned;    /* the daemon that began it is dead */
     bool is_delivered;   /* an answer with it reached its holder */
     bool is_undelivered; /* one didn't */
@@ -44,6 +45,9 @@ void sim_trail_read(struct sim_trail *trail);
 /* NULL when the trail doesn't know it (yet). */
 const struct sim_trail_item *sim_trail_find(const struct sim_trail *trail, const char *id);
 bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const char *lease);
+
+/* The daemon says that it lost the answer to this lease's issue. */
+void sim_trail_lost(struct sim_trail *trail, struct str lease);
 
 /* An answer that showed this grant has reached its holder, or never will. */
 void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered);

@@ -79,8 +79,9 @@ struct sim_vault_lease {
     uint64_t granted_ms; /* the life that its issue's answer told of, its token's end counted */
     bool is_revoked;
     enum sim_vault_fate fate;
-    bool was_forgotten;  /* the issuer came back without it: nobody told its user */
-    bool is_revoke_sent; /* kept by the checkers */
+    bool was_forgotten;           /* the issuer came back without it: nobody told its user */
+    bool is_revoke_sent;          /* this and the next are kept by the checkers */
+    uint64_t revoke_confirmed_to; /* the daemon with this number; 0: to none */
     uint64_t handed_out_count;
 };
 

@@ -44,12 +44,22 @@ static void network_sent(void *user, const struct sim_call *call)
 
 static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
 {
-    sim_vault_answer(&((struct sim_world *)user)->vault, call, answer);
+    struct sim_world *world = user;
+
+    sim_vault_answer(&world->vault, call, answer);
+    if (world->check != NULL) {
+        sim_check_executed(world->check, call, answer);
+    }
 }
 
 static void network_ended(void *user, uint64_t id, bool is_delivered)
 {
-    sim_vault_ended(&((struct sim_world *)user)->vault, id, is_delivered);
+    struct sim_world *world = user;
+
+    sim_vault_ended(&world->vault, id, is_delivered);
+    if (world->check != NULL) {
+        sim_check_exchange_ended(world->check, id, is_delivered);
+    }
 }
 
 /* What the daemon logs is looked at for secrets, and is part of the trace. */
@@ -63,6 +73,10 @@ static void log_line(void *user, enum log_level level, const char *event,
     buf_printf(&line, "log %s %s", log_level_str(level), event);
     for (size_t i = 0; i < field_count; i++) {
         buf_printf(&line, " %s=%.*s", fields[i].key, STR_ARG(fields[i].value));
+        if (world->check != NULL && strcmp(event, "lease.issue.lost") == 0 &&
+            strcmp(fields[i].key, "lease") == 0) {
+            sim_check_issue_lost(world->check, fields[i].value);
+        }
     }
     if (buf_status(&line) == 0) {
         sim_trace(&world->sim, "%s", line.bytes);
