@@ -70,6 +70,7 @@ struct sim_faults {
     uint32_t duplicated;    /* executed twice, one answer */
     uint32_t truncated;     /* executed, and the answer's body ends too early */
     uint32_t odd;           /* executed, and JSON that isn't the server's comes back */
+    uint32_t stripped;      /* executed, and all but the lease's id is missing from the answer */
     uint32_t redirected;    /* a standby answers, and says where the active node is */
     uint32_t slow;          /* takes seconds */
     uint32_t append_failed; /* a group of appends fails */

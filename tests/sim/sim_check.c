@@ -106,6 +106,10 @@ static void check_on_record(struct sim_check *check, const char *grant_id, const
     const struct sim_trail_item *lease = sim_trail_find(&check->trail, lease_id);
     struct sim *sim = &check->world->sim;
 
+    if (check->world->limits.ledger != NULL &&
+        fake_ledger_find(&check->world->ledger, ENV_LEDGER_LEASE, lease_id) == NULL) {
+        sim_fail(sim, "I1: lease %s is handed out before the ledger has it", lease_id);
+    }
     if (lease == NULL || lease->begin_count == 0) {
         sim_fail(sim, "S5: lease %s is handed out before lease.issued is durable", lease_id);
     }

@@ -116,7 +116,8 @@ static void check_answers(struct sim_check *check)
         const struct sim_request *request = connection->request;
 
         if (request != NULL && request->status == 0 && !connection->is_closing &&
-            str_starts_with(str_of(request->target), "/leased/v1/credentials") &&
+            (str_starts_with(str_of(request->target), "/leased/v1/credentials") ||
+             str_eq_c(str_of(request->target), "/leased/v1/leases")) &&
             request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim_awake_ms(sim)) {
             sim_fail(sim, "S12: request %llu has waited for %llu ms",
                      (unsigned long long)request->number,

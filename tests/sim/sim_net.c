@@ -5,6 +5,9 @@
  * back: the server may execute it all the same, and an answer that is on its way may still come. */
 #include "sim.h"
 
+#include "base/mem.h"
+
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +31,7 @@ enum fate {
     FATE_DUPLICATED,
     FATE_TRUNCATED,
     FATE_ODD,
+    FATE_STRIPPED,
     FATE_REDIRECTED, /* wasn't executed */
 };
 
@@ -61,6 +65,7 @@ static enum fate draw_odd_fate(struct sim *sim)
     } fates[] = {
         {sim->faults.truncated, FATE_TRUNCATED},
         {sim->faults.odd, FATE_ODD},
+        {sim->faults.stripped, FATE_STRIPPED},
         {sim->faults.redirected, FATE_REDIRECTED},
     };
 
@@ -185,6 +190,22 @@ static void truncate_answer(struct exchange *x)
     }
 }
 
+/* The server's own answer, without the credential and its life; the lease can be told still. */
+static void strip_answer(struct exchange *x)
+{
+    json_t *root = json_loadb(x->answer.body.bytes, x->answer.body.len, 0, NULL);
+    char *text = NULL;
+
+    if (json_string_length(json_object_get(root, "lease_id")) > 0) {
+        (void)json_object_set_new(root, "data", json_null());
+        (void)json_object_set_new(root, "lease_duration", json_integer(0));
+        text = json_dumps(root, JSON_COMPACT);
+        replace_answer(x, 200, text);
+        mem_free(text);
+    }
+    json_decref(root);
+}
+
 static const char *odd_body(const struct exchange *x)
 {
     static const char *const bodies[] = {
@@ -215,6 +236,8 @@ static void arrived(struct sim_event *event)
     }
     if (x->fate == FATE_TRUNCATED) {
         truncate_answer(x);
+    } else if (x->fate == FATE_STRIPPED) {
+        strip_answer(x);
     } else if (x->fate == FATE_ODD) {
         replace_answer(x, 200, odd_body(x));
     } else if (x->fate == FATE_REDIRECTED) {
@@ -281,7 +304,8 @@ static void completed(struct sim_event *event)
     struct buf body;
     char retry_after[16];
     int status = completion_status(x);
-    bool is_whole = status == 0 && (x->fate == FATE_OK || x->fate == FATE_DUPLICATED);
+    bool is_whole = status == 0 &&
+                    (x->fate == FATE_OK || x->fate == FATE_DUPLICATED || x->fate == FATE_STRIPPED);
 
     sim_trace(sim, "net %llu: ended: %s", (unsigned long long)x->id,
               status == 0 ? "answer" : err_str(status));

@@ -182,6 +182,18 @@ static void draw_limits(struct swarm *swarm, struct lease_core_options *limits)
         (struct units_rate){.count = (uint32_t)between(swarm, 1, 10), .per_ms = SECOND_MS};
 }
 
+/* Very little of one thing, and enough of the others. */
+static void draw_shortage(struct swarm *swarm, struct sim_world_options *options)
+{
+    uint64_t which = between(swarm, 0, 9);
+
+    if (which == 0) {
+        options->limits = (struct lease_core_options){.leases_max = (uint32_t)between(swarm, 1, 6)};
+    } else if (which == 1) {
+        options->in_flight = (uint32_t)between(swarm, 1, 2);
+    }
+}
+
 static void draw_crowd(struct swarm *swarm)
 {
     static const uint32_t usual[SIM_ACT_COUNT] = {
@@ -285,6 +297,10 @@ static void draw_more(struct swarm *swarm)
     faults->truncated = draw_rate(swarm, 60);
     faults->odd = draw_rate(swarm, 40);
     faults->redirected = draw_rate(swarm, 60);
+    faults->stripped = draw_rate(swarm, 40);
+    if (sim_random_chance(&swarm->random, 150)) {
+        faults->slow = (uint32_t)between(swarm, 300, 1000);
+    }
     swarm->world.listener.stalled = draw_rate(swarm, 60);
     if (!sim_random_chance(&swarm->random, 300)) {
         swarm->mishaps.every_ms = between(swarm, 20, 1200) * SECOND_MS;
@@ -319,6 +335,9 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
         .token_period_ms = run->is_plain ? 0 : DAY_MS,
     };
     draw_limits(swarm, &options->limits);
+    if (!run->is_plain) {
+        draw_shortage(swarm, options);
+    }
     sim_world_start(&swarm->world, options);
     draw_crowd(swarm);
     sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
