@@ -102,6 +102,8 @@ struct sim_server {
     void (*answer)(void *user, const struct sim_call *call, struct sim_answer *answer);
     /* The exchange is over; did an answer that was made reach the daemon whole? */
     void (*ended)(void *user, uint64_t id, bool is_delivered);
+    /* The daemon doesn't wait for it any more. May be NULL. */
+    void (*canceled)(void *user, uint64_t id);
     void *user;
 };
 

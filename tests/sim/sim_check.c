@@ -80,7 +80,7 @@ static void check_margin(struct sim_check *check, const struct lease_role *role,
     uint64_t left_ms;
 
     /* As long as its issuer says that it can be renewed, a login is expected to live on. */
-    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->is_capped) {
+    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->was_told) {
         until_ms = lease->expires_ms;
     }
     left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;

@@ -21,20 +21,20 @@
 #include "sim_trail.h"
 #include "sim_world.h"
 
-#define SIM_REVOCATIONS 64
+#define SIM_NEWS 64
 
-/* A revocation that is under way, or was. */
-struct sim_revocation {
+/* What an exchange may tell the daemon. */
+struct sim_news {
     uint64_t exchange;
-    struct sim_vault_lease *lease;
-    bool is_done; /* so its answer says */
+    struct sim_vault_lease *revoked; /* that this lease is */
+    struct sim_vault_token *capped;  /* that this token won't live longer */
 };
 
 struct sim_check {
     struct sim_world *world;
     struct sim_trail trail;
-    struct sim_revocation revocations[SIM_REVOCATIONS]; /* the last ones */
-    size_t revocation_count;
+    struct sim_news news[SIM_NEWS]; /* the last ones */
+    size_t news_count;
     uint64_t handed_out_count; /* credentials that left the daemon */
     uint64_t refused_count;    /* problem documents */
     uint64_t looked_at_step;
@@ -57,9 +57,11 @@ void sim_limits_check(struct sim_check *check);
 /* A request has been handed to the network. */
 void sim_check_sent(struct sim_check *check, const struct sim_call *call);
 
-/* The issuer answers that request; the exchange is over. */
+/* The issuer answers that request; the daemon doesn't wait for it any more; the exchange is over.
+ */
 void sim_check_executed(struct sim_check *check, const struct sim_call *call,
                         const struct sim_answer *answer);
+void sim_check_canceled(struct sim_check *check, uint64_t exchange);
 void sim_check_exchange_ended(struct sim_check *check, uint64_t exchange, bool is_delivered);
 
 /* The daemon has logged that the answer to this lease's issue was lost. */

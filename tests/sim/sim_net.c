@@ -386,6 +386,9 @@ void sim_http_cancel(struct env *env, struct env_http *http)
         return;
     }
     x->is_canceled = true;
+    if (sim->server.canceled != NULL) {
+        sim->server.canceled(sim->server.user, x->id);
+    }
     x->answer_came_first =
         x->was_executed && x->fate == FATE_OK && sim_random_chance(&sim->random, 300);
     if (x->arrive.heap_index != 0) {

@@ -45,22 +45,21 @@ static void check_places(struct sim_check *check)
 }
 
 /* S2: what is confirmed isn't asked for again. */
-static void note_revocation(struct sim_check *check, struct sim_vault_lease *lease,
-                            uint64_t exchange)
+static void check_revocation(struct sim_check *check, struct sim_vault_lease *lease)
 {
     if (lease->revoke_confirmed_to == check->world->start_count) {
         sim_fail(&check->world->sim, "S2: %s is revoked again after that was confirmed", lease->id);
     }
     lease->is_revoke_sent = true;
-    check->revocations[check->revocation_count++ % SIM_REVOCATIONS] =
-        (struct sim_revocation){.exchange = exchange, .lease = lease};
 }
 
-static struct sim_revocation *find_revocation(struct sim_check *check, uint64_t exchange)
+/* --- what answers tell the daemon ------------------------------------------------------------- */
+
+static struct sim_news *find_news(struct sim_check *check, uint64_t exchange)
 {
-    for (size_t i = 0; i < SIM_REVOCATIONS; i++) {
-        if (check->revocations[i].lease != NULL && check->revocations[i].exchange == exchange) {
-            return &check->revocations[i];
+    for (size_t i = 0; i < SIM_NEWS; i++) {
+        if (check->news[i].exchange == exchange) {
+            return &check->news[i];
         }
     }
     return NULL;
@@ -69,19 +68,42 @@ static struct sim_revocation *find_revocation(struct sim_check *check, uint64_t 
 void sim_check_executed(struct sim_check *check, const struct sim_call *call,
                         const struct sim_answer *answer)
 {
-    struct sim_revocation *revocation = find_revocation(check, call->id);
+    struct sim_vault *vault = &check->world->vault;
+    struct sim_news news = {.exchange = call->id};
 
-    if (revocation != NULL) {
-        revocation->is_done = answer->status == 204;
+    sim_check_canceled(check, call->id); /* delivered twice: the second answer counts */
+    if (answer->status == 204 && str_eq_c(call->path, "/v1/sys/leases/revoke")) {
+        news.revoked = lease_of_call(check, call);
+    }
+    if (answer->status == 200 && str_eq_c(call->path, "/v1/auth/token/renew-self")) {
+        news.capped = sim_vault_find_token(vault, call->token);
+    }
+    if (news.revoked != NULL || news.capped != NULL) {
+        check->news[check->news_count++ % SIM_NEWS] = news;
+    }
+}
+
+void sim_check_canceled(struct sim_check *check, uint64_t exchange)
+{
+    struct sim_news *news = find_news(check, exchange);
+
+    if (news != NULL) {
+        *news = (struct sim_news){.exchange = 0};
     }
 }
 
 void sim_check_exchange_ended(struct sim_check *check, uint64_t exchange, bool is_delivered)
 {
-    struct sim_revocation *revocation = find_revocation(check, exchange);
+    const struct sim_news *news = find_news(check, exchange);
 
-    if (revocation != NULL && revocation->is_done && is_delivered) {
-        revocation->lease->revoke_confirmed_to = check->world->start_count;
+    if (news == NULL || !is_delivered) {
+        return;
+    }
+    if (news->revoked != NULL) {
+        news->revoked->revoke_confirmed_to = check->world->start_count;
+    }
+    if (news->capped != NULL && news->capped->is_capped) {
+        news->capped->was_told = true;
     }
 }
 
@@ -100,7 +122,7 @@ void sim_check_sent(struct sim_check *check, const struct sim_call *call)
     if (str_eq_c(call->path, "/v1/sys/leases/revoke")) {
         lease = lease_of_call(check, call);
         if (lease != NULL) {
-            note_revocation(check, lease, call->id);
+            check_revocation(check, lease);
         }
         return;
     }

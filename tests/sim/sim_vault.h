@@ -52,6 +52,7 @@ struct sim_vault_token {
     bool is_login; /* by AppRole */
     bool is_revoked;
     bool is_capped;  /* a renewal's answer said that its maximum is reached */
+    bool was_told;   /* that it is: kept by the checkers */
     bool was_killed; /* by sim_vault_kill_tokens: nobody told its user */
 };
 

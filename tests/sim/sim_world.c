@@ -31,61 +31,6 @@
 int32_t leased_plugin_entry_vault(const struct leased_host *host,
                                   const struct leased_plugin **ret_plugin);
 
-/* --- between the network and the model -------------------------------------------------------- */
-
-static void network_sent(void *user, const struct sim_call *call)
-{
-    struct sim_world *world = user;
-
-    if (world->check != NULL) {
-        sim_check_sent(world->check, call);
-    }
-}
-
-static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
-{
-    struct sim_world *world = user;
-
-    sim_vault_answer(&world->vault, call, answer);
-    if (world->check != NULL) {
-        sim_check_executed(world->check, call, answer);
-    }
-}
-
-static void network_ended(void *user, uint64_t id, bool is_delivered)
-{
-    struct sim_world *world = user;
-
-    sim_vault_ended(&world->vault, id, is_delivered);
-    if (world->check != NULL) {
-        sim_check_exchange_ended(world->check, id, is_delivered);
-    }
-}
-
-/* What the daemon logs is looked at for secrets, and is part of the trace. */
-static void log_line(void *user, enum log_level level, const char *event,
-                     const struct log_field *fields, size_t field_count)
-{
-    struct sim_world *world = user;
-    BUF_AUTO line;
-
-    buf_init(&line, 4096);
-    buf_printf(&line, "log %s %s", log_level_str(level), event);
-    for (size_t i = 0; i < field_count; i++) {
-        buf_printf(&line, " %s=%.*s", fields[i].key, STR_ARG(fields[i].value));
-        if (world->check != NULL && strcmp(event, "lease.issue.lost") == 0 &&
-            strcmp(fields[i].key, "lease") == 0) {
-            sim_check_issue_lost(world->check, fields[i].value);
-        }
-    }
-    if (buf_status(&line) == 0) {
-        sim_trace(&world->sim, "%s", line.bytes);
-        if (strstr(line.bytes, SIM_VAULT_MARK) != NULL) {
-            sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
-        }
-    }
-}
-
 /* --- the ledger's disk ------------------------------------------------------------------------ */
 
 static void ledger_waits(struct fake_ledger *fake)
@@ -123,13 +68,11 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_init(&world->sim, seed);
     sim_watch_aborts(&world->sim);
     sim_vault_init(&world->vault, &world->sim.random);
-    world->sim.server = (struct sim_server){
-        .sent = network_sent, .answer = network_answer, .ended = network_ended, .user = world};
+    sim_outside_listen(world);
     fake_ledger_init(&world->ledger, &world->sim.env);
     world->ledger.is_held = true;
     world->ledger.waits = ledger_waits;
     world->committing = (struct sim_event){.fn = ledger_commit};
-    log_set_sink(log_line, world, LOG_LEVEL_DEBUG);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */

@@ -88,6 +88,9 @@ struct sim_world {
 /* Clock, network, processes and the model Vault; faults may be set after it. */
 void sim_world_init(struct sim_world *world, uint64_t seed);
 
+/* A part of that: connects network and log to the model issuer and the checkers. */
+void sim_outside_listen(struct sim_world *world);
+
 /* Starts the daemon's parts; fails the run when one of them can't. After sim_world_crash it is the
  * next daemon, on the same disk. */
 void sim_world_start(struct sim_world *world, const struct sim_world_options *options);
