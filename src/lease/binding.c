@@ -11,6 +11,7 @@
 #include "lease/binding.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/ancestor.h"
 #include "lease/core_internal.h"
 
@@ -234,6 +235,9 @@ static void watched_ended(struct env_process_watch *watch)
     struct watched *watched = OBJ_CAST(watch->user, struct watched, WATCHED_MAGIC);
 
     watched->has_ended = true;
+    if (MUTATED(9)) {
+        return;
+    }
     while (!list_is_empty(&watched->bindings)) {
         struct binding *binding = LIST_ENTRY(watched->bindings.next, struct binding, node);
 

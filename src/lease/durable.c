@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 #include "wire/ledger_lease.h"
 
@@ -156,7 +157,7 @@ static int put_record(struct lease *lease, const struct ledger_lease *record)
 
     buf_init(&body, ENV_LEDGER_BODY_MAX_BYTES);
     r = ledger_lease_write(record, &body);
-    if (r == 0) {
+    if (r == 0 && !MUTATED(5)) {
         r = env_ledger_put(lease->role->core->ledger, ENV_LEDGER_LEASE, str_of(lease->id),
                            buf_str(&body));
     }

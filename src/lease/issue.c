@@ -13,6 +13,7 @@
  * credential is revoked. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #include <inttypes.h>
@@ -34,7 +35,7 @@ static uint64_t live_total(const struct lease_core *core)
 
 static bool is_below_twice(uint64_t count, uint32_t max)
 {
-    return max == 0 || count < 2ULL * max;
+    return max == 0 || count < 2ULL * max || MUTATED(16);
 }
 
 bool issue_may_replace(const struct lease *lease)
@@ -52,7 +53,7 @@ static int check_live(const struct role *role, struct err *e)
     const struct lease_core *core = role->core;
     const struct lease_role *config = &role->config;
 
-    if (live_total(core) >= core->options.leases_max) {
+    if (live_total(core) >= core->options.leases_max && !MUTATED(16)) {
         return err_set(e, ERR_LIMIT, "%" PRIu32 " leases are live, more are not allowed",
                        core->options.leases_max);
     }
@@ -190,7 +191,8 @@ static void issue_failed(struct lease *lease, const struct acquire_failure *fail
 
 static bool is_passing(enum lease_outcome outcome)
 {
-    return outcome == LEASE_OUTCOME_RETRY || outcome == LEASE_OUTCOME_SEALED;
+    return outcome == LEASE_OUTCOME_RETRY || outcome == LEASE_OUTCOME_SEALED ||
+           (MUTATED(10) && outcome == LEASE_OUTCOME_LOST);
 }
 
 /* Worth waiting for, from where somebody waits? */
@@ -311,7 +313,7 @@ void issue_arrived(struct lease_issuing *issuing, int status)
         issue_unrecorded(lease, status);
         return;
     }
-    if (--issuing->unwritten_count > 0) {
+    if (--issuing->unwritten_count > 0 && !MUTATED(7)) {
         return;
     }
     lease->is_recorded = true;

@@ -9,6 +9,7 @@
 #include "lease/lease.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #include <stdarg.h>
@@ -252,7 +253,8 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
     struct schedule_life life;
 
     lease->answered_ms = least(result->answered_ms, core_now_ms(lease->role->core));
-    lease->lifetime_ms = least(result->lifetime_ms, SCHEDULE_LIFE_MAX_MS);
+    lease->lifetime_ms =
+        least(result->lifetime_ms + (MUTATED(22) ? 60000U : 0U), SCHEDULE_LIFE_MAX_MS);
     lease->ends_ms = schedule_add_ms(core_now_ms(lease->role->core), lease->lifetime_ms);
     lease->is_renewable = result->is_renewable;
     lease->is_capped = result->is_capped;

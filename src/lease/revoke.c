@@ -10,6 +10,7 @@
  * flight it is asked to end first. What its issuer can't revoke is only let go: it ends as expired,
  * with its true end on record. */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
@@ -116,7 +117,12 @@ void revoke_start(struct lease *lease, const char *why)
     if (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED) {
         sharing_replace(lease, lease->successor);
     }
-    sharing_withdraw(lease);
+    if (!MUTATED(4)) {
+        sharing_withdraw(lease);
+    }
+    if (MUTATED(6)) {
+        durable_end(lease);
+    }
     lease_set_state(lease, LEASE_STATE_REVOKING);
     lease->failure_count = 0;
     waits_end(lease, WAIT_RENEW, ERR_GONE, why);
@@ -135,11 +141,21 @@ int revoke_fill(struct lease *lease, struct lease_call *call, struct secret *ret
 
     call->kind = LEASE_CALL_REVOKE;
     call->issuer_ref = secret_view(ret_ref);
+    if (MUTATED(8) && lease->failure_count > 0) {
+        call->kind = LEASE_CALL_RENEW;
+    }
+    if (MUTATED(12)) {
+        lease_set_error(lease, "%.*s isn't revoked yet", STR_ARG(call->issuer_ref));
+    }
     return r;
 }
 
 static void revoke_confirmed(struct lease *lease)
 {
+    if (MUTATED(11) && lease->failure_count++ == 0) {
+        revoke_push(lease);
+        return;
+    }
     record_lease_revoked(lease);
     lease_set_state(lease, LEASE_STATE_REVOKED);
     waits_end(lease, WAIT_REVOKE, 0, NULL);
@@ -176,7 +192,8 @@ void revoke_answered(struct lease *lease, const struct lease_result *result)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
     lease->role->core->stats.revoke_total++;
-    if (result->outcome == LEASE_OUTCOME_OK || result->outcome == LEASE_OUTCOME_GONE) {
+    if (result->outcome == LEASE_OUTCOME_OK || result->outcome == LEASE_OUTCOME_GONE ||
+        MUTATED(3)) {
         revoke_confirmed(lease);
     } else {
         revoke_failed(lease, result);

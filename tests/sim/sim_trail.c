@@ -62,10 +62,16 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     bool is_end = strcmp(event, "grant.ended") == 0 || strcmp(event, "lease.revoked") == 0 ||
                   strcmp(event, "lease.expired") == 0 || strcmp(event, "lease.failed") == 0;
 
+    if (item->is_lost && strcmp(event, "lease.issued") == 0) {
+        sim_fail(trail->sim, "S2: %s is issued, and an answer to its issue was lost before",
+                 item->id);
+    }
     if (strcmp(event, begin) == 0) {
         item->begin_count++;
     } else if (strcmp(event, "lease.adopted") == 0) {
-        item->end_count = 0; /* that it had ended was on record, but not yet in the ledger */
+        /* That it was to end, or had ended, was on record, but not yet in the ledger. */
+        item->end_count = 0;
+        item->is_revoking = false;
     }
     if (is_end) {
         item->end_count++;
@@ -200,6 +206,14 @@ bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const 
     return map_find(&trail->readings, str_of(reading)) != NULL;
 }
 
+void sim_trail_lost(struct sim_trail *trail, struct str lease)
+{
+    char id[96];
+
+    (void)snprintf(id, sizeof(id), "%.*s", STR_ARG(lease));
+    item_get(&trail->items, id)->is_lost = true;
+}
+
 void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered)
 {
     struct map_entry *entry = map_find(&trail->items, str_of(grant));
@@ -219,11 +233,28 @@ const char *sim_trail_undelivered(const struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        if (item->is_undelivered && !item->is_delivered && item->end_count == 0) {
+        if (item->is_undelivered && !item->is_delivered && item->end_count == 0 &&
+            !item->is_orphaned) {
             return item->id;
         }
     }
     return NULL;
+}
+
+void sim_trail_crashed(struct sim_trail *trail, bool was_failing)
+{
+    struct map_entry *entry;
+
+    sim_trail_read(trail);
+    for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
+        struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
+
+        item->is_orphaned = item->is_orphaned || item->end_count == 0 || was_failing;
+        if (was_failing) {
+            item->end_count = 0;
+            item->is_revoking = false;
+        }
+    }
 }
 
 void sim_trail_check_ended(struct sim_trail *trail)
@@ -237,7 +268,7 @@ void sim_trail_check_ended(struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        if (item->begin_count > 0 && item->end_count != 1) {
+        if (item->begin_count > 0 && item->end_count != 1 && !item->is_orphaned) {
             sim_fail(trail->sim, "S5: %s %s began and has %llu ends",
                      item->is_grant ? "grant" : "lease", item->id,
                      (unsigned long long)item->end_count);

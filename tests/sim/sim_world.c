@@ -32,47 +32,6 @@
 int32_t leased_plugin_entry_vault(const struct leased_host *host,
                                   const struct leased_plugin **ret_plugin);
 
-/* --- between the network and the model -------------------------------------------------------- */
-
-static void network_sent(void *user, const struct sim_call *call)
-{
-    struct sim_world *world = user;
-
-    if (world->check != NULL) {
-        sim_check_sent(world->check, call);
-    }
-}
-
-static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
-{
-    sim_vault_answer(&((struct sim_world *)user)->vault, call, answer);
-}
-
-static void network_ended(void *user, uint64_t id, bool is_delivered)
-{
-    sim_vault_ended(&((struct sim_world *)user)->vault, id, is_delivered);
-}
-
-/* What the daemon logs is looked at for secrets, and is part of the trace. */
-static void log_line(void *user, enum log_level level, const char *event,
-                     const struct log_field *fields, size_t field_count)
-{
-    struct sim_world *world = user;
-    BUF_AUTO line;
-
-    buf_init(&line, 4096);
-    buf_printf(&line, "log %s %s", log_level_str(level), event);
-    for (size_t i = 0; i < field_count; i++) {
-        buf_printf(&line, " %s=%.*s", fields[i].key, STR_ARG(fields[i].value));
-    }
-    if (buf_status(&line) == 0) {
-        sim_trace(&world->sim, "%s", line.bytes);
-        if (strstr(line.bytes, SIM_VAULT_MARK) != NULL) {
-            sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
-        }
-    }
-}
-
 /* --- the ledger's disk ------------------------------------------------------------------------ */
 
 static void ledger_waits(struct fake_ledger *fake)
@@ -110,13 +69,11 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_init(&world->sim, seed);
     sim_watch_aborts(&world->sim);
     sim_vault_init(&world->vault, &world->sim.random);
-    world->sim.server = (struct sim_server){
-        .sent = network_sent, .answer = network_answer, .ended = network_ended, .user = world};
+    sim_outside_listen(world);
     fake_ledger_init(&world->ledger, &world->sim.env);
     world->ledger.is_held = true;
     world->ledger.waits = ledger_waits;
     world->committing = (struct sim_event){.fn = ledger_commit};
-    log_set_sink(log_line, world, LOG_LEVEL_DEBUG);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -134,6 +91,11 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     struct sim_world *world = user;
 
     lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
+}
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
 }
 
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
@@ -156,22 +118,19 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .user = world,
     };
 
-    if (options->uses_token) {
+    if (options->uses_token &&
+        map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
         (void)sim_vault_add_token(&world->vault,
-                                  &(struct sim_vault_token_options){.id = SIM_VAULT_MARK "-token",
-                                                                    .period_ms = 3600000,
-                                                                    .is_renewable = true});
+                                  &(struct sim_vault_token_options){
+                                      .id = SIM_VAULT_MARK "-token",
+                                      .period_ms = or_default(options->token_period_ms, 3600000),
+                                      .is_renewable = true});
     }
     must(world, backend_registry_new(&world->registry), &e, "registry");
     must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
          "plugin");
     backend.plugin = backend_registry_find(world->registry, STR("vault"));
     must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
-}
-
-static uint64_t or_default(uint64_t value, uint64_t otherwise)
-{
-    return value != 0 ? value : otherwise;
 }
 
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
@@ -303,6 +262,9 @@ static void start_serve(struct sim_world *world)
     world->metrics.handler = serve_request;
     world->metrics.handler_user = &world->metrics_api;
     serve_set_ready(world->serve, true);
+    world->policy_index = 0;
+    world->is_up = true;
+    world->start_count++;
 }
 
 static int recover_lease(void *user, struct str id, struct str body)
@@ -353,11 +315,15 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
     world->limits.ledger = ledger;
+    if (world->check != NULL) {
+        world->check->trail.ledger = ledger;
+    }
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
     start_backend(world, options);
     world->role_count = 0;
+    memset(world->is_removed, 0, sizeof(world->is_removed));
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
@@ -403,10 +369,10 @@ static void core_closed(void *user)
 static void run_until(struct sim_world *world, const bool *flag, uint64_t limit_ms,
                       const char *what)
 {
-    uint64_t end_ms = world->sim.now_ms + limit_ms;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + limit_ms;
 
     while (!*flag) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "I6: %s does not end", what);
         }
         if (world->check != NULL) {
@@ -428,12 +394,12 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
 static void stop_connections(struct sim_world *world)
 {
     bool is_quiet = false;
-    uint64_t end_ms = world->sim.now_ms + CLOSE_MAX_MS;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + CLOSE_MAX_MS;
 
     sim_listener_close(&world->listener);
     sim_listener_close(&world->metrics);
     while (!is_quiet) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "S3: %llu requests never end",
                      (unsigned long long)(world->listener.request_count +
                                           world->metrics.request_count));
@@ -445,6 +411,7 @@ static void stop_connections(struct sim_world *world)
 
 void sim_world_stop(struct sim_world *world, bool logout)
 {
+    world->is_up = false;
     if (!list_is_empty(&world->listener.connections) ||
         !list_is_empty(&world->metrics.connections)) {
         stop_connections(world);
@@ -473,9 +440,12 @@ void sim_world_stop(struct sim_world *world, bool logout)
 void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
+    world->ledger_was_failing = world->ledger.failure != 0 || !audit_is_ready(world->audit);
     fake_ledger_crash(&world->ledger);
     sim_files_crash(&world->sim);
+    world->sim.is_dead = true;
     sim_world_stop(world, false);
+    world->sim.is_dead = false;
     fake_ledger_restart(&world->ledger);
 }
 
