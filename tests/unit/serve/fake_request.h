@@ -39,7 +39,12 @@ struct call {
     char *headers; /* "Name: value\n" each */
     char *body;
     bool is_closing;
-    json_t *json; /* the body, once somebody has asked for it */
+    /* A stream: `body` is what was written so far. */
+    bool is_stream;
+    bool is_stream_ended;
+    bool is_stream_dropped;
+    size_t stream_room; /* further bytes that its client takes; call_send: no end of them */
+    json_t *json;       /* the body, once somebody has asked for it */
 };
 
 /* Sends; the handler runs from inside. A request that is answered without `finished` is over then.
@@ -52,6 +57,9 @@ void call_deliver(struct call *call);
 void call_hang_up(struct call *call);
 
 void call_free(struct call *call);
+
+/* What the next streams are begun with: 0, or an error as of env_stream_begin. */
+void call_refuse_streams(int status);
 
 /* The value of a header of the answer, or NULL. Static until the next call. */
 const char *call_header(const struct call *call, const char *name);
