@@ -126,6 +126,7 @@ static void stop(struct daemon *daemon)
     daemon->drain.fn = drained;
     daemon->drain.user = daemon;
     lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, &daemon->drain);
+    serve_end_streams(daemon->serve); /* who watches hears of the end of his grants before */
 }
 
 /* ---- signals ----------------------------------------------------------------- */

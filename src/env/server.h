@@ -98,6 +98,9 @@ struct env_stream {
     /* Static; sent when nothing was written for ENV_STREAM_IDLE_MS, so that both sides notice when
      * the other one has gone. */
     const char *idle;
+    /* The client has taken all that was written; from the loop, and once at the beginning. NULL:
+     * not interested. */
+    void (*drained)(struct env_request *request);
 };
 
 /* Notice of a connection's end, for grants bound to it; embedded in its owner. */
@@ -117,9 +120,10 @@ struct env_request_ops {
     struct env_answer *(*answer_new)(const struct env_reply *reply);
     bool (*answer_send)(struct env_request *request, struct env_answer *answer);
     void (*answer_free)(struct env_answer *answer);
-    /* These three, too. */
+    /* All four or none. */
     int (*stream_begin)(struct env_request *request, const struct env_stream *stream);
     int (*stream_write)(struct env_request *request, struct str bytes);
+    size_t (*stream_room)(const struct env_request *request);
     void (*stream_end)(struct env_request *request);
 };
 
@@ -167,6 +171,12 @@ static inline int env_stream_begin(struct env_request *request, const struct env
 static inline int env_stream_write(struct env_request *request, struct str bytes)
 {
     return request->ops->stream_write(request, bytes);
+}
+
+/* How many bytes may be written before its client has to take some. */
+static inline size_t env_stream_room(const struct env_request *request)
+{
+    return request->ops->stream_room(request);
 }
 
 /* What is in the queue still goes out; then `finished` runs, from the loop. */

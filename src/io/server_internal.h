@@ -71,6 +71,8 @@ struct conn_stream {
     struct buf queue; /* written and not sent */
     size_t taken;     /* so much of it libmicrohttpd has */
     const char *idle;
+    void (*drained)(struct env_request *request);
+    bool has_more; /* was written to since `drained` ran */
     bool is_ended;
     bool is_dropped; /* its client doesn't read: shut down */
 };
@@ -231,6 +233,7 @@ void request_finish(struct env_connection *conn, bool is_delivered);
 /* server_stream.c */
 int stream_begin(struct env_request *request, const struct env_stream *stream);
 int stream_write(struct env_request *request, struct str bytes);
+size_t stream_room(const struct env_request *request);
 void stream_end(struct env_request *request);
 /* Nothing was written for a while. */
 void stream_idle(struct env_connection *conn);

@@ -180,6 +180,7 @@ const struct env_request_ops server_request_ops = {
     .answer_free = answer_free,
     .stream_begin = stream_begin,
     .stream_write = stream_write,
+    .stream_room = stream_room,
     .stream_end = stream_end,
 };
 

@@ -47,6 +47,17 @@ static ssize_t take(struct conn_stream *stream, char *bytes, size_t max)
     return (ssize_t)size;
 }
 
+static void tell_drained(struct env_connection *conn)
+{
+    struct conn_stream *stream = conn->stream;
+
+    if (stream->has_more && waiting_bytes(stream) == 0 && !stream->is_ended &&
+        stream->drained != NULL) {
+        stream->has_more = false;
+        stream->drained(&conn->request);
+    }
+}
+
 /* libmicrohttpd has sent all that it had. */
 static ssize_t stream_read(void *user, uint64_t position, char *bytes, size_t max)
 {
@@ -57,6 +68,7 @@ static ssize_t stream_read(void *user, uint64_t position, char *bytes, size_t ma
     if (conn->is_lost || stream == NULL || stream->is_dropped) {
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
+    tell_drained(conn);
     if (waiting_bytes(stream) > 0) {
         conn_set_phase(conn, PHASE_WRITE);
         return take(stream, bytes, max);
@@ -126,6 +138,8 @@ int stream_begin(struct env_request *request, const struct env_stream *options)
     }
     buf_init(&stream->queue, (size_t)2 * ENV_STREAM_QUEUE_MAX_BYTES);
     stream->idle = options->idle;
+    stream->drained = options->drained;
+    stream->has_more = true;
     conn->response = make_response(conn, options);
     if (conn->response == NULL) {
         mem_free(stream);
@@ -181,6 +195,7 @@ int stream_write(struct env_request *request, struct str bytes)
     }
     compact(stream);
     buf_add_str(&stream->queue, bytes);
+    stream->has_more = true;
     if (buf_status(&stream->queue) != 0) {
         drop(conn, "the daemon is out of memory");
         return ERR_NOMEM;
@@ -190,6 +205,13 @@ int stream_write(struct env_request *request, struct str bytes)
         conn_resume(conn);
     }
     return 0;
+}
+
+size_t stream_room(const struct env_request *request)
+{
+    const struct env_connection *conn = request->connection;
+
+    return ENV_STREAM_QUEUE_MAX_BYTES - waiting_bytes(conn->stream);
 }
 
 void stream_end(struct env_request *request)

@@ -103,6 +103,39 @@ static void test_a_stream_brings_what_is_written_over_tcp(void **state)
     run_whole_life(f);
 }
 
+static size_t drained_count;
+
+static void on_drained(struct env_request *request)
+{
+    if (++drained_count <= 3) {
+        assert_int_equal(env_stream_room(request), ENV_STREAM_QUEUE_MAX_BYTES);
+        assert_int_equal(env_stream_write(request, STR("piece\n\n")), 0);
+        assert_int_equal(env_stream_room(request), ENV_STREAM_QUEUE_MAX_BYTES - 7);
+    } else {
+        env_stream_end(request);
+    }
+}
+
+static void test_who_has_much_to_say_is_told_when_there_is_room(void **state)
+{
+    static const struct env_stream stream = {.content_type = "text/event-stream",
+                                             .idle = "",
+                                             .drained = on_drained};
+    struct fixture *f = *state;
+    struct client *client;
+
+    drained_count = 0;
+    fixture_listen(f);
+    client = ask(f);
+    assert_int_equal(env_stream_begin(f->held[0], &stream), 0);
+    assert_int_equal(drained_count, 0);
+    client_wait_eof(f, client);
+    FIXTURE_UNTIL(f, f->delivered_count == 1);
+    assert_int_equal(drained_count, 4);
+    assert_true(has(client, "piece\n\n\r\n7\r\npiece\n\n\r\n7\r\npiece\n\n\r\n0"));
+    client_free(client);
+}
+
 static void test_the_head_comes_before_anything_is_written(void **state)
 {
     struct fixture *f = *state;
@@ -317,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_stream_brings_what_is_written_and_ends_whole),
         TEST(test_a_stream_brings_what_is_written_over_tcp),
+        TEST(test_who_has_much_to_say_is_told_when_there_is_room),
         TEST(test_the_head_comes_before_anything_is_written),
         TEST(test_a_client_that_does_not_read_is_dropped_when_its_queue_is_full),
         TEST(test_a_queue_is_filled_in_one_turn_and_no_further),

@@ -116,6 +116,13 @@ static int stream_write(struct env_request *env_request, struct str bytes)
     return 0;
 }
 
+static size_t stream_room(const struct env_request *env_request)
+{
+    const struct sim_request *request = (const struct sim_request *)(const void *)env_request;
+
+    return ENV_STREAM_QUEUE_MAX_BYTES - request->answer.len;
+}
+
 static void stream_end(struct env_request *env_request)
 {
     struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
@@ -137,6 +144,7 @@ static const struct env_request_ops request_ops = {
     .connection_watch = connection_watch,
     .stream_begin = stream_begin,
     .stream_write = stream_write,
+    .stream_room = stream_room,
     .stream_end = stream_end,
 };
 

@@ -14,7 +14,7 @@
 #include "unit/serve/scripted_issuer.h"
 
 struct fake_request {
-    struct env_request request;
+    struct env_request request; /* first */
     struct call *call;
     char *texts[3]; /* method, target, body: gone when the request is over */
     char *header_texts[ENV_REQUEST_HEADERS_MAX];
@@ -135,10 +135,29 @@ static void on_watch(struct env_connection *connection, struct env_connection_wa
 /* --- streams --- */
 
 static int stream_refusal;
+static size_t stream_limit;
 
 void call_refuse_streams(int status)
 {
     stream_refusal = status;
+}
+
+void call_limit_streams(size_t room)
+{
+    stream_limit = room;
+}
+
+void call_drain(struct call *call)
+{
+    call->stream_room = stream_limit > 0 ? stream_limit : SIZE_MAX;
+    if (call->drained != NULL && !call->is_stream_ended && !call->is_stream_dropped) {
+        call->drained(call->request);
+    }
+}
+
+static size_t on_stream_room(const struct env_request *request)
+{
+    return ((const struct fake_request *)(const void *)request)->call->stream_room;
 }
 
 static int on_stream_begin(struct env_request *request, const struct env_stream *stream)
@@ -153,6 +172,8 @@ static int on_stream_begin(struct env_request *request, const struct env_stream 
     }
     call->status = 200;
     call->is_stream = true;
+    call->stream_room = stream_limit > 0 ? stream_limit : SIZE_MAX;
+    call->drained = stream->drained;
     call->is_closing = true;
     call->body = copy("", 0);
     (void)snprintf(call->content_type, sizeof(call->content_type), "%s", stream->content_type);
@@ -191,6 +212,7 @@ static const struct env_request_ops fake_ops = {
     .connection_watch = on_watch,
     .stream_begin = on_stream_begin,
     .stream_write = on_stream_write,
+    .stream_room = on_stream_room,
     .stream_end = on_stream_end,
 };
 
@@ -275,7 +297,6 @@ struct call *call_send(const struct message *message)
     call->method = copy(message->method, strlen(message->method));
     call->target = copy(message->target, strlen(message->target));
     call->headers = copy("", 0);
-    call->stream_room = SIZE_MAX;
     call->request = &request_new(message, call)->request;
     message->handler(message->handler_user, call->request);
     if (call->status == 0) {

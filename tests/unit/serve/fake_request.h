@@ -43,8 +43,9 @@ struct call {
     bool is_stream;
     bool is_stream_ended;
     bool is_stream_dropped;
-    size_t stream_room; /* further bytes that its client takes; call_send: no end of them */
-    json_t *json;       /* the body, once somebody has asked for it */
+    size_t stream_room; /* further bytes that its client takes */
+    void (*drained)(struct env_request *request);
+    json_t *json; /* the body, once somebody has asked for it */
 };
 
 /* Sends; the handler runs from inside. A request that is answered without `finished` is over then.
@@ -57,6 +58,12 @@ void call_deliver(struct call *call);
 void call_hang_up(struct call *call);
 
 void call_free(struct call *call);
+
+/* The client has taken all that was written, and takes as much again as it did in the beginning. */
+void call_drain(struct call *call);
+
+/* How much the clients of the next streams take at once; 0: no end. */
+void call_limit_streams(size_t room);
 
 /* What the next streams are begun with: 0, or an error as of env_stream_begin. */
 void call_refuse_streams(int status);
