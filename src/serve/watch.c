@@ -376,11 +376,16 @@ static void watch_refuse(struct exchange *x, int status)
     exchange_fail_status(x, failures, status, &why, 0);
 }
 
-/* So many ms after the end the client comes again. */
+/* So many ms after the end the client comes again; not all of them at once. */
 static void watch_greet(struct watch *watch)
 {
     char text[64];
-    int len = snprintf(text, sizeof(text), "retry: %u\n\n", WATCH_RETRY_MS);
+    uint32_t random;
+    int len;
+
+    env_random(watch->watches->env, &random, sizeof(random));
+    len =
+        snprintf(text, sizeof(text), "retry: %u\n\n", WATCH_RETRY_MS / 2 + random % WATCH_RETRY_MS);
 
     CHECK(len > 0 && (size_t)len < sizeof(text));
     watch_write(watch, (struct str){.ptr = text, .len = (size_t)len});
