@@ -144,6 +144,8 @@ struct config_limits {
     uint64_t clients;
     uint64_t clients_per_uid;
     uint64_t clients_per_address;
+    uint64_t streams;
+    uint64_t streams_per_caller;
     uint64_t requests;
     uint64_t request_head_bytes;
     uint64_t request_headers;

@@ -146,6 +146,7 @@ static void stop(struct daemon *daemon)
     daemon->drain.user = daemon;
     lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, is_restart(daemon),
                      &daemon->drain);
+    serve_end_streams(daemon->serve); /* who watches hears of the end of his grants before */
 }
 
 /* ---- signals ----------------------------------------------------------------- */

@@ -105,12 +105,14 @@ struct io {
     struct io_timers timers;
     struct list signals;
     struct io_lag lag;
-    uint32_t connection_count; /* of all listeners, without the refused */
-    uint32_t connection_peak;  /* since memory was last given back */
-    uint32_t connections_max;  /* that there are descriptors for; 0: not asked yet */
-    struct io_refusals refusals;
-    struct map usages;   /* struct usage: who has how many of them, refused ones too */
-    struct list watches; /* struct process_watch */
+    uint32_t connection_count;   /* of all listeners, without the refused and the streams */
+    uint32_t stream_count;       /* connections that carry a stream */
+    uint32_t connection_peak;    /* since memory was last given back */
+    uint32_t connections_max;    /* that there are descriptors for; 0: not asked yet */
+    struct io_refusals refusals; /* connections over a limit */
+    struct io_refusals drops;    /* streams whose clients don't read */
+    struct map usages;           /* struct usage: who has how many of them, refused ones too */
+    struct list watches;         /* struct process_watch */
     uint32_t watch_count;
     struct io_http *http; /* made by io_http_new */
     struct io_posts posts;

@@ -161,6 +161,8 @@ static void core_free(struct lease_core *core)
     struct map_entry *entry;
     struct list *node;
 
+    while (list_pop_front(&core->observers) != NULL) {
+    }
     while ((grant = lease_core_next_grant(core, NULL)) != NULL) {
         grant_free(grant);
     }
@@ -204,6 +206,7 @@ static void core_turn(struct env_deferred *deferred)
     }
     calls_pump(core);
     drain_check(core);
+    observe_tell(core);
     ended_trim(core);
     core_arm_timer(core);
     waits_tell(
@@ -262,6 +265,8 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->links);
     list_init(&core->read_grants);
     list_init(&core->finishing);
+    list_init(&core->observers);
+    list_init(&core->changed);
     list_init(&core->waits);
     list_init(&core->waits_done);
     for (i = 0; i < LEASE_STATE_COUNT; i++) {

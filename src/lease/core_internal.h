@@ -91,7 +91,11 @@ struct lease_core {
     struct wheel_entry reads_due;
     struct list acquires; /* that aren't answered, in the order of their deadlines */
     struct wheel_entry acquires_due;
-    struct list finishing;         /* acquires that will get their credential in this turn */
+    struct list finishing; /* acquires that will get their credential in this turn */
+    struct list observers; /* struct lease_observer */
+    struct list changed;   /* grants that these will hear of in this turn */
+    uint64_t position;     /* of the last event, observe.h */
+    uint64_t told_position;
     struct list waits;             /* struct lease_wait, for something */
     struct list waits_done;        /* to be told in this turn */
     struct lease_core_stats stats; /* the totals */
@@ -237,6 +241,29 @@ uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_cloc
 bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
 /* "l-" or "g-" and 32 hexadecimal digits. */
 bool recover_is_id(struct str id, char prefix);
+
+/* --- observe.c --- */
+
+/* A lease is on record: its holders may read it. */
+void observe_ready(struct lease *lease);
+/* It has been superseded, or will end at another time than was told. */
+void observe_superseded(struct lease *lease);
+/* It couldn't be replaced; told only if that is its end. */
+void observe_ending(struct lease *lease);
+/* The grant was handed out, has ended, or got a lease that is no successor. */
+void observe_grant(struct grant *grant);
+void observe_grant_ending(struct grant *grant);
+/* Tells the observers what has happened in this turn. */
+void observe_tell(struct lease_core *core);
+/* Does its holder hear of what happens to it? */
+bool observe_is_followed(const struct grant *grant);
+
+/* --- ack.c --- */
+
+/* The grant's holder has read the successor: its old lease is left, now, or when it says so. */
+void ack_await(struct grant *grant);
+/* Those that have read the successor leave the lease. */
+void ack_due(struct lease *lease);
 
 /* --- ended.c --- */
 

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
+#include "lease/observe.h"
 
 #include <string.h>
 
@@ -88,7 +89,7 @@ struct binding_connection *grant_connection(struct grant *grant)
 
 int64_t grant_until_wall_ms(const struct grant *grant)
 {
-    return grant->due.when_ms != 0 ? core_wall_of(grant->lease->role->core, grant->due.when_ms) : 0;
+    return grant->until_ms != 0 ? core_wall_of(grant->lease->role->core, grant->until_ms) : 0;
 }
 
 static void grant_init(struct grant *grant, const struct grant_making *making)
@@ -306,6 +307,9 @@ void grant_set_state(struct grant *grant, enum grant_state state)
     list_remove(&grant->by_state);
     list_push_back(&core->grants_by_state[state], &grant->by_state);
     grant->state = state;
+    if (state == GRANT_STATE_HELD || grant->event_position != 0) {
+        observe_grant(grant);
+    }
     core_touch(core);
 }
 
@@ -326,6 +330,7 @@ void grant_leave(struct grant *grant)
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
 {
     struct lease *before = grant->lease;
+    bool is_elsewhere = lease_current(before) != lease;
 
     CHECK(grant->state != GRANT_STATE_ENDED && lease != before);
     reads_flush_grant(grant);
@@ -344,6 +349,9 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     lease->waiting_count += grant->acquire_count;
     lease_unsettle(lease);
     durable_note_grant(grant);
+    if (is_elsewhere && grant->event_position != 0) {
+        observe_grant(grant);
+    }
     if (is_sure) {
         grant_leave(grant);
     }
@@ -405,9 +413,27 @@ void grant_end(struct grant *grant, enum grant_end end)
     lease_settle(lease, end);
 }
 
+void grant_set_until(struct grant *grant, uint64_t until_ms)
+{
+    struct lease_core *core = grant->lease->role->core;
+    uint64_t lead_ms = grant->duration_ms / 4;
+
+    lead_ms = lead_ms < LEASE_ENDING_LEAD_MS ? lead_ms : LEASE_ENDING_LEAD_MS;
+    grant->until_ms = until_ms;
+    wheel_arm(&core->wheel, &grant->due, schedule_left_ms(until_ms, lead_ms));
+    core_touch(core);
+}
+
 void grant_due(struct grant *grant)
 {
-    grant_end(grant, GRANT_END_DURATION);
+    struct lease_core *core = grant->lease->role->core;
+
+    if (core_now_ms(core) >= grant->until_ms) {
+        grant_end(grant, GRANT_END_DURATION);
+        return;
+    }
+    observe_grant_ending(grant);
+    wheel_arm(&core->wheel, &grant->due, grant->until_ms);
 }
 
 bool grant_try_free(struct grant *grant)
@@ -433,6 +459,7 @@ void grant_free(struct grant *grant)
     core->grant_counts[grant->state]--;
     list_remove(&grant->by_state);
     list_remove(&grant->by_reads);
+    list_remove(&grant->by_event);
     list_remove(&grant->by_age);
     list_remove(&grant->by_holder);
     index_remove(&core->grant_ids, &grant->by_id);

@@ -41,9 +41,13 @@ struct grant {
     struct list by_state;
     struct list by_lease;
     struct list by_reads;
-    struct list waiting;    /* acquires */
-    struct wheel_entry due; /* the end of its duration */
-    uint64_t duration_ms;   /* 0: no limit */
+    struct list by_event;     /* of the core's, that have changed in this turn */
+    struct list waiting;      /* acquires */
+    struct wheel_entry due;   /* the end of its duration comes near, or is there */
+    uint64_t until_ms;        /* that end; 0: none, or it hasn't begun */
+    uint64_t duration_ms;     /* 0: no limit */
+    uint64_t event_position;  /* observe.h: it was handed out, or has ended; 0: neither */
+    uint64_t ending_position; /* its end comes near */
     int64_t created_wall_ms;
     uint64_t read_count;
     uint32_t unrecorded_reads;
@@ -102,7 +106,9 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);
 
-/* Its duration is over. */
+/* Its duration ends then; is told a while before. */
+void grant_set_until(struct grant *grant, uint64_t until_ms);
+/* Its duration is over, or will be soon. */
 void grant_due(struct grant *grant);
 
 /* Frees an ended grant that nobody is to be told about; false when somebody is. */

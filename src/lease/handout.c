@@ -107,9 +107,7 @@ static int handout_create(struct handout *handout, const char *request)
     int r;
 
     if (grant->duration_ms > 0) {
-        wheel_arm(&core->wheel, &grant->due,
-                  schedule_add_ms(core_now_ms(core), grant->duration_ms));
-        core_touch(core);
+        grant_set_until(grant, schedule_add_ms(core_now_ms(core), grant->duration_ms));
     }
     r = record_grant_created(grant, handout->lease, request, &handout->created);
     if (r == 0) {

@@ -262,6 +262,7 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
         lease->issued_ms = lease->answered_ms;
     }
     lease->own_end_ms = own_end_ms(lease);
+    lease->event_position = 0;
     lease_limit_life(lease);
     if (lease->granted_ms == 0) {
         lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);

@@ -24,6 +24,7 @@ enum lease_step {
     LEASE_STEP_REPLACE, /* issue a successor */
     LEASE_STEP_DROP,    /* nobody holds it and nobody came for it */
     LEASE_STEP_MOVE,    /* superseded: the overlap is over */
+    LEASE_STEP_LEAVE,   /* superseded: … for those that have read the successor */
     LEASE_STEP_REVOKE,  /* revoking: ask again */
 };
 
@@ -97,6 +98,8 @@ struct lease {
     uint64_t rotate_after_ms; /* no replacement is issued before */
     uint64_t since_ms;        /* when the state was entered */
     uint64_t issued_ms;       /* when the issue was sent; 0: it isn't answered yet */
+    uint64_t ready_position;  /* observe.h: it is there to be read */
+    uint64_t event_position;  /* it was superseded, or can't be replaced; 0: neither */
     uint32_t version;
     uint32_t renewal_count;
     uint32_t grant_count;   /* length of `grants` */

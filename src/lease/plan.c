@@ -184,6 +184,9 @@ static void step_due(struct lease *lease)
     case LEASE_STEP_MOVE:
         rotate_move_all(lease);
         break;
+    case LEASE_STEP_LEAVE:
+        ack_due(lease);
+        break;
     case LEASE_STEP_REVOKE:
         revoke_go_on(lease);
         break;

@@ -246,6 +246,7 @@ static int adopt(struct lease *lease, const struct ledger_lease *record)
     }
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     issue_forget(lease);
+    observe_ready(lease);
     lease_limit_life(lease);
     record_lease_adopted(lease);
     core->recovery.adopted_count++;

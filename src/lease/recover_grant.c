@@ -117,8 +117,7 @@ static void take_record(struct grant *grant, const struct ledger_grant *record)
     grant->created_wall_ms = record->created_wall_ms;
     grant->read_count = record->read_count;
     if (record->until_wall_ms != 0) {
-        wheel_arm(&core->wheel, &grant->due,
-                  recover_when_ms(core, &record->clock, record->until_wall_ms));
+        grant_set_until(grant, recover_when_ms(core, &record->clock, record->until_wall_ms));
     }
     grant_set_state(grant, GRANT_STATE_HELD);
 }
