@@ -6,20 +6,23 @@
  *
  * Failure paths. Anything but a confirmation is tried again with back-off, refusals too: whoever
  * mends the issuer's policy must find that nothing was forgotten. It ends an hour after the
- * credential's own end at the latest, as unconfirmed and with a warning. While a renewal is in
+ * credential's own end at the latest, or if that had passed before, an hour after it began, as
+ * unconfirmed and with a warning. While a renewal is in
  * flight it is asked to end first. What its issuer can't revoke is only let go: it ends as expired,
  * with its true end on record. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "lease/core_internal.h"
 
-#define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
+#define REVOKE_MARGIN_MS 3600000U     /* after the credential's end, and after the first try */
 #define REVOKE_LEDGER_MAX_MS 2000U    /* a ledger that hangs or fails keeps no revocation back */
 #define REVOKE_DRAIN_BACKOFF_MS 2000U /* the time to stop is short */
 
 uint64_t revoke_gives_up_ms(const struct lease *lease)
 {
-    return schedule_add_ms(lease->ends_ms, REVOKE_MARGIN_MS);
+    uint64_t from_ms = lease->ends_ms > lease->since_ms ? lease->ends_ms : lease->since_ms;
+
+    return schedule_add_ms(from_ms, REVOKE_MARGIN_MS);
 }
 
 /* --- expired --- */
