@@ -12,6 +12,9 @@
 
 #include <stdio.h>
 
+/* None yet: the lease layer has to revoke what an isolated issue that fails names (orphan_ref), or
+ * I3 doesn't hold. */
+#define ISOLATES_PERMILLE 0
 #define SECOND_MS 1000U
 #define MINUTE_MS 60000U
 #define HEAL_MS (20U * MINUTE_MS)
@@ -293,6 +296,8 @@ static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
             .policy = POLICY,
             .other_policy = OTHER_POLICY,
             .uses_token = sim_random_chance(&swarm->random, 200),
+            .isolates = sim_random_chance(&swarm->random, ISOLATES_PERMILLE),
+            .has_token_role = sim_random_chance(&swarm->random, 500),
             .in_flight = (uint32_t)between(swarm, 1, 32),
         };
 

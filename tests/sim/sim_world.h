@@ -44,6 +44,8 @@ struct sim_world_options {
     const char *policy;       /* YAML; NULL: everybody may have everything */
     const char *other_policy; /* what operators may change it to; NULL: there is none */
     bool uses_token;          /* a periodic token instead of AppRole */
+    bool isolates;            /* the issuer lets the daemon make child tokens … */
+    bool has_token_role;      /* … that are orphans */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
     struct lease_core_options limits; /* env, audit and ledger are the world's */
