@@ -89,7 +89,6 @@ struct config_role {
     int share;   /* enum lease_share */
     int binding; /* enum access_binding */
     int on_stop; /* enum config_on_stop */
-    bool isolate;
     struct config_budget budget;
     char *params_json;                    /* the plugin's own keys; made by config_check_plugins */
     struct lease_field *attribute_fields; /* over attributes; made by config_load */

@@ -130,11 +130,6 @@ static void role_check(const struct config_role *role, struct yaml_errors *error
                       units_format_duration(role->min_remaining_ms, low),
                       units_format_duration(role->ttl_ms, high));
     }
-    if (role->isolate) {
-        yaml_error_at(errors, config_place_of(role->node, "isolate"),
-                      "`isolate: true` is not supported by this version: all credentials of a "
-                      "backend hang on the daemon's own token");
-    }
 }
 
 static bool is_variable_name(const char *name)

@@ -121,7 +121,6 @@ static const struct schema_field backend_fields[] = {
      .max = HOUR_MS, .default_text = "15s", .doc = "how often to ask whether it can serve"},
     {FIELD(config_backend, "limits", SCHEMA_OBJECT, limits), .object = &backend_limits_table,
      .doc = "of the calls to it"},
-    LATER("token_role", "every credential hangs on the daemon's own token"),
     {0},
 };
 static const struct schema_object backend_table =
@@ -186,8 +185,6 @@ static const struct schema_field role_fields[] = {
      .default_text = "none", .doc = "who gets the same credential"},
     {FIELD(config_role, "binding", SCHEMA_ENUM, binding), .values = binding_values,
      .default_text = "process", .doc = "what a grant's life hangs on"},
-    {FIELD(config_role, "isolate", SCHEMA_BOOL, isolate), .default_text = "false",
-     .doc = "issue under a token of its own"},
     {FIELD(config_role, "on_stop", SCHEMA_ENUM, on_stop), .values = on_stop_values,
      .default_text = "keep",
      .doc = "when leased stops to be started again; without a ledger, and for good, it is revoked"},

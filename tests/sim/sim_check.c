@@ -80,12 +80,12 @@ static void check_margin(struct sim_check *check, const struct lease_role *role,
     uint64_t left_ms;
 
     /* As long as its issuer says that it can be renewed, a login is expected to live on. */
-    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->was_told) {
+    if (until_ms > 0 && sim_vault_lives_on(lease->token)) {
         until_ms = lease->expires_ms;
     }
     left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
 
-    if (lease->token->was_killed || lease->was_forgotten) {
+    if (sim_vault_was_killed(lease->token) || lease->was_forgotten) {
         return; /* nobody told the daemon */
     }
     if (left_ms < margin_ms) {

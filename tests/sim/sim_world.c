@@ -98,8 +98,28 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
+#define TOKEN_ROLE "leased"
+
+/* The backend's own keys. What it may do at the issuer is set here, too. */
+static const char *backend_config(struct sim_world *world, const struct sim_world_options *options,
+                                  char *out, size_t out_size)
+{
+    const char *auth = options->uses_token
+                           ? "{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK "-token\"}"
+                           : "{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
+                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}";
+
+    world->vault.denies_child = !options->isolates;
+    (void)snprintf(world->vault.token_role, sizeof(world->vault.token_role), "%s",
+                   options->has_token_role ? TOKEN_ROLE : "");
+    (void)snprintf(out, out_size, "{\"auth\":%s%s}", auth,
+                   options->has_token_role ? ",\"token_role\":\"" TOKEN_ROLE "\"" : "");
+    return out;
+}
+
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
 {
+    char config[256];
     static const char *const addresses[] = {SIM_WORLD_ADDRESS, "https://vault-2.example:8200"};
     struct err e = {0};
     struct backend_options backend = {
@@ -107,11 +127,7 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .name = "vault",
         .addresses = addresses,
         .address_count = ARRAY_LEN(addresses),
-        .config_json = options->uses_token
-                           ? "{\"auth\":{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK
-                             "-token\"}}"
-                           : "{\"auth\":{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
-                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}}",
+        .config_json = backend_config(world, options, config, sizeof(config)),
         .limits = {.in_flight = options->in_flight},
         .health_interval_ms = 30000,
         .anchor_ends = anchor_ends,

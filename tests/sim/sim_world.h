@@ -45,6 +45,8 @@ struct sim_world_options {
     const char *other_policy; /* what operators may change it to; NULL: there is none */
     bool uses_token;          /* a periodic token instead of AppRole */
     uint64_t token_period_ms; /* of that; 0: an hour */
+    bool isolates;            /* the issuer lets the daemon make child tokens … */
+    bool has_token_role;      /* … that are orphans */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
     struct lease_core_options limits; /* env, audit and ledger are the world's */
