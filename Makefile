@@ -290,7 +290,7 @@ $(mutant_bins): $(OUT)/tests/mutants/sim_%: $(OBJ)/tests/sim/test_sim.o $(filter
 
 # The model Vault as a program, which tests/e2e compares with a real server.
 model := $(if $(wildcard tests/sim/model_main.c),$(OUT)/tests/sim/sim_vault_model)
-model_sources := $(foreach f,model_main sim_vault sim_vault_api sim_random,tests/sim/$f.c)
+model_sources := $(foreach f,model_main sim_vault sim_vault_api sim_vault_token sim_random,tests/sim/$f.c)
 $(OUT)/tests/sim/sim_vault_model: $(call objects,$(model_sources)) $(call archives,base) $(flags_stamp)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -408,9 +408,9 @@ endif
 abi: $(abi_run)
 	$(Q)$(run_tests) --suite $@ $^
 ifneq ($(wildcard tests/oom),)
-#:   oom                  allocation failures, one after the other
-oom: $(oom_run)
-	$(Q)$(run_tests) --suite $@ $^
+#:   oom                  allocation failures, one after the other; test runs every 13th (STRIDE=13)
+oom: $(oom_run) $(if $(T),,$(OUT)/tests/unit/lease/test_oom)
+	$(Q)STRIDE=$(or $(STRIDE),1) $(run_tests) --timeout 1800 --suite $@ $^
 endif
 
 #:   fuzz-corpora         replays tests/fuzz/corpus (part of test)

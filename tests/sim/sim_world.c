@@ -5,6 +5,7 @@
 
 #include "sim_check.h"
 
+#include "backend/kept.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "wire/ledger_grant.h"
@@ -93,6 +94,14 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
 }
 
+static int keep_state(void *user, struct backend *backend, struct str state)
+{
+    struct sim_world *world = user;
+
+    (void)backend;
+    return kept_put(&world->ledger.ledger, "vault", state);
+}
+
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
 {
     return value != 0 ? value : otherwise;
@@ -130,9 +139,13 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .config_json = backend_config(world, options, config, sizeof(config)),
         .limits = {.in_flight = options->in_flight},
         .health_interval_ms = 30000,
+        .keep_state = options->has_ledger ? keep_state : NULL,
         .anchor_ends = anchor_ends,
         .user = world,
     };
+    struct secret state;
+
+    secret_init(&state);
 
     if (options->uses_token &&
         map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
@@ -146,7 +159,12 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
     must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
          "plugin");
     backend.plugin = backend_registry_find(world->registry, STR("vault"));
+    if (options->has_ledger) {
+        must(world, kept_read(&world->ledger.ledger, "vault", &state, &e), &e, "the kept login");
+        backend.state = secret_view(&state);
+    }
     must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
+    secret_fini(&state);
 }
 
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
