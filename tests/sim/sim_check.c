@@ -174,12 +174,9 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
 void sim_check_replied(struct sim_check *check, const struct sim_request *request)
 {
     struct str body = buf_str(&request->answer);
-    json_t *answer = NULL;
+    json_t *answer = sim_request_credential(request);
 
-    if (request->status == 200 || request->status == 201) {
-        answer = json_loadb(body.ptr, body.len, 0, NULL);
-    }
-    if (json_object_get(answer, "credential") != NULL) {
+    if (answer != NULL) {
         check_credential(check, answer, request->connection->peer.uid, request->status == 201);
     } else if (body.len > 0 &&
                memmem(body.ptr, body.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
@@ -195,16 +192,10 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
 void sim_check_answered(struct sim_check *check, const struct sim_request *request,
                         bool is_delivered)
 {
-    struct str body = buf_str(&request->answer);
-    json_t *answer;
-    const char *grant;
+    json_t *answer = sim_request_credential(request);
+    const char *grant = json_string_value(json_object_get(answer, "grant"));
 
-    if (request->status != 200 && request->status != 201) {
-        return;
-    }
-    answer = json_loadb(body.ptr, body.len, 0, NULL);
-    grant = json_string_value(json_object_get(answer, "grant"));
-    if (json_object_get(answer, "credential") != NULL && grant != NULL) {
+    if (grant != NULL) {
         sim_trail_answered(&check->trail, grant, is_delivered);
     }
     json_decref(answer);

@@ -139,7 +139,7 @@ static void client_replied(struct sim_request *request)
 static void client_answered(struct sim_request *request, bool is_delivered)
 {
     struct sim_client *client = request->user;
-    json_t *answer = NULL;
+    json_t *answer;
 
     if (client->crowd->check != NULL) {
         sim_check_answered(client->crowd->check, request, is_delivered);
@@ -152,12 +152,8 @@ static void client_answered(struct sim_request *request, bool is_delivered)
     if (client->connection == request->connection && request->connection->is_closing) {
         client->connection = NULL;
     }
-    if (is_delivered && (request->status == 200 || request->status == 201)) {
-        struct str body = buf_str(&request->answer);
-
-        answer = json_loadb(body.ptr, body.len, 0, NULL);
-    }
-    if (json_object_get(answer, "credential") != NULL) {
+    answer = is_delivered ? sim_request_credential(request) : NULL;
+    if (answer != NULL) {
         holding_add(client, answer);
     }
     json_decref(answer);

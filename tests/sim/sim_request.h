@@ -5,6 +5,8 @@
 
 #include "sim.h"
 
+#include <jansson.h>
+
 #define SIM_TARGET_MAX_BYTES 256
 
 struct sim_request;
@@ -81,5 +83,8 @@ struct sim_request_options {
 };
 struct sim_request *sim_request_send(struct env_connection *connection,
                                      const struct sim_request_options *options);
+
+/* The answer, if it is one with a credential; else NULL. The caller's. */
+json_t *sim_request_credential(const struct sim_request *request);
 
 #endif
