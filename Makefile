@@ -408,9 +408,9 @@ endif
 abi: $(abi_run)
 	$(Q)$(run_tests) --suite $@ $^
 ifneq ($(wildcard tests/oom),)
-#:   oom                  allocation failures, one after the other
-oom: $(oom_run)
-	$(Q)$(run_tests) --suite $@ $^
+#:   oom                  allocation failures, one after the other; test runs every 13th (STRIDE=13)
+oom: $(oom_run) $(if $(T),,$(OUT)/tests/unit/lease/test_oom)
+	$(Q)STRIDE=$(or $(STRIDE),1) $(run_tests) --timeout 1800 --suite $@ $^
 endif
 
 #:   fuzz-corpora         replays tests/fuzz/corpus (part of test)

@@ -3,6 +3,7 @@
  */
 #include "sim.h"
 
+#include "sim_oom.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -69,7 +70,9 @@ static void sync_done(struct sim_event *event)
         struct env_append *append = LIST_ENTRY(node, struct env_append, node);
 
         if (!fails) {
+            sim_oom_outside();
             buf_add_str(&file->bytes, append->bytes);
+            sim_oom_inside();
             CHECK(buf_status(&file->bytes) == 0);
         }
         append->status = fails ? -ENOSPC : 0;

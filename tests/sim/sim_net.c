@@ -5,6 +5,7 @@
  * back: the server may execute it all the same, and an answer that is on its way may still come. */
 #include "sim.h"
 
+#include "sim_oom.h"
 #include "base/mem.h"
 
 #include <jansson.h>
@@ -227,6 +228,7 @@ static void arrived(struct sim_event *event)
     struct sim *sim = x->sim;
     uint64_t back_ms;
 
+    sim_oom_outside();
     if (!is_intercepted(x)) {
         execute(x);
     }
@@ -247,6 +249,7 @@ static void arrived(struct sim_event *event)
     } else if (x->fate == FATE_BAD_GATEWAY_BEFORE || x->fate == FATE_BAD_GATEWAY_AFTER) {
         replace_answer(x, page_status(x), GARBAGE);
     }
+    sim_oom_inside();
     back_ms = sim->now_ms + draw_latency(sim);
     if (back_ms > x->deadline_ms) {
         x->fate = FATE_LOST_ANSWER;
@@ -301,7 +304,7 @@ static void completed(struct sim_event *event)
     struct sim *sim = x->sim;
     struct env_http *http = x->http;
     struct env_http_reply reply = {0};
-    struct buf body;
+    uint64_t failed_count = sim_oom_failed_count();
     char retry_after[16];
     int status = completion_status(x);
     bool is_whole = status == 0 &&
@@ -313,13 +316,14 @@ static void completed(struct sim_event *event)
     if (status == 0) {
         fill_reply(x, retry_after, &reply);
     }
+    http->fn(http, status, &reply, status == 0 ? "" : err_str(status));
     if (x->was_executed) {
+        /* What the daemon had no memory to read it doesn't know. */
+        is_whole = is_whole && failed_count == sim_oom_failed_count();
         sim->server.ended(sim->server.user, x->id, is_whole);
     }
-    body = x->answer.body;
+    buf_fini(&x->answer.body);
     free(x);
-    http->fn(http, status, &reply, status == 0 ? "" : err_str(status));
-    buf_fini(&body);
 }
 
 static void depart(struct exchange *x)
@@ -371,7 +375,9 @@ int sim_http_start(struct env *env, struct env_http *http, struct err *e)
     call = call_of(x);
     sim_trace(sim, "net %llu: %.*s %.*s sent", (unsigned long long)x->id, STR_ARG(call.method),
               STR_ARG(call.path));
+    sim_oom_outside();
     sim->server.sent(sim->server.user, &call);
+    sim_oom_inside();
     list_push_back(&sim->exchanges, &x->node);
     depart(x);
     return 0;
@@ -394,7 +400,9 @@ void sim_http_cancel(struct env *env, struct env_http *http)
     if (x->arrive.heap_index != 0) {
         sim_unschedule(sim, &x->arrive);
         if (!is_intercepted(x) && sim_random_chance(&sim->random, 500)) {
+            sim_oom_outside();
             execute(x);
+            sim_oom_inside();
         }
     }
     sim_schedule_in(sim, &x->complete, 0);

@@ -2,7 +2,7 @@
  * the log, which are looked at for secrets and are a part of the trace. Checkers, where there are
  * any, are told of both. */
 #include "sim_check.h"
-
+#include "sim_oom.h"
 #include "base/log.h"
 
 #include <string.h>
@@ -51,6 +51,7 @@ static void log_line(void *user, enum log_level level, const char *event,
     struct sim_world *world = user;
     BUF_AUTO line;
 
+    sim_oom_outside();
     buf_init(&line, 4096);
     buf_printf(&line, "log %s %s", log_level_str(level), event);
     for (size_t i = 0; i < field_count; i++) {
@@ -66,6 +67,7 @@ static void log_line(void *user, enum log_level level, const char *event,
             sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
         }
     }
+    sim_oom_inside();
 }
 
 void sim_outside_listen(struct sim_world *world)

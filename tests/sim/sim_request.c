@@ -2,6 +2,7 @@
  * that: finished(false) → over. A second reply, and a reply after `finished`, fail the run. */
 #include "sim_request.h"
 
+#include "sim_oom.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,9 @@ static void request_end(struct sim_request *request, bool is_delivered)
         sim_connection_close(connection, 0);
     }
     if (request->over != NULL) {
+        sim_oom_outside();
         request->over(request, is_delivered);
+        sim_oom_inside();
     }
     buf_fini(&request->body);
     buf_fini(&request->raw);
@@ -84,11 +87,13 @@ static void request_reply(struct env_request *env_request, const struct env_repl
     }
     request->status = reply->status;
     request->will_close = reply->close;
+    sim_oom_outside();
     buf_add_str(&request->answer, reply->body);
     CHECK(buf_status(&request->answer) == 0);
     if (request->replied != NULL) {
         request->replied(request);
     }
+    sim_oom_inside();
     sim_schedule_in(sim, &request->finish, draw_finish_ms(request->connection->listener));
 }
 
@@ -253,11 +258,13 @@ struct sim_request *sim_request_send(struct env_connection *connection,
                                             .peer = &connection->peer,
                                             .connection = connection,
                                             .ops = &request_ops};
+    sim_oom_outside();
     if (options->raw != NULL) {
         fill_raw(request, options->raw);
     } else {
         fill(request, options);
     }
+    sim_oom_inside();
     connection->request = request;
     listener->request_count++;
     sim_trace(listener->sim, "request %llu: uid %u pid %d %.*s %.*s?%.*s %.*s",
