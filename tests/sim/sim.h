@@ -205,7 +205,8 @@ void sim_files_free(struct sim *sim);
 int sim_http_start(struct env *env, struct env_http *http, struct err *e);
 void sim_http_cancel(struct env *env, struct env_http *http);
 
-/* Exchanges under way that nobody has cancelled, with this method and path. */
+/* Exchanges under way that nobody has cancelled and that aren't over their time (the machine may
+ * have slept), with this method and path. */
 size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path);
 /* All of them. */
 size_t sim_net_in_flight_all(const struct sim *sim);

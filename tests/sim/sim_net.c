@@ -417,8 +417,8 @@ size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str pa
     LIST_EACH (&sim->exchanges, node, following) {
         const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
 
-        if (!x->is_canceled && str_eq(str_of(x->http->method), method) &&
-            str_eq(path_of(x->http->url), path)) {
+        if (!x->is_canceled && x->deadline_ms >= sim->now_ms &&
+            str_eq(str_of(x->http->method), method) && str_eq(path_of(x->http->url), path)) {
             count++;
         }
     }

@@ -192,6 +192,9 @@ static void draw_shortage(struct swarm *swarm, struct sim_world_options *options
     } else if (which == 1) {
         options->in_flight = (uint32_t)between(swarm, 1, 2);
     }
+    if (which == 1 || which == 2) {
+        swarm->world.sim.faults.slow = (uint32_t)between(swarm, 300, 1000);
+    }
 }
 
 static void draw_crowd(struct swarm *swarm)
@@ -298,9 +301,6 @@ static void draw_more(struct swarm *swarm)
     faults->odd = draw_rate(swarm, 40);
     faults->redirected = draw_rate(swarm, 60);
     faults->stripped = draw_rate(swarm, 40);
-    if (sim_random_chance(&swarm->random, 150)) {
-        faults->slow = (uint32_t)between(swarm, 300, 1000);
-    }
     swarm->world.listener.stalled = draw_rate(swarm, 60);
     if (!sim_random_chance(&swarm->random, 300)) {
         swarm->mishaps.every_ms = between(swarm, 20, 1200) * SECOND_MS;
