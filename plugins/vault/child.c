@@ -206,12 +206,12 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
 
 static void extend(struct vault_op *op, int64_t lease_s);
 
-/* The life that the lease is to have. */
+/* The life that the lease is going to have. */
 static int64_t lease_seconds(const struct vault_op *op)
 {
     int64_t wanted_s = (int64_t)vault_op_wanted_s(op);
 
-    return wanted_s > op->life.seconds ? wanted_s : op->life.seconds;
+    return wanted_s > 0 && op->issued.is_renewable ? wanted_s : op->life.seconds;
 }
 
 static void lease_intended(struct vault_op *op, int32_t status)
@@ -255,7 +255,8 @@ static bool send_about(struct vault_op *op, const char *path, enum vault_op_stat
 static void extend(struct vault_op *op, int64_t lease_s)
 {
     op->extend_count++;
-    if (!send_about(op, RENEW_ACCESSOR, VAULT_OP_EXTENDING, lease_s + VAULT_CHILD_LIFE_S)) {
+    op->extended_s = lease_s + VAULT_CHILD_LIFE_S;
+    if (!send_about(op, RENEW_ACCESSOR, VAULT_OP_EXTENDING, op->extended_s)) {
         vault_op_fail(op, LEASED_RETRY, "the child token's renewal could not be started");
     }
 }
@@ -336,6 +337,7 @@ void vault_child_extended(struct vault_op *op, const struct leased_http_reply *h
         vault_op_fail(op, LEASED_RETRY, "the answer to the child token's renewal can't be used");
         return;
     }
+    op->is_child_capped = life_s < op->extended_s;
     life_s = vault_aged_s(life_s, vault_header_age_s(http));
     op->child_ends_ms = op->sent_ms + (uint64_t)life_s * 1000U;
     if (op->call == VAULT_CALL_RENEW) {

@@ -96,17 +96,19 @@ static void cut_to_token(const struct vault_op *op, struct vault_life *life, uin
     uint64_t generation = op->accessor != NULL ? op->parent : op->generation;
     const struct vault_token *token = vault_token_find(op->vault, generation);
     uint64_t ends_ms = VAULT_NEVER;
+    bool is_last = true;
 
     if (token != NULL && token->is_bounded && !op->is_orphan) {
         ends_ms = token->expires_ms;
     }
     if (op->accessor != NULL && op->child_ends_ms < ends_ms) {
         ends_ms = op->child_ends_ms;
+        is_last = op->is_child_capped;
     }
     if (ends_ms != VAULT_NEVER && life->asked_ms + *lifetime_ms >= ends_ms) {
         *lifetime_ms = ends_ms > life->asked_ms ? ends_ms - life->asked_ms : 0;
-        life->is_renewable = false;
-        life->is_capped = true;
+        life->is_renewable = life->is_renewable && !is_last;
+        life->is_capped = life->is_capped || is_last;
     }
 }
 

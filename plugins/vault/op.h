@@ -60,8 +60,10 @@ struct vault_op {
     bool is_orphan;                     /* the child doesn't die with the own token */
     bool is_child_asked;                /* the request that is out asks for a child */
     uint64_t child_ends_ms;
-    uint64_t parent;   /* generation of the token that has made it */
-    uint64_t intended; /* generation of the token that the intent names; 0: none */
+    int64_t extended_s;   /* what its last renewal asked for … */
+    bool is_child_capped; /* … and didn't get: it is near its maximum */
+    uint64_t parent;      /* generation of the token that has made it */
+    uint64_t intended;    /* generation of the token that the intent names; 0: none */
     unsigned extend_count;
     void (*recorded)(struct vault_op *op, int32_t status); /* goes on when the intent is */
     /* Renew: what it has given so far. */
