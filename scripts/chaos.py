@@ -310,8 +310,8 @@ class Chaos:
         if not options.no_outages:
             self.outages.start()
         told = 0
-        while len(self.kills) < options.kills:
-            if reboots_at and len(self.kills) >= reboots_at[0]:
+        while len(self.kills) < options.kills or reboots_at:
+            if reboots_at and len(self.kills) >= min(reboots_at[0], options.kills):
                 reboots_at.pop(0)
                 self.reboot()
             self.one_round()
@@ -346,25 +346,47 @@ class Chaos:
         self.clients.end_all()
         begin = time.monotonic()
         try:
-            until(lambda: not any(self.issuer_leases().values()) and not self.roles_of_leased(), "nothing is left", QUIET_S, 0.2)
+            until(self.is_clean, "nothing is left", QUIET_S, 0.5)
         except Failed:
             pass
         return time.monotonic() - begin
 
-    def roles_of_leased(self):
-        """Database roles but for those that OpenBao made and forgot."""
-        left = self.roles_left()
-        return set(left) - set(chaos_findings.Issuer(self.issuer_trail()).lost_roles(left)) if left else set()
+    def is_clean(self):
+        """Nothing is left but what OpenBao made and forgot, or half forgot."""
+        roles, leases = self.roles_left(), [lease for leases in self.issuer_leases().values() for lease in leases]
+        if not roles and not leases:
+            return True
+        issuer = chaos_findings.Issuer(self.issuer_trail())
+        return not any(issuer.ask_of(lease) for lease in leases) and set(roles) == set(issuer.lost_roles(roles))
+
+    def end_leases_left(self):
+        """What each lease at OpenBao is, and which database roles go with it when it is revoked by hand."""
+        left = []
+        for role, leases in self.issuer_leases().items():
+            for lease in leases:
+                name = {"lease_id": f"database/creds/{role}/{lease}"}
+                try:
+                    issued = self.world.bao.call("PUT", "sys/leases/lookup", name)["data"]["issue_time"]
+                except Failed:  # it has ended meanwhile
+                    continue
+                before = self.roles_left()
+                try:
+                    self.world.bao.call("PUT", "sys/leases/revoke", {**name, "sync": True})
+                except Failed:  # its database role has gone already
+                    pass
+                left.append({"lease": name["lease_id"], "role": role, "issued": issued, "database_roles": sorted(set(before) - set(self.roles_left()))})
+        return left
 
     def collect(self):
         """All that there is to judge by."""
         quiet_s = self.settle()
         listed = self.daemon.lease(ADMIN, "ls", "-o", "json")
-        found = {"quiet_s": quiet_s, "roles": self.roles_left(), "leases": self.issuer_leases(),
-                 "listed": json.loads(listed.stdout or "[]"), "status": self.daemon.lease(ADMIN, "status").stdout}
+        found = {"quiet_s": quiet_s, "roles_count": len(self.roles_left()), "listed": json.loads(listed.stdout or "[]"), "status": self.daemon.lease(ADMIN, "status").stdout}
         self.note_own_end()
         found["stop_code"] = self.daemon.stop()
         found["ledger"] = self.ledger_left()
+        found["leases"] = self.end_leases_left()
+        found["roles"] = self.roles_left()
         verified = self.daemon.lease("leased", "audit", "verify", self.daemon.audit_path)
         found["verify_code"], found["verify_said"] = verified.returncode, (verified.stdout + verified.stderr).strip()
         found.update(trail=self.daemon.records(), clients=self.clients.records(), kills=self.kills, starts=self.starts,

@@ -1,8 +1,9 @@
 """What scripts/chaos found, by class; the end of the story that chaos.py began.
 
-A class counts against leased unless leased can't do better yet (no child tokens, no adoption) or nobody but the issuer could: OpenBao
-that is killed, or whose caller goes away, between CREATE ROLE and its own record of the lease leaves a role in PostgreSQL that it doesn't
-know itself. Such a role is told, and found by OpenBao's own trail: a request for it that was canceled, failed or never answered.
+A class counts against leased unless leased can't do better yet (no child tokens, no adoption) or nobody but the issuer could. A request whose
+caller has gone is canceled by OpenBao wherever it stands. At COMMIT, it leaves a database role that it doesn't know; so does OpenBao's own
+end. Between its record of the lease and the index of the token's leases, it drops the role again, but the record stays: no token's end
+takes that with it. Both are told, and found by OpenBao's own trail: a request that was canceled, failed or never answered.
 """
 import collections
 import datetime
@@ -20,6 +21,8 @@ CODES_OF_FAULTS = ("issuer_unavailable", "busy", "degraded")
 EXITS_OF_FAULTS = ("exit 5", "exit 7", "exit 125")
 # A kill this long after OpenBao answered may have come before leased had the answer in its ledger.
 ANSWER_UNDER_WAY_MS = 250
+# What OpenBao says of a request that was canceled at COMMIT, and of one canceled in the middle of its record of the lease.
+CANCELED, HALF_RECORDED = re.compile(r"occurred:\s+\* context canceled\s*$"), re.compile(r"\* internal error\s*$")
 # How far the time in a database role's name, in seconds, may be from that of its request.
 NAME_SLACK_MS = 2000
 
@@ -29,7 +32,7 @@ CLASSES = {
     "ended_alive": "leased ended a grant whose holder lives and didn't ask for it",
     "replaced": "a client that lives was given another lease than it held",
     "unrecorded": "a credential was handed out that the trail doesn't know",
-    "left_role": "a role is left in PostgreSQL, for no reason that the trails tell",
+    "left_role": "a database role is left that is of no lease, for no reason that the trails tell",
     "left_lease": "a lease is left at OpenBao, for no reason that the trails tell",
     "left_revoking": "a lease is left at OpenBao that leased knows and hasn't revoked yet",
     "left_ledger": "the ledger holds a lease of which OpenBao knows nothing any more",
@@ -44,7 +47,8 @@ CLASSES = {
     "odd_answer": "a client got an answer that no fault explains",
     "odd_login": "a login failed in another way than by a dead credential",
     "broken_client": "a client failed",
-    "issuer_lost": "(the issuer's own) a role that OpenBao made and forgot, because it or its caller ended in between",
+    "issuer_lost": "(the issuer's own) a database role that OpenBao made and forgot, because it or its caller ended in between",
+    "issuer_half": "(the issuer's own) a lease that OpenBao took back when its caller ended, but for its entry in the list",
 }
 EXPECTED_WITHOUT = {
     "lost_by_kill": "has_isolate", "lost_by_outage": "has_isolate", "handed_dead_by_restart": "has_adoption",
@@ -111,9 +115,19 @@ class Issuer:
             if ask["lease"]:
                 self.by_lease[ask["lease"]] = ask
 
+    def ask_of(self, lease):
+        """The request that a lease (an id, or its end) was the answer to; None if it never was an answer."""
+        return next((ask for full, ask in self.by_lease.items() if full == lease or full.endswith(f"/{lease}")), None)
+
+    def is_half_recorded(self, left):
+        issued_ms = ms_of(left["issued"])
+        return any(ask["role"] == left["role"] and HALF_RECORDED.search(ask["error"]) and ask["asked"] <= issued_ms <= ask["answered"] + 1
+                   for ask in self.asks.values() if ask["lease"] is None and ask["asked"] and ask["answered"])
+
     def lost_roles(self, names):
         """Those of the database roles that OpenBao made and forgot: each has a request of its own that brought no lease."""
-        without = [ask for ask in self.asks.values() if ask["lease"] is None and ask["asked"] is not None]
+        without = [ask for ask in self.asks.values() if ask["lease"] is None and ask["asked"] is not None and
+                   (ask["answered"] is None or CANCELED.search(ask["error"]))]
         lost = {}
         for name in sorted(names):
             made_ms, role = int(name.rsplit("-", 1)[1]) * 1000, name.split("-")[2]
@@ -141,9 +155,9 @@ class Judge:
         """A login at once after the hand-out (`login`), or with what is held (`again`)."""
         if not record["said"]:
             return
-        what, said = f"{record['client']} {record['role']} {record['user']}", record["said"].splitlines()[-1][-120:]
-        if not any(text in said for text in REFUSALS):
-            self.add("odd_login", f"{what} at {record['at']}: {said}")
+        what = f"{record['client']} {record['role']} {record['user']}"
+        if not any(text in record["said"] for text in REFUSALS):
+            self.add("odd_login", f"{what} at {record['at']}: {record['said'][-200:]}")
             return
         created = self.trail.by_reason.get(record.get("reason"), {})
         grant, lease = record["grant"] or created.get("grant"), record["lease"] or created.get("lease")
@@ -204,20 +218,22 @@ class Judge:
     # --- what is left ---
 
     def leases_left(self):
-        known = {entry["issuer_ref"] for entry in self.found["ledger"]}
-        for lease in (lease for leases in self.found["leases"].values() for lease in leases):
-            lease = f"{lease}"
-            full = next((each for each in self.issuer.by_lease if each.endswith(f"/{lease}")), lease)
-            ask = self.issuer.by_lease.get(full)
-            if full in known:
-                self.add("left_revoking", full)
-            elif ask is None:
-                self.add("left_lease", f"{full}: OpenBao's trail doesn't know it")
+        known = {entry["issuer_ref"]: entry for entry in self.found["ledger"]}
+        for left in self.found["leases"]:
+            lease, ask = left["lease"], self.issuer.ask_of(left["lease"])
+            what = f"{lease} issued {left['issued'][11:23]}, with database roles {left['database_roles']}"
+            if any(ref.split("\n")[0] == lease for ref in known):
+                self.add("left_revoking", what)
+            elif ask:
+                self.add(self.cause(ask), f"{what}: asked {ask['asked']}, answered {ask['answered']}")
+            elif self.issuer.is_half_recorded(left) and not left["database_roles"]:
+                self.add("issuer_half", what)
             else:
-                self.add(self.cause(ask), f"{full}: asked {ask['asked']}, answered {ask['answered']}")
-        for entry in self.found["ledger"]:
-            if not any(entry["issuer_ref"].endswith(f"/{lease}") for leases in self.found["leases"].values() for lease in leases):
-                self.add("left_ledger", f"{entry['lease']} {entry['issuer_ref']}")
+                self.add("left_lease", f"{what}: OpenBao's trail has no answer with it")
+        at_issuer = {left["lease"] for left in self.found["leases"]}
+        for ref, entry in known.items():
+            if ref.split("\n")[0] not in at_issuer:
+                self.add("left_ledger", f"{entry['lease']} {ref}")
         for entry in self.found["listed"]:
             if entry["state"] not in ("revoked", "expired", "failed"):
                 self.add("left_listed", f"{entry['id']} {entry['state']} {entry['last_error']}")
@@ -230,15 +246,10 @@ class Judge:
         return "left_lease"
 
     def roles_left(self):
+        """Those that went with no lease."""
         lost = self.issuer.lost_roles(self.found["roles"])
-        has_leases = any(self.found["leases"].values())
         for name in self.found["roles"]:
-            if name in lost:
-                self.add("issuer_lost", f"{name}: {lost[name]}")
-            elif not has_leases:
-                self.add("left_role", name)
-            else:
-                self.notes["database roles left, of leases left"] += 1
+            self.add("issuer_lost" if name in lost else "left_role", f"{name}: {lost.get(name)}")
 
     # --- the trail ---
 
@@ -278,7 +289,7 @@ class Judge:
         self.daemon()
 
     def counts(self, name):
-        return name != "issuer_lost" and self.found.get(EXPECTED_WITHOUT.get(name), True)
+        return not name.startswith("issuer_") and self.found.get(EXPECTED_WITHOUT.get(name), True)
 
 
 def figures(found, judge):
@@ -295,7 +306,7 @@ def figures(found, judge):
     yield "adopted over restarts", judge.trail.by_event["lease.adopted"]
     yield "renewed", judge.trail.by_event["lease.renewed"]
     yield "audit records", len(found["trail"])
-    yield "left after quiet time", (f"{len(found['roles'])} database roles, {sum(map(len, found['leases'].values()))} leases at OpenBao, "
+    yield "left after quiet time", (f"{found['roles_count']} database roles, {len(found['leases'])} leases at OpenBao, "
                                     f"{len(found['ledger'])} in the ledger; {found['quiet_s']:.1f} s")
     yield "tokens of leased at OpenBao", found["tokens"]
     for name, count in sorted(judge.notes.items()):
