@@ -204,7 +204,7 @@ class Chaos:
         rules = [{"name": "clients", "subjects": [{"user": user} for user in USERS], "roles": ["*"],
                   "limits": {"binding": ["none", "parent", "process"]}}]
         daemon = ChaosDaemon(world, roles, rules, policies={"rules": rules, "admins": [{"subjects": [{"user": ADMIN}]}]},
-                             log={"level": "info", "format": "json"}, limits={"stop_timeout": "30s"})
+                             log={"level": "info", "format": "json"}, limits={"stop_timeout": "30s", "grants_per_uid": "1000/s"})
         daemon.config["state"] = {"ledger": {"sqlite": f"{daemon.folder}/ledger.db"}}
         world.daemons.append(daemon)
         self.daemon = daemon
