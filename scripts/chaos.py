@@ -200,12 +200,14 @@ class Chaos:
         world.start()
         for name in ROLES:
             world.bao.database_role(name, ttl=ISSUER_TTL.get(name, "1h"), max_ttl="24h")
-        roles = {name: {"backend": "bao", "path": f"database/creds/{name}", "max_ttl": "24h", "binding": "process", **role} for name, role in ROLES.items()}
+        roles = {name: {"backend": "bao", "path": f"database/creds/{name}", "max_ttl": "24h", "binding": "process", **role}
+                 for name, role in ROLES.items()}
         rules = [{"name": "clients", "subjects": [{"user": user} for user in USERS], "roles": ["*"],
                   "limits": {"binding": ["none", "parent", "process"]}}]
         daemon = ChaosDaemon(world, roles, rules, policies={"rules": rules, "admins": [{"subjects": [{"user": ADMIN}]}]},
                              log={"level": "info", "format": "json"}, limits={"stop_timeout": "30s", "grants_per_uid": "1000/s"})
         daemon.config["state"] = {"ledger": {"sqlite": f"{daemon.folder}/ledger.db"}}
+        daemon.config["backends"]["bao"]["limits"] = {"timeout": "3s"}  # some outages are longer
         world.daemons.append(daemon)
         self.daemon = daemon
         self.use_what_it_can()
@@ -374,14 +376,16 @@ class Chaos:
                     self.world.bao.call("PUT", "sys/leases/revoke", {**name, "sync": True})
                 except Failed:  # its database role has gone already
                     pass
-                left.append({"lease": name["lease_id"], "role": role, "issued": issued, "database_roles": sorted(set(before) - set(self.roles_left()))})
+                gone = sorted(set(before) - set(self.roles_left()))
+                left.append({"lease": name["lease_id"], "role": role, "issued": issued, "database_roles": gone})
         return left
 
     def collect(self):
         """All that there is to judge by."""
         quiet_s = self.settle()
         listed = self.daemon.lease(ADMIN, "ls", "-o", "json")
-        found = {"quiet_s": quiet_s, "roles_count": len(self.roles_left()), "listed": json.loads(listed.stdout or "[]"), "status": self.daemon.lease(ADMIN, "status").stdout}
+        found = {"quiet_s": quiet_s, "roles_count": len(self.roles_left()), "listed": json.loads(listed.stdout or "[]"),
+                 "status": self.daemon.lease(ADMIN, "status").stdout}
         self.note_own_end()
         found["stop_code"] = self.daemon.stop()
         found["ledger"] = self.ledger_left()
@@ -427,7 +431,7 @@ def options_of(arguments):
     parser.add_argument("--outage-every", type=float, default=8, metavar="S", help="seconds between outages, on average [%(default)s]")
     parser.add_argument("--calm", type=float, default=3, metavar="S", help="seconds that clients go on without faults at the end [%(default)s]")
     parser.add_argument("--reboots", type=int, default=None, metavar="N", help="how often the machine starts anew; needs root [0]")
-    parser.add_argument("--keep", metavar="FOLDER", help="where to copy trails, logs and what was found, for `python3 scripts/chaos_findings.py FOLDER/found.json`")
+    parser.add_argument("--keep", metavar="FOLDER", help="where to copy trails, logs and found.json, which scripts/chaos_findings.py judges again")
     options = parser.parse_args(arguments)
     options.seed = int(time.time()) if options.seed is None else options.seed
     options.kills = options.kills or (40 if options.short else 200)
