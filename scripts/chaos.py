@@ -32,14 +32,15 @@ ADMIN = "root" if IS_ROOT else USERS[0]
 QUIET_S = 30
 STOP_TIMEOUT_S = 20
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-# Each has a role of its own at OpenBao. `short` is renewed all the time.
+# Each has a role of its own at OpenBao, where credentials outlive the run: what is left doesn't go by itself. But for those of
+# `short`, which are renewed every few seconds.
+ISSUER_TTL = {"short": "100s"}
 ROLES = {
     "own": {"share": "none"},
     "identity": {"share": "identity"},
     "shared": {"share": "role"},
-    "short": {"share": "none", "min_remaining": "5s"},
+    "short": {"share": "none", "renew_at": "10%"},
 }
-ISSUER_TTL = {"short": "40s"}
 KINDS = ("exec", "exec", "exec", "get", "get", "hold", "hold", "hold", "hold", "loose")
 # OpenBao may be stopped after the role has gone and before it has noted that; then it revokes again, and must not fail.
 REVOKE_TWICE = [
@@ -205,7 +206,7 @@ class Chaos:
         world.bao = DurableBao(world.folder, world.bao.program)
         world.start()
         for name in ROLES:
-            world.bao.database_role(name, ttl=ISSUER_TTL.get(name, "1h"), max_ttl="24h", revocation_statements=REVOKE_TWICE)
+            world.bao.database_role(name, ttl=ISSUER_TTL.get(name, "2h"), max_ttl="24h", revocation_statements=REVOKE_TWICE)
         roles = {name: {"backend": "bao", "path": f"database/creds/{name}", "max_ttl": "24h", "binding": "process", **role}
                  for name, role in ROLES.items()}
         rules = [{"name": "clients", "subjects": [{"user": user} for user in USERS], "roles": ["*"],
@@ -402,7 +403,6 @@ class Chaos:
         found.update(trail=self.daemon.records(), clients=self.clients.records(), kills=self.kills, starts=self.starts,
                      outages=self.outages.windows, ended_by_itself=self.ended_by_itself, reboots=self.reboots,
                      has_isolate=self.has_isolate, has_adoption=self.has_adoption, issuer_trail=self.issuer_trail(),
-                     ttl_s={role: 40 if role == "short" else 3600 for role in ROLES},
                      tokens=len(self.world.bao.call("LIST", "auth/token/accessors")["data"]["keys"]))
         return found
 
