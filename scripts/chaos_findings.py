@@ -124,6 +124,12 @@ class Issuer:
         return any(ask["role"] == left["role"] and HALF_RECORDED.search(ask["error"]) and ask["asked"] <= issued_ms <= ask["answered"] + 1
                    for ask in self.asks.values() if ask["lease"] is None and ask["asked"] and ask["answered"])
 
+    def is_unanswered(self, left, kills_of_issuer):
+        """OpenBao was killed after it had made the lease, and before it had said so."""
+        issued_ms = ms_of(left["issued"])
+        return any(ask["role"] == left["role"] and ask["answered"] is None and ask["asked"] <= issued_ms <= killed + 1
+                   for ask in self.asks.values() if ask["asked"] for killed in kills_of_issuer if ask["asked"] <= killed)
+
     def lost_roles(self, names):
         """Those of the database roles that OpenBao made and forgot: each has a request of its own that brought no lease."""
         without = [ask for ask in self.asks.values() if ask["lease"] is None and ask["asked"] is not None and
@@ -226,6 +232,8 @@ class Judge:
                 self.add("left_revoking", what)
             elif ask:
                 self.add(self.cause(ask), f"{what}: asked {ask['asked']}, answered {ask['answered']}")
+            elif self.issuer.is_unanswered(left, [begin for kind, begin, _ in self.found["outages"] if kind == "killed"]):
+                self.add("lost_by_outage", f"{what}: never answered")
             elif self.issuer.is_half_recorded(left) and not left["database_roles"]:
                 self.add("issuer_half", what)
             else:
