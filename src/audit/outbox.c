@@ -11,8 +11,9 @@
  * often is one and the trail may have a reserve on it. Such records aren't put (they would fill the
  * ledger's queue, and leave a hole where one found no room); before the outbox is used again, every
  * required sink has what passed it by, so that the next record in the ledger continues what is in
- * the files. A sink fails: its records stay, as many as its queue in memory holds (audit.h), which
- * is what bounds the outbox. An optional sink that has lost records isn't waited for. */
+ * the files. A crash meanwhile loses what only memory had, as without a ledger. A sink fails: its
+ * records stay, as many as its queue in memory holds (audit.h), which is what bounds the outbox. An
+ * optional sink that has lost records isn't waited for. */
 #include "audit/outbox.h"
 
 #include "audit/audit_internal.h"

@@ -1,4 +1,5 @@
-/* The ledger, opened before what writes to it; and what an earlier daemon has left in it.
+/* The ledger, opened before what writes to it (the trail is the first) and closed after it; and
+ * what an earlier daemon has left in it.
  *
  * A lease whose backend isn't configured any more, or whose record can't be read, stays where it is
  * and is told at each start: nobody else could revoke it. */
