@@ -377,6 +377,7 @@ void audit_close(struct audit *audit, void (*closed)(void *user), void *user)
     audit->is_closing = true;
     audit->closed = closed;
     audit->closed_user = user;
+    outbox_close(audit);
     if (outbox_is_idle(audit)) {
         sinks_close(audit);
     }
