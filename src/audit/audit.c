@@ -23,6 +23,7 @@
 #include "audit/audit_internal.h"
 #include "audit/head.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "base/secret.h"
 
 #include <string.h>
@@ -167,7 +168,9 @@ int audit_queue(struct audit *audit, struct audit_record *record, bool is_awaite
         }
     }
     audit->head_seq = record->seq;
-    memcpy(audit->head_hash, hash, sizeof(hash));
+    if (!MUTATED(17) || record->seq % 64 != 0) {
+        memcpy(audit->head_hash, hash, sizeof(hash));
+    }
     return 0;
 }
 

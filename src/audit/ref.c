@@ -2,6 +2,7 @@
  * installation's, kept in the ledger, so that a reference means the same after a restart; without a
  * ledger it is a new one for each start. */
 #include "audit/audit_internal.h"
+#include "base/log.h"
 #include "base/secret.h"
 
 #include <assert.h>
@@ -12,27 +13,38 @@
 #define REF_HASH_BYTES 16
 #define KEY_ID "audit-ref-key"
 
-/* --- the key as it stands in the ledger; here is the place to seal it --- */
+#define SEALED_BYTES (AUDIT_KEY_BYTES + ENV_LEDGER_SEAL_BYTES)
 
-static int key_open(const struct audit *audit, struct str body)
+/* --- the key as it stands in the ledger, sealed --- */
+
+struct key_search {
+    const struct audit *audit;
+    struct env_ledger *ledger;
+    bool is_found;
+};
+
+/* ERR_NOT_FOUND: the ledger's own key isn't the one any more that has sealed it. */
+static int key_open(const struct key_search *search, struct str body)
 {
-    if (body.len != AUDIT_KEY_BYTES) {
+    int r;
+
+    if (body.len != SEALED_BYTES) {
         return ERR_CORRUPT;
     }
-    memcpy(audit->key, body.ptr, AUDIT_KEY_BYTES);
-    return 0;
+    r = env_ledger_unseal(search->ledger, STR(KEY_ID), body, (char *)search->audit->key);
+    return r == ERR_INVALID ? ERR_CORRUPT : r;
 }
 
 static int key_store(const struct audit *audit, struct env_ledger *ledger)
 {
-    return env_ledger_put(ledger, ENV_LEDGER_SETTING, STR(KEY_ID),
-                          (struct str){.ptr = (const char *)audit->key, .len = AUDIT_KEY_BYTES});
-}
+    const struct str key = {.ptr = (const char *)audit->key, .len = AUDIT_KEY_BYTES};
+    char sealed[SEALED_BYTES];
+    int r = env_ledger_seal(ledger, STR(KEY_ID), key, sealed);
 
-struct key_search {
-    const struct audit *audit;
-    bool is_found;
-};
+    return r != 0 ? r
+                  : env_ledger_put(ledger, ENV_LEDGER_SETTING, STR(KEY_ID),
+                                   (struct str){.ptr = sealed, .len = sizeof(sealed)});
+}
 
 static int key_search(void *user, struct str id, struct str body)
 {
@@ -42,12 +54,12 @@ static int key_search(void *user, struct str id, struct str body)
         return 0;
     }
     search->is_found = true;
-    return key_open(search->audit, body);
+    return key_open(search, body);
 }
 
 int audit_ref_init(struct audit *audit, struct env_ledger *ledger, struct err *e)
 {
-    struct key_search search = {.audit = audit};
+    struct key_search search = {.audit = audit, .ledger = ledger};
     int r = 0;
 
     audit->key = secret_alloc(AUDIT_KEY_BYTES);
@@ -56,6 +68,14 @@ int audit_ref_init(struct audit *audit, struct env_ledger *ledger, struct err *e
     }
     if (ledger != NULL) {
         r = env_ledger_each(ledger, ENV_LEDGER_SETTING, key_search, &search, e);
+    }
+    if (r == ERR_NOT_FOUND && search.is_found) {
+        log_event(LOG_LEVEL_WARN, "audit.ref_key.lost", "err",
+                  "the ledger's key has changed: references in the trail mean something else from "
+                  "here on",
+                  NULL);
+        search.is_found = false;
+        r = 0;
     }
     if (r != 0 && search.is_found) {
         return err_set(e, r,

@@ -8,6 +8,7 @@
 #include "backend/op.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "base/secret.h"
 #include "lease/schedule.h"
 
@@ -155,6 +156,9 @@ void sweeps_add(struct sweeps *sweeps, struct str ref, uint64_t lifetime_ms)
     if (!LEASED_HAS(plugin, revoke) || plugin->revoke == NULL) {
         return; /* it can only end by itself */
     }
+    if (MUTATED(19)) {
+        return;
+    }
     sweeps->begun_total++;
     if (sweeps->is_ended) {
         forgotten(sweeps, "the backend closes");
@@ -176,7 +180,7 @@ void sweeps_add(struct sweeps *sweeps, struct str ref, uint64_t lifetime_ms)
     list_push_back(&sweeps->items, &sweep->node);
     sweeps->count++;
     log_event(LOG_LEVEL_WARN, "backend.sweep.begun", "backend", sweeps->ops->context->name,
-              "detail", "an issue that was late or refused left something behind", NULL);
+              "detail", "an issue that was late left something behind", NULL);
     sweep_try(sweep);
 }
 

@@ -21,7 +21,7 @@ struct ledger_change {
 /* The database as the writer sees it. One thread at a time. */
 struct ledger_db;
 
-/* As env_ledger_open. */
+/* As env_ledger_open, without the key. */
 int ledger_db_open(const char *path, struct ledger_db **ret_db, struct err *e) ATTR_MUST_USE;
 
 /* Makes all changes (struct ledger_change), or none; 0 when that is on stable storage. Blocks.

@@ -34,6 +34,16 @@ static const char *const migrations[LEDGER_VERSION] = {
     "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "
     "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;",
+    /* Leases say what they can do and when their life began. Their credentials weren't kept, so
+     * they are revoked by the next start. */
+    "UPDATE record SET body = CAST(json_set(CAST(body AS TEXT), '$.version', 2, "
+    "'$.state', 'revoking', '$.is_revocable', json('true'), '$.is_capped', json('false'), "
+    "'$.is_refused', json('false'), '$.answered_wall_ms', 0, "
+    "'$.own_end_wall_ms', 0, '$.written_wall_ms', 0, '$.written_ms', 0, '$.boot', '', "
+    "'$.granted_ms', 0, '$.lifetime_ms', 0, '$.refresh_ms', 0, '$.rule_ttl_ms', 0, "
+    "'$.anchor', 0, '$.credential_version', 1, '$.renewal_count', 0, '$.predecessor', '') "
+    "AS BLOB) WHERE kind = 1;"
+    "PRAGMA user_version = 2;",
 };
 
 /* --- errors ----------------------------------------------------------------------------------- */

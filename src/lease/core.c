@@ -161,6 +161,8 @@ static void core_free(struct lease_core *core)
     struct map_entry *entry;
     struct list *node;
 
+    while (list_pop_front(&core->observers) != NULL) {
+    }
     while ((grant = lease_core_next_grant(core, NULL)) != NULL) {
         grant_free(grant);
     }
@@ -204,6 +206,7 @@ static void core_turn(struct env_deferred *deferred)
     }
     calls_pump(core);
     drain_check(core);
+    observe_tell(core);
     ended_trim(core);
     core_arm_timer(core);
     waits_tell(
@@ -258,8 +261,12 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->issuers);
     list_init(&core->leases_by_age);
     list_init(&core->grants_by_age);
+    list_init(&core->durables);
+    list_init(&core->links);
     list_init(&core->read_grants);
     list_init(&core->finishing);
+    list_init(&core->observers);
+    list_init(&core->changed);
     list_init(&core->waits);
     list_init(&core->waits_done);
     for (i = 0; i < LEASE_STATE_COUNT; i++) {
@@ -310,8 +317,10 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (lease->issuing != NULL) {
             audit_write_forget(&lease->issuing->write);
+            lease->issuing->durable = NULL; /* forgotten with all the others */
         }
     }
+    durable_forget_all(&core->durables);
     calls_cancel_all(core);
     core_touch(core);
 }

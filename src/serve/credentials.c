@@ -424,7 +424,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
 
 /* A path is taken as it is sent, since no role has a name that needs encoding; whoever encodes one
  * all the same is told. */
-static void role_unknown(struct exchange *x, struct str name)
+void serve_role_unknown(struct exchange *x, struct str name)
 {
     bool is_encoded = memchr(name.ptr, '%', name.len) != NULL;
     char detail[PARAMS_ROLE_MAX_BYTES + 64];
@@ -453,7 +453,7 @@ const struct lease_role *serve_role_of_body(struct exchange *x)
     }
     role = lease_core_role(x->serve->options.core, name);
     if (role == NULL) {
-        role_unknown(x, name);
+        serve_role_unknown(x, name);
     }
     return role;
 }
@@ -463,7 +463,7 @@ void serve_credentials_get(struct exchange *x)
     const struct lease_role *role = lease_core_role(x->serve->options.core, x->path_arg);
 
     if (role == NULL) {
-        role_unknown(x, x->path_arg);
+        serve_role_unknown(x, x->path_arg);
     } else {
         acquire(x, role, false);
     }

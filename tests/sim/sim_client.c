@@ -53,8 +53,18 @@ static void client_born(struct sim_client *client)
     }
 }
 
+/* A daemon that stops ends its connections. */
+static void forget_broken(struct sim_client *client)
+{
+    if (client->start_count != client->crowd->world->start_count || !client->crowd->world->is_up) {
+        client->start_count = client->crowd->world->start_count;
+        client->connection = NULL;
+    }
+}
+
 static void hang_up(struct sim_client *client)
 {
+    forget_broken(client);
     if (client->connection != NULL) {
         sim_trace(&client->crowd->world->sim, "pid %d hangs up", client->pid);
         sim_connection_close(client->connection, HANG_UP_NOTICE_MS);
@@ -77,6 +87,7 @@ static void connect_anew(struct sim_client *client)
     static const enum env_peer_state states[] = {ENV_PEER_UNKNOWN, ENV_PEER_GONE, ENV_PEER_CHANGED};
     struct env_peer peer = client->peer;
 
+    forget_broken(client);
     if (client->connection != NULL && !client->connection->is_closing) {
         return;
     }
@@ -128,7 +139,7 @@ static void client_replied(struct sim_request *request)
 static void client_answered(struct sim_request *request, bool is_delivered)
 {
     struct sim_client *client = request->user;
-    json_t *answer = NULL;
+    json_t *answer;
 
     if (client->crowd->check != NULL) {
         sim_check_answered(client->crowd->check, request, is_delivered);
@@ -141,12 +152,8 @@ static void client_answered(struct sim_request *request, bool is_delivered)
     if (client->connection == request->connection && request->connection->is_closing) {
         client->connection = NULL;
     }
-    if (is_delivered && (request->status == 200 || request->status == 201)) {
-        struct str body = buf_str(&request->answer);
-
-        answer = json_loadb(body.ptr, body.len, 0, NULL);
-    }
-    if (json_object_get(answer, "credential") != NULL) {
+    answer = is_delivered ? sim_request_credential(request) : NULL;
+    if (answer != NULL) {
         holding_add(client, answer);
     }
     json_decref(answer);
@@ -360,7 +367,11 @@ static void client_thinks(struct sim_event *event)
         hang_up(client);
         client_born(client);
     }
-    act(client, draw_act(client));
+    if (client->crowd->world->is_up) {
+        act(client, draw_act(client));
+    } else if (chance(client, 100)) {
+        die(client); /* while no daemon sees it */
+    }
     sim_schedule_in(sim, &client->think, 1 + below(client, client->crowd->think_max_ms));
 }
 

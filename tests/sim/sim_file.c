@@ -3,6 +3,7 @@
  */
 #include "sim.h"
 
+#include "sim_oom.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -58,7 +59,7 @@ static void sync_begin(struct sim_file *file)
 static void sync_done(struct sim_event *event)
 {
     struct sim_file *file = CONTAINER_OF(event, struct sim_file, sync);
-    bool fails = file->is_crashed || file->sim->is_disk_full ||
+    bool fails = file->is_crashed || file->sim->is_disk_full || file->sim->is_dead ||
                  sim_random_chance(&file->sim->random, file->sim->faults.append_failed);
     struct list group;
     struct list *node;
@@ -70,7 +71,9 @@ static void sync_done(struct sim_event *event)
         struct env_append *append = LIST_ENTRY(node, struct env_append, node);
 
         if (!fails) {
+            sim_oom_outside();
             buf_add_str(&file->bytes, append->bytes);
+            sim_oom_inside();
             CHECK(buf_status(&file->bytes) == 0);
         }
         append->status = fails ? -ENOSPC : 0;
@@ -86,7 +89,7 @@ static int file_append_start(struct env_file *env_file, struct env_append *appen
 {
     struct sim_file *file = CONTAINER_OF(env_file, struct sim_file, file);
 
-    if (!file->is_open) {
+    if (!file->is_open || file->sim->is_dead) {
         return ERR_CLOSED;
     }
     append->node = (struct list){NULL, NULL};

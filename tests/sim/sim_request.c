@@ -2,10 +2,12 @@
  * that: finished(false) → over. A second reply, and a reply after `finished`, fail the run. */
 #include "sim_request.h"
 
+#include "sim_oom.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define FINISH_MAX_MS 5
+#define STALLED_MAX_MS 120000
 #define BODY_MAX_BYTES 4096U
 #define RAW_MAX_BYTES (256U * 1024U)
 #define ANSWER_MAX_BYTES (2U * 1024U * 1024U)
@@ -38,7 +40,9 @@ static void request_end(struct sim_request *request, bool is_delivered)
         sim_connection_close(connection, 0);
     }
     if (request->over != NULL) {
+        sim_oom_outside();
         request->over(request, is_delivered);
+        sim_oom_inside();
     }
     buf_fini(&request->body);
     buf_fini(&request->raw);
@@ -58,6 +62,15 @@ static void request_finish(struct sim_event *event)
     }
 }
 
+/* How long the consumer takes to read its answer. */
+static uint64_t draw_finish_ms(struct sim_listener *listener)
+{
+    struct sim_random *random = &listener->sim->random;
+    bool is_stalled = listener->stalled > 0 && sim_random_chance(random, listener->stalled);
+
+    return sim_random_below(random, is_stalled ? STALLED_MAX_MS : FINISH_MAX_MS);
+}
+
 /* --- what the server may do ------------------------------------------------------------------- */
 
 static void request_reply(struct env_request *env_request, const struct env_reply *reply)
@@ -69,10 +82,70 @@ static void request_reply(struct env_request *env_request, const struct env_repl
         sim_fail(sim, "S3: request %llu is answered %s", (unsigned long long)request->number,
                  request->is_ended ? "after its end" : "twice");
     }
+    if (sim->is_dead) {
+        return; /* its connection breaks */
+    }
     request->status = reply->status;
     request->will_close = reply->close;
+    sim_oom_outside();
     buf_add_str(&request->answer, reply->body);
     CHECK(buf_status(&request->answer) == 0);
+    if (request->replied != NULL) {
+        request->replied(request);
+    }
+    sim_oom_inside();
+    sim_schedule_in(sim, &request->finish, draw_finish_ms(request->connection->listener));
+}
+
+/* Streams: the consumer takes what fits into the answer, and is dropped then. */
+static int stream_begin(struct env_request *env_request, const struct env_stream *stream)
+{
+    struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+
+    (void)stream;
+    if (request->status != 0 || request->is_ended) {
+        sim_fail(request->connection->sim, "S3: request %llu becomes a stream too late",
+                 (unsigned long long)request->number);
+    }
+    request->status = 200;
+    request->is_stream = true;
+    request->will_close = true;
+    return 0;
+}
+
+static int stream_write(struct env_request *env_request, struct str bytes)
+{
+    struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+
+    if (!request->is_stream || request->is_ended) {
+        sim_fail(request->connection->sim, "S3: request %llu is written to %s",
+                 (unsigned long long)request->number,
+                 request->is_ended ? "after its end" : "without a stream");
+    }
+    if (request->finish.heap_index != 0 || request->connection->is_closing) {
+        return ERR_CLOSED;
+    }
+    if (request->answer.len + bytes.len > ENV_STREAM_QUEUE_MAX_BYTES) {
+        sim_connection_close(request->connection, 0);
+        return ERR_LIMIT;
+    }
+    buf_add_str(&request->answer, bytes);
+    CHECK(buf_status(&request->answer) == 0);
+    return 0;
+}
+
+static size_t stream_room(const struct env_request *env_request)
+{
+    const struct sim_request *request = (const struct sim_request *)(const void *)env_request;
+
+    return ENV_STREAM_QUEUE_MAX_BYTES - request->answer.len;
+}
+
+static void stream_end(struct env_request *env_request)
+{
+    struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+    struct sim *sim = request->connection->sim;
+
     if (request->replied != NULL) {
         request->replied(request);
     }
@@ -87,6 +160,10 @@ static void connection_watch(struct env_connection *connection, struct env_conne
 static const struct env_request_ops request_ops = {
     .reply = request_reply,
     .connection_watch = connection_watch,
+    .stream_begin = stream_begin,
+    .stream_write = stream_write,
+    .stream_room = stream_room,
+    .stream_end = stream_end,
 };
 
 /* --- connections ------------------------------------------------------------------------------ */
@@ -231,7 +308,7 @@ struct sim_request *sim_request_send(struct env_connection *connection,
     buf_init(&request->answer, ANSWER_MAX_BYTES);
     request->connection = connection;
     request->number = ++listener->sim->request_count;
-    request->sent_ms = listener->sim->now_ms;
+    request->sent_ms = sim_awake_ms(listener->sim);
     request->finish.fn = request_finish;
     request->replied = options->replied;
     request->over = options->over;
@@ -240,11 +317,13 @@ struct sim_request *sim_request_send(struct env_connection *connection,
                                             .peer = &connection->peer,
                                             .connection = connection,
                                             .ops = &request_ops};
+    sim_oom_outside();
     if (options->raw != NULL) {
         fill_raw(request, options->raw);
     } else {
         fill(request, options);
     }
+    sim_oom_inside();
     connection->request = request;
     listener->request_count++;
     sim_trace(listener->sim, "request %llu: uid %u pid %d %.*s %.*s?%.*s %.*s",
@@ -253,4 +332,23 @@ struct sim_request *sim_request_send(struct env_connection *connection,
               STR_ARG(request->request.query), STR_ARG(request->request.body));
     listener->handler(listener->handler_user, &request->request);
     return request;
+}
+
+/* Most answers are none of these, so that looking for the word saves a lot. */
+json_t *sim_request_credential(const struct sim_request *request)
+{
+    static const char word[] = "\"credential\":";
+    struct str body = buf_str(&request->answer);
+    json_t *answer;
+
+    if ((request->status != 200 && request->status != 201) || body.len == 0 ||
+        memmem(body.ptr, body.len, word, sizeof(word) - 1) == NULL) {
+        return NULL;
+    }
+    answer = json_loadb(body.ptr, body.len, 0, NULL);
+    if (json_object_get(answer, "credential") == NULL) {
+        json_decref(answer);
+        return NULL;
+    }
+    return answer;
 }

@@ -5,6 +5,8 @@
 
 #include "sim.h"
 
+#include <jansson.h>
+
 #define SIM_TARGET_MAX_BYTES 256
 
 struct sim_request;
@@ -29,13 +31,14 @@ struct sim_listener {
     struct list connections;
     uint64_t request_count; /* under way */
     uint32_t undelivered;   /* permille of answers that don't get through */
+    uint32_t stalled;       /* permille of answers that are read late */
 };
 
 struct sim_request {
     struct env_request request; /* first */
     struct env_connection *connection;
     uint64_t number;
-    uint64_t sent_ms;
+    uint64_t sent_ms; /* sim_awake_ms */
     char target[SIM_TARGET_MAX_BYTES];
     struct buf body;
     struct buf raw; /* the bytes of a raw one */
@@ -44,6 +47,7 @@ struct sim_request {
     uint32_t status; /* 0: none yet */
     struct buf answer;
     bool will_close;
+    bool is_stream; /* `answer` is what was written so far */
     bool is_ended;
     /* Runs when an answer leaves the server, before anybody reads it. May be NULL. */
     void (*replied)(struct sim_request *request);
@@ -80,5 +84,8 @@ struct sim_request_options {
 };
 struct sim_request *sim_request_send(struct env_connection *connection,
                                      const struct sim_request_options *options);
+
+/* The answer, if it is one with a credential; else NULL. The caller's. */
+json_t *sim_request_credential(const struct sim_request *request);
 
 #endif

@@ -19,6 +19,8 @@ struct sim_trail_item {
     uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
     uint64_t renewed_count;
     bool is_revoking;
+    bool is_lost;        /* its issue's answer was */
+    bool is_orphaned;    /* the daemon that began it is dead */
     bool is_delivered;   /* an answer with it reached its holder */
     bool is_undelivered; /* one didn't */
 };
@@ -49,6 +51,9 @@ void sim_trail_read(struct sim_trail *trail);
 const struct sim_trail_item *sim_trail_find(const struct sim_trail *trail, const char *id);
 bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const char *lease);
 
+/* The daemon says that it lost the answer to this lease's issue. */
+void sim_trail_lost(struct sim_trail *trail, struct str lease);
+
 /* An answer that showed this grant has reached its holder, or never will. */
 void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered);
 
@@ -56,7 +61,12 @@ void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_deli
  * none. */
 const char *sim_trail_undelivered(const struct sim_trail *trail);
 
-/* At the very end: each grant and each lease has ended exactly once. */
+/* The daemon is dead: what it hadn't put on record never will be. `was_failing`: its ledger didn't
+ * work, so that what ended by the trail may end once more. */
+void sim_trail_crashed(struct sim_trail *trail, bool was_failing);
+
+/* At the very end: each grant and each lease has ended exactly once; those of a daemon that was
+ * killed at most once. */
 void sim_trail_check_ended(struct sim_trail *trail);
 
 #endif

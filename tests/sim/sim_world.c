@@ -5,8 +5,10 @@
 
 #include "sim_check.h"
 
+#include "backend/kept.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/ledger_grant.h"
 #include "wire/ledger_lease.h"
 #include "wire/yaml.h"
 
@@ -30,47 +32,6 @@
 
 int32_t leased_plugin_entry_vault(const struct leased_host *host,
                                   const struct leased_plugin **ret_plugin);
-
-/* --- between the network and the model -------------------------------------------------------- */
-
-static void network_sent(void *user, const struct sim_call *call)
-{
-    struct sim_world *world = user;
-
-    if (world->check != NULL) {
-        sim_check_sent(world->check, call);
-    }
-}
-
-static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
-{
-    sim_vault_answer(&((struct sim_world *)user)->vault, call, answer);
-}
-
-static void network_ended(void *user, uint64_t id, bool is_delivered)
-{
-    sim_vault_ended(&((struct sim_world *)user)->vault, id, is_delivered);
-}
-
-/* What the daemon logs is looked at for secrets, and is part of the trace. */
-static void log_line(void *user, enum log_level level, const char *event,
-                     const struct log_field *fields, size_t field_count)
-{
-    struct sim_world *world = user;
-    BUF_AUTO line;
-
-    buf_init(&line, 4096);
-    buf_printf(&line, "log %s %s", log_level_str(level), event);
-    for (size_t i = 0; i < field_count; i++) {
-        buf_printf(&line, " %s=%.*s", fields[i].key, STR_ARG(fields[i].value));
-    }
-    if (buf_status(&line) == 0) {
-        sim_trace(&world->sim, "%s", line.bytes);
-        if (strstr(line.bytes, SIM_VAULT_MARK) != NULL) {
-            sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
-        }
-    }
-}
 
 /* --- the ledger's disk ------------------------------------------------------------------------ */
 
@@ -109,13 +70,11 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_init(&world->sim, seed);
     sim_watch_aborts(&world->sim);
     sim_vault_init(&world->vault, &world->sim.random);
-    world->sim.server = (struct sim_server){
-        .sent = network_sent, .answer = network_answer, .ended = network_ended, .user = world};
+    sim_outside_listen(world);
     fake_ledger_init(&world->ledger, &world->sim.env);
     world->ledger.is_held = true;
     world->ledger.waits = ledger_waits;
     world->committing = (struct sim_event){.fn = ledger_commit};
-    log_set_sink(log_line, world, LOG_LEVEL_DEBUG);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -135,8 +94,41 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
 }
 
+static int keep_state(void *user, struct backend *backend, struct str state)
+{
+    struct sim_world *world = user;
+
+    (void)backend;
+    return kept_put(&world->ledger.ledger, "vault", state);
+}
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+#define TOKEN_ROLE "leased"
+
+/* The backend's own keys. What it may do at the issuer is set here, too. */
+static const char *backend_config(struct sim_world *world, const struct sim_world_options *options,
+                                  char *out, size_t out_size)
+{
+    const char *auth = options->uses_token
+                           ? "{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK "-token\"}"
+                           : "{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
+                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}";
+
+    world->vault.denies_child = !options->isolates;
+    (void)snprintf(world->vault.token_role, sizeof(world->vault.token_role), "%s",
+                   options->has_token_role ? TOKEN_ROLE : "");
+    (void)snprintf(out, out_size, "{\"auth\":%s%s}", auth,
+                   options->has_token_role ? ",\"token_role\":\"" TOKEN_ROLE "\"" : "");
+    return out;
+}
+
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
 {
+    char config[256];
     static const char *const addresses[] = {SIM_WORLD_ADDRESS, "https://vault-2.example:8200"};
     struct err e = {0};
     struct backend_options backend = {
@@ -144,33 +136,35 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .name = "vault",
         .addresses = addresses,
         .address_count = ARRAY_LEN(addresses),
-        .config_json = options->uses_token
-                           ? "{\"auth\":{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK
-                             "-token\"}}"
-                           : "{\"auth\":{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
-                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}}",
+        .config_json = backend_config(world, options, config, sizeof(config)),
         .limits = {.in_flight = options->in_flight},
         .health_interval_ms = 30000,
+        .keep_state = options->has_ledger ? keep_state : NULL,
         .anchor_ends = anchor_ends,
         .user = world,
     };
+    struct secret state;
 
-    if (options->uses_token) {
+    secret_init(&state);
+
+    if (options->uses_token &&
+        map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
         (void)sim_vault_add_token(&world->vault,
-                                  &(struct sim_vault_token_options){.id = SIM_VAULT_MARK "-token",
-                                                                    .period_ms = 3600000,
-                                                                    .is_renewable = true});
+                                  &(struct sim_vault_token_options){
+                                      .id = SIM_VAULT_MARK "-token",
+                                      .period_ms = or_default(options->token_period_ms, 3600000),
+                                      .is_renewable = true});
     }
     must(world, backend_registry_new(&world->registry), &e, "registry");
     must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
          "plugin");
     backend.plugin = backend_registry_find(world->registry, STR("vault"));
+    if (options->has_ledger) {
+        must(world, kept_read(&world->ledger.ledger, "vault", &state, &e), &e, "the kept login");
+        backend.state = secret_view(&state);
+    }
     must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
-}
-
-static uint64_t or_default(uint64_t value, uint64_t otherwise)
-{
-    return value != 0 ? value : otherwise;
+    secret_fini(&state);
 }
 
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
@@ -302,9 +296,12 @@ static void start_serve(struct sim_world *world)
     world->metrics.handler = serve_request;
     world->metrics.handler_user = &world->metrics_api;
     serve_set_ready(world->serve, true);
+    world->policy_index = 0;
+    world->is_up = true;
+    world->start_count++;
 }
 
-static int recover_one(void *user, struct str id, struct str body)
+static int recover_lease(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
     struct ledger_lease lease;
@@ -315,7 +312,21 @@ static int recover_one(void *user, struct str id, struct str body)
     must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
          "recovery");
     json_decref(owner);
-    world->recovered_count++;
+    return 0;
+}
+
+static int recover_grant(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct ledger_grant grant;
+    json_t *owner;
+    struct err e = {0};
+    int r;
+
+    must(world, ledger_grant_read(body, &grant, &owner, &e), &e, "a grant of the ledger");
+    r = lease_core_recover_grant(world->core, id, &grant);
+    must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
+    json_decref(owner);
     return 0;
 }
 
@@ -338,17 +349,23 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
     world->limits.ledger = ledger;
+    if (world->check != NULL) {
+        world->check->trail.ledger = ledger;
+    }
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
     start_backend(world, options);
     world->role_count = 0;
+    memset(world->is_removed, 0, sizeof(world->is_removed));
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
-    world->recovered_count = 0;
-    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_one, world, &e),
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
          &e, "ledger");
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
+         &e, "ledger");
+    lease_core_recovered(world->core, &world->recovery);
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
     if (options->other_policy != NULL) {
@@ -386,10 +403,10 @@ static void core_closed(void *user)
 static void run_until(struct sim_world *world, const bool *flag, uint64_t limit_ms,
                       const char *what)
 {
-    uint64_t end_ms = world->sim.now_ms + limit_ms;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + limit_ms;
 
     while (!*flag) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "I6: %s does not end", what);
         }
         if (world->check != NULL) {
@@ -403,7 +420,7 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
     serve_set_ready(world->serve, false);
     world->is_drained = false;
     world->drained = (struct lease_wait){.fn = drained, .user = world};
-    lease_core_drain(world->core, world->sim.now_ms + patience_ms, &world->drained);
+    lease_core_drain(world->core, world->sim.now_ms + patience_ms, false, &world->drained);
     run_until(world, &world->is_drained, patience_ms + CLOSE_MAX_MS, "drain");
     return world->drain_status;
 }
@@ -411,12 +428,12 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
 static void stop_connections(struct sim_world *world)
 {
     bool is_quiet = false;
-    uint64_t end_ms = world->sim.now_ms + CLOSE_MAX_MS;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + CLOSE_MAX_MS;
 
     sim_listener_close(&world->listener);
     sim_listener_close(&world->metrics);
     while (!is_quiet) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "S3: %llu requests never end",
                      (unsigned long long)(world->listener.request_count +
                                           world->metrics.request_count));
@@ -428,6 +445,7 @@ static void stop_connections(struct sim_world *world)
 
 void sim_world_stop(struct sim_world *world, bool logout)
 {
+    world->is_up = false;
     if (!list_is_empty(&world->listener.connections) ||
         !list_is_empty(&world->metrics.connections)) {
         stop_connections(world);
@@ -456,9 +474,12 @@ void sim_world_stop(struct sim_world *world, bool logout)
 void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
+    world->ledger_was_failing = world->ledger.failure != 0 || !audit_is_ready(world->audit);
     fake_ledger_crash(&world->ledger);
     sim_files_crash(&world->sim);
+    world->sim.is_dead = true;
     sim_world_stop(world, false);
+    world->sim.is_dead = false;
     fake_ledger_restart(&world->ledger);
 }
 

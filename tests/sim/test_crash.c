@@ -28,17 +28,18 @@ static const struct sim_role roles[] = {
      .issuer_ttl_ms = 120U * MINUTE_MS,
      .issuer_max_ttl_ms = 600U * MINUTE_MS,
      .is_renewable = true,
-     .binding = ACCESS_BINDING_NONE},
+     .binding = ACCESS_BINDING_PROCESS},
     {.name = "shared",
      .issuer_ttl_ms = 120U * MINUTE_MS,
      .issuer_max_ttl_ms = 600U * MINUTE_MS,
      .is_renewable = true,
      .share = LEASE_SHARE_ROLE,
-     .binding = ACCESS_BINDING_NONE},
+     .binding = ACCESS_BINDING_PROCESS},
 };
 
 struct story {
     struct sim_world world;
+    struct sim_check check;
     struct sim_random random;
     size_t left_count; /* credentials that had left a daemon when it died */
     size_t recovered_count;
@@ -142,34 +143,29 @@ static void live_and_die(struct story *story, const struct sim_world_options *op
 {
     struct sim_world *world = &story->world;
     struct sim_crowd *crowd = mem_calloc(1, sizeof(*crowd));
-    struct sim_check *check = mem_calloc(1, sizeof(*check));
 
     assert_non_null(crowd);
-    assert_non_null(check);
     sim_world_start(world, options);
-    story->recovered_count += world->recovered_count;
-    sim_check_init(check, world);
+    story->recovered_count += world->recovery.adopted_count + world->recovery.revoked_count;
     crowd->uid_count = 2;
     crowd->think_max_ms = 5U * SECOND_MS;
     crowd->weights[SIM_ACT_READ] = 5;
     crowd->weights[SIM_ACT_CREATE] = 5;
     crowd->weights[SIM_ACT_RELEASE] = 2;
-    sim_crowd_fill(crowd, world, check, CLIENTS);
+    sim_crowd_fill(crowd, world, &story->check, CLIENTS);
     sim_crowd_start(crowd);
     sim_run_for(&world->sim, sim_random_below(&story->random, 90U * SECOND_MS));
     story->left_count += count_handed_out(story);
     sim_crowd_calm(crowd);
-    world->check = NULL; /* it knows nothing of crashes */
     story->unready_count += !audit_is_ready(world->audit);
     sim_world_crash(world);
+    sim_check_crashed(&story->check);
     (void)!env_ledger_each(&world->ledger.ledger, ENV_LEDGER_AUDIT, keep_committed, story, NULL);
     sim_crowd_stop(crowd);
     sim_crowd_kill(crowd);
     while (sim_step(&world->sim)) {
         /* what is left belongs to dead clients */
     }
-    sim_check_fini(check);
-    mem_free(check);
     mem_free(crowd);
 }
 
@@ -194,6 +190,7 @@ static struct story run(uint64_t seed)
     story->random.state = seed;
     buf_init(&story->committed, 16U << 20);
     sim_world_init(&story->world, seed);
+    sim_check_init(&story->check, &story->world);
     story->world.vault.login = (struct sim_vault_token_options){.ttl_ms = 600U * MINUTE_MS,
                                                                 .period_ms = 600U * MINUTE_MS,
                                                                 .is_renewable = true};
@@ -202,7 +199,8 @@ static struct story run(uint64_t seed)
         live_and_die(story, &options);
     }
     sim_world_start(&story->world, &options);
-    story->recovered_count += story->world.recovered_count;
+    story->recovered_count +=
+        story->world.recovery.adopted_count + story->world.recovery.revoked_count;
     story->world.sim.faults = (struct sim_faults){0};
     story->world.vault.faults = (struct sim_vault_faults){0};
     sim_run_for(&story->world.sim, HEAL_MS);
@@ -216,6 +214,7 @@ static struct story run(uint64_t seed)
     }
     check_trail(story);
     result = *story;
+    sim_check_fini(&story->check);
     sim_world_fini(&story->world);
     mem_free(story);
     return result;

@@ -1,9 +1,12 @@
 #include "support/fake_ledger.h"
 
 #include "support/fake_internal.h"
+#include "support/fake_seal.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SEAL_HEAD_BYTES (ENV_LEDGER_SEAL_BYTES - ENV_SEAL_BYTES)
 
 struct fake_record {
     struct list node;
@@ -230,6 +233,28 @@ static int fake_each(struct env_ledger *ledger, enum env_ledger_kind kind, env_l
     return r;
 }
 
+/* As the fake env seals, with the ledger's longer head before it. */
+static int fake_ledger_seal(struct env_ledger *ledger, struct str owner, struct str plain,
+                            char *ret_sealed)
+{
+    memset(ret_sealed, (int)ledger_of(ledger)->key, SEAL_HEAD_BYTES);
+    return fake_seal(ledger->env, owner, plain, ret_sealed + SEAL_HEAD_BYTES);
+}
+
+static int fake_ledger_unseal(struct env_ledger *ledger, struct str owner, struct str sealed,
+                              char *ret_plain)
+{
+    if (sealed.len < ENV_LEDGER_SEAL_BYTES) {
+        return ERR_INVALID;
+    }
+    if (sealed.ptr[0] != ledger_of(ledger)->key) {
+        return ERR_NOT_FOUND;
+    }
+    sealed.ptr += SEAL_HEAD_BYTES;
+    sealed.len -= SEAL_HEAD_BYTES;
+    return fake_unseal(ledger->env, owner, sealed, ret_plain);
+}
+
 static void fake_close(struct env_ledger *ledger, void (*closed)(void *user), void *user)
 {
     struct fake_ledger *fake = ledger_of(ledger);
@@ -246,6 +271,8 @@ static const struct env_ledger_ops fake_ledger_ops = {
     .sync = fake_sync,
     .is_ready = fake_is_ready,
     .each = fake_each,
+    .seal = fake_ledger_seal,
+    .unseal = fake_ledger_unseal,
     .close = fake_close,
 };
 

@@ -20,6 +20,7 @@ struct fake_ledger {
     void (*waits)(struct fake_ledger *fake);
     int fail_status; /* not 0: commits fail with it */
     int put_status;  /* not 0: put and remove refuse with it */
+    char key;        /* what is sealed under another can't be opened */
     bool is_crashed;
     /* For the test to look at. */
     size_t record_count;
