@@ -25,7 +25,8 @@ PLUGINDIR  ?= $(LIBDIR)/leased/plugins
 #:   BUILTIN_PLUGINS      plugins linked into leased; the others become plugins/<name>.so
 BUILTIN_PLUGINS ?= vault
 #:   T=name               only tests with this in the program's path, or else in a test function's name
-#:   SEED= STEPS=         of the simulator;  F= TIME=60  fuzz target and its seconds (TIME is soak's too)
+#:   SEED= STEPS=         of the simulator; SEEDS= FROM=1 how many, from which on
+#:   F= TIME=60           fuzz target and its seconds (TIME is soak's too)
 TIME ?= 60
 #:   COVERAGE_FLOOR=80    per cent of lines below which `coverage` fails
 COVERAGE_FLOOR ?= 80
@@ -274,6 +275,19 @@ $(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Dleased_plugin_entry=leased_plugin_entry_$p))
 endif
 
+# The simulator with one deliberate bug each (src/base/mutant.h): the sources that have it are compiled anew and linked before the archives.
+mutant_numbers := $(if $(filter mutants,$(goals)),$(shell seq $$(sed -n 's/^.define MUTANT_COUNT //p' src/base/mutant.h)))
+mutant_bins := $(mutant_numbers:%=$(OUT)/tests/mutants/sim_%)
+$(mutant_bins): $(OUT)/tests/mutants/sim_%: $(OBJ)/tests/sim/test_sim.o $(filter_o) $(LIB)/libtests_sim.a $(support_archive) \
+		$(call archives,$(tests_sim)) $(builtin_archives) $(flags_stamp)
+	$(Q)mkdir -p $(@D)
+	$(call say,MUTANT,$@)
+	$(Q)for source in $$(grep -lE 'MUTATED\($*\)|MUTANT == $*( |$$)' -r src plugins --include=*.c); do \
+		$(CC) $(all_cflags) -fPIE $(inc_src) -Dleased_plugin_entry=leased_plugin_entry_vault -DMUTANT=$* $(CPPFLAGS) $(CFLAGS) \
+			-c -o $@.$$(basename $$source .c).o $$source; done
+	$(Q)$(CC) $(all_cflags) -pie $(CFLAGS) $(all_ldflags) $(LDFLAGS) -o $@ $@.*.o $(filter %.o,$^) $(filter %.a,$^) \
+		$(call ext,$(tests_sim) plugin) $(call pkg_libs,cmocka)
+
 # The model Vault as a program, which tests/e2e compares with a real server.
 model := $(if $(wildcard tests/sim/model_main.c),$(OUT)/tests/sim/sim_vault_model)
 model_sources := $(foreach f,model_main sim_vault sim_vault_api sim_random,tests/sim/$f.c)
@@ -344,6 +358,12 @@ endif
 ifdef STEPS
 export STEPS
 endif
+ifdef SEEDS
+export SEEDS
+endif
+ifdef FROM
+export FROM
+endif
 # How much slower than release this variant is; tests divide their volume by it.
 slowdown := $(or $(if $(VALGRIND),20),$(if $(filter asan ubsan debug coverage,$(VARIANT)),2),$(if $(filter tsan,$(VARIANT)),8),1)
 valgrind_wrap := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible \
@@ -373,13 +393,18 @@ test: $(if $(T),,$(programs)) $(unit_run) $(io_run) $(sim_run) $(abi_run) $(oom_
 		$(call suites,sim,$(sim_run)) $(call suites,abi,$(abi_run)) $(call suites,oom,$(oom_run)) \
 		$(if $(VALGRIND),,$(call suites,fuzz,$(fuzz_run)) $(call suites,checks,$(check_run)))
 
-#:   unit io sim abi      one suite; `make unit T=wheel`, `make sim SEED=7 STEPS=200000 V=1`
+#:   unit io sim abi      one suite; `make unit T=wheel`, `make sim SEED=7 STEPS=200000 V=1`, `make sim SEEDS=500 STEPS=20000`
 unit: $(unit_run)
 	$(Q)$(run_tests) --suite $@ $^
 io: $(io_run)
 	$(Q)$(run_tests) --suite $@ $^
+ifdef SEEDS
+sim: $(OUT)/tests/sim/test_sim
+	$(Q)scripts/sim-soak $<
+else
 sim: $(sim_run)
 	$(Q)$(run_tests) --suite $@ $^
+endif
 abi: $(abi_run)
 	$(Q)$(run_tests) --suite $@ $^
 ifneq ($(wildcard tests/oom),)
@@ -395,6 +420,10 @@ fuzz-corpora: $(fuzz_run)
 #:   e2e                  against a real bao and PostgreSQL: needs root, and scripts/setup --test
 e2e: $(programs) $(model)
 	$(Q)scripts/run-e2e $(OUT) '$(T)'
+
+#:   mutants              builds the simulator with each deliberate bug, and demands that it finds it
+mutants: $(mutant_bins)
+	$(Q)scripts/sim-soak --mutants $(OUT)/tests/mutants
 
 #:   soak                 the simulator with fresh seeds for TIME seconds; prints the seed that fails
 soak: $(sim_bins)
@@ -534,7 +563,7 @@ distclean: clean
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile | sed 's/^\(variables\|targets\)$$/\n\1:/'
 
-.PHONY: all debug objects opts check test unit io sim abi oom fuzz-corpora e2e soak asan ubsan tsan valgrind coverage fuzz \
+.PHONY: all debug objects opts check test unit io sim mutants abi oom fuzz-corpora e2e soak asan ubsan tsan valgrind coverage fuzz \
 	fuzz-programs bench lint lint-all lint-tidy lint-cppcheck check-format format check-style check-layers check-abi check-unit \
 	check-hardening install uninstall dist run tags compile_commands.json clean distclean help
 

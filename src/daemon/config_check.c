@@ -236,6 +236,10 @@ static void state_check(const struct config_state *state, struct yaml_errors *er
         yaml_error_at(errors, yaml_get(state->ledger.node, "sqlite"),
                       "expected the absolute path of a file, found `%s`", path);
     }
+    if (state->seal_key_file != NULL && state->seal_key_credential != NULL) {
+        yaml_error_at_key(errors, yaml_get(state->node, "seal_key_credential"),
+                          "give `seal_key_file` or `seal_key_credential`, not both");
+    }
 }
 
 void config_check_settings(const struct config_settings *settings, struct yaml_errors *errors)

@@ -149,8 +149,8 @@ static const struct schema_enum_value binding_values[] = {
 };
 
 static const struct schema_enum_value on_stop_values[] = {
-    {"revoke", 0},
-    {"keep", SCHEMA_VALUE_UNSUPPORTED},
+    {"keep", CONFIG_ON_STOP_KEEP},
+    {"revoke", CONFIG_ON_STOP_REVOKE},
     {0},
 };
 
@@ -189,7 +189,8 @@ static const struct schema_field role_fields[] = {
     {FIELD(config_role, "isolate", SCHEMA_BOOL, isolate), .default_text = "false",
      .doc = "issue under a token of its own"},
     {FIELD(config_role, "on_stop", SCHEMA_ENUM, on_stop), .values = on_stop_values,
-     .default_text = "revoke", .doc = "what happens to it when leased stops"},
+     .default_text = "keep",
+     .doc = "when leased stops to be started again; without a ledger, and for good, it is revoked"},
     {FIELD(config_role, "budget", SCHEMA_OBJECT, budget), .object = &budget_table,
      .doc = "how much of it there may be; no limits but the backend's by default"},
     {FIELD(config_role, "env", SCHEMA_PAIRS, env), .doc = "names of variables for `lease exec`"},
@@ -355,9 +356,14 @@ static const struct schema_object ledger_table =
 
 static const struct schema_field state_fields[] = {
     {FIELD(config_state, "ledger", SCHEMA_OBJECT, ledger), .flags = SCHEMA_RESTART,
-     .object = &ledger_table, .doc = "what survives a crash, so that the next start can revoke it"},
-    LATER("seal_key_file", "credentials are held in memory only"),
-    LATER("seal_key_credential", "credentials are held in memory only"),
+     .object = &ledger_table,
+     .doc = "what survives a crash, so that the next start goes on with it"},
+    {FIELD(config_state, "seal_key_file", SCHEMA_STRING, seal_key_file), ABSOLUTE,
+     .flags = SCHEMA_RESTART,
+     .doc = "seals what is secret in the ledger; beside it by default, where it is made"},
+    {FIELD(config_state, "seal_key_credential", SCHEMA_STRING, seal_key_credential),
+     .flags = SCHEMA_RESTART, .pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$",
+     .doc = "the same from the service manager (LoadCredential=)"},
     {0},
 };
 static const struct schema_object state_table =

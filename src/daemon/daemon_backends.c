@@ -145,7 +145,7 @@ void daemon_backends_close(struct daemon *daemon)
         struct daemon_backend *entry = LIST_ENTRY(node, struct daemon_backend, node);
 
         if (!entry->is_closing) {
-            daemon_backend_close(entry, !daemon->is_hurried);
+            daemon_backend_close(entry, !daemon->is_hurried && !entry->has_left);
         }
     }
 }

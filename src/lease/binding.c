@@ -11,6 +11,7 @@
 #include "lease/binding.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/ancestor.h"
 #include "lease/core_internal.h"
 
@@ -234,6 +235,9 @@ static void watched_ended(struct env_process_watch *watch)
     struct watched *watched = OBJ_CAST(watch->user, struct watched, WATCHED_MAGIC);
 
     watched->has_ended = true;
+    if (MUTATED(9)) {
+        return;
+    }
     while (!list_is_empty(&watched->bindings)) {
         struct binding *binding = LIST_ENTRY(watched->bindings.next, struct binding, node);
 
@@ -390,6 +394,15 @@ bool binding_is_set(struct grant *grant, const struct binding_set *set)
         }
     }
     return true;
+}
+
+void binding_process(const struct grant *grant, size_t index, int32_t *ret_pid,
+                     uint64_t *ret_start_ticks)
+{
+    const struct env_process_watch *watch = &grant->bindings[index].process->watch;
+
+    *ret_pid = watch->pid;
+    *ret_start_ticks = watch->start_ticks;
 }
 
 /* A connection needs no such look: its end is told before anything else of it. */

@@ -1,5 +1,6 @@
 /* Ends that somebody asks for: of a grant, of a lease; and what becomes of an answer that could not
  * be delivered. */
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 /* Tells when the issuer has confirmed, or at once when there is nothing to confirm. */
@@ -82,7 +83,8 @@ void lease_core_delivered(struct lease_core *core, struct grant *grant, bool del
         if (is_of_this_lease) {
             ack_await(grant);
         }
-    } else if (!grant->is_delivered && grant->delivery_count == 0 && grant->acquire_count == 0) {
+    } else if (!MUTATED(14) && !grant->is_delivered && grant->delivery_count == 0 &&
+               grant->acquire_count == 0) {
         grant_end(grant, GRANT_END_UNDELIVERED);
     }
 }

@@ -92,10 +92,10 @@ int64_t grant_until_wall_ms(const struct grant *grant)
     return grant->until_ms != 0 ? core_wall_of(grant->lease->role->core, grant->until_ms) : 0;
 }
 
-static void grant_init(struct grant *grant, struct lease *lease, struct holder *holder,
-                       const struct lease_acquire *acquire)
+static void grant_init(struct grant *grant, const struct grant_making *making)
 {
-    struct lease_core *core = lease->role->core;
+    const struct lease_acquire *acquire = making->acquire;
+    struct lease_core *core = making->lease->role->core;
 
     grant->magic = GRANT_MAGIC;
     grant->state = GRANT_STATE_PENDING;
@@ -104,9 +104,13 @@ static void grant_init(struct grant *grant, struct lease *lease, struct holder *
     grant->duration_ms = acquire->ask.decision->duration_ms;
     grant->created_wall_ms = env_wall_ms(core->env);
     list_init(&grant->waiting);
-    core_make_id(core, 'g', grant->id);
-    grant->lease = lease;
-    grant->holder = holder_again(holder);
+    if (making->id != NULL) {
+        memcpy(grant->id, making->id, LEASE_ID_BYTES);
+    } else {
+        core_make_id(core, 'g', grant->id);
+    }
+    grant->lease = making->lease;
+    grant->holder = holder_again(making->holder);
 }
 
 /* Puts it where it will be found. From here on it ends by grant_end. */
@@ -240,38 +244,38 @@ static struct text *basis_of(struct lease_core *core, const struct lease_acquire
                                   .len = (count + 1) * sizeof(groups[0])});
 }
 
-int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
-              const struct binding_found *found, struct grant **ret_grant)
+int grant_new(const struct grant_making *making, struct grant **ret_grant)
 {
-    struct lease_core *core = lease->role->core;
-    struct grant *grant = grant_alloc(acquire, found);
+    const struct binding_set *set = &making->found->set;
+    struct lease_core *core = making->lease->role->core;
+    struct grant *grant = grant_alloc(making->acquire, making->found);
     int r;
 
     if (grant == NULL) {
         return ERR_NOMEM;
     }
-    grant_init(grant, lease, holder, acquire);
-    grant->basis = basis_of(core, acquire);
+    grant_init(grant, making);
+    grant->basis = basis_of(core, making->acquire);
     r = grant->basis != NULL
             ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
-        r = binding_start(grant, &found->set, acquire->ask.request);
+        r = binding_start(grant, set, making->acquire->ask.request);
         if (r != 0) {
             index_remove(&core->grant_ids, &grant->by_id);
         }
     }
     if (r != 0) {
         text_put(&core->texts, grant->basis);
-        holder_put(core, holder);
+        holder_put(core, making->holder);
         mem_free(grant);
         return r;
     }
     /* Of several grants with one key the first is found again; without memory for the index none
      * is. */
     grant->is_keyed =
-        grant_find(core, holder, &found->set) == NULL &&
-        index_add(&core->grant_keys, &grant->by_key, key_hash(core, holder, &found->set)) == 0;
+        grant_find(core, making->holder, set) == NULL &&
+        index_add(&core->grant_keys, &grant->by_key, key_hash(core, making->holder, set)) == 0;
     grant_join(grant);
     *ret_grant = grant;
     return 0;
@@ -323,6 +327,14 @@ void grant_leave(struct grant *grant)
     }
 }
 
+void grant_set_leaving(struct grant *grant, struct lease *lease)
+{
+    CHECK(grant->leaving == NULL && grant->lease != lease);
+    grant->leaving = lease;
+    lease->leaving_count++;
+    lease->pin_count++;
+}
+
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
 {
     struct lease *before = grant->lease;
@@ -333,9 +345,9 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     grant_leave(grant);
     list_remove(&grant->by_lease);
     before->grant_count--;
-    before->leaving_count++;
     before->waiting_count -= grant->acquire_count;
-    grant->leaving = before;
+    grant->leaving = before; /* its place among those that point there stays its own */
+    before->leaving_count++;
     grant->older_count = grant->delivery_count;
     grant->lease = lease;
     grant->is_read = false;
@@ -347,6 +359,7 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     if (is_elsewhere && grant->event_position != 0) {
         observe_grant(grant);
     }
+    durable_note_grant(grant);
     if (is_sure) {
         grant_leave(grant);
     }
@@ -396,6 +409,7 @@ void grant_end(struct grant *grant, enum grant_end end)
     reads_flush_grant(grant);
     grant->end = end;
     failure = grant_failure(grant);
+    durable_end_grant(grant);
     grant_unlink(grant);
     grant_set_state(grant, GRANT_STATE_ENDED);
     if (grant->is_created) {

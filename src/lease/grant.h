@@ -23,6 +23,7 @@ struct grant {
     bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
     bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
     bool is_delivered : 1;    /* an answer reached its client */
+    bool is_durable : 1;      /* it is in the ledger, or on its way there */
     uint8_t process_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
     uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings */
@@ -57,10 +58,17 @@ struct grant {
     struct binding bindings[];
 };
 
-/* A pending grant on `lease` for this acquire, bound to what was `found`; its bindings are watched
- * from now on. ERR_NOMEM, ERR_LIMIT, or what binding_start gives. */
-int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
-              const struct binding_found *found, struct grant **ret_grant) ATTR_MUST_USE;
+struct grant_making {
+    struct lease *lease;
+    struct holder *holder;
+    const struct lease_acquire *acquire; /* who asks for what, and why */
+    const struct binding_found *found;
+    const char *id; /* NULL: a new one */
+};
+
+/* A pending grant; its bindings are watched from now on. ERR_NOMEM, ERR_LIMIT, or what
+ * binding_start gives. */
+int grant_new(const struct grant_making *making, struct grant **ret_grant) ATTR_MUST_USE;
 
 /* "" if none. */
 const char *grant_reason(const struct grant *grant);
@@ -94,6 +102,9 @@ void grant_end(struct grant *grant, enum grant_end end);
 /* Moves a live grant to another lease; `is_read` is unset. With `is_sure` the old lease is left for
  * good, otherwise when the answer was delivered. */
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
+
+/* The old lease is needed until then, too. */
+void grant_set_leaving(struct grant *grant, struct lease *lease);
 
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);

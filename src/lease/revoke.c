@@ -1,17 +1,20 @@
 /* The end of a lease at its issuer.
  *
- * Happy path: revoke_start → revoking, queued before everything else → the issuer confirms (or has
- * no such lease): revoked.
+ * Happy path: revoke_start → revoking, which the ledger is told first, so that no later daemon
+ * hands out a dead credential → queued before everything else → the issuer confirms (or has no such
+ * lease): revoked.
  *
  * Failure paths. Anything but a confirmation is tried again with back-off, refusals too: whoever
  * mends the issuer's policy must find that nothing was forgotten. It ends an hour after the
- * credential's own end at the latest, as expired and with a warning. While a renewal is in flight
- * it is asked to end first. What its issuer can't revoke is only let go: it ends as expired, with
- * its true end on record. */
+ * credential's own end at the latest, as unconfirmed and with a warning. While a renewal is in
+ * flight it is asked to end first. What its issuer can't revoke is only let go: it ends as expired,
+ * with its true end on record. */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
+#define REVOKE_LEDGER_MAX_MS 2000U    /* a ledger that hangs or fails keeps no revocation back */
 #define REVOKE_DRAIN_BACKOFF_MS 2000U /* the time to stop is short */
 
 uint64_t revoke_gives_up_ms(const struct lease *lease)
@@ -41,8 +44,9 @@ static void revoke_give_up(struct lease *lease)
 {
     log_event(LOG_LEVEL_WARN, "lease.revoke.unconfirmed", "backend", lease_backend(lease), "role",
               lease->role->config.name, "lease", lease->id, "err", lease_error(lease), NULL);
-    record_lease_expired(lease, "the issuer never confirmed its revocation");
-    lease_set_state(lease, LEASE_STATE_EXPIRED);
+    record_lease_unconfirmed(lease, "the issuer never confirmed its revocation");
+    lease->role->core->stats.unconfirmed_total++;
+    lease_set_state(lease, LEASE_STATE_UNCONFIRMED);
     waits_end(lease, WAIT_REVOKE, ERR_TIMEOUT, "the issuer never confirmed the revocation");
     rotate_dead(lease);
 }
@@ -52,8 +56,8 @@ static void revoke_give_up(struct lease *lease)
 void revoke_push(struct lease *lease)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
-    if (lease->call != NULL) {
-        return; /* its answer comes back here */
+    if (lease->call != NULL || lease->is_held_back) {
+        return; /* its answer comes back here, or the ledger's */
     }
     if (revoke_gives_up_ms(lease) <= core_now_ms(lease->role->core)) {
         revoke_give_up(lease);
@@ -62,11 +66,48 @@ void revoke_push(struct lease *lease)
     }
 }
 
+void revoke_go_on(struct lease *lease)
+{
+    lease->is_held_back = false;
+    revoke_push(lease);
+}
+
+static void revoke_noted(void *owner, int status)
+{
+    struct lease *lease = OBJ_CAST(owner, struct lease, LEASE_MAGIC);
+
+    (void)status; /* the ledger has said that it fails; the revocation goes on */
+    lease->is_pinned = false;
+    if (lease->is_held_back) {
+        lease_set_step(lease, LEASE_STEP_NONE, 0);
+        revoke_go_on(lease);
+    }
+    core_touch(lease->role->core);
+}
+
+/* A later daemon must know that nobody is to be given it, before it dies. */
+static void revoke_note(struct lease *lease)
+{
+    struct lease_core *core = lease->role->core;
+    struct durable_wait *wait = NULL;
+
+    if (core->ledger == NULL || lease->is_pinned) {
+        return;
+    }
+    durable_note(lease);
+    if (durable_wait(core->ledger, &core->durables, revoke_noted, lease, &wait) == 0) {
+        lease->is_pinned = lease->is_held_back = true;
+        lease_set_step(lease, LEASE_STEP_REVOKE,
+                       schedule_add_ms(core_now_ms(core), REVOKE_LEDGER_MAX_MS));
+    }
+}
+
 void revoke_start(struct lease *lease, const char *why)
 {
     struct issuer *issuer = lease->source->issuer;
 
     CHECK(fsm_lease_is_live(lease->state));
+    drain_retake(lease);
     queue_remove(&lease->source->lane, &lease->item);
     if (!lease->is_revocable) {
         lease_expire(lease, why);
@@ -76,13 +117,19 @@ void revoke_start(struct lease *lease, const char *why)
     if (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED) {
         sharing_replace(lease, lease->successor);
     }
-    sharing_withdraw(lease);
+    if (!MUTATED(4)) {
+        sharing_withdraw(lease);
+    }
+    if (MUTATED(6)) {
+        durable_end(lease);
+    }
     lease_set_state(lease, LEASE_STATE_REVOKING);
     lease->failure_count = 0;
     waits_end(lease, WAIT_RENEW, ERR_GONE, why);
     if (lease->call != NULL) {
         issuer->config->ops->call_cancel(issuer->config, &lease->call->call);
     }
+    revoke_note(lease);
     revoke_push(lease);
     rotate_dead(lease);
     acquire_wake_lease(lease);
@@ -94,11 +141,21 @@ int revoke_fill(struct lease *lease, struct lease_call *call, struct secret *ret
 
     call->kind = LEASE_CALL_REVOKE;
     call->issuer_ref = secret_view(ret_ref);
+    if (MUTATED(8) && lease->failure_count > 0) {
+        call->kind = LEASE_CALL_RENEW;
+    }
+    if (MUTATED(12)) {
+        lease_set_error(lease, "%.*s isn't revoked yet", STR_ARG(call->issuer_ref));
+    }
     return r;
 }
 
 static void revoke_confirmed(struct lease *lease)
 {
+    if (MUTATED(11) && lease->failure_count++ == 0) {
+        revoke_push(lease);
+        return;
+    }
     record_lease_revoked(lease);
     lease_set_state(lease, LEASE_STATE_REVOKED);
     waits_end(lease, WAIT_REVOKE, 0, NULL);
@@ -135,7 +192,8 @@ void revoke_answered(struct lease *lease, const struct lease_result *result)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
     lease->role->core->stats.revoke_total++;
-    if (result->outcome == LEASE_OUTCOME_OK || result->outcome == LEASE_OUTCOME_GONE) {
+    if (result->outcome == LEASE_OUTCOME_OK || result->outcome == LEASE_OUTCOME_GONE ||
+        MUTATED(3)) {
         revoke_confirmed(lease);
     } else {
         revoke_failed(lease, result);

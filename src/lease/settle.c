@@ -3,6 +3,7 @@
  * It is ended at once, unless its holder left by itself: then `linger` runs for the next caller,
  * and a credential that its issuer can't revoke is kept as long as it is good for a hand-out,
  * because ending it here would not end it there. */
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #define LATE_KEEP_MS 15000U /* longer than those who were told to come again take */
@@ -56,6 +57,9 @@ static void settle_live(struct lease *lease, enum grant_end end)
 {
     uint64_t until_ms = kept_until_ms(lease, end);
 
+    if (MUTATED(2)) {
+        return;
+    }
     if (until_ms <= core_now_ms(lease->role->core)) {
         revoke_start(lease, unheld_text(end));
         return;
@@ -99,7 +103,9 @@ void settle_late(struct lease *lease)
 
 void lease_unsettle(struct lease *lease)
 {
-    list_remove(&lease->by_state); /* its holder's idle leases */
+    if (!lease_is_ending(lease)) {
+        list_remove(&lease->by_state); /* its holder's idle leases */
+    }
     if (lease->step == LEASE_STEP_DROP) {
         lease->step = LEASE_STEP_NONE;
         lease_plan(lease);
@@ -128,6 +134,7 @@ void lease_settle(struct lease *lease, enum grant_end end)
     case LEASE_STATE_REVOKING:
     case LEASE_STATE_REVOKED:
     case LEASE_STATE_EXPIRED:
+    case LEASE_STATE_UNCONFIRMED:
     case LEASE_STATE_FAILED:
         break;
     }

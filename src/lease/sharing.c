@@ -4,6 +4,7 @@
  * next grant gets: it may still be requested, which is what makes a crowd of first requests one
  * issue. share: none has a list of leases that were given back and not yet ended; only the same
  * identity gets them, because whoever had a credential may still know it. */
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 static struct lease **shared_place(struct role *role, struct holder *holder)
@@ -81,7 +82,7 @@ void sharing_offer(struct lease *lease)
 {
     struct lease **place = shared_place(lease->role, lease->holder);
 
-    if (place != NULL && *place == NULL) {
+    if (place != NULL && *place == NULL && !MUTATED(15)) {
         *place = lease;
     }
 }

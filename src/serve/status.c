@@ -90,6 +90,14 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
                        (unsigned long long)(stats.revoke_oldest_ms / 1000));
         json_out_string_c(json, NULL, text);
     }
+    if (is_reader(x) && stats.unconfirmed_total > 0) {
+        (void)snprintf(
+            text, sizeof(text),
+            "the issuers never confirmed the end of %llu leases: look at \"unconfirmed\" "
+            "in the audit trail",
+            (unsigned long long)stats.unconfirmed_total);
+        json_out_string_c(json, NULL, text);
+    }
     json_out_array_close(json);
 }
 
@@ -212,6 +220,7 @@ static void leases_write(struct exchange *x, struct json_out *json)
     json_out_object_open(json, "revoke_debt");
     json_out_u64(json, "pending", stats.revoke_pending);
     json_out_u64(json, "oldest_seconds", stats.revoke_oldest_ms / 1000);
+    json_out_u64(json, "unconfirmed", stats.unconfirmed_total);
     json_out_object_close(json);
 }
 

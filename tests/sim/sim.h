@@ -55,6 +55,7 @@ bool sim_random_chance(struct sim_random *random, uint32_t permille);
 struct sim_process {
     struct env_process facts;
     bool is_alive;
+    uint64_t died_ms; /* sim_awake_ms */
 };
 
 /* How badly network, disk and loop behave; in permille. */
@@ -67,6 +68,10 @@ struct sim_faults {
     uint32_t bad_gateway;   /* something in between answers 502, 503, 504, and half of these were
                                executed; or, which weren't, 403 or 404 */
     uint32_t duplicated;    /* executed twice, one answer */
+    uint32_t truncated;     /* executed, and the answer's body ends too early */
+    uint32_t odd;           /* executed, and JSON that isn't the server's comes back */
+    uint32_t stripped;      /* executed, and all but the lease's id is missing from the answer */
+    uint32_t redirected;    /* a standby answers, and says where the active node is */
     uint32_t slow;          /* takes seconds */
     uint32_t append_failed; /* a group of appends fails */
     uint32_t append_slow;   /* a group of appends takes seconds */
@@ -97,6 +102,8 @@ struct sim_server {
     void (*answer)(void *user, const struct sim_call *call, struct sim_answer *answer);
     /* The exchange is over; did an answer that was made reach the daemon whole? */
     void (*ended)(void *user, uint64_t id, bool is_delivered);
+    /* The daemon doesn't wait for it any more. May be NULL. */
+    void (*canceled)(void *user, uint64_t id);
     void *user;
 };
 
@@ -121,11 +128,19 @@ struct sim {
     size_t process_count;
     size_t process_cap;
     uint64_t process_ticks;
+    uint32_t boot_count;
+    char boot_id[ENV_BOOT_ID_MAX_BYTES + 1];
     struct sim_faults faults;
     struct sim_server server;
     bool is_issuer_down;     /* no connection to it at all */
     const char *down_prefix; /* no connection to URLs that begin like this; may be NULL */
     bool is_disk_full;       /* no append works */
+    /* The daemon was killed and is being taken apart: nothing that it does is seen any more, not by
+     * the network, not by the disk, not by its clients. */
+    bool is_dead;
+    int64_t wall_offset_ms; /* what the wall clock was set forward by */
+    uint64_t suspended_ms;  /* of the time that has passed, nothing ran */
+    uint64_t woke_ms;       /* when that ended last */
     uint64_t exchange_count;
     uint64_t request_count;
     bool is_traced; /* print each line at once */
@@ -148,6 +163,12 @@ void sim_run_for(struct sim *sim, uint64_t ms);
 void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t when_ms);
 void sim_schedule_in(struct sim *sim, struct sim_event *event, uint64_t delay_ms);
 void sim_unschedule(struct sim *sim, struct sim_event *event);
+
+/* The machine sleeps: time passes, and what was due meanwhile is late. From inside an event. */
+void sim_suspend(struct sim *sim, uint64_t ms);
+
+/* The time without that. */
+uint64_t sim_awake_ms(const struct sim *sim);
 
 /* Runs deferred calls; for code that starts something outside an event. */
 void sim_run_deferred(struct sim *sim);
@@ -180,6 +201,10 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
 /* What is durable in the file of this path; empty if there is none. */
 struct str sim_file_bytes(struct sim *sim, const char *path);
 void sim_files_free(struct sim *sim);
+
+/* The machine goes down: of what is being appended only a part is in the files, and nothing more is
+ * written until they are opened again. */
+void sim_files_crash(struct sim *sim);
 
 /* --- network ---------------------------------------------------------------------------------- */
 

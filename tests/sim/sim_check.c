@@ -9,14 +9,13 @@
 #define LOOK_EVERY_STEPS 64
 #define UNDER_WAY_MS 10000 /* what began just now may not be done */
 #define DUSK_MS 3000       /* so early the daemon takes one for expired: its allowance for clocks */
-#define IN_FLIGHT_DEFAULT 32
-#define OWN_CALLS_MAX 24  /* of a backend and its plugin, beside the calls for leases */
-#define LATE_MAX_MS 31000 /* the answer of a renewal in flight is waited for */
+#define SKEW_PART 4        /* of a life that may be allowed for clocks */
+#define LATE_MAX_MS 31000  /* the answer of a renewal in flight is waited for */
 
 void sim_check_init(struct sim_check *check, struct sim_world *world)
 {
     *check = (struct sim_check){.world = world};
-    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH);
+    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH, world->limits.ledger);
     world->check = check;
 }
 
@@ -28,8 +27,7 @@ void sim_check_fini(struct sim_check *check)
 
 /* --- for reports ------------------------------------------------------------------------------ */
 
-/* Puts the daemon's leases into the trace, for the report of a failure. */
-static void trace_leases(struct sim_check *check)
+void sim_check_trace_leases(struct sim_check *check)
 {
     struct lease_core *core = check->world->core;
     struct lease *lease = NULL;
@@ -41,75 +39,6 @@ static void trace_leases(struct sim_check *check)
                   view.id, view.role->name, lease_state_str(view.state), view.grant_count,
                   (long long)(view.expires_wall_ms - env_wall_ms(&check->world->sim.env)),
                   view.successor != NULL ? view.successor : "-", view.last_error);
-    }
-}
-
-/* --- S7, S9: what is sent --------------------------------------------------------------------- */
-
-static struct sim_vault_lease *lease_of_call(struct sim_check *check, const struct sim_call *call)
-{
-    json_t *body = json_loadb(call->body.ptr, call->body.len, 0, NULL);
-    const char *id = json_string_value(json_object_get(body, "lease_id"));
-    struct sim_vault_lease *lease =
-        id != NULL ? sim_vault_find_lease(&check->world->vault, str_of(id)) : NULL;
-
-    json_decref(body);
-    return lease;
-}
-
-static const struct lease_role *role_of_path(const struct sim_check *check, struct str path)
-{
-    static const char prefix[] = "/v1/database/creds/";
-    size_t index;
-
-    if (!str_starts_with(path, prefix)) {
-        return NULL;
-    }
-    index = sim_world_role_index(check->world, (struct str){path.ptr + sizeof(prefix) - 1,
-                                                            path.len - (sizeof(prefix) - 1)});
-    return index < check->world->role_count ? &check->world->roles[index] : NULL;
-}
-
-/* S4: no more calls at once than the backend's limit; the plugin's own (login, health, sweeps)
- * come on top. */
-static void check_places(struct sim_check *check)
-{
-    const struct sim_world *world = check->world;
-    size_t most = (world->in_flight > 0 ? world->in_flight : IN_FLIGHT_DEFAULT) + OWN_CALLS_MAX;
-    size_t count = sim_net_in_flight_all(&world->sim);
-
-    if (count > most) {
-        sim_fail(&check->world->sim, "S4: %zu calls are in flight, at most %zu may be", count,
-                 most);
-    }
-}
-
-void sim_check_sent(struct sim_check *check, const struct sim_call *call)
-{
-    struct sim *sim = &check->world->sim;
-    const struct lease_role *role;
-    struct sim_vault_lease *lease;
-
-    check_places(check);
-    if (str_eq_c(call->path, "/v1/sys/leases/revoke")) {
-        lease = lease_of_call(check, call);
-        if (lease != NULL) {
-            lease->is_revoke_sent = true;
-        }
-        return;
-    }
-    if (str_eq_c(call->path, "/v1/sys/leases/renew")) {
-        lease = lease_of_call(check, call);
-        if (lease != NULL && lease->is_revoke_sent) {
-            sim_fail(sim, "S7: %s is renewed after its revocation was sent", lease->id);
-        }
-        return;
-    }
-    role = role_of_path(check, call->path);
-    if (role != NULL && role->share == LEASE_SHARE_ROLE &&
-        sim_net_in_flight(sim, call->method, call->path) > 0) {
-        trace_leases(check);
-        sim_fail(sim, "S9: a second issue for the shared role %s is sent", role->name);
     }
 }
 
@@ -143,17 +72,20 @@ static void check_margin(struct sim_check *check, const struct lease_role *role,
                          struct sim_vault_lease *lease, uint32_t uid)
 {
     struct sim *sim = &check->world->sim;
-    uint64_t margin_ms = least(role->min_remaining_ms, first_life_ms(check, role, lease, uid) / 2);
+    uint64_t life_ms = first_life_ms(check, role, lease, uid);
+    /* What is allowed for clocks isn't a part of the life that was granted. */
+    uint64_t skew_ms = least(check->world->limits.skew_ms, life_ms / SKEW_PART);
+    uint64_t margin_ms = least(role->min_remaining_ms, (life_ms - skew_ms) / 2);
     uint64_t until_ms = sim_vault_valid_until_ms(lease, sim->now_ms);
     uint64_t left_ms;
 
     /* As long as its issuer says that it can be renewed, a login is expected to live on. */
-    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->is_capped) {
+    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->was_told) {
         until_ms = lease->expires_ms;
     }
     left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
 
-    if (lease->token->was_killed) {
+    if (lease->token->was_killed || lease->was_forgotten) {
         return; /* nobody told the daemon */
     }
     if (left_ms < margin_ms) {
@@ -174,6 +106,10 @@ static void check_on_record(struct sim_check *check, const char *grant_id, const
     const struct sim_trail_item *lease = sim_trail_find(&check->trail, lease_id);
     struct sim *sim = &check->world->sim;
 
+    if (check->world->limits.ledger != NULL &&
+        fake_ledger_find(&check->world->ledger, ENV_LEDGER_LEASE, lease_id) == NULL) {
+        sim_fail(sim, "I1: lease %s is handed out before the ledger has it", lease_id);
+    }
     if (lease == NULL || lease->begin_count == 0) {
         sim_fail(sim, "S5: lease %s is handed out before lease.issued is durable", lease_id);
     }
@@ -195,7 +131,7 @@ static void check_version(struct sim_check *check, const struct sim_vault_lease 
     const char *wanted = sim_world_issuer_role(check->world, index);
 
     if (strcmp(lease->role->name, wanted) != 0) {
-        trace_leases(check);
+        sim_check_trace_leases(check);
         sim_fail(&check->world->sim, "S10: a new grant gets a credential of %s, %s is asked for",
                  lease->role->name, wanted);
     }
@@ -276,17 +212,18 @@ void sim_check_answered(struct sim_check *check, const struct sim_request *reque
 
 /* --- S8 and the trail, now and then ----------------------------------------------------------- */
 
-/* What is past its end isn't live any more. */
+/* What is past its end isn't live any more, unless the machine slept just now. */
 static void check_age(struct sim_check *check, const struct lease_view *view)
 {
-    int64_t now_ms = env_wall_ms(&check->world->sim.env);
+    struct sim *sim = &check->world->sim;
 
     if ((view->state == LEASE_STATE_ACTIVE || view->state == LEASE_STATE_RENEWING ||
          view->state == LEASE_STATE_SUPERSEDED) &&
-        view->expires_wall_ms + LATE_MAX_MS < now_ms) {
-        trace_leases(check);
-        sim_fail(&check->world->sim, "S8: %s is %s, and its end was %lld ms ago", view->id,
-                 lease_state_str(view->state), (long long)(now_ms - view->expires_wall_ms));
+        view->expires_ms + LATE_MAX_MS < sim->now_ms && sim->woke_ms + LATE_MAX_MS < sim->now_ms) {
+        sim_check_trace_leases(check);
+        sim_fail(sim, "S8: %s is %s, and its end was %llu ms ago", view->id,
+                 lease_state_str(view->state),
+                 (unsigned long long)(sim->now_ms - view->expires_ms));
     }
 }
 
@@ -323,7 +260,7 @@ void sim_check_step(struct sim_check *check)
     }
     check->looked_at_step = step;
     sim_trail_read(&check->trail);
-    if (check->world->core != NULL) {
+    if (check->world->is_up && check->world->core != NULL) {
         lease_core_check(check->world->core);
         check_core(check);
         sim_limits_check(check);
@@ -391,6 +328,21 @@ static void check_backend(struct sim *sim, const struct backend *backend)
     }
 }
 
+void sim_check_crashed(struct sim_check *check)
+{
+    struct sim_world *world = check->world;
+    struct sim_vault_lease *credential = NULL;
+
+    sim_trail_crashed(&check->trail, world->ledger_was_failing);
+    while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
+           NULL) {
+        if (credential->handed_out_count == 0) {
+            credential->fate = SIM_VAULT_LOST;
+        }
+        credential->is_revoke_sent = false; /* the next daemon needn't know that it was */
+    }
+}
+
 size_t sim_check_healed(struct sim_check *check)
 {
     struct sim_world *world = check->world;
@@ -418,7 +370,7 @@ size_t sim_check_healed(struct sim_check *check)
         } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
                    daemon_lease(world->core, credential) == NULL &&
                    ++revoking_count > stats.revoke_pending) {
-            trace_leases(check);
+            sim_check_trace_leases(check);
             sim_fail(sim,
                      "I3: %s is valid, its issue (net %llu) had %s answer, and no lease has it",
                      credential->id, (unsigned long long)credential->exchange,

@@ -1,7 +1,9 @@
 /* What must always hold, looked at after every step (safety), and what must hold once the faults
  * are gone (liveness). Each check bears the number of the design's list:
  *
+ *   I1 what is handed out is in the ledger
  *   S1 a credential handed out is valid for at least the effective min_remaining
+ *   S2 what nobody holds is revoked once, and a lost issue isn't repeated
  *   S3 each request of a client finishes exactly once (sim_request.c)
  *   S4 calls in flight, leases and grants stay within their limits (sim_limits.c)
  *   S5 the chain verifies; what is handed out is on record before; one end for each beginning
@@ -19,9 +21,20 @@
 #include "sim_trail.h"
 #include "sim_world.h"
 
+#define SIM_NEWS 64
+
+/* What an exchange may tell the daemon. */
+struct sim_news {
+    uint64_t exchange;
+    struct sim_vault_lease *revoked; /* that this lease is */
+    struct sim_vault_token *capped;  /* that this token won't live longer */
+};
+
 struct sim_check {
     struct sim_world *world;
     struct sim_trail trail;
+    struct sim_news news[SIM_NEWS]; /* the last ones */
+    size_t news_count;
     uint64_t handed_out_count; /* credentials that left the daemon */
     uint64_t refused_count;    /* problem documents */
     uint64_t looked_at_step;
@@ -35,11 +48,24 @@ void sim_check_fini(struct sim_check *check);
 /* After a step of the simulation: cheap checks always, the others now and then. */
 void sim_check_step(struct sim_check *check);
 
+/* Puts the daemon's leases into the trace, for the report of a failure. */
+void sim_check_trace_leases(struct sim_check *check);
+
 /* The part of it that counts things. */
 void sim_limits_check(struct sim_check *check);
 
 /* A request has been handed to the network. */
 void sim_check_sent(struct sim_check *check, const struct sim_call *call);
+
+/* The issuer answers that request; the daemon doesn't wait for it any more; the exchange is over.
+ */
+void sim_check_executed(struct sim_check *check, const struct sim_call *call,
+                        const struct sim_answer *answer);
+void sim_check_canceled(struct sim_check *check, uint64_t exchange);
+void sim_check_exchange_ended(struct sim_check *check, uint64_t exchange, bool is_delivered);
+
+/* The daemon has logged that the answer to this lease's issue was lost. */
+void sim_check_issue_lost(struct sim_check *check, struct str lease);
 
 /* An answer leaves the daemon. */
 void sim_check_replied(struct sim_check *check, const struct sim_request *request);
@@ -47,6 +73,10 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
 /* The answer has reached its consumer, or never will. */
 void sim_check_answered(struct sim_check *check, const struct sim_request *request,
                         bool is_delivered);
+
+/* The daemon is dead, killed or stopped. What an issuer gave it and it never gave to anybody counts
+ * as lost by the network: the ledger needn't know of it. */
+void sim_check_crashed(struct sim_check *check);
 
 /* With faults gone and time to heal: nothing waits, and each valid credential whose answer arrived
  * belongs to a lease that somebody holds (or that lingers). Returns how many valid credentials

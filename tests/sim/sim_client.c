@@ -53,8 +53,18 @@ static void client_born(struct sim_client *client)
     }
 }
 
+/* A daemon that stops ends its connections. */
+static void forget_broken(struct sim_client *client)
+{
+    if (client->start_count != client->crowd->world->start_count || !client->crowd->world->is_up) {
+        client->start_count = client->crowd->world->start_count;
+        client->connection = NULL;
+    }
+}
+
 static void hang_up(struct sim_client *client)
 {
+    forget_broken(client);
     if (client->connection != NULL) {
         sim_trace(&client->crowd->world->sim, "pid %d hangs up", client->pid);
         sim_connection_close(client->connection, HANG_UP_NOTICE_MS);
@@ -77,6 +87,7 @@ static void connect_anew(struct sim_client *client)
     static const enum env_peer_state states[] = {ENV_PEER_UNKNOWN, ENV_PEER_GONE, ENV_PEER_CHANGED};
     struct env_peer peer = client->peer;
 
+    forget_broken(client);
     if (client->connection != NULL && !client->connection->is_closing) {
         return;
     }
@@ -360,7 +371,11 @@ static void client_thinks(struct sim_event *event)
         hang_up(client);
         client_born(client);
     }
-    act(client, draw_act(client));
+    if (client->crowd->world->is_up) {
+        act(client, draw_act(client));
+    } else if (chance(client, 100)) {
+        die(client); /* while no daemon sees it */
+    }
     sim_schedule_in(sim, &client->think, 1 + below(client, client->crowd->think_max_ms));
 }
 

@@ -41,6 +41,7 @@ struct sim_client {
     int32_t parent_pid;
     struct env_peer peer;
     struct env_connection *connection; /* NULL: none */
+    uint64_t start_count;              /* of the daemon that this is to */
     struct sim_request *request;       /* the one that it waits for */
     size_t role;                       /* that the request is about */
     uint32_t status;                   /* of the last answer that reached it; 0: none did */

@@ -103,7 +103,9 @@ bool sim_step(struct sim *sim)
     }
     event = sim->heap[1];
     sim_unschedule(sim, event);
-    sim->now_ms = event->when_ms;
+    if (event->when_ms > sim->now_ms) {
+        sim->now_ms = event->when_ms;
+    }
     sim->step_count++;
     event->fn(event);
     sim_run_deferred(sim);
@@ -119,6 +121,34 @@ void sim_run_for(struct sim *sim, uint64_t ms)
         (void)sim_step(sim);
     }
     sim->now_ms = end_ms;
+}
+
+static void timer_due(struct sim_event *event);
+
+/* As in a real loop, timers that are due run before anything else. */
+void sim_suspend(struct sim *sim, uint64_t ms)
+{
+    struct sim_event *late;
+    size_t i = 1;
+
+    sim_trace(sim, "suspended for %llu ms", (unsigned long long)ms);
+    sim->now_ms += ms;
+    sim->suspended_ms += ms;
+    sim->woke_ms = sim->now_ms;
+    while (i <= sim->heap_count) {
+        late = sim->heap[i];
+        if (late->fn != timer_due && late->when_ms < sim->now_ms) {
+            sim_schedule(sim, late, sim->now_ms);
+            i = 1; /* the heap is another now */
+        } else {
+            i++;
+        }
+    }
+}
+
+uint64_t sim_awake_ms(const struct sim *sim)
+{
+    return sim->now_ms - sim->suspended_ms;
 }
 
 /* --- timers: an event each, found by the env_timer -------------------------------------------- */
@@ -200,7 +230,9 @@ static uint64_t sim_now_ms(struct env *env)
 
 static int64_t sim_wall_ms(struct env *env)
 {
-    return SIM_START_WALL_MS + (int64_t)sim_of(env)->now_ms - (int64_t)SIM_START_MS;
+    const struct sim *sim = sim_of(env);
+
+    return SIM_START_WALL_MS + (int64_t)sim->now_ms - (int64_t)SIM_START_MS + sim->wall_offset_ms;
 }
 
 static void sim_env_random(struct env *env, void *bytes, size_t size)
@@ -242,6 +274,14 @@ static int sim_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_
     (void)env;
     (void)snprintf(ret_name, ENV_NAME_MAX_BYTES, "group%u", gid);
     return 0;
+}
+
+static const char *sim_boot_id(struct env *env)
+{
+    struct sim *sim = sim_of(env);
+
+    (void)snprintf(sim->boot_id, sizeof(sim->boot_id), "boot-%u", sim->boot_count);
+    return sim->boot_id;
 }
 
 /* Consumers come by unix sockets, which say their groups themselves. */
@@ -299,6 +339,7 @@ static const struct env_ops sim_ops = {
     .user_groups = sim_user_groups,
     .seal = fake_seal,
     .unseal = fake_unseal,
+    .boot_id = sim_boot_id,
 };
 
 void sim_init(struct sim *sim, uint64_t seed)

@@ -7,11 +7,12 @@
 #define ANSWER_MAX_MS 30000     /* acquire_timeout's default */
 #define ANSWER_LATE_MAX_MS 8000 /* records that take their time, timers that come late */
 #define REQUESTED_MAX 64
+#define OUTLIVES_MAX_MS 5000
 
 static bool is_over(enum lease_state state)
 {
     return state == LEASE_STATE_REVOKED || state == LEASE_STATE_EXPIRED ||
-           state == LEASE_STATE_FAILED;
+           state == LEASE_STATE_UNCONFIRMED || state == LEASE_STATE_FAILED;
 }
 
 /* S4: replacements are issued at the limit, too, so there may be one for each lease. */
@@ -37,6 +38,18 @@ static void check_leases(struct sim_check *check)
     }
 }
 
+/* S2: a grant doesn't outlive the process that it is bound to. */
+static void check_binding(struct sim_check *check, const struct grant_view *view)
+{
+    struct sim *sim = &check->world->sim;
+    const struct sim_process *process = sim_process(sim, view->pid);
+
+    if (process != NULL && !process->is_alive && strstr(view->bindings, "process") != NULL &&
+        process->died_ms + OUTLIVES_MAX_MS < sim_awake_ms(sim)) {
+        sim_fail(sim, "S2: grant %s goes on, and its process %d is dead", view->id, view->pid);
+    }
+}
+
 /* S4: grants; I10: nobody holds what the policy forbids. */
 static void check_grants(struct sim_check *check)
 {
@@ -48,6 +61,9 @@ static void check_grants(struct sim_check *check)
     while ((grant = lease_core_next_grant(world->core, grant)) != NULL) {
         grant_view(grant, &view);
         live += view.state != GRANT_STATE_ENDED;
+        if (view.state != GRANT_STATE_ENDED) {
+            check_binding(check, &view);
+        }
         if (view.state != GRANT_STATE_ENDED && world->policy_index == 1 &&
             view.uid == SIM_WORLD_BANNED_UID) {
             sim_fail(&check->world->sim, "I10: grant %s goes on, and the policy forbids it",
@@ -100,11 +116,12 @@ static void check_answers(struct sim_check *check)
         const struct sim_request *request = connection->request;
 
         if (request != NULL && request->status == 0 && !connection->is_closing &&
-            str_starts_with(str_of(request->target), "/leased/v1/credentials") &&
-            request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim->now_ms) {
+            (str_starts_with(str_of(request->target), "/leased/v1/credentials") ||
+             str_eq_c(str_of(request->target), "/leased/v1/leases")) &&
+            request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim_awake_ms(sim)) {
             sim_fail(sim, "S12: request %llu has waited for %llu ms",
                      (unsigned long long)request->number,
-                     (unsigned long long)(sim->now_ms - request->sent_ms));
+                     (unsigned long long)(sim_awake_ms(sim) - request->sent_ms));
         }
     }
 }

@@ -5,6 +5,9 @@
  * back: the server may execute it all the same, and an answer that is on its way may still come. */
 #include "sim.h"
 
+#include "base/mem.h"
+
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +29,10 @@ enum fate {
     FATE_BAD_GATEWAY_BEFORE, /* wasn't executed */
     FATE_BAD_GATEWAY_AFTER,  /* was */
     FATE_DUPLICATED,
+    FATE_TRUNCATED,
+    FATE_ODD,
+    FATE_STRIPPED,
+    FATE_REDIRECTED, /* wasn't executed */
 };
 
 struct exchange {
@@ -47,6 +54,27 @@ static bool is_down(const struct sim *sim, const struct env_http *http)
 {
     return sim->is_issuer_down ||
            (sim->down_prefix != NULL && str_starts_with(str_of(http->url), sim->down_prefix));
+}
+
+/* A world without these draws nothing for them. */
+static enum fate draw_odd_fate(struct sim *sim)
+{
+    const struct {
+        uint32_t permille;
+        enum fate fate;
+    } fates[] = {
+        {sim->faults.truncated, FATE_TRUNCATED},
+        {sim->faults.odd, FATE_ODD},
+        {sim->faults.stripped, FATE_STRIPPED},
+        {sim->faults.redirected, FATE_REDIRECTED},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(fates); i++) {
+        if (fates[i].permille > 0 && sim_random_chance(&sim->random, fates[i].permille)) {
+            return fates[i].fate;
+        }
+    }
+    return FATE_OK;
 }
 
 static enum fate draw_fate(struct sim *sim, const struct env_http *http)
@@ -72,7 +100,7 @@ static enum fate draw_fate(struct sim *sim, const struct env_http *http)
             return fates[i].fate;
         }
     }
-    return FATE_OK;
+    return draw_odd_fate(sim);
 }
 
 static uint64_t draw_latency(struct sim *sim)
@@ -145,20 +173,76 @@ static uint32_t page_status(const struct exchange *x)
     return statuses[x->id % (x->fate == FATE_BAD_GATEWAY_BEFORE ? ARRAY_LEN(statuses) : 3U)];
 }
 
+/* Something in between answers by itself. */
+static bool is_intercepted(const struct exchange *x)
+{
+    return x->fate == FATE_BAD_GATEWAY_BEFORE || x->fate == FATE_REDIRECTED;
+}
+
+/* Nobody who reads it sees that it was longer. */
+static void truncate_answer(struct exchange *x)
+{
+    struct buf *body = &x->answer.body;
+
+    if (body->len > 0) {
+        body->len = sim_random_below(&x->sim->random, body->len);
+        body->bytes[body->len] = '\0';
+    }
+}
+
+/* The server's own answer, without the credential and its life; the lease can be told still. */
+static void strip_answer(struct exchange *x)
+{
+    json_t *root = json_loadb(x->answer.body.bytes, x->answer.body.len, 0, NULL);
+    char *text = NULL;
+
+    if (json_string_length(json_object_get(root, "lease_id")) > 0) {
+        (void)json_object_set_new(root, "data", json_null());
+        (void)json_object_set_new(root, "lease_duration", json_integer(0));
+        text = json_dumps(root, JSON_COMPACT);
+        replace_answer(x, 200, text);
+        mem_free(text);
+    }
+    json_decref(root);
+}
+
+static const char *odd_body(const struct exchange *x)
+{
+    static const char *const bodies[] = {
+        "{}",
+        "[]",
+        "null",
+        "{\"data\":null,\"lease_id\":\"\",\"auth\":null}",
+        "{\"data\":{},\"lease_id\":7,\"lease_duration\":-1,\"renewable\":\"yes\"}",
+        "{\"errors\":[]}",
+        "{\"auth\":{\"client_token\":\"\"},\"wrap_info\":null}",
+    };
+
+    return bodies[x->id % ARRAY_LEN(bodies)];
+}
+
 static void arrived(struct sim_event *event)
 {
     struct exchange *x = CONTAINER_OF(event, struct exchange, arrive);
     struct sim *sim = x->sim;
     uint64_t back_ms;
 
-    if (x->fate != FATE_BAD_GATEWAY_BEFORE) {
+    if (!is_intercepted(x)) {
         execute(x);
     }
     if (x->fate == FATE_DUPLICATED) {
         sim->server.ended(sim->server.user, x->id, false);
         execute(x);
     }
-    if (x->fate == FATE_GARBAGE) {
+    if (x->fate == FATE_TRUNCATED) {
+        truncate_answer(x);
+    } else if (x->fate == FATE_STRIPPED) {
+        strip_answer(x);
+    } else if (x->fate == FATE_ODD) {
+        replace_answer(x, 200, odd_body(x));
+    } else if (x->fate == FATE_REDIRECTED) {
+        replace_answer(x, 307, "");
+    } else if (x->fate == FATE_GARBAGE) {
         replace_answer(x, 200, GARBAGE);
     } else if (x->fate == FATE_BAD_GATEWAY_BEFORE || x->fate == FATE_BAD_GATEWAY_AFTER) {
         replace_answer(x, page_status(x), GARBAGE);
@@ -177,6 +261,9 @@ static void arrived(struct sim_event *event)
 /* What the caller is told. */
 static int completion_status(const struct exchange *x)
 {
+    if (x->sim->is_dead) {
+        return ERR_CANCELED;
+    }
     switch (x->fate) {
     case FATE_REFUSED:
         return ERR_CONNECT;
@@ -196,6 +283,11 @@ static void fill_reply(const struct exchange *x, char retry_after[16], struct en
     reply->body = buf_str(&x->answer.body);
     reply->headers[reply->header_count++] =
         (struct env_http_header){STR("content-type"), STR("application/json")};
+    if (x->fate == FATE_REDIRECTED) {
+        reply->headers[reply->header_count++] =
+            (struct env_http_header){STR("location"),
+                                     STR("https://vault-active.example:8200/v1/sys/health")};
+    }
     if (x->answer.retry_after_s > 0) {
         (void)snprintf(retry_after, 16, "%u", x->answer.retry_after_s);
         reply->headers[reply->header_count++] =
@@ -212,7 +304,8 @@ static void completed(struct sim_event *event)
     struct buf body;
     char retry_after[16];
     int status = completion_status(x);
-    bool is_whole = status == 0 && (x->fate == FATE_OK || x->fate == FATE_DUPLICATED);
+    bool is_whole = status == 0 &&
+                    (x->fate == FATE_OK || x->fate == FATE_DUPLICATED || x->fate == FATE_STRIPPED);
 
     sim_trace(sim, "net %llu: ended: %s", (unsigned long long)x->id,
               status == 0 ? "answer" : err_str(status));
@@ -256,10 +349,14 @@ static void depart(struct exchange *x)
 int sim_http_start(struct env *env, struct env_http *http, struct err *e)
 {
     struct sim *sim = env->impl;
-    struct exchange *x = calloc(1, sizeof(*x));
+    struct exchange *x;
     struct sim_call call;
 
     (void)e;
+    if (sim->is_dead) {
+        return ERR_CANCELED;
+    }
+    x = calloc(1, sizeof(*x));
     CHECK(x != NULL);
     CHECK(http->timeout_ms > 0);
     x->http = http;
@@ -289,11 +386,14 @@ void sim_http_cancel(struct env *env, struct env_http *http)
         return;
     }
     x->is_canceled = true;
+    if (sim->server.canceled != NULL) {
+        sim->server.canceled(sim->server.user, x->id);
+    }
     x->answer_came_first =
         x->was_executed && x->fate == FATE_OK && sim_random_chance(&sim->random, 300);
     if (x->arrive.heap_index != 0) {
         sim_unschedule(sim, &x->arrive);
-        if (x->fate != FATE_BAD_GATEWAY_BEFORE && sim_random_chance(&sim->random, 500)) {
+        if (!is_intercepted(x) && sim_random_chance(&sim->random, 500)) {
             execute(x);
         }
     }

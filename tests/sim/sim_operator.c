@@ -80,8 +80,12 @@ static void set_policy(struct sim_world *world, size_t index)
 
 void sim_operator_act(struct sim_world *world)
 {
-    size_t index = sim_random_below(&world->sim.random, world->role_count);
+    size_t index;
 
+    if (!world->is_up) {
+        return;
+    }
+    index = sim_random_below(&world->sim.random, world->role_count);
     switch (sim_random_below(&world->sim.random, 4)) {
     case 0:
         retime(world, index);

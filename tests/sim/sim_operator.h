@@ -5,7 +5,7 @@
 
 #include "sim_world.h"
 
-/* One change, drawn from the world's own chance. */
+/* One change, drawn from the world's own chance; nothing while there is no daemon. */
 void sim_operator_act(struct sim_world *world);
 
 /* All roles are there, and the first policy rules. */

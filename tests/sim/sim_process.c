@@ -124,6 +124,7 @@ void sim_process_kill(struct sim *sim, int32_t pid)
         return;
     }
     process->is_alive = false;
+    process->died_ms = sim_awake_ms(sim);
     sim_trace(sim, "process %d: killed", pid);
     LIST_EACH (&sim->watches, node, following) {
         struct sim_watch *impl = LIST_ENTRY(node, struct sim_watch, node);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define FINISH_MAX_MS 5
+#define STALLED_MAX_MS 120000
 #define BODY_MAX_BYTES 4096U
 #define RAW_MAX_BYTES (256U * 1024U)
 #define ANSWER_MAX_BYTES (2U * 1024U * 1024U)
@@ -58,6 +59,15 @@ static void request_finish(struct sim_event *event)
     }
 }
 
+/* How long the consumer takes to read its answer. */
+static uint64_t draw_finish_ms(struct sim_listener *listener)
+{
+    struct sim_random *random = &listener->sim->random;
+    bool is_stalled = listener->stalled > 0 && sim_random_chance(random, listener->stalled);
+
+    return sim_random_below(random, is_stalled ? STALLED_MAX_MS : FINISH_MAX_MS);
+}
+
 /* --- what the server may do ------------------------------------------------------------------- */
 
 static void request_reply(struct env_request *env_request, const struct env_reply *reply)
@@ -69,6 +79,9 @@ static void request_reply(struct env_request *env_request, const struct env_repl
         sim_fail(sim, "S3: request %llu is answered %s", (unsigned long long)request->number,
                  request->is_ended ? "after its end" : "twice");
     }
+    if (sim->is_dead) {
+        return; /* its connection breaks */
+    }
     request->status = reply->status;
     request->will_close = reply->close;
     buf_add_str(&request->answer, reply->body);
@@ -76,7 +89,7 @@ static void request_reply(struct env_request *env_request, const struct env_repl
     if (request->replied != NULL) {
         request->replied(request);
     }
-    sim_schedule_in(sim, &request->finish, sim_random_below(&sim->random, FINISH_MAX_MS));
+    sim_schedule_in(sim, &request->finish, draw_finish_ms(request->connection->listener));
 }
 
 /* Streams: the consumer takes what fits into the answer, and is dropped then. */
@@ -290,7 +303,7 @@ struct sim_request *sim_request_send(struct env_connection *connection,
     buf_init(&request->answer, ANSWER_MAX_BYTES);
     request->connection = connection;
     request->number = ++listener->sim->request_count;
-    request->sent_ms = listener->sim->now_ms;
+    request->sent_ms = sim_awake_ms(listener->sim);
     request->finish.fn = request_finish;
     request->replied = options->replied;
     request->over = options->over;

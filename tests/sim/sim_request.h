@@ -29,13 +29,14 @@ struct sim_listener {
     struct list connections;
     uint64_t request_count; /* under way */
     uint32_t undelivered;   /* permille of answers that don't get through */
+    uint32_t stalled;       /* permille of answers that are read late */
 };
 
 struct sim_request {
     struct env_request request; /* first */
     struct env_connection *connection;
     uint64_t number;
-    uint64_t sent_ms;
+    uint64_t sent_ms; /* sim_awake_ms */
     char target[SIM_TARGET_MAX_BYTES];
     struct buf body;
     struct buf raw; /* the bytes of a raw one */

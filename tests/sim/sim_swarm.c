@@ -6,6 +6,7 @@
 
 #include "sim_check.h"
 #include "sim_client.h"
+#include "sim_mishap.h"
 #include "sim_operator.h"
 
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 
 #define SECOND_MS 1000U
 #define MINUTE_MS 60000U
+#define DAY_MS 86400000U
 #define HEAL_MS (20U * MINUTE_MS)
 #define LONGEST_GRANT_MS (130U * MINUTE_MS)
 #define DRAIN_PATIENCE_MS (10U * MINUTE_MS)
@@ -69,6 +71,8 @@ struct swarm {
     uint32_t disturbances; /* permille of noise events that begin one */
     struct sim_event reload;
     uint64_t reload_every_ms; /* about; 0: never */
+    struct sim_world_options options;
+    struct sim_mishaps mishaps;
 };
 
 static uint64_t between(struct swarm *swarm, uint64_t least, uint64_t most)
@@ -178,6 +182,18 @@ static void draw_limits(struct swarm *swarm, struct lease_core_options *limits)
         (struct units_rate){.count = (uint32_t)between(swarm, 1, 10), .per_ms = SECOND_MS};
 }
 
+/* Very little of one thing, and enough of the others. */
+static void draw_shortage(struct swarm *swarm, struct sim_world_options *options)
+{
+    uint64_t which = between(swarm, 0, 9);
+
+    if (which == 0) {
+        options->limits = (struct lease_core_options){.leases_max = (uint32_t)between(swarm, 1, 6)};
+    } else if (which == 1) {
+        options->in_flight = (uint32_t)between(swarm, 1, 2);
+    }
+}
+
 static void draw_crowd(struct swarm *swarm)
 {
     static const uint32_t usual[SIM_ACT_COUNT] = {
@@ -273,39 +289,68 @@ static void reload(struct sim_event *event)
 
 /* --- the course ------------------------------------------------------------------------------- */
 
-static void begin(struct swarm *swarm, uint64_t seed, bool is_traced)
+/* What the plain world hasn't; drawn last, so that all else is the same in both. */
+static void draw_more(struct swarm *swarm)
 {
-    *swarm = (struct swarm){.random = {.state = seed * 0x9e3779b97f4a7c15U + 1},
+    struct sim_faults *faults = &swarm->world.sim.faults;
+
+    faults->truncated = draw_rate(swarm, 60);
+    faults->odd = draw_rate(swarm, 40);
+    faults->redirected = draw_rate(swarm, 60);
+    faults->stripped = draw_rate(swarm, 40);
+    if (sim_random_chance(&swarm->random, 150)) {
+        faults->slow = (uint32_t)between(swarm, 300, 1000);
+    }
+    swarm->world.listener.stalled = draw_rate(swarm, 60);
+    if (!sim_random_chance(&swarm->random, 300)) {
+        swarm->mishaps.every_ms = between(swarm, 20, 1200) * SECOND_MS;
+    }
+    swarm->mishaps.undelivered = swarm->world.listener.undelivered;
+    swarm->mishaps.stalled = swarm->world.listener.stalled;
+}
+
+static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
+{
+    struct sim_world_options *options = &swarm->options;
+
+    *swarm = (struct swarm){.random = {.state = run->seed * 0x9e3779b97f4a7c15U + 1},
                             .noise = {.fn = noise},
                             .reload = {.fn = reload},
                             .calm = {.fn = disturbance_over}};
-    sim_world_init(&swarm->world, seed);
-    swarm->world.sim.is_traced = is_traced;
+    sim_world_init(&swarm->world, run->seed);
+    swarm->world.sim.is_traced = run->is_traced;
     sim_check_init(&swarm->check, &swarm->world);
     swarm->check.ttl_of_user_ms = ttl_of_user_ms;
     draw_roles(swarm);
     draw_issuer(swarm);
     draw_faults(swarm);
-    {
-        struct sim_world_options options = {
-            .roles = swarm->roles,
-            .role_count = swarm->world.role_count,
-            .policy = POLICY,
-            .other_policy = OTHER_POLICY,
-            .uses_token = sim_random_chance(&swarm->random, 200),
-            .in_flight = (uint32_t)between(swarm, 1, 32),
-        };
-
-        draw_limits(swarm, &options.limits);
-
-        swarm->world.role_count = 0;
-        sim_world_start(&swarm->world, &options);
+    *options = (struct sim_world_options){
+        .roles = swarm->roles,
+        .role_count = swarm->world.role_count,
+        .policy = POLICY,
+        .other_policy = OTHER_POLICY,
+        .uses_token = sim_random_chance(&swarm->random, 200),
+        .in_flight = (uint32_t)between(swarm, 1, 32),
+        .has_ledger = !run->is_plain,
+        .token_period_ms = run->is_plain ? 0 : DAY_MS,
+    };
+    draw_limits(swarm, &options->limits);
+    if (!run->is_plain) {
+        draw_shortage(swarm, options);
     }
+    sim_world_start(&swarm->world, options);
     draw_crowd(swarm);
     sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
     sim_crowd_start(&swarm->crowd);
     sim_schedule_in(&swarm->world.sim, &swarm->noise, 0);
     reload_again(swarm);
+    swarm->mishaps.world = &swarm->world;
+    swarm->mishaps.check = &swarm->check;
+    swarm->mishaps.options = options;
+    if (!run->is_plain) {
+        draw_more(swarm);
+    }
+    sim_mishaps_start(&swarm->mishaps);
 }
 
 static void step(struct swarm *swarm)
@@ -314,6 +359,7 @@ static void step(struct swarm *swarm)
         sim_fail(&swarm->world.sim, "nothing is scheduled any more");
     }
     sim_check_step(&swarm->check);
+    sim_mishaps_run(&swarm->mishaps);
 }
 
 static void pass(struct swarm *swarm, uint64_t ms)
@@ -333,7 +379,7 @@ static void heal(struct swarm *swarm)
     sim_trace(sim, "healing");
     sim->faults = (struct sim_faults){0};
     swarm->world.vault.faults = (struct sim_vault_faults){0};
-    swarm->world.listener.undelivered = 0;
+    sim_mishaps_end(&swarm->mishaps);
     end_disturbance(swarm);
     sim_operator_settle(&swarm->world);
     sim_unschedule(sim, &swarm->noise);
@@ -368,15 +414,14 @@ static void end(struct swarm *swarm)
     }
 }
 
-void sim_swarm_run(uint64_t seed, uint64_t steps, bool is_traced,
-                   struct sim_swarm_result *ret_result)
+void sim_swarm_run(const struct sim_swarm_options *options, struct sim_swarm_result *ret_result)
 {
     struct swarm *swarm = mem_calloc(1, sizeof(*swarm));
     size_t lost;
 
     CHECK(swarm != NULL);
-    begin(swarm, seed, is_traced);
-    for (uint64_t i = 0; i < steps; i++) {
+    begin(swarm, options);
+    for (uint64_t i = 0; i < options->steps; i++) {
         step(swarm);
     }
     heal(swarm);
@@ -393,6 +438,7 @@ void sim_swarm_run(uint64_t seed, uint64_t steps, bool is_traced,
         .revocations = swarm->world.vault.revoke_total,
         .exchanges = swarm->world.sim.exchange_count,
         .records = swarm->check.trail.record_count,
+        .crashes = swarm->mishaps.crash_count,
         .lost_credentials = lost,
     };
     sim_check_fini(&swarm->check);

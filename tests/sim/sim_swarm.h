@@ -7,6 +7,15 @@
 
 #include <stdbool.h>
 
+struct sim_swarm_options {
+    uint64_t seed;
+    uint64_t steps;
+    /* The world as it was at first: no ledger, no mishaps, fewer faults. The first seeds found what
+     * they found in it. */
+    bool is_plain;
+    bool is_traced;
+};
+
 struct sim_swarm_result {
     uint64_t hash;
     uint64_t steps;
@@ -18,11 +27,11 @@ struct sim_swarm_result {
     uint64_t revocations;
     uint64_t exchanges;
     uint64_t records;
+    uint64_t crashes;          /* and orderly restarts */
     uint64_t lost_credentials; /* valid at the end of the healing, their issue's answer lost */
 };
 
-/* Runs `steps` steps with faults, then the end; fails the program when something doesn't hold. */
-void sim_swarm_run(uint64_t seed, uint64_t steps, bool is_traced,
-                   struct sim_swarm_result *ret_result);
+/* Runs that many steps with faults, then the end; fails the program when something doesn't hold. */
+void sim_swarm_run(const struct sim_swarm_options *options, struct sim_swarm_result *ret_result);
 
 #endif

@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path)
+void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path,
+                    struct env_ledger *ledger)
 {
-    *trail = (struct sim_trail){.sim = sim, .path = path};
+    *trail = (struct sim_trail){.sim = sim, .path = path, .ledger = ledger};
     audit_verifier_init(&trail->verifier);
     map_init(&trail->items, 1);
     map_init(&trail->readings, 1);
@@ -61,10 +62,16 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     bool is_end = strcmp(event, "grant.ended") == 0 || strcmp(event, "lease.revoked") == 0 ||
                   strcmp(event, "lease.expired") == 0 || strcmp(event, "lease.failed") == 0;
 
+    if (item->is_lost && strcmp(event, "lease.issued") == 0) {
+        sim_fail(trail->sim, "S2: %s is issued, and an answer to its issue was lost before",
+                 item->id);
+    }
     if (strcmp(event, begin) == 0) {
         item->begin_count++;
     } else if (strcmp(event, "lease.adopted") == 0) {
-        item->end_count = 0; /* that it had ended was on record, but not yet in the ledger */
+        /* That it was to end, or had ended, was on record, but not yet in the ledger. */
+        item->end_count = 0;
+        item->is_revoking = false;
     }
     if (is_end) {
         item->end_count++;
@@ -119,13 +126,13 @@ static void record_note(struct sim_trail *trail, const json_t *record)
     }
 }
 
-static void line_read(struct sim_trail *trail, struct str line)
+/* Each record is looked at once, wherever it is seen first. */
+static void line_note(struct sim_trail *trail, struct str line, uint64_t seq)
 {
-    struct err e;
     json_t *record;
 
-    if (audit_verifier_line(&trail->verifier, line, &e) != 0) {
-        sim_fail(trail->sim, "S5: the chain is broken: %s", e.text);
+    if (seq <= trail->seen_seq) {
+        return;
     }
     if (memmem(line.ptr, line.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
         sim_fail(trail->sim, "S6: a secret in the trail: %.*s", STR_ARG(line));
@@ -133,8 +140,33 @@ static void line_read(struct sim_trail *trail, struct str line)
     record = json_loadb(line.ptr, line.len, 0, NULL);
     CHECK(record != NULL);
     record_note(trail, record);
+    trail->seen_seq = seq;
     trail->record_count++;
     json_decref(record);
+}
+
+static void line_read(struct sim_trail *trail, struct str line)
+{
+    struct audit_line parsed;
+    struct err e;
+
+    /* What a failing ledger hadn't when it was cut off is lost, and nobody was told of it. */
+    if (audit_verifier_line(&trail->verifier, line, &e) != 0 &&
+        (trail->ledger == NULL || trail->verifier.problem != AUDIT_PROBLEM_TORN)) {
+        sim_fail(trail->sim, "S5: the chain is broken: %s", e.text);
+    }
+    if (audit_line_parse(line, &parsed, NULL) == 0) { /* else a crash has cut it off */
+        line_note(trail, line, parsed.seq);
+    }
+}
+
+static int outbox_read(void *user, struct str id, struct str body)
+{
+    uint64_t seq;
+
+    CHECK(str_parse_u64(id, &seq) == 0);
+    line_note(user, (struct str){body.ptr, body.len - 1}, seq);
+    return 0;
 }
 
 void sim_trail_read(struct sim_trail *trail)
@@ -145,11 +177,17 @@ void sim_trail_read(struct sim_trail *trail)
         const char *begin = bytes.ptr + trail->position;
         const char *end = memchr(begin, '\n', bytes.len - trail->position);
 
+        if (end == NULL && trail->ledger != NULL) {
+            break; /* that was a crash; it will get its end */
+        }
         if (end == NULL) {
             sim_fail(trail->sim, "S5: the trail ends in a torn record");
         }
         line_read(trail, (struct str){begin, (size_t)(end - begin)});
         trail->position += (size_t)(end - begin) + 1;
+    }
+    if (trail->ledger != NULL) {
+        CHECK(env_ledger_each(trail->ledger, ENV_LEDGER_AUDIT, outbox_read, trail, NULL) == 0);
     }
 }
 
@@ -166,6 +204,14 @@ bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const 
 
     (void)snprintf(reading, sizeof(reading), "%s %s", grant, lease);
     return map_find(&trail->readings, str_of(reading)) != NULL;
+}
+
+void sim_trail_lost(struct sim_trail *trail, struct str lease)
+{
+    char id[96];
+
+    (void)snprintf(id, sizeof(id), "%.*s", STR_ARG(lease));
+    item_get(&trail->items, id)->is_lost = true;
 }
 
 void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_delivered)
@@ -187,11 +233,28 @@ const char *sim_trail_undelivered(const struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        if (item->is_undelivered && !item->is_delivered && item->end_count == 0) {
+        if (item->is_undelivered && !item->is_delivered && item->end_count == 0 &&
+            !item->is_orphaned) {
             return item->id;
         }
     }
     return NULL;
+}
+
+void sim_trail_crashed(struct sim_trail *trail, bool was_failing)
+{
+    struct map_entry *entry;
+
+    sim_trail_read(trail);
+    for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
+        struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
+
+        item->is_orphaned = item->is_orphaned || item->end_count == 0 || was_failing;
+        if (was_failing) {
+            item->end_count = 0;
+            item->is_revoking = false;
+        }
+    }
 }
 
 void sim_trail_check_ended(struct sim_trail *trail)
@@ -205,7 +268,7 @@ void sim_trail_check_ended(struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         const struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        if (item->begin_count > 0 && item->end_count != 1) {
+        if (item->begin_count > 0 && item->end_count != 1 && !item->is_orphaned) {
             sim_fail(trail->sim, "S5: %s %s began and has %llu ends",
                      item->is_grant ? "grant" : "lease", item->id,
                      (unsigned long long)item->end_count);

@@ -52,6 +52,7 @@ struct sim_vault_token {
     bool is_login; /* by AppRole */
     bool is_revoked;
     bool is_capped;  /* a renewal's answer said that its maximum is reached */
+    bool was_told;   /* that it is: kept by the checkers */
     bool was_killed; /* by sim_vault_kill_tokens: nobody told its user */
 };
 
@@ -79,7 +80,9 @@ struct sim_vault_lease {
     uint64_t granted_ms; /* the life that its issue's answer told of, its token's end counted */
     bool is_revoked;
     enum sim_vault_fate fate;
-    bool is_revoke_sent; /* kept by the checkers */
+    bool was_forgotten;           /* the issuer came back without it: nobody told its user */
+    bool is_revoke_sent;          /* this and the next are kept by the checkers */
+    uint64_t revoke_confirmed_to; /* the daemon with this number; 0: to none */
     uint64_t handed_out_count;
 };
 

@@ -1,12 +1,13 @@
-/* Start: trail → core → plugin and backend → roles → what the ledger has → policy → API. Stop:
- * (drain →) connections → API → core → backend (with its logout) → ledger → trail, in the daemon's
- * own order. A crash is a stop without a drain, of which the disk sees nothing. */
+/* Start: (ledger →) trail → core → plugin and backend → roles → what the ledger has → policy → API.
+ * Stop: (drain →) connections → API → core → backend (with its logout) → trail → ledger, in the
+ * daemon's own order. A crash is a stop without a drain, of which the disk sees nothing. */
 #include "sim_world.h"
 
 #include "sim_check.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/ledger_grant.h"
 #include "wire/ledger_lease.h"
 #include "wire/yaml.h"
 
@@ -30,47 +31,6 @@
 
 int32_t leased_plugin_entry_vault(const struct leased_host *host,
                                   const struct leased_plugin **ret_plugin);
-
-/* --- between the network and the model -------------------------------------------------------- */
-
-static void network_sent(void *user, const struct sim_call *call)
-{
-    struct sim_world *world = user;
-
-    if (world->check != NULL) {
-        sim_check_sent(world->check, call);
-    }
-}
-
-static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
-{
-    sim_vault_answer(&((struct sim_world *)user)->vault, call, answer);
-}
-
-static void network_ended(void *user, uint64_t id, bool is_delivered)
-{
-    sim_vault_ended(&((struct sim_world *)user)->vault, id, is_delivered);
-}
-
-/* What the daemon logs is looked at for secrets, and is part of the trace. */
-static void log_line(void *user, enum log_level level, const char *event,
-                     const struct log_field *fields, size_t field_count)
-{
-    struct sim_world *world = user;
-    BUF_AUTO line;
-
-    buf_init(&line, 4096);
-    buf_printf(&line, "log %s %s", log_level_str(level), event);
-    for (size_t i = 0; i < field_count; i++) {
-        buf_printf(&line, " %s=%.*s", fields[i].key, STR_ARG(fields[i].value));
-    }
-    if (buf_status(&line) == 0) {
-        sim_trace(&world->sim, "%s", line.bytes);
-        if (strstr(line.bytes, SIM_VAULT_MARK) != NULL) {
-            sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
-        }
-    }
-}
 
 /* --- the ledger's disk ------------------------------------------------------------------------ */
 
@@ -109,13 +69,11 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_init(&world->sim, seed);
     sim_watch_aborts(&world->sim);
     sim_vault_init(&world->vault, &world->sim.random);
-    world->sim.server = (struct sim_server){
-        .sent = network_sent, .answer = network_answer, .ended = network_ended, .user = world};
+    sim_outside_listen(world);
     fake_ledger_init(&world->ledger, &world->sim.env);
     world->ledger.is_held = true;
     world->ledger.waits = ledger_waits;
     world->committing = (struct sim_event){.fn = ledger_commit};
-    log_set_sink(log_line, world, LOG_LEVEL_DEBUG);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -133,6 +91,11 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     struct sim_world *world = user;
 
     lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
+}
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
 }
 
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
@@ -155,22 +118,19 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .user = world,
     };
 
-    if (options->uses_token) {
+    if (options->uses_token &&
+        map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
         (void)sim_vault_add_token(&world->vault,
-                                  &(struct sim_vault_token_options){.id = SIM_VAULT_MARK "-token",
-                                                                    .period_ms = 3600000,
-                                                                    .is_renewable = true});
+                                  &(struct sim_vault_token_options){
+                                      .id = SIM_VAULT_MARK "-token",
+                                      .period_ms = or_default(options->token_period_ms, 3600000),
+                                      .is_renewable = true});
     }
     must(world, backend_registry_new(&world->registry), &e, "registry");
     must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
          "plugin");
     backend.plugin = backend_registry_find(world->registry, STR("vault"));
     must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
-}
-
-static uint64_t or_default(uint64_t value, uint64_t otherwise)
-{
-    return value != 0 ? value : otherwise;
 }
 
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
@@ -302,9 +262,12 @@ static void start_serve(struct sim_world *world)
     world->metrics.handler = serve_request;
     world->metrics.handler_user = &world->metrics_api;
     serve_set_ready(world->serve, true);
+    world->policy_index = 0;
+    world->is_up = true;
+    world->start_count++;
 }
 
-static int recover_one(void *user, struct str id, struct str body)
+static int recover_lease(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
     struct ledger_lease lease;
@@ -315,7 +278,21 @@ static int recover_one(void *user, struct str id, struct str body)
     must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
          "recovery");
     json_decref(owner);
-    world->recovered_count++;
+    return 0;
+}
+
+static int recover_grant(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct ledger_grant grant;
+    json_t *owner;
+    struct err e = {0};
+    int r;
+
+    must(world, ledger_grant_read(body, &grant, &owner, &e), &e, "a grant of the ledger");
+    r = lease_core_recover_grant(world->core, id, &grant);
+    must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
+    json_decref(owner);
     return 0;
 }
 
@@ -323,11 +300,13 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
 {
     const struct audit_sink_options sinks[] = {
         {.kind = "file", .path = SIM_AUDIT_PATH, .is_required = true}};
+    struct env_ledger *ledger = options->has_ledger ? &world->ledger.ledger : NULL;
     struct err e = {0};
 
     must(world,
          audit_new(&(struct audit_options){.env = &world->sim.env,
                                            .node = "sim",
+                                           .ledger = ledger,
                                            .sinks = sinks,
                                            .sink_count = ARRAY_LEN(sinks)},
                    &world->audit, &e),
@@ -335,18 +314,24 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits = options->limits;
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
-    world->limits.ledger = options->has_ledger ? &world->ledger.ledger : NULL;
+    world->limits.ledger = ledger;
+    if (world->check != NULL) {
+        world->check->trail.ledger = ledger;
+    }
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
     start_backend(world, options);
     world->role_count = 0;
+    memset(world->is_removed, 0, sizeof(world->is_removed));
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
-    world->recovered_count = 0;
-    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_one, world, &e),
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
          &e, "ledger");
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
+         &e, "ledger");
+    lease_core_recovered(world->core, &world->recovery);
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
     if (options->other_policy != NULL) {
@@ -384,10 +369,10 @@ static void core_closed(void *user)
 static void run_until(struct sim_world *world, const bool *flag, uint64_t limit_ms,
                       const char *what)
 {
-    uint64_t end_ms = world->sim.now_ms + limit_ms;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + limit_ms;
 
     while (!*flag) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "I6: %s does not end", what);
         }
         if (world->check != NULL) {
@@ -401,7 +386,7 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
     serve_set_ready(world->serve, false);
     world->is_drained = false;
     world->drained = (struct lease_wait){.fn = drained, .user = world};
-    lease_core_drain(world->core, world->sim.now_ms + patience_ms, &world->drained);
+    lease_core_drain(world->core, world->sim.now_ms + patience_ms, false, &world->drained);
     run_until(world, &world->is_drained, patience_ms + CLOSE_MAX_MS, "drain");
     return world->drain_status;
 }
@@ -409,12 +394,12 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
 static void stop_connections(struct sim_world *world)
 {
     bool is_quiet = false;
-    uint64_t end_ms = world->sim.now_ms + CLOSE_MAX_MS;
+    uint64_t end_ms = sim_awake_ms(&world->sim) + CLOSE_MAX_MS;
 
     sim_listener_close(&world->listener);
     sim_listener_close(&world->metrics);
     while (!is_quiet) {
-        if (!sim_step(&world->sim) || world->sim.now_ms > end_ms) {
+        if (!sim_step(&world->sim) || sim_awake_ms(&world->sim) > end_ms) {
             sim_fail(&world->sim, "S3: %llu requests never end",
                      (unsigned long long)(world->listener.request_count +
                                           world->metrics.request_count));
@@ -426,6 +411,7 @@ static void stop_connections(struct sim_world *world)
 
 void sim_world_stop(struct sim_world *world, bool logout)
 {
+    world->is_up = false;
     if (!list_is_empty(&world->listener.connections) ||
         !list_is_empty(&world->metrics.connections)) {
         stop_connections(world);
@@ -438,13 +424,13 @@ void sim_world_stop(struct sim_world *world, bool logout)
     backend_close(world->backend, logout, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the backend");
     world->is_closed = false;
+    audit_close(world->audit, closed, world);
+    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
+    world->is_closed = false;
     env_ledger_close(&world->ledger.ledger, closed, world);
     sim_unschedule(&world->sim, &world->committing);
     sim_run_deferred(&world->sim);
     CHECK(world->is_closed);
-    world->is_closed = false;
-    audit_close(world->audit, closed, world);
-    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
     access_policy_free(world->policies[0]);
     access_policy_free(world->policies[1]);
     world->policies[1] = NULL;
@@ -454,8 +440,12 @@ void sim_world_stop(struct sim_world *world, bool logout)
 void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
+    world->ledger_was_failing = world->ledger.failure != 0 || !audit_is_ready(world->audit);
     fake_ledger_crash(&world->ledger);
+    sim_files_crash(&world->sim);
+    world->sim.is_dead = true;
     sim_world_stop(world, false);
+    world->sim.is_dead = false;
     fake_ledger_restart(&world->ledger);
 }
 

@@ -44,6 +44,7 @@ struct sim_world_options {
     const char *policy;       /* YAML; NULL: everybody may have everything */
     const char *other_policy; /* what operators may change it to; NULL: there is none */
     bool uses_token;          /* a periodic token instead of AppRole */
+    uint64_t token_period_ms; /* of that; 0: an hour */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
     struct lease_core_options limits; /* env, audit and ledger are the world's */
@@ -55,9 +56,10 @@ struct sim_world {
     struct sim_check *check; /* may be NULL */
     struct audit *audit;
     struct lease_core *core;
-    struct fake_ledger ledger;   /* on the disk: it outlives the daemon */
-    struct sim_event committing; /* its next commit */
-    size_t recovered_count;      /* leases that the last start found in it */
+    struct fake_ledger ledger;      /* on the disk: it outlives the daemon */
+    struct sim_event committing;    /* its next commit */
+    bool ledger_was_failing;        /* when the last daemon was killed */
+    struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;
     struct access_policy *policies[2]; /* the first, and what operators change it to */
@@ -79,11 +81,16 @@ struct sim_world {
     struct lease_wait drained;
     int drain_status;
     bool is_drained;
+    bool is_up; /* consumers can connect */
+    uint64_t start_count;
     bool is_closed; /* the part that is being closed has said so */
 };
 
 /* Clock, network, processes and the model Vault; faults may be set after it. */
 void sim_world_init(struct sim_world *world, uint64_t seed);
+
+/* A part of that: connects network and log to the model issuer and the checkers. */
+void sim_outside_listen(struct sim_world *world);
 
 /* Starts the daemon's parts; fails the run when one of them can't. After sim_world_crash it is the
  * next daemon, on the same disk. */

@@ -1,6 +1,10 @@
 /* Seeds of the simulation: the known ones of seeds.txt and a range of others, each run twice, with
  * equal hashes. SEED= runs that one alone, STEPS= sets the length, V=1 prints the trace of the
- * first run, V=2 of the second (make sim SEED=7 STEPS=200000 V=1); a failure says seed and step. */
+ * first run, V=2 of the second (make sim SEED=7 STEPS=200000 V=1), PLAIN=1 chooses the world
+ * without mishaps; a failure says seed and step.
+ *
+ * SEEDS= runs that many from FROM= [1] on, each once and every STRIDE=th [1], and nothing else:
+ * scripts/sim-soak starts several such processes. */
 #include "sim_swarm.h"
 
 /* cmocka.h needs these four before it. */
@@ -13,6 +17,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SEEDS_DEFAULT 16
 #define STEPS_DEFAULT 5000
@@ -42,23 +47,26 @@ static void print_result(uint64_t seed, const struct sim_swarm_result *result)
     (void)printf("seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64 " virtual min, %" PRIu64
                  " handed out, %" PRIu64 " refused, %" PRIu64 " issues, %" PRIu64
                  " renewals, %" PRIu64 " revocations, %" PRIu64 " records, %" PRIu64
-                 " lost by the network\n",
+                 " ends of the daemon, %" PRIu64 " lost by the network\n",
                  seed, result->steps, result->virtual_ms / 60000, result->handed_out,
                  result->refused, result->issues, result->renewals, result->revocations,
-                 result->records, result->lost_credentials);
+                 result->records, result->crashes, result->lost_credentials);
     (void)fflush(stdout);
 }
 
-static void run_twice(uint64_t seed, uint64_t steps)
+static void run_twice(uint64_t seed, uint64_t steps, bool is_plain)
 {
     uint64_t traced = getenv("SEED") != NULL ? number_of("V", 0) : 0; /* V=2: the second run */
+    struct sim_swarm_options options = {
+        .seed = seed, .steps = steps, .is_plain = is_plain, .is_traced = traced == 1};
     struct sim_swarm_result first;
     struct sim_swarm_result second;
 
     (void)printf("seed %" PRIu64 " …\n", seed);
     (void)fflush(stdout);
-    sim_swarm_run(seed, steps, traced == 1, &first);
-    sim_swarm_run(seed, steps, traced == 2, &second);
+    sim_swarm_run(&options, &first);
+    options.is_traced = traced == 2;
+    sim_swarm_run(&options, &second);
     if (first.hash != second.hash) {
         (void)printf("SEED=%" PRIu64 ": two runs differ, so something looked at the machine\n",
                      seed);
@@ -67,21 +75,41 @@ static void run_twice(uint64_t seed, uint64_t steps)
     print_result(seed, &first);
 }
 
+static void run_range(void)
+{
+    uint64_t from = number_of("FROM", 1);
+    uint64_t stride = number_of("STRIDE", 1);
+
+    for (uint64_t seed = from; seed < from + number_of("SEEDS", 1); seed += stride) {
+        struct sim_swarm_options options = {.seed = seed,
+                                            .steps = steps_to_run(),
+                                            .is_plain = number_of("PLAIN", 0) != 0};
+        struct sim_swarm_result result;
+
+        (void)printf("seed %" PRIu64 " …\n", seed);
+        (void)fflush(stdout);
+        sim_swarm_run(&options, &result);
+        print_result(seed, &result);
+    }
+}
+
 static void test_invariants_hold_in_each_seed_and_runs_repeat(void **state)
 {
     uint64_t count = SEEDS_DEFAULT / slowdown();
 
     (void)state;
     if (getenv("SEED") != NULL) {
-        run_twice(number_of("SEED", 1), steps_to_run());
-        return;
-    }
-    for (uint64_t seed = 1; seed <= (count > 0 ? count : 1); seed++) {
-        run_twice(seed, steps_to_run());
+        run_twice(number_of("SEED", 1), steps_to_run(), number_of("PLAIN", 0) != 0);
+    } else if (getenv("SEEDS") != NULL) {
+        run_range();
+    } else {
+        for (uint64_t seed = 1; seed <= (count > 0 ? count : 1); seed++) {
+            run_twice(seed, steps_to_run(), false);
+        }
     }
 }
 
-/* Lines "SEED STEPS what it found"; '#' begins a comment. */
+/* Lines "SEED STEPS [plain] what it found"; '#' begins a comment. */
 static void test_seeds_that_found_something_stay_found(void **state)
 {
     FILE *file = fopen(SEEDS_FILE, "re");
@@ -89,7 +117,7 @@ static void test_seeds_that_found_something_stay_found(void **state)
     uint64_t number = 0;
 
     (void)state;
-    if (file == NULL || getenv("SEED") != NULL) {
+    if (file == NULL || getenv("SEED") != NULL || getenv("SEEDS") != NULL) {
         if (file != NULL) {
             (void)fclose(file);
         }
@@ -97,12 +125,13 @@ static void test_seeds_that_found_something_stay_found(void **state)
     }
     while (fgets(line, sizeof(line), file) != NULL) {
         char *end;
+        char *words;
         uint64_t seed = strtoull(line, &end, 10);
-        uint64_t steps = strtoull(end, NULL, 10);
+        uint64_t steps = strtoull(end, &words, 10);
 
         /* Under valgrind every known seed would take too long. */
         if (end != line && number++ % slowdown() == 0) {
-            run_twice(seed, steps);
+            run_twice(seed, steps, strncmp(words, " plain ", 7) == 0);
         }
     }
     (void)fclose(file);

@@ -180,7 +180,8 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
         {ROLE("isolate: true"),
          "c.yaml:8:54: `isolate: true` is not supported by this version: all credentials of a "
          "backend hang on the daemon's own token\n"},
-        {ROLE("on_stop: keep"), "c.yaml:8:54: on_stop: `keep` is not supported by this version\n"},
+        {ROLE("on_stop: stay"),
+         "c.yaml:8:54: on_stop: expected one of `keep`, `revoke`, found `stay`\n"},
         {ROLE("binding: session"),
          "c.yaml:8:54: binding: `session` is not supported by this version\n"},
         {ROLE("renew_at: 95%"),

@@ -124,7 +124,7 @@ static void test_patience_with_a_revocation_ends_after_the_credentials_end(void 
     fixture_advance(HOUR_MS + 55 * MINUTE_MS);
     assert_int_equal(fixture_state(client), LEASE_STATE_REVOKING);
     fixture_advance(10 * MINUTE_MS);
-    assert_int_equal(fixture_state(client), LEASE_STATE_EXPIRED);
+    assert_int_equal(fixture_state(client), LEASE_STATE_UNCONFIRMED);
     assert_int_equal(f.wait_status, ERR_TIMEOUT);
     assert_int_equal(fixture_trail_has("never confirmed"), 1);
 }

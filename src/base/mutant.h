@@ -1,0 +1,40 @@
+/* Deliberate bugs, which the simulator must find: `make mutants` builds it once with each of
+ * -DMUTANT=1 … MUTANT_COUNT and demands that a seed fails. In every other build MUTATED is the
+ * constant 0, and nothing of them is left.
+ *
+ *    1  credentials are handed out a minute below min_remaining
+ *    2  a lease that nobody holds any more isn't ended
+ *    3  any answer of the issuer confirms a revocation
+ *    4  a shared lease that is being revoked is still offered
+ *    5  an issued lease isn't put into the ledger
+ *    6  a lease leaves the ledger when its revocation begins
+ *    7  a credential is handed out before its record is durable
+ *    8  a revocation that failed is sent again as a renewal
+ *    9  the end of a process doesn't end what is bound to it
+ *   10  an issue is asked for again although its answer was lost
+ *   11  a revocation that is confirmed is sent once more
+ *   12  the issuer's name of a lease stands in an error's text
+ *   13  a revocation's place in flight isn't given back
+ *   14  an answer that wasn't delivered ends no grant
+ *   15  each request for a shared credential issues one
+ *   16  the limit of live leases isn't looked at
+ *   17  now and then a record is chained to the one before the last
+ *   18  rules that deny are passed over
+ *   19  what a late answer brought isn't swept
+ *   20  a page of something in between confirms a revocation (plugins/vault/op.c)
+ *   21  an acquire that has waited for too long is forgotten
+ *   22  a lease is believed to live a minute longer than its issuer says
+ *
+ * Plugins see no header of ours, so theirs is written out. */
+#ifndef LEASED_BASE_MUTANT_H
+#define LEASED_BASE_MUTANT_H
+
+#define MUTANT_COUNT 22
+
+#if defined(MUTANT)
+#define MUTATED(number) (MUTANT == (number))
+#else
+#define MUTATED(number) 0
+#endif
+
+#endif
