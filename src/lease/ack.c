@@ -15,12 +15,15 @@ void ack_await(struct grant *grant)
     struct lease *old = grant->leaving;
     uint64_t overlap_ms = grant->lease->role->config.overlap_ms;
 
-    if (old == NULL) {
-        return;
+    if (old == NULL || grant->awaits_ack) {
+        return; /* reading once more is no reason for more time */
     }
     if (old->state != LEASE_STATE_SUPERSEDED || overlap_ms == 0 || !observe_is_followed(grant)) {
         grant_leave(grant);
-    } else if (old->step != LEASE_STEP_MOVE) {
+        return;
+    }
+    grant->awaits_ack = true;
+    if (old->step != LEASE_STEP_MOVE) {
         lease_set_step(old, LEASE_STEP_LEAVE,
                        schedule_add_ms(core_now_ms(old->role->core), overlap_ms));
         observe_superseded(old);
@@ -60,6 +63,7 @@ void ack_recover(struct lease *lease)
 
         if (grant->leaving == NULL) {
             grant_set_leaving(grant, lease);
+            grant->awaits_ack = true;
         }
     }
     if (lease->leaving_count > 0) {

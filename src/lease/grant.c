@@ -321,6 +321,7 @@ void grant_leave(struct grant *grant)
 
     if (lease != NULL) {
         grant->leaving = NULL;
+        grant->awaits_ack = false;
         lease->leaving_count--;
         lease->pin_count--;
         lease_settle(lease, GRANT_END_RELEASED);

@@ -23,6 +23,7 @@ struct grant {
     bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
     bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
     bool is_delivered : 1;    /* an answer reached its client */
+    bool awaits_ack : 1;      /* one with the successor has, too: it leaves when it says so */
     bool is_durable : 1;      /* it is in the ledger, or on its way there */
     uint8_t process_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
