@@ -1,7 +1,6 @@
 /* The next daemon: what it goes on with, and what it ends. */
 #include "unit/lease/ledger_fixture.h"
 
-#include "lease/observe.h"
 #include "wire/ledger_lease.h"
 
 #include <stdio.h>
@@ -123,48 +122,6 @@ static void test_a_holder_finds_the_successor(void **state)
     assert_string_not_equal(client->password, before);
     fixture_run();
     assert_int_equal(model_live_count(&f.model), 1); /* the old one isn't needed any more */
-    assert_int_equal(CALLS(ISSUE), 2);
-}
-
-static void on_event(struct lease_observer *observer, const struct lease_event *event)
-{
-    (void)observer;
-    (void)event;
-}
-
-static void on_told(struct lease_observer *observer, uint64_t position)
-{
-    (void)observer;
-    (void)position;
-}
-
-static bool follows(struct lease_observer *observer, const struct grant *grant)
-{
-    (void)observer;
-    (void)grant;
-    return true;
-}
-
-/* A crash between the read of a successor and the word that nothing uses the old one any more. */
-static void test_who_was_moving_over_has_the_overlap_again(void **state)
-{
-    struct lease_observer observer = {.event = on_event, .told = on_told, .follows = follows};
-    struct client *client = fixture_client(0);
-
-    (void)state;
-    fixture_get(client, &f.role);
-    lease_observe(f.core, &observer);
-    assert_int_equal(lease_rotate_start(f.core, fixture_lease(client), fixture_wait()), 0);
-    fixture_run();
-    fixture_get(client, &f.role);
-    lease_unobserve(&observer);
-    ledger_kill();
-    ledger_start();
-    assert_int_equal(model_live_count(&f.model), 2);
-    fixture_advance(f.role.overlap_ms - MINUTE_MS);
-    assert_int_equal(model_live_count(&f.model), 2);
-    fixture_advance(2 * MINUTE_MS);
-    assert_int_equal(model_live_count(&f.model), 1);
     assert_int_equal(CALLS(ISSUE), 2);
 }
 
@@ -482,7 +439,6 @@ int main(void)
         ledger_test(test_what_goes_on_is_renewed_and_ends_as_ever),
         ledger_test(test_a_duration_goes_on_too),
         ledger_test(test_a_holder_finds_the_successor),
-        ledger_test(test_who_was_moving_over_has_the_overlap_again),
         ledger_test(test_who_has_ended_meanwhile_holds_nothing),
         ledger_test(test_another_process_of_that_number_is_somebody_else),
         ledger_test(test_after_a_reboot_no_process_is_the_same),
