@@ -8,6 +8,9 @@
  *   1.4   leased_host.alloc: memory for what isn't a secret by itself; secret_alloc's is scarce
  *   1.5   leased_http_reply.depth_max and values_max: the backend's limits of what an answer holds;
  *         LEASED_HTTP_MOVABLE: without it a redirect of what creates something is not followed
+ *   1.6   leased_host.intent: what is to be revoked if the answer of an issue never comes;
+ *         state_put and state_get: a login that outlives the daemon; warning: what status shows;
+ *         leased_backend_ops.holds_anchor. A line feed in issuer_ref ends its name
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -22,8 +25,8 @@
  *      calls a plugin from inside a function of its own, so plugins needn't be reentrant.
  *   5. Backend operations (issue, renew, revoke, health, call, close) get a `leased_op *`. The
  *      plugin ends each accepted one by exactly one host->op_done (or call_done). The host owns
- * deadlines: when one passes it calls cancel and ignores a late op_done safely (what a late issue
- * created is revoked). The host owns retries, by the class that the plugin gives.
+ *      deadlines: when one passes it calls cancel and ignores a late op_done safely (what a late
+ * issue created is revoked). The host owns retries, by the class that the plugin gives.
  *   6. Strings are pointer and length, valid only during the call that they were passed to, unless
  *      said otherwise; the receiver copies what it keeps. Each side frees what it allocated.
  *      Results are copied before op_done returns.
@@ -47,7 +50,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 5
+#define LEASED_ABI_MINOR 6
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -97,7 +100,9 @@ struct leased_result {
     uint64_t retry_after_ms; /* LEASED_RETRY_AFTER; LEASED_SEALED: 0 if the issuer doesn't say */
     uint64_t anchor;         /* issue: what the lease hangs on (a token's generation); 0: nothing */
     /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret. With
-     * another status than LEASED_OK: what was created all the same; the host revokes it. */
+     * another status than LEASED_OK: what was created all the same; the host revokes it. Since 1.6
+     * what follows its first line feed is no part of its name: people and the audit trail know the
+     * credential by what stands before. */
     struct leased_str issuer_ref;
     struct leased_str detail;       /* errors: one line for people, at most 400 bytes, no secret */
     const struct leased_kv *fields; /* issue: the credential */
@@ -189,6 +194,7 @@ struct leased_call_reply {
 typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply);
 typedef void (*leased_timer_fn)(void *user);
 typedef void (*leased_post_fn)(void *user);
+typedef void (*leased_intent_fn)(void *user, int32_t status);
 
 struct leased_host {
     uint32_t size;
@@ -259,6 +265,34 @@ struct leased_host {
     /* Since 1.4. Ordinary memory, wiped when it is freed, by secret_free too: for what isn't a
      * secret by itself, and what is large or one for each operation. NULL when out of memory. */
     void *(*alloc)(size_t size);
+
+    /* Since 1.6, for an issue that hasn't ended: before the plugin asks its issuer to create
+     * something it puts on durable record what `revoke` is to be given (as issuer_ref, by its
+     * rules) if the answer is lost or the daemon dies. Called again it replaces the record: a
+     * plugin that learns more says so before it goes on. What is recorded may turn out to name
+     * nothing; then revoke ends with LEASED_GONE.
+     *
+     * fn runs once, from the loop, with 0, or < 0 (a LEASED_* status, negated): then nothing may be
+     * created, or nothing further. Once the operation has ended it never runs. When the host has
+     * given the operation up meanwhile, because its deadline passed, fn runs with -LEASED_CANCELED;
+     * before that cancel was called, from where the plugin may as well end the operation. One at a
+     * time. Returns < 0 when it couldn't be started; then fn never runs. */
+    int32_t (*intent)(leased_host_context *host, leased_op *op, struct leased_str ref,
+                      leased_intent_fn fn, void *user);
+
+    /* Since 1.6. Replaces what the instance keeps across restarts, its login; at most 64 KiB,
+     * copied. An empty one removes it. Returns < 0 when it can't be kept here: go on without. The
+     * host stores it sealed, soon; it isn't waited for. */
+    int32_t (*state_put)(leased_host_context *host, struct leased_str bytes);
+
+    /* Since 1.6, inside open only. What an earlier run of this backend kept, perhaps of another
+     * version of the plugin or under another configuration. Returns its length and, through
+     * ret_bytes, memory to be freed by secret_free; 0: there is none; < 0: out of memory. */
+    int64_t (*state_get)(leased_host_context *host, char **ret_bytes);
+
+    /* Since 1.6. A standing warning that status shows until the plugin takes it back with an empty
+     * `text`. One for each key ([a-z0-9_/-]{1,64}), at most 8. Not logged by the host. */
+    void (*warning)(leased_host_context *host, struct leased_str key, struct leased_str text);
 };
 
 /* What a caller asks for. */
@@ -313,6 +347,8 @@ struct leased_backend_ops {
     int32_t (*issue)(leased_instance *instance, const struct leased_issue *request, leased_op *op);
     int32_t (*renew)(leased_instance *instance, const struct leased_lease_ref *lease,
                      leased_op *op);
+    /* Of what was issued, and since 1.6 of what an intent names: then LEASED_OK or LEASED_GONE say
+     * that nothing is left of it. */
     int32_t (*revoke)(leased_instance *instance, const struct leased_lease_ref *lease,
                       leased_op *op);
 
@@ -327,6 +363,11 @@ struct leased_backend_ops {
      * when the login is dead (LEASED_RETRY), or when the request is refused (LEASED_INVALID). What
      * the request creates at the issuer is not the host's to renew or revoke. */
     int32_t (*call)(leased_instance *instance, const struct leased_call *request, leased_op *op);
+
+    /* Since 1.6. Can leases of an earlier run still hang on this anchor, i.e. is it of a login that
+     * was taken over and may be alive? 1 or 0. Asked before such leases are taken over; a plugin
+     * without it loses them all. */
+    int32_t (*holds_anchor)(leased_instance *instance, uint64_t anchor);
 };
 
 #define LEASED_CLOSE_LOGOUT 1u

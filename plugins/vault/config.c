@@ -7,7 +7,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const char *const top_keys[] = {"auth", "namespace"};
+static const char *const top_keys[] = {"auth", "namespace", "token_role"};
 
 bool vault_config_has(const struct vault_config *config, enum vault_source_id id)
 {
@@ -94,6 +94,22 @@ int vault_config_path(char *path, const char *key, struct vault_text *detail)
     return 0;
 }
 
+/* A name of one segment; empty: none is given. */
+static int read_token_role(json_t *root, struct vault_config *config, struct vault_text *detail)
+{
+    if (vault_config_text(root, "token_role", config->token_role, sizeof(config->token_role),
+                          detail) != 0 ||
+        vault_config_path(config->token_role, "token_role", detail) != 0) {
+        return -1;
+    }
+    if (strchr(config->token_role, '/') != NULL) {
+        vault_text_set(detail, "token_role: the name of a token role is expected, as it stands "
+                               "behind auth/token/roles/");
+        return -1;
+    }
+    return 0;
+}
+
 int vault_config_parse(struct leased_str json, struct vault_config *ret_config,
                        struct vault_text *ret_detail)
 {
@@ -107,6 +123,7 @@ int vault_config_parse(struct leased_str json, struct vault_config *ret_config,
     } else if (vault_config_check_keys(root, top_keys, COUNT(top_keys), "", ret_detail) == 0 &&
                vault_config_text(root, "namespace", config.namespace_path,
                                  sizeof(config.namespace_path), ret_detail) == 0 &&
+               read_token_role(root, &config, ret_detail) == 0 &&
                vault_config_auth(json_object_get(root, "auth"), &config, ret_detail) == 0) {
         rc = vault_config_path(config.namespace_path, "namespace", ret_detail);
     }

@@ -1,4 +1,4 @@
-/* The backend's own keys: `namespace` and `auth`. */
+/* The backend's own keys: `namespace`, `auth` and `token_role`. */
 #ifndef VAULT_CONFIG_H
 #define VAULT_CONFIG_H
 
@@ -37,6 +37,7 @@ struct vault_config {
     const char *method_name;                   /* static */
     char mount[VAULT_NAME_MAX_BYTES];          /* of the auth method: "approle" */
     char namespace_path[VAULT_NAME_MAX_BYTES]; /* empty: the root namespace */
+    char token_role[VAULT_NAME_MAX_BYTES];     /* makes the tokens of isolated issues; may be "" */
     char name[VAULT_NAME_MAX_BYTES];           /* the role, the certificate's or the user's name */
     char role_id[VAULT_NAME_MAX_BYTES];        /* empty: VAULT_SOURCE_ROLE_ID */
     /* Where a wrapped secret_id must have been made; "*" stands for one segment. */

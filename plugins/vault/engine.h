@@ -8,29 +8,14 @@
 #define VAULT_REFRESH_DEFAULT_S 300     /* secrets that say nothing about their life */
 #define VAULT_SECRET_LIFE_S (24 * 3600) /* how long secrets are served on while Vault is down */
 #define VAULT_DATA_KEY_LIFE_S 300
-#define VAULT_CODE_LIFE_S 5            /* of a one-time code whose end isn't told */
-#define VAULT_CODE_LEAST_S 2           /* a code that ends now can still be entered */
-#define VAULT_REF_CERTIFICATE "#cert " /* "#cert MOUNT SERIAL": no lease id begins so */
+#define VAULT_CODE_LIFE_S 5  /* of a one-time code whose end isn't told */
+#define VAULT_CODE_LEAST_S 2 /* a code that ends now can still be entered */
 
 struct vault_answer {
     const struct vault_op *op;
     const struct vault_reply *reply;
     int64_t age_s; /* how long a cache has kept it */
     int64_t now_s; /* unix time by the issuer's clock, where it told */
-};
-
-struct vault_life {
-    int64_t seconds; /* > 0 */
-    uint64_t asked_ms;
-    uint64_t refresh_ms; /* as in leased_result */
-    uint64_t retry_after_ms;
-    bool is_renewable;
-    bool is_revocable;
-    bool is_capped;
-    const char *warning; /* static; NULL: none */
-    json_t *fields;      /* the object that holds the credential; borrowed */
-    json_t *metadata;    /* of a versioned secret; borrowed, or NULL */
-    char ref[768];       /* empty: the lease's id, if there is one */
 };
 
 /* LEASED_OK, or a class with the reason. */

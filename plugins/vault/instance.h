@@ -1,10 +1,10 @@
 /* One backend: its configuration, its login, its operations.
  *
  * Two things run beside each other. The login (token.c decides when; login.c, unwrap.c and own.c do
- * it) has one exchange at a time: log in, renew the own token, or check whether it is still alive.
- * Operations
- * (op.c, issue.c, lease.c) each have their own; they need a token to be sent and wait in a queue
- * while a first login is under way. */
+ * it; kept.c carries it over restarts) has one exchange at a time: log in, renew the own token, or
+ * check whether it is still alive; what the token may do is asked beside (rights.c). Operations
+ * (op.c, issue.c, isolate.c, lease.c) each have their own; they need a token to be sent and wait in
+ * a queue while a first login is under way. */
 #ifndef VAULT_INSTANCE_H
 #define VAULT_INSTANCE_H
 
@@ -19,25 +19,38 @@
 #define VAULT_WATCH_MS 10000U    /* between looks for changed sources */
 #define VAULT_OLD_TOKENS_MAX 24U /* with the one in use fewer than the host remembers ends of */
 #define VAULT_TOKEN_MAX_BYTES 16384U
+#define VAULT_ACCESSOR_MAX_BYTES 128U
 #define VAULT_LOGOUT_TIMEOUT_MS 5000U /* the daemon's own end doesn't wait for long */
 
 struct vault_op;
 
 /* A token of our own. Leases hang on it: when it dies, they die. */
 struct vault_token {
-    uint64_t generation; /* the anchor of its leases; 0: no token */
+    uint64_t generation; /* the anchor of its leases, drawn at random; 0: no token */
     char *bytes;         /* owned, secret */
-    uint64_t expires_ms; /* VAULT_NEVER: never */
-    int64_t life_s;      /* what its renewals ask for */
-    bool is_renewable;   /* and renewals still give the whole life */
-    bool is_bounded;     /* its end has been announced */
-    bool is_given_up;    /* an early one, to make room; it is ended then */
+    char accessor[VAULT_ACCESSOR_MAX_BYTES]; /* "": it has none, or isn't known */
+    uint64_t expires_ms;                     /* VAULT_NEVER: never */
+    int64_t life_s;                          /* what its renewals ask for */
+    bool is_renewable;                       /* and renewals still give the whole life */
+    bool is_periodic;                        /* known to have no last end */
+    bool is_bounded;                         /* its end has been announced */
+    bool is_given_up;                        /* an early one, to make room; it is ended then */
 };
 
 /* What a source held when it was last read: a digest, so that a change is noticed. */
 struct vault_seen {
     unsigned char digest[32];
     bool is_set;
+};
+
+/* What the own token may do, as far as it was asked (rights.c). */
+struct vault_rights {
+    leased_http *http;
+    uint64_t at_ms;           /* when to ask; VAULT_NEVER: not before the next login */
+    uint64_t generation;      /* of the token that it is about */
+    bool is_lookup;           /* the exchange looks the token up */
+    bool is_isolation_denied; /* it may not make children, or not look after them */
+    bool is_told_unisolated;  /* and the log says what follows */
 };
 
 /* The login's exchange. */
@@ -60,7 +73,10 @@ struct leased_instance {
     struct vault_token
         old[VAULT_OLD_TOKENS_MAX]; /* not in use any more, alive while leases hang on them */
     size_t old_count;
-    uint64_t generation_last;
+    bool is_unkept;        /* what is kept across restarts is an older state (kept.c) */
+    bool is_kept_unproved; /* the token is from an earlier run, and wasn't looked up yet */
+    uint64_t retell_at_ms; /* when to announce again the ends of tokens from an earlier run */
+    struct vault_rights rights;
 
     enum vault_own own;
     leased_http *own_http;
@@ -77,6 +93,7 @@ struct leased_instance {
     bool is_unwrap_lost;    /* the answer to an unwrapping of ours */
     bool is_unwrap_doubted; /* it was refused once: a half-written file? */
     bool is_wrapping_new;   /* the token came after our start */
+    bool is_login_awaited;  /* a login waits for the unwrapping */
     struct vault_seen seen[VAULT_SOURCE_COUNT];
     unsigned char seen_key[32]; /* of the digests */
     uint32_t login_failures;    /* in a row */
@@ -88,7 +105,8 @@ struct leased_instance {
     struct vault_failure login_failure; /* the last; status 0: none since the last success */
 
     struct vault_issued issued; /* lately */
-    struct vault_op *ops;       /* all; doubly linked */
+    struct vault_kinds kinds;
+    struct vault_op *ops; /* all; doubly linked */
     size_t op_count;
     size_t queued_count;
 
@@ -105,6 +123,9 @@ uint64_t vault_random(struct leased_instance *vault, uint64_t below);
 
 /* Full jitter: [100 ms, 100 ms + 1 s · 2^failures), at most a minute. */
 uint64_t vault_backoff_ms(struct leased_instance *vault, uint32_t failures);
+
+/* A standing warning in the host's status; an empty text takes it back. */
+void vault_warn(struct leased_instance *vault, const char *key, const char *text);
 
 void vault_log(struct leased_instance *vault, uint32_t level, const char *event,
                const char *detail);

@@ -8,10 +8,13 @@
  * issued, unless it says that the lease is gone. */
 #include "issue.h"
 
+#include "child.h"
 #include "engine.h"
 #include "fields.h"
+#include "isolate.h"
 #include "token.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define WARNINGS_MAX 8U
@@ -36,9 +39,13 @@ int32_t vault_issue(struct leased_instance *vault, const struct leased_issue *re
     op->refresh_s = params.refresh_s;
     op->is_unrevoked = params.is_unrevoked;
     op->is_post = params.is_post;
+    op->isolate = params.isolate;
     rc = vault_params_want_ttl(&params, vault_op_wanted_s(op));
     if (rc == 0) {
         rc = vault_request_init_params(vault->host, &params, &op->request);
+    }
+    if (rc == 0) {
+        rc = vault_isolate_prepare(op, request);
     }
     vault_params_fini(&params);
     if (rc != 0 || op->path == NULL) {
@@ -83,19 +90,35 @@ static const char *check_lease(struct vault_op *op, struct leased_str lease_id)
     return NULL;
 }
 
-/* Leases die with the token that they were issued under. */
+/* Leases die with the token that they were issued under; and with its parent, if it has one. */
 static void cut_to_token(const struct vault_op *op, struct vault_life *life, uint64_t *lifetime_ms)
 {
-    const struct vault_token *token = vault_token_find(op->vault, op->generation);
+    uint64_t generation = op->accessor != NULL ? op->parent : op->generation;
+    const struct vault_token *token = vault_token_find(op->vault, generation);
+    uint64_t ends_ms = VAULT_NEVER;
+    bool is_last = true;
 
-    if (token == NULL || !token->is_bounded || token->expires_ms == VAULT_NEVER) {
-        return;
+    if (token != NULL && token->is_bounded && !op->is_orphan) {
+        ends_ms = token->expires_ms;
     }
-    if (life->asked_ms + *lifetime_ms >= token->expires_ms) {
-        *lifetime_ms = token->expires_ms > life->asked_ms ? token->expires_ms - life->asked_ms : 0;
-        life->is_renewable = false;
-        life->is_capped = true;
+    if (op->accessor != NULL && op->child_ends_ms < ends_ms) {
+        ends_ms = op->child_ends_ms;
+        is_last = op->is_child_capped;
     }
+    if (ends_ms != VAULT_NEVER && life->asked_ms + *lifetime_ms >= ends_ms) {
+        *lifetime_ms = ends_ms > life->asked_ms ? ends_ms - life->asked_ms : 0;
+        life->is_renewable = life->is_renewable && !is_last;
+        life->is_capped = life->is_capped || is_last;
+    }
+}
+
+/* What such a lease hangs on. */
+static uint64_t anchor_of(const struct vault_op *op)
+{
+    if (op->accessor == NULL) {
+        return op->issued_under;
+    }
+    return op->is_orphan ? 0 : op->parent;
 }
 
 static size_t read_warnings(const struct vault_reply *reply, const struct vault_life *life,
@@ -116,8 +139,10 @@ static size_t read_warnings(const struct vault_reply *reply, const struct vault_
     return count;
 }
 
-static void hand_over(struct vault_op *op, const struct vault_reply *reply, struct vault_life *life)
+static void hand_over(struct vault_op *op)
 {
+    const struct vault_reply *reply = &op->issued;
+    struct vault_life *life = &op->life;
     struct leased_str warnings[WARNINGS_MAX];
     struct leased_result result = {.size = sizeof(result)};
     struct vault_fields fields;
@@ -129,7 +154,7 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
     if (is_lease) {
         cut_to_token(op, life, &lifetime_ms);
     }
-    result.issuer_ref = is_lease ? reply->lease_id : vault_str(life->ref);
+    result.issuer_ref = is_lease ? vault_str(op->made) : vault_str(life->ref);
     status = vault_fields_read(op->vault->host, life->fields, life->metadata, &fields, &detail);
     if (status != LEASED_OK) {
         result.detail = vault_str(detail.bytes);
@@ -141,7 +166,7 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
                        (life->is_revocable ? LEASED_RESULT_REVOCABLE : 0) |
                        (life->is_capped ? LEASED_RESULT_CAPPED : 0);
         result.lifetime_ms = lifetime_ms;
-        result.anchor = is_lease ? op->generation : 0;
+        result.anchor = is_lease ? anchor_of(op) : 0;
         result.refresh_ms = life->refresh_ms;
         result.fields = fields.items;
         result.field_count = fields.count;
@@ -156,9 +181,10 @@ static void hand_over(struct vault_op *op, const struct vault_reply *reply, stru
 
 /* --- fitting ---------------------------------------------------------------------------------- */
 
-/* Keeps `reply` for later and asks for the life that is wanted. False: hand over as it is. */
-static bool start_fitting(struct vault_op *op, struct vault_reply *reply)
+/* Asks for the life that is wanted. False: hand over as it is. */
+static bool start_fitting(struct vault_op *op)
 {
+    const struct vault_reply *reply = &op->issued;
     struct vault_request request;
     json_t *body;
 
@@ -169,29 +195,27 @@ static bool start_fitting(struct vault_op *op, struct vault_reply *reply)
     }
     body = json_pack("{s:s%, s:I}", "lease_id", reply->lease_id.ptr, reply->lease_id.len,
                      "increment", (json_int_t)vault_op_wanted_s(op));
-    if (body == NULL ||
-        vault_request_init(op->vault->host, "sys/leases/renew", body, &request) != 0) {
-        return false;
+    return body != NULL &&
+           vault_request_init(op->vault->host, "sys/leases/renew", body, &request) == 0 &&
+           vault_op_send(op, VAULT_OP_FITTING, &request) == 0;
+}
+
+void vault_issue_fit(struct vault_op *op)
+{
+    if (!start_fitting(op)) {
+        hand_over(op);
     }
-    op->issued = *reply;
-    op->issued_ms = op->sent_ms;
-    if (vault_op_send(op, VAULT_OP_FITTING, &request) != 0) {
-        op->issued = (struct vault_reply){0};
-        return false;
-    }
-    *reply = (struct vault_reply){0};
-    return true;
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
 /* Refuses what came, but names what was created so that it gets revoked. */
 static void refuse(struct vault_op *op, int32_t status, const struct vault_life *life,
-                   struct leased_str lease_id, const char *detail)
+                   const char *detail)
 {
     const struct leased_result result = {
         .size = sizeof(result),
-        .issuer_ref = lease_id.len > 0 ? lease_id : vault_str(life->ref),
+        .issuer_ref = vault_str(op->made != NULL ? op->made : life->ref),
         .detail = vault_str(detail),
         .retry_after_ms = life->retry_after_ms,
     };
@@ -215,60 +239,70 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
 {
     struct vault_reply reply = {0};
     struct vault_text detail = {{0}};
+    struct vault_life *life = &op->life;
     int64_t age_s = vault_header_age_s(http);
-    struct vault_life life = {
-        .seconds = op->issued.lease_duration_s,
-        .asked_ms = op->issued_ms,
-        .is_renewable = true,
-        .is_revocable = true,
-        .fields = op->issued.data,
-    };
 
     if (is_gone(http)) {
-        refuse(op, LEASED_RETRY, &life, op->issued.lease_id,
-               "the lease was gone as soon as it was issued");
+        refuse(op, LEASED_RETRY, life, "the lease was gone as soon as it was issued");
         return;
     }
     if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &detail) == 0 &&
         reply.lease_duration_s > age_s && reply.lease_id.len == op->issued.lease_id.len &&
         memcmp(reply.lease_id.ptr, op->issued.lease_id.ptr, reply.lease_id.len) == 0) {
-        life.seconds = vault_aged_s(reply.lease_duration_s, age_s);
-        life.asked_ms = op->sent_ms;
-        life.is_renewable = reply.is_renewable;
-        life.is_capped = vault_reply_is_capped(&reply) ||
-                         reply.lease_duration_s < (int64_t)vault_op_wanted_s(op);
+        life->seconds = vault_aged_s(reply.lease_duration_s, age_s);
+        life->asked_ms = op->sent_ms;
+        life->is_renewable = reply.is_renewable;
+        life->is_capped = vault_reply_is_capped(&reply) ||
+                          reply.lease_duration_s < (int64_t)vault_op_wanted_s(op);
     }
     /* Else it may have been executed or not. The host counts no more than the life that it wants,
      * and must hear of a longer one, so that it ends what lives on. */
     vault_reply_fini(&reply);
-    hand_over(op, &op->issued, &life);
+    hand_over(op);
 }
 
 /* --- the answer --------------------------------------------------------------------------------
  */
 
-/* `reply` may be taken. */
-static void decide(struct vault_op *op, const struct leased_http_reply *http,
-                   struct vault_reply *reply)
+/* What is in op->issued becomes a credential, or not. */
+static void decide(struct vault_op *op, const struct leased_http_reply *http)
 {
     const struct vault_answer answer = {.op = op,
-                                        .reply = reply,
+                                        .reply = &op->issued,
                                         .age_s = vault_header_age_s(http),
                                         .now_s = vault_engine_now_s(op->vault, http)};
     struct vault_text detail = {{0}};
-    struct vault_life life = {0};
     int32_t status;
 
-    if (reply->data == NULL) {
-        refuse(op, LEASED_INVALID, &life, reply->lease_id, "the answer has no data");
+    vault_kinds_learn(&op->vault->kinds, vault_str(op->path),
+                      op->issued.lease_id.len > 0 ? VAULT_KIND_LEASED : VAULT_KIND_BARE);
+    if (op->issued.data == NULL) {
+        refuse(op, LEASED_INVALID, &op->life, "the answer has no data");
         return;
     }
-    status = vault_engine_decide(&answer, &life, &detail);
+    status = vault_engine_decide(&answer, &op->life, &detail);
     if (status != LEASED_OK) {
-        refuse(op, status, &life, reply->lease_id, detail.bytes);
-    } else if (!start_fitting(op, reply)) {
-        hand_over(op, reply, &life);
+        refuse(op, status, &op->life, detail.bytes);
+    } else if (op->made != NULL && op->accessor != NULL) {
+        vault_child_keep(op);
+    } else {
+        vault_issue_fit(op);
     }
+}
+
+/* From now on it is to be revoked, whatever happens. False when out of memory. */
+static bool note_made(struct vault_op *op, struct leased_str lease_id)
+{
+    const struct leased_host *host = op->vault->host;
+    size_t size = lease_id.len + 2 + (op->accessor != NULL ? strlen(op->accessor) : 0);
+
+    op->issued_under = op->generation;
+    op->made = vault_alloc(host, size);
+    if (op->made != NULL) {
+        (void)snprintf(op->made, size, "%.*s%s%s", (int)lease_id.len, lease_id.ptr,
+                       op->accessor != NULL ? "\n" : "", op->accessor != NULL ? op->accessor : "");
+    }
+    return op->made != NULL;
 }
 
 /* NULL, or why the lease that the answer names is left alone. */
@@ -285,6 +319,21 @@ static const char *check_foreign(struct vault_op *op, const struct leased_http_r
     }
     *ret_status = LEASED_LOST;
     return check_lease(op, reply->lease_id);
+}
+
+/* Notes the lease that `reply` names, if it names one. Without memory for that it is to be revoked,
+ * and the operation is gone. */
+static bool take_lease(struct vault_op *op, const struct vault_reply *reply)
+{
+    const struct leased_result result = {.size = sizeof(result),
+                                         .issuer_ref = reply->lease_id,
+                                         .detail = VAULT_STR("out of memory")};
+
+    if (reply->lease_id.len == 0 || note_made(op, reply->lease_id)) {
+        return true;
+    }
+    vault_op_end(op, LEASED_RETRY, &result);
+    return false;
 }
 
 void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *http)
@@ -304,10 +353,14 @@ void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *h
     if (problem != NULL) {
         vault_log(op->vault, LEASED_LOG_ERROR, "vault.issue.foreign", problem);
         vault_op_fail(op, status, problem);
-    } else if (!is_usable) {
-        refuse(op, LEASED_INVALID, &none, reply.lease_id, detail.bytes);
-    } else {
-        decide(op, http, &reply); /* op may be gone */
+    } else if (take_lease(op, &reply)) {
+        if (is_usable) {
+            op->issued = reply;
+            reply = (struct vault_reply){0};
+            decide(op, http); /* op may be gone */
+        } else {
+            refuse(op, LEASED_INVALID, &none, detail.bytes);
+        }
     }
     vault_reply_fini(&reply);
 }

@@ -28,3 +28,36 @@ bool vault_issued_add(struct vault_issued *issued, struct leased_str ref)
     issued->next = (issued->next + 1) % VAULT_ISSUED_MAX;
     return true;
 }
+
+/* --- kinds of paths --------------------------------------------------------------------------- */
+
+/* The number of places when it isn't known. */
+static size_t kind_place(const struct vault_kinds *kinds, uint64_t mark)
+{
+    size_t i = 0;
+
+    while (i < VAULT_KINDS_MAX && kinds->paths[i].mark != mark) {
+        i++;
+    }
+    return i;
+}
+
+enum vault_kind vault_kinds_find(const struct vault_kinds *kinds, struct leased_str path)
+{
+    size_t place = kind_place(kinds, mark_of(path));
+
+    return place < VAULT_KINDS_MAX ? kinds->paths[place].kind : VAULT_KIND_UNKNOWN;
+}
+
+void vault_kinds_learn(struct vault_kinds *kinds, struct leased_str path, enum vault_kind kind)
+{
+    uint64_t mark = mark_of(path);
+    size_t place = kind_place(kinds, mark);
+
+    if (place == VAULT_KINDS_MAX) {
+        place = kinds->next;
+        kinds->next = (kinds->next + 1) % VAULT_KINDS_MAX;
+        kinds->paths[place].mark = mark;
+    }
+    kinds->paths[place].kind = kind;
+}

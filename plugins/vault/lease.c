@@ -1,6 +1,8 @@
 /* Happy path: POST sys/leases/renew with the life that is wanted (a renewal without one asks for
  * the role's default and can shorten), POST sys/leases/revoke with sync, so that its answer proves
- * the death. Certificates without a lease are revoked by their serial number.
+ * the death. Certificates without a lease are revoked by their serial number. What was issued under
+ * a child token is followed by the child (child.c); what an intent names is ended as a whole
+ * (intent.c).
  *
  * Failure paths: a renewal that gives less than was asked is at its maximum (Vault goes on saying
  * "renewable"); one that gives nothing is refused. A revocation that failed at the engine is tried
@@ -9,7 +11,9 @@
  * it is tried again. */
 #include "lease.h"
 
+#include "child.h"
 #include "engine.h"
+#include "intent.h"
 #include "token.h"
 
 #include <stdio.h>
@@ -21,45 +25,44 @@
 #define LOOKS_MAX 5U
 #define LOOK_FIRST_MS 100U
 
-static int32_t begin(struct vault_op *op, const struct leased_lease_ref *lease, const char *path,
+/* Takes `ref` apart and begins with this request; `body` is taken. */
+static int32_t begin(struct vault_op *op, const struct vault_ref *ref, const char *path,
                      json_t *body)
 {
     struct leased_instance *vault = op->vault;
     bool is_started = body != NULL;
 
-    op->lease_id = vault_strdup(vault->host, lease->issuer_ref);
-    op->ttl_ms = lease->ttl_ms;
+    op->ref_kind = ref->kind;
+    op->lease_id = vault_strdup(vault->host, ref->name);
+    if (ref->accessor.len > 0) {
+        op->accessor = vault_strdup(vault->host, ref->accessor);
+    }
     if (is_started) {
         is_started = vault_request_init(vault->host, path, body, &op->request) == 0;
     }
-    if (!is_started || op->lease_id == NULL) {
+    if (!is_started || op->lease_id == NULL || (ref->accessor.len > 0 && op->accessor == NULL)) {
         vault_op_free(op);
         return -LEASED_RETRY;
     }
     return vault_op_begin(op);
 }
 
-static bool is_certificate(struct leased_str ref)
-{
-    size_t len = strlen(VAULT_REF_CERTIFICATE);
-
-    return ref.len > len && memcmp(ref.ptr, VAULT_REF_CERTIFICATE, len) == 0;
-}
-
 int32_t vault_renew(struct leased_instance *vault, const struct leased_lease_ref *lease,
                     leased_op *handle)
 {
     struct vault_op *op = vault_op_new(vault, handle, VAULT_CALL_RENEW);
+    struct vault_ref ref = vault_ref_parse(lease->issuer_ref);
     json_t *body;
 
     if (op == NULL) {
         return -LEASED_RETRY;
     }
-    if (is_certificate(lease->issuer_ref)) {
+    if (ref.kind != VAULT_REF_KIND_LEASE) {
         vault_op_free(op);
         return -LEASED_DENIED;
     }
-    body = json_pack("{s:s%}", "lease_id", lease->issuer_ref.ptr, lease->issuer_ref.len);
+    op->ttl_ms = lease->ttl_ms;
+    body = json_pack("{s:s%}", "lease_id", ref.name.ptr, ref.name.len);
     if (lease->ttl_ms > 0 && body != NULL) {
         uint64_t seconds = (lease->ttl_ms - 1U) / 1000U + 1U;
 
@@ -68,21 +71,20 @@ int32_t vault_renew(struct leased_instance *vault, const struct leased_lease_ref
             body = NULL;
         }
     }
-    return begin(op, lease, "sys/leases/renew", body);
+    return begin(op, &ref, "sys/leases/renew", body);
 }
 
-/* "#cert MOUNT SERIAL", as engine.c makes it. NULL when it isn't one, or out of memory. */
-static json_t *certificate_body(struct leased_str ref, char *path, size_t path_size)
+/* "MOUNT SERIAL", as engine.c makes it. NULL when it isn't one, or out of memory. */
+static json_t *certificate_body(struct leased_str name, char *path, size_t path_size)
 {
-    const char *mount = ref.ptr + strlen(VAULT_REF_CERTIFICATE);
-    const char *end = ref.ptr + ref.len;
-    const char *blank = memchr(mount, ' ', (size_t)(end - mount));
+    const char *end = name.ptr + name.len;
+    const char *blank = memchr(name.ptr, ' ', name.len);
     int used;
 
     if (blank == NULL) {
         return NULL;
     }
-    used = snprintf(path, path_size, "%.*s/revoke", (int)(blank - mount), mount);
+    used = snprintf(path, path_size, "%.*s/revoke", (int)(blank - name.ptr), name.ptr);
     if (used < 0 || (size_t)used >= path_size) {
         return NULL;
     }
@@ -93,18 +95,23 @@ int32_t vault_revoke(struct leased_instance *vault, const struct leased_lease_re
                      leased_op *handle)
 {
     struct vault_op *op = vault_op_new(vault, handle, VAULT_CALL_REVOKE);
-    struct leased_str ref = lease->issuer_ref;
+    struct vault_ref ref = vault_ref_parse(lease->issuer_ref);
     char path[VAULT_PATH_MAX_BYTES + 16];
 
     if (op == NULL) {
         return -LEASED_RETRY;
     }
-    op->is_certificate = is_certificate(ref);
-    if (op->is_certificate) {
-        return begin(op, lease, path, certificate_body(ref, path, sizeof(path)));
+    switch (ref.kind) {
+    case VAULT_REF_KIND_CERTIFICATE:
+        return begin(op, &ref, path, certificate_body(ref.name, path, sizeof(path)));
+    case VAULT_REF_KIND_CHILD:
+    case VAULT_REF_KIND_LOGIN:
+        return vault_intent_revoke(op, &ref);
+    case VAULT_REF_KIND_LEASE:
+    default:
+        return begin(op, &ref, "sys/leases/revoke",
+                     json_pack("{s:s%, s:b}", "lease_id", ref.name.ptr, ref.name.len, "sync", 1));
     }
-    return begin(op, lease, "sys/leases/revoke",
-                 json_pack("{s:s%, s:b}", "lease_id", ref.ptr, ref.len, "sync", 1));
 }
 
 int32_t vault_health(struct leased_instance *vault, leased_op *handle)
@@ -130,11 +137,30 @@ static bool is_asked(const struct vault_op *op, struct leased_str lease_id)
            memcmp(lease_id.ptr, op->lease_id, lease_id.len) == 0;
 }
 
+static void renewed(struct vault_op *op, int64_t life_s, bool is_renewable, bool is_capped)
+{
+    struct leased_result result = {.size = sizeof(result)};
+
+    result.lifetime_ms = (uint64_t)life_s * 1000U;
+    result.asked_ms = op->sent_ms;
+    result.flags = is_renewable ? LEASED_RESULT_RENEWABLE : 0;
+    if (is_capped || result.lifetime_ms < op->ttl_ms) {
+        result.flags |= LEASED_RESULT_CAPPED;
+    }
+    if (op->accessor == NULL) {
+        vault_op_end(op, LEASED_OK, &result);
+        return;
+    }
+    op->renewed_s = life_s;
+    op->renewed_flags = result.flags;
+    op->renewed_ms = op->sent_ms;
+    vault_child_renew(op);
+}
+
 void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
     struct vault_text detail = {{0}};
-    struct leased_result result = {.size = sizeof(result)};
     int64_t life_s;
 
     if (vault_reply_parse(http, &reply, &detail) != 0) {
@@ -149,13 +175,7 @@ void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *h
     } else if (life_s == 0) {
         vault_op_fail(op, LEASED_DENIED, "the renewal gives no more life");
     } else {
-        result.lifetime_ms = (uint64_t)life_s * 1000U;
-        result.asked_ms = op->sent_ms;
-        result.flags = reply.is_renewable ? LEASED_RESULT_RENEWABLE : 0;
-        if (vault_reply_is_capped(&reply) || result.lifetime_ms < op->ttl_ms) {
-            result.flags |= LEASED_RESULT_CAPPED;
-        }
-        vault_op_end(op, LEASED_OK, &result);
+        renewed(op, life_s, reply.is_renewable, vault_reply_is_capped(&reply));
     }
     vault_reply_fini(&reply);
 }
@@ -169,7 +189,8 @@ static bool look(struct vault_op *op)
     struct vault_request request;
     json_t *body;
 
-    if (op->is_certificate || vault->is_closing || !vault_token_is_usable(vault)) {
+    if (op->ref_kind != VAULT_REF_KIND_LEASE || vault->is_closing ||
+        !vault_token_is_usable(vault)) {
         return false;
     }
     body = json_pack("{s:s}", "lease_id", op->lease_id);
@@ -196,6 +217,16 @@ static void doubt(struct vault_op *op, unsigned look_max, const char *why)
     }
 }
 
+void vault_revoked(struct vault_op *op, int32_t status)
+{
+    if (op->accessor == NULL) {
+        vault_op_end(op, status, NULL);
+        return;
+    }
+    op->revoked_status = status;
+    vault_child_end(op);
+}
+
 bool vault_revoke_in_doubt(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_text why = op->failure.detail;
@@ -206,7 +237,7 @@ bool vault_revoke_in_doubt(struct vault_op *op, const struct leased_http_reply *
         is_doubtful = http->status == 404 || http->status == 408 || http->status == 504 ||
                       ((http->status == 500 || http->status == 502) && !vault_status_is_own(http));
     }
-    if (!is_doubtful || op->is_certificate) {
+    if (!is_doubtful || op->ref_kind != VAULT_REF_KIND_LEASE) {
         return false;
     }
     doubt(op, 1, why.bytes);
@@ -229,10 +260,14 @@ void vault_revoke_looked(struct vault_op *op, const struct leased_http_reply *ht
     struct vault_failure failure = {0};
     uint64_t delay_ms = (uint64_t)LOOK_FIRST_MS << op->look_count;
 
+    if (op->ref_kind != VAULT_REF_KIND_LEASE) {
+        vault_intent_looked(op, http);
+        return;
+    }
     if (!vault_status_is_success(http)) {
         vault_status_classify(VAULT_CALL_REVOKE, http, &failure);
         if (failure.status == LEASED_GONE) {
-            vault_op_end(op, LEASED_OK, NULL);
+            vault_revoked(op, LEASED_OK);
         } else {
             unproved(op);
         }
@@ -260,16 +295,20 @@ void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *
     struct vault_reply reply = {0};
     struct vault_text detail = {{0}};
 
+    if (op->ref_kind == VAULT_REF_KIND_CHILD || op->ref_kind == VAULT_REF_KIND_LOGIN) {
+        vault_intent_answered(op, http);
+        return;
+    }
     if (http->status != 200 && http->status != 204) {
         doubt(op, LOOKS_MAX, "the revocation was accepted but isn't confirmed yet");
     } else if (vault_reply_parse(http, &reply, &detail) != 0) {
         doubt(op, 1, detail.bytes);
-    } else if (op->is_certificate) {
+    } else if (op->ref_kind == VAULT_REF_KIND_CERTIFICATE) {
         certificate_revoked(op, &reply);
     } else if (http->status == 200 && !vault_reply_is_envelope(&reply)) {
         doubt(op, 1, "the revocation's answer isn't Vault's");
     } else {
-        vault_op_end(op, LEASED_OK, NULL);
+        vault_revoked(op, LEASED_OK);
     }
     vault_reply_fini(&reply);
 }

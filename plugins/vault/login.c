@@ -215,9 +215,17 @@ out:
 void vault_login_start(struct leased_instance *vault)
 {
     struct vault_text detail = {{0}};
-    bool is_sent = vault_config_makes_tokens(&vault->config) ? start_login(vault, &detail)
-                                                             : start_token_login(vault, &detail);
+    bool is_sent;
 
+    if (vault_config_has(&vault->config, VAULT_SOURCE_WRAPPING) && vault->secret_id == NULL) {
+        /* One that an earlier run unwrapped is gone with it. */
+        vault->login_at_ms = VAULT_NEVER;
+        vault->unwrap_at_ms = vault->host->now_ms(vault->context);
+        vault->is_login_awaited = true;
+        return;
+    }
+    is_sent = vault_config_makes_tokens(&vault->config) ? start_login(vault, &detail)
+                                                        : start_token_login(vault, &detail);
     vault->login_at_ms = VAULT_NEVER;
     if (!is_sent) {
         vault->login_at_ms = vault_login_failed_text(vault, EVENT_FAILED, detail.bytes);
@@ -237,8 +245,7 @@ static const char *check_uses(json_t *object)
                : NULL;
 }
 
-/* NULL, or what is wrong with the answer. */
-static const char *read_lookup(json_t *data, struct vault_token_facts *facts)
+const char *vault_login_read_lookup(json_t *data, struct vault_token_facts *facts)
 {
     int64_t period_s = 0;
     int64_t created_s = 0;
@@ -250,6 +257,8 @@ static const char *read_lookup(json_t *data, struct vault_token_facts *facts)
         return "the token has expired";
     }
     (void)vault_reply_seconds(data, "period", &period_s);
+    facts->is_periodic = period_s > 0;
+    facts->accessor = vault_reply_text(data, "accessor");
     (void)vault_reply_seconds(data, "creation_ttl", &created_s);
     facts->is_renewable = json_is_true(json_object_get(data, "renewable"));
     facts->life_s = period_s > 0 ? period_s : created_s;
@@ -279,6 +288,7 @@ static const char *read_login(json_t *auth, struct leased_str *ret_token,
     }
     facts->is_renewable = json_is_true(json_object_get(auth, "renewable"));
     facts->life_s = facts->ttl_s;
+    facts->accessor = vault_reply_text(auth, "accessor");
     return check_uses(auth);
 }
 
@@ -291,7 +301,7 @@ static const char *take_answer(struct leased_instance *vault, const struct vault
     const char *problem;
 
     if (!vault_config_makes_tokens(&vault->config)) {
-        problem = read_lookup(reply->data, &facts);
+        problem = vault_login_read_lookup(reply->data, &facts);
         token = vault_str(vault->candidate);
     } else {
         problem = read_login(reply->auth, &token, &facts);

@@ -2,7 +2,7 @@
 #ifndef VAULT_LOGIN_H
 #define VAULT_LOGIN_H
 
-#include "instance.h"
+#include "token.h"
 
 /* Begins a login, or deals with not being able to: then it is tried again after a back-off. */
 void vault_login_start(struct leased_instance *vault);
@@ -16,6 +16,9 @@ uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
                             const struct vault_failure *failure);
 uint64_t vault_login_failed_text(struct leased_instance *vault, const char *event,
                                  const char *text);
+
+/* Reads the `data` of a token's look-up. NULL, or what is wrong with it. */
+const char *vault_login_read_lookup(json_t *data, struct vault_token_facts *facts);
 
 /* Can this be sent as a token? */
 bool vault_is_token(const char *text, size_t len);

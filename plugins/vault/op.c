@@ -6,7 +6,9 @@
  * denied, dead means that it can be tried again under a new one. */
 #include "op.h"
 
+#include "child.h"
 #include "engine.h"
+#include "isolate.h"
 #include "issue.h"
 #include "lease.h"
 #include "pass.h"
@@ -58,7 +60,11 @@ void vault_op_free(struct vault_op *op)
         vault->host->timer_stop(vault->context, op->timer);
     }
     vault_request_fini(vault->host, &op->request);
+    vault_request_fini(vault->host, &op->child_request);
     vault_reply_fini(&op->issued);
+    vault->host->secret_free(op->child_token);
+    vault->host->secret_free(op->accessor);
+    vault->host->secret_free(op->made);
     vault->host->secret_free(op->lease_id);
     vault->host->secret_free(op->path);
     vault->host->secret_free(op->kept_body);
@@ -77,6 +83,7 @@ void vault_op_fail(struct vault_op *op, int32_t status, const char *detail)
 {
     const struct leased_result result = {
         .size = sizeof(result),
+        .issuer_ref = vault_str(op->made),
         .detail = vault_str(detail),
         .retry_after_ms = op->failure.retry_after_ms,
     };
@@ -98,6 +105,9 @@ int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_r
     struct leased_instance *vault = op->vault;
     const char *token = op->call == VAULT_CALL_HEALTH ? NULL : vault->token.bytes;
 
+    if (state == VAULT_OP_SENT && op->child_token != NULL) {
+        token = op->child_token;
+    }
     op->is_creating = request->creates;
     op->is_movable = vault_request_is_movable(vault, request);
     op->http = vault_request_send(vault, request, token, answered, op);
@@ -105,10 +115,20 @@ int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_r
     if (op->http == NULL) {
         return -1;
     }
+    if (state == VAULT_OP_SENT) {
+        vault->host->secret_free(op->child_token);
+        op->child_token = NULL;
+    }
     op->state = state;
     op->generation = vault->token.generation;
     op->sent_ms = vault->host->now_ms(vault->context);
     return 0;
+}
+
+int vault_op_go(struct vault_op *op)
+{
+    return op->call == VAULT_CALL_ISSUE ? vault_isolate_go(op)
+                                        : vault_op_send(op, VAULT_OP_SENT, &op->request);
 }
 
 static void ending_ran(void *user)
@@ -149,7 +169,7 @@ int32_t vault_op_begin(struct vault_op *op)
         vault_token_step(vault);
     }
     if (op->call == VAULT_CALL_HEALTH || vault_token_is_usable(vault)) {
-        if (vault_op_send(op, VAULT_OP_SENT, &op->request) == 0) {
+        if (vault_op_go(op) == 0) {
             return 0;
         }
         vault_text_set(&failure.detail, "the request could not be started");
@@ -181,7 +201,7 @@ void vault_ops_login_ended(struct leased_instance *vault)
             vault_op_fail(op, op->failure.status, op->failure.detail.bytes);
             continue;
         }
-        if (vault_op_send(op, VAULT_OP_SENT, &op->request) == 0) {
+        if (vault_op_go(op) == 0) {
             vault->queued_count--;
         } else {
             vault_op_fail(op, LEASED_RETRY, "the request could not be started");
@@ -196,12 +216,14 @@ static void refused(struct vault_op *op)
 {
     if (op->call == VAULT_CALL_PASS) {
         vault_pass_denied(op);
+    } else if (op->is_child_asked) {
+        vault_child_denied(op);
     } else {
         vault_op_fail(op, LEASED_DENIED, op->failure.detail.bytes);
     }
 }
 
-static void denied(struct vault_op *op, const struct leased_http_reply *http)
+void vault_op_denied(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct leased_instance *vault = op->vault;
     uint64_t now_ms = vault->host->now_ms(vault->context);
@@ -272,10 +294,44 @@ static void failed(struct vault_op *op, const struct leased_http_reply *http)
     if (op->call == VAULT_CALL_REVOKE && vault_revoke_in_doubt(op, http)) {
         return;
     }
-    if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
-        denied(op, http);
+    if (op->call == VAULT_CALL_ISSUE && vault_child_refused(op, http)) {
+        return;
+    }
+    if (op->call == VAULT_CALL_REVOKE && op->failure.status == LEASED_GONE) {
+        vault_revoked(op, LEASED_GONE);
+    } else if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
+        vault_op_denied(op, http);
     } else {
         vault_op_fail(op, op->failure.status, op->failure.detail.bytes);
+    }
+}
+
+/* An answer that belongs to one step of an operation. False: it has no such step. */
+static bool step_answered(struct vault_op *op, const struct leased_http_reply *http)
+{
+    switch (op->state) {
+    case VAULT_OP_CHILD:
+        vault_child_created(op, http);
+        return true;
+    case VAULT_OP_EXTENDING:
+        vault_child_extended(op, http);
+        return true;
+    case VAULT_OP_ENDING_CHILD:
+        vault_child_ended(op, http);
+        return true;
+    case VAULT_OP_FITTING:
+        vault_issue_fitted(op, http);
+        return true;
+    case VAULT_OP_LOOKING:
+        vault_revoke_looked(op, http);
+        return true;
+    case VAULT_OP_QUEUED:
+    case VAULT_OP_INTENDING:
+    case VAULT_OP_SENT:
+    case VAULT_OP_VERIFYING:
+    case VAULT_OP_ENDING:
+    default:
+        return false;
     }
 }
 
@@ -300,24 +356,27 @@ static void succeeded(struct vault_op *op, const struct leased_http_reply *http)
     }
 }
 
+static void call_answered(struct vault_op *op, const struct leased_http_reply *http)
+{
+    if (op->call == VAULT_CALL_PASS) {
+        if (!vault_pass_answered(op, http)) {
+            vault_op_denied(op, http);
+        }
+    } else if (vault_status_is_success(http)) {
+        succeeded(op, http);
+    } else {
+        failed(op, http);
+    }
+}
+
 static void answered(void *user, const struct leased_http_reply *http)
 {
     struct vault_op *op = user;
     struct leased_instance *vault = op->vault;
 
     op->http = NULL;
-    if (op->state == VAULT_OP_FITTING) {
-        vault_issue_fitted(op, http);
-    } else if (op->state == VAULT_OP_LOOKING) {
-        vault_revoke_looked(op, http);
-    } else if (op->call == VAULT_CALL_PASS) {
-        if (!vault_pass_answered(op, http)) {
-            denied(op, http);
-        }
-    } else if (vault_status_is_success(http)) {
-        succeeded(op, http);
-    } else {
-        failed(op, http);
+    if (!step_answered(op, http)) { /* op may be gone */
+        call_answered(op, http);
     }
     if (vault->is_closing) {
         vault_close_step(vault); /* vault may be gone */

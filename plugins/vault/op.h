@@ -2,16 +2,21 @@
 #ifndef VAULT_OP_H
 #define VAULT_OP_H
 
+#include "engine_life.h"
 #include "instance.h"
-#include "reply.h"
+#include "ref.h"
 
 enum vault_op_state {
-    VAULT_OP_QUEUED, /* waits for a login that is under way */
+    VAULT_OP_QUEUED,    /* waits for a login that is under way */
+    VAULT_OP_CHILD,     /* asks for the token that it will be issued under */
+    VAULT_OP_INTENDING, /* waits for what to revoke to be on durable record */
     VAULT_OP_SENT,
-    VAULT_OP_FITTING,   /* issued; its life is being set to what was asked */
-    VAULT_OP_LOOKING,   /* revoked, perhaps; is being looked up, or waits for the next look-up */
-    VAULT_OP_VERIFYING, /* answered with 403; waits to hear whether the token is alive */
-    VAULT_OP_ENDING,    /* new; or has failed before it could begin, and ends by its timer */
+    VAULT_OP_EXTENDING,    /* issued or renewed; the child's life is being set to the lease's */
+    VAULT_OP_FITTING,      /* issued; its life is being set to what was asked */
+    VAULT_OP_LOOKING,      /* revoked, perhaps; is being looked up, or waits for the next look-up */
+    VAULT_OP_ENDING_CHILD, /* revoked; its child token is being revoked, too */
+    VAULT_OP_VERIFYING,    /* answered with 403; waits to hear whether the token is alive */
+    VAULT_OP_ENDING,       /* new; or has failed before it could begin, and ends by its timer */
 };
 
 struct vault_op {
@@ -38,12 +43,35 @@ struct vault_op {
     struct vault_failure failure; /* verifying, ending, looking */
     char *kept_body;              /* owned; pass: of a 403, while the token is looked up */
     size_t kept_body_len;
-    bool is_certificate; /* revoke: not a lease */
-    unsigned look_count; /* revoke: look-ups so far, and at most */
+    enum vault_ref_kind ref_kind; /* renew, revoke */
+    bool is_look_only;            /* revoke, of an intent: only asks whether it is gone */
+    unsigned look_count;          /* revoke: look-ups so far, and at most */
     unsigned look_max;
-    /* Fitting. */
+    /* Issue: what came, while it is seen to. */
     struct vault_reply issued;
-    uint64_t issued_ms;
+    struct vault_life life;
+    uint64_t issued_under; /* generation of the own token then */
+    char *made; /* owned; what revoke is to be given for it; NULL: nothing is known to exist */
+    /* Isolation, and intents (isolate.c). */
+    enum vault_isolate isolate;
+    struct vault_request child_request; /* asks for a child */
+    char *child_token;                  /* owned, secret; until the issue is sent */
+    char *accessor;                     /* owned; of the child; NULL: there is none */
+    bool is_orphan;                     /* the child doesn't die with the own token */
+    bool is_child_asked;                /* the request that is out asks for a child */
+    uint64_t child_ends_ms;
+    int64_t extended_s;   /* what its last renewal asked for … */
+    bool is_child_capped; /* … and didn't get: it is near its maximum */
+    uint64_t parent;      /* generation of the token that has made it */
+    uint64_t intended;    /* generation of the token that the intent names; 0: none */
+    unsigned extend_count;
+    void (*recorded)(struct vault_op *op, int32_t status); /* goes on when the intent is */
+    /* Renew: what it has given so far. */
+    int64_t renewed_s;
+    uint32_t renewed_flags;
+    uint64_t renewed_ms; /* when it was asked */
+    /* Revoke: LEASED_OK or LEASED_GONE of the lease. */
+    int32_t revoked_status;
 };
 
 /* What a look-up said about the token. */
@@ -67,6 +95,12 @@ void vault_op_free(struct vault_op *op);
 /* Sends op->request, or lets it wait for a login, or end soon with why there is no token. Returns
  * what the start function returns; when that is < 0 the operation is gone. */
 int32_t vault_op_begin(struct vault_op *op);
+
+/* Its first request, once there is a token to send it with. 0, or -1. */
+int vault_op_go(struct vault_op *op);
+
+/* Answered with 403: looks the own token up, and ends it by what that says. */
+void vault_op_denied(struct vault_op *op, const struct leased_http_reply *http);
 
 /* Ends it with this failure, from the loop. Returns what the start function returns. */
 int32_t vault_op_end_soon(struct vault_op *op, const struct vault_failure *failure);

@@ -137,6 +137,23 @@ static bool is_sign_of_life(const struct leased_http_reply *http)
     return is_alive;
 }
 
+/* What is known of a token from an earlier run is as old as that; its look-up is fresh. */
+static void prove_kept(struct leased_instance *vault, const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text unused = {{0}};
+    struct vault_token_facts facts = {0};
+    int64_t life_s = vault->token.life_s;
+
+    if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &unused) == 0 &&
+        vault_login_read_lookup(reply.data, &facts) == NULL) {
+        facts.life_s = life_s > facts.life_s ? life_s : facts.life_s;
+        (void)vault_token_install(vault, vault_str(vault->token.bytes), &facts);
+    }
+    vault->is_kept_unproved = false;
+    vault_reply_fini(&reply);
+}
+
 static void verify_answered(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     bool was_denied = vault->is_renew_denied;
@@ -149,6 +166,9 @@ static void verify_answered(struct leased_instance *vault, const struct leased_h
         vault_ops_verified(vault, VAULT_TOKEN_DEAD);
     } else if (is_sign_of_life(http)) {
         vault->verified_ms = vault->host->now_ms(vault->context);
+        if (vault->is_kept_unproved) {
+            prove_kept(vault, http);
+        }
         if (was_denied) {
             vault_token_not_renewable(vault);
         }

@@ -13,7 +13,7 @@
 #define REFRESH_MIN_S 1
 #define REFRESH_MAX_S (365 * 86400)
 
-static const char *const keys[] = {"path", "method", "params", "refresh", "revoke"};
+static const char *const keys[] = {"path", "method", "params", "refresh", "revoke", "isolate"};
 
 /* NULL, or what is wrong with the path. */
 static const char *path_problem(const char *path)
@@ -62,8 +62,9 @@ static int check_keys(json_t *root, struct vault_text *detail)
         close = vault_suggest(key, keys, COUNT(keys));
         vault_text_set(detail, "%.64s: unknown key%s%s%s", key,
                        close != NULL ? "; did you mean \"" : "", close != NULL ? close : "",
-                       close != NULL ? "\"?"
-                                     : "; there are path, method, params, refresh and revoke");
+                       close != NULL
+                           ? "\"?"
+                           : "; there are path, method, params, refresh, revoke and isolate");
         return -1;
     }
     return 0;
@@ -129,6 +130,20 @@ static int read_life(struct vault_params *params, struct vault_text *detail)
     return 0;
 }
 
+static int read_isolate(struct vault_params *params, struct vault_text *detail)
+{
+    json_t *isolate = json_object_get(params->root, "isolate");
+
+    if (isolate != NULL && !json_is_boolean(isolate)) {
+        vault_text_set(detail, "isolate: true or false is expected");
+        return -1;
+    }
+    if (isolate != NULL) {
+        params->isolate = json_is_true(isolate) ? VAULT_ISOLATE_ALWAYS : VAULT_ISOLATE_NEVER;
+    }
+    return 0;
+}
+
 static int read_fields(struct vault_params *params, struct vault_text *detail)
 {
     const char *problem;
@@ -149,7 +164,8 @@ static int read_fields(struct vault_params *params, struct vault_text *detail)
         return -1;
     }
     params->shape = vault_shape_of(params->path, params->params);
-    if (read_method(params, detail) != 0 || read_life(params, detail) != 0) {
+    if (read_method(params, detail) != 0 || read_life(params, detail) != 0 ||
+        read_isolate(params, detail) != 0) {
         return -1;
     }
     return params->is_post ? 0 : check_query(params->params, detail);

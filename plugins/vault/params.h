@@ -1,4 +1,4 @@
-/* A role's parameters: `path`, `method`, `params`, `refresh` and `revoke`. */
+/* A role's parameters: `path`, `method`, `params`, `refresh`, `revoke` and `isolate`. */
 #ifndef VAULT_PARAMS_H
 #define VAULT_PARAMS_H
 
@@ -6,6 +6,12 @@
 #include "text.h"
 
 #define VAULT_PATH_MAX_BYTES 512
+
+enum vault_isolate {
+    VAULT_ISOLATE_AUTO, /* what answers with a lease, where the token may make children */
+    VAULT_ISOLATE_NEVER,
+    VAULT_ISOLATE_ALWAYS,
+};
 
 struct vault_params {
     json_t *root;     /* owned */
@@ -15,6 +21,7 @@ struct vault_params {
     struct vault_shape shape;
     int64_t refresh_s; /* how often a secret is read again; 0: not said */
     bool is_unrevoked; /* certificates live to their end */
+    enum vault_isolate isolate;
 };
 
 /* 0, or -1 with the reason in `ret_detail`. */

@@ -97,7 +97,8 @@ static void changed(struct leased_instance *vault, enum vault_source_id id)
     }
 }
 
-void vault_source_look(struct leased_instance *vault)
+/* Sees what each source holds now; what has changed acts if it may. */
+static void look(struct leased_instance *vault, bool acts)
 {
     for (int i = 0; i < VAULT_SOURCE_COUNT; i++) {
         enum vault_source_id id = (enum vault_source_id)i;
@@ -109,9 +110,19 @@ void vault_source_look(struct leased_instance *vault)
             continue;
         }
         len = read_bytes(vault, id, &bytes, &detail);
-        if (len >= 0 && see(vault, id, (struct leased_str){bytes, (size_t)len})) {
+        if (len >= 0 && see(vault, id, (struct leased_str){bytes, (size_t)len}) && acts) {
             changed(vault, id);
         }
         vault->host->secret_free(len >= 0 ? bytes : NULL);
     }
+}
+
+void vault_source_look(struct leased_instance *vault)
+{
+    look(vault, true);
+}
+
+void vault_source_note(struct leased_instance *vault)
+{
+    look(vault, false);
 }

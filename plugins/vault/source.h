@@ -16,4 +16,7 @@ bool vault_source_can_change(const struct leased_instance *vault);
  * at once when the last login has failed, otherwise at the next. */
 void vault_source_look(struct leased_instance *vault);
 
+/* Takes what they hold now as what was seen last. */
+void vault_source_note(struct leased_instance *vault);
+
 #endif

@@ -45,9 +45,11 @@ static const struct {
     {VAULT_CALL_RENEW, "lease not found", LEASED_GONE},
     {VAULT_CALL_RENEW, "invalid lease", LEASED_GONE},
     {VAULT_CALL_RENEW, "lease expired", LEASED_GONE},
+    {VAULT_CALL_RENEW, "invalid accessor", LEASED_GONE},
     {VAULT_CALL_RENEW, "lease is not renewable", LEASED_DENIED},
     {VAULT_CALL_REVOKE, "lease not found", LEASED_GONE},
     {VAULT_CALL_REVOKE, "invalid lease", LEASED_GONE},
+    {VAULT_CALL_REVOKE, "invalid accessor", LEASED_GONE},
     {VAULT_CALL_REVOKE, "failed to revoke", LEASED_RETRY},
     {VAULT_CALL_REVOKE, "certificate with serial", LEASED_DENIED},
     {VAULT_CALL_LOGIN, "invalid role", LEASED_DENIED},
@@ -211,6 +213,17 @@ static int32_t class_of_status(enum vault_call call, uint32_t status,
         *ret_text = "a success that this call doesn't have";
     }
     return LEASED_INVALID;
+}
+
+bool vault_status_is_unknown_accessor(const struct leased_http_reply *http)
+{
+    struct vault_errors errors;
+
+    if (http->transport != LEASED_HTTP_OK || http->status < 400 || http->status > 404) {
+        return false;
+    }
+    vault_errors_parse(http, &errors);
+    return vault_str_has(vault_str(errors.text), "invalid accessor");
 }
 
 bool vault_status_is_own(const struct leased_http_reply *http)

@@ -33,6 +33,9 @@ bool vault_status_is_redirect(const struct leased_http_reply *http);
 /* Is a failure Vault's own word, rather than of something in between? */
 bool vault_status_is_own(const struct leased_http_reply *http);
 
+/* Does it say that there is no token with the accessor that was asked for? */
+bool vault_status_is_unknown_accessor(const struct leased_http_reply *http);
+
 /* For everything else. */
 void vault_status_classify(enum vault_call call, const struct leased_http_reply *http,
                            struct vault_failure *ret_failure);

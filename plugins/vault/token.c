@@ -9,13 +9,17 @@
  * announced to be near, and if it is ours it is revoked then. */
 #include "token.h"
 
+#include "kept.h"
 #include "login.h"
 #include "op.h"
 #include "own.h"
+#include "rights.h"
 #include "source.h"
 #include "unwrap.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #define STEP_MIN_MS 1000U
 #define SLACK_S 1
@@ -45,6 +49,21 @@ const struct vault_token *vault_token_find(const struct leased_instance *vault, 
     return NULL;
 }
 
+const struct vault_token *vault_token_find_accessor(const struct leased_instance *vault,
+                                                    struct leased_str accessor)
+{
+    if (vault->token.bytes != NULL && accessor.len > 0 &&
+        vault_str_eq(accessor, vault->token.accessor)) {
+        return &vault->token;
+    }
+    for (size_t i = 0; i < vault->old_count && accessor.len > 0; i++) {
+        if (vault_str_eq(accessor, vault->old[i].accessor)) {
+            return &vault->old[i];
+        }
+    }
+    return NULL;
+}
+
 static void token_free(struct leased_instance *vault, struct vault_token *token)
 {
     vault->host->secret_free(token->bytes);
@@ -65,6 +84,7 @@ static void drop_old(struct leased_instance *vault, size_t index)
 {
     struct vault_token *old = &vault->old[index];
 
+    vault->is_unkept = true;
     if (old->is_given_up && vault_config_makes_tokens(&vault->config)) {
         vault_token_discard(vault, old->bytes);
         old->bytes = NULL;
@@ -100,6 +120,7 @@ static bool has_room(struct leased_instance *vault, uint64_t now_ms)
     if (first->expires_ms > end_ms) {
         first->expires_ms = end_ms;
         first->is_given_up = true;
+        vault->is_unkept = true;
         vault->host->anchor_ends(
             vault->context, first->generation, first->expires_ms,
             VAULT_STR("the token that it hangs on makes room: too many were replaced"));
@@ -113,9 +134,11 @@ static void bound(struct leased_instance *vault, const char *reason)
 {
     struct vault_token *token = &vault->token;
 
+    vault->is_unkept = vault->is_unkept || token->is_renewable;
     token->is_renewable = false;
     if (!token->is_bounded && token->expires_ms != VAULT_NEVER) {
         token->is_bounded = true;
+        vault->is_unkept = true;
         vault->host->anchor_ends(vault->context, token->generation, token->expires_ms,
                                  vault_str(reason));
     }
@@ -159,6 +182,18 @@ static void schedule(struct leased_instance *vault, uint64_t now_ms)
     }
 }
 
+/* Two runs never draw the same one, so that leases of an earlier run hang on nothing of this one.
+ */
+static uint64_t draw_generation(struct leased_instance *vault)
+{
+    uint64_t generation = 0;
+
+    while (generation == 0 || vault_token_find(vault, generation) != NULL) {
+        vault->host->random(vault->context, &generation, sizeof(generation));
+    }
+    return generation;
+}
+
 static uint64_t end_of(uint64_t start_ms, int64_t ttl_s)
 {
     return ttl_s == 0 ? VAULT_NEVER : start_ms + (uint64_t)ttl_s * 1000U;
@@ -170,6 +205,16 @@ void vault_token_not_renewable(struct leased_instance *vault)
 {
     bound(vault, "the token that it hangs on can't be renewed");
     schedule(vault, vault->host->now_ms(vault->context));
+}
+
+static void note_facts(struct vault_token *token, const struct vault_token_facts *facts)
+{
+    token->life_s = facts->life_s;
+    token->is_periodic = token->is_periodic || facts->is_periodic;
+    if (facts->accessor.len > 0 && facts->accessor.len < sizeof(token->accessor)) {
+        memcpy(token->accessor, facts->accessor.ptr, facts->accessor.len);
+        token->accessor[facts->accessor.len] = '\0';
+    }
 }
 
 int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
@@ -187,10 +232,13 @@ int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
         }
         keep_old(vault);
         token->bytes = copy;
-        token->generation = ++vault->generation_last;
+        token->generation = draw_generation(vault);
+        vault->rights = (struct vault_rights){.http = vault->rights.http, .at_ms = now_ms};
     }
+    note_facts(token, facts);
+    vault->is_unkept = true;
+    vault->is_kept_unproved = false;
     token->expires_ms = end_of(vault->own_sent_ms, facts->ttl_s);
-    token->life_s = facts->life_s;
     /* One that had reached its maximum goes on saying that it is renewable. */
     token->is_renewable = facts->is_renewable && facts->ttl_s > 0 && !token->is_bounded;
     token->is_bounded = false;
@@ -220,6 +268,7 @@ void vault_token_renewed(struct leased_instance *vault, int64_t ttl_s, bool is_r
     token->expires_ms = end_of(vault->own_sent_ms, ttl_s);
     vault->renew_failures = 0;
     vault->verified_ms = now_ms;
+    vault->is_unkept = true;
     vault->host->login_expires(vault->context, token->expires_ms);
     vault->host->metric_add(vault->context, VAULT_STR("token_renewals"), 1);
     is_capped = is_capped || (ttl_s != 0 && ttl_s + SLACK_S < token->life_s);
@@ -240,6 +289,7 @@ void vault_token_lost(struct leased_instance *vault, const char *reason)
     uint64_t generation = vault->token.generation;
 
     token_free(vault, &vault->token);
+    vault->is_unkept = true;
     vault->renew_at_ms = VAULT_NEVER;
     if (vault->login_failures == 0 || vault->login_at_ms == VAULT_NEVER) {
         vault->login_at_ms = now_ms;
@@ -247,6 +297,44 @@ void vault_token_lost(struct leased_instance *vault, const char *reason)
     vault->host->login_expires(vault->context, 0);
     vault_log(vault, LEASED_LOG_WARN, "vault.token.lost", reason);
     vault->host->anchor_ends(vault->context, generation, 0, vault_str(reason));
+}
+
+void vault_token_restore(struct leased_instance *vault, const struct vault_token *token,
+                         bool is_current)
+{
+    uint64_t now_ms = vault->host->now_ms(vault->context);
+
+    if (!is_current) {
+        vault->old[vault->old_count++] = *token;
+    } else {
+        vault->token = *token;
+        vault->is_kept_unproved = true;
+        vault->is_verify_wanted = true;
+        vault->rights.at_ms = now_ms;
+        schedule(vault, now_ms);
+        vault->host->login_expires(vault->context, token->expires_ms);
+    }
+    if (token->is_bounded) {
+        vault->retell_at_ms = now_ms;
+    }
+}
+
+/* Whoever took leases over from an earlier run has to hear when they end; and not before it has. */
+static void retell(struct leased_instance *vault)
+{
+    const struct leased_str reason = VAULT_STR("the token that it hangs on ends");
+
+    vault->retell_at_ms = VAULT_NEVER;
+    if (vault->token.bytes != NULL && vault->token.is_bounded) {
+        vault->host->anchor_ends(vault->context, vault->token.generation, vault->token.expires_ms,
+                                 reason);
+    }
+    for (size_t i = 0; i < vault->old_count; i++) {
+        if (vault->old[i].is_bounded) {
+            vault->host->anchor_ends(vault->context, vault->old[i].generation,
+                                     vault->old[i].expires_ms, reason);
+        }
+    }
 }
 
 void vault_token_discard(struct leased_instance *vault, char *bytes)
@@ -264,6 +352,9 @@ static void timer_ran(void *user)
     struct leased_instance *vault = user;
 
     vault->timer = NULL;
+    if (vault->retell_at_ms <= vault->host->now_ms(vault->context)) {
+        retell(vault);
+    }
     vault_token_step(vault);
 }
 
@@ -275,6 +366,10 @@ static uint64_t next_moment(const struct leased_instance *vault)
         /* While an exchange runs its end brings the next step. */
         next_ms = earlier(vault->login_at_ms, vault->renew_at_ms);
         next_ms = earlier(next_ms, earlier(vault->unwrap_at_ms, vault->watch_at_ms));
+    }
+    next_ms = earlier(next_ms, vault->retell_at_ms);
+    if (vault->rights.http == NULL && vault->token.bytes != NULL) {
+        next_ms = earlier(next_ms, vault->rights.at_ms);
     }
     if (vault->token.bytes != NULL) {
         next_ms = earlier(next_ms, vault->token.expires_ms);
@@ -342,5 +437,7 @@ void vault_token_step(struct leased_instance *vault)
         }
         begin_due(vault, now_ms);
     }
+    vault_rights_step(vault, now_ms);
+    vault_kept_step(vault);
     arm(vault, now_ms);
 }

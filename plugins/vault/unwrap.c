@@ -205,7 +205,8 @@ static void unwrapped(struct leased_instance *vault, char *secret_id)
     vault->is_unwrap_doubted = false;
     vault->login_refusals = 0;
     vault_log(vault, LEASED_LOG_INFO, "vault.unwrap.done", "");
-    if (!vault_token_is_usable(vault) || vault->login_failures > 0) {
+    if (!vault_token_is_usable(vault) || vault->login_failures > 0 || vault->is_login_awaited) {
+        vault->is_login_awaited = false;
         vault->login_at_ms = vault->host->now_ms(vault->context);
     }
 }

@@ -5,6 +5,7 @@
  * configured token isn't ours to revoke. A login that is under way then is let end, within five
  * seconds, because its token would be left behind; so is a token's revocation. */
 #include "issue.h"
+#include "kept.h"
 #include "lease.h"
 #include "own.h"
 #include "params.h"
@@ -52,6 +53,13 @@ void vault_log(struct leased_instance *vault, uint32_t level, const char *event,
     vault->host->log(vault->context, level, vault_str(event), &field, detail[0] != '\0' ? 1 : 0);
 }
 
+void vault_warn(struct leased_instance *vault, const char *key, const char *text)
+{
+    if (LEASED_HAS(vault->host, warning)) {
+        vault->host->warning(vault->context, vault_str(key), vault_str(text));
+    }
+}
+
 /* --- open ------------------------------------------------------------------------------------- */
 
 static void begin(struct leased_instance *vault)
@@ -61,8 +69,19 @@ static void begin(struct leased_instance *vault)
 
     vault->host->random(vault->context, vault->seen_key, sizeof(vault->seen_key));
     vault->renew_at_ms = VAULT_NEVER;
+    vault->retell_at_ms = VAULT_NEVER;
+    vault->rights.at_ms = VAULT_NEVER;
     vault->login_at_ms = is_wrapped ? VAULT_NEVER : now_ms;
     vault->unwrap_at_ms = is_wrapped ? now_ms : VAULT_NEVER;
+    vault_kept_restore(vault);
+    if (vault->token.bytes != NULL) {
+        vault_source_note(vault); /* they were used before */
+    }
+    if (vault->token.bytes != NULL && !vault_config_makes_tokens(&vault->config)) {
+        vault->login_at_ms = now_ms; /* its source may hold another one by now */
+    } else if (vault->token.bytes != NULL && is_wrapped) {
+        vault->unwrap_at_ms = VAULT_NEVER; /* it is used up */
+    }
     vault->watch_at_ms = VAULT_NEVER;
     if (vault_source_can_change(vault)) {
         vault->watch_at_ms = now_ms + VAULT_WATCH_MS;
@@ -166,7 +185,7 @@ void vault_close_step(struct leased_instance *vault)
     leased_op *op = vault->close_op;
 
     if (vault->op_count > 0 || vault->own != VAULT_OWN_NONE || vault->timer != NULL ||
-        logout_next(vault)) {
+        vault->rights.http != NULL || logout_next(vault)) {
         return;
     }
     vault_free(vault);
@@ -180,6 +199,9 @@ static void close_ran(void *user)
     vault->timer = NULL;
     if (vault->own_http != NULL && vault->own != VAULT_OWN_NONE) {
         vault->host->http_cancel(vault->context, vault->own_http);
+    }
+    if (vault->rights.http != NULL) {
+        vault->host->http_cancel(vault->context, vault->rights.http);
     }
     vault_close_step(vault); /* vault may be gone */
 }
@@ -201,6 +223,11 @@ static int32_t vault_close(leased_instance *vault, uint32_t flags, leased_op *op
         vault->host->timer_stop(vault->context, vault->timer);
     }
     vault_ops_cancel_all(vault);
+    if ((flags & LEASED_CLOSE_LOGOUT) != 0) {
+        vault_kept_remove(vault);
+    } else {
+        vault_kept_step(vault);
+    }
     /* Nothing may be left to wait for, and close can't end from inside itself. */
     vault->timer =
         vault->host->timer_start(vault->context, leaves_token(vault) ? VAULT_LOGOUT_TIMEOUT_MS : 0,
@@ -219,6 +246,13 @@ static void vault_cancel(leased_instance *vault, leased_op *op)
     vault_op_cancel(vault, op);
 }
 
+static int32_t vault_holds_anchor(leased_instance *vault, uint64_t anchor)
+{
+    const struct vault_token *token = vault_token_find(vault, anchor);
+
+    return token != NULL && token->expires_ms > vault->host->now_ms(vault->context) ? 1 : 0;
+}
+
 static const struct leased_backend_ops ops = {
     .size = sizeof(ops),
     .open = vault_open,
@@ -231,6 +265,7 @@ static const struct leased_backend_ops ops = {
     .health = vault_health,
     .cancel = vault_cancel,
     .call = vault_pass,
+    .holds_anchor = vault_holds_anchor,
 };
 
 static const struct leased_plugin plugin = {

@@ -24,20 +24,19 @@
 #include "base/mutant.h"
 #include "base/secret.h"
 
-#include <assert.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <string.h>
-
-#define AUDIT_REF_HASH_BYTES 16
 
 /* --- waiting --- */
 
-/* The last record that every required sink has. */
+/* The last record that is in the ledger, or without one in every required sink. */
 static uint64_t confirmed_seq(const struct audit *audit)
 {
     uint64_t seq = audit->head_seq;
     size_t i;
+
+    if (audit->outbox.ledger != NULL) {
+        return audit->outbox.committed_seq;
+    }
 
     for (i = 0; i < audit->sink_count; i++) {
         const struct audit_sink *sink = &audit->sinks[i];
@@ -49,7 +48,7 @@ static uint64_t confirmed_seq(const struct audit *audit)
     return seq;
 }
 
-static void settle_waiting(struct audit *audit)
+void audit_settle(struct audit *audit)
 {
     while (!list_is_empty(&audit->waiting)) {
         struct audit_write *write = LIST_ENTRY(audit->waiting.next, struct audit_write, node);
@@ -62,9 +61,9 @@ static void settle_waiting(struct audit *audit)
     }
 }
 
-/* Everybody who waits for a record behind `seq` is told `status`. New ones can't come in meanwhile
- * unless they wait for something else, so they must not be in the same list. */
-static void fail_waiting(struct audit *audit, uint64_t seq, int status)
+/* New ones can't come in meanwhile unless they wait for something else, so they must not be in the
+ * same list. */
+void audit_fail_waiting(struct audit *audit, uint64_t seq, int status)
 {
     struct list failed;
     struct list *cursor;
@@ -86,7 +85,7 @@ static void fail_waiting(struct audit *audit, uint64_t seq, int status)
 
 static void settle_run(struct env_deferred *deferred)
 {
-    settle_waiting(OBJ_CAST(deferred->user, struct audit, AUDIT_MAGIC));
+    audit_settle(OBJ_CAST(deferred->user, struct audit, AUDIT_MAGIC));
 }
 
 /* --- records --- */
@@ -114,31 +113,56 @@ static int line_format(struct audit *audit, struct audit_record *record,
     return audit_record_format(&shorter, audit->head_hash, &audit->line, ret_hash);
 }
 
-int audit_queue(struct audit *audit, struct audit_record *record, size_t max_bytes)
+/* Room in each sink for the line; a bit for each that accepts it. */
+static int sinks_reserve(struct audit *audit, bool is_awaited, uint32_t *ret_accepts)
 {
-    char hash[AUDIT_HASH_HEX_BYTES + 1];
-    bool accepts[AUDIT_SINKS_MAX] = {false};
+    size_t max_bytes = is_awaited ? AUDIT_WRITE_QUEUE_MAX_BYTES : AUDIT_NOTE_QUEUE_MAX_BYTES;
+    uint32_t accepts = 0;
     size_t i;
-    int r = line_format(audit, record, hash);
 
-    if (r != 0) {
-        return r;
-    }
     for (i = 0; i < audit->sink_count; i++) {
         struct audit_sink *sink = &audit->sinks[i];
+        int r = audit_sink_reserve(sink, audit->line.len,
+                                   sink->is_required ? max_bytes : AUDIT_OPTIONAL_QUEUE_MAX_BYTES);
 
-        r = audit_sink_reserve(sink, audit->line.len,
-                               sink->is_required ? max_bytes : AUDIT_OPTIONAL_QUEUE_MAX_BYTES);
         if (r != 0 && sink->is_required) {
             return r;
         }
-        accepts[i] = r == 0;
+        accepts |= r == 0 ? 1U << i : 0;
     }
+    *ret_accepts = accepts;
+    return 0;
+}
+
+int audit_queue(struct audit *audit, struct audit_record *record, bool is_awaited)
+{
+    char hash[AUDIT_HASH_HEX_BYTES + 1];
+    struct str line;
+    uint32_t accepts = 0;
+    bool is_held;
+    size_t i;
+    int r = line_format(audit, record, hash);
+
+    if (r == 0) {
+        r = sinks_reserve(audit, is_awaited, &accepts);
+    }
+    if (r == 0) {
+        r = outbox_put(audit, record->seq, accepts, is_awaited, &is_held);
+    }
+    if (r != 0) {
+        return r;
+    }
+    line = buf_str(&audit->line);
     for (i = 0; i < audit->sink_count; i++) {
-        if (accepts[i]) {
-            audit_sink_add(&audit->sinks[i], buf_str(&audit->line), record->seq);
-        } else {
-            audit_sink_lose(&audit->sinks[i], record->seq);
+        struct audit_sink *sink = &audit->sinks[i];
+
+        if ((accepts & (1U << i)) == 0) {
+            audit_sink_lose(sink, record->seq, record->seq);
+            continue;
+        }
+        audit_sink_add(sink, line, record->seq);
+        if (!is_held) {
+            audit_sink_release(sink, line.len, record->seq);
         }
     }
     audit->head_seq = record->seq;
@@ -158,7 +182,7 @@ int audit_record_write(struct audit *audit, struct audit_record *record, struct 
     if (!audit_is_ready(audit)) {
         return ERR_UNAVAILABLE;
     }
-    r = audit_queue(audit, record, AUDIT_WRITE_QUEUE_MAX_BYTES);
+    r = audit_queue(audit, record, true);
     if (r == 0 && write != NULL && write->fn != NULL) {
         write->seq = record->seq;
         list_push_back(&audit->waiting, &write->node);
@@ -171,7 +195,7 @@ int audit_record_write(struct audit *audit, struct audit_record *record, struct 
 
 void audit_record_note(struct audit *audit, struct audit_record *record)
 {
-    if (!audit->is_closing && audit_queue(audit, record, AUDIT_NOTE_QUEUE_MAX_BYTES) != 0) {
+    if (!audit->is_closing && audit_queue(audit, record, false) != 0) {
         audit->lost_count++;
     }
 }
@@ -189,7 +213,8 @@ static void close_finish(struct audit *audit)
     void *user = audit->closed_user;
     size_t i;
 
-    fail_waiting(audit, 0, ERR_CANCELED);
+    outbox_fini(audit);
+    audit_fail_waiting(audit, 0, ERR_CANCELED);
     env_undefer(&audit->settle);
     for (i = 0; i < audit->sink_count; i++) {
         audit_sink_fini(&audit->sinks[i]);
@@ -209,17 +234,15 @@ static void sink_changed(struct audit_sink *sink, enum audit_sink_event event, i
     case AUDIT_SINK_FAILED:
         audit_outage_begin(audit, sink, status);
         if (sink->is_required) {
-            fail_waiting(audit, sink->durable_seq, status);
+            audit_fail_waiting(audit, sink->durable_seq, status);
         }
         break;
     case AUDIT_SINK_RESTORED:
-        sink->restored_is_due = true;
-        audit_outage_tell(audit);
-        settle_waiting(audit);
-        break;
     case AUDIT_SINK_WROTE:
+        sink->restored_is_due = sink->restored_is_due || event == AUDIT_SINK_RESTORED;
         audit_outage_tell(audit);
-        settle_waiting(audit);
+        outbox_durable(audit);
+        audit_settle(audit);
         break;
     case AUDIT_SINK_CLOSED:
         audit->closed_sink_count++;
@@ -232,22 +255,40 @@ static void sink_changed(struct audit_sink *sink, enum audit_sink_event event, i
 
 /* The furthest head of all files: a file that fell behind has a gap, but no number may be given out
  * twice. */
-static int head_find(struct audit *audit, struct err *e)
+static int heads_find(struct audit *audit, struct audit_line *ret_heads, struct err *e)
 {
     size_t i;
 
     for (i = 0; i < audit->sink_count; i++) {
-        struct audit_line head;
-        int r = audit_head_find(audit->sinks[i].file, audit->sinks[i].path, &head, e);
+        struct audit_line *head = &ret_heads[i];
+        int r = audit_head_find(audit->sinks[i].file, audit->sinks[i].path, head, e);
 
-        if (r == 0 && head.seq > audit->head_seq) {
-            audit->head_seq = head.seq;
-            memcpy(audit->head_hash, head.hash, sizeof(head.hash));
-        } else if (r != 0 && r != ERR_NOT_FOUND) {
+        if (r != 0 && r != ERR_NOT_FOUND) {
             return r;
+        }
+        if (r == 0 && head->seq > audit->head_seq) {
+            audit->head_seq = head->seq;
+            memcpy(audit->head_hash, head->hash, sizeof(head->hash));
         }
     }
     return 0;
+}
+
+/* The sinks are open. */
+static int chain_start(struct audit *audit, const struct audit_options *options, struct err *e)
+{
+    struct audit_line heads[AUDIT_SINKS_MAX] = {{.seq = 0}};
+    size_t i;
+    int r = heads_find(audit, heads, e);
+
+    outbox_init(audit, options->ledger, options->confirm_max_ms);
+    for (i = 0; r == 0 && i < audit->sink_count; i++) {
+        audit_sink_start(&audit->sinks[i],
+                         audit->outbox.ledger != NULL ? heads[i].seq : audit->head_seq,
+                         sink_changed, audit);
+        audit_sink_limit(&audit->sinks[i], options->confirm_max_ms, options->reserve_bytes);
+    }
+    return r == 0 && audit->outbox.ledger != NULL ? outbox_replay(audit, heads, e) : r;
 }
 
 static int sinks_open(struct audit *audit, const struct audit_options *options, struct err *e)
@@ -266,12 +307,7 @@ static int sinks_open(struct audit *audit, const struct audit_options *options, 
             return r;
         }
     }
-    r = head_find(audit, e);
-    for (i = 0; r == 0 && i < audit->sink_count; i++) {
-        audit_sink_start(&audit->sinks[i], audit->head_seq, sink_changed, audit);
-        audit_sink_limit(&audit->sinks[i], options->confirm_max_ms, options->reserve_bytes);
-    }
-    return r;
+    return chain_start(audit, options, e);
 }
 
 static void close_run(struct env_deferred *deferred)
@@ -297,13 +333,11 @@ int audit_new(const struct audit_options *options, struct audit **ret_audit, str
     audit->close.fn = close_run;
     audit->close.user = audit;
     memcpy(audit->head_hash, AUDIT_HASH_ZERO, sizeof(audit->head_hash));
-    audit->key = secret_alloc(AUDIT_KEY_BYTES);
     audit->node = mem_strdup(options->node != NULL ? options->node : "");
-    if (audit->key != NULL && audit->node != NULL) {
-        env_random(audit->env, audit->key, AUDIT_KEY_BYTES);
+    r = audit->node != NULL ? audit_ref_init(audit, options->ledger, e)
+                            : err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    if (r == 0) {
         r = sinks_open(audit, options, e);
-    } else {
-        r = err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
     if (r != 0) {
         for (i = 0; i < audit->sink_count; i++) {
@@ -318,14 +352,11 @@ int audit_new(const struct audit_options *options, struct audit **ret_audit, str
     return 0;
 }
 
-void audit_close(struct audit *audit, void (*closed)(void *user), void *user)
+/* What is on its way into the ledger comes first: the sinks get it from there. */
+static void sinks_close(struct audit *audit)
 {
     size_t i;
 
-    CHECK(!audit->is_closing);
-    audit->is_closing = true;
-    audit->closed = closed;
-    audit->closed_user = user;
     for (i = 0; i < audit->sink_count; i++) {
         audit_sink_close(&audit->sinks[i]);
     }
@@ -334,16 +365,42 @@ void audit_close(struct audit *audit, void (*closed)(void *user), void *user)
     }
 }
 
-bool audit_is_ready(const struct audit *audit)
+void audit_outbox_told(struct audit *audit)
+{
+    if (audit->is_closing && outbox_is_idle(audit)) {
+        sinks_close(audit);
+    }
+}
+
+void audit_close(struct audit *audit, void (*closed)(void *user), void *user)
+{
+    CHECK(!audit->is_closing);
+    audit->is_closing = true;
+    audit->closed = closed;
+    audit->closed_user = user;
+    if (outbox_is_idle(audit)) {
+        sinks_close(audit);
+    }
+}
+
+int audit_failure(const struct audit *audit, struct err *e)
 {
     size_t i;
 
     for (i = 0; i < audit->sink_count; i++) {
-        if (audit->sinks[i].is_required && audit_sink_is_down(&audit->sinks[i])) {
-            return false;
+        const struct audit_sink *sink = &audit->sinks[i];
+
+        if (sink->is_required && audit_sink_is_down(sink)) {
+            return err_set(e, ERR_IO, "a required audit sink fails (%s: %s)", sink->path,
+                           err_str(sink->failure));
         }
     }
-    return true;
+    return outbox_failure(audit, e);
+}
+
+bool audit_is_ready(const struct audit *audit)
+{
+    return audit_failure(audit, NULL) == 0;
 }
 
 int audit_reopen(struct audit *audit, struct err *e)
@@ -356,32 +413,8 @@ int audit_reopen(struct audit *audit, struct err *e)
 
         first = first == 0 ? r : first;
     }
+    outbox_trim(audit); /* else a crash now could bring into the new file what is in the old one */
     return first;
-}
-
-const char *audit_ref(const struct audit *audit, struct str value, char out[AUDIT_REF_MAX_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    static const char begin[] = "hmac:";
-    static const char unavailable[] = "hmac:unavailable";
-    unsigned char hash[EVP_MAX_MD_SIZE] = {0};
-    char *at = out + sizeof(begin) - 1;
-    size_t i;
-
-    static_assert(sizeof(begin) + 2 * AUDIT_REF_HASH_BYTES <= AUDIT_REF_MAX_BYTES, "it fits");
-    memcpy(out, begin, sizeof(begin));
-    if (HMAC(EVP_sha256(), audit->key, (int)AUDIT_KEY_BYTES,
-             (const unsigned char *)(value.ptr != NULL ? value.ptr : ""), value.len, hash,
-             NULL) == NULL) {
-        memcpy(out, unavailable, sizeof(unavailable));
-        return out;
-    }
-    for (i = 0; i < AUDIT_REF_HASH_BYTES; i++) {
-        *at++ = digits[hash[i] >> 4];
-        *at++ = digits[hash[i] & 0x0f];
-    }
-    *at = '\0';
-    return out;
 }
 
 uint64_t audit_lag_records(const struct audit *audit)

@@ -8,6 +8,7 @@
 #define LEASED_AUDIT_AUDIT_H
 
 #include "env/file.h"
+#include "env/ledger.h"
 #include "wire/audit_record.h"
 
 struct audit;
@@ -30,6 +31,9 @@ struct audit_sink_options {
 struct audit_options {
     struct env *env;
     const char *node; /* stands in each record; copied */
+    /* May be NULL. Then records are durable only where the sinks have them, and the key of
+     * audit_ref is per start. Opened in this turn of the loop, and closed after audit_close. */
+    struct env_ledger *ledger;
     const struct audit_sink_options *sinks;
     size_t sink_count;
     uint64_t confirm_max_ms; /* [2000] a sink that takes longer counts as failing */
@@ -75,8 +79,11 @@ void audit_record_note(struct audit *audit, struct audit_record *record);
 /* Stops waiting: fn won't run. */
 void audit_write_forget(struct audit_write *write);
 
-/* False while a required sink fails: no hand-outs, re-reads included. */
+/* False while a required sink or the ledger fails: no hand-outs, re-reads included. */
 bool audit_is_ready(const struct audit *audit);
+
+/* Why it isn't: ERR_IO, and a text that names the sink or the ledger. 0 while it is. */
+int audit_failure(const struct audit *audit, struct err *e);
 
 /* Reopens the files, for log rotation; a failing sink tries again at once. The first failure is
  * returned; that file goes on in use as it was. */

@@ -2,7 +2,7 @@
 #ifndef LEASED_AUDIT_AUDIT_INTERNAL_H
 #define LEASED_AUDIT_AUDIT_INTERNAL_H
 
-#include "audit/sink.h"
+#include "audit/outbox.h"
 
 #define AUDIT_MAGIC 0xa0d17a11U
 #define AUDIT_KEY_BYTES 32
@@ -15,6 +15,7 @@ struct audit {
     size_t sink_count;
     uint64_t head_seq;
     char head_hash[AUDIT_HASH_HEX_BYTES + 1];
+    struct outbox outbox;
     struct list waiting;        /* audit_write, by seq */
     struct env_deferred settle; /* for records that no sink has to confirm */
     struct buf line;
@@ -27,9 +28,21 @@ struct audit {
     unsigned char *key; /* owned, AUDIT_KEY_BYTES in secret memory */
 };
 
-/* Gives the record its number and queues it for every sink, or changes nothing. `max_bytes` is the
- * limit of required sinks' queues. ERR_NOMEM or ERR_LIMIT. */
-int audit_queue(struct audit *audit, struct audit_record *record, size_t max_bytes) ATTR_MUST_USE;
+/* Gives the record its number and queues it for the ledger and every sink, or changes nothing.
+ * ERR_NOMEM or ERR_LIMIT, which comes sooner for records that somebody waits for. */
+int audit_queue(struct audit *audit, struct audit_record *record, bool is_awaited) ATTR_MUST_USE;
+
+/* Those whose records are durable are told. */
+void audit_settle(struct audit *audit);
+
+/* Everybody who waits for a record behind `seq` is told `status`. */
+void audit_fail_waiting(struct audit *audit, uint64_t seq, int status);
+
+/* The ledger has told of one more record. */
+void audit_outbox_told(struct audit *audit);
+
+/* The key of audit_ref, from the ledger (may be NULL) or new. */
+int audit_ref_init(struct audit *audit, struct env_ledger *ledger, struct err *e) ATTR_MUST_USE;
 
 /* Puts on record that a sink fails. */
 void audit_outage_begin(struct audit *audit, const struct audit_sink *sink, int status);

@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-/* Room for a whole record, one that was cut off behind it, and the end of the line before. */
-#define TAIL_MAX_BYTES (2U * AUDIT_RECORD_MAX_BYTES + 1U)
+/* Room for a whole record, for some that were cut off behind it by one crash after the other, and
+ * for the end of the line before. */
+#define TAIL_MAX_BYTES (8U * AUDIT_RECORD_MAX_BYTES + 1U)
 
 /* Takes the last line off `rest`; the empty slice if there is none. */
 static struct str last_line_cut(struct str *rest)
@@ -36,17 +37,21 @@ static bool is_begin_of_record(struct str line)
 
 static int tail_parse(struct str tail, struct audit_line *ret_head, struct err *e)
 {
+    bool is_all = tail.len < TAIL_MAX_BYTES;
     bool has_end = tail.ptr[tail.len - 1] == '\n';
-    struct str line = last_line_cut(&tail);
-    int r = audit_line_parse(line, ret_head, e);
+    struct str line;
+    int r;
 
-    if (r != ERR_INVALID || has_end || line.len >= AUDIT_RECORD_MAX_BYTES) {
-        return r;
-    }
-    if (tail.len > 0) {
-        return audit_line_parse(last_line_cut(&tail), ret_head, e);
-    }
-    return is_begin_of_record(line) ? ERR_NOT_FOUND : r;
+    do {
+        line = last_line_cut(&tail);
+        r = audit_line_parse(line, ret_head, e);
+        if (r != ERR_INVALID || line.len >= AUDIT_RECORD_MAX_BYTES ||
+            (has_end && !audit_line_is_cut_off(line))) {
+            return r;
+        }
+        has_end = true; /* as every line before the last has */
+    } while (tail.len > 0);
+    return is_all && is_begin_of_record(line) ? ERR_NOT_FOUND : r;
 }
 
 int audit_head_find(struct env_file *file, const char *path, struct audit_line *ret_head,

@@ -35,7 +35,7 @@ static bool restored_note(struct audit *audit, const char *path, uint64_t sink_l
         .error = detail,
     };
 
-    if (audit_queue(audit, &record, AUDIT_NOTE_QUEUE_MAX_BYTES) != 0) {
+    if (audit_queue(audit, &record, false) != 0) {
         return false;
     }
     audit->lost_count = 0;

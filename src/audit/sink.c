@@ -100,6 +100,7 @@ static void attempt_failed(struct audit_sink *sink, int status)
     bool is_new = !audit_sink_is_down(sink);
 
     sink->is_failing = true;
+    sink->failure = status;
     retry_arm(sink);
     if (is_new) {
         sink->fn(sink, AUDIT_SINK_FAILED, status);
@@ -126,6 +127,9 @@ static void attempt_succeeded(struct audit_sink *sink)
     lines_clear(&sink->batch);
     env_defer(sink->env, &sink->flush);
     sink->fn(sink, was_down && !sink->is_short ? AUDIT_SINK_RESTORED : AUDIT_SINK_WROTE, 0);
+    if (sink->is_short) {
+        sink->failure = -ENOSPC;
+    }
     if (!was_down && sink->is_short) {
         sink->fn(sink, AUDIT_SINK_FAILED, -ENOSPC);
     }
@@ -152,6 +156,7 @@ static void confirm_is_late(struct env_timer *timer)
 
     CHECK(sink->is_in_flight && !sink->is_failing);
     sink->is_failing = true;
+    sink->failure = ERR_TIMEOUT;
     if (is_new) {
         sink->fn(sink, AUDIT_SINK_FAILED, ERR_TIMEOUT);
     }
@@ -176,6 +181,37 @@ static void batch_start(struct audit_sink *sink)
     }
 }
 
+/* What may be appended becomes the next batch. ERR_NOMEM. */
+static int batch_take(struct audit_sink *sink)
+{
+    struct audit_lines *batch = &sink->batch;
+    struct audit_lines *pending = &sink->pending;
+    const struct audit_ready *ready = &sink->ready;
+
+    if (ready->len == pending->len) {
+        struct audit_lines empty = *batch;
+
+        *batch = *pending;
+        *pending = empty;
+    } else {
+        int r = lines_reserve(batch, ready->len);
+
+        if (r != 0) {
+            return r;
+        }
+        memcpy(batch->bytes, pending->bytes, ready->len);
+        pending->len -= ready->len;
+        pending->count -= ready->count;
+        memmove(pending->bytes, pending->bytes + ready->len, pending->len);
+    }
+    batch->len = ready->len;
+    batch->count = ready->count;
+    batch->last_seq = ready->last_seq;
+    batch->since_ms = ready->since_ms;
+    sink->ready = (struct audit_ready){.len = 0};
+    return 0;
+}
+
 static void flush_run(struct env_deferred *deferred)
 {
     struct audit_sink *sink = OBJ_CAST(deferred->user, struct audit_sink, AUDIT_SINK_MAGIC);
@@ -183,11 +219,13 @@ static void flush_run(struct env_deferred *deferred)
     if (sink->is_in_flight || (sink->is_failing && sink->retry_timer.heap_index != 0)) {
         return;
     }
-    if (sink->batch.count == 0 && sink->pending.count > 0) {
-        struct audit_lines empty = sink->batch;
+    if (sink->batch.count == 0 && sink->ready.count > 0) {
+        int r = batch_take(sink);
 
-        sink->batch = sink->pending;
-        sink->pending = empty;
+        if (r != 0) {
+            attempt_failed(sink, r);
+            return;
+        }
     }
     if (sink->batch.count > 0) {
         env_timer_disarm(sink->env, &sink->retry_timer);
@@ -221,6 +259,7 @@ static int cut_off_line_end(struct audit_sink *sink, struct err *e)
         r = lines_reserve(&sink->pending, 1);
         if (r == 0) {
             sink->pending.bytes[sink->pending.len++] = '\n';
+            sink->ready.len = sink->pending.len;
         }
     }
     mem_free(bytes);
@@ -283,6 +322,7 @@ static void abandoned(void *user)
 
 void audit_sink_abandon(struct audit_sink *sink)
 {
+    env_undefer(&sink->flush);
     if (sink->file != NULL) {
         env_file_close(sink->file, abandoned, NULL);
         sink->file = NULL;
@@ -307,21 +347,31 @@ void audit_sink_add(struct audit_sink *sink, struct str line, uint64_t seq)
     CHECK(pending->cap - pending->len >= line.len);
     memcpy(pending->bytes + pending->len, line.ptr, line.len);
     pending->len += line.len;
-    if (pending->count == 0) {
-        pending->since_ms = env_now_ms(sink->env);
-    }
     pending->count++;
     pending->last_seq = seq;
+}
+
+void audit_sink_release(struct audit_sink *sink, size_t line_bytes, uint64_t seq)
+{
+    struct audit_ready *ready = &sink->ready;
+
+    CHECK(ready->len + line_bytes <= sink->pending.len);
+    if (ready->count == 0) {
+        ready->since_ms = env_now_ms(sink->env);
+    }
+    ready->len += line_bytes;
+    ready->count++;
+    ready->last_seq = seq;
     env_defer(sink->env, &sink->flush);
 }
 
-void audit_sink_lose(struct audit_sink *sink, uint64_t seq)
+void audit_sink_lose(struct audit_sink *sink, uint64_t first_seq, uint64_t last_seq)
 {
     if (sink->lost_count == 0) {
-        sink->lost_first_seq = seq;
+        sink->lost_first_seq = first_seq;
     }
-    sink->lost_last_seq = seq;
-    sink->lost_count++;
+    sink->lost_last_seq = last_seq;
+    sink->lost_count += last_seq - first_seq + 1;
 }
 
 int audit_sink_reopen(struct audit_sink *sink, struct err *e)

@@ -29,7 +29,15 @@ struct audit_lines {
     size_t cap;
     uint64_t count;
     uint64_t last_seq;
-    uint64_t since_ms; /* when the first of them was queued */
+    uint64_t since_ms; /* when the first of them could have been appended */
+};
+
+/* The beginning of the lines that wait: what may be appended. */
+struct audit_ready {
+    size_t len;
+    uint64_t count;
+    uint64_t last_seq;
+    uint64_t since_ms;
 };
 
 struct audit_sink {
@@ -41,7 +49,9 @@ struct audit_sink {
     audit_sink_fn fn;
     void *user;
     struct audit_lines batch;   /* what is being appended, or is to be appended again */
-    struct audit_lines pending; /* what comes after */
+    struct audit_lines pending; /* what comes after; of it may be appended … */
+    struct audit_ready ready;
+    int failure; /* why it is down */
     uint64_t durable_seq;
     bool is_in_flight;
     bool is_failing; /* the last attempt failed, or is late */
@@ -60,11 +70,11 @@ struct audit_sink {
 };
 
 /* Opens the file. `sink` is zeroed; the file's end is looked at, so that a cut-off line isn't
- * continued. `seq` is the head of the chain. */
+ * continued. */
 int audit_sink_open(struct audit_sink *sink, struct env *env,
                     const struct audit_sink_options *options, struct err *e) ATTR_MUST_USE;
 
-/* From here on lines may be added. `seq`: the head of the chain. */
+/* From here on lines may be added. `seq`: the last record that it has. */
 void audit_sink_start(struct audit_sink *sink, uint64_t seq, audit_sink_fn fn, void *user);
 
 /* Before the first line. */
@@ -78,8 +88,11 @@ void audit_sink_abandon(struct audit_sink *sink);
 int audit_sink_reserve(struct audit_sink *sink, size_t line_bytes, size_t max_bytes) ATTR_MUST_USE;
 void audit_sink_add(struct audit_sink *sink, struct str line, uint64_t seq);
 
-/* Counts a record that this optional sink won't get. */
-void audit_sink_lose(struct audit_sink *sink, uint64_t seq);
+/* The first added line that waits for it may be appended; in the order in which they were added. */
+void audit_sink_release(struct audit_sink *sink, size_t line_bytes, uint64_t seq);
+
+/* Counts records that this sink won't get. */
+void audit_sink_lose(struct audit_sink *sink, uint64_t first_seq, uint64_t last_seq);
 
 /* Opens the file anew; a failing sink tries again at once. */
 int audit_sink_reopen(struct audit_sink *sink, struct err *e) ATTR_MUST_USE;

@@ -66,10 +66,27 @@ static uint64_t closed_ms(struct lease_issuer *issuer, struct err *e)
     return wait_ms;
 }
 
+static bool holds_anchor(struct lease_issuer *issuer, uint64_t anchor)
+{
+    struct backend *backend = of_issuer(issuer);
+    const struct leased_backend_ops *plugin = backend->ops.plugin;
+    bool is_held;
+
+    if (backend->is_closing || anchor == 0 || !LEASED_HAS(plugin, holds_anchor) ||
+        plugin->holds_anchor == NULL) {
+        return false;
+    }
+    host_enter(&backend->host);
+    is_held = plugin->holds_anchor(backend->ops.instance, anchor) == 1;
+    host_leave(&backend->host, "holds_anchor");
+    return is_held;
+}
+
 static const struct lease_issuer_ops issuer_ops = {
     .call_start = call_start,
     .call_cancel = call_cancel,
     .closed_ms = closed_ms,
+    .holds_anchor = holds_anchor,
 };
 
 int backend_call_start(struct backend *backend, struct backend_call *call)
@@ -113,6 +130,13 @@ static void host_anchor_ends(void *user, uint64_t anchor, uint64_t when_ms, cons
     if (backend->anchor_ends != NULL) {
         backend->anchor_ends(backend->user, backend, anchor, when_ms, reason);
     }
+}
+
+static int host_keep_state(void *user, struct str state)
+{
+    struct backend *backend = backend_cast(user);
+
+    return backend->keep_state(backend->user, backend, state);
 }
 
 /* Called after an issue under `anchor` has been told to the lease layer. */
@@ -298,6 +322,7 @@ static void set_up_host(struct backend *backend)
     host->proxy = backend->proxy;
     host->ops = &backend->ops;
     host->anchor_ends = host_anchor_ends;
+    host->keep_state = backend->keep_state != NULL ? host_keep_state : NULL;
     host->user = backend;
     host_init(host);
     backend->is_host_set_up = true;
@@ -353,6 +378,7 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
     backend->health_timer.fn = health_due;
     backend->health_timer.user = backend;
     backend->anchor_ends = options->anchor_ends;
+    backend->keep_state = options->keep_state;
     backend->user = options->user;
     backend->issuer.ops = &issuer_ops;
     rc = copy_options(backend, options, e);
@@ -374,7 +400,9 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
         (void)err_set(e, rc, "%s", err_str(rc));
         goto out;
     }
+    backend->host.state = options->state;
     rc = open_instance(backend, e);
+    backend->host.state = (struct str){0};
     if (rc == 0 && options->health_interval_ms != 0 && backend->host.guard.probe != NULL) {
         backend->health_interval_ms = options->health_interval_ms;
         health_done(backend, NULL);

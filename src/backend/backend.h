@@ -22,6 +22,9 @@ struct backend;
 #define BACKEND_METRICS_MAX 32
 #define BACKEND_METRIC_NAME_MAX_BYTES 32
 #define BACKEND_ERROR_MAX_BYTES 400
+#define BACKEND_WARNINGS_MAX 8
+#define BACKEND_WARNING_KEY_MAX_BYTES 65
+#define BACKEND_STATE_MAX_BYTES (64U * 1024U)
 
 /* What a value of an answer takes once it is decoded, so that memory can be bounded by counting.
  * Measured with jansson 2.14: at most 199 bytes for each comma and each opening bracket (objects of
@@ -61,6 +64,12 @@ struct backend_options {
     struct backend_limits limits;
     uint64_t
         health_interval_ms; /* how often to ask the plugin whether its issuer serves; 0: never */
+    struct str state;       /* what an earlier run kept (keep_state); borrowed by backend_open */
+    /* The plugin's login, to be kept for the next run: replaces what was given before; empty:
+     * nothing is to be kept. `state` is a secret, borrowed until the call returns; it may come from
+     * inside backend_open. 0, or an ERR_*: it can't be kept, and the plugin goes on without. May be
+     * NULL: nothing is kept. */
+    int (*keep_state)(void *user, struct backend *backend, struct str state);
     /* Leases of this backend with this anchor can't live past when_ms (env clock; 0: dead now;
      * UINT64_MAX: unbounded). From the loop. May be NULL. */
     void (*anchor_ends)(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
@@ -91,6 +100,12 @@ struct lease_issuer *backend_issuer(struct backend *backend);
 struct backend_metric {
     char name[BACKEND_METRIC_NAME_MAX_BYTES];
     uint64_t value;
+};
+
+/* What the plugin wants people to know for as long as it holds. */
+struct backend_warning {
+    char key[BACKEND_WARNING_KEY_MAX_BYTES]; /* "": free */
+    char text[BACKEND_ERROR_MAX_BYTES];
 };
 
 /* One address; texts are borrowed until the loop turns. */
@@ -146,6 +161,8 @@ struct backend_status {
     const struct backend_times *times; /* borrowed for as long as the backend lives */
     struct backend_metric metrics[BACKEND_METRICS_MAX]; /* the plugin's own counters */
     size_t metric_count;
+    const struct backend_warning *warnings; /* borrowed until the loop turns; in no order */
+    size_t warning_count;
 };
 
 void backend_status(const struct backend *backend, struct backend_status *ret_status);

@@ -41,6 +41,7 @@ struct backend {
     struct bounded_anchor bounded[BOUNDED_ANCHORS_MAX];
     void (*anchor_ends)(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
                         const char *reason);
+    int (*keep_state)(void *user, struct backend *backend, struct str state);
     void *user;
     void (*closed)(void *user);
     void *closed_user;

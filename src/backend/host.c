@@ -275,6 +275,12 @@ static void table_metric_add(leased_host_context *host, struct leased_str name, 
     }
 }
 
+static int32_t table_intent(leased_host_context *host, leased_op *op, struct leased_str ref,
+                            leased_intent_fn fn, void *user)
+{
+    return op_intent(context_cast(host)->ops, op, host_str(ref), fn, user);
+}
+
 static int32_t table_post(leased_host_context *host, leased_post_fn fn, void *user)
 {
     /* Any thread: touches nothing of the context but what never changes. */
@@ -303,6 +309,10 @@ const struct leased_host host_table = {
     .post = table_post,
     .call_done = table_call_done,
     .alloc = table_alloc,
+    .intent = table_intent,
+    .state_put = host_state_put,
+    .state_get = host_state_get,
+    .warning = host_warning,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* What a plugin sees of the world: the leased_host table over env, and per backend the state behind
- * it. Files: host.c (log, clocks, timers, secrets, counters), host_http.c and
- * host_reply.c (HTTP), op.c (operations).
+ * it. Files: host.c (log, clocks, timers, secrets, counters), host_keep.c (state and standing
+ * warnings), host_http.c and host_reply.c (HTTP), op.c (operations), op_intent.c (intents).
  *
  * Every call into a plugin is bracketed by host_enter and host_leave, which measure it. */
 #ifndef LEASED_BACKEND_HOST_H
@@ -39,6 +39,8 @@ struct leased_host_context {
     uint32_t answer_values_max;
     struct ops *ops;
     void (*anchor_ends)(void *user, uint64_t anchor, uint64_t when_ms, const char *reason);
+    int (*keep_state)(void *user, struct str state);
+    struct str state; /* while open runs: what an earlier run kept, borrowed */
     void *user;
     struct handles timers; /* struct host_timer */
     struct handles https;  /* struct host_http */
@@ -52,6 +54,8 @@ struct leased_host_context {
     uint64_t slow_logged_ms; /* 0: never */
     struct backend_metric metrics[BACKEND_METRICS_MAX];
     size_t metric_count;
+    struct backend_warning warnings[BACKEND_WARNINGS_MAX]; /* the first warning_count are in use */
+    size_t warning_count;
 };
 
 extern const struct leased_host host_table;
@@ -81,6 +85,11 @@ static inline struct leased_str host_leased_str(struct str s)
 {
     return (struct leased_str){s.ptr, s.len};
 }
+
+/* What the plugin keeps and warns of (host_keep.c). */
+int32_t host_state_put(leased_host_context *context, struct leased_str bytes);
+int64_t host_state_get(leased_host_context *context, char **ret_bytes);
+void host_warning(leased_host_context *context, struct leased_str key, struct leased_str text);
 
 /* The HTTP part of the table. */
 leased_http *host_http_start(leased_host_context *context,

@@ -3,16 +3,16 @@
  *
  * Failure paths: the plugin refuses (its status, negated) → ended from run; it answers from inside
  * its start function → refused as a bug of its own; the deadline passes → cancelled, told the
- * caller, kept as overdue; it answers twice or late → ignored and counted; an issue is refused or
- * late → its credential is revoked by operations of our own (sweep.c); the issuer is known not to
- * serve → ended without the plugin (guard.c). */
+ * caller, kept as overdue; it answers twice or late → ignored and counted; an issue is late → its
+ * credential is revoked by operations of our own (sweep.c); it is refused but has left something
+ * behind → named to the caller, whose that is; the issuer is known not to serve → ended without the
+ * plugin (guard.c). */
 #include "backend/op.h"
 
 #include "base/mem.h"
 
 #include <string.h>
 
-#define OP_MAGIC 0x6f706572U
 #define OP_OWN_COUNT 16U /* sweeps, health and close, beside the calls */
 /* An operation may need a login, its request and a look-up of the token. */
 #define OP_TIMEOUT_FACTOR 3U
@@ -72,6 +72,7 @@ static void op_release(struct op *op)
     handles_remove(&ops->handles, op->handle);
     env_timer_disarm(ops->context->env, &op->deadline);
     env_undefer(&op->deferred);
+    op_intent_forget(op);
     list_remove(&op->node);
     list_push_back(&ops->free, &op->node);
 }
@@ -213,6 +214,7 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
     op->user = NULL;
     ops->pass_count -= op->kind == OP_CALL ? 1U : 0U;
     if (stays_overdue) {
+        op_intent_give_up(op);
         op->state = OP_STATE_OVERDUE;
         list_remove(&op->node);
         list_push_back(&ops->overdue, &op->node);
@@ -228,14 +230,15 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
     }
 }
 
-/* Something of it may live on at the issuer: its answer came too late, or is refused. */
-static void sweep(struct ops *ops, const struct result_mapped *mapped, bool is_heard)
+/* Something of it may live on at the issuer, and nobody will hear of it: its answer came too late,
+ * or too early. */
+static void sweep(struct ops *ops, const struct result_mapped *mapped)
 {
     /* Only a credential whose life is known ends by itself before the longest that there is. */
     uint64_t lifetime_ms =
         mapped->result.lifetime_ms != 0 ? mapped->result.lifetime_ms : ops->lifetime_max_ms;
-    bool is_unheld = !is_heard && mapped->result.outcome == LEASE_OUTCOME_OK;
-    struct str ref = is_unheld ? mapped->result.issuer_ref : mapped->orphan_ref;
+    bool is_unheld = mapped->result.outcome == LEASE_OUTCOME_OK;
+    struct str ref = is_unheld ? mapped->result.issuer_ref : mapped->result.orphan_ref;
 
     if (ref.len > 0) {
         sweeps_add(&ops->sweeps, ref, lifetime_ms);
@@ -255,19 +258,21 @@ static void warn(struct ops *ops, const struct op *op, const struct leased_resul
 
 /* Nothing was done, and another address may serve: the plugin gets it once more, under a new
  * handle, since this one is used up. */
-static bool op_again(struct op *op, enum lease_outcome outcome)
+static bool op_again(struct op *op, const struct lease_result *result)
 {
     struct ops *ops = op->ops;
     const struct addresses *addresses = &ops->context->guard.addresses;
     void *handle;
 
-    if (outcome != LEASE_OUTCOME_SEALED || op->call == NULL || op->is_cancel_wanted ||
-        op->is_probe || ops->is_closing || op->try_count >= addresses->count ||
-        !addresses_has_up(addresses) || op->ends_ms <= env_now_ms(ops->context->env) ||
+    if (result->outcome != LEASE_OUTCOME_SEALED || result->orphan_ref.len > 0 || op->call == NULL ||
+        op->is_cancel_wanted || op->is_probe || ops->is_closing ||
+        op->try_count >= addresses->count || !addresses_has_up(addresses) ||
+        op->ends_ms <= env_now_ms(ops->context->env) ||
         handles_add(&ops->handles, op, &handle) != 0) {
         return false;
     }
     handles_remove(&ops->handles, op->handle);
+    op_intent_forget(op);
     op->handle = handle;
     op->state = OP_STATE_QUEUED;
     env_timer_disarm(ops->context->env, &op->deadline);
@@ -299,20 +304,19 @@ void op_done(struct ops *ops, const leased_op *handle, int32_t status,
     warn(ops, op, result);
     if (op->state == OP_STATE_STARTING) {
         op->is_done_early = true;
-        sweep(ops, &mapped, false);
+        sweep(ops, &mapped);
         return;
     }
     if (op->state == OP_STATE_OVERDUE) {
         ops->late_total++;
         op_release(op); /* before a sweep, which may take its place */
-        sweep(ops, &mapped, false);
+        sweep(ops, &mapped);
         return;
     }
-    sweep(ops, &mapped, true);
     if (op->call != NULL) {
         guard_call_ended(&ops->context->guard, &mapped.result);
     }
-    if (op_again(op, mapped.result.outcome)) {
+    if (op_again(op, &mapped.result)) {
         return;
     }
     is_issued = op->kind == OP_ISSUE && mapped.result.outcome == LEASE_OUTCOME_OK;

@@ -4,6 +4,7 @@
  * inside one of its own calls) → running (the plugin has accepted it) → ended → free. A running
  * operation whose deadline passes is cancelled and reported as ended, and stays as overdue until
  * the plugin's own end arrives: that one is counted, and what a late issue created is revoked.
+ * (What one leaves behind that somebody still waits for is his: lease_result.orphan_ref.)
  *
  * An operation that the guard keeps back ends without the plugin. One that ends as SEALED has done
  * nothing, so where another address serves it is handed to the plugin again, within its deadline.
@@ -22,6 +23,8 @@ enum op_state {
     OP_STATE_RUNNING,
     OP_STATE_OVERDUE,
 };
+
+#define OP_MAGIC 0x6f706572U
 
 struct op {
     uint32_t magic;
@@ -46,6 +49,12 @@ struct op {
     void *user;           /* OP_CALL: the struct backend_call; OP_SWEEP: the struct sweep */
     uint32_t close_flags; /* OP_CLOSE */
     size_t probed;        /* OP_HEALTH: the address, or ADDRESS_NONE */
+    /* OP_ISSUE: what must be durable first (op_intent.c). */
+    struct lease_intent intent;
+    leased_intent_fn intent_fn; /* NULL: nothing is waited for */
+    void *intent_user;
+    int32_t intent_status; /* what the deferred one says */
+    struct env_deferred intent_deferred;
 };
 
 struct ops {
@@ -104,6 +113,19 @@ int op_start_close(struct ops *ops, uint32_t close_flags,
 /* The plugin's op_done. */
 void op_done(struct ops *ops, const leased_op *handle, int32_t status,
              const struct leased_result *result);
+
+/* --- intents (op_intent.c) --------------------------------------------------------------------
+ */
+
+/* The plugin's intent. */
+int32_t op_intent(struct ops *ops, const leased_op *handle, struct str ref, leased_intent_fn fn,
+                  void *user);
+
+/* The operation ends: nothing runs any more. */
+void op_intent_forget(struct op *op);
+
+/* It becomes overdue: the plugin, if it waits, is told so. */
+void op_intent_give_up(struct op *op);
 
 /* --- steps of an operation's life, for op_start.c and call.c ---------------------------------- */
 

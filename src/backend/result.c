@@ -120,6 +120,16 @@ static const char *map_fields(const struct leased_result *known, struct result_m
     return NULL;
 }
 
+bool result_is_ref(struct str ref)
+{
+    for (size_t i = 0; i < ref.len; i++) {
+        if (((unsigned char)ref.ptr[i] < 0x20 && ref.ptr[i] != '\n') || ref.ptr[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* NULL, or why the issuer's reference is refused. */
 static const char *check_ref(const struct leased_result *known)
 {
@@ -128,10 +138,8 @@ static const char *check_ref(const struct leased_result *known)
     if (ref.len > REF_MAX_BYTES) {
         return "the issuer's reference is too long";
     }
-    for (size_t i = 0; i < ref.len; i++) {
-        if ((unsigned char)ref.ptr[i] < 0x20 || ref.ptr[i] == 0x7f) {
-            return "the issuer's reference holds control bytes";
-        }
+    if (!result_is_ref(ref)) {
+        return "the issuer's reference holds control bytes";
     }
     if (ref.len == 0 && (known->flags & (LEASED_RESULT_RENEWABLE | LEASED_RESULT_REVOCABLE)) != 0) {
         return "the credential can be renewed or revoked but has no reference";
@@ -204,7 +212,6 @@ void result_map(enum op_kind kind, int32_t status, const struct leased_result *r
     struct lease_result *mapped = &ret_mapped->result;
 
     *mapped = result_of(outcome_of(kind, status), NULL);
-    ret_mapped->orphan_ref = (struct str){0};
     if (status == LEASED_OK) {
         map_ok(kind, &known, limits, ret_mapped);
     } else {
@@ -215,6 +222,6 @@ void result_map(enum op_kind kind, int32_t status, const struct leased_result *r
     }
     if (kind == OP_ISSUE && mapped->outcome != LEASE_OUTCOME_OK &&
         known.issuer_ref.len <= REF_MAX_BYTES) {
-        ret_mapped->orphan_ref = host_str(known.issuer_ref);
+        mapped->orphan_ref = host_str(known.issuer_ref);
     }
 }

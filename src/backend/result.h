@@ -30,9 +30,10 @@ struct result_mapped {
     struct lease_result result; /* slices point into the plugin's result and to `fields` */
     struct lease_field fields[LEASE_FIELDS_MAX];
     char detail[BACKEND_ERROR_MAX_BYTES];
-    /* Not empty: something exists at the issuer that the caller won't learn of; to be revoked. */
-    struct str orphan_ref;
 };
+
+/* May these bytes stand in an issuer's reference? Line feeds may. */
+bool result_is_ref(struct str ref);
 
 /* `result` may be NULL (an empty one) and may come from an older plugin (smaller size). */
 void result_map(enum op_kind kind, int32_t status, const struct leased_result *result,

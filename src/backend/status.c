@@ -85,6 +85,8 @@ void backend_status(const struct backend *backend, struct backend_status *ret_st
         .is_skew_large = host->skew.is_large,
         .clock_skew_ms = host->skew.ms,
         .metric_count = host->metric_count,
+        .warnings = host->warnings,
+        .warning_count = host->warning_count,
     };
     guard_fill(&host->guard, now_ms, ret_status);
     ops_fill(&backend->ops, ret_status);

@@ -180,7 +180,7 @@ void sweeps_add(struct sweeps *sweeps, struct str ref, uint64_t lifetime_ms)
     list_push_back(&sweeps->items, &sweep->node);
     sweeps->count++;
     log_event(LOG_LEVEL_WARN, "backend.sweep.begun", "backend", sweeps->ops->context->name,
-              "detail", "an issue that was late or refused left something behind", NULL);
+              "detail", "an issue that was late left something behind", NULL);
     sweep_try(sweep);
 }
 

@@ -1,7 +1,8 @@
-/* What an issue left at the issuer that nobody will hold: its answer came after the deadline, or
- * was refused. Each is revoked, again and again with back-off (1 s to 5 min, full jitter), until
- * the issuer confirms or the credential must have ended by itself. It is debt that the status
- * shows; it lasts as long as the daemon does. */
+/* What an issue left at the issuer that nobody waits for any more: its answer came after the
+ * deadline. (Who still waits for one that is refused gets its name: lease_result.orphan_ref.) Each
+ * is revoked, again and again with back-off (1 s to 5 min, full jitter), until the issuer confirms
+ * or the credential must have ended by itself. It is debt that the status shows; it lasts as long
+ * as the daemon does. */
 #ifndef LEASED_BACKEND_SWEEP_H
 #define LEASED_BACKEND_SWEEP_H
 

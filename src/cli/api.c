@@ -168,6 +168,13 @@ static void api_read_problem(struct api_try *try, const struct client_reply *rep
     json_decref(problem);
 }
 
+static int api_status_exit(int status)
+{
+    return status == ERR_CONNECT || status == ERR_LOST ? CLI_UNREACHABLE
+           : status == ERR_TIMEOUT                     ? CLI_TEMPORARY
+                                                       : CLI_FAILED;
+}
+
 static void api_try_once(struct cli *cli, const struct api_request *request,
                          struct client_reply *reply, struct api_try *try)
 {
@@ -192,9 +199,7 @@ static void api_try_once(struct cli *cli, const struct api_request *request,
         return;
     }
     buf_add_c(&try->message, e.text);
-    try->exit_code = status == ERR_CONNECT || status == ERR_LOST ? CLI_UNREACHABLE
-                     : status == ERR_TIMEOUT                     ? CLI_TEMPORARY
-                                                                 : CLI_FAILED;
+    try->exit_code = api_status_exit(status);
 }
 
 static bool api_is_worth_retrying(int exit_code)
@@ -228,18 +233,47 @@ static bool api_pause(struct cli *cli, const struct api_request *request, const 
     return true;
 }
 
+static void api_try_init(struct api_try *try)
+{
+    *try = (struct api_try){.exit_code = CLI_OK};
+    buf_init(&try->message, CLIENT_ANSWER_MAX_BYTES);
+    buf_init(&try->errors, CLIENT_ANSWER_MAX_BYTES);
+    buf_init(&try->hint, CLIENT_ANSWER_MAX_BYTES);
+}
+
+static void api_try_fini(struct api_try *try)
+{
+    buf_fini(&try->message);
+    buf_fini(&try->errors);
+    buf_fini(&try->hint);
+}
+
+/* Says why it has failed. */
+static void api_complain(struct cli *cli, const struct api_request *request,
+                         const struct api_try *try)
+{
+    struct str errors = buf_str(&try->errors);
+
+    cli_message(cli, "could not %s: %.*s", request->action, STR_ARG(buf_str(&try->message)));
+    while (errors.len > 0) {
+        struct str line = str_cut(&errors, '\n');
+
+        cli_message(cli, "%.*s", STR_ARG(line));
+    }
+    if (try->hint.len > 0) {
+        cli_message(cli, "hint: %.*s", STR_ARG(buf_str(&try->hint)));
+    }
+}
+
 int api_call(struct cli *cli, const struct api_request *request, struct api_reply *reply)
 {
     uint64_t deadline_ms = clock_now_ms() + request->retry_ms;
     struct client_reply answer;
-    struct api_try try = {0};
-    struct str errors;
+    struct api_try try;
     unsigned tries = 0;
 
     client_reply_init(&answer);
-    buf_init(&try.message, CLIENT_ANSWER_MAX_BYTES);
-    buf_init(&try.errors, CLIENT_ANSWER_MAX_BYTES);
-    buf_init(&try.hint, CLIENT_ANSWER_MAX_BYTES);
+    api_try_init(&try);
     api_try_once(cli, request, &answer, &try);
     while (api_is_worth_retrying(try.exit_code) && request->retry_ms > 0 &&
            api_pause(cli, request, &try, deadline_ms, tries)) {
@@ -247,22 +281,39 @@ int api_call(struct cli *cli, const struct api_request *request, struct api_repl
         api_try_once(cli, request, &answer, &try);
     }
     if (try.exit_code != CLI_OK && !(try.exit_code == CLI_NOT_FOUND && request->is_quiet_if_gone)) {
-        cli_message(cli, "could not %s: %.*s", request->action, STR_ARG(buf_str(&try.message)));
-        for (errors = buf_str(&try.errors); errors.len > 0;) {
-            struct str line = str_cut(&errors, '\n');
-
-            cli_message(cli, "%.*s", STR_ARG(line));
-        }
-        if (try.hint.len > 0) {
-            cli_message(cli, "hint: %.*s", STR_ARG(buf_str(&try.hint)));
-        }
+        api_complain(cli, request, &try);
     }
     reply->status = answer.status;
     buf_fini(&reply->body);
     reply->body = answer.body;
-    buf_fini(&try.message);
-    buf_fini(&try.errors);
-    buf_fini(&try.hint);
+    api_try_fini(&try);
+    return try.exit_code;
+}
+
+int api_stream(struct cli *cli, const struct api_request *request,
+               const struct client_stream *stream, bool *ret_is_over)
+{
+    struct client_request call = {.method = request->method, .path = request->path};
+    struct client_reply answer;
+    struct api_try try;
+    struct err e = {0};
+    int status;
+
+    client_reply_init(&answer);
+    api_try_init(&try);
+    status = client_stream(&cli->client, &call, stream, &answer, &e);
+    *ret_is_over = status == ERR_CANCELED;
+    if (status == 0 && answer.status != 200) {
+        api_read_problem(&try, &answer);
+    } else if (status != 0 && !*ret_is_over) {
+        buf_add_c(&try.message, e.text);
+        try.exit_code = api_status_exit(status);
+    }
+    if (try.exit_code != CLI_OK && !(request->is_quiet && api_is_worth_retrying(try.exit_code))) {
+        api_complain(cli, request, &try);
+    }
+    client_reply_fini(&answer);
+    api_try_fini(&try);
     return try.exit_code;
 }
 

@@ -20,6 +20,7 @@ struct api_request {
         server_wait_ms;    /* how long the server was asked to take at most; added to the timeout */
     uint64_t retry_ms;     /* go on this long after temporary failures; 0: one try */
     bool is_quiet_if_gone; /* no message for CLI_NOT_FOUND */
+    bool is_quiet;         /* none of what is worth another try */
 };
 
 struct api_reply {
@@ -37,6 +38,12 @@ int api_call(struct cli *cli, const struct api_request *request,
 /* The same for answers without secrets, parsed. json_decref it. ret_status may be NULL. */
 int api_call_json(struct cli *cli, const struct api_request *request, uint32_t *ret_status,
                   struct json_t **ret_document) ATTR_MUST_USE;
+
+/* A request whose answer goes on. As of client_stream; a message is printed where it isn't quiet:
+ * CLI_OK: the daemon has ended it, *ret_is_over: we have; else the exit code. */
+struct client_stream;
+int api_stream(struct cli *cli, const struct api_request *request,
+               const struct client_stream *stream, bool *ret_is_over) ATTR_MUST_USE;
 
 /* The exit code that an answer stands for, from its HTTP status and the problem's code ("" if it
  * has none). */

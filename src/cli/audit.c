@@ -182,6 +182,11 @@ static void tell_result(struct audit_run *run)
                    verifier->first_seq > 1 ? " (what came before is not in these files)" : "",
                    verifier->last.hash);
     }
+    if (run->told_count == 0 && verifier->mended_count > 0) {
+        buf_printf(&run->cli->out,
+                   "%llu lines were cut off by a crash; their records stand whole behind them\n",
+                   (unsigned long long)verifier->mended_count);
+    }
 }
 
 static void json_begin(struct audit_run *run)
@@ -199,6 +204,7 @@ static void json_end(struct audit_run *run)
     json_out_u64(&run->json, "problem_count", run->told_count);
     json_out_bool(&run->json, "ok", run->told_count == 0);
     json_out_u64(&run->json, "records", verifier->record_count);
+    json_out_u64(&run->json, "mended", verifier->mended_count);
     if (verifier->has_last) {
         json_out_u64(&run->json, "first", verifier->first_seq);
         json_out_u64(&run->json, "last", verifier->last.seq);

@@ -19,6 +19,7 @@
 #define CLIENT_CONNECT_TIMEOUT_MS 5000
 #define CLIENT_RETRY_AFTER_MAX_S 86400U
 #define CLIENT_URL_MAX_BYTES 8192
+#define CLIENT_LAST_ID_MAX_BYTES 256
 
 int client_global_init(void)
 {
@@ -227,6 +228,53 @@ static int client_set_options(CURL *easy, const struct client *client,
     }
     return is_bad ? ERR_NOMEM : 0;
 }
+
+/* The stream under way, for curl's callbacks. */
+struct client_streaming {
+    const struct client_stream *stream;
+    struct client_reply *reply;
+    CURL *easy;
+};
+
+static size_t client_take_stream(char *bytes, size_t size, size_t count, void *user)
+{
+    const struct client_streaming *it = user;
+    struct str piece = {.ptr = bytes, .len = size * count};
+    long status = 0;
+
+    (void)curl_easy_getinfo(it->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        return client_take_body(bytes, size, count, it->reply);
+    }
+    return it->stream->take(it->stream->user, piece) ? piece.len : 0;
+}
+
+static int client_watch_stream(void *user, curl_off_t down_total, curl_off_t down,
+                               curl_off_t up_total, curl_off_t up)
+{
+    const struct client_streaming *it = user;
+
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return it->stream->is_over(it->stream->user) ? 1 : 0;
+}
+
+static int client_set_stream(CURL *easy, struct client_streaming *it)
+{
+    bool is_bad = false;
+
+    SET(CURLOPT_TIMEOUT_MS, 0L);
+    SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    SET(CURLOPT_LOW_SPEED_TIME, (long)(it->stream->silent_max_ms / 1000));
+    SET(CURLOPT_WRITEFUNCTION, client_take_stream);
+    SET(CURLOPT_WRITEDATA, it);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    SET(CURLOPT_XFERINFOFUNCTION, client_watch_stream);
+    SET(CURLOPT_XFERINFODATA, it);
+    return is_bad ? ERR_NOMEM : 0;
+}
 #undef SET
 
 static struct curl_slist *client_headers(void)
@@ -326,35 +374,96 @@ static CURLcode client_perform(CURL *easy)
     return code;
 }
 
+static uint32_t client_status(CURL *easy)
+{
+    long status = 0;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    return (uint32_t)status;
+}
+
+static int client_unready(int status, struct err *e)
+{
+    status = status != 0 ? status : ERR_NOMEM;
+    return err_set(e, status, "could not prepare the request: %s", err_str(status));
+}
+
 int client_call(const struct client *client, const struct client_request *request,
                 struct client_reply *reply, struct err *e)
 {
     CURL *easy = curl_easy_init();
     struct curl_slist *headers = client_headers();
     CURLcode code;
-    long status = 0;
-    int result;
+    int result = ERR_NOMEM;
 
     buf_reset(&reply->body);
     reply->retry_after_ms = 0;
-    if (easy == NULL || headers == NULL) {
-        result = err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
-        goto out;
+    if (easy != NULL && headers != NULL) {
+        result = client_set_options(easy, client, request, reply);
     }
-    result = client_set_options(easy, client, request, reply);
     if (result != 0 || curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
-        result = err_set(e, result != 0 ? result : ERR_NOMEM, "could not prepare the request: %s",
-                         err_str(result != 0 ? result : ERR_NOMEM));
-        goto out;
+        result = client_unready(result, e);
+    } else {
+        code = client_perform(easy);
+        result = code != CURLE_OK ? client_error(client, easy, code, request, e) : 0;
     }
-    code = client_perform(easy);
-    if (code != CURLE_OK) {
-        result = client_error(client, easy, code, request, e);
-        goto out;
+    if (result == 0) {
+        reply->status = client_status(easy);
     }
-    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    reply->status = (uint32_t)status;
-out:
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(easy);
+    return result;
+}
+
+/* Adds the header to the list; false when out of memory. */
+static bool client_add_last_id(struct curl_slist *headers, const char *id)
+{
+    char line[CLIENT_LAST_ID_MAX_BYTES];
+    int len = snprintf(line, sizeof(line), "Last-Event-ID: %s", id);
+
+    return id[0] == '\0' ||
+           (len > 0 && (size_t)len < sizeof(line) && curl_slist_append(headers, line) != NULL);
+}
+
+static int client_stream_error(const struct client *client, CURL *easy, CURLcode code,
+                               const struct client_request *request, struct err *e)
+{
+    switch (code) {
+    case CURLE_OK:
+        return 0;
+    case CURLE_ABORTED_BY_CALLBACK:
+    case CURLE_WRITE_ERROR:
+        return err_set(e, ERR_CANCELED, "%s", err_str(ERR_CANCELED));
+    case CURLE_OPERATION_TIMEDOUT:
+        return err_set(e, ERR_TIMEOUT, "leased has been silent for too long");
+    default:
+        return client_error(client, easy, code, request, e);
+    }
+}
+
+int client_stream(const struct client *client, const struct client_request *request,
+                  const struct client_stream *stream, struct client_reply *reply, struct err *e)
+{
+    CURL *easy = curl_easy_init();
+    struct curl_slist *headers = client_headers();
+    struct client_streaming it = {.stream = stream, .reply = reply, .easy = easy};
+    int result = ERR_NOMEM;
+
+    buf_reset(&reply->body);
+    reply->retry_after_ms = 0;
+    reply->status = 0;
+    if (easy != NULL && headers != NULL && client_add_last_id(headers, stream->last_id)) {
+        result = client_set_options(easy, client, request, reply);
+    }
+    if (result != 0 || client_set_stream(easy, &it) != 0 ||
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
+        result = client_unready(result, e);
+    } else {
+        result = client_stream_error(client, easy, client_perform(easy), request, e);
+    }
+    if (result == 0) {
+        reply->status = client_status(easy);
+    }
     curl_slist_free_all(headers);
     curl_easy_cleanup(easy);
     return result;

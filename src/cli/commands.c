@@ -9,6 +9,7 @@
 #include "cli/leases.h"
 #include "cli/ledger.h"
 #include "cli/reload.h"
+#include "cli/watch.h"
 
 #define OUTPUT OPTION_BIT(OPTION_OUTPUT)
 #define WAIT OPTION_BIT(OPTION_WAIT)
@@ -39,6 +40,16 @@ static const char help_explain[] =
     "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
     "decides, what keeps each other one from it, the limits, what would be issued and by whom. Exits\n"
     "with 3 when it would be denied.";
+
+static const char help_watch[] =
+    "Prints an event a line, until it is interrupted, and comes back by itself while leased restarts:\n"
+    "  credential   a version is there to be read (lease get)\n"
+    "  superseded   the old credential ends then at the latest\n"
+    "  ending       the grant, or a credential that can't be replaced, ends then\n"
+    "  gone         the grant has ended, and why\n"
+    "-o json prints one JSON object a line. While you watch, the old credential lives on after you have\n"
+    "read the new one, until `lease ack`, at most for the role's overlap.\n\n"
+    "  lease watch orders-db -o json | while read -r event; do …; done";
 
 static const char help_ledger[] =
     "For a ledger that no leased has open: after a crash, or of a backend that isn't configured any\n"
@@ -98,6 +109,23 @@ const struct command commands[] = {
      .args_min = 1,
      .args_max = 1,
      .run = leases_run_rotate},
+    {.name = "watch",
+     .usage = "[ROLE] [--wait DURATION] [-o json]",
+     .summary = "Follow your grants: new credentials, what ends and when",
+     .help = help_watch,
+     .options = OUTPUT | WAIT,
+     .args_max = 1,
+     .run = watch_run},
+    {.name = "ack",
+     .usage = "LEASE [--wait DURATION] [-o json]",
+     .summary = "Say that you have moved over: the credential before this one may end",
+     .help =
+         "LEASE is the lease that you have read last, or the one before it. Needed only while you\n"
+         "watch; otherwise reading the new credential says it.",
+     .options = OUTPUT | WAIT,
+     .args_min = 1,
+     .args_max = 1,
+     .run = leases_run_ack},
     {.name = "revoke",
      .usage = "ID… [--wait DURATION] [-o json]",
      .summary = "End leases or grants, and wait until the issuer confirms",

@@ -1,4 +1,4 @@
-/* `ls`, `show`, `renew`, `rotate`, `revoke`. */
+/* `ls`, `show`, `renew`, `rotate`, `ack`, `revoke`. */
 #include "cli/leases.h"
 
 #include "base/units.h"
@@ -143,7 +143,7 @@ int leases_run_show(struct cli *cli)
     return exit_code;
 }
 
-/* renew and rotate: the answer is the lease as it is now. 202: it goes on by itself. */
+/* renew, rotate and ack: the answer is the lease as it is now. 202: it goes on by itself. */
 static int run_effect(struct cli *cli, struct id_call *call)
 {
     const char *id = cli->options.args[0];
@@ -180,6 +180,13 @@ int leases_run_renew(struct cli *cli)
 int leases_run_rotate(struct cli *cli)
 {
     struct id_call call = {.method = "POST", .verb = "/rotate", .action = "rotate"};
+
+    return run_effect(cli, &call);
+}
+
+int leases_run_ack(struct cli *cli)
+{
+    struct id_call call = {.method = "POST", .verb = "/ack", .action = "ack"};
 
     return run_effect(cli, &call);
 }

@@ -8,6 +8,7 @@ int leases_run_ls(struct cli *cli);
 int leases_run_show(struct cli *cli);
 int leases_run_renew(struct cli *cli);
 int leases_run_rotate(struct cli *cli);
+int leases_run_ack(struct cli *cli);
 int leases_run_revoke(struct cli *cli);
 
 /* `status`. */

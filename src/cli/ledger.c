@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "wire/json_out.h"
+#include "wire/ledger_grant.h"
 #include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
 
@@ -25,6 +26,7 @@ struct ledger_run {
     const char *path;
     sqlite3 *db;
     uint64_t lease_count;
+    uint64_t grant_count;
     uint64_t wrong_count;
     struct table table;
     struct json_out json;
@@ -114,13 +116,18 @@ static void add_time(struct table *table, int64_t wall_ms)
 
 static void show_row(struct ledger_run *run, const char *id, const struct ledger_lease *lease)
 {
+    /* What follows a line feed is the plugin's own. */
+    struct str rest = lease->issuer_ref;
+    struct str name = str_cut(&rest, '\n');
     char ref[512];
 
-    (void)snprintf(ref, sizeof(ref), "%.*s", STR_ARG(lease->issuer_ref));
+    (void)snprintf(ref, sizeof(ref), "%.*s", STR_ARG(name));
     table_add(&run->table, id, TABLE_PLAIN);
+    table_add(&run->table, lease->state, TABLE_PLAIN);
     table_add(&run->table, lease->role, TABLE_PLAIN);
     table_add(&run->table, lease->backend, TABLE_PLAIN);
-    table_add(&run->table, lease->user[0] != '\0' ? lease->user : lease->sans, TABLE_PLAIN);
+    table_add(&run->table, lease->holder.user[0] != '\0' ? lease->holder.user : lease->holder.sans,
+              TABLE_PLAIN);
     add_time(&run->table, lease->ends_wall_ms);
     table_add(&run->table, ref, TABLE_PLAIN);
 }
@@ -129,29 +136,35 @@ static void show_json(struct ledger_run *run, const char *id, const struct ledge
 {
     json_out_object_open(&run->json, NULL);
     json_out_string_c(&run->json, "lease", id);
+    json_out_string_c(&run->json, "state", lease->state);
     json_out_string_c(&run->json, "role", lease->role);
     json_out_string_c(&run->json, "backend", lease->backend);
     json_out_string(&run->json, "issuer_ref", lease->issuer_ref);
     json_out_time(&run->json, "issued_at", lease->issued_wall_ms);
     json_out_time(&run->json, "expires_at", lease->expires_wall_ms);
     json_out_time(&run->json, "ends_at", lease->ends_wall_ms);
-    json_out_u64(&run->json, "uid", lease->uid);
-    json_out_string_c(&run->json, "user", lease->user);
-    json_out_string_c(&run->json, "unit", lease->unit);
-    json_out_string_c(&run->json, "container", lease->container);
-    json_out_string_c(&run->json, "san", lease->sans);
+    json_out_u64(&run->json, "uid", lease->holder.uid);
+    json_out_string_c(&run->json, "user", lease->holder.user);
+    json_out_string_c(&run->json, "unit", lease->holder.unit);
+    json_out_string_c(&run->json, "container", lease->holder.container);
+    json_out_string_c(&run->json, "san", lease->holder.sans);
     json_out_object_close(&run->json);
 }
 
-static void take_record(struct ledger_run *run, const char *id, struct str body)
+static void wrong(struct ledger_run *run, const char *id, const struct err *e)
+{
+    run->wrong_count++;
+    cli_message(run->cli, "%s: the record of %s can't be read: %s", run->path, id, e->text);
+}
+
+static void take_lease(struct ledger_run *run, const char *id, struct str body)
 {
     struct ledger_lease lease;
     json_t *owner = NULL;
     struct err e;
 
     if (ledger_lease_read(body, &lease, &owner, &e) != 0) {
-        run->wrong_count++;
-        cli_message(run->cli, "%s: the record of %s can't be read: %s", run->path, id, e.text);
+        wrong(run, id, &e);
         return;
     }
     run->lease_count++;
@@ -163,20 +176,33 @@ static void take_record(struct ledger_run *run, const char *id, struct str body)
     json_decref(owner);
 }
 
-static int take_records(struct ledger_run *run, struct err *e)
+static void take_grant(struct ledger_run *run, const char *id, struct str body)
+{
+    struct ledger_grant grant;
+    json_t *owner = NULL;
+    struct err e;
+
+    if (ledger_grant_read(body, &grant, &owner, &e) != 0) {
+        wrong(run, id, &e);
+        return;
+    }
+    run->grant_count++;
+    json_decref(owner);
+}
+
+typedef void (*take_fn)(struct ledger_run *run, const char *id, struct str body);
+
+static int take_records(struct ledger_run *run, const char *sql, take_fn take, struct err *e)
 {
     sqlite3_stmt *statement = NULL;
-    int result =
-        sqlite3_prepare_v2(run->db, "SELECT id, body FROM record WHERE kind = 1 ORDER BY id", -1,
-                           &statement, NULL);
+    int result = sqlite3_prepare_v2(run->db, sql, -1, &statement, NULL);
 
     if (result == SQLITE_OK) {
         while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
             const char *body = sqlite3_column_blob(statement, 1);
 
-            take_record(run, (const char *)sqlite3_column_text(statement, 0),
-                        (struct str){.ptr = body,
-                                     .len = (size_t)sqlite3_column_bytes(statement, 1)});
+            take(run, (const char *)sqlite3_column_text(statement, 0),
+                 (struct str){.ptr = body, .len = (size_t)sqlite3_column_bytes(statement, 1)});
         }
     }
     (void)sqlite3_finalize(statement);
@@ -193,7 +219,12 @@ static int run_over(struct ledger_run *run, struct err *e)
         r = check_pages(run, e);
     }
     if (r == 0) {
-        r = take_records(run, e);
+        r = take_records(run, "SELECT id, body FROM record WHERE kind = 1 ORDER BY id", take_lease,
+                         e);
+    }
+    if (r == 0) {
+        r = take_records(run, "SELECT id, body FROM record WHERE kind = 2 ORDER BY id", take_grant,
+                         e);
     }
     (void)sqlite3_close(run->db);
     if (r == 0 && run->wrong_count > 0) {
@@ -209,7 +240,8 @@ static void tell_check(struct ledger_run *run, bool is_ok)
 
     if (!cli_wants_json(run->cli)) {
         if (is_ok) {
-            buf_printf(&run->cli->out, "ok: %llu leases\n", (unsigned long long)run->lease_count);
+            buf_printf(&run->cli->out, "ok: %llu leases, %llu grants\n",
+                       (unsigned long long)run->lease_count, (unsigned long long)run->grant_count);
         }
         return;
     }
@@ -217,6 +249,7 @@ static void tell_check(struct ledger_run *run, bool is_ok)
     json_out_object_open(&json, NULL);
     json_out_bool(&json, "ok", is_ok);
     json_out_u64(&json, "leases", run->lease_count);
+    json_out_u64(&json, "grants", run->grant_count);
     json_out_object_close(&json);
     buf_add_char(&run->cli->out, '\n');
 }
@@ -236,7 +269,8 @@ int ledger_run_check(struct cli *cli)
 
 int ledger_run_dump(struct cli *cli)
 {
-    static const char *const headers[] = {"LEASE", "ROLE", "BACKEND", "USER", "ENDS", "REFERENCE"};
+    static const char *const headers[] = {"LEASE", "STATE", "ROLE",     "BACKEND",
+                                          "USER",  "ENDS",  "REFERENCE"};
     struct ledger_run run = {.cli = cli, .path = cli->options.args[0], .is_dump = true};
     struct err e = {.code = 0};
     int r;

@@ -150,6 +150,7 @@ void config_fill_role(const struct config_role *role, struct lease_issuer *issue
         .share = (enum lease_share)role->share,
         .linger_ms = role->linger_ms,
         .binding = (enum access_binding)role->binding,
+        .is_kept_on_stop = role->on_stop == CONFIG_ON_STOP_KEEP,
         .live_max = (uint32_t)role->budget.live,
         .issue_rate = role->budget.issue,
         .renew_rate = role->budget.renew,

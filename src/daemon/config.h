@@ -88,12 +88,16 @@ struct config_role {
     uint64_t linger_ms;
     int share;   /* enum lease_share */
     int binding; /* enum access_binding */
-    int on_stop;
-    bool isolate;
+    int on_stop; /* enum config_on_stop */
     struct config_budget budget;
     char *params_json;                    /* the plugin's own keys; made by config_check_plugins */
     struct lease_field *attribute_fields; /* over attributes; made by config_load */
     struct lease_field *env_fields;       /* over env; made by config_load */
+};
+
+enum config_on_stop {
+    CONFIG_ON_STOP_REVOKE,
+    CONFIG_ON_STOP_KEEP,
 };
 
 struct config_sink {
@@ -123,6 +127,8 @@ struct config_ledger {
 struct config_state {
     const struct yaml_node *node;
     struct config_ledger ledger;
+    char *seal_key_file;       /* NULL: none */
+    char *seal_key_credential; /* NULL: none */
 };
 
 struct config_plugins {
@@ -137,6 +143,8 @@ struct config_limits {
     uint64_t clients;
     uint64_t clients_per_uid;
     uint64_t clients_per_address;
+    uint64_t streams;
+    uint64_t streams_per_caller;
     uint64_t requests;
     uint64_t request_head_bytes;
     uint64_t request_headers;

@@ -130,11 +130,6 @@ static void role_check(const struct config_role *role, struct yaml_errors *error
                       units_format_duration(role->min_remaining_ms, low),
                       units_format_duration(role->ttl_ms, high));
     }
-    if (role->isolate) {
-        yaml_error_at(errors, config_place_of(role->node, "isolate"),
-                      "`isolate: true` is not supported by this version: all credentials of a "
-                      "backend hang on the daemon's own token");
-    }
 }
 
 static bool is_variable_name(const char *name)
@@ -235,6 +230,10 @@ static void state_check(const struct config_state *state, struct yaml_errors *er
     if (path != NULL && (path[0] != '/' || path[strlen(path) - 1] == '/')) {
         yaml_error_at(errors, yaml_get(state->ledger.node, "sqlite"),
                       "expected the absolute path of a file, found `%s`", path);
+    }
+    if (state->seal_key_file != NULL && state->seal_key_credential != NULL) {
+        yaml_error_at_key(errors, yaml_get(state->node, "seal_key_credential"),
+                          "give `seal_key_file` or `seal_key_credential`, not both");
     }
 }
 

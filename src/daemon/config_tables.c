@@ -121,7 +121,6 @@ static const struct schema_field backend_fields[] = {
      .max = HOUR_MS, .default_text = "15s", .doc = "how often to ask whether it can serve"},
     {FIELD(config_backend, "limits", SCHEMA_OBJECT, limits), .object = &backend_limits_table,
      .doc = "of the calls to it"},
-    LATER("token_role", "every credential hangs on the daemon's own token"),
     {0},
 };
 static const struct schema_object backend_table =
@@ -149,8 +148,8 @@ static const struct schema_enum_value binding_values[] = {
 };
 
 static const struct schema_enum_value on_stop_values[] = {
-    {"revoke", 0},
-    {"keep", SCHEMA_VALUE_UNSUPPORTED},
+    {"keep", CONFIG_ON_STOP_KEEP},
+    {"revoke", CONFIG_ON_STOP_REVOKE},
     {0},
 };
 
@@ -186,10 +185,9 @@ static const struct schema_field role_fields[] = {
      .default_text = "none", .doc = "who gets the same credential"},
     {FIELD(config_role, "binding", SCHEMA_ENUM, binding), .values = binding_values,
      .default_text = "process", .doc = "what a grant's life hangs on"},
-    {FIELD(config_role, "isolate", SCHEMA_BOOL, isolate), .default_text = "false",
-     .doc = "issue under a token of its own"},
     {FIELD(config_role, "on_stop", SCHEMA_ENUM, on_stop), .values = on_stop_values,
-     .default_text = "revoke", .doc = "what happens to it when leased stops"},
+     .default_text = "keep",
+     .doc = "when leased stops to be started again; without a ledger, and for good, it is revoked"},
     {FIELD(config_role, "budget", SCHEMA_OBJECT, budget), .object = &budget_table,
      .doc = "how much of it there may be; no limits but the backend's by default"},
     {FIELD(config_role, "env", SCHEMA_PAIRS, env), .doc = "names of variables for `lease exec`"},
@@ -259,6 +257,10 @@ static const struct schema_field limits_fields[] = {
      .default_text = "256", .doc = "connections of one user, on all of them"},
     {FIELD(config_limits, "clients_per_address", SCHEMA_UINT, clients_per_address), .min = 1,
      .max = 16000, .default_text = "256", .doc = "of callers who have no uid"},
+    {FIELD(config_limits, "streams", SCHEMA_UINT, streams), .min = 1, .max = 4096,
+     .default_text = "256", .doc = "connections that watch, beside the clients"},
+    {FIELD(config_limits, "streams_per_caller", SCHEMA_UINT, streams_per_caller), .min = 1,
+     .max = 4096, .default_text = "64", .doc = "of one user, or one address"},
     {FIELD(config_limits, "requests", SCHEMA_UINT, requests), .min = 1, .max = 65536,
      .default_text = "4096", .doc = "under way at once"},
     {FIELD(config_limits, "request_head", SCHEMA_SIZE, request_head_bytes), .min = KIB,
@@ -351,9 +353,14 @@ static const struct schema_object ledger_table =
 
 static const struct schema_field state_fields[] = {
     {FIELD(config_state, "ledger", SCHEMA_OBJECT, ledger), .flags = SCHEMA_RESTART,
-     .object = &ledger_table, .doc = "what survives a crash, so that the next start can revoke it"},
-    LATER("seal_key_file", "credentials are held in memory only"),
-    LATER("seal_key_credential", "credentials are held in memory only"),
+     .object = &ledger_table,
+     .doc = "what survives a crash, so that the next start goes on with it"},
+    {FIELD(config_state, "seal_key_file", SCHEMA_STRING, seal_key_file), ABSOLUTE,
+     .flags = SCHEMA_RESTART,
+     .doc = "seals what is secret in the ledger; beside it by default, where it is made"},
+    {FIELD(config_state, "seal_key_credential", SCHEMA_STRING, seal_key_credential),
+     .flags = SCHEMA_RESTART, .pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$",
+     .doc = "the same from the service manager (LoadCredential=)"},
     {0},
 };
 static const struct schema_object state_table =

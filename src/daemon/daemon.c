@@ -1,11 +1,11 @@
 /* The life of the daemon.
  *
  * Up: parts in their order (daemon_parts.c), then `ready`. Down, on SIGTERM or SIGINT: not ready
- * and no new requests → drain (everything leased is revoked) → listeners → serve → lease core →
- * backends (logged out) → audit → the loop ends. Each step begins when the one before has said that
- * it is done. Failure paths: a part that can't be made sends the rest down the same way, without a
- * drain. A second signal leaves the drain and the log-out out. What then still hangs, such as a
- * disk, is left behind by the last resort.
+ * and no new requests → drain (what the next daemon can't go on with is revoked) → listeners →
+ * serve → lease core → backends (logged out, unless leases are left) → audit → ledger → the loop
+ * ends. Each step begins when the one before has said that it is done. Failure paths: a part that
+ * can't be made sends the rest down the same way, without a drain. A second signal leaves the drain
+ * and the log-out out. What then still hangs, such as a disk, is left behind by the last resort.
  *
  * In between, reload.c exchanges what a new configuration changes. */
 #include "daemon/daemon_internal.h"
@@ -14,6 +14,7 @@
 
 #include <signal.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* After the drain: log-outs and the last records. */
 #define LAST_RESORT_MS 15000U
@@ -27,17 +28,22 @@ static struct daemon *daemon_of(void *user)
 
 /* ---- down -------------------------------------------------------------------- */
 
-static void audit_closed(void *user)
+void daemon_ledger_closed(struct daemon *daemon)
 {
-    struct daemon *daemon = daemon_of(user);
-
-    daemon->audit = NULL;
     env_timer_disarm(daemon->env, &daemon->last_resort);
     notify_fini(&daemon->notify);
     io_stop(daemon->options.io);
 }
 
-static void audit_stop(struct daemon *daemon)
+static void audit_closed(void *user)
+{
+    struct daemon *daemon = daemon_of(user);
+
+    daemon->audit = NULL;
+    daemon_ledger_close(daemon);
+}
+
+void daemon_backends_closed(struct daemon *daemon)
 {
     if (daemon->audit == NULL) {
         audit_closed(daemon);
@@ -47,16 +53,6 @@ static void audit_stop(struct daemon *daemon)
         daemon_note(daemon, "daemon.stopped", "ok");
     }
     audit_close(daemon->audit, audit_closed, daemon);
-}
-
-void daemon_ledger_closed(struct daemon *daemon)
-{
-    audit_stop(daemon);
-}
-
-void daemon_backends_closed(struct daemon *daemon)
-{
-    daemon_ledger_close(daemon);
 }
 
 static void core_closed(void *user)
@@ -70,11 +66,19 @@ static void core_closed(void *user)
 /* No request is under way any more. */
 static void core_stop(struct daemon *daemon)
 {
+    struct list *node;
+    struct list *following;
+
     serve_free(daemon->serve);
     daemon->serve = NULL;
     if (daemon->core == NULL) {
         core_closed(daemon);
         return;
+    }
+    LIST_EACH (&daemon->backends, node, following) {
+        struct daemon_backend *entry = LIST_ENTRY(node, struct daemon_backend, node);
+
+        entry->has_left = lease_core_left_count(daemon->core, backend_issuer(entry->backend)) > 0;
     }
     lease_core_close(daemon->core, core_closed, daemon);
 }
@@ -114,6 +118,21 @@ static void drained(struct lease_wait *wait, int status)
     listeners_stop(daemon);
 }
 
+/* Will another daemon follow, on the same machine? Not in a container that ends with this process,
+ * not in a pod, and not when somebody has said so (SIGUSR2), as the shipped unit does when the
+ * machine goes down. */
+static bool is_restart(struct daemon *daemon)
+{
+    struct secret unused;
+    bool is_in_pod;
+
+    secret_init(&unused);
+    is_in_pod =
+        env_secret_read(daemon->env, STR("env:KUBERNETES_SERVICE_HOST"), &unused, NULL) == 0;
+    secret_fini(&unused);
+    return !daemon->is_final && !is_in_pod && getpid() != 1;
+}
+
 static void stop(struct daemon *daemon)
 {
     uint64_t timeout_ms = daemon->config->settings.limits.stop_timeout_ms;
@@ -125,7 +144,9 @@ static void stop(struct daemon *daemon)
     daemon_listeners_quiesce(daemon);
     daemon->drain.fn = drained;
     daemon->drain.user = daemon;
-    lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, &daemon->drain);
+    lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, is_restart(daemon),
+                     &daemon->drain);
+    serve_end_streams(daemon->serve); /* who watches hears of the end of his grants before */
 }
 
 /* ---- signals ----------------------------------------------------------------- */
@@ -169,6 +190,13 @@ static void reopen_signaled(void *user, int signum)
     }
 }
 
+static void final_signaled(void *user, int signum)
+{
+    (void)signum;
+    daemon_of(user)->is_final = true;
+    log_event(LOG_LEVEL_INFO, "daemon.final", "detail", "the next stop revokes all leases", NULL);
+}
+
 static void reload_signaled(void *user, int signum)
 {
     (void)signum;
@@ -181,10 +209,8 @@ static int signals_start(struct daemon *daemon)
         int signum;
         io_signal_fn fn;
     } signals[] = {
-        {SIGTERM, stop_signaled},
-        {SIGINT, stop_signaled},
-        {SIGUSR1, reopen_signaled},
-        {SIGHUP, reload_signaled},
+        {SIGTERM, stop_signaled},  {SIGINT, stop_signaled},   {SIGUSR1, reopen_signaled},
+        {SIGHUP, reload_signaled}, {SIGUSR2, final_signaled},
     };
     size_t i;
 

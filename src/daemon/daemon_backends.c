@@ -2,6 +2,7 @@
  * closed. */
 #include "daemon/daemon_internal.h"
 
+#include "backend/kept.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -9,9 +10,32 @@
 static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
                         const char *reason)
 {
-    struct daemon *daemon = OBJ_CAST(user, struct daemon, DAEMON_MAGIC);
+    struct daemon_backend *entry = user;
 
-    lease_core_anchor_ends(daemon->core, backend_issuer(backend), anchor, when_ms, reason);
+    lease_core_anchor_ends(entry->daemon->core, backend_issuer(backend), anchor, when_ms, reason);
+}
+
+/* One that was replaced keeps nothing: the new one of its name does. */
+static int keep_state(void *user, struct backend *backend, struct str state)
+{
+    struct daemon_backend *entry = user;
+
+    (void)backend;
+    return entry->daemon->ledger != NULL && !entry->is_retired
+               ? kept_put(entry->daemon->ledger, entry->name, state)
+               : ERR_CLOSED;
+}
+
+/* What the last run's backend of this name kept. One that a reload makes begins anew. */
+static void read_state(struct daemon *daemon, const char *name, struct secret *ret_state)
+{
+    struct err e = {0};
+
+    if (daemon->ledger != NULL && !daemon->has_started &&
+        kept_read(daemon->ledger, name, ret_state, &e) != 0) {
+        log_event(LOG_LEVEL_WARN, "ledger.login.lost", "backend", name, "err", e.text, "detail",
+                  "it logs in anew, and leases that hang on the old login are revoked", NULL);
+    }
 }
 
 static struct backend_limits limits_of(const struct config_backend_limits *limits)
@@ -53,12 +77,14 @@ int daemon_backend_open(struct daemon *daemon, const struct config_backend *conf
         .config_json = configured->config_json,
         .limits = limits_of(&configured->limits),
         .health_interval_ms = configured->health_interval_ms,
+        .keep_state = keep_state,
         .anchor_ends = anchor_ends,
-        .user = daemon,
     };
     struct daemon_backend *entry = mem_calloc(1, sizeof(*entry));
+    struct secret state;
     int r = ERR_NOMEM;
 
+    secret_init(&state);
     if (entry != NULL) {
         entry->daemon = daemon;
         entry->is_fresh = true;
@@ -68,9 +94,13 @@ int daemon_backend_open(struct daemon *daemon, const struct config_backend *conf
         (void)err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
         goto out;
     }
+    read_state(daemon, configured->name, &state);
+    options.state = secret_view(&state);
+    options.user = entry;
     r = backend_open(&options, &entry->backend, e);
 
 out:
+    secret_fini(&state);
     if (r != 0) {
         if (entry != NULL) {
             entry_free(entry);
@@ -145,7 +175,7 @@ void daemon_backends_close(struct daemon *daemon)
         struct daemon_backend *entry = LIST_ENTRY(node, struct daemon_backend, node);
 
         if (!entry->is_closing) {
-            daemon_backend_close(entry, !daemon->is_hurried);
+            daemon_backend_close(entry, !daemon->is_hurried && !entry->has_left);
         }
     }
 }

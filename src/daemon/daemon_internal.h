@@ -39,6 +39,7 @@ struct daemon_backend {
     struct backend *backend;
     bool is_fresh;
     bool is_retired; /* its leases come to an end */
+    bool has_left;   /* some are left for the next daemon: its login must live on */
     bool is_closing;
 };
 
@@ -65,6 +66,7 @@ struct daemon {
     bool has_started; /* the trail says so; then it also says when it stopped */
 
     /* The way down. */
+    bool is_final; /* no other daemon follows on this machine: nothing is left for it */
     bool is_stopping;
     bool is_drained; /* or nobody waits for it any more */
     bool is_hurried; /* a second signal: the issuers aren't told */
@@ -171,6 +173,10 @@ void daemon_listeners_closed(struct daemon *daemon);
 void daemon_backends_closed(struct daemon *daemon);
 
 /* --- reload.c --- */
+
+/* lease_judge_fn; `user` is the policy. */
+void daemon_judge(void *user, const struct access_identity *identity,
+                  const struct access_request *request, struct access_decision *ret_decision);
 
 /* Reads the configuration anew and applies it, all or nothing. `asked`: who asks over the API, and
  * where changes and mistakes go; NULL: a signal. 0, ERR_INVALID, ERR_NOMEM or ERR_CLOSED. */

@@ -1,31 +1,60 @@
 /* The ledger, opened before what writes to it; and what an earlier daemon has left in it.
  *
- * A lease whose backend isn't configured any more, or whose record can't be read, stays where it is
- * and is told at each start: nobody else could revoke it. */
+ * First its leases, then the grants on them: what can go on does, the rest is ended. A lease whose
+ * backend isn't configured any more, or whose record can't be read, stays where it is and is told
+ * at each start: nobody else could revoke it. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
 #include "env/ledger.h"
+#include "wire/ledger_grant.h"
 #include "wire/ledger_lease.h"
 
 #include <stdio.h>
 #include <sysexits.h>
 
-struct recovery {
-    struct daemon *daemon;
-    uint64_t recovered_count;
-};
+/* A path and what it is. */
+#define KEY_SOURCE_MAX_BYTES 4200U
+
+/* Where the key is, for env_ledger_open; NULL: beside the ledger, or out of memory. */
+static char *key_source(const struct config_state *state, bool *ret_is_out_of_memory)
+{
+    const char *kind = state->seal_key_file != NULL ? "file:" : "credential:";
+    const char *name =
+        state->seal_key_file != NULL ? state->seal_key_file : state->seal_key_credential;
+    BUF_AUTO text;
+    char *source = NULL;
+
+    *ret_is_out_of_memory = false;
+    buf_init(&text, KEY_SOURCE_MAX_BYTES);
+    if (name == NULL) {
+        return NULL;
+    }
+    buf_printf(&text, "%s%s", kind, name);
+    if (buf_status(&text) == 0) {
+        source = mem_strdup(text.bytes);
+    }
+    *ret_is_out_of_memory = source == NULL;
+    return source;
+}
 
 int daemon_ledger_open(struct daemon *daemon)
 {
-    const char *path = daemon->config->settings.state.ledger.sqlite;
+    const struct config_state *state = &daemon->config->settings.state;
+    struct env_ledger_options options = {.path = state->ledger.sqlite};
+    bool is_out_of_memory;
     struct err e = {0};
+    char *source;
     int r;
 
-    if (path == NULL) {
+    if (options.path == NULL) {
         return 0;
     }
-    r = env_ledger_open(daemon->env, path, &daemon->ledger, &e);
+    source = key_source(state, &is_out_of_memory);
+    options.key_source = source;
+    r = is_out_of_memory ? err_set(&e, ERR_NOMEM, "%s", err_str(ERR_NOMEM))
+                         : env_ledger_open(daemon->env, &options, &daemon->ledger, &e);
+    mem_free(source);
     if (r != 0) {
         log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "ledger", "err", e.text, NULL);
         return r == ERR_CORRUPT ? EX_IOERR : EX_CANTCREAT;
@@ -35,17 +64,17 @@ int daemon_ledger_open(struct daemon *daemon)
 
 /* --- what was left --- */
 
-static void left(struct str id, const char *why)
+static void left(const char *key, struct str id, const char *why)
 {
-    char lease[ENV_LEDGER_ID_MAX_BYTES + 1];
+    char text[ENV_LEDGER_ID_MAX_BYTES + 1];
 
-    (void)snprintf(lease, sizeof(lease), "%.*s", STR_ARG(id));
-    log_event(LOG_LEVEL_ERROR, "ledger.left", "lease", lease, "err", why, NULL);
+    (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(id));
+    log_event(LOG_LEVEL_ERROR, "ledger.left", key, text, "err", why, NULL);
 }
 
-static int recover_one(void *user, struct str id, struct str body)
+static int recover_lease(void *user, struct str id, struct str body)
 {
-    struct recovery *recovery = user;
+    struct daemon *daemon = user;
     const struct daemon_backend *entry;
     struct ledger_lease lease;
     json_t *owner = NULL;
@@ -54,32 +83,65 @@ static int recover_one(void *user, struct str id, struct str body)
     int r = ledger_lease_read(body, &lease, &owner, &e);
 
     if (r != 0) {
-        left(id, e.text);
+        left("lease", id, e.text);
         return 0;
     }
-    entry = daemon_backend_find(recovery->daemon, lease.backend);
+    entry = daemon_backend_find(daemon, lease.backend);
     if (entry == NULL) {
         (void)snprintf(why, sizeof(why),
                        "its backend %s isn't configured any more; only with it can it be revoked",
                        lease.backend);
-        left(id, why);
+        left("lease", id, why);
     } else {
-        r = lease_core_recover(recovery->daemon->core, id, &lease, backend_issuer(entry->backend));
+        r = lease_core_recover(daemon->core, id, &lease, backend_issuer(entry->backend));
         if (r != 0) {
-            left(id, err_str(r));
-        } else {
-            recovery->recovered_count++;
+            left("lease", id, err_str(r));
         }
     }
     json_decref(owner);
     return 0;
 }
 
+static int recover_grant(void *user, struct str id, struct str body)
+{
+    struct daemon *daemon = user;
+    struct ledger_grant grant;
+    json_t *owner = NULL;
+    struct err e = {0};
+    int r = ledger_grant_read(body, &grant, &owner, &e);
+
+    if (r != 0) {
+        left("grant", id, e.text);
+        return 0;
+    }
+    r = lease_core_recover_grant(daemon->core, id, &grant);
+    if (r != 0 && r != ERR_NOT_FOUND) {
+        left("grant", id, err_str(r));
+    }
+    json_decref(owner);
+    return 0;
+}
+
+static void tell(const struct lease_recovery *recovery)
+{
+    const uint64_t counts[] = {recovery->adopted_count, recovery->grant_count,
+                               recovery->revoked_count, recovery->ended_count};
+    char texts[ARRAY_LEN(counts)][STR_U64_MAX_BYTES + 1];
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(counts); i++) {
+        (void)snprintf(texts[i], sizeof(texts[i]), "%llu", (unsigned long long)counts[i]);
+    }
+    log_event(LOG_LEVEL_INFO, "ledger.recovered", "leases", texts[0], "grants", texts[1],
+              "leases_revoked", texts[2], "grants_ended", texts[3], NULL);
+}
+
 int daemon_ledger_recover(struct daemon *daemon)
 {
-    struct recovery recovery = {.daemon = daemon};
-    char count[STR_U64_MAX_BYTES + 1];
+    struct access_policy *policy = daemon->config->policy;
+    struct lease_recovery recovery;
     struct err e = {0};
+    int r;
 
     if (daemon->ledger == NULL) {
         log_event(LOG_LEVEL_WARN, "ledger.none", "detail",
@@ -87,14 +149,19 @@ int daemon_ledger_recover(struct daemon *daemon)
                   "hint", "state: {ledger: {sqlite: /var/lib/leased/ledger.db}}", NULL);
         return 0;
     }
-    if (env_ledger_each(daemon->ledger, ENV_LEDGER_LEASE, recover_one, &recovery, &e) != 0) {
+    r = env_ledger_each(daemon->ledger, ENV_LEDGER_LEASE, recover_lease, daemon, &e);
+    if (r == 0) {
+        r = env_ledger_each(daemon->ledger, ENV_LEDGER_GRANT, recover_grant, daemon, &e);
+    }
+    if (r != 0) {
         log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "ledger", "err", e.text, NULL);
         return EX_IOERR;
     }
-    if (recovery.recovered_count > 0) {
-        (void)snprintf(count, sizeof(count), "%llu", (unsigned long long)recovery.recovered_count);
-        log_event(LOG_LEVEL_INFO, "ledger.recovered", "count", count, "detail",
-                  "leases that an earlier leased left are being revoked", NULL);
+    /* The policy of now decides on what an earlier one has allowed. */
+    (void)lease_core_recheck(daemon->core, access_policy_digest(policy), daemon_judge, policy);
+    lease_core_recovered(daemon->core, &recovery);
+    if (recovery.adopted_count + recovery.revoked_count > 0) {
+        tell(&recovery);
         daemon_note(daemon, "daemon.recovered", "ok");
     }
     return 0;

@@ -32,6 +32,8 @@ static struct io_listener_limits limits_of(const struct config_limits *limits)
         .connections = (uint32_t)limits->clients,
         .connections_per_uid = (uint32_t)limits->clients_per_uid,
         .connections_per_address = (uint32_t)limits->clients_per_address,
+        .streams = (uint32_t)limits->streams,
+        .streams_per_caller = (uint32_t)limits->streams_per_caller,
         .head_max_bytes = limits->request_head_bytes,
         .headers_max = (uint32_t)limits->request_headers,
         .target_max_bytes = limits->request_target_bytes,
@@ -45,7 +47,7 @@ static struct io_listener_limits limits_of(const struct config_limits *limits)
 
 void daemon_clients_provide(struct daemon *daemon, const struct config *config)
 {
-    uint64_t clients = config->settings.limits.clients;
+    uint64_t clients = config->settings.limits.clients + config->settings.limits.streams;
     struct io_descriptors descriptors;
     char detail[160];
     char hint[160];
@@ -62,11 +64,11 @@ void daemon_clients_provide(struct daemon *daemon, const struct config *config)
     daemon->clients_told = clients;
     (void)snprintf(detail, sizeof(detail),
                    "%" PRIu64 " open files allow %" PRIu32 " connections instead of the %" PRIu64
-                   " of limits.clients, a quarter of them to each caller",
+                   " of limits.clients and limits.streams, a quarter of them to each caller",
                    descriptors.limit, descriptors.clients, clients);
     (void)snprintf(hint, sizeof(hint),
                    "raise the hard limit of open files (LimitNOFILE, ulimit -Hn) to %" PRIu64
-                   ", or lower limits.clients",
+                   ", or lower them",
                    descriptors.needed);
     (void)snprintf(count, sizeof(count), "%" PRIu32, descriptors.clients);
     log_event(LOG_LEVEL_WARN, "listener.clients.reduced", "count", count, "detail", detail, "hint",

@@ -1,4 +1,4 @@
-/* The parts of the daemon, made in the order in which they need each other: audit → ledger → lease
+/* The parts of the daemon, made in the order in which they need each other: ledger → audit → lease
  * core → backends → roles → what an earlier daemon left → serve → listeners. A backend only begins
  * to log in here: one that is down blocks nothing. */
 #include "daemon/daemon_internal.h"
@@ -36,6 +36,7 @@ static int audit_start(struct daemon *daemon)
     struct audit_sink_options sinks[AUDIT_SINKS_MAX];
     struct audit_options options = {.env = daemon->env,
                                     .node = daemon->node,
+                                    .ledger = daemon->ledger,
                                     .sinks = sinks,
                                     .sink_count = settings->audit.count,
                                     .confirm_max_ms = settings->limits.audit_confirm_ms,
@@ -229,8 +230,8 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        audit_start, daemon_ledger_open,    core_start,  backends_start,
-        roles_start, daemon_ledger_recover, serve_start, listeners_start,
+        daemon_ledger_open, audit_start,           core_start,  backends_start,
+        roles_start,        daemon_ledger_recover, serve_start, listeners_start,
     };
     size_t i;
     int exit_code = 0;

@@ -202,7 +202,7 @@ static void give_up(struct reload *reload)
 
 /* ---- what can't -------------------------------------------------------------- */
 
-static void judge(void *user, const struct access_identity *identity,
+void daemon_judge(void *user, const struct access_identity *identity,
                   const struct access_request *request, struct access_decision *ret_decision)
 {
     access_policy_decide(user, identity, request, ret_decision);
@@ -281,8 +281,8 @@ static void commit(struct reload *reload)
     roles_remove(reload);
     daemon_serve(daemon, reload->after, reload->served);
     if (rules_have_changed(reload)) {
-        (void)lease_core_recheck(daemon->core, access_policy_digest(reload->after->policy), judge,
-                                 reload->after->policy);
+        (void)lease_core_recheck(daemon->core, access_policy_digest(reload->after->policy),
+                                 daemon_judge, reload->after->policy);
     }
     lease_core_stats(daemon->core, &stats);
     reload->report = (struct reload_report){

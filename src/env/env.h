@@ -33,6 +33,7 @@ struct env_http;
 struct env_usage;
 struct env_file;
 struct env_ledger;
+struct env_ledger_options;
 struct env_process_watch;
 struct env_process;
 
@@ -41,6 +42,7 @@ struct env_process;
 /* Stands where a uid or gid is unknown; the kernel gives it to nobody. */
 #define ENV_NO_ID UINT32_MAX
 #define ENV_SECRET_MAX_BYTES (64U * 1024U)
+#define ENV_BOOT_ID_MAX_BYTES 40U
 #define ENV_SEAL_BYTES 24U /* what sealing adds to a secret's length */
 
 /* A one-shot timer, embedded in its owner. Zero-initialise, set fn and user, then arm. The
@@ -91,8 +93,9 @@ struct env_ops {
     int (*seal)(struct env *env, struct str owner, struct str plain, char *ret_sealed);
     int (*unseal)(struct env *env, struct str owner, struct str sealed, char *ret_plain);
     void (*usage)(struct env *env, struct env_usage *ret_usage); /* may be NULL: nothing is known */
-    int (*ledger_open)(struct env *env, const char *path, struct env_ledger **ret_ledger,
-                       struct err *e);
+    int (*ledger_open)(struct env *env, const struct env_ledger_options *options,
+                       struct env_ledger **ret_ledger, struct err *e);
+    const char *(*boot_id)(struct env *env); /* may be NULL: it isn't known */
 };
 
 struct env {
@@ -112,6 +115,14 @@ static inline uint64_t env_now_ms(struct env *env)
 static inline int64_t env_wall_ms(struct env *env)
 {
     return env->ops->wall_ms(env);
+}
+
+/* Names the boot of the machine that env_now_ms counts from, and in which a process is the same as
+ * long as its pid and start time are; at most ENV_BOOT_ID_MAX_BYTES. Borrowed from the env. "": it
+ * isn't known, so it is never the same as another. */
+static inline const char *env_boot_id(struct env *env)
+{
+    return env->ops->boot_id != NULL ? env->ops->boot_id(env) : "";
 }
 
 /* Cryptographically strong in io/, from the seed in the simulator. Never fails. */

@@ -18,6 +18,12 @@
  * many. */
 #define ENV_LEDGER_QUEUE_MAX_BYTES (16U * 1024U * 1024U)
 
+/* What sealing adds to a text: which key (4), the run that sealed it (16), a counter (8), the tag.
+ */
+#define ENV_LEDGER_SEAL_BYTES 44U
+#define ENV_LEDGER_KEY_BYTES 32U
+#define ENV_LEDGER_KEYS_MAX 8U
+
 /* What a record is about; the numbers are in files and never change. */
 enum env_ledger_kind {
     ENV_LEDGER_LEASE = 1, /* what an issuer was asked for or has issued; id: the lease's */
@@ -40,18 +46,20 @@ struct env_ledger_sync {
 
 struct env_ledger;
 
-/* One record as it was when the ledger was opened; borrowed until the call returns. Not 0 ends the
- * walk. */
+/* One record; borrowed until the call returns. Not 0 ends the walk. */
 typedef int (*env_ledger_fn)(void *user, struct str id, struct str body);
 
 struct env_ledger_ops {
     int (*put)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id,
                struct str body);
     int (*remove)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id);
+    int (*remove_up_to)(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id);
     void (*sync)(struct env_ledger *ledger, struct env_ledger_sync *sync);
     bool (*is_ready)(const struct env_ledger *ledger, struct err *e);
     int (*each)(struct env_ledger *ledger, enum env_ledger_kind kind, env_ledger_fn fn, void *user,
                 struct err *e);
+    int (*seal)(struct env_ledger *ledger, struct str owner, struct str plain, char *ret_sealed);
+    int (*unseal)(struct env_ledger *ledger, struct str owner, struct str sealed, char *ret_plain);
     void (*close)(struct env_ledger *ledger, void (*closed)(void *user), void *user);
 };
 
@@ -60,14 +68,22 @@ struct env_ledger {
     struct env *env;
 };
 
-/* Opens the ledger at `path`, or makes an empty one (0600). Blocks; used at start. ERR_BUSY:
- * another process has it open. ERR_CORRUPT: it is damaged. ERR_INVALID: it is no ledger, or of a
- * newer version. ERR_DENIED, ERR_NOT_FOUND or a negated errno: it can't be opened. In each of these
- * cases the text says what to do and the file is left as it was. */
-static inline int env_ledger_open(struct env *env, const char *path, struct env_ledger **ret_ledger,
-                                  struct err *e)
+struct env_ledger_options {
+    const char *path;
+    /* Where its key is, as for env_secret_read; NULL: in `path`.key, which is made (0600) where
+     * there is none. One key a line, 64 hexadecimal digits: the first seals, all open. So a new one
+     * is put before the old, which goes when nothing is left that it has sealed. */
+    const char *key_source;
+};
+
+/* Opens the ledger, or makes an empty one (0600). Blocks; used at start. ERR_BUSY: another process
+ * has it open. ERR_CORRUPT: it is damaged. ERR_INVALID: it is no ledger, or of a newer version, or
+ * its key is none. ERR_DENIED, ERR_NOT_FOUND or a negated errno: it or its key can't be opened. In
+ * each of these cases the text says what to do and the file is left as it was. */
+static inline int env_ledger_open(struct env *env, const struct env_ledger_options *options,
+                                  struct env_ledger **ret_ledger, struct err *e)
 {
-    return env->ops->ledger_open(env, path, ret_ledger, e);
+    return env->ops->ledger_open(env, options, ret_ledger, e);
 }
 
 /* Adds a record or replaces the one of that id. Both are copied. ERR_NOMEM, ERR_TOO_LARGE,
@@ -86,6 +102,14 @@ static inline int env_ledger_remove(struct env_ledger *ledger, enum env_ledger_k
     return ledger->ops->remove(ledger, kind, id);
 }
 
+/* Removes the record of that id and all of its kind whose ids come before it, byte by byte: one
+ * change, however many they are. The same errors. */
+static inline int env_ledger_remove_up_to(struct env_ledger *ledger, enum env_ledger_kind kind,
+                                          struct str id)
+{
+    return ledger->ops->remove_up_to(ledger, kind, id);
+}
+
 /* Waits for all that was queued before; never fails to start. */
 static inline void env_ledger_sync(struct env_ledger *ledger, struct env_ledger_sync *sync)
 {
@@ -98,12 +122,32 @@ static inline bool env_ledger_is_ready(const struct env_ledger *ledger, struct e
     return ledger->ops->is_ready(ledger, e);
 }
 
-/* Walks the records of a kind, in the order of their ids. Blocks; only before the first change.
- * ERR_CORRUPT, ERR_IO, or what `fn` returned. */
+/* Walks the records of a kind as they were when the ledger was opened, in the order of their ids.
+ * Blocks; only at start, in the turn of the loop in which it was opened: changes may be queued
+ * already, and `fn` may queue more, but none is on its way to the disk. ERR_CORRUPT, ERR_IO, or
+ * what `fn` returned. */
 static inline int env_ledger_each(struct env_ledger *ledger, enum env_ledger_kind kind,
                                   env_ledger_fn fn, void *user, struct err *e)
 {
     return ledger->ops->each(ledger, kind, fn, user, e);
+}
+
+/* Seals `plain` for a record, so that only who has the key can open it, and only for the same
+ * `owner`. Writes plain.len + ENV_LEDGER_SEAL_BYTES bytes. ERR_NOMEM, ERR_LIMIT: then they are
+ * wiped. */
+static inline int env_ledger_seal(struct env_ledger *ledger, struct str owner, struct str plain,
+                                  char *ret_sealed)
+{
+    return ledger->ops->seal(ledger, owner, plain, ret_sealed);
+}
+
+/* The way back: writes sealed.len - ENV_LEDGER_SEAL_BYTES bytes, into secret memory. ERR_NOT_FOUND:
+ * none of the keys has sealed it. ERR_INVALID: a byte was changed, the owner is another, or it is
+ * nothing sealed; then they are wiped. ERR_NOMEM. */
+static inline int env_ledger_unseal(struct env_ledger *ledger, struct str owner, struct str sealed,
+                                    char *ret_plain)
+{
+    return ledger->ops->unseal(ledger, owner, sealed, ret_plain);
 }
 
 /* What is queued is tried once more and each wait ends; then `closed` runs and the memory is gone.

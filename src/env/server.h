@@ -3,12 +3,14 @@
  *
  * Life of a request: handler(request) → … → env_request_reply → finished(true). When the client
  * goes away before that, finished(false) runs instead, once, before or after the reply; from then
- * on the request is dead and must not be answered any more. */
+ * on the request is dead and must not be answered any more. Instead of one reply there may be a
+ * stream: env_stream_begin → env_stream_write … → env_stream_end → finished(true). */
 #ifndef LEASED_ENV_SERVER_H
 #define LEASED_ENV_SERVER_H
 
 #include "env/env.h"
 
+#include "base/err.h"
 #include "base/secret.h"
 
 #define ENV_PEER_GROUPS_MAX ENV_GROUPS_MAX
@@ -86,6 +88,21 @@ struct env_reply {
     bool close;      /* end the connection afterwards */
 };
 
+#define ENV_STREAM_QUEUE_MAX_BYTES (64U * 1024U) /* that its client hasn't taken */
+#define ENV_STREAM_IDLE_MS 15000U
+
+/* An answer that goes on: status 200 at once, then whatever is written, until it is ended. The
+ * connection ends with it. */
+struct env_stream {
+    const char *content_type; /* static */
+    /* Static; sent when nothing was written for ENV_STREAM_IDLE_MS, so that both sides notice when
+     * the other one has gone. */
+    const char *idle;
+    /* The client has taken all that was written; from the loop, and once at the beginning. NULL:
+     * not interested. */
+    void (*drained)(struct env_request *request);
+};
+
 /* Notice of a connection's end, for grants bound to it; embedded in its owner. */
 struct env_connection_watch {
     void (*fn)(struct env_connection_watch *watch); /* runs once, when the connection has ended */
@@ -103,6 +120,11 @@ struct env_request_ops {
     struct env_answer *(*answer_new)(const struct env_reply *reply);
     bool (*answer_send)(struct env_request *request, struct env_answer *answer);
     void (*answer_free)(struct env_answer *answer);
+    /* All four or none. */
+    int (*stream_begin)(struct env_request *request, const struct env_stream *stream);
+    int (*stream_write)(struct env_request *request, struct str bytes);
+    size_t (*stream_room)(const struct env_request *request);
+    void (*stream_end)(struct env_request *request);
 };
 
 /* The handler is called from the loop, once per request; the request lives until `finished` has
@@ -131,6 +153,36 @@ static inline struct env_answer *env_answer_new(const struct env_request *reques
 static inline bool env_answer_send(struct env_request *request, struct env_answer *answer)
 {
     return request->ops->answer_send(request, answer);
+}
+
+/* Begins an answer that goes on, instead of env_request_reply; `finished` is set. Of streams there
+ * may be fewer than of connections, and they take no place from these. ERR_LIMIT: there are as many
+ * as there may be, of all or of this caller; ERR_CLOSED: this connection is to end with its answer;
+ * ERR_UNSUPPORTED; ERR_NOMEM. Then nothing was sent: use env_request_reply. */
+static inline int env_stream_begin(struct env_request *request, const struct env_stream *stream)
+{
+    return request->ops->stream_begin != NULL ? request->ops->stream_begin(request, stream)
+                                              : ERR_UNSUPPORTED;
+}
+
+/* Copies the bytes into the stream's queue; never waits. ERR_LIMIT: its client doesn't read, and
+ * has left more than ENV_STREAM_QUEUE_MAX_BYTES; ERR_NOMEM. Then the client is dropped: `finished`
+ * runs from the loop, and all that is written meanwhile is ERR_CLOSED. */
+static inline int env_stream_write(struct env_request *request, struct str bytes)
+{
+    return request->ops->stream_write(request, bytes);
+}
+
+/* How many bytes may be written before its client has to take some. */
+static inline size_t env_stream_room(const struct env_request *request)
+{
+    return request->ops->stream_room(request);
+}
+
+/* What is in the queue still goes out; then `finished` runs, from the loop. */
+static inline void env_stream_end(struct env_request *request)
+{
+    request->ops->stream_end(request);
 }
 
 static inline void env_connection_watch(struct env_request *request,

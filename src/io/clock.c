@@ -4,8 +4,10 @@
 #include "io/io_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t clock_ms(clockid_t id)
 {
@@ -31,6 +33,29 @@ int64_t io_wall_ms(struct env *env)
 {
     (void)env;
     return (int64_t)clock_ms(CLOCK_REALTIME);
+}
+
+const char *io_boot_id(struct env *env)
+{
+    struct io *io = io_of(env);
+    ssize_t size = -1;
+    int fd = -1;
+
+    if (!io->has_boot_id) {
+        io->has_boot_id = true;
+        fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    }
+    if (fd >= 0) {
+        size = read(fd, io->boot_id, ENV_BOOT_ID_MAX_BYTES);
+        (void)close(fd);
+    }
+    if (size > 0) {
+        io->boot_id[size] = '\0';
+        if (io->boot_id[size - 1] == '\n') {
+            io->boot_id[size - 1] = '\0';
+        }
+    }
+    return io->boot_id;
 }
 
 uint64_t io_stopwatch_us(struct env *env)

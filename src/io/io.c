@@ -64,6 +64,7 @@ static const struct env_ops io_ops = {
     .unseal = io_env_unseal,
     .usage = io_usage,
     .ledger_open = io_ledger_open,
+    .boot_id = io_boot_id,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a

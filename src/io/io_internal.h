@@ -93,6 +93,8 @@ struct io {
     uv_check_t after_poll;
     uv_idle_t no_wait; /* active while deferred calls wait: then poll returns at once */
     uint64_t now_ms;
+    char boot_id[ENV_BOOT_ID_MAX_BYTES + 1]; /* read when it is first asked for; "": unknown */
+    bool has_boot_id;
     bool now_is_stale;         /* the next io_now_ms reads the clock */
     bool is_single_turn;       /* io_run_once: don't wait once something has run */
     bool has_run_something;    /* … in this turn */
@@ -103,12 +105,14 @@ struct io {
     struct io_timers timers;
     struct list signals;
     struct io_lag lag;
-    uint32_t connection_count; /* of all listeners, without the refused */
-    uint32_t connection_peak;  /* since memory was last given back */
-    uint32_t connections_max;  /* that there are descriptors for; 0: not asked yet */
-    struct io_refusals refusals;
-    struct map usages;   /* struct usage: who has how many of them, refused ones too */
-    struct list watches; /* struct process_watch */
+    uint32_t connection_count;   /* of all listeners, without the refused and the streams */
+    uint32_t stream_count;       /* connections that carry a stream */
+    uint32_t connection_peak;    /* since memory was last given back */
+    uint32_t connections_max;    /* that there are descriptors for; 0: not asked yet */
+    struct io_refusals refusals; /* connections over a limit */
+    struct io_refusals drops;    /* streams whose clients don't read */
+    struct map usages;           /* struct usage: who has how many of them, refused ones too */
+    struct list watches;         /* struct process_watch */
     uint32_t watch_count;
     struct io_http *http; /* made by io_http_new */
     struct io_posts posts;
@@ -143,6 +147,7 @@ static inline void io_enter(struct io *io)
 /* clock.c. The clock goes stale between phases of a loop turn, never within a callback. */
 uint64_t io_now_ms(struct env *env);
 int64_t io_wall_ms(struct env *env);
+const char *io_boot_id(struct env *env);
 void io_random(struct env *env, void *bytes, size_t size);
 uint64_t io_stopwatch_us(struct env *env);
 
@@ -204,7 +209,7 @@ int io_secret_read(struct env *env, struct str source, struct secret *ret_secret
 int io_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
 
 /* ledger.c */
-int io_ledger_open(struct env *env, const char *path, struct env_ledger **ret_ledger,
-                   struct err *e);
+int io_ledger_open(struct env *env, const struct env_ledger_options *options,
+                   struct env_ledger **ret_ledger, struct err *e);
 
 #endif

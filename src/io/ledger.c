@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/ledger_internal.h"
+#include "io/ledger_key.h"
 
 #include <string.h>
 
@@ -22,9 +23,11 @@ struct io_ledger {
     struct env_ledger base;
     struct io *io;
     struct ledger_db *db; /* the writer's once it has something to do */
+    struct ledger_keys *keys;
     uv_thread_t writer;
     uv_async_t wake;
     struct env_deferred flush;
+    bool has_flushed;
     struct list turn_changes; /* the loop's: of this turn */
     struct list turn_syncs;
     size_t pending_bytes; /* the loop's: queued and not committed */
@@ -156,6 +159,7 @@ static void note_result(struct io_ledger *ledger, const struct err *result)
 static void ledger_free(struct io_ledger *ledger)
 {
     ledger_db_close(ledger->db);
+    ledger_keys_free(ledger->keys);
     mem_free(ledger);
 }
 
@@ -218,6 +222,7 @@ static void flush(struct env_deferred *deferred)
 {
     struct io_ledger *ledger = OBJ_CAST(deferred->user, struct io_ledger, LEDGER_MAGIC);
 
+    ledger->has_flushed = true;
     uv_mutex_lock(&ledger->lock);
     list_splice(&ledger->changes, &ledger->turn_changes);
     list_splice(&ledger->syncs, &ledger->turn_syncs);
@@ -271,6 +276,13 @@ static int ledger_remove(struct env_ledger *base, enum env_ledger_kind kind, str
                   (struct str){.len = 0});
 }
 
+static int ledger_remove_up_to(struct env_ledger *base, enum env_ledger_kind kind, struct str id)
+{
+    return change(ledger_of(base),
+                  &(struct ledger_change){.kind = kind, .is_removal = true, .is_range = true}, id,
+                  (struct str){.len = 0});
+}
+
 static void ledger_sync(struct env_ledger *base, struct env_ledger_sync *sync)
 {
     struct io_ledger *ledger = ledger_of(base);
@@ -297,9 +309,20 @@ static int ledger_each(struct env_ledger *base, enum env_ledger_kind kind, env_l
 {
     struct io_ledger *ledger = ledger_of(base);
 
-    CHECK(ledger->pending_bytes ==
-          0); /* the writer has nothing to do, and so isn't at the database */
+    CHECK(!ledger->has_flushed); /* the writer has had nothing to do, so isn't at the database */
     return ledger_db_each(ledger->db, kind, fn, user, e);
+}
+
+static int ledger_seal(struct env_ledger *base, struct str owner, struct str plain,
+                       char *ret_sealed)
+{
+    return ledger_keys_seal(ledger_of(base)->keys, owner, plain, ret_sealed);
+}
+
+static int ledger_unseal(struct env_ledger *base, struct str owner, struct str sealed,
+                         char *ret_plain)
+{
+    return ledger_keys_unseal(ledger_of(base)->keys, owner, sealed, ret_plain);
 }
 
 static void ledger_close(struct env_ledger *base, void (*closed)(void *user), void *user)
@@ -322,9 +345,12 @@ static void ledger_close(struct env_ledger *base, void (*closed)(void *user), vo
 static const struct env_ledger_ops ledger_ops = {
     .put = ledger_put,
     .remove = ledger_remove,
+    .remove_up_to = ledger_remove_up_to,
     .sync = ledger_sync,
     .is_ready = ledger_is_ready,
     .each = ledger_each,
+    .seal = ledger_seal,
+    .unseal = ledger_unseal,
     .close = ledger_close,
 };
 
@@ -365,7 +391,8 @@ err_ledger:
     return r;
 }
 
-int io_ledger_open(struct env *env, const char *path, struct env_ledger **ret_ledger, struct err *e)
+int io_ledger_open(struct env *env, const struct env_ledger_options *options,
+                   struct env_ledger **ret_ledger, struct err *e)
 {
     struct io_ledger *ledger = mem_calloc(1, sizeof(*ledger));
     int r;
@@ -383,7 +410,10 @@ int io_ledger_open(struct env *env, const char *path, struct env_ledger **ret_le
     list_init(&ledger->changes);
     list_init(&ledger->syncs);
     list_init(&ledger->done);
-    r = ledger_db_open(path, &ledger->db, e);
+    r = ledger_db_open(options->path, &ledger->db, e);
+    if (r == 0) {
+        r = ledger_keys_read(env, options, &ledger->keys, e);
+    }
     if (r != 0) {
         ledger_free(ledger);
         return r;

@@ -12,6 +12,7 @@ struct ledger_change {
     struct list node;
     enum env_ledger_kind kind;
     bool is_removal;
+    bool is_range; /* … of all up to this id */
     uint32_t id_len;
     uint32_t body_len;
     char bytes[];
@@ -20,7 +21,7 @@ struct ledger_change {
 /* The database as the writer sees it. One thread at a time. */
 struct ledger_db;
 
-/* As env_ledger_open. */
+/* As env_ledger_open, without the key. */
 int ledger_db_open(const char *path, struct ledger_db **ret_db, struct err *e) ATTR_MUST_USE;
 
 /* Makes all changes (struct ledger_change), or none; 0 when that is on stable storage. Blocks.

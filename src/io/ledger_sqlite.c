@@ -25,6 +25,7 @@ struct ledger_db {
     sqlite3 *handle;
     sqlite3_stmt *put;
     sqlite3_stmt *remove;
+    sqlite3_stmt *remove_up_to;
     char *path;
 };
 
@@ -33,6 +34,16 @@ static const char *const migrations[LEDGER_VERSION] = {
     "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "
     "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;",
+    /* Leases say what they can do and when their life began. Their credentials weren't kept, so
+     * they are revoked by the next start. */
+    "UPDATE record SET body = CAST(json_set(CAST(body AS TEXT), '$.version', 2, "
+    "'$.state', 'revoking', '$.is_revocable', json('true'), '$.is_capped', json('false'), "
+    "'$.is_refused', json('false'), '$.answered_wall_ms', 0, "
+    "'$.own_end_wall_ms', 0, '$.written_wall_ms', 0, '$.written_ms', 0, '$.boot', '', "
+    "'$.granted_ms', 0, '$.lifetime_ms', 0, '$.refresh_ms', 0, '$.rule_ttl_ms', 0, "
+    "'$.anchor', 0, '$.credential_version', 1, '$.renewal_count', 0, '$.predecessor', '') "
+    "AS BLOB) WHERE kind = 1;"
+    "PRAGMA user_version = 2;",
 };
 
 /* --- errors ----------------------------------------------------------------------------------- */
@@ -241,6 +252,10 @@ static int prepare(struct ledger_db *db, struct err *e)
         result = sqlite3_prepare_v3(db->handle, "DELETE FROM record WHERE kind = ?1 AND id = ?2",
                                     -1, SQLITE_PREPARE_PERSISTENT, &db->remove, NULL);
     }
+    if (result == SQLITE_OK) {
+        result = sqlite3_prepare_v3(db->handle, "DELETE FROM record WHERE kind = ?1 AND id <= ?2",
+                                    -1, SQLITE_PREPARE_PERSISTENT, &db->remove_up_to, NULL);
+    }
     return result == SQLITE_OK ? 0 : failed(db, result, "read", e);
 }
 
@@ -303,6 +318,7 @@ void ledger_db_close(struct ledger_db *db)
     if (db != NULL) {
         (void)sqlite3_finalize(db->put);
         (void)sqlite3_finalize(db->remove);
+        (void)sqlite3_finalize(db->remove_up_to);
         (void)sqlite3_close(db->handle);
         mem_free(db->path);
         mem_free(db);
@@ -313,7 +329,9 @@ void ledger_db_close(struct ledger_db *db)
 
 static int apply(struct ledger_db *db, const struct ledger_change *change)
 {
-    sqlite3_stmt *statement = change->is_removal ? db->remove : db->put;
+    sqlite3_stmt *statement = change->is_range     ? db->remove_up_to
+                              : change->is_removal ? db->remove
+                                                   : db->put;
     const char *body = change->bytes + change->id_len;
     int result = sqlite3_bind_int(statement, 1, (int)change->kind);
 

@@ -24,6 +24,8 @@
 #define DEFAULT_CONNECTIONS 1024U
 #define DEFAULT_CONNECTIONS_PER_UID 256U
 #define DEFAULT_CONNECTIONS_PER_ADDRESS 256U
+#define DEFAULT_STREAMS 256U
+#define DEFAULT_STREAMS_PER_CALLER 64U
 #define DEFAULT_HEAD_MAX_BYTES (8U * 1024U)
 #define DEFAULT_HEADERS 32U
 #define DEFAULT_TARGET_MAX_BYTES 1024U
@@ -35,6 +37,7 @@
 
 /* Beyond these nothing was measured. */
 #define HARD_MAX_CONNECTIONS 16000U
+#define HARD_MAX_STREAMS 4096U
 #define HARD_MAX_HEAD_BYTES (16U * 1024U)
 #define HARD_MAX_TARGET_BYTES (4U * 1024U)
 #define HARD_MAX_BODY_BYTES (1024U * 1024U)
@@ -76,6 +79,9 @@ static void fit(const struct io *io, struct io_listener_limits *limits)
     if (limits->connections_per_address > share) {
         limits->connections_per_address = share;
     }
+    if (limits->streams > share) {
+        limits->streams = share;
+    }
 }
 
 struct io_listener_limits listener_limits(const struct io *io,
@@ -87,6 +93,9 @@ struct io_listener_limits listener_limits(const struct io *io,
                                          HARD_MAX_CONNECTIONS),
         .connections_per_address = limit_u32(asked->connections_per_address,
                                              DEFAULT_CONNECTIONS_PER_ADDRESS, HARD_MAX_CONNECTIONS),
+        .streams = limit_u32(asked->streams, DEFAULT_STREAMS, HARD_MAX_STREAMS),
+        .streams_per_caller =
+            limit_u32(asked->streams_per_caller, DEFAULT_STREAMS_PER_CALLER, HARD_MAX_STREAMS),
         .head_max_bytes =
             limit_size(asked->head_max_bytes, DEFAULT_HEAD_MAX_BYTES, HARD_MAX_HEAD_BYTES),
         .headers_max = limit_u32(asked->headers_max, DEFAULT_HEADERS, ENV_REQUEST_HEADERS_MAX),

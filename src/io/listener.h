@@ -14,10 +14,13 @@ struct io_listener_limits {
     uint32_t connections;             /* [1024] in all */
     uint32_t connections_per_uid;     /* [256] */
     uint32_t connections_per_address; /* [256] of callers who have no uid; IPv6: of a /64 */
-    size_t head_max_bytes;            /* [8 KiB] request line and headers */
-    uint32_t headers_max;             /* [32] at most ENV_REQUEST_HEADERS_MAX */
-    size_t target_max_bytes;          /* [1 KiB] */
-    size_t body_max_bytes;            /* [64 KiB] */
+    /* Connections that carry a stream (env/server.h) are counted by these two alone. */
+    uint32_t streams;            /* [256] in all */
+    uint32_t streams_per_caller; /* [64] of one uid, or one address */
+    size_t head_max_bytes;       /* [8 KiB] request line and headers */
+    uint32_t headers_max;        /* [32] at most ENV_REQUEST_HEADERS_MAX */
+    size_t target_max_bytes;     /* [1 KiB] */
+    size_t body_max_bytes;       /* [64 KiB] */
     /* [5 s] from accept, on a kept connection from the end of the request line, to the end of the
      * headers. The bytes of a later request line run on the idle time. */
     uint64_t head_timeout_ms;

@@ -27,6 +27,7 @@ int io_listener_prepare(struct io_listener *listener, const struct io_listener_t
 
     io_listener_discard(listener);
     if ((tls != NULL) != (listener->tls != NULL) || next.connections > listener->room.connections ||
+        next.streams > listener->room.streams ||
         next.head_max_bytes > listener->room.head_max_bytes ||
         next.headers_max > listener->room.headers_max) {
         return ERR_LIMIT;

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define KEY_BYTES 32U
 #define COUNTER_BYTES 8U
 #define NONCE_BYTES 12U
 #define TAG_BYTES 16U
@@ -33,7 +32,7 @@ struct io_seal {
     uint64_t counter_max;
 };
 
-static int make_contexts(struct io_seal *seal, const unsigned char key[KEY_BYTES])
+static int make_contexts(struct io_seal *seal, const unsigned char key[IO_SEAL_KEY_BYTES])
 {
     seal->sealing = EVP_CIPHER_CTX_new();
     seal->unsealing = EVP_CIPHER_CTX_new();
@@ -44,34 +43,42 @@ static int make_contexts(struct io_seal *seal, const unsigned char key[KEY_BYTES
                : ERR_NOMEM;
 }
 
-int io_seal_new(uint64_t seals_max, struct io_seal **ret_seal)
+int io_seal_new_with(const unsigned char key[IO_SEAL_KEY_BYTES], uint64_t seals_max,
+                     struct io_seal **ret_seal)
 {
     struct io_seal *seal = mem_calloc(1, sizeof(*seal));
-    unsigned char *key = secret_alloc(KEY_BYTES);
     bool was_secret;
     int rc = ERR_NOMEM;
 
-    if (seal == NULL || key == NULL) {
-        goto out;
+    if (seal == NULL) {
+        return ERR_NOMEM;
     }
     seal->counter_max = seals_max;
-    CHECK(getrandom(key, KEY_BYTES, 0) == (ssize_t)KEY_BYTES);
     seal->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    if (seal->cipher == NULL) {
-        goto out;
+    if (seal->cipher != NULL) {
+        was_secret = io_crypto_in_secret_memory(true);
+        rc = make_contexts(seal, key);
+        (void)io_crypto_in_secret_memory(was_secret);
     }
-    was_secret = io_crypto_in_secret_memory(true);
-    rc = make_contexts(seal, key);
-    (void)io_crypto_in_secret_memory(was_secret);
-
-out:
-    secret_free(key);
     if (rc != 0) {
         io_seal_free(seal);
         return rc;
     }
     *ret_seal = seal;
     return 0;
+}
+
+int io_seal_new(uint64_t seals_max, struct io_seal **ret_seal)
+{
+    unsigned char *key = secret_alloc(IO_SEAL_KEY_BYTES);
+    int rc = ERR_NOMEM;
+
+    if (key != NULL) {
+        CHECK(getrandom(key, IO_SEAL_KEY_BYTES, 0) == (ssize_t)IO_SEAL_KEY_BYTES);
+        rc = io_seal_new_with(key, seals_max, ret_seal);
+    }
+    secret_free(key);
+    return rc;
 }
 
 void io_seal_free(struct io_seal *seal)

@@ -154,7 +154,12 @@ static uint64_t expire_phase(struct io_listener *listener, enum conn_phase phase
         if (conn->deadline_ms > now_ms) {
             return conn->deadline_ms;
         }
+        if (phase == PHASE_STREAM) {
+            stream_idle(conn); /* which moves it to another phase */
+            continue;
+        }
         conn->is_expired = true;
+        stream_expired(conn);
         (void)shutdown(conn->fd, SHUT_RDWR);
     }
     return UINT64_MAX;
@@ -193,7 +198,7 @@ void server_set_timeouts(struct io_listener *listener)
     const uint64_t timeouts_ms[PHASE_COUNT] = {
         [PHASE_HEAD] = limits->head_timeout_ms,   [PHASE_BODY] = limits->body_timeout_ms,
         [PHASE_WRITE] = limits->write_timeout_ms, [PHASE_IDLE] = limits->idle_timeout_ms,
-        [PHASE_ENDING] = ENDING_TIMEOUT_MS,
+        [PHASE_STREAM] = ENV_STREAM_IDLE_MS,      [PHASE_ENDING] = ENDING_TIMEOUT_MS,
     };
     uint64_t now_ms = env_now_ms(io_env(listener->io));
     size_t phase;
@@ -249,11 +254,12 @@ static struct MHD_Daemon *start_daemon(struct io_listener *listener, int socket_
     return MHD_start_daemon(
         flags, 0, NULL, NULL, request_continue, listener, MHD_OPTION_EXTERNAL_LOGGER, log_message,
         listener, MHD_OPTION_LISTEN_SOCKET, socket_fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned int)(limits->connections + REFUSED_MAX), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        pool_bytes(limits), MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 0,
-        MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener, MHD_OPTION_URI_LOG_CALLBACK,
-        request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED, request_completed, listener,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener, last, no_certificate, MHD_OPTION_END);
+        (unsigned int)(limits->connections + limits->streams + REFUSED_MAX),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool_bytes(limits), MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, listener,
+        MHD_OPTION_URI_LOG_CALLBACK, request_begin, listener, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, listener, last,
+        no_certificate, MHD_OPTION_END);
 }
 
 int server_start(struct io_listener *listener, struct err *e)
@@ -317,11 +323,15 @@ void server_stop(struct io_listener *listener)
 {
     struct env *env = io_env(listener->io);
     struct list *pending = &listener->phases[PHASE_PENDING];
+    struct list *streams = &listener->phases[PHASE_STREAM];
 
     /* One after the other from the front: the callbacks may end other requests too. libmicrohttpd
      * must not be stopped with a suspended connection. */
     while (!list_is_empty(pending)) {
         conn_lose(LIST_ENTRY(pending->next, struct env_connection, node));
+    }
+    while (!list_is_empty(streams)) {
+        conn_lose(LIST_ENTRY(streams->next, struct env_connection, node));
     }
     env_timer_disarm(env, &listener->pause);
     uv_close((uv_handle_t *)&listener->poll, on_poll_closed);

@@ -92,9 +92,14 @@ static struct usage *usage_take(struct io *io, const struct usage_key *wanted)
     return usage;
 }
 
-static void usage_give_back(struct io *io, struct usage *usage)
+static void usage_give_back(struct io *io, struct usage *usage, bool is_stream)
 {
-    if (usage != NULL && --usage->count == 0) {
+    if (usage != NULL && is_stream) {
+        usage->stream_count--;
+    } else if (usage != NULL) {
+        usage->count--;
+    }
+    if (usage != NULL && usage->count == 0 && usage->stream_count == 0) {
         map_remove(&io->usages, &usage->entry);
         mem_free(usage);
     }
@@ -186,10 +191,9 @@ bool conn_drain(int fd)
     return has_any;
 }
 
-/* A refused caller may come back at once, so the log hears of it once in a while. */
-static void count_refusal(const struct io_listener *listener, const char *why)
+void conn_tell(const struct io_listener *listener, struct io_refusals *refusals, const char *event,
+               const char *why)
 {
-    struct io_refusals *refusals = &listener->io->refusals;
     uint64_t now_ms = env_now_ms(io_env(listener->io));
     char count[24];
 
@@ -201,8 +205,13 @@ static void count_refusal(const struct io_listener *listener, const char *why)
                    (unsigned long long)(refusals->count - refusals->told_count));
     refusals->told_count = refusals->count;
     refusals->quiet_until_ms = now_ms + REFUSALS_QUIET_MS;
-    log_event(LOG_LEVEL_WARN, "listener.clients.full", "listener", listener->name, "detail", why,
-              "count", count, NULL);
+    log_event(LOG_LEVEL_WARN, event, "listener", listener->name, "detail", why, "count", count,
+              NULL);
+}
+
+static void count_refusal(const struct io_listener *listener, const char *why)
+{
+    conn_tell(listener, &listener->io->refusals, "listener.clients.full", why);
 }
 
 static void refuse(struct env_connection *conn, const char *detail)
@@ -274,6 +283,7 @@ static void run_watches(struct env_connection *conn)
 static void conn_free(struct env_connection *conn)
 {
     buf_fini(&conn->body);
+    stream_free(conn);
     tls_unref(conn->tls);
     mem_free(conn);
 }
@@ -300,9 +310,10 @@ static void conn_end(struct env_connection *conn)
         listener->refused_count--;
     } else {
         listener->connection_count--;
-        listener->io->connection_count--;
+        listener->io->stream_count -= conn->is_stream ? 1 : 0;
+        listener->io->connection_count -= conn->is_stream ? 0 : 1;
     }
-    usage_give_back(listener->io, conn->usage);
+    usage_give_back(listener->io, conn->usage, conn->is_stream);
     peer_fini(&conn->peer);
     if (conn->has_poll) {
         uv_close((uv_handle_t *)&conn->poll, on_poll_closed);

@@ -8,7 +8,8 @@
  *   server_request.c  a request's life: head, body, the handler
  *   server_head.c     which heads are refused
  *   server_host.c     which names for ourselves clients may use
- *   server_reply.c    answers */
+ *   server_reply.c    answers
+ *   server_stream.c   answers that go on */
 #ifndef LEASED_IO_SERVER_INTERNAL_H
 #define LEASED_IO_SERVER_INTERNAL_H
 
@@ -39,6 +40,7 @@ enum conn_phase {
     PHASE_PENDING, /* the handler works on it: no deadline, it has its own */
     PHASE_WRITE,   /* the client takes the answer */
     PHASE_IDLE,    /* between requests */
+    PHASE_STREAM,  /* a stream has nothing to send; its deadline is the next sign of life */
     PHASE_ENDING,  /* about to be closed: over a limit and told so, or its client has gone */
 };
 #define PHASE_COUNT (PHASE_ENDING + 1)
@@ -60,7 +62,19 @@ struct usage_key {
 struct usage {
     struct map_entry entry;
     struct usage_key key;
-    uint32_t count;
+    uint32_t count;        /* without the streams */
+    uint32_t stream_count; /* connections that carry one */
+};
+
+/* An answer that goes on. Its connection counts as a stream instead of as a connection. */
+struct conn_stream {
+    struct buf queue; /* written and not sent */
+    size_t taken;     /* so much of it libmicrohttpd has */
+    const char *idle;
+    void (*drained)(struct env_request *request);
+    bool has_more; /* was written to since `drained` ran */
+    bool is_ended;
+    bool is_dropped; /* its client doesn't read: shut down */
 };
 
 struct io_listener {
@@ -139,7 +153,9 @@ struct env_connection {
     struct buf body;
     struct MHD_Response
         *response; /* the answer until it is queued; NULL when there was no memory for it */
-    struct env_answer *answer; /* or this one, which isn't ours; NULL when it isn't */
+    struct env_answer *answer;  /* or this one, which isn't ours; NULL when it isn't */
+    struct conn_stream *stream; /* NULL: none */
+    bool is_stream;             /* counts as one, to its end */
     unsigned int status;
     const char *target_at; /* in libmicrohttpd's buffer */
     size_t target_len;     /* as sent; more than target_max_bytes: cut */
@@ -181,6 +197,9 @@ void conn_lose(struct env_connection *conn);
 /* Takes from the kernel what the client has sent already: closing over unread bytes would make it
  * lose our answer. Was there anything? */
 bool conn_drain(int fd);
+/* Who was refused or dropped may come back at once, so the log hears of it once in a while. */
+void conn_tell(const struct io_listener *listener, struct io_refusals *refusals, const char *event,
+               const char *why);
 void conn_watch(struct env_connection *conn, struct env_connection_watch *watch);
 
 /* server_head.c */
@@ -211,7 +230,23 @@ void request_answer_first(struct io_listener *listener, unsigned int status);
 /* Ends the request, if there is one, and tells its handler. */
 void request_finish(struct env_connection *conn, bool is_delivered);
 
+/* server_stream.c */
+int stream_begin(struct env_request *request, const struct env_stream *stream);
+int stream_write(struct env_request *request, struct str bytes);
+size_t stream_room(const struct env_request *request);
+void stream_end(struct env_request *request);
+/* Nothing was written for a while. */
+void stream_idle(struct env_connection *conn);
+/* Its client was too slow; tells the log. */
+void stream_expired(struct env_connection *conn);
+/* Fine without. */
+void stream_free(struct env_connection *conn);
+
 /* server_reply.c */
+int reply_add_headers(struct MHD_Response *response, const struct env_reply *reply,
+                      bool is_last) ATTR_MUST_USE;
+/* Is this connection to end with its answer? */
+bool reply_is_last(const struct env_connection *conn, const struct env_reply *reply);
 extern const struct env_request_ops server_request_ops;
 /* Gives a ready answer to libmicrohttpd. */
 enum MHD_Result reply_queue(struct env_connection *conn);

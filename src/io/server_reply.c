@@ -59,7 +59,7 @@ static int add_header(struct MHD_Response *response, struct str name, struct str
     return MHD_add_response_header(response, text, text + name.len + 1) == MHD_YES ? 0 : ERR_NOMEM;
 }
 
-static int add_headers(struct MHD_Response *response, const struct env_reply *reply, bool is_last)
+int reply_add_headers(struct MHD_Response *response, const struct env_reply *reply, bool is_last)
 {
     bool has_cache_control = false;
     int rc = 0;
@@ -89,7 +89,7 @@ static int add_headers(struct MHD_Response *response, const struct env_reply *re
 
 /* Nobody else shall get an answer over a connection whose process has ended or has become somebody
  * else. What hangs on a connection must not end because its listener is replaced. */
-static bool is_last_answer(const struct env_connection *conn, const struct env_reply *reply)
+bool reply_is_last(const struct env_connection *conn, const struct env_reply *reply)
 {
     return reply->close || conn->is_http_1_0 || conn->listener->is_quiesced ||
            (conn->listener->is_retired && list_is_empty(&conn->watches)) ||
@@ -106,7 +106,7 @@ static void on_reply(struct env_request *request, const struct env_reply *reply)
     CHECK(reply->status >= 200 && reply->status <= 599);
     CHECK(reply->header_count <= ARRAY_LEN(reply->headers));
     response = make_response(reply->body);
-    if (response != NULL && add_headers(response, reply, is_last_answer(conn, reply)) != 0) {
+    if (response != NULL && reply_add_headers(response, reply, reply_is_last(conn, reply)) != 0) {
         MHD_destroy_response(response);
         response = NULL;
     }
@@ -143,7 +143,7 @@ static struct env_answer *answer_new(const struct env_reply *reply)
         goto err;
     }
     answer->status = reply->status;
-    if (add_headers(answer->response, reply, false) != 0) {
+    if (reply_add_headers(answer->response, reply, false) != 0) {
         answer_free(answer);
         return NULL;
     }
@@ -163,7 +163,7 @@ static bool answer_send(struct env_request *request, struct env_answer *answer)
     CHECK(conn->magic == CONNECTION_MAGIC);
     CHECK(conn->state == REQUEST_PENDING);
     CHECK(!conn->is_suspended);
-    if (is_last_answer(conn, &plain)) {
+    if (reply_is_last(conn, &plain)) {
         return false;
     }
     conn->answer = answer;
@@ -178,6 +178,10 @@ const struct env_request_ops server_request_ops = {
     .answer_new = answer_new,
     .answer_send = answer_send,
     .answer_free = answer_free,
+    .stream_begin = stream_begin,
+    .stream_write = stream_write,
+    .stream_room = stream_room,
+    .stream_end = stream_end,
 };
 
 /* `response` stays the caller's. */
@@ -241,7 +245,7 @@ enum MHD_Result reply_refuse(struct env_connection *conn, unsigned int status, c
         reply.header_count = 1;
     }
     response = make_response(reply.body);
-    if (response != NULL && add_headers(response, &reply, true) != 0) {
+    if (response != NULL && reply_add_headers(response, &reply, true) != 0) {
         MHD_destroy_response(response);
         response = NULL;
     }

@@ -231,6 +231,7 @@ static void request_reset(struct env_connection *conn)
     }
     /* libmicrohttpd zeroes its buffer between requests; this copy is ours. */
     mem_wipe(conn->target, strlen(conn->target));
+    stream_free(conn);
     request->user = NULL;
     request->header_count = 0;
     conn->has_head = false;

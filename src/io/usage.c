@@ -103,7 +103,7 @@ void io_usage(struct env *env, struct env_usage *ret_usage)
     window_move(&io->lag, io_now_ms(env));
     *ret_usage = (struct env_usage){
         .start_wall_ms = io->lag.start_wall_ms,
-        .connections = io->connection_count,
+        .connections = io->connection_count + io->stream_count,
         .connections_refused = io->refusals.count,
         .loop_lag_us =
             io->lag.most_us > io->lag.previous_us ? io->lag.most_us : io->lag.previous_us,

@@ -84,7 +84,11 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
         return r;
     }
     account_take_grant(acquire->core, holder->account, shared == NULL);
-    r = grant_new(lease, holder, acquire, found, &acquire->grant);
+    r = grant_new(&(struct grant_making){.lease = lease,
+                                         .holder = holder,
+                                         .acquire = acquire,
+                                         .found = found},
+                  &acquire->grant);
     if (r != 0 && shared == NULL) {
         lease_free(lease); /* nobody has heard of it */
     } else if (shared == NULL) {

@@ -396,6 +396,15 @@ bool binding_is_set(struct grant *grant, const struct binding_set *set)
     return true;
 }
 
+void binding_process(const struct grant *grant, size_t index, int32_t *ret_pid,
+                     uint64_t *ret_start_ticks)
+{
+    const struct env_process_watch *watch = &grant->bindings[index].process->watch;
+
+    *ret_pid = watch->pid;
+    *ret_start_ticks = watch->start_ticks;
+}
+
 /* A connection needs no such look: its end is told before anything else of it. */
 bool binding_is_alive(const struct grant *grant)
 {

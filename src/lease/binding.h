@@ -74,6 +74,10 @@ int binding_start(struct grant *grant, const struct binding_set *set,
 /* Stops watching. Fine when nothing is watched. */
 void binding_stop(struct grant *grant);
 
+/* Process number `index` of those that are watched. */
+void binding_process(const struct grant *grant, size_t index, int32_t *ret_pid,
+                     uint64_t *ret_start_ticks);
+
 /* Looks each process up anew: false when one has ended and its notice just hasn't come yet. */
 bool binding_is_alive(const struct grant *grant);
 

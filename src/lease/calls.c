@@ -18,6 +18,11 @@ int calls_push(struct lease *lease, enum queue_class kind)
     return r;
 }
 
+struct lease *call_lease(const struct lease_call *call)
+{
+    return OBJ_CAST(call->user, struct call, CALL_MAGIC)->lease;
+}
+
 static enum queue_class class_of(enum lease_call_kind kind)
 {
     switch (kind) {

@@ -62,16 +62,13 @@ uint64_t core_id_hash(const struct index *ids, const char *id)
 
 int lease_core_may_hand_out(const struct lease_core *core, struct err *e)
 {
-    if (!audit_is_ready(core->audit)) {
-        return err_set(e, ERR_IO, "a required audit sink fails: no credential leaves");
-    }
-    if (core->ledger != NULL && !env_ledger_is_ready(core->ledger, NULL)) {
-        struct err why = {.code = 0};
+    struct err why = {.code = 0};
+    int r = audit_failure(core->audit, e != NULL ? &why : NULL);
 
-        (void)env_ledger_is_ready(core->ledger, &why);
-        return err_set(e, ERR_IO, "%s: no credential leaves", why.text);
+    if (r == 0 && core->ledger != NULL && !env_ledger_is_ready(core->ledger, &why)) {
+        r = ERR_IO;
     }
-    return 0;
+    return r != 0 ? err_set(e, ERR_IO, "%s: no credential leaves", why.text) : 0;
 }
 
 /* What lies between the two clocks. They aren't read at the same moment, so it is kept until it
@@ -164,6 +161,8 @@ static void core_free(struct lease_core *core)
     struct map_entry *entry;
     struct list *node;
 
+    while (list_pop_front(&core->observers) != NULL) {
+    }
     while ((grant = lease_core_next_grant(core, NULL)) != NULL) {
         grant_free(grant);
     }
@@ -207,6 +206,7 @@ static void core_turn(struct env_deferred *deferred)
     }
     calls_pump(core);
     drain_check(core);
+    observe_tell(core);
     ended_trim(core);
     core_arm_timer(core);
     waits_tell(
@@ -261,8 +261,12 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->issuers);
     list_init(&core->leases_by_age);
     list_init(&core->grants_by_age);
+    list_init(&core->durables);
+    list_init(&core->links);
     list_init(&core->read_grants);
     list_init(&core->finishing);
+    list_init(&core->observers);
+    list_init(&core->changed);
     list_init(&core->waits);
     list_init(&core->waits_done);
     for (i = 0; i < LEASE_STATE_COUNT; i++) {
@@ -313,8 +317,10 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         if (lease->issuing != NULL) {
             audit_write_forget(&lease->issuing->write);
+            lease->issuing->durable = NULL; /* forgotten with all the others */
         }
     }
+    durable_forget_all(&core->durables);
     calls_cancel_all(core);
     core_touch(core);
 }

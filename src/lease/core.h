@@ -11,12 +11,12 @@
  *
  * Files, in the order of a credential's way: admit.c (asked for), binding.c (what ends it),
  * sharing.c (is there one?), acquire.c (waited for), issue.c, handout.c (on record, then out),
- * reads.c (again), plan.c (what next), renew.c, rotate.c, settle.c (nobody holds it), revoke.c.
- * Below them: wheel.h, fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates
- * and numbers of calls), turns.h (whose call is next), refusal.h (what isn't asked again), role.h,
- * lease.h, grant.h, holder.h, account.h (the objects), own.c (whose they are), record.h (what the
- * trail says), durable.h (what survives). What an operator changes: reload.c (roles), recheck.c
- * (policies). */
+ * reads.c (again), plan.c (what next), renew.c, rotate.c, ack.c (moved over), settle.c (nobody
+ * holds it), revoke.c. Who follows what becomes of grants: observe.h. Below them: wheel.h, fsm.h
+ * (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of calls),
+ * turns.h (whose call is next), refusal.h (what isn't asked again), role.h, lease.h, grant.h,
+ * holder.h, account.h (the objects), own.c (whose they are), record.h (what the trail says),
+ * durable.h (what survives). What an operator changes: reload.c (roles), recheck.c (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 
@@ -37,7 +37,9 @@ enum lease_state {
     LEASE_STATE_REVOKING,
     LEASE_STATE_REVOKED, /* the issuer confirmed */
     LEASE_STATE_EXPIRED, /* its time is up, or it can't be revoked and nobody wants it */
-    LEASE_STATE_FAILED,  /* was never issued */
+    /* Should be over, but its issuer, whose word alone proves a death, has never confirmed it. */
+    LEASE_STATE_UNCONFIRMED,
+    LEASE_STATE_FAILED, /* was never issued */
 };
 
 enum grant_state {
@@ -82,6 +84,7 @@ struct lease_role {
     enum lease_share share;
     uint64_t linger_ms;
     enum access_binding binding;
+    bool is_kept_on_stop;         /* its leases outlive the daemon, for the next one */
     uint32_t live_max;            /* leases at once; 0: no limit but the core's */
     struct units_rate issue_rate; /* count 0: only the issuer's */
     struct units_rate renew_rate;
@@ -167,13 +170,34 @@ typedef void (*lease_judge_fn)(void *user, const struct access_identity *identit
 uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
                             lease_judge_fn judge, void *user);
 
+/* --- what an earlier daemon left in the ledger: first all leases, then all grants, then
+ * lease_core_recovered, before anything is asked for --- */
+
+struct ledger_grant;
 struct ledger_lease;
 
-/* A lease that an earlier daemon left in the ledger: it is shown, has no holder and no credential,
- * and is revoked. Its role needn't be configured any more. Everything is copied but the issuer.
- * ERR_NOMEM; ERR_INVALID when the id is known already or the record is none of ours. */
+/* A live lease whose credential can be opened goes on as it was, if its role is configured and its
+ * issuer still holds its anchor. Every other one is shown without a holder and a credential, and is
+ * revoked; its role needn't be configured any more. Everything is copied but the issuer. ERR_NOMEM;
+ * ERR_INVALID when the id is known already or the record is none of ours. */
 int lease_core_recover(struct lease_core *core, struct str id, const struct ledger_lease *record,
                        struct lease_issuer *issuer) ATTR_MUST_USE;
+
+/* A grant goes on if its lease does and everything that it is bound to is still there; else it
+ * ends, which is on record. ERR_NOT_FOUND: its lease isn't known; the record is removed. ERR_NOMEM,
+ * ERR_INVALID as above. */
+int lease_core_recover_grant(struct lease_core *core, struct str id,
+                             const struct ledger_grant *record) ATTR_MUST_USE;
+
+struct lease_recovery {
+    uint64_t adopted_count; /* leases that go on */
+    uint64_t revoked_count; /* … that are being ended */
+    uint64_t grant_count;   /* grants that go on */
+    uint64_t ended_count;   /* … that have ended */
+};
+
+/* What goes on is planned, offered and, where nobody holds it any more, ended. */
+void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_recovery);
 
 /* --- asking for a credential --- */
 
@@ -336,8 +360,9 @@ uint32_t lease_core_live_count(struct lease_core *core, const struct lease_ask *
 struct lease_core_stats {
     uint64_t leases_by_state[LEASE_STATE_FAILED + 1];
     uint64_t grants_held;
-    uint64_t revoke_pending;   /* leases in revoking */
-    uint64_t revoke_oldest_ms; /* how long the oldest has waited; 0: none */
+    uint64_t revoke_pending;    /* leases in revoking */
+    uint64_t revoke_oldest_ms;  /* how long the oldest has waited; 0: none */
+    uint64_t unconfirmed_total; /* leases that ended without their issuer's confirmation */
     uint64_t issue_total, issue_failed_total, renew_total, renew_failed_total, rotate_total,
         revoke_total, revoke_failed_total;
     uint64_t sealed_bytes; /* credentials at rest */
@@ -358,6 +383,9 @@ uint64_t lease_core_role_tolerance_ms(const struct lease_role *role);
 /* CHECKs every invariant of the core, its leases, grants and wheel. O(everything); for tests and
  * the simulator. */
 void lease_core_check(const struct lease_core *core);
+
+/* Leases of this issuer that a drain has left for the next daemon. */
+uint32_t lease_core_left_count(const struct lease_core *core, const struct lease_issuer *issuer);
 
 /* Calls queued or in flight at an issuer. */
 uint32_t lease_core_issuer_load(const struct lease_core *core, const struct lease_issuer *issuer);
@@ -410,9 +438,12 @@ void lease_wait_forget(struct lease_wait *wait);
 void lease_core_anchor_ends(struct lease_core *core, struct lease_issuer *issuer, uint64_t anchor,
                             uint64_t when_ms, const char *reason);
 
-/* No new acquires; ends all grants and revokes all leases. `wait` runs with 0 when nothing is live,
- * or ERR_TIMEOUT at the deadline, when what is left is logged and noted. */
-void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, struct lease_wait *wait);
+/* No new acquires; ends all grants and revokes all leases, but with `is_kept` those that the next
+ * daemon can go on with: of roles that say so, in the ledger, with a holder that isn't bound to a
+ * connection. `wait` runs with 0 when nothing else is live, or ERR_TIMEOUT at the deadline, when
+ * what is left is logged and noted. */
+void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, bool is_kept,
+                      struct lease_wait *wait);
 
 /* The drain isn't waited for any longer: what is left is logged and noted. Returns how many leases
  * that is. */

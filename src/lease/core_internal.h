@@ -56,6 +56,7 @@ struct issuer {
     struct list free_calls;
     struct list sources;
     uint32_t lease_count;                    /* leases of its sources that aren't over */
+    uint32_t left_count;                     /* … that a drain has left for the next daemon */
     struct anchor anchors[CORE_ANCHORS_MAX]; /* a ring */
     size_t anchor_next;
 };
@@ -85,18 +86,27 @@ struct lease_core {
     struct list grants_by_state[GRANT_STATE_COUNT];
     uint64_t lease_counts[LEASE_STATE_COUNT];
     uint64_t grant_counts[GRANT_STATE_COUNT];
+    struct list durables;    /* what waits for the ledger, and goes with the core */
     struct list read_grants; /* whose reads aren't all on record */
     struct wheel_entry reads_due;
     struct list acquires; /* that aren't answered, in the order of their deadlines */
     struct wheel_entry acquires_due;
-    struct list finishing;         /* acquires that will get their credential in this turn */
+    struct list finishing; /* acquires that will get their credential in this turn */
+    struct list observers; /* struct lease_observer */
+    struct list changed;   /* grants that these will hear of in this turn */
+    uint64_t position;     /* of the last event, observe.h */
+    uint64_t told_position;
     struct list waits;             /* struct lease_wait, for something */
     struct list waits_done;        /* to be told in this turn */
     struct lease_core_stats stats; /* the totals */
     uint32_t recheck_run;
+    struct lease_recovery recovery;
+    struct list links;      /* recover.c: successors whose predecessors aren't known yet */
     int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
     uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
+    bool is_keeping;     /* … and some leases are left for the next daemon */
+    uint64_t left_count; /* of them */
     struct wheel_entry drain_due;
     bool is_closing;
     void (*closed)(void *user);
@@ -135,6 +145,9 @@ void calls_pump(struct lease_core *core);
 
 /* Asks each call in flight to end. */
 void calls_cancel_all(struct lease_core *core);
+
+/* The lease that this call is for. */
+struct lease *call_lease(const struct lease_call *call);
 
 bool calls_are_in_flight(const struct lease_core *core);
 
@@ -210,7 +223,47 @@ uint64_t anchor_ends_ms(const struct lease *lease);
 /* --- drain.c --- */
 
 void drain_check(struct lease_core *core);
+/* Leaves the lease for the next daemon, if this one stops and that one can go on with it. */
+bool drain_leave(struct lease *lease);
+/* It is over after all. Fine when it wasn't left. */
+void drain_retake(struct lease *lease);
 void drain_due(struct lease_core *core);
+
+/* --- recover.c --- */
+
+/* Whose a record says something is. ERR_INVALID when it is nobody's. */
+int recover_identity(const struct ledger_holder *record,
+                     struct access_identity *ret_identity) ATTR_MUST_USE;
+/* A time of a record in our clock. UINT64_MAX: none; now, when it has passed. */
+uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
+                         int64_t wall_ms);
+/* Is it the boot in which the record was written? */
+bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
+/* "l-" or "g-" and 32 hexadecimal digits. */
+bool recover_is_id(struct str id, char prefix);
+
+/* --- observe.c --- */
+
+/* A lease is on record: its holders may read it. */
+void observe_ready(struct lease *lease);
+/* It has been superseded, or will end at another time than was told. */
+void observe_superseded(struct lease *lease);
+/* It couldn't be replaced; told only if that is its end. */
+void observe_ending(struct lease *lease);
+/* The grant was handed out, has ended, or got a lease that is no successor. */
+void observe_grant(struct grant *grant);
+void observe_grant_ending(struct grant *grant);
+/* Tells the observers what has happened in this turn. */
+void observe_tell(struct lease_core *core);
+/* Does its holder hear of what happens to it? */
+bool observe_is_followed(const struct grant *grant);
+
+/* --- ack.c --- */
+
+/* The grant's holder has read the successor: its old lease is left, now, or when it says so. */
+void ack_await(struct grant *grant);
+/* Those that have read the successor leave the lease. */
+void ack_due(struct lease *lease);
 
 /* --- ended.c --- */
 

@@ -1,7 +1,7 @@
 /* Packs credentials: the issuer's reference, a byte with the count of fields, then for each field a
  * byte that is 1 for a secret, its name and its value. Reference and value stand behind a u16 with
  * their length, a name behind a byte. Only this file reads or writes the form, and it never leaves
- * the process, so integers are in the machine's order.
+ * the machine (sealed it is in the ledger), so integers are in the machine's order.
  *
  * Packed bytes are plain, so they are in secret memory; what a lease keeps is sealed. */
 #include "lease/credential.h"
@@ -55,6 +55,15 @@ static struct str unpack_str(struct str *rest)
 
     memcpy(&len, unpack(rest, sizeof(len)).ptr, sizeof(len));
     return unpack(rest, len);
+}
+
+/* The length that stands before a text. */
+static size_t str_size(struct str rest)
+{
+    uint16_t len;
+
+    memcpy(&len, rest.ptr, sizeof(len));
+    return len;
 }
 
 /* ERR_TOO_LARGE, or the size that the result has when it is packed. */
@@ -156,6 +165,35 @@ void credential_fini(struct credential *credential)
 {
     mem_free(credential->sealed);
     *credential = (struct credential){.sealed = NULL};
+}
+
+static bool skip(struct str *rest, size_t size)
+{
+    if (size > rest->len) {
+        return false;
+    }
+    (void)unpack(rest, size);
+    return true;
+}
+
+static bool skip_str(struct str *rest)
+{
+    return rest->len >= sizeof(uint16_t) && rest->len - sizeof(uint16_t) >= str_size(*rest) &&
+           skip(rest, sizeof(uint16_t) + str_size(*rest));
+}
+
+bool credential_is_packed(const struct secret *packed)
+{
+    struct str rest = secret_view(packed);
+    bool is_whole = skip_str(&rest) && rest.len > 0;
+    size_t count = is_whole ? unpack_byte(&rest) : 0;
+    size_t i;
+
+    for (i = 0; is_whole && i < count; i++) {
+        is_whole =
+            skip(&rest, 1) && rest.len > 0 && skip(&rest, unpack_byte(&rest)) && skip_str(&rest);
+    }
+    return is_whole && count <= LEASE_FIELDS_MAX && rest.len == 0;
 }
 
 struct str credential_ref(const struct secret *packed)

@@ -31,6 +31,10 @@ int credential_open(struct env *env, struct str owner, const struct credential *
 
 void credential_fini(struct credential *credential);
 
+/* Has it the form that credential_pack gives? What comes from the ledger may be of another version.
+ */
+bool credential_is_packed(const struct secret *packed);
+
 /* The issuer's reference; borrowed from `packed`. Empty when nothing is packed. */
 struct str credential_ref(const struct secret *packed);
 

@@ -1,50 +1,92 @@
-/* Leases in the ledger, and back from it.
+/* Leases into the ledger.
  *
- * Happy path: issued → put and synced, beside the audit record → the credential leaves → … → its
- * issuer confirms the end → removed.
+ * Happy path: intended (intent.c) → issued: put with its credential, beside the audit record → the
+ * credential leaves → renewed: put again → ended: put without its credential, so that nobody is
+ * given it again → its issuer confirms: removed.
  *
- * The daemon dies: the next one finds the record (lease_core_recover) → the lease is there again,
- * without a credential and without holders → revoked as ever.
- *
- * Failure paths: it can't be written: the credential doesn't leave and is revoked. The removal
- * can't be queued: the next start finds a lease that is over, and its issuer says so. Dead before
- * the record is written: what the issuer made lives to its own end. */
+ * Failure paths: it can't be written: the credential doesn't leave and is revoked. A removal can't
+ * be queued: the next start finds a lease that is over, and its issuer says so. */
 #include "lease/durable.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "env/ledger.h"
 #include "lease/core_internal.h"
 #include "wire/ledger_lease.h"
 
 #include <string.h>
 
+#define DURABLE_MAGIC 0x64757261U
+
 struct durable_wait {
+    uint32_t magic;
     struct env_ledger_sync sync;
-    struct lease_issuing *issuing; /* NULL: forgotten */
+    durable_fn fn; /* NULL: forgotten */
+    void *owner;
+    struct list node;
 };
 
-static const char *const callers[] = {
-    [ENV_PEER_UNIX] = "unix",
-    [ENV_PEER_LOOPBACK] = "loopback",
-    [ENV_PEER_TLS] = "tls",
-};
+/* --- waiting --- */
 
-/* --- into the ledger --- */
-
-static int put(struct lease *lease)
+static void written(struct env_ledger_sync *sync, int status)
 {
-    struct lease_core *core = lease->role->core;
-    const struct holder *holder = lease->holder;
-    struct ledger_lease record = {
-        .role = lease->role->name,
-        .backend = lease_backend(lease),
-        .params_json = lease->source->params_json,
-        .is_renewable = lease->is_renewable,
-        .issued_wall_ms = core_wall_of(core, lease->answered_ms),
-        .expires_wall_ms = core_wall_of(core, lease->expires_ms),
-        .ends_wall_ms = core_wall_of(core, lease->ends_ms),
+    struct durable_wait *wait = OBJ_CAST(sync->user, struct durable_wait, DURABLE_MAGIC);
+    durable_fn fn = wait->fn;
+    void *owner = wait->owner;
+
+    list_remove(&wait->node);
+    mem_free(wait);
+    if (fn != NULL) {
+        fn(owner, status);
+    }
+}
+
+int durable_wait(struct env_ledger *ledger, struct list *group, durable_fn fn, void *owner,
+                 struct durable_wait **ret_wait)
+{
+    struct durable_wait *wait = mem_calloc(1, sizeof(*wait));
+
+    if (wait == NULL) {
+        return ERR_NOMEM;
+    }
+    wait->magic = DURABLE_MAGIC;
+    wait->sync = (struct env_ledger_sync){.fn = written, .user = wait};
+    wait->fn = fn;
+    wait->owner = owner;
+    if (group != NULL) {
+        list_push_back(group, &wait->node);
+    }
+    env_ledger_sync(ledger, &wait->sync);
+    *ret_wait = wait;
+    return 0;
+}
+
+void durable_forget(struct durable_wait *wait)
+{
+    if (wait != NULL) {
+        wait->fn = NULL;
+        list_remove(&wait->node);
+    }
+}
+
+void durable_forget_all(struct list *group)
+{
+    while (!list_is_empty(group)) {
+        durable_forget(LIST_ENTRY(group->next, struct durable_wait, node));
+    }
+}
+
+/* --- what stands in a record --- */
+
+void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_holder)
+{
+    static const char *const callers[] = {
+        [ENV_PEER_UNIX] = "unix",
+        [ENV_PEER_LOOPBACK] = "loopback",
+        [ENV_PEER_TLS] = "tls",
+    };
+
+    *ret_holder = (struct ledger_holder){
         .caller = callers[holder->kind],
         .uid = holder->uid,
         .user = holder->user,
@@ -54,78 +96,140 @@ static int put(struct lease *lease)
         .sans = holder->sans,
         .is_foreign = holder->is_foreign,
     };
-    struct secret ref;
+}
+
+void durable_fill_clock(struct lease_core *core, struct ledger_clock *ret_clock)
+{
+    uint64_t now_ms = core_now_ms(core);
+
+    *ret_clock = (struct ledger_clock){
+        .written_wall_ms = core_wall_of(core, now_ms),
+        .written_ms = (int64_t)now_ms,
+        .boot = env_boot_id(core->env),
+    };
+}
+
+static const char *state_of(const struct lease *lease)
+{
+    if (lease->state == LEASE_STATE_REQUESTED) {
+        return LEDGER_LEASE_INTENDED;
+    }
+    return fsm_lease_is_live(lease->state) ? LEDGER_LEASE_LIVE : LEDGER_LEASE_REVOKING;
+}
+
+static void fill(struct lease *lease, struct ledger_lease *record)
+{
+    struct lease_core *core = lease->role->core;
+
+    *record = (struct ledger_lease){
+        .state = state_of(lease),
+        .role = lease->role->name,
+        .backend = lease_backend(lease),
+        .params_json = lease->source->params_json,
+        .is_renewable = lease->is_renewable,
+        .is_revocable = lease->is_revocable,
+        .is_capped = lease->is_capped,
+        .is_refused = lease->is_refused,
+        .issued_wall_ms = core_wall_of(core, lease->issued_ms),
+        .answered_wall_ms = core_wall_of(core, lease->answered_ms),
+        .own_end_wall_ms = core_wall_of(core, lease->own_end_ms),
+        .expires_wall_ms = core_wall_of(core, lease->expires_ms),
+        .ends_wall_ms = core_wall_of(core, lease->ends_ms),
+        .granted_ms = lease->granted_ms,
+        .lifetime_ms = lease->lifetime_ms,
+        .refresh_ms = lease->refresh_ms,
+        .rule_ttl_ms = lease->rule_ttl_ms,
+        .anchor = lease->anchor,
+        .credential_version = lease->version,
+        .renewal_count = lease->renewal_count,
+        .predecessor = lease->predecessor != NULL ? lease->predecessor->id : "",
+    };
+    durable_fill_clock(core, &record->clock);
+    durable_fill_holder(lease->holder, &record->holder);
+}
+
+/* --- into the ledger --- */
+
+static int put_record(struct lease *lease, const struct ledger_lease *record)
+{
     BUF_AUTO body;
     int r;
 
     buf_init(&body, ENV_LEDGER_BODY_MAX_BYTES);
-    secret_init(&ref);
-    r = lease_ref(lease, &ref);
-    if (r == 0) {
-        record.issuer_ref = secret_view(&ref);
-        r = ledger_lease_write(&record, &body);
+    r = ledger_lease_write(record, &body);
+    if (r == 0 && !MUTATED(5)) {
+        r = env_ledger_put(lease->role->core->ledger, ENV_LEDGER_LEASE, str_of(lease->id),
+                           buf_str(&body));
     }
-    secret_fini(&ref);
-    if (r == 0) {
-        r = env_ledger_put(core->ledger, ENV_LEDGER_LEASE, str_of(lease->id), buf_str(&body));
-    }
-    lease->is_durable = r == 0;
+    lease->is_durable = lease->is_durable || r == 0;
     return r;
 }
 
-static bool is_kept(const struct lease *lease)
+int durable_put_intent(struct lease *lease, struct str ref)
 {
-    return lease->role->core->ledger != NULL && lease->is_revocable && !MUTATED(5);
+    struct ledger_lease record;
+
+    fill(lease, &record);
+    record.is_revocable = true;
+    record.issuer_ref = ref;
+    record.issued_wall_ms = record.answered_wall_ms = record.clock.written_wall_ms;
+    record.own_end_wall_ms = record.expires_wall_ms = record.clock.written_wall_ms;
+    record.ends_wall_ms = record.clock.written_wall_ms + (int64_t)INTENT_UNSEEN_MAX_MS;
+    return put_record(lease, &record);
 }
 
-static void durable_written(struct env_ledger_sync *sync, int status)
+/* The credential, sealed with the ledger's key; the caller frees it. Not kept for who has none of
+ * it any more, and where it can't be sealed: then the next start revokes the lease. */
+static char *seal(struct lease *lease, const struct secret *packed, struct str *ret_sealed)
 {
-    struct durable_wait *wait = sync->user;
-    struct lease_issuing *issuing = wait->issuing;
-
-    mem_free(wait);
-    if (issuing != NULL) {
-        issuing->durable = NULL;
-        issue_arrived(issuing, status);
-    }
-}
-
-int durable_start(struct lease *lease, bool *ret_is_awaited)
-{
-    struct durable_wait *wait;
+    char owner[LEASE_OWNER_MAX_BYTES];
+    struct str plain = secret_view(packed);
+    size_t size = plain.len + ENV_LEDGER_SEAL_BYTES;
+    char *sealed = NULL;
     int r;
 
-    *ret_is_awaited = false;
-    if (!is_kept(lease)) {
-        return 0;
+    if (!fsm_lease_is_live(lease->state) || plain.len == 0) {
+        return NULL;
     }
-    wait = mem_calloc(1, sizeof(*wait));
-    r = wait != NULL ? put(lease) : ERR_NOMEM;
+    sealed = mem_alloc(size);
+    r = sealed != NULL
+            ? env_ledger_seal(lease->role->core->ledger, lease_owner(lease, owner), plain, sealed)
+            : ERR_NOMEM;
     if (r != 0) {
-        mem_free(wait);
-        return r;
+        log_event(LOG_LEVEL_WARN, "ledger.unsealed", "lease", lease->id, "err", err_str(r), NULL);
+        mem_free(sealed);
+        return NULL;
     }
-    wait->sync = (struct env_ledger_sync){.fn = durable_written, .user = wait};
-    wait->issuing = lease->issuing;
-    lease->issuing->durable = wait;
-    env_ledger_sync(lease->role->core->ledger, &wait->sync);
-    *ret_is_awaited = true;
-    return 0;
+    *ret_sealed = (struct str){.ptr = sealed, .len = size};
+    return sealed;
+}
+
+int durable_put(struct lease *lease)
+{
+    struct ledger_lease record;
+    struct secret packed;
+    char *sealed = NULL;
+    int r;
+
+    fill(lease, &record);
+    secret_init(&packed);
+    r = lease_open(lease, &packed);
+    if (r == 0) {
+        record.issuer_ref = lease_ref_of(lease, &packed);
+        sealed = seal(lease, &packed, &record.sealed);
+        r = put_record(lease, &record);
+    }
+    mem_free(sealed);
+    secret_fini(&packed);
+    return r;
 }
 
 void durable_note(struct lease *lease)
 {
-    int r = is_kept(lease) ? put(lease) : 0;
+    int r = lease->role->core->ledger != NULL ? durable_put(lease) : 0;
 
     if (r != 0) {
         log_event(LOG_LEVEL_WARN, "ledger.unrecorded", "lease", lease->id, "err", err_str(r), NULL);
-    }
-}
-
-void durable_forget(struct durable_wait *wait)
-{
-    if (wait != NULL) {
-        wait->issuing = NULL;
     }
 }
 
@@ -141,117 +245,4 @@ void durable_end(struct lease *lease)
     if (r != 0) {
         log_event(LOG_LEVEL_WARN, "ledger.unremoved", "lease", lease->id, "err", err_str(r), NULL);
     }
-}
-
-/* --- back from it --- */
-
-static int identity_of(const struct ledger_lease *record, struct access_identity *ret_identity)
-{
-    size_t kind = 0;
-
-    while (kind < ARRAY_LEN(callers) && strcmp(callers[kind], record->caller) != 0) {
-        kind++;
-    }
-    if (kind == ARRAY_LEN(callers) || strlen(record->user) >= sizeof(ret_identity->user) ||
-        strlen(record->unit) >= sizeof(ret_identity->unit) ||
-        strlen(record->container) >= sizeof(ret_identity->container) ||
-        strlen(record->sans) >= sizeof(ret_identity->sans)) {
-        return ERR_INVALID;
-    }
-    *ret_identity = (struct access_identity){
-        .kind = (enum env_peer_kind)kind,
-        .listener = record->listener,
-        .uid = record->uid,
-        .gid = ENV_NO_ID,
-        .is_foreign = record->is_foreign,
-    };
-    memcpy(ret_identity->user, record->user, strlen(record->user) + 1);
-    memcpy(ret_identity->unit, record->unit, strlen(record->unit) + 1);
-    memcpy(ret_identity->container, record->container, strlen(record->container) + 1);
-    memcpy(ret_identity->sans, record->sans, strlen(record->sans) + 1);
-    return 0;
-}
-
-/* In our clock; what should have ended by now gets the time to ask its issuer all the same: a clock
- * alone ends no lease. */
-static uint64_t when_of(const struct lease_core *core, int64_t wall_ms)
-{
-    int64_t wall_now_ms = env_wall_ms(core->env);
-    uint64_t now_ms = core_now_ms(core);
-
-    if (wall_ms == 0) {
-        return UINT64_MAX;
-    }
-    return wall_ms > wall_now_ms ? schedule_add_ms(now_ms, (uint64_t)(wall_ms - wall_now_ms))
-                                 : now_ms;
-}
-
-/* As if it had just been issued, but for its credential: only what names it is left. */
-static int revive(struct lease *lease, const struct ledger_lease *record)
-{
-    const struct lease_core *core = lease->role->core;
-    const struct lease_result result = {.outcome = LEASE_OUTCOME_OK,
-                                        .issuer_ref = record->issuer_ref};
-    int r = lease_seal(lease, &result);
-
-    if (r != 0) {
-        return r;
-    }
-    lease->is_renewable = record->is_renewable;
-    lease->is_revocable = lease->is_recorded = lease->is_durable = true;
-    lease->issued_ms = lease->answered_ms = core_now_ms(core);
-    lease->expires_ms = lease->own_end_ms = when_of(core, record->expires_wall_ms);
-    lease->ends_ms = when_of(core, record->ends_wall_ms);
-    lease_set_state(lease, LEASE_STATE_ACTIVE);
-    issue_forget(lease);
-    record_lease_adopted(lease);
-    revoke_start(lease, "an earlier leased has left it");
-    return 0;
-}
-
-static bool is_id(struct str id)
-{
-    size_t i;
-
-    for (i = 2; i < id.len; i++) {
-        if (strchr("0123456789abcdef", id.ptr[i]) == NULL || id.ptr[i] == '\0') {
-            return false;
-        }
-    }
-    return id.len == LEASE_ID_BYTES && id.ptr[0] == 'l' && id.ptr[1] == '-';
-}
-
-int lease_core_recover(struct lease_core *core, struct str id, const struct ledger_lease *record,
-                       struct lease_issuer *issuer)
-{
-    struct access_identity identity;
-    struct holder *holder = NULL;
-    struct source *source = NULL;
-    struct lease *lease = NULL;
-    struct role *role = NULL;
-    int r = is_id(id) && lease_core_find_lease(core, id) == NULL ? identity_of(record, &identity)
-                                                                 : ERR_INVALID;
-
-    if (r == 0) {
-        r = role_recover(core, record->role, issuer, record->params_json, &source);
-    }
-    if (r == 0) {
-        role = source->role;
-        holder = holder_get(core, role, &identity);
-        lease = holder != NULL ? lease_new_from(source, holder, id.ptr, NULL) : NULL;
-        r = lease != NULL ? 0 : ERR_NOMEM;
-    }
-    if (r == 0) {
-        r = revive(lease, record);
-        if (r != 0) {
-            lease_free(lease);
-        }
-    }
-    holder_put(core, holder);
-    if (role != NULL) {
-        source_put(source);
-        role_put(role);
-    }
-    core_touch(core);
-    return r;
 }

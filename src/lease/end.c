@@ -81,7 +81,7 @@ void lease_core_delivered(struct lease_core *core, struct grant *grant, bool del
     if (delivered) {
         grant->is_delivered = true;
         if (is_of_this_lease) {
-            grant_leave(grant);
+            ack_await(grant);
         }
     } else if (!MUTATED(14) && !grant->is_delivered && grant->delivery_count == 0 &&
                grant->acquire_count == 0) {

@@ -41,5 +41,6 @@ void ended_trim(struct lease_core *core)
     trim_grants(core);
     trim_leases(core, LEASE_STATE_REVOKED);
     trim_leases(core, LEASE_STATE_EXPIRED);
+    trim_leases(core, LEASE_STATE_UNCONFIRMED);
     trim_leases(core, LEASE_STATE_FAILED);
 }

@@ -1,12 +1,10 @@
 /* The state tables of leases and grants.
  *
- *   requested --> active <--> renewing          A lease that is issued is active first, even if
- * nobody wants it any |           |             |             more: only then does it have
- * something to revoke. v           +--> superseded failed        |      |                    Each
- * live state may end in revoking, or in expired when its time is up v      v                    or
- * nothing can be done about it at the issuer. revoking --> revoked
- *                     \------> expired          revoking ends by the issuer's confirmation or by
- * the clock. */
+ * requested → active ⇄ renewing → (superseded) → revoking → revoked. A lease that is issued is
+ * active first, even if nobody wants it any more: only then has it something to revoke. Each live
+ * state may end in revoking, or in expired when its issuer doesn't know it any more or can do
+ * nothing about it. Revoking ends by the issuer's confirmation, or long after the credential must
+ * have ended by itself, as unconfirmed. Requested ends as failed. */
 #include "lease/fsm.h"
 
 #define BIT(state) (1U << (state))
@@ -18,9 +16,10 @@ static const uint32_t lease_moves[] = {
     [LEASE_STATE_RENEWING] = BIT(LEASE_STATE_ACTIVE) | BIT(LEASE_STATE_SUPERSEDED) |
                              BIT(LEASE_STATE_REVOKING) | BIT(LEASE_STATE_EXPIRED),
     [LEASE_STATE_SUPERSEDED] = BIT(LEASE_STATE_REVOKING) | BIT(LEASE_STATE_EXPIRED),
-    [LEASE_STATE_REVOKING] = BIT(LEASE_STATE_REVOKED) | BIT(LEASE_STATE_EXPIRED),
+    [LEASE_STATE_REVOKING] = BIT(LEASE_STATE_REVOKED) | BIT(LEASE_STATE_UNCONFIRMED),
     [LEASE_STATE_REVOKED] = 0,
     [LEASE_STATE_EXPIRED] = 0,
+    [LEASE_STATE_UNCONFIRMED] = 0,
     [LEASE_STATE_FAILED] = 0,
 };
 
@@ -34,7 +33,8 @@ static const char *const lease_state_names[] = {
     [LEASE_STATE_REQUESTED] = "requested", [LEASE_STATE_ACTIVE] = "active",
     [LEASE_STATE_RENEWING] = "renewing",   [LEASE_STATE_SUPERSEDED] = "superseded",
     [LEASE_STATE_REVOKING] = "revoking",   [LEASE_STATE_REVOKED] = "revoked",
-    [LEASE_STATE_EXPIRED] = "expired",     [LEASE_STATE_FAILED] = "failed",
+    [LEASE_STATE_EXPIRED] = "expired",     [LEASE_STATE_UNCONFIRMED] = "unconfirmed",
+    [LEASE_STATE_FAILED] = "failed",
 };
 
 static const char *const grant_state_names[] = {

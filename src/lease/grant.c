@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
+#include "lease/observe.h"
 
 #include <string.h>
 
@@ -88,13 +89,13 @@ struct binding_connection *grant_connection(struct grant *grant)
 
 int64_t grant_until_wall_ms(const struct grant *grant)
 {
-    return grant->due.when_ms != 0 ? core_wall_of(grant->lease->role->core, grant->due.when_ms) : 0;
+    return grant->until_ms != 0 ? core_wall_of(grant->lease->role->core, grant->until_ms) : 0;
 }
 
-static void grant_init(struct grant *grant, struct lease *lease, struct holder *holder,
-                       const struct lease_acquire *acquire)
+static void grant_init(struct grant *grant, const struct grant_making *making)
 {
-    struct lease_core *core = lease->role->core;
+    const struct lease_acquire *acquire = making->acquire;
+    struct lease_core *core = making->lease->role->core;
 
     grant->magic = GRANT_MAGIC;
     grant->state = GRANT_STATE_PENDING;
@@ -103,9 +104,13 @@ static void grant_init(struct grant *grant, struct lease *lease, struct holder *
     grant->duration_ms = acquire->ask.decision->duration_ms;
     grant->created_wall_ms = env_wall_ms(core->env);
     list_init(&grant->waiting);
-    core_make_id(core, 'g', grant->id);
-    grant->lease = lease;
-    grant->holder = holder_again(holder);
+    if (making->id != NULL) {
+        memcpy(grant->id, making->id, LEASE_ID_BYTES);
+    } else {
+        core_make_id(core, 'g', grant->id);
+    }
+    grant->lease = making->lease;
+    grant->holder = holder_again(making->holder);
 }
 
 /* Puts it where it will be found. From here on it ends by grant_end. */
@@ -239,38 +244,38 @@ static struct text *basis_of(struct lease_core *core, const struct lease_acquire
                                   .len = (count + 1) * sizeof(groups[0])});
 }
 
-int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
-              const struct binding_found *found, struct grant **ret_grant)
+int grant_new(const struct grant_making *making, struct grant **ret_grant)
 {
-    struct lease_core *core = lease->role->core;
-    struct grant *grant = grant_alloc(acquire, found);
+    const struct binding_set *set = &making->found->set;
+    struct lease_core *core = making->lease->role->core;
+    struct grant *grant = grant_alloc(making->acquire, making->found);
     int r;
 
     if (grant == NULL) {
         return ERR_NOMEM;
     }
-    grant_init(grant, lease, holder, acquire);
-    grant->basis = basis_of(core, acquire);
+    grant_init(grant, making);
+    grant->basis = basis_of(core, making->acquire);
     r = grant->basis != NULL
             ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
-        r = binding_start(grant, &found->set, acquire->ask.request);
+        r = binding_start(grant, set, making->acquire->ask.request);
         if (r != 0) {
             index_remove(&core->grant_ids, &grant->by_id);
         }
     }
     if (r != 0) {
         text_put(&core->texts, grant->basis);
-        holder_put(core, holder);
+        holder_put(core, making->holder);
         mem_free(grant);
         return r;
     }
     /* Of several grants with one key the first is found again; without memory for the index none
      * is. */
     grant->is_keyed =
-        grant_find(core, holder, &found->set) == NULL &&
-        index_add(&core->grant_keys, &grant->by_key, key_hash(core, holder, &found->set)) == 0;
+        grant_find(core, making->holder, set) == NULL &&
+        index_add(&core->grant_keys, &grant->by_key, key_hash(core, making->holder, set)) == 0;
     grant_join(grant);
     *ret_grant = grant;
     return 0;
@@ -302,6 +307,9 @@ void grant_set_state(struct grant *grant, enum grant_state state)
     list_remove(&grant->by_state);
     list_push_back(&core->grants_by_state[state], &grant->by_state);
     grant->state = state;
+    if (state == GRANT_STATE_HELD || grant->event_position != 0) {
+        observe_grant(grant);
+    }
     core_touch(core);
 }
 
@@ -322,6 +330,7 @@ void grant_leave(struct grant *grant)
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
 {
     struct lease *before = grant->lease;
+    bool is_elsewhere = lease_current(before) != lease;
 
     CHECK(grant->state != GRANT_STATE_ENDED && lease != before);
     reads_flush_grant(grant);
@@ -339,6 +348,10 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     lease->pin_count++;
     lease->waiting_count += grant->acquire_count;
     lease_unsettle(lease);
+    durable_note_grant(grant);
+    if (is_elsewhere && grant->event_position != 0) {
+        observe_grant(grant);
+    }
     if (is_sure) {
         grant_leave(grant);
     }
@@ -388,6 +401,7 @@ void grant_end(struct grant *grant, enum grant_end end)
     reads_flush_grant(grant);
     grant->end = end;
     failure = grant_failure(grant);
+    durable_end_grant(grant);
     grant_unlink(grant);
     grant_set_state(grant, GRANT_STATE_ENDED);
     if (grant->is_created) {
@@ -399,9 +413,27 @@ void grant_end(struct grant *grant, enum grant_end end)
     lease_settle(lease, end);
 }
 
+void grant_set_until(struct grant *grant, uint64_t until_ms)
+{
+    struct lease_core *core = grant->lease->role->core;
+    uint64_t lead_ms = grant->duration_ms / 4;
+
+    lead_ms = lead_ms < LEASE_ENDING_LEAD_MS ? lead_ms : LEASE_ENDING_LEAD_MS;
+    grant->until_ms = until_ms;
+    wheel_arm(&core->wheel, &grant->due, schedule_left_ms(until_ms, lead_ms));
+    core_touch(core);
+}
+
 void grant_due(struct grant *grant)
 {
-    grant_end(grant, GRANT_END_DURATION);
+    struct lease_core *core = grant->lease->role->core;
+
+    if (core_now_ms(core) >= grant->until_ms) {
+        grant_end(grant, GRANT_END_DURATION);
+        return;
+    }
+    observe_grant_ending(grant);
+    wheel_arm(&core->wheel, &grant->due, grant->until_ms);
 }
 
 bool grant_try_free(struct grant *grant)
@@ -427,6 +459,7 @@ void grant_free(struct grant *grant)
     core->grant_counts[grant->state]--;
     list_remove(&grant->by_state);
     list_remove(&grant->by_reads);
+    list_remove(&grant->by_event);
     list_remove(&grant->by_age);
     list_remove(&grant->by_holder);
     index_remove(&core->grant_ids, &grant->by_id);

@@ -23,6 +23,7 @@ struct grant {
     bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
     bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
     bool is_delivered : 1;    /* an answer reached its client */
+    bool is_durable : 1;      /* it is in the ledger, or on its way there */
     uint8_t process_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
     uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings */
@@ -40,9 +41,13 @@ struct grant {
     struct list by_state;
     struct list by_lease;
     struct list by_reads;
-    struct list waiting;    /* acquires */
-    struct wheel_entry due; /* the end of its duration */
-    uint64_t duration_ms;   /* 0: no limit */
+    struct list by_event;     /* of the core's, that have changed in this turn */
+    struct list waiting;      /* acquires */
+    struct wheel_entry due;   /* the end of its duration comes near, or is there */
+    uint64_t until_ms;        /* that end; 0: none, or it hasn't begun */
+    uint64_t duration_ms;     /* 0: no limit */
+    uint64_t event_position;  /* observe.h: it was handed out, or has ended; 0: neither */
+    uint64_t ending_position; /* its end comes near */
     int64_t created_wall_ms;
     uint64_t read_count;
     uint32_t unrecorded_reads;
@@ -53,10 +58,17 @@ struct grant {
     struct binding bindings[];
 };
 
-/* A pending grant on `lease` for this acquire, bound to what was `found`; its bindings are watched
- * from now on. ERR_NOMEM, ERR_LIMIT, or what binding_start gives. */
-int grant_new(struct lease *lease, struct holder *holder, const struct lease_acquire *acquire,
-              const struct binding_found *found, struct grant **ret_grant) ATTR_MUST_USE;
+struct grant_making {
+    struct lease *lease;
+    struct holder *holder;
+    const struct lease_acquire *acquire; /* who asks for what, and why */
+    const struct binding_found *found;
+    const char *id; /* NULL: a new one */
+};
+
+/* A pending grant; its bindings are watched from now on. ERR_NOMEM, ERR_LIMIT, or what
+ * binding_start gives. */
+int grant_new(const struct grant_making *making, struct grant **ret_grant) ATTR_MUST_USE;
 
 /* "" if none. */
 const char *grant_reason(const struct grant *grant);
@@ -94,7 +106,9 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);
 
-/* Its duration is over. */
+/* Its duration ends then; is told a while before. */
+void grant_set_until(struct grant *grant, uint64_t until_ms);
+/* Its duration is over, or will be soon. */
 void grant_due(struct grant *grant);
 
 /* Frees an ended grant that nobody is to be told about; false when somebody is. */

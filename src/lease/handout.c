@@ -1,5 +1,5 @@
-/* The records without which no credential leaves: grant.created for a new grant, credential.read
- * for the first read of a lease.
+/* The records without which no credential leaves: grant.created for a new grant, which stands in
+ * the ledger too, and credential.read for the first read of a lease.
  *
  * Happy path: handout_start queues both → the trail has them → handout_done puts the grant on the
  * lease (a successor, when it was on its predecessor before) → its acquires are looked at again,
@@ -20,6 +20,7 @@ struct handout {
     struct lease *lease;
     struct audit_write created;
     struct audit_write read;
+    struct durable_wait *durable; /* NULL: not waited for */
 };
 
 static const struct acquire_failure unrecorded = {
@@ -34,6 +35,7 @@ void handout_forget(struct grant *grant)
     if (handout != NULL) {
         audit_write_forget(&handout->created);
         audit_write_forget(&handout->read);
+        durable_forget(handout->durable);
         handout->lease->pin_count--;
         grant->handout = NULL;
         mem_free(handout);
@@ -61,16 +63,40 @@ static void handout_done(struct handout *handout)
     acquire_wake_grant(grant);
 }
 
-static void handout_written(struct audit_write *write, int status)
+static void handout_arrived(struct handout *handout, int status)
 {
-    struct handout *handout = OBJ_CAST(write->user, struct handout, HANDOUT_MAGIC);
-
     if (status != 0 && handout->status == 0) {
         handout->status = status;
     }
     if (--handout->pending_count == 0) {
         handout_done(handout);
     }
+}
+
+static void handout_written(struct audit_write *write, int status)
+{
+    handout_arrived(OBJ_CAST(write->user, struct handout, HANDOUT_MAGIC), status);
+}
+
+static void handout_durable(void *owner, int status)
+{
+    struct handout *handout = OBJ_CAST(owner, struct handout, HANDOUT_MAGIC);
+
+    handout->durable = NULL;
+    handout_arrived(handout, status);
+}
+
+static int handout_keep(struct handout *handout)
+{
+    struct lease_core *core = handout->grant->lease->role->core;
+    int r = core->ledger != NULL ? durable_put_grant(handout->grant) : 0;
+
+    if (r == 0 && core->ledger != NULL) {
+        r = durable_wait(core->ledger, &core->durables, handout_durable, handout,
+                         &handout->durable);
+        handout->pending_count += r == 0;
+    }
+    return r;
 }
 
 /* The grant's life begins with its record. */
@@ -81,14 +107,13 @@ static int handout_create(struct handout *handout, const char *request)
     int r;
 
     if (grant->duration_ms > 0) {
-        wheel_arm(&core->wheel, &grant->due,
-                  schedule_add_ms(core_now_ms(core), grant->duration_ms));
-        core_touch(core);
+        grant_set_until(grant, schedule_add_ms(core_now_ms(core), grant->duration_ms));
     }
     r = record_grant_created(grant, handout->lease, request, &handout->created);
     if (r == 0) {
         handout->pending_count++;
         grant->is_created = true;
+        r = handout_keep(handout);
     }
     return r;
 }

@@ -29,7 +29,8 @@
 static uint64_t live_total(const struct lease_core *core)
 {
     return core->lease_ids.count - core->lease_counts[LEASE_STATE_REVOKED] -
-           core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_FAILED];
+           core->lease_counts[LEASE_STATE_EXPIRED] - core->lease_counts[LEASE_STATE_UNCONFIRMED] -
+           core->lease_counts[LEASE_STATE_FAILED];
 }
 
 static bool is_below_twice(uint64_t count, uint32_t max)
@@ -130,6 +131,7 @@ int issue_fill(struct lease *lease, struct lease_call *call)
     const struct lease_role *config = &lease->role->config;
 
     call->kind = LEASE_CALL_ISSUE;
+    call->intend = lease->role->core->ledger != NULL ? intent_start : NULL;
     call->ttl_ms = lease_ttl_ms(lease);
     if (config->max_ttl_ms > 0 && call->ttl_ms > config->max_ttl_ms) {
         call->ttl_ms = config->max_ttl_ms;
@@ -272,6 +274,7 @@ static void issue_refused(struct lease *lease, const struct lease_result *result
                         : "",
                     result->detail != NULL ? result->detail : "the issuer gave no reason");
     issue_log(lease, result);
+    intent_left(lease, result);
     if (!lease_is_wanted(lease) || !is_tried_again(lease, result)) {
         failure.text = lease_error(lease);
         issue_remember(lease, &failure);
@@ -319,10 +322,31 @@ void issue_arrived(struct lease_issuing *issuing, int status)
         acquire_wake_lease(lease);
     }
     issue_forget(lease); /* unless the lease has ended just now, and with it this */
+    (void)drain_leave(lease);
     if (is_late && lease->state == LEASE_STATE_ACTIVE && !lease_is_wanted(lease)) {
         settle_late(lease);
     }
     core_touch(lease->role->core);
+}
+
+static void issue_durable(void *owner, int status)
+{
+    struct lease_issuing *issuing = OBJ_CAST(owner, struct lease_issuing, ISSUING_MAGIC);
+
+    issuing->durable = NULL;
+    issue_arrived(issuing, status);
+}
+
+static int issue_keep(struct lease *lease)
+{
+    struct env_ledger *ledger = lease->role->core->ledger;
+    int r = ledger != NULL ? durable_put(lease) : 0;
+
+    if (r == 0 && ledger != NULL) {
+        r = durable_wait(ledger, &lease->role->core->durables, issue_durable, lease->issuing,
+                         &lease->issuing->durable);
+    }
+    return r;
 }
 
 static void issue_written(struct audit_write *write, int status)
@@ -333,12 +357,11 @@ static void issue_written(struct audit_write *write, int status)
 static void issue_record(struct lease *lease)
 {
     struct lease_issuing *issuing = lease->issuing;
-    bool is_awaited = false;
-    int r = durable_start(lease, &is_awaited);
+    int r = issue_keep(lease);
 
     issuing->write.fn = issue_written;
     issuing->write.user = issuing;
-    issuing->unwritten_count = is_awaited ? 2 : 1;
+    issuing->unwritten_count = issuing->durable != NULL ? 2 : 1;
     if (r == 0) {
         r = record_lease_issued(lease, &issuing->write);
     }
@@ -409,8 +432,6 @@ static void issue_accepted(struct lease *lease, const struct lease_result *resul
         return;
     }
     lease_set_life(lease, result);
-    /* Less than was asked may be a fitting whose answer was lost. */
-    lease->is_doubtful = lease->lifetime_ms < lease_ttl_ms(lease);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     issue_record(lease);
 }

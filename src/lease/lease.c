@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define LEASE_ERROR_MAX_BYTES 256
-#define LEASE_OWNER_MAX_BYTES (LEASE_ID_BYTES + ROLE_NAME_MAX_BYTES)
 
 /* --- life and death of the object --- */
 
@@ -93,6 +92,7 @@ struct lease *lease_new_from(struct source *source, struct holder *holder, const
  */
 static void lease_close(struct lease *lease)
 {
+    drain_retake(lease);
     queue_remove(&lease->source->lane, &lease->item);
     sharing_withdraw(lease);
     lease->role->core->stats.sealed_bytes -= lease->credential.size;
@@ -136,7 +136,7 @@ void lease_free(struct lease *lease)
 bool lease_try_free(struct lease *lease)
 {
     if (!fsm_lease_is_over(lease->state) || lease->pin_count > 0 || lease->call != NULL ||
-        lease->issuing != NULL || lease->has_waits) {
+        lease->issuing != NULL || lease->has_waits || lease->is_pinned) {
         return false;
     }
     lease_free(lease);
@@ -246,8 +246,6 @@ static uint64_t own_end_ms(struct lease *lease)
 void lease_limit_life(struct lease *lease)
 {
     lease->expires_ms = least(lease->own_end_ms, anchor_ends_ms(lease));
-    lease->is_cut = lease->expires_ms < schedule_expiry_ms(lease->answered_ms, lease->lifetime_ms,
-                                                           lease->role->core->options.skew_ms);
 }
 
 void lease_set_life(struct lease *lease, const struct lease_result *result)
@@ -264,6 +262,7 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
         lease->issued_ms = lease->answered_ms;
     }
     lease->own_end_ms = own_end_ms(lease);
+    lease->event_position = 0;
     lease_limit_life(lease);
     if (lease->granted_ms == 0) {
         lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
@@ -342,8 +341,9 @@ void lease_take_source(struct lease *lease)
 
 /* --- the credential --- */
 
-/* Sealed bytes are good for this lease alone: its id and what its role is called. */
-static struct str owner_of(const struct lease *lease, char bytes[LEASE_OWNER_MAX_BYTES])
+static_assert(LEASE_OWNER_MAX_BYTES == LEASE_ID_BYTES + ROLE_NAME_MAX_BYTES, "both fit");
+
+struct str lease_owner(const struct lease *lease, char bytes[LEASE_OWNER_MAX_BYTES])
 {
     size_t name_len = strlen(lease->role->name);
 
@@ -362,7 +362,7 @@ int lease_seal(struct lease *lease, const struct lease_result *result)
     secret_init(&packed);
     r = credential_pack(result, &packed);
     if (r == 0) {
-        r = credential_seal(lease->role->core->env, owner_of(lease, owner), &packed,
+        r = credential_seal(lease->role->core->env, lease_owner(lease, owner), &packed,
                             &lease->credential);
     }
     secret_fini(&packed);
@@ -376,8 +376,16 @@ int lease_open(const struct lease *lease, struct secret *ret_packed)
 {
     char owner[LEASE_OWNER_MAX_BYTES];
 
-    return credential_open(lease->role->core->env, owner_of(lease, owner), &lease->credential,
+    return credential_open(lease->role->core->env, lease_owner(lease, owner), &lease->credential,
                            ret_packed);
+}
+
+struct str lease_ref_of(const struct lease *lease, const struct secret *packed)
+{
+    if (lease->issuing != NULL && lease->issuing->ref_len > 0) {
+        return (struct str){.ptr = lease->issuing->ref, .len = lease->issuing->ref_len};
+    }
+    return credential_ref(packed);
 }
 
 int lease_ref(const struct lease *lease, struct secret *ret_ref)
@@ -385,14 +393,10 @@ int lease_ref(const struct lease *lease, struct secret *ret_ref)
     struct secret packed;
     int r;
 
-    if (lease->issuing != NULL && lease->issuing->ref_len > 0) {
-        return secret_set(ret_ref,
-                          (struct str){.ptr = lease->issuing->ref, .len = lease->issuing->ref_len});
-    }
     secret_init(&packed);
     r = lease_open(lease, &packed);
     if (r == 0) {
-        r = secret_set(ret_ref, credential_ref(&packed));
+        r = secret_set(ret_ref, lease_ref_of(lease, &packed));
     }
     secret_fini(&packed);
     return r;

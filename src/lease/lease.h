@@ -24,6 +24,7 @@ enum lease_step {
     LEASE_STEP_REPLACE, /* issue a successor */
     LEASE_STEP_DROP,    /* nobody holds it and nobody came for it */
     LEASE_STEP_MOVE,    /* superseded: the overlap is over */
+    LEASE_STEP_LEAVE,   /* superseded: … for those that have read the successor */
     LEASE_STEP_REVOKE,  /* revoking: ask again */
 };
 
@@ -43,10 +44,11 @@ struct lease_issuing {
     struct audit_write write;
     struct durable_wait *durable; /* NULL: not waited for */
     uint32_t unwritten_count;     /* of these two, those that aren't on disk yet */
-    char *ref;      /* room for the issuer's reference from when the call is sent, in secret memory:
-                       what comes can be revoked */
-    size_t ref_len; /* > 0: the credential couldn't be packed, this is all there is */
-    char *reason;   /* for the issuer's own audit; NULL: none */
+    char *ref; /* room for the issuer's reference from when the call is sent, in secret memory: what
+                  comes can be revoked */
+    size_t ref_len;    /* > 0: the credential couldn't be packed, this is all there is */
+    size_t intent_len; /* > 0: what may have been made is on record under these bytes of `ref` */
+    char *reason;      /* for the issuer's own audit; NULL: none */
 };
 
 struct lease {
@@ -61,11 +63,11 @@ struct lease {
     bool is_recorded : 1; /* lease.issued is durable, and what the ledger keeps of it */
     bool is_durable : 1;  /* it is in the ledger, or on its way there */
     bool is_forced : 1;   /* its replacement was asked for: the overlap bounds it */
-    bool is_cut : 1;      /* a ttl of ours or its anchor ends it before the issuer said */
-    bool is_doubtful : 1; /* a renewal failed and may have been executed: it may live longer than we
-                             know */
     bool is_lost : 1;     /* failed: the issue may have made a credential */
     bool has_waits : 1;
+    bool is_held_back : 1; /* its revocation waits until the ledger knows of it */
+    bool is_pinned : 1;    /* the ledger will tell it something */
+    bool is_left : 1;      /* the daemon stops, and the next one goes on with it */
     struct role *role;
     struct source *source; /* what it was issued from */
     struct holder *holder; /* for whom it was issued */
@@ -96,6 +98,8 @@ struct lease {
     uint64_t rotate_after_ms; /* no replacement is issued before */
     uint64_t since_ms;        /* when the state was entered */
     uint64_t issued_ms;       /* when the issue was sent; 0: it isn't answered yet */
+    uint64_t ready_position;  /* observe.h: it is there to be read */
+    uint64_t event_position;  /* it was superseded, or can't be replaced; 0: neither */
     uint32_t version;
     uint32_t renewal_count;
     uint32_t grant_count;   /* length of `grants` */
@@ -170,6 +174,13 @@ int lease_seal(struct lease *lease, const struct lease_result *result) ATTR_MUST
 /* Opens the packed credential (credential.h) into secret memory; empty where there is none. As
  * credential_open. */
 int lease_open(const struct lease *lease, struct secret *ret_packed) ATTR_MUST_USE;
+
+/* Sealed bytes are good for one lease alone: its id and what its role is called. */
+#define LEASE_OWNER_MAX_BYTES (LEASE_ID_BYTES + 128)
+struct str lease_owner(const struct lease *lease, char bytes[LEASE_OWNER_MAX_BYTES]);
+
+/* The issuer's reference; borrowed from `packed`, or from the lease where there is nothing else. */
+struct str lease_ref_of(const struct lease *lease, const struct secret *packed);
 
 /* The issuer's reference, for a call. As lease_open. */
 int lease_ref(const struct lease *lease, struct secret *ret_ref) ATTR_MUST_USE;
@@ -269,6 +280,18 @@ void issue_set_late(struct lease *lease);
 void issue_forget_late(struct lease *lease);
 void issue_forget(struct lease *lease);
 
+/* --- intent.c --- */
+
+/* How long something that nobody has seen may live at the most: Vault's default maximum of a lease
+ * (https://developer.hashicorp.com/vault/docs/configuration, max_lease_ttl). */
+#define INTENT_UNSEEN_MAX_MS (768ULL * 3600U * 1000U)
+
+/* The call's `intend`. */
+int intent_start(struct lease_call *call, struct str ref, struct lease_intent *intent);
+/* An issue has ended without a credential: what it may have made all the same, or has for sure
+ * (`orphan_ref`), becomes a lease of its own, without a holder, that is revoked. */
+void intent_left(struct lease *lease, const struct lease_result *result);
+
 /* --- renew.c --- */
 
 void renew_start(struct lease *lease, bool is_urgent);
@@ -308,6 +331,8 @@ void rotate_move_all(struct lease *lease);
 /* Ends a live lease at the issuer, or lets it go where that can't be. Nobody may hold it. */
 void revoke_start(struct lease *lease, const char *why);
 void revoke_push(struct lease *lease);
+/* It isn't kept back for the ledger any longer. */
+void revoke_go_on(struct lease *lease);
 int revoke_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref) ATTR_MUST_USE;
 void revoke_answered(struct lease *lease, const struct lease_result *result);
 /* Its time is up, or the issuer has lost it. */

@@ -184,19 +184,22 @@ static void step_due(struct lease *lease)
     case LEASE_STEP_MOVE:
         rotate_move_all(lease);
         break;
+    case LEASE_STEP_LEAVE:
+        ack_due(lease);
+        break;
     case LEASE_STEP_REVOKE:
-        revoke_push(lease);
+        revoke_go_on(lease);
         break;
     case LEASE_STEP_NONE:
         break;
     }
 }
 
-/* At our own limit the issuer's credential lives on, and after a doubtful renewal it may: then it
- * is revoked. */
+/* A clock proves nothing: at our own limit the issuer's credential lives on, after a doubtful
+ * renewal it may, and an issuer can fail at ending what has expired. So it is asked. */
 static void expiry_due(struct lease *lease)
 {
-    if (lease->is_revocable && (lease->is_cut || lease->is_doubtful)) {
+    if (lease->is_revocable) {
         revoke_start(lease, "its time is up");
     } else {
         lease_expire(lease, "its time is up");

@@ -92,14 +92,13 @@ static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t 
     uint64_t now_ms = core_now_ms(core);
     uint64_t begun_ms = lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
 
-    if (grant->due.when_ms != 0) {
-        begun_ms = schedule_left_ms(grant->due.when_ms, grant->duration_ms);
+    if (grant->until_ms != 0) {
+        begun_ms = schedule_left_ms(grant->until_ms, grant->duration_ms);
     }
     grant->duration_ms = duration_ms;
     if (grant->is_created) {
-        wheel_arm(&core->wheel, &grant->due, schedule_add_ms(begun_ms, duration_ms));
+        grant_set_until(grant, schedule_add_ms(begun_ms, duration_ms));
         record_grant_reduced(grant);
-        core_touch(core);
     }
 }
 

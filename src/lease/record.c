@@ -7,6 +7,7 @@
 #include "lease/credential.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What is made for one record and must outlive its writing. */
 struct record_texts {
@@ -44,9 +45,15 @@ static void fill_life(struct audit_record *record, const struct lease *lease)
     record->expires_wall_ms = core_wall_of(lease->role->core, lease->expires_ms);
 }
 
+/* What names it at its issuer ends at the first line feed: the rest is its plugin's. */
 static void fill_ref(struct audit_record *record, const struct lease *lease, struct str ref,
                      struct record_texts *texts)
 {
+    const char *end = ref.len > 0 ? memchr(ref.ptr, '\n', ref.len) : NULL;
+
+    if (end != NULL) {
+        ref.len = (size_t)(end - ref.ptr);
+    }
     if (ref.len > 0) {
         record->issuer_ref = audit_ref(lease->role->core->audit, ref, texts->issuer_ref);
     }
@@ -180,6 +187,20 @@ void record_lease_adopted(struct lease *lease)
     audit_record_note(lease->role->core->audit, &record);
 }
 
+void record_lease_suspected(struct lease *orphan, const struct lease *lease)
+{
+    struct audit_record record = {.event = "lease.issued", .outcome = "lost"};
+    struct record_texts texts;
+    char reason[LEASE_REASON_MAX_BYTES];
+
+    (void)fill_issued(&record, orphan, &texts);
+    (void)snprintf(reason, sizeof(reason), "may have been made for %s", lease->id);
+    record.reason = reason;
+    record.has_ttl = false;
+    record.expires_wall_ms = core_wall_of(lease->role->core, orphan->ends_ms);
+    audit_record_note(lease->role->core->audit, &record);
+}
+
 void record_lease_issued_late(struct lease *lease)
 {
     struct audit_record record = {.event = "lease.issued", .outcome = "ok"};
@@ -254,15 +275,25 @@ void record_lease_revoked(const struct lease *lease)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_expired(const struct lease *lease, const char *why)
+static void note_over(const struct lease *lease, const char *outcome, const char *why)
 {
-    struct audit_record record = {.event = "lease.expired", .outcome = "ok", .reason = why};
+    struct audit_record record = {.event = "lease.expired", .outcome = outcome, .reason = why};
     struct record_texts texts;
 
     fill_lease(&record, lease);
     (void)fill_refs(&record, lease, &texts);
     record.expires_wall_ms = core_wall_of(lease->role->core, lease->ends_ms);
     audit_record_note(lease->role->core->audit, &record);
+}
+
+void record_lease_expired(const struct lease *lease, const char *why)
+{
+    note_over(lease, "ok", why);
+}
+
+void record_lease_unconfirmed(const struct lease *lease, const char *why)
+{
+    note_over(lease, "unconfirmed", why);
 }
 
 void record_lease_failed(const struct lease *lease, const char *why)

@@ -21,6 +21,8 @@ void record_reads(const struct grant *grant, uint64_t count);
 void record_grant_reduced(const struct grant *grant);
 void record_grant_ended(const struct grant *grant);
 void record_lease_issued_late(struct lease *lease);
+/* What an issue of `lease` may have made, which isn't known to exist. */
+void record_lease_suspected(struct lease *orphan, const struct lease *lease);
 void record_lease_adopted(struct lease *lease);
 void record_lease_renewed(const struct lease *lease);
 void record_lease_rotated(const struct lease *successor, const struct lease *lease,
@@ -30,6 +32,7 @@ void record_lease_revoking(const struct lease *lease, const char *why);
 void record_lease_unrevoked(const struct lease *lease, const char *why);
 void record_lease_revoked(const struct lease *lease);
 void record_lease_expired(const struct lease *lease, const char *why);
+void record_lease_unconfirmed(const struct lease *lease, const char *why);
 void record_lease_failed(const struct lease *lease, const char *why);
 
 #endif

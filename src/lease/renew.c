@@ -75,9 +75,9 @@ static void renew_accepted(struct lease *lease, const struct lease_result *resul
     lease->failure_count = 0;
     lease->rotate_failure_count = 0;
     lease->early_death_count = 0;
-    lease->is_doubtful = false;
     record_lease_renewed(lease);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
+    durable_note(lease);
     rotate_cancel(lease);
     lease_plan(lease);
     renew_tell(lease, 0);
@@ -107,7 +107,6 @@ static void renew_doubt(struct lease *lease, uint64_t asked_ms)
     uint64_t longest_ms = asked_ms > lease->lifetime_ms ? asked_ms : lease->lifetime_ms;
     uint64_t ends_ms = schedule_add_ms(core_now_ms(lease->role->core), longest_ms);
 
-    lease->is_doubtful = true;
     if (ends_ms > lease->ends_ms) {
         lease->ends_ms = ends_ms;
     }

@@ -1,23 +1,28 @@
 /* The end of a lease at its issuer.
  *
- * Happy path: revoke_start → revoking, queued before everything else → the issuer confirms (or has
- * no such lease): revoked.
+ * Happy path: revoke_start → revoking, which the ledger is told first, so that no later daemon
+ * hands out a dead credential → queued before everything else → the issuer confirms (or has no such
+ * lease): revoked.
  *
  * Failure paths. Anything but a confirmation is tried again with back-off, refusals too: whoever
  * mends the issuer's policy must find that nothing was forgotten. It ends an hour after the
- * credential's own end at the latest, as expired and with a warning. While a renewal is in flight
- * it is asked to end first. What its issuer can't revoke is only let go: it ends as expired, with
- * its true end on record. */
+ * credential's own end at the latest, or if that had passed before, an hour after it began, as
+ * unconfirmed and with a warning. While a renewal is in
+ * flight it is asked to end first. What its issuer can't revoke is only let go: it ends as expired,
+ * with its true end on record. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "lease/core_internal.h"
 
-#define REVOKE_MARGIN_MS 3600000U     /* after the credential's end */
+#define REVOKE_MARGIN_MS 3600000U     /* after the credential's end, and after the first try */
+#define REVOKE_LEDGER_MAX_MS 2000U    /* a ledger that hangs or fails keeps no revocation back */
 #define REVOKE_DRAIN_BACKOFF_MS 2000U /* the time to stop is short */
 
 uint64_t revoke_gives_up_ms(const struct lease *lease)
 {
-    return schedule_add_ms(lease->ends_ms, REVOKE_MARGIN_MS);
+    uint64_t from_ms = lease->ends_ms > lease->since_ms ? lease->ends_ms : lease->since_ms;
+
+    return schedule_add_ms(from_ms, REVOKE_MARGIN_MS);
 }
 
 /* --- expired --- */
@@ -42,8 +47,9 @@ static void revoke_give_up(struct lease *lease)
 {
     log_event(LOG_LEVEL_WARN, "lease.revoke.unconfirmed", "backend", lease_backend(lease), "role",
               lease->role->config.name, "lease", lease->id, "err", lease_error(lease), NULL);
-    record_lease_expired(lease, "the issuer never confirmed its revocation");
-    lease_set_state(lease, LEASE_STATE_EXPIRED);
+    record_lease_unconfirmed(lease, "the issuer never confirmed its revocation");
+    lease->role->core->stats.unconfirmed_total++;
+    lease_set_state(lease, LEASE_STATE_UNCONFIRMED);
     waits_end(lease, WAIT_REVOKE, ERR_TIMEOUT, "the issuer never confirmed the revocation");
     rotate_dead(lease);
 }
@@ -53,8 +59,8 @@ static void revoke_give_up(struct lease *lease)
 void revoke_push(struct lease *lease)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
-    if (lease->call != NULL) {
-        return; /* its answer comes back here */
+    if (lease->call != NULL || lease->is_held_back) {
+        return; /* its answer comes back here, or the ledger's */
     }
     if (revoke_gives_up_ms(lease) <= core_now_ms(lease->role->core)) {
         revoke_give_up(lease);
@@ -63,11 +69,48 @@ void revoke_push(struct lease *lease)
     }
 }
 
+void revoke_go_on(struct lease *lease)
+{
+    lease->is_held_back = false;
+    revoke_push(lease);
+}
+
+static void revoke_noted(void *owner, int status)
+{
+    struct lease *lease = OBJ_CAST(owner, struct lease, LEASE_MAGIC);
+
+    (void)status; /* the ledger has said that it fails; the revocation goes on */
+    lease->is_pinned = false;
+    if (lease->is_held_back) {
+        lease_set_step(lease, LEASE_STEP_NONE, 0);
+        revoke_go_on(lease);
+    }
+    core_touch(lease->role->core);
+}
+
+/* A later daemon must know that nobody is to be given it, before it dies. */
+static void revoke_note(struct lease *lease)
+{
+    struct lease_core *core = lease->role->core;
+    struct durable_wait *wait = NULL;
+
+    if (core->ledger == NULL || lease->is_pinned) {
+        return;
+    }
+    durable_note(lease);
+    if (durable_wait(core->ledger, &core->durables, revoke_noted, lease, &wait) == 0) {
+        lease->is_pinned = lease->is_held_back = true;
+        lease_set_step(lease, LEASE_STEP_REVOKE,
+                       schedule_add_ms(core_now_ms(core), REVOKE_LEDGER_MAX_MS));
+    }
+}
+
 void revoke_start(struct lease *lease, const char *why)
 {
     struct issuer *issuer = lease->source->issuer;
 
     CHECK(fsm_lease_is_live(lease->state));
+    drain_retake(lease);
     queue_remove(&lease->source->lane, &lease->item);
     if (!lease->is_revocable) {
         lease_expire(lease, why);
@@ -89,6 +132,7 @@ void revoke_start(struct lease *lease, const char *why)
     if (lease->call != NULL) {
         issuer->config->ops->call_cancel(issuer->config, &lease->call->call);
     }
+    revoke_note(lease);
     revoke_push(lease);
     rotate_dead(lease);
     acquire_wake_lease(lease);

@@ -104,8 +104,8 @@ bool role_is_configured(const struct role *role, const struct lease_role *config
     const struct lease_role *own = &role->config;
 
     return timing_is(own, config) && own->share == config->share &&
-           own->binding == config->binding && own->live_max == config->live_max &&
-           rate_is(own->issue_rate, config->issue_rate) &&
+           own->binding == config->binding && own->is_kept_on_stop == config->is_kept_on_stop &&
+           own->live_max == config->live_max && rate_is(own->issue_rate, config->issue_rate) &&
            rate_is(own->renew_rate, config->renew_rate) &&
            rate_is(own->revoke_rate, config->revoke_rate) &&
            fields_are(own->attributes, own->attribute_count, config->attributes,

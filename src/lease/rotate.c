@@ -112,6 +112,7 @@ static void rotate_supersede(struct lease *lease)
         lease_set_step(lease, LEASE_STEP_MOVE,
                        schedule_add_ms(now_ms, lease->role->config.overlap_ms));
     }
+    observe_superseded(lease);
 }
 
 void rotate_bound(struct lease *lease)
@@ -123,6 +124,7 @@ void rotate_bound(struct lease *lease)
     lease->is_forced = true;
     if (lease->step != LEASE_STEP_MOVE || when_ms < lease->next_ms) {
         lease_set_step(lease, LEASE_STEP_MOVE, when_ms);
+        observe_superseded(lease);
     }
 }
 
@@ -130,6 +132,7 @@ void rotate_done(struct lease *successor)
 {
     struct lease *lease = successor->predecessor;
 
+    observe_ready(successor);
     if (lease == NULL) {
         sharing_offer(successor);
         return;
@@ -162,6 +165,7 @@ void rotate_move_all(struct lease *lease)
     LIST_EACH (&lease->grants, node, following) {
         grant_move(LIST_ENTRY(node, struct grant, by_lease), current, true);
     }
+    ack_due(lease);
     lease_settle(lease, GRANT_END_RELEASED);
 }
 
@@ -175,6 +179,7 @@ void rotate_delayed(struct lease *successor)
         return;
     }
     waits_end(lease, WAIT_ROTATE, ERR_UNAVAILABLE, lease_error(successor));
+    observe_ending(lease);
     acquire_wake_lease(lease);
 }
 
@@ -237,6 +242,7 @@ void rotate_failed(struct lease *successor)
     } else if (lease->step == LEASE_STEP_NONE && may_need_another(lease)) {
         lease_set_step(lease, LEASE_STEP_REPLACE, lease->rotate_after_ms);
     }
+    observe_ending(lease);
     acquire_wake_lease(lease);
 }
 

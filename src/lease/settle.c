@@ -103,7 +103,9 @@ void settle_late(struct lease *lease)
 
 void lease_unsettle(struct lease *lease)
 {
-    list_remove(&lease->by_state); /* its holder's idle leases */
+    if (!lease_is_ending(lease)) {
+        list_remove(&lease->by_state); /* its holder's idle leases */
+    }
     if (lease->step == LEASE_STEP_DROP) {
         lease->step = LEASE_STEP_NONE;
         lease_plan(lease);
@@ -132,6 +134,7 @@ void lease_settle(struct lease *lease, enum grant_end end)
     case LEASE_STATE_REVOKING:
     case LEASE_STATE_REVOKED:
     case LEASE_STATE_EXPIRED:
+    case LEASE_STATE_UNCONFIRMED:
     case LEASE_STATE_FAILED:
         break;
     }

@@ -59,6 +59,9 @@ void serve_free(struct serve *serve);
  * for it; the lease layer judges it anew. */
 void serve_set(struct serve *serve, const struct serve_settings *settings);
 
+/* Streams end, after what this turn of the loop has to tell. serve_set does that too. */
+void serve_end_streams(struct serve *serve);
+
 /* Shown by /readyz: false until everything is up, and again while stopping. */
 void serve_set_ready(struct serve *serve, bool is_ready);
 

@@ -141,7 +141,8 @@ static const struct exchange_failure acquire_failures[] = {
      "try again later, or end what isn't needed any more (lease ls, lease revoke)"},
     {ERR_BUSY, 503, "busy", "many wait for the same credential"},
     {ERR_NOMEM, 503, "busy", NULL},
-    {ERR_IO, 503, "degraded", "no audit record, no credential: a required audit sink fails"},
+    {ERR_IO, 503, "degraded",
+     "no record, no credential: the ledger, or a required audit sink, fails"},
     {ERR_GONE, 409, "binding_unavailable", "what the grant was to be bound to has ended"},
     {ERR_NOT_FOUND, 409, "binding_unavailable",
      "a grant binds to the caller or its ancestors of the same user"},
@@ -423,7 +424,7 @@ static void acquire(struct exchange *x, const struct lease_role *role, bool is_n
 
 /* A path is taken as it is sent, since no role has a name that needs encoding; whoever encodes one
  * all the same is told. */
-static void role_unknown(struct exchange *x, struct str name)
+void serve_role_unknown(struct exchange *x, struct str name)
 {
     bool is_encoded = memchr(name.ptr, '%', name.len) != NULL;
     char detail[PARAMS_ROLE_MAX_BYTES + 64];
@@ -452,7 +453,7 @@ const struct lease_role *serve_role_of_body(struct exchange *x)
     }
     role = lease_core_role(x->serve->options.core, name);
     if (role == NULL) {
-        role_unknown(x, name);
+        serve_role_unknown(x, name);
     }
     return role;
 }
@@ -462,7 +463,7 @@ void serve_credentials_get(struct exchange *x)
     const struct lease_role *role = lease_core_role(x->serve->options.core, x->path_arg);
 
     if (role == NULL) {
-        role_unknown(x, x->path_arg);
+        serve_role_unknown(x, x->path_arg);
     } else {
         acquire(x, role, false);
     }

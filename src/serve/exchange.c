@@ -42,6 +42,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     map_init(&serve->denials, seed);
     answers_init(&serve->answers, options->env);
     denied_init(&serve->denied, options->env, options->audit, seed);
+    watches_init(&serve->watches, options->env, options->core, start);
     *ret_serve = serve;
     return 0;
 }
@@ -55,6 +56,7 @@ void serve_free(struct serve *serve)
         return;
     }
     CHECK(serve->exchange_count == 0);
+    watches_fini(&serve->watches);
     while ((node = list_pop_front(&serve->idle)) != NULL) {
         mem_free(LIST_ENTRY(node, struct exchange, node));
     }
@@ -72,6 +74,7 @@ void serve_free(struct serve *serve)
 void serve_set(struct serve *serve, const struct serve_settings *settings)
 {
     answers_clear(&serve->answers);
+    watches_end(&serve->watches, "leased has other settings now: come again");
     serve->options.policy = settings->policy;
     serve->options.backends = settings->backends;
     serve->options.backend_count = settings->backend_count;
@@ -79,6 +82,11 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
         settings->exchanges_max != 0 ? settings->exchanges_max : EXCHANGES_DEFAULT;
     buf_fini(&serve->body);
     buf_init(&serve->body, reply_max(settings->reply_max_bytes));
+}
+
+void serve_end_streams(struct serve *serve)
+{
+    watches_end(&serve->watches, "leased is stopping");
 }
 
 void serve_set_ready(struct serve *serve, bool is_ready)

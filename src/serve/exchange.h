@@ -9,6 +9,7 @@
 #include "serve/api.h"
 #include "serve/denied.h"
 #include "serve/params.h"
+#include "serve/watch.h"
 #include "wire/json_out.h"
 
 #define EXCHANGE_MAGIC 0x65786368U
@@ -69,6 +70,7 @@ struct serve {
     struct map denials; /* rule → struct serve_denials */
     struct answers answers;
     struct denied denied;
+    struct watches watches;
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
@@ -145,6 +147,8 @@ void serve_leases_list(struct exchange *x);
 void serve_leases_show(struct exchange *x);
 void serve_leases_renew(struct exchange *x);
 void serve_leases_rotate(struct exchange *x);
+void serve_leases_ack(struct exchange *x);
+void serve_watch(struct exchange *x);
 void serve_leases_delete(struct exchange *x);
 void serve_grants_list(struct exchange *x);
 void serve_grants_show(struct exchange *x);
@@ -160,6 +164,9 @@ void serve_reload(struct exchange *x);
 /* What access/ is asked for this exchange; borrows from both. */
 void serve_access_request(const struct exchange *x, const struct lease_role *role,
                           uint32_t live_count, struct access_request *ret_request);
+
+/* There is no role of this name. */
+void serve_role_unknown(struct exchange *x, struct str name);
 
 /* The role that the body names. NULL: there is none, and the exchange has been answered. */
 const struct lease_role *serve_role_of_body(struct exchange *x);

@@ -1,7 +1,8 @@
-/* Leases and grants: list, show, renew, rotate, end.
+/* Leases and grants: list, show, renew, rotate, acknowledge, end.
  *
  * An effect that takes the issuer's time is waited for as long as `?wait=` says; then the answer is
  * 202 with the state as it is, and the effect goes on by itself. */
+#include "lease/observe.h"
 #include "serve/exchange.h"
 
 #include <stdio.h>
@@ -338,6 +339,38 @@ void serve_leases_renew(struct exchange *x)
 void serve_leases_rotate(struct exchange *x)
 {
     lease_effect(x, lease_rotate_start);
+}
+
+static const struct exchange_failure ack_failures[] = {
+    {ERR_BUSY, 409, "invalid", "read the successor first: GET /credentials/{role}"},
+    {0, 409, "invalid", NULL},
+};
+
+/* The caller has moved over to what it has read last. Who has, once more, hears the same. */
+void serve_leases_ack(struct exchange *x)
+{
+    static const struct err behind = {.code = ERR_BUSY,
+                                      .text = "you haven't read the successor yet"};
+    struct lease_core *core = x->serve->options.core;
+    struct lease *lease = lease_core_find_lease(core, x->path_arg);
+    struct str grant_id = {.ptr = NULL};
+    int r = ERR_NOT_FOUND;
+
+    if (x->params.grant[0] != '\0') {
+        grant_id = str_of(x->params.grant);
+    }
+    if (lease != NULL) {
+        r = lease_core_ack(core, lease, &x->identity, grant_id);
+    }
+    if (r == 0) {
+        reply_lease(x, 200, lease);
+    } else if (r == ERR_BUSY) {
+        exchange_fail_status(x, ack_failures, r, &behind, 0);
+    } else if (lease != NULL && view_may_see_lease(x, lease)) {
+        not_a_holder(x);
+    } else {
+        not_found(x);
+    }
 }
 
 /* Where an end reports to: nobody, unless the client wants to wait for it. */

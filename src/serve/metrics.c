@@ -98,6 +98,8 @@ static void core_write(const struct serve *serve, struct buf *out)
                    "Revocations that failed, of those.", stats.revoke_failed_total);
     metrics_single(out, "leased_revoke_pending", "gauge", "Leases that wait for their revocation.",
                    stats.revoke_pending);
+    metrics_single(out, "leased_unconfirmed_total", "counter",
+                   "Leases whose end their issuer never confirmed.", stats.unconfirmed_total);
     metrics_family(out, "leased_revoke_oldest_seconds", "gauge",
                    "How long the oldest of them has waited.");
     buf_add_c(out, "leased_revoke_oldest_seconds ");

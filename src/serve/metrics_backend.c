@@ -81,7 +81,7 @@ static const struct backend_number backend_numbers[] = {
     {"leased_backend_refused_total", "counter",
      "Operations that were kept back: breaker open, or the issuer asked for a pause.", refused_of},
     {"leased_backend_sweep_pending", "gauge",
-     "Credentials of late or refused issues that wait for their revocation.", sweeps_of},
+     "Credentials of late issues that wait for their revocation.", sweeps_of},
     {"leased_backend_sweep_forgotten_total", "counter",
      "Those that were given up without the issuer's confirmation.", forgotten_of},
 };

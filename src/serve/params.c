@@ -69,6 +69,11 @@ static int set_cursor(struct serve_params *params, struct str value, struct err 
     return copy_text(params->cursor, sizeof(params->cursor), value, "cursor", e);
 }
 
+static int set_grant(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->grant, sizeof(params->grant), value, "grant", e);
+}
+
 static int set_duration(struct serve_params *params, struct str value, struct err *e)
 {
     int r = parse_duration(value, "duration", &params->duration_ms, e);
@@ -135,6 +140,7 @@ static const struct param param_table[] = {
     {"wait", PARAM_WAIT, set_wait, false, true},
     {"limit", PARAM_LIMIT, set_limit, false, true},
     {"cursor", PARAM_CURSOR, set_cursor, false, false},
+    {"grant", PARAM_GRANT, set_grant, false, false},
 };
 
 const char *params_name(uint32_t bit)
@@ -162,6 +168,7 @@ void params_init(struct serve_params *params)
     params->reason[0] = '\0';
     params->ticket[0] = '\0';
     params->cursor[0] = '\0';
+    params->grant[0] = '\0';
     params->duration_ms = 0;
     params->min_remaining_ms = 0;
     params->wait_ms = 0;

@@ -22,6 +22,7 @@ enum serve_param {
     PARAM_WAIT = 64,
     PARAM_LIMIT = 128,
     PARAM_CURSOR = 256,
+    PARAM_GRANT = 512,
 };
 
 struct serve_params {
@@ -29,6 +30,7 @@ struct serve_params {
     char reason[LEASE_REASON_MAX_BYTES + 1];
     char ticket[LEASE_TICKET_MAX_BYTES + 1];
     char cursor[LEASE_ID_BYTES + 1];
+    char grant[LEASE_ID_BYTES + 1];
     uint64_t duration_ms;      /* 0: not asked */
     uint64_t min_remaining_ms; /* 0: not asked */
     uint64_t wait_ms;

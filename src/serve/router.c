@@ -36,6 +36,8 @@ static const struct route routes[] = {
     {"DELETE", V1 "/leases/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_leases_delete},
     {"POST", V1 "/leases/{}/renew", ROUTE_NATIVE, PARAM_WAIT, 0, serve_leases_renew},
     {"POST", V1 "/leases/{}/rotate", ROUTE_NATIVE, PARAM_WAIT, 0, serve_leases_rotate},
+    {"POST", V1 "/leases/{}/ack", ROUTE_NATIVE, PARAM_GRANT, 0, serve_leases_ack},
+    {"GET", V1 "/watch", ROUTE_NATIVE, PARAM_ROLE, 0, serve_watch},
     {"GET", V1 "/grants", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_grants_list},
     {"GET", V1 "/grants/{}", ROUTE_NATIVE, 0, 0, serve_grants_show},
     {"DELETE", V1 "/grants/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_grants_delete},

@@ -54,6 +54,11 @@ static void backend_warn(const struct exchange *x, struct json_out *json,
             json_out_string_c(json, NULL, text);
         }
     }
+    for (size_t i = 0; is_reader(x) && i < status->warning_count; i++) {
+        (void)snprintf(text, sizeof(text), "backend %s: %s", status->name,
+                       status->warnings[i].text);
+        json_out_string_c(json, NULL, text);
+    }
     if (is_reader(x) && status->sweep_oldest_ms > REVOKE_DEBT_MS) {
         (void)snprintf(text, sizeof(text),
                        "backend %s: %llu credentials that nobody got wait for their revocation, "
@@ -88,6 +93,14 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
                        "%llu leases wait for their revocation, the oldest for %llu seconds",
                        (unsigned long long)stats.revoke_pending,
                        (unsigned long long)(stats.revoke_oldest_ms / 1000));
+        json_out_string_c(json, NULL, text);
+    }
+    if (is_reader(x) && stats.unconfirmed_total > 0) {
+        (void)snprintf(
+            text, sizeof(text),
+            "the issuers never confirmed the end of %llu leases: look at \"unconfirmed\" "
+            "in the audit trail",
+            (unsigned long long)stats.unconfirmed_total);
         json_out_string_c(json, NULL, text);
     }
     json_out_array_close(json);
@@ -154,6 +167,11 @@ static void backend_write_inside(const struct exchange *x, struct json_out *json
     json_out_u64(json, "oldest_seconds", status->sweep_oldest_ms / 1000);
     json_out_u64(json, "forgotten", status->sweep_forgotten_total);
     json_out_object_close(json);
+    json_out_array_open(json, "warnings");
+    for (size_t i = 0; i < status->warning_count; i++) {
+        json_out_string_c(json, NULL, status->warnings[i].text);
+    }
+    json_out_array_close(json);
     addresses_write(x, json, status);
 }
 
@@ -212,6 +230,7 @@ static void leases_write(struct exchange *x, struct json_out *json)
     json_out_object_open(json, "revoke_debt");
     json_out_u64(json, "pending", stats.revoke_pending);
     json_out_u64(json, "oldest_seconds", stats.revoke_oldest_ms / 1000);
+    json_out_u64(json, "unconfirmed", stats.unconfirmed_total);
     json_out_object_close(json);
 }
 

@@ -115,6 +115,24 @@ int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e
     return 0;
 }
 
+/* No beginning of an object is one itself. */
+bool audit_line_is_cut_off(struct str line)
+{
+    static const char begin[] = "{\"v\":";
+    size_t len = line.len < sizeof(begin) - 1 ? line.len : sizeof(begin) - 1;
+    json_error_t error;
+    json_t *root;
+    bool is_whole;
+
+    if (len == 0 || memcmp(line.ptr, begin, len) != 0) {
+        return false;
+    }
+    root = json_loadb(line.ptr, line.len, 0, &error);
+    is_whole = root != NULL || json_error_code(&error) == json_error_out_of_memory;
+    json_decref(root);
+    return !is_whole;
+}
+
 void audit_verifier_init(struct audit_verifier *verifier)
 {
     *verifier = (struct audit_verifier){0};
@@ -141,17 +159,91 @@ static bool is_torn(struct str line)
     return len > 0 && memcmp(line.ptr, begin, len) == 0 && line.ptr[line.len - 1] != '}';
 }
 
-static int foreign_line(struct audit_verifier *verifier, struct str line, struct err *why,
-                        struct err *e)
+static int foreign_line(struct audit_verifier *verifier, struct str line, uint64_t at,
+                        const struct err *why, struct err *e)
 {
     if (is_torn(line)) {
-        (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is a record that was cut off",
-                      verifier->line_count);
+        (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is a record that was cut off", at);
         return problem_set(verifier, AUDIT_PROBLEM_TORN);
     }
-    (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is no audit record: %s", verifier->line_count,
-                  why->text);
+    (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is no audit record: %s", at, why->text);
     return problem_set(verifier, AUDIT_PROBLEM_FOREIGN);
+}
+
+/* --- cut-off lines --- */
+
+static bool begins_with(struct str text, struct str begin)
+{
+    return text.len >= begin.len && memcmp(text.ptr, begin.ptr, begin.len) == 0;
+}
+
+/* Could the line be a cut-off one whose record comes next? */
+static bool is_mendable(struct str line)
+{
+    return line.len > 0 && line.len < AUDIT_RECORD_MAX_BYTES &&
+           (begins_with(line, STR("{\"v\":")) || begins_with(STR("{\"v\":"), line));
+}
+
+static struct str cut_off_of(const struct audit_verifier *verifier)
+{
+    return (struct str){.ptr = verifier->cut_off.bytes, .len = verifier->cut_off.len};
+}
+
+/* It isn't mended: now it is a problem. */
+static int cut_off_tell(struct audit_verifier *verifier, struct err *e)
+{
+    struct audit_line parsed;
+    struct err why = {0};
+    bool fits;
+
+    (void)!line_read(cut_off_of(verifier), &parsed, &fits, &why);
+    (void)foreign_line(verifier, cut_off_of(verifier), verifier->cut_off.line, &why, e);
+    verifier->cut_off.len = 0;
+    return ERR_CORRUPT;
+}
+
+/* The line is the latest cut-off one, of the same record as those directly before it. */
+static int cut_off_note(struct audit_verifier *verifier, struct str line, struct err *e)
+{
+    struct str before = cut_off_of(verifier);
+    int r = 0;
+
+    if (before.len > 0 && !begins_with(before, line) && !begins_with(line, before)) {
+        r = cut_off_tell(verifier, e);
+    }
+    if (line.len > verifier->cut_off.len) {
+        verifier->cut_off.count = verifier->cut_off.len > 0 ? verifier->cut_off.count : 0;
+        memcpy(verifier->cut_off.bytes, line.ptr, line.len);
+        verifier->cut_off.len = line.len;
+        verifier->cut_off.line = verifier->line_count;
+    }
+    verifier->cut_off.count++;
+    return r;
+}
+
+/* Behind the line `line`, which is right or (status not 0) has told `e` what is wrong with it. */
+static int cut_off_settle(struct audit_verifier *verifier, struct str line, int status,
+                          struct err *e)
+{
+    enum audit_problem problem = verifier->problem;
+    struct err own = {0};
+    struct err before = {0};
+
+    if (verifier->cut_off.len == 0) {
+        return status;
+    }
+    if (status == 0 && begins_with(line, cut_off_of(verifier))) {
+        verifier->mended_count += verifier->cut_off.count;
+        verifier->cut_off.len = 0;
+        return 0;
+    }
+    (void)cut_off_tell(verifier, &before);
+    if (status == 0) {
+        return err_set(e, ERR_CORRUPT, "%s", before.text);
+    }
+    verifier->problem = problem;
+    own = e != NULL ? *e : own;
+    return err_set(e, ERR_CORRUPT, "%s; %s", before.text, own.text);
 }
 
 /* Where the record stands in the chain. Later lines are judged against it, unless it came out of
@@ -213,8 +305,12 @@ int audit_verifier_line(struct audit_verifier *verifier, struct str line, struct
 
     verifier->line_count++;
     r = line_read(line, &parsed, &fits, &why);
+    if (r == ERR_INVALID && is_mendable(line)) {
+        return cut_off_note(verifier, line, e);
+    }
     if (r == ERR_INVALID) {
-        return foreign_line(verifier, line, &why, e);
+        r = foreign_line(verifier, line, verifier->line_count, &why, e);
+        return cut_off_settle(verifier, line, r, e);
     }
     if (r != 0) {
         return err_set(e, r, "line %" PRIu64 " could not be checked: %s", verifier->line_count,
@@ -237,16 +333,18 @@ int audit_verifier_line(struct audit_verifier *verifier, struct str line, struct
         verifier->has_last = true;
         verifier->last = parsed;
     }
-    return r;
+    return cut_off_settle(verifier, line, r, e);
 }
 
 int audit_verifier_rest(struct audit_verifier *verifier, struct str rest, struct err *e)
 {
-    if (rest.len == 0) {
-        return 0;
+    int r = 0;
+
+    if (rest.len > 0) {
+        verifier->line_count++;
+        (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is cut off: it has no end",
+                      verifier->line_count);
+        r = problem_set(verifier, AUDIT_PROBLEM_TORN);
     }
-    verifier->line_count++;
-    (void)err_set(e, ERR_CORRUPT, "line %" PRIu64 " is cut off: it has no end",
-                  verifier->line_count);
-    return problem_set(verifier, AUDIT_PROBLEM_TORN);
+    return cut_off_settle(verifier, STR(""), r, e);
 }

@@ -69,6 +69,9 @@ struct audit_line {
  * the hash doesn't fit the line. */
 int audit_line_parse(struct str line, struct audit_line *ret_line, struct err *e) ATTR_MUST_USE;
 
+/* Does a line begin as a record does, and end too soon? */
+bool audit_line_is_cut_off(struct str line) ATTR_MUST_USE;
+
 enum audit_problem {
     AUDIT_PROBLEM_NONE,
     AUDIT_PROBLEM_EDIT,    /* a record was changed or replaced */
@@ -88,6 +91,14 @@ struct audit_verifier {
     uint64_t line_count; /* of the current file */
     uint64_t problem_count;
     enum audit_problem problem; /* the kind of the latest */
+    /* Lines that a crash has cut off, and behind which their record stands whole. */
+    uint64_t mended_count;
+    struct {
+        char bytes[AUDIT_RECORD_MAX_BYTES];
+        size_t len; /* 0: there is none */
+        uint64_t line;
+        uint64_t count; /* one over the other, from crash after crash */
+    } cut_off;          /* … the latest, which the next line must begin with */
 };
 
 void audit_verifier_init(struct audit_verifier *verifier);
@@ -97,13 +108,15 @@ void audit_verifier_next_file(struct audit_verifier *verifier);
 
 /* Checks the next line (without its newline). 0, or ERR_CORRUPT with a text that names the line and
  * the record and tells an edit, a gap ("records 5 to 7 are missing"), a changed order, a foreign
- * and a cut-off line apart. After a problem it can go on with the next line, and should: records
- * that were moved show first as a gap, then as a changed order. ERR_NOMEM: not checked. */
+ * and a cut-off line apart. A cut-off line is no problem where the next record begins with it:
+ * after a crash the record was written again. So it is told with the line behind it, maybe together
+ * with that line's own problem. After a problem it can go on with the next line, and should:
+ * records that were moved show first as a gap, then as a changed order. ERR_NOMEM: not checked. */
 int audit_verifier_line(struct audit_verifier *verifier, struct str line,
                         struct err *e) ATTR_MUST_USE;
 
 /* What stands behind the last newline of a file: nothing, or a record that was cut off
- * (ERR_CORRUPT). */
+ * (ERR_CORRUPT, also for one on the line before). */
 int audit_verifier_rest(struct audit_verifier *verifier, struct str rest,
                         struct err *e) ATTR_MUST_USE;
 

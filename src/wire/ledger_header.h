@@ -11,7 +11,7 @@
 #define LEDGER_HEADER_BYTES 100U
 #define LEDGER_APPLICATION_ID 0x6c656173 /* "leas" */
 /* The version of the tables that this leased writes. Older ones are brought up to it. */
-#define LEDGER_VERSION 1
+#define LEDGER_VERSION 2
 
 /* `header`: the file's first bytes, LEDGER_HEADER_BYTES or all that it has. ERR_INVALID with a text
  * that begins with `path`: it is no ledger, or one of a newer version. */

@@ -1,45 +1,55 @@
-/* What the ledger keeps of a lease, as a JSON object: enough to find it at its issuer and to revoke
- * it after a crash. Never a field of the credential.
+/* What the ledger keeps of a lease: enough to find it at its issuer, to revoke it after a crash,
+ * and (with its credential, sealed) to go on with it.
  *
  * The issuer's reference (of Vault: the lease's id) opens nothing by itself; it stands here as it
  * is, so that what a daemon can't revoke any more can be revoked by hand. */
 #ifndef LEASED_WIRE_LEDGER_LEASE_H
 #define LEASED_WIRE_LEDGER_LEASE_H
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "wire/ledger_record.h"
 
-#include <jansson.h>
+#define LEDGER_LEASE_VERSION 2
 
-#define LEDGER_LEASE_VERSION 1
+/* What is known of it. */
+#define LEDGER_LEASE_INTENDED "intended" /* an issuer was asked, or is about to be */
+#define LEDGER_LEASE_LIVE "live"
+#define LEDGER_LEASE_REVOKING "revoking"
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_lease {
+    const char *state; /* LEDGER_LEASE_* */
     const char *role;
     const char *backend;
     const char *params_json; /* the plugin's keys, as the lease was issued with them */
-    struct str issuer_ref;
+    struct str issuer_ref;   /* empty: its issuer can't revoke it */
     bool is_renewable;
+    bool is_revocable;
+    bool is_capped;
+    bool is_refused;
     int64_t issued_wall_ms;
-    int64_t expires_wall_ms; /* as it counts here */
-    int64_t ends_wall_ms;    /* at the issuer, at the latest */
-    /* For whom it was issued. */
-    const char *caller; /* "unix", "loopback" or "tls" */
-    uint32_t uid;
-    const char *user;
-    const char *unit;
-    const char *container;
-    const char *listener;
-    const char *sans;
-    bool is_foreign;
+    int64_t answered_wall_ms; /* when the present life began */
+    int64_t own_end_wall_ms;  /* of the present life, as it counts here, without its anchor */
+    int64_t expires_wall_ms;  /* with it */
+    int64_t ends_wall_ms;     /* at the issuer, at the latest */
+    struct ledger_clock clock;
+    uint64_t granted_ms;
+    uint64_t lifetime_ms;
+    uint64_t refresh_ms;
+    uint64_t rule_ttl_ms;
+    uint64_t anchor;
+    uint32_t credential_version;
+    uint32_t renewal_count;
+    const char *predecessor;     /* the id of the lease that it replaces */
+    struct ledger_holder holder; /* for whom it was issued */
+    struct str sealed;           /* its credential; empty: not kept */
 };
 
 /* Appends the record. ERR_NOMEM, ERR_TOO_LARGE; ERR_INVALID when a text is no UTF-8. */
 int ledger_lease_write(const struct ledger_lease *lease, struct buf *out) ATTR_MUST_USE;
 
-/* Reads a record; texts are borrowed from `ret_owner`, which the caller gives to json_decref.
- * ERR_NOMEM; ERR_INVALID with a text when it is no such record: nothing that is missing, unknown,
- * of another type or of another version passes. */
+/* Reads a record; texts are borrowed from `ret_owner`, which the caller gives to json_decref, and
+ * `sealed` from `text`. ERR_NOMEM; ERR_INVALID with a text when it is no such record: nothing that
+ * is missing, unknown, of another type or of another version passes. */
 int ledger_lease_read(struct str text, struct ledger_lease *ret_lease, json_t **ret_owner,
                       struct err *e) ATTR_MUST_USE;
 

@@ -4,6 +4,7 @@
 
 #include "child.h"
 #include "env/ledger.h"
+#include "wire/ledger_lease.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -27,10 +28,11 @@ struct ledger_fixture {
     struct err e;
     struct env_ledger_sync syncs[SYNCS_MAX];
     int statuses[SYNCS_MAX];
+    const char *key_source;
     int sync_count;
     int synced_count;
     bool is_closed;
-    char seen[512]; /* "id=body " for each record */
+    char seen[2048]; /* "id=body " for each record */
 };
 
 static int setup(void **state)
@@ -48,7 +50,9 @@ static int setup(void **state)
 
 static int open_ledger(struct ledger_fixture *f)
 {
-    return env_ledger_open(io_env(f->io), f->path, &f->ledger, &f->e);
+    const struct env_ledger_options options = {.path = f->path, .key_source = f->key_source};
+
+    return env_ledger_open(io_env(f->io), &options, &f->ledger, &f->e);
 }
 
 static void on_closed(void *user)
@@ -148,6 +152,29 @@ static void test_what_was_put_is_there_after_a_restart(void **state)
     assert_string_equal(records(f), "l-a=one l-c= ");
 }
 
+static void test_a_range_is_removed_in_its_place_in_the_order(void **state)
+{
+    struct ledger_fixture *f = *state;
+
+    assert_int_equal(open_ledger(f), 0);
+    put(f, "0009", "");
+    put(f, "0010", "");
+    put(f, "0011", "");
+    assert_int_equal(env_ledger_put(f->ledger, ENV_LEDGER_SETTING, str_of("0001"), str_of("other")),
+                     0);
+    assert_int_equal(env_ledger_remove_up_to(f->ledger, ENV_LEDGER_LEASE, str_of("0010")), 0);
+    put(f, "0008", "late");
+    /* Nothing of it is on its way yet, so the ledger can be read as it was. */
+    assert_string_equal(records(f), "");
+    reopen(f);
+    assert_string_equal(records(f), "0008=late 0011= ");
+    assert_int_equal(env_ledger_remove_up_to(f->ledger, ENV_LEDGER_LEASE, str_of("1")), 0);
+    reopen(f);
+    assert_string_equal(records(f), "");
+    assert_int_equal(env_ledger_each(f->ledger, ENV_LEDGER_SETTING, on_record, f, &f->e), 0);
+    assert_string_equal(f->seen, "0001=other ");
+}
+
 static void test_the_file_is_ours_alone(void **state)
 {
     struct ledger_fixture *f = *state;
@@ -201,11 +228,12 @@ static void test_a_second_daemon_is_refused(void **state)
     assert_int_equal(open_ledger(f), 0);
     child = fork();
     if (child == 0) {
+        const struct env_ledger_options options = {.path = f->path};
         struct io *io;
         struct err e;
         int r = io_new(&io, NULL);
 
-        child_end(r == 0 && env_ledger_open(io_env(io), f->path, &second, &e) == ERR_BUSY &&
+        child_end(r == 0 && env_ledger_open(io_env(io), &options, &second, &e) == ERR_BUSY &&
                           strstr(e.text, "in use") != NULL
                       ? 0
                       : 1);
@@ -281,8 +309,35 @@ static void test_a_newer_ledger_is_left_alone(void **state)
     struct ledger_fixture *f = *state;
 
     make_database(
-        f, "PRAGMA application_id = 0x6c656173; PRAGMA user_version = 2; CREATE TABLE t (x)");
+        f, "PRAGMA application_id = 0x6c656173; PRAGMA user_version = 99; CREATE TABLE t (x)");
     refuses(f, ERR_INVALID, "newer");
+}
+
+/* What the first version wrote is read as this one writes. */
+static void test_an_older_ledger_is_brought_up_to_date(void **state)
+{
+    struct ledger_fixture *f = *state;
+    struct ledger_lease lease;
+    json_t *owner;
+
+    make_database(
+        f,
+        "PRAGMA application_id = 0x6c656173; PRAGMA user_version = 1;"
+        "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "
+        "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
+        "INSERT INTO record VALUES (1, 'l-a', CAST('{\"version\":1,\"role\":\"db\",\"backend\":\"v\","
+        "\"params_json\":\"{}\",\"issuer_ref\":\"creds/1\",\"is_renewable\":true,"
+        "\"issued_wall_ms\":1,\"expires_wall_ms\":2,\"ends_wall_ms\":3,\"caller\":\"unix\",\"uid\":1,"
+        "\"user\":\"u\",\"unit\":\"\",\"container\":\"\",\"listener\":\"l\",\"sans\":\"\","
+        "\"is_foreign\":false}' AS BLOB))");
+    assert_int_equal(open_ledger(f), 0);
+    assert_non_null(strstr(records(f), "l-a={"));
+    assert_int_equal(ledger_lease_read((struct str){f->seen + 4, strlen(f->seen) - 5}, &lease,
+                                       &owner, &f->e),
+                     0);
+    assert_string_equal(lease.state, LEDGER_LEASE_REVOKING);
+    assert_true(str_eq_c(lease.issuer_ref, "creds/1") && lease.is_revocable);
+    json_decref(owner);
 }
 
 static void test_a_ledger_that_others_could_read_is_refused(void **state)
@@ -423,11 +478,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_what_was_put_is_there_after_a_restart),
+        TEST(test_a_range_is_removed_in_its_place_in_the_order),
         TEST(test_the_file_is_ours_alone),
         TEST(test_what_was_synced_survives_a_kill),
         TEST(test_a_second_daemon_is_refused),
         TEST(test_another_file_is_left_alone),
         TEST(test_a_newer_ledger_is_left_alone),
+        TEST(test_an_older_ledger_is_brought_up_to_date),
         TEST(test_a_ledger_that_others_could_read_is_refused),
         TEST(test_a_link_is_not_followed),
         TEST(test_a_damaged_ledger_is_refused),

@@ -6,8 +6,9 @@
  *   {"setup": "role", "name": "app", "default_ttl": 8, "max_ttl": 20, "renewable": true}
  *   {"setup": "login", "ttl": 60, "max_ttl": 120}
  *   {"setup": "token", "ttl": 30, "max_ttl": 60, "period": 0, "renewable": true} → {"token": "…"}
+ *   {"setup": "token_role", "name": "leased"}
  *   {"setup": "wait", "seconds": 4}
- *   {"setup": "seal"}, {"setup": "deny", "issue": true, "renew": false}
+ *   {"setup": "seal"}, {"setup": "deny", "issue": true, "renew": false, "child": false}
  */
 #include "sim_vault.h"
 
@@ -67,6 +68,8 @@ static json_t *set_up(struct model *model, const json_t *line)
         struct sim_vault_token_options options = token_options(line);
 
         return json_pack("{s:s}", "token", sim_vault_add_token(vault, &options)->id);
+    } else if (strcmp(what, "token_role") == 0) {
+        (void)snprintf(vault->token_role, sizeof(vault->token_role), "%s", text_of(line, "name"));
     } else if (strcmp(what, "wait") == 0) {
         model->now_ms += ms_of(line, "seconds");
     } else if (strcmp(what, "seal") == 0) {
@@ -74,6 +77,7 @@ static json_t *set_up(struct model *model, const json_t *line)
     } else if (strcmp(what, "deny") == 0) {
         vault->denies_issue = json_is_true(json_object_get(line, "issue"));
         vault->denies_renew = json_is_true(json_object_get(line, "renew"));
+        vault->denies_child = json_is_true(json_object_get(line, "child"));
     } else {
         return json_pack("{s:s}", "error", "unknown setup");
     }

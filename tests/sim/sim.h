@@ -128,6 +128,8 @@ struct sim {
     size_t process_count;
     size_t process_cap;
     uint64_t process_ticks;
+    uint32_t boot_count;
+    char boot_id[ENV_BOOT_ID_MAX_BYTES + 1];
     struct sim_faults faults;
     struct sim_server server;
     bool is_issuer_down;     /* no connection to it at all */
@@ -199,6 +201,10 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
 /* What is durable in the file of this path; empty if there is none. */
 struct str sim_file_bytes(struct sim *sim, const char *path);
 void sim_files_free(struct sim *sim);
+
+/* The machine goes down: of what is being appended only a part is in the files, and nothing more is
+ * written until they are opened again. */
+void sim_files_crash(struct sim *sim);
 
 /* --- network ---------------------------------------------------------------------------------- */
 

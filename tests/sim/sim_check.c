@@ -15,7 +15,7 @@
 void sim_check_init(struct sim_check *check, struct sim_world *world)
 {
     *check = (struct sim_check){.world = world};
-    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH);
+    sim_trail_init(&check->trail, &world->sim, SIM_AUDIT_PATH, world->limits.ledger);
     world->check = check;
 }
 
@@ -80,12 +80,12 @@ static void check_margin(struct sim_check *check, const struct lease_role *role,
     uint64_t left_ms;
 
     /* As long as its issuer says that it can be renewed, a login is expected to live on. */
-    if (until_ms > 0 && lease->token->options.is_renewable && !lease->token->was_told) {
+    if (until_ms > 0 && sim_vault_lives_on(lease->token)) {
         until_ms = lease->expires_ms;
     }
     left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
 
-    if (lease->token->was_killed || lease->was_forgotten) {
+    if (sim_vault_was_killed(lease->token) || lease->was_forgotten) {
         return; /* nobody told the daemon */
     }
     if (left_ms < margin_ms) {
@@ -324,7 +324,7 @@ void sim_check_crashed(struct sim_check *check)
     struct sim_world *world = check->world;
     struct sim_vault_lease *credential = NULL;
 
-    sim_trail_crashed(&check->trail);
+    sim_trail_crashed(&check->trail, world->ledger_was_failing);
     while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
            NULL) {
         if (credential->handed_out_count == 0) {

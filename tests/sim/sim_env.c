@@ -276,6 +276,14 @@ static int sim_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME_
     return 0;
 }
 
+static const char *sim_boot_id(struct env *env)
+{
+    struct sim *sim = sim_of(env);
+
+    (void)snprintf(sim->boot_id, sizeof(sim->boot_id), "boot-%u", sim->boot_count);
+    return sim->boot_id;
+}
+
 /* Consumers come by unix sockets, which say their groups themselves. */
 static int sim_user_groups(struct env *env, uint32_t uid, const struct env_user_groups **ret_groups)
 {
@@ -331,6 +339,7 @@ static const struct env_ops sim_ops = {
     .user_groups = sim_user_groups,
     .seal = fake_seal,
     .unseal = fake_unseal,
+    .boot_id = sim_boot_id,
 };
 
 void sim_init(struct sim *sim, uint64_t seed)

@@ -28,6 +28,7 @@ struct sim_file {
     void *closed_user;
     bool is_open;
     bool is_closed; /* `closed` has run */
+    bool is_crashed;
 };
 
 static struct sim_file *file_find(struct sim *sim, const char *path)
@@ -58,7 +59,7 @@ static void sync_begin(struct sim_file *file)
 static void sync_done(struct sim_event *event)
 {
     struct sim_file *file = CONTAINER_OF(event, struct sim_file, sync);
-    bool fails = file->sim->is_disk_full || file->sim->is_dead ||
+    bool fails = file->is_crashed || file->sim->is_disk_full || file->sim->is_dead ||
                  sim_random_chance(&file->sim->random, file->sim->faults.append_failed);
     struct list group;
     struct list *node;
@@ -181,7 +182,7 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
         list_push_back(&sim->files, &file->node);
     }
     file->is_open = true;
-    file->is_closed = false;
+    file->is_closed = file->is_crashed = false;
     *ret_file = &file->file;
     return 0;
 }
@@ -191,6 +192,35 @@ struct str sim_file_bytes(struct sim *sim, const char *path)
     struct sim_file *file = file_find(sim, path);
 
     return file != NULL ? buf_str(&file->bytes) : STR("");
+}
+
+static void file_crash(struct sim_file *file)
+{
+    struct list *node;
+    struct list *following;
+    size_t cut = SIZE_MAX;
+
+    LIST_EACH (&file->group, node, following) {
+        struct str bytes = LIST_ENTRY(node, struct env_append, node)->bytes;
+
+        if (cut < bytes.len) {
+            break;
+        }
+        cut = (size_t)sim_random_below(&file->sim->random, bytes.len + 1);
+        buf_add_str(&file->bytes, (struct str){bytes.ptr, cut});
+        CHECK(buf_status(&file->bytes) == 0);
+    }
+    file->is_crashed = true;
+}
+
+void sim_files_crash(struct sim *sim)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&sim->files, node, following) {
+        file_crash(LIST_ENTRY(node, struct sim_file, node));
+    }
 }
 
 void sim_files_free(struct sim *sim)

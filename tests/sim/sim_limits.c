@@ -12,7 +12,7 @@
 static bool is_over(enum lease_state state)
 {
     return state == LEASE_STATE_REVOKED || state == LEASE_STATE_EXPIRED ||
-           state == LEASE_STATE_FAILED;
+           state == LEASE_STATE_UNCONFIRMED || state == LEASE_STATE_FAILED;
 }
 
 /* S4: replacements are issued at the limit, too, so there may be one for each lease. */

@@ -97,6 +97,61 @@ static void request_reply(struct env_request *env_request, const struct env_repl
     sim_schedule_in(sim, &request->finish, draw_finish_ms(request->connection->listener));
 }
 
+/* Streams: the consumer takes what fits into the answer, and is dropped then. */
+static int stream_begin(struct env_request *env_request, const struct env_stream *stream)
+{
+    struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+
+    (void)stream;
+    if (request->status != 0 || request->is_ended) {
+        sim_fail(request->connection->sim, "S3: request %llu becomes a stream too late",
+                 (unsigned long long)request->number);
+    }
+    request->status = 200;
+    request->is_stream = true;
+    request->will_close = true;
+    return 0;
+}
+
+static int stream_write(struct env_request *env_request, struct str bytes)
+{
+    struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+
+    if (!request->is_stream || request->is_ended) {
+        sim_fail(request->connection->sim, "S3: request %llu is written to %s",
+                 (unsigned long long)request->number,
+                 request->is_ended ? "after its end" : "without a stream");
+    }
+    if (request->finish.heap_index != 0 || request->connection->is_closing) {
+        return ERR_CLOSED;
+    }
+    if (request->answer.len + bytes.len > ENV_STREAM_QUEUE_MAX_BYTES) {
+        sim_connection_close(request->connection, 0);
+        return ERR_LIMIT;
+    }
+    buf_add_str(&request->answer, bytes);
+    CHECK(buf_status(&request->answer) == 0);
+    return 0;
+}
+
+static size_t stream_room(const struct env_request *env_request)
+{
+    const struct sim_request *request = (const struct sim_request *)(const void *)env_request;
+
+    return ENV_STREAM_QUEUE_MAX_BYTES - request->answer.len;
+}
+
+static void stream_end(struct env_request *env_request)
+{
+    struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+    struct sim *sim = request->connection->sim;
+
+    if (request->replied != NULL) {
+        request->replied(request);
+    }
+    sim_schedule_in(sim, &request->finish, sim_random_below(&sim->random, FINISH_MAX_MS));
+}
+
 static void connection_watch(struct env_connection *connection, struct env_connection_watch *watch)
 {
     list_push_back(&connection->watches, &watch->node);
@@ -105,6 +160,10 @@ static void connection_watch(struct env_connection *connection, struct env_conne
 static const struct env_request_ops request_ops = {
     .reply = request_reply,
     .connection_watch = connection_watch,
+    .stream_begin = stream_begin,
+    .stream_write = stream_write,
+    .stream_room = stream_room,
+    .stream_end = stream_end,
 };
 
 /* --- connections ------------------------------------------------------------------------------ */

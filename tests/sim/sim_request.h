@@ -47,6 +47,7 @@ struct sim_request {
     uint32_t status; /* 0: none yet */
     struct buf answer;
     bool will_close;
+    bool is_stream; /* `answer` is what was written so far */
     bool is_ended;
     /* Runs when an answer leaves the server, before anybody reads it. May be NULL. */
     void (*replied)(struct sim_request *request);

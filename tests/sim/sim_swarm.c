@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 
+#define ISOLATES_PERMILLE 500
 #define SECOND_MS 1000U
 #define MINUTE_MS 60000U
 #define DAY_MS 86400000U
@@ -330,6 +331,8 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
         .policy = POLICY,
         .other_policy = OTHER_POLICY,
         .uses_token = sim_random_chance(&swarm->random, 200),
+        .isolates = sim_random_chance(&swarm->random, ISOLATES_PERMILLE),
+        .has_token_role = sim_random_chance(&swarm->random, 500),
         .in_flight = (uint32_t)between(swarm, 1, 32),
         .has_ledger = !run->is_plain,
         .token_period_ms = run->is_plain ? 0 : DAY_MS,

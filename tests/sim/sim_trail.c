@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path)
+void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path,
+                    struct env_ledger *ledger)
 {
-    *trail = (struct sim_trail){.sim = sim, .path = path};
+    *trail = (struct sim_trail){.sim = sim, .path = path, .ledger = ledger};
     audit_verifier_init(&trail->verifier);
     map_init(&trail->items, 1);
     map_init(&trail->readings, 1);
@@ -159,20 +160,45 @@ static void record_note(struct sim_trail *trail, const struct record *record)
     }
 }
 
-static void line_read(struct sim_trail *trail, struct str line)
+/* Each record is looked at once, wherever it is seen first. */
+static void line_note(struct sim_trail *trail, struct str line, uint64_t seq)
 {
     struct record record;
-    struct err e;
 
-    if (audit_verifier_line(&trail->verifier, line, &e) != 0) {
-        sim_fail(trail->sim, "S5: the chain is broken: %s", e.text);
+    if (seq <= trail->seen_seq) {
+        return;
     }
     if (memmem(line.ptr, line.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
         sim_fail(trail->sim, "S6: a secret in the trail: %.*s", STR_ARG(line));
     }
     record_read(line, &record);
     record_note(trail, &record);
+    trail->seen_seq = seq;
     trail->record_count++;
+}
+
+static void line_read(struct sim_trail *trail, struct str line)
+{
+    struct audit_line parsed;
+    struct err e;
+
+    /* What a failing ledger hadn't when it was cut off is lost, and nobody was told of it. */
+    if (audit_verifier_line(&trail->verifier, line, &e) != 0 &&
+        (trail->ledger == NULL || trail->verifier.problem != AUDIT_PROBLEM_TORN)) {
+        sim_fail(trail->sim, "S5: the chain is broken: %s", e.text);
+    }
+    if (audit_line_parse(line, &parsed, NULL) == 0) { /* else a crash has cut it off */
+        line_note(trail, line, parsed.seq);
+    }
+}
+
+static int outbox_read(void *user, struct str id, struct str body)
+{
+    uint64_t seq;
+
+    CHECK(str_parse_u64(id, &seq) == 0);
+    line_note(user, (struct str){body.ptr, body.len - 1}, seq);
+    return 0;
 }
 
 void sim_trail_read(struct sim_trail *trail)
@@ -183,11 +209,17 @@ void sim_trail_read(struct sim_trail *trail)
         const char *begin = bytes.ptr + trail->position;
         const char *end = memchr(begin, '\n', bytes.len - trail->position);
 
+        if (end == NULL && trail->ledger != NULL) {
+            break; /* that was a crash; it will get its end */
+        }
         if (end == NULL) {
             sim_fail(trail->sim, "S5: the trail ends in a torn record");
         }
         line_read(trail, (struct str){begin, (size_t)(end - begin)});
         trail->position += (size_t)(end - begin) + 1;
+    }
+    if (trail->ledger != NULL) {
+        CHECK(env_ledger_each(trail->ledger, ENV_LEDGER_AUDIT, outbox_read, trail, NULL) == 0);
     }
 }
 
@@ -241,7 +273,7 @@ const char *sim_trail_undelivered(const struct sim_trail *trail)
     return NULL;
 }
 
-void sim_trail_crashed(struct sim_trail *trail)
+void sim_trail_crashed(struct sim_trail *trail, bool was_failing)
 {
     struct map_entry *entry;
 
@@ -249,7 +281,11 @@ void sim_trail_crashed(struct sim_trail *trail)
     for (entry = map_first(&trail->items); entry != NULL; entry = map_next(&trail->items, entry)) {
         struct sim_trail_item *item = MAP_ENTRY(entry, struct sim_trail_item, entry);
 
-        item->is_orphaned = item->is_orphaned || item->end_count == 0;
+        item->is_orphaned = item->is_orphaned || item->end_count == 0 || was_failing;
+        if (was_failing) {
+            item->end_count = 0;
+            item->is_revoking = false;
+        }
     }
 }
 

@@ -1,11 +1,13 @@
-/* The audit trail as a reader sees it who follows the file: the chain is verified, and of each
- * lease and grant it is kept what was said about it. Only what is durable counts. */
+/* The audit trail as a reader sees it who follows the file, and the ledger's outbox for what isn't
+ * there yet: the chain is verified, and of each lease and grant it is kept what was said about it.
+ * Only what is durable counts. */
 #ifndef LEASED_TESTS_SIM_TRAIL_H
 #define LEASED_TESTS_SIM_TRAIL_H
 
 #include "sim.h"
 
 #include "base/map.h"
+#include "env/ledger.h"
 #include "wire/audit_record.h"
 
 /* What the trail says of one lease, one grant, or one grant's reading of one lease. */
@@ -26,7 +28,9 @@ struct sim_trail_item {
 struct sim_trail {
     struct sim *sim;
     const char *path;
-    size_t position; /* bytes that were read */
+    struct env_ledger *ledger; /* NULL: there is none */
+    size_t position;           /* bytes that were read */
+    uint64_t seen_seq;
     struct audit_verifier verifier;
     struct map items;
     struct map readings;
@@ -35,7 +39,8 @@ struct sim_trail {
     uint64_t lost_count;   /* records that the trail itself says are missing */
 };
 
-void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path);
+void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path,
+                    struct env_ledger *ledger);
 void sim_trail_fini(struct sim_trail *trail);
 
 /* Reads what has become durable since the last call. Fails the run on a broken chain, on a secret,
@@ -56,8 +61,9 @@ void sim_trail_answered(struct sim_trail *trail, const char *grant, bool is_deli
  * none. */
 const char *sim_trail_undelivered(const struct sim_trail *trail);
 
-/* The daemon is dead: what it hadn't put on record never will be. */
-void sim_trail_crashed(struct sim_trail *trail);
+/* The daemon is dead: what it hadn't put on record never will be. `was_failing`: its ledger didn't
+ * work, so that what ended by the trail may end once more. */
+void sim_trail_crashed(struct sim_trail *trail, bool was_failing);
 
 /* At the very end: each grant and each lease has ended exactly once; those of a daemon that was
  * killed at most once. */

@@ -16,6 +16,7 @@ void sim_vault_init(struct sim_vault *vault, struct sim_random *random)
         .login = {.ttl_ms = 3600000, .max_ttl_ms = 86400000, .is_renewable = true},
     };
     map_init(&vault->tokens, MAP_SEED);
+    map_init(&vault->accessors, MAP_SEED);
     map_init(&vault->leases_by_id, MAP_SEED);
     map_init(&vault->leases_by_password, MAP_SEED);
     list_init(&vault->leases);
@@ -39,10 +40,15 @@ void sim_vault_fini(struct sim_vault *vault)
         mem_free(lease);
     }
     while ((entry = map_first(&vault->tokens)) != NULL) {
+        struct sim_vault_token *token = MAP_ENTRY(entry, struct sim_vault_token, entry);
+
         map_remove(&vault->tokens, entry);
-        mem_free(MAP_ENTRY(entry, struct sim_vault_token, entry));
+        map_remove(&vault->accessors, &token->by_accessor);
+        json_decref(token->meta);
+        mem_free(token);
     }
     map_fini(&vault->tokens);
+    map_fini(&vault->accessors);
     map_fini(&vault->leases_by_id);
     map_fini(&vault->leases_by_password);
 }
@@ -91,7 +97,52 @@ struct sim_vault_role *sim_vault_find_role(struct sim_vault *vault, struct str n
 
 static bool token_is_valid(const struct sim_vault_token *token, uint64_t now_ms)
 {
-    return !token->is_revoked && token->expires_ms > now_ms;
+    return !token->is_revoked && token->expires_ms > now_ms &&
+           (token->options.parent == NULL || token_is_valid(token->options.parent, now_ms));
+}
+
+/* With those that it hangs on. */
+static uint64_t token_ends_ms(const struct sim_vault_token *token)
+{
+    uint64_t ends_ms = token->expires_ms;
+
+    while ((token = token->options.parent) != NULL) {
+        ends_ms = token->expires_ms < ends_ms ? token->expires_ms : ends_ms;
+    }
+    return ends_ms;
+}
+
+bool sim_vault_was_killed(const struct sim_vault_token *token)
+{
+    while (token != NULL && !token->was_killed) {
+        token = token->options.parent;
+    }
+    return token != NULL;
+}
+
+bool sim_vault_lives_on(const struct sim_vault_token *token)
+{
+    while (token != NULL && token->options.is_renewable && !token->was_told) {
+        token = token->options.parent;
+    }
+    return token == NULL;
+}
+
+void sim_vault_token_used(struct sim_vault *vault, struct sim_vault_token *token)
+{
+    (void)vault;
+    if (token->uses_left > 0 && --token->uses_left == 0) {
+        token->is_revoked = true;
+    }
+}
+
+struct sim_vault_token *sim_vault_find_accessor(struct sim_vault *vault, struct str accessor)
+{
+    struct map_entry *entry = map_find(&vault->accessors, accessor);
+    struct sim_vault_token *token =
+        entry != NULL ? MAP_ENTRY(entry, struct sim_vault_token, by_accessor) : NULL;
+
+    return token != NULL && token_is_valid(token, vault->now_ms) ? token : NULL;
 }
 
 struct sim_vault_token *sim_vault_add_token(struct sim_vault *vault,
@@ -102,6 +153,7 @@ struct sim_vault_token *sim_vault_add_token(struct sim_vault *vault,
 
     CHECK(token != NULL);
     token->options = *options;
+    token->uses_left = options->uses;
     token->issued_ms = vault->now_ms;
     token->expires_ms = ttl_ms > 0 ? vault->now_ms + ttl_ms : SIM_VAULT_NEVER;
     token->max_expires_ms = options->max_ttl_ms > 0 && options->period_ms == 0
@@ -114,6 +166,7 @@ struct sim_vault_token *sim_vault_add_token(struct sim_vault *vault,
         sim_vault_draw_id(vault, "s." SIM_VAULT_MARK, 18, token->id, sizeof(token->id));
     }
     CHECK(map_add(&vault->tokens, &token->entry, str_of(token->id)) == 0);
+    CHECK(map_add(&vault->accessors, &token->by_accessor, str_of(token->accessor)) == 0);
     return token;
 }
 
@@ -148,6 +201,7 @@ struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_
 {
     struct sim_vault_lease *lease = mem_calloc(1, sizeof(*lease));
     char prefix[64];
+    uint64_t ends_ms;
 
     CHECK(lease != NULL);
     lease->role = role;
@@ -163,8 +217,13 @@ struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_
                       sizeof(lease->password));
     CHECK(map_add(&vault->leases_by_id, &lease->by_id, str_of(lease->id)) == 0);
     CHECK(map_add(&vault->leases_by_password, &lease->by_password, str_of(lease->password)) == 0);
-    lease->granted_ms = lease->expires_ms < token->expires_ms ? role->default_ttl_ms
-                                                              : token->expires_ms - vault->now_ms;
+    /* A child lives on with its lease, if it is one that is handed out; so what it hangs on counts.
+     */
+    ends_ms = token->is_child && token->options.parent == NULL ? SIM_VAULT_NEVER
+              : token->is_child ? token_ends_ms(token->options.parent)
+                                : token->expires_ms;
+    lease->granted_ms =
+        lease->expires_ms < ends_ms ? role->default_ttl_ms : ends_ms - vault->now_ms;
     list_push_back(&vault->leases, &lease->node);
     list_push_back(&vault->unanswered, &lease->unanswered);
     role->issue_count++;
@@ -178,8 +237,8 @@ uint64_t sim_vault_valid_until_ms(const struct sim_vault_lease *lease, uint64_t 
     if (lease->is_revoked || !token_is_valid(lease->token, now_ms)) {
         return 0;
     }
-    if (lease->token->expires_ms < until_ms) {
-        until_ms = lease->token->expires_ms;
+    if (token_ends_ms(lease->token) < until_ms) {
+        until_ms = token_ends_ms(lease->token);
     }
     return until_ms > now_ms ? until_ms : 0;
 }

@@ -6,13 +6,15 @@
  * answer that held them reached anybody. Everything secret that it makes holds SIM_VAULT_MARK, so
  * that a leak is found by looking for that word.
  *
- * sim_vault.c: state and time. sim_vault_api.c: requests and answers. */
+ * sim_vault.c: state and time. sim_vault_api.c, sim_vault_token.c: requests and answers. */
 #ifndef LEASED_TESTS_SIM_VAULT_H
 #define LEASED_TESTS_SIM_VAULT_H
 
 #include "sim.h"
 
 #include "base/map.h"
+
+#include <jansson.h>
 
 #define SIM_VAULT_MARK "CANARY"
 #define SIM_VAULT_ROLE_ID "role-id-of-leased"
@@ -38,10 +40,14 @@ struct sim_vault_token_options {
     uint64_t period_ms;  /* 0: not periodic */
     bool is_renewable;
     bool is_root;
+    uint64_t uses; /* 0: any number */
+    /* NULL: it is nobody's child, and dies with nobody. */
+    struct sim_vault_token *parent;
 };
 
 struct sim_vault_token {
     struct map_entry entry;
+    struct map_entry by_accessor;
     char id[SIM_VAULT_ID_MAX_BYTES];
     char accessor[32];
     uint64_t issued_ms;
@@ -49,7 +55,11 @@ struct sim_vault_token {
     uint64_t expires_ms;
     uint64_t max_expires_ms;
     struct sim_vault_token_options options;
-    bool is_login; /* by AppRole */
+    bool is_login;      /* by AppRole */
+    bool is_child;      /* made by another one, be it an orphan */
+    uint64_t uses_left; /* 0: any number */
+    const char *role;   /* the token role that has made it; NULL: none */
+    json_t *meta;       /* owned; NULL: none */
     bool is_revoked;
     bool is_capped;  /* a renewal's answer said that its maximum is reached */
     bool was_told;   /* that it is: kept by the checkers */
@@ -97,6 +107,7 @@ struct sim_vault {
     struct sim_random *random;
     uint64_t now_ms; /* of the request under way */
     struct map tokens;
+    struct map accessors;
     struct map leases_by_id;
     struct map leases_by_password;
     struct list leases;     /* those that may be valid still, oldest first */
@@ -110,6 +121,8 @@ struct sim_vault {
     bool denies_issue; /* the policy of every token but root's was changed */
     bool denies_renew;
     bool denies_login;
+    bool denies_child;   /* nor may it make tokens, or look after them */
+    char token_role[32]; /* makes orphans; "": there is none */
     uint64_t issue_total;
     uint64_t renew_total;
     uint64_t revoke_total;
@@ -142,6 +155,12 @@ struct sim_vault_lease *sim_vault_find_lease(struct sim_vault *vault, struct str
 /* Walks the credentials that are valid at `now_ms`, oldest first; NULL starts. */
 struct sim_vault_lease *sim_vault_next_valid(struct sim_vault *vault, uint64_t now_ms,
                                              const struct sim_vault_lease *after);
+
+/* Did somebody revoke it, or what it hangs on, without telling its user? */
+bool sim_vault_was_killed(const struct sim_vault_token *token);
+
+/* Is it expected to live on for as long as it is renewed? */
+bool sim_vault_lives_on(const struct sim_vault_token *token);
 size_t sim_vault_valid_count(struct sim_vault *vault, uint64_t now_ms);
 
 /* --- operators ---------------------------------------------------------------------------------
@@ -155,6 +174,9 @@ void sim_vault_kill_tokens(struct sim_vault *vault);
 
 struct sim_vault_token *sim_vault_add_token(struct sim_vault *vault,
                                             const struct sim_vault_token_options *options);
+/* After each request: some may be used a few times only. */
+void sim_vault_token_used(struct sim_vault *vault, struct sim_vault_token *token);
+struct sim_vault_token *sim_vault_find_accessor(struct sim_vault *vault, struct str accessor);
 /* NULL when there is none, or it isn't valid now. */
 struct sim_vault_token *sim_vault_find_token(struct sim_vault *vault, struct str id);
 struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_vault_role *role,

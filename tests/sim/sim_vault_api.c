@@ -1,32 +1,19 @@
 /* Requests to the model Vault and its answers: one table from path to handler. Texts are OpenBao
  * 2.7.2's, seen by running it. */
-#include "sim_vault.h"
+#include "sim_vault_api.h"
 
 #include "base/mem.h"
 #include "base/units.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DENIED_BY_POLICY "1 error occurred:\n\t* permission denied\n\n"
 #define VERSION "2.7.2"
-
-/* One request on its way through the table. */
-struct exchange {
-    struct sim_vault *vault;
-    const struct sim_call *call;
-    struct sim_answer *answer;
-    struct str path; /* without "/v1/" */
-    struct str arg;  /* what stands for the path's last segment, where the route asks */
-    struct sim_vault_token *token; /* NULL: the route needs none */
-    json_t *body;                  /* an object; empty if there was none */
-};
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
 /* `root` is taken. */
-static void answer_json(struct exchange *x, uint32_t status, json_t *root)
+void sim_vault_answer_json(struct exchange *x, uint32_t status, json_t *root)
 {
     char *text = json_dumps(root, JSON_COMPACT);
 
@@ -37,18 +24,18 @@ static void answer_json(struct exchange *x, uint32_t status, json_t *root)
     json_decref(root);
 }
 
-static void answer_error(struct exchange *x, uint32_t status, const char *message)
+void sim_vault_answer_error(struct exchange *x, uint32_t status, const char *message)
 {
-    answer_json(x, status, json_pack("{s:[s]}", "errors", message));
+    sim_vault_answer_json(x, status, json_pack("{s:[s]}", "errors", message));
 }
 
-static void answer_nothing(struct exchange *x, uint32_t status)
+void sim_vault_answer_nothing(struct exchange *x, uint32_t status)
 {
     x->answer->status = status;
 }
 
 /* The envelope, with all of its keys. Values are taken; NULL is null. */
-static json_t *envelope(struct exchange *x, json_t *data, json_t *auth, json_t *warnings)
+json_t *sim_vault_envelope(struct exchange *x, json_t *data, json_t *auth, json_t *warnings)
 {
     char id[40];
 
@@ -66,27 +53,27 @@ static void envelope_lease(json_t *root, const struct sim_vault_lease *lease, ui
                               json_integer((json_int_t)((lease->expires_ms - now_ms) / 1000)));
 }
 
-static int64_t wall_ms_of(uint64_t when_ms)
+int64_t sim_vault_wall_ms(uint64_t when_ms)
 {
     return SIM_START_WALL_MS + (int64_t)when_ms - (int64_t)SIM_START_MS;
 }
 
-static json_t *time_json(uint64_t when_ms)
+json_t *sim_vault_time_json(uint64_t when_ms)
 {
     char text[UNITS_TIME_MAX_BYTES];
 
     if (when_ms == 0 || when_ms == SIM_VAULT_NEVER) {
         return json_null();
     }
-    return json_string(units_format_time(wall_ms_of(when_ms), text));
+    return json_string(units_format_time(sim_vault_wall_ms(when_ms), text));
 }
 
-static json_int_t seconds_until(uint64_t when_ms, uint64_t now_ms)
+json_int_t sim_vault_seconds_until(uint64_t when_ms, uint64_t now_ms)
 {
     return when_ms == SIM_VAULT_NEVER ? 0 : (json_int_t)((when_ms - now_ms) / 1000);
 }
 
-static json_t *capped_warning(uint64_t asked_ms, uint64_t max_ms)
+json_t *sim_vault_capped_warning(uint64_t asked_ms, uint64_t max_ms)
 {
     char asked[UNITS_DURATION_MAX_BYTES];
     char max[UNITS_DURATION_MAX_BYTES];
@@ -98,17 +85,15 @@ static json_t *capped_warning(uint64_t asked_ms, uint64_t max_ms)
                                   units_format_duration(max_ms, max)));
 }
 
-/* `increment`: seconds, or a duration; 0: not given. */
-static uint64_t increment_ms(const struct exchange *x)
+uint64_t sim_vault_duration_ms(const struct exchange *x, const char *key)
 {
-    const json_t *increment = json_object_get(x->body, "increment");
+    const json_t *value = json_object_get(x->body, key);
     uint64_t ms = 0;
 
-    if (json_is_integer(increment) && json_integer_value(increment) > 0) {
-        return (uint64_t)json_integer_value(increment) * 1000;
+    if (json_is_integer(value) && json_integer_value(value) > 0) {
+        return (uint64_t)json_integer_value(value) * 1000;
     }
-    if (json_is_string(increment) &&
-        units_parse_duration(str_of(json_string_value(increment)), &ms) == 0) {
+    if (json_is_string(value) && units_parse_duration(str_of(json_string_value(value)), &ms) == 0) {
         return ms;
     }
     return 0;
@@ -120,121 +105,17 @@ static void sys_health(struct exchange *x)
 {
     bool is_sealed = x->vault->is_sealed;
     const char *mode = is_sealed ? "unknown" : "disabled";
-    json_t *root = json_pack("{s:b, s:b, s:b, s:s, s:s, s:I, s:s}", "initialized", 1, "sealed",
-                             is_sealed, "standby", is_sealed, "replication_performance_mode", mode,
-                             "replication_dr_mode", mode, "server_time_utc",
-                             (json_int_t)(wall_ms_of(x->vault->now_ms) / 1000), "version", VERSION);
+    json_t *root =
+        json_pack("{s:b, s:b, s:b, s:s, s:s, s:I, s:s}", "initialized", 1, "sealed", is_sealed,
+                  "standby", is_sealed, "replication_performance_mode", mode, "replication_dr_mode",
+                  mode, "server_time_utc", (json_int_t)(sim_vault_wall_ms(x->vault->now_ms) / 1000),
+                  "version", VERSION);
 
     if (!is_sealed) {
         (void)json_object_set_new(root, "cluster_name", json_string("vault-cluster-model"));
         (void)json_object_set_new(root, "cluster_id", json_string("model"));
     }
-    answer_json(x, is_sealed ? 503 : 200, root);
-}
-
-/* --- tokens ----------------------------------------------------------------------------------- */
-
-static json_t *token_policies(const struct sim_vault_token *token)
-{
-    return token->options.is_root ? json_pack("[s]", "root") : json_pack("[ss]", "app", "default");
-}
-
-static json_t *token_meta(const struct sim_vault_token *token)
-{
-    return token->is_login ? json_pack("{s:s}", "role_name", "app") : json_null();
-}
-
-static json_t *token_auth(const struct sim_vault_token *token, uint64_t now_ms)
-{
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:b, s:s, s:s, s:b, s:n, s:i}", "client_token",
-                     token->id, "accessor", token->accessor, "policies", token_policies(token),
-                     "token_policies", token_policies(token), "metadata", token_meta(token),
-                     "lease_duration", seconds_until(token->expires_ms, now_ms), "renewable",
-                     token->options.is_renewable, "entity_id", "", "token_type", "service",
-                     "orphan", token->is_login, "mfa_requirement", "num_uses", 0);
-}
-
-static void approle_login(struct exchange *x)
-{
-    const char *role_id = json_string_value(json_object_get(x->body, "role_id"));
-    const char *secret_id = json_string_value(json_object_get(x->body, "secret_id"));
-    struct sim_vault_token *token;
-
-    if (role_id == NULL) {
-        answer_error(x, 500, "missing role_id");
-    } else if (secret_id == NULL) {
-        answer_error(x, 400, "missing secret_id");
-    } else if (strcmp(role_id, SIM_VAULT_ROLE_ID) != 0 ||
-               strcmp(secret_id, SIM_VAULT_SECRET_ID) != 0 || x->vault->denies_login) {
-        answer_error(x, 400, "invalid role or secret ID");
-    } else {
-        token = sim_vault_add_token(x->vault, &x->vault->login);
-        token->is_login = true;
-        x->vault->login_total++;
-        answer_json(x, 200, envelope(x, NULL, token_auth(token, x->vault->now_ms), NULL));
-    }
-}
-
-static void token_lookup(struct exchange *x)
-{
-    const struct sim_vault_token *token = x->token;
-    uint64_t now_ms = x->vault->now_ms;
-    json_int_t ttl_s = (json_int_t)((token->options.period_ms > 0 ? token->options.period_ms
-                                                                  : token->options.ttl_ms) /
-                                    1000);
-    json_t *data = json_pack(
-        "{s:s, s:I, s:I, s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:i, s:b, s:s, s:o, s:b, s:I, s:s}",
-        "accessor", token->accessor, "creation_time",
-        (json_int_t)(wall_ms_of(token->issued_ms) / 1000), "creation_ttl", ttl_s, "display_name",
-        token->is_login ? "approle" : "token", "entity_id", "", "expire_time",
-        time_json(token->expires_ms), "explicit_max_ttl", 0, "id", token->id, "issue_time",
-        time_json(token->issued_ms), "meta", token_meta(token), "num_uses", 0, "orphan",
-        token->is_login || token->options.is_root, "path",
-        token->is_login ? "auth/approle/login" : "auth/token/create", "policies",
-        token_policies(token), "renewable", token->options.is_renewable, "ttl",
-        seconds_until(token->expires_ms, now_ms), "type", "service");
-
-    if (token->renewed_ms > 0) {
-        (void)json_object_set_new(data, "last_renewal", time_json(token->renewed_ms));
-        (void)json_object_set_new(data, "last_renewal_time",
-                                  json_integer((json_int_t)(wall_ms_of(token->renewed_ms) / 1000)));
-    }
-    if (token->options.period_ms > 0) {
-        (void)json_object_set_new(data, "period", json_integer(ttl_s));
-    }
-    answer_json(x, 200, envelope(x, data, NULL, NULL));
-}
-
-static void token_renew(struct exchange *x)
-{
-    struct sim_vault_token *token = x->token;
-    uint64_t now_ms = x->vault->now_ms;
-    uint64_t ttl_ms = increment_ms(x);
-    json_t *warnings = NULL;
-
-    if (!token->options.is_renewable) {
-        answer_error(x, 400, "lease is not renewable");
-        return;
-    }
-    if (token->options.period_ms > 0) {
-        ttl_ms = token->options.period_ms;
-    } else if (ttl_ms == 0) {
-        ttl_ms = token->options.ttl_ms;
-    }
-    token->expires_ms = now_ms + ttl_ms;
-    if (token->expires_ms > token->max_expires_ms) {
-        token->expires_ms = token->max_expires_ms;
-        token->is_capped = true;
-        warnings = capped_warning(ttl_ms, token->options.max_ttl_ms);
-    }
-    token->renewed_ms = now_ms;
-    answer_json(x, 200, envelope(x, NULL, token_auth(token, now_ms), warnings));
-}
-
-static void token_revoke(struct exchange *x)
-{
-    x->token->is_revoked = true;
-    answer_nothing(x, 204);
+    sim_vault_answer_json(x, is_sealed ? 503 : 200, root);
 }
 
 /* --- the database engine ---------------------------------------------------------------------- */
@@ -246,28 +127,33 @@ static void creds_read(struct exchange *x)
     json_t *root;
 
     if (x->vault->denies_issue && !x->token->options.is_root) {
-        answer_error(x, 403, DENIED_BY_POLICY);
+        sim_vault_answer_error(x, 403, DENIED_BY_POLICY);
         return;
     }
     if (!str_eq_c(x->call->method, "GET")) {
-        answer_error(x, 405, "1 error occurred:\n\t* unsupported operation\n\n");
+        sim_vault_answer_error(x, 405, "1 error occurred:\n\t* unsupported operation\n\n");
         return;
     }
     if (role == NULL) {
         char message[96];
 
         (void)snprintf(message, sizeof(message), "unknown role: %.*s", STR_ARG(x->arg));
-        answer_error(x, 400, message);
+        sim_vault_answer_error(x, 400, message);
+        return;
+    }
+    if (x->token->uses_left == 1) {
+        sim_vault_answer_error(x, 400,
+                               "Secret cannot be returned; token had one use left, so leased "
+                               "credentials were immediately revoked.");
         return;
     }
     x->vault->issue_total++;
     lease = sim_vault_add_lease(x->vault, role, x->token, x->call->id);
-    root =
-        envelope(x,
-                 json_pack("{s:s, s:s}", "password", lease->password, "username", lease->username),
-                 NULL, NULL);
+    root = sim_vault_envelope(
+        x, json_pack("{s:s, s:s}", "password", lease->password, "username", lease->username), NULL,
+        NULL);
     envelope_lease(root, lease, x->vault->now_ms);
-    answer_json(x, 200, root);
+    sim_vault_answer_json(x, 200, root);
 }
 
 /* --- leases ----------------------------------------------------------------------------------- */
@@ -281,7 +167,7 @@ static struct sim_vault_lease *lease_of_body(struct exchange *x, bool *is_named)
 
     *is_named = id != NULL && id[0] != '\0';
     if (!*is_named) {
-        answer_error(x, 400, "lease_id must be specified");
+        sim_vault_answer_error(x, 400, "lease_id must be specified");
         return NULL;
     }
     lease = sim_vault_find_lease(x->vault, str_of(id));
@@ -296,20 +182,21 @@ static void lease_lookup(struct exchange *x)
 
     if (lease == NULL) {
         if (is_named) {
-            answer_error(x, 400, "invalid lease");
+            sim_vault_answer_error(x, 400, "invalid lease");
         }
         return;
     }
     (void)snprintf(path, sizeof(path), "database/creds/%s", lease->role->name);
-    answer_json(x, 200,
-                envelope(x,
-                         json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:I}", "expire_time",
-                                   time_json(lease->expires_ms), "id", lease->id, "issue_time",
-                                   time_json(lease->issued_ms), "last_renewal",
-                                   time_json(lease->renewed_ms), "path", path, "renewable",
-                                   lease->role->is_renewable, "ttl",
-                                   seconds_until(lease->expires_ms, x->vault->now_ms)),
-                         NULL, NULL));
+    sim_vault_answer_json(
+        x, 200,
+        sim_vault_envelope(x,
+                           json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:I}", "expire_time",
+                                     sim_vault_time_json(lease->expires_ms), "id", lease->id,
+                                     "issue_time", sim_vault_time_json(lease->issued_ms),
+                                     "last_renewal", sim_vault_time_json(lease->renewed_ms), "path",
+                                     path, "renewable", lease->role->is_renewable, "ttl",
+                                     sim_vault_seconds_until(lease->expires_ms, x->vault->now_ms)),
+                           NULL, NULL));
 }
 
 static void lease_renew(struct exchange *x)
@@ -317,31 +204,31 @@ static void lease_renew(struct exchange *x)
     bool is_named;
     struct sim_vault_lease *lease = lease_of_body(x, &is_named);
     uint64_t now_ms = x->vault->now_ms;
-    uint64_t ttl_ms = increment_ms(x);
+    uint64_t ttl_ms = sim_vault_duration_ms(x, "increment");
     json_t *warnings = NULL;
     json_t *root;
 
     if (lease == NULL) {
         if (is_named) {
-            answer_error(x, 400, "lease not found");
+            sim_vault_answer_error(x, 400, "lease not found");
         }
         return;
     }
     if (!lease->role->is_renewable) {
-        answer_error(x, 400, "lease is not renewable");
+        sim_vault_answer_error(x, 400, "lease is not renewable");
         return;
     }
     ttl_ms = ttl_ms > 0 ? ttl_ms : lease->role->default_ttl_ms;
     lease->expires_ms = now_ms + ttl_ms;
     if (lease->expires_ms > lease->issued_ms + lease->role->max_ttl_ms) {
         lease->expires_ms = lease->issued_ms + lease->role->max_ttl_ms;
-        warnings = capped_warning(ttl_ms, lease->role->max_ttl_ms);
+        warnings = sim_vault_capped_warning(ttl_ms, lease->role->max_ttl_ms);
     }
     lease->renewed_ms = now_ms;
     x->vault->renew_total++;
-    root = envelope(x, NULL, NULL, warnings);
+    root = sim_vault_envelope(x, NULL, NULL, warnings);
     envelope_lease(root, lease, now_ms);
-    answer_json(x, 200, root);
+    sim_vault_answer_json(x, 200, root);
 }
 
 static void lease_revoke(struct exchange *x)
@@ -354,16 +241,17 @@ static void lease_revoke(struct exchange *x)
         return;
     }
     if (lease != NULL && sim_random_chance(x->vault->random, x->vault->faults.revoke_failed)) {
-        answer_error(x, 400,
-                     "failed to revoke entry: resp: (*logical.Response)(nil) err: could not drop "
-                     "role: the database is busy");
+        sim_vault_answer_error(
+            x, 400,
+            "failed to revoke entry: resp: (*logical.Response)(nil) err: could not drop "
+            "role: the database is busy");
         return;
     }
     if (lease != NULL) {
         lease->is_revoked = true;
         x->vault->revoke_total++;
     }
-    answer_nothing(x, is_sync ? 204 : 202);
+    sim_vault_answer_nothing(x, is_sync ? 204 : 202);
 }
 
 /* --- routes ----------------------------------------------------------------------------------- */
@@ -378,10 +266,16 @@ struct route {
 
 static const struct route routes[] = {
     {"sys/health", "GET HEAD", true, true, sys_health},
-    {"auth/approle/login", "POST PUT", true, false, approle_login},
-    {"auth/token/lookup-self", "GET", false, false, token_lookup},
-    {"auth/token/renew-self", "POST PUT", false, false, token_renew},
-    {"auth/token/revoke-self", "POST PUT", false, false, token_revoke},
+    {"auth/approle/login", "POST PUT", true, false, sim_vault_approle_login},
+    {"auth/token/lookup-self", "GET", false, false, sim_vault_token_lookup},
+    {"auth/token/renew-self", "POST PUT", false, false, sim_vault_token_renew},
+    {"auth/token/revoke-self", "POST PUT", false, false, sim_vault_token_revoke},
+    {"auth/token/create", "POST PUT", false, false, sim_vault_token_create},
+    {"auth/token/create/", "POST PUT", false, false, sim_vault_token_create},
+    {"auth/token/lookup-accessor", "POST PUT", false, false, sim_vault_accessor_lookup},
+    {"auth/token/renew-accessor", "POST PUT", false, false, sim_vault_accessor_renew},
+    {"auth/token/revoke-accessor", "POST PUT", false, false, sim_vault_accessor_revoke},
+    {"sys/capabilities-self", "POST PUT", false, false, sim_vault_capabilities},
     {"database/creds/", NULL, false, false, creds_read},
     {"sys/leases/lookup", "POST PUT", false, false, lease_lookup},
     {"sys/leases/renew", "POST PUT", false, false, lease_renew},
@@ -424,7 +318,15 @@ static bool method_fits(const struct route *route, struct str method)
 
 static bool is_denied(const struct exchange *x, const struct route *route)
 {
-    return route->handler == lease_renew && x->vault->denies_renew && !x->token->options.is_root;
+    bool is_child =
+        route->handler == sim_vault_token_create || route->handler == sim_vault_accessor_renew ||
+        route->handler == sim_vault_accessor_revoke || route->handler == sim_vault_accessor_lookup;
+
+    if (x->token == NULL || x->token->options.is_root) {
+        return false;
+    }
+    return (route->handler == lease_renew && x->vault->denies_renew) ||
+           (is_child && x->vault->denies_child);
 }
 
 static void route_run(struct exchange *x)
@@ -434,19 +336,22 @@ static void route_run(struct exchange *x)
 
     x->token = sim_vault_find_token(x->vault, x->call->token);
     if (x->vault->is_sealed && (route == NULL || !route->works_sealed)) {
-        answer_error(x, 503, "Vault is sealed");
+        sim_vault_answer_error(x, 503, "Vault is sealed");
     } else if ((route == NULL || !route->is_open) && x->token == NULL) {
-        answer_error(x, 403, "permission denied");
+        sim_vault_answer_error(x, 403, "permission denied");
     } else if (route == NULL) {
         (void)snprintf(message, sizeof(message),
                        "no handler for route \"%.*s\". route entry not found.", STR_ARG(x->path));
-        answer_error(x, 404, message);
+        sim_vault_answer_error(x, 404, message);
     } else if (!method_fits(route, x->call->method)) {
-        answer_error(x, 405, "1 error occurred:\n\t* unsupported operation\n\n");
+        sim_vault_answer_error(x, 405, "1 error occurred:\n\t* unsupported operation\n\n");
     } else if (is_denied(x, route)) {
-        answer_error(x, 403, DENIED_BY_POLICY);
+        sim_vault_answer_error(x, 403, DENIED_BY_POLICY);
     } else {
         route->handler(x);
+    }
+    if (x->token != NULL && (route == NULL || !route->is_open)) {
+        sim_vault_token_used(x->vault, x->token);
     }
 }
 
@@ -466,9 +371,9 @@ void sim_vault_answer(void *user, const struct sim_call *call, struct sim_answer
     }
     if (sim_random_chance(vault->random, vault->faults.limited)) {
         answer->retry_after_s = 1 + (uint32_t)sim_random_below(vault->random, 9);
-        answer_error(&x, 429, "request path: rate limit quota exceeded");
+        sim_vault_answer_error(&x, 429, "request path: rate limit quota exceeded");
     } else if (sim_random_chance(vault->random, vault->faults.failed)) {
-        answer_error(&x, 500, "internal error");
+        sim_vault_answer_error(&x, 500, "internal error");
     } else {
         route_run(&x);
     }

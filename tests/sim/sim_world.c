@@ -1,12 +1,14 @@
-/* Start: trail → core → plugin and backend → roles → what the ledger has → policy → API. Stop:
- * (drain →) connections → API → core → backend (with its logout) → ledger → trail, in the daemon's
- * own order. A crash is a stop without a drain, of which the disk sees nothing. */
+/* Start: (ledger →) trail → core → plugin and backend → roles → what the ledger has → policy → API.
+ * Stop: (drain →) connections → API → core → backend (with its logout) → trail → ledger, in the
+ * daemon's own order. A crash is a stop without a drain, of which the disk sees nothing. */
 #include "sim_world.h"
 
 #include "sim_check.h"
 
+#include "backend/kept.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/ledger_grant.h"
 #include "wire/ledger_lease.h"
 #include "wire/yaml.h"
 
@@ -92,13 +94,41 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
     lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
 }
 
+static int keep_state(void *user, struct backend *backend, struct str state)
+{
+    struct sim_world *world = user;
+
+    (void)backend;
+    return kept_put(&world->ledger.ledger, "vault", state);
+}
+
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
 {
     return value != 0 ? value : otherwise;
 }
 
+#define TOKEN_ROLE "leased"
+
+/* The backend's own keys. What it may do at the issuer is set here, too. */
+static const char *backend_config(struct sim_world *world, const struct sim_world_options *options,
+                                  char *out, size_t out_size)
+{
+    const char *auth = options->uses_token
+                           ? "{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK "-token\"}"
+                           : "{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
+                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}";
+
+    world->vault.denies_child = !options->isolates;
+    (void)snprintf(world->vault.token_role, sizeof(world->vault.token_role), "%s",
+                   options->has_token_role ? TOKEN_ROLE : "");
+    (void)snprintf(out, out_size, "{\"auth\":%s%s}", auth,
+                   options->has_token_role ? ",\"token_role\":\"" TOKEN_ROLE "\"" : "");
+    return out;
+}
+
 static void start_backend(struct sim_world *world, const struct sim_world_options *options)
 {
+    char config[256];
     static const char *const addresses[] = {SIM_WORLD_ADDRESS, "https://vault-2.example:8200"};
     struct err e = {0};
     struct backend_options backend = {
@@ -106,16 +136,16 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
         .name = "vault",
         .addresses = addresses,
         .address_count = ARRAY_LEN(addresses),
-        .config_json = options->uses_token
-                           ? "{\"auth\":{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK
-                             "-token\"}}"
-                           : "{\"auth\":{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
-                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}}",
+        .config_json = backend_config(world, options, config, sizeof(config)),
         .limits = {.in_flight = options->in_flight},
         .health_interval_ms = 30000,
+        .keep_state = options->has_ledger ? keep_state : NULL,
         .anchor_ends = anchor_ends,
         .user = world,
     };
+    struct secret state;
+
+    secret_init(&state);
 
     if (options->uses_token &&
         map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
@@ -129,7 +159,12 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
     must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
          "plugin");
     backend.plugin = backend_registry_find(world->registry, STR("vault"));
+    if (options->has_ledger) {
+        must(world, kept_read(&world->ledger.ledger, "vault", &state, &e), &e, "the kept login");
+        backend.state = secret_view(&state);
+    }
     must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
+    secret_fini(&state);
 }
 
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
@@ -266,7 +301,7 @@ static void start_serve(struct sim_world *world)
     world->start_count++;
 }
 
-static int recover_one(void *user, struct str id, struct str body)
+static int recover_lease(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
     struct ledger_lease lease;
@@ -277,7 +312,21 @@ static int recover_one(void *user, struct str id, struct str body)
     must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
          "recovery");
     json_decref(owner);
-    world->recovered_count++;
+    return 0;
+}
+
+static int recover_grant(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct ledger_grant grant;
+    json_t *owner;
+    struct err e = {0};
+    int r;
+
+    must(world, ledger_grant_read(body, &grant, &owner, &e), &e, "a grant of the ledger");
+    r = lease_core_recover_grant(world->core, id, &grant);
+    must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
+    json_decref(owner);
     return 0;
 }
 
@@ -285,11 +334,13 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
 {
     const struct audit_sink_options sinks[] = {
         {.kind = "file", .path = SIM_AUDIT_PATH, .is_required = true}};
+    struct env_ledger *ledger = options->has_ledger ? &world->ledger.ledger : NULL;
     struct err e = {0};
 
     must(world,
          audit_new(&(struct audit_options){.env = &world->sim.env,
                                            .node = "sim",
+                                           .ledger = ledger,
                                            .sinks = sinks,
                                            .sink_count = ARRAY_LEN(sinks)},
                    &world->audit, &e),
@@ -297,7 +348,10 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits = options->limits;
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
-    world->limits.ledger = options->has_ledger ? &world->ledger.ledger : NULL;
+    world->limits.ledger = ledger;
+    if (world->check != NULL) {
+        world->check->trail.ledger = ledger;
+    }
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
     must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
@@ -307,9 +361,11 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
-    world->recovered_count = 0;
-    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_one, world, &e),
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
          &e, "ledger");
+    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
+         &e, "ledger");
+    lease_core_recovered(world->core, &world->recovery);
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
     if (options->other_policy != NULL) {
@@ -364,7 +420,7 @@ int sim_world_drain(struct sim_world *world, uint64_t patience_ms)
     serve_set_ready(world->serve, false);
     world->is_drained = false;
     world->drained = (struct lease_wait){.fn = drained, .user = world};
-    lease_core_drain(world->core, world->sim.now_ms + patience_ms, &world->drained);
+    lease_core_drain(world->core, world->sim.now_ms + patience_ms, false, &world->drained);
     run_until(world, &world->is_drained, patience_ms + CLOSE_MAX_MS, "drain");
     return world->drain_status;
 }
@@ -402,13 +458,13 @@ void sim_world_stop(struct sim_world *world, bool logout)
     backend_close(world->backend, logout, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the backend");
     world->is_closed = false;
+    audit_close(world->audit, closed, world);
+    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
+    world->is_closed = false;
     env_ledger_close(&world->ledger.ledger, closed, world);
     sim_unschedule(&world->sim, &world->committing);
     sim_run_deferred(&world->sim);
     CHECK(world->is_closed);
-    world->is_closed = false;
-    audit_close(world->audit, closed, world);
-    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
     access_policy_free(world->policies[0]);
     access_policy_free(world->policies[1]);
     world->policies[1] = NULL;
@@ -418,7 +474,9 @@ void sim_world_stop(struct sim_world *world, bool logout)
 void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
+    world->ledger_was_failing = world->ledger.failure != 0 || !audit_is_ready(world->audit);
     fake_ledger_crash(&world->ledger);
+    sim_files_crash(&world->sim);
     world->sim.is_dead = true;
     sim_world_stop(world, false);
     world->sim.is_dead = false;

@@ -45,6 +45,8 @@ struct sim_world_options {
     const char *other_policy; /* what operators may change it to; NULL: there is none */
     bool uses_token;          /* a periodic token instead of AppRole */
     uint64_t token_period_ms; /* of that; 0: an hour */
+    bool isolates;            /* the issuer lets the daemon make child tokens … */
+    bool has_token_role;      /* … that are orphans */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
     struct lease_core_options limits; /* env, audit and ledger are the world's */
@@ -56,9 +58,10 @@ struct sim_world {
     struct sim_check *check; /* may be NULL */
     struct audit *audit;
     struct lease_core *core;
-    struct fake_ledger ledger;   /* on the disk: it outlives the daemon */
-    struct sim_event committing; /* its next commit */
-    size_t recovered_count;      /* leases that the last start found in it */
+    struct fake_ledger ledger;      /* on the disk: it outlives the daemon */
+    struct sim_event committing;    /* its next commit */
+    bool ledger_was_failing;        /* when the last daemon was killed */
+    struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;
     struct access_policy *policies[2]; /* the first, and what operators change it to */

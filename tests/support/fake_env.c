@@ -131,6 +131,11 @@ static int fake_group_name(struct env *env, uint32_t gid, char ret_name[ENV_NAME
     return fake_name_find(env, gid, true, ret_name);
 }
 
+static const char *fake_boot_id(struct env *env)
+{
+    return fake_of(env)->boot_id;
+}
+
 static int fake_user_groups(struct env *env, uint32_t uid,
                             const struct env_user_groups **ret_groups)
 {
@@ -180,6 +185,7 @@ static const struct env_ops fake_ops = {
     .user_groups = fake_user_groups,
     .seal = fake_seal,
     .unseal = fake_unseal,
+    .boot_id = fake_boot_id,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
@@ -189,6 +195,7 @@ void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
     fake->env.impl = fake;
     fake->now_ms = now_ms;
     fake->wall_ms = FAKE_WALL_START_MS;
+    memcpy(fake->boot_id, "boot-1", sizeof("boot-1"));
     fake->random_state = seed;
     list_init(&fake->timers);
     list_init(&fake->deferreds);

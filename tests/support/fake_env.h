@@ -70,6 +70,7 @@ struct fake_env {
     struct env env; /* first: pass &fake.env */
     uint64_t now_ms;
     int64_t wall_ms; /* moves with now_ms */
+    char boot_id[ENV_BOOT_ID_MAX_BYTES + 1];
     uint64_t random_state;
     uint64_t timer_sequence;
     struct list timers; /* by time, then in the order of arming */

@@ -1,14 +1,18 @@
 #include "support/fake_ledger.h"
 
 #include "support/fake_internal.h"
+#include "support/fake_seal.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SEAL_HEAD_BYTES (ENV_LEDGER_SEAL_BYTES - ENV_SEAL_BYTES)
 
 struct fake_record {
     struct list node;
     enum env_ledger_kind kind;
     bool is_removal;
+    bool is_range;
     char *id;
     char *body;
     size_t body_len;
@@ -47,21 +51,43 @@ static struct list *place_of(struct fake_ledger *fake, const struct fake_record 
     struct list *node;
     int order = 1;
 
-    for (node = fake->records.next; node != &fake->records; node = node->next) {
+    /* From the end: most come in their order. */
+    for (node = fake->records.prev; node != &fake->records; node = node->prev) {
         const struct fake_record *record = LIST_ENTRY(node, struct fake_record, node);
 
         order = record->kind != wanted->kind ? (int)record->kind - (int)wanted->kind
                                              : strcmp(record->id, wanted->id);
-        if (order >= 0) {
+        if (order <= 0) {
             break;
         }
     }
     *found = node != &fake->records && order == 0;
-    return node;
+    return *found ? node : node->next;
+}
+
+static void remove_range(struct fake_ledger *fake, struct fake_record *last)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&fake->records, node, following) {
+        struct fake_record *record = LIST_ENTRY(node, struct fake_record, node);
+
+        if (record->kind == last->kind && strcmp(record->id, last->id) <= 0) {
+            record_free(record);
+            fake->record_count--;
+        }
+    }
+    record_free(last);
 }
 
 static void apply(struct fake_ledger *fake, struct fake_record *change)
 {
+    if (change->is_range) {
+        remove_range(fake, change);
+        return;
+    }
+
     bool found;
     struct list *place = place_of(fake, change, &found);
     struct list *following = found ? place->next : place;
@@ -85,8 +111,8 @@ void fake_ledger_run(struct fake_ledger *fake)
 
     list_init(&syncs);
     fake->commit_count++;
-    fake->failure = fake->fail_status;
-    while (fake->fail_status == 0 && (node = list_pop_front(&fake->changes)) != NULL) {
+    fake->failure = fake->is_crashed ? ERR_IO : fake->fail_status;
+    while (fake->failure == 0 && (node = list_pop_front(&fake->changes)) != NULL) {
         apply(fake, LIST_ENTRY(node, struct fake_record, node));
     }
     list_splice(&syncs, &fake->syncs);
@@ -121,12 +147,13 @@ void fake_ledger_crash(struct fake_ledger *fake)
         record_free(LIST_ENTRY(node, struct fake_record, node));
     }
     fake->put_status = ERR_CLOSED;
-    fake->fail_status = ERR_IO;
+    fake->is_crashed = true;
 }
 
 void fake_ledger_restart(struct fake_ledger *fake)
 {
     fake->put_status = fake->fail_status = fake->failure = 0;
+    fake->is_crashed = false;
 }
 
 /* --- the interface --- */
@@ -159,6 +186,13 @@ static int fake_put(struct env_ledger *ledger, enum env_ledger_kind kind, struct
 static int fake_remove(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id)
 {
     return change(ledger_of(ledger), &(struct fake_record){.kind = kind, .is_removal = true}, id,
+                  (struct str){.len = 0});
+}
+
+static int fake_remove_up_to(struct env_ledger *ledger, enum env_ledger_kind kind, struct str id)
+{
+    return change(ledger_of(ledger),
+                  &(struct fake_record){.kind = kind, .is_removal = true, .is_range = true}, id,
                   (struct str){.len = 0});
 }
 
@@ -199,6 +233,28 @@ static int fake_each(struct env_ledger *ledger, enum env_ledger_kind kind, env_l
     return r;
 }
 
+/* As the fake env seals, with the ledger's longer head before it. */
+static int fake_ledger_seal(struct env_ledger *ledger, struct str owner, struct str plain,
+                            char *ret_sealed)
+{
+    memset(ret_sealed, (int)ledger_of(ledger)->key, SEAL_HEAD_BYTES);
+    return fake_seal(ledger->env, owner, plain, ret_sealed + SEAL_HEAD_BYTES);
+}
+
+static int fake_ledger_unseal(struct env_ledger *ledger, struct str owner, struct str sealed,
+                              char *ret_plain)
+{
+    if (sealed.len < ENV_LEDGER_SEAL_BYTES) {
+        return ERR_INVALID;
+    }
+    if (sealed.ptr[0] != ledger_of(ledger)->key) {
+        return ERR_NOT_FOUND;
+    }
+    sealed.ptr += SEAL_HEAD_BYTES;
+    sealed.len -= SEAL_HEAD_BYTES;
+    return fake_unseal(ledger->env, owner, sealed, ret_plain);
+}
+
 static void fake_close(struct env_ledger *ledger, void (*closed)(void *user), void *user)
 {
     struct fake_ledger *fake = ledger_of(ledger);
@@ -211,9 +267,12 @@ static void fake_close(struct env_ledger *ledger, void (*closed)(void *user), vo
 static const struct env_ledger_ops fake_ledger_ops = {
     .put = fake_put,
     .remove = fake_remove,
+    .remove_up_to = fake_remove_up_to,
     .sync = fake_sync,
     .is_ready = fake_is_ready,
     .each = fake_each,
+    .seal = fake_ledger_seal,
+    .unseal = fake_ledger_unseal,
     .close = fake_close,
 };
 
@@ -235,6 +294,19 @@ void fake_ledger_fini(struct fake_ledger *fake)
     while ((node = list_pop_front(&fake->records)) != NULL) {
         record_free(LIST_ENTRY(node, struct fake_record, node));
     }
+}
+
+size_t fake_ledger_count(const struct fake_ledger *fake, enum env_ledger_kind kind)
+{
+    const struct list *node;
+    size_t count = 0;
+
+    for (node = fake->records.next; node != &fake->records; node = node->next) {
+        count += ((const struct fake_record *)(const void *)((const char *)node -
+                                                             offsetof(struct fake_record, node)))
+                     ->kind == kind;
+    }
+    return count;
 }
 
 const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,

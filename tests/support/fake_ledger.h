@@ -20,6 +20,8 @@ struct fake_ledger {
     void (*waits)(struct fake_ledger *fake);
     int fail_status; /* not 0: commits fail with it */
     int put_status;  /* not 0: put and remove refuse with it */
+    char key;        /* what is sealed under another can't be opened */
+    bool is_crashed;
     /* For the test to look at. */
     size_t record_count;
     uint32_t commit_count;
@@ -32,11 +34,14 @@ void fake_ledger_fini(struct fake_ledger *fake);
 void fake_ledger_run(struct fake_ledger *fake);
 
 /* What wasn't committed is lost, and nothing is taken any more until fake_ledger_restart. Those who
- * wait are told of a failure when the ledger is closed. */
+ * wait are told of a failure with the next commit, or when the ledger is closed. */
 void fake_ledger_crash(struct fake_ledger *fake);
 
 /* The disk of a machine that is up again; the ledger may be given out once more. */
 void fake_ledger_restart(struct fake_ledger *fake);
+
+/* Records of a kind. */
+size_t fake_ledger_count(const struct fake_ledger *fake, enum env_ledger_kind kind);
 
 /* The body of a record; NULL if there is none. */
 const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,

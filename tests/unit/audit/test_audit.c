@@ -146,7 +146,7 @@ static void test_a_cut_off_last_line_is_ended_and_the_chain_goes_on(void **state
     whole = trail.file->size;
     trail_note(&trail, "b");
     trail_close(&trail);
-    fake_file_set(trail.file, trail.file->bytes, whole + 30);
+    fake_file_set(trail.file, trail.file->bytes, whole + 65);
     trail_open_required(&trail);
     trail_note(&trail, "c");
     trail_note(&trail, "d");
@@ -180,13 +180,13 @@ static void test_a_cut_off_first_record_starts_the_chain_anew(void **state)
 
     (void)state;
     trail_init(&trail);
-    fake_file_set(trail.file, "{\"v\":1,\"seq\":1,\"ti", 18);
+    fake_file_set(trail.file, "{\"v\":1,\"seq\":1,\"time\":\"1999", 27);
     trail_open_required(&trail);
     trail_note(&trail, "a");
     trail_close(&trail);
     assert_int_equal(trail_problems(trail.file, &problem), 1);
     assert_int_equal(problem, AUDIT_PROBLEM_TORN);
-    assert_int_equal(trail_count(trail.file, "\"seq\":1,\"time\":\""), 1);
+    assert_int_equal(trail_count(trail.file, "\"seq\":1,\"time\":\"2"), 1);
     trail_fini(&trail);
 }
 
@@ -220,6 +220,9 @@ static void test_a_file_that_is_no_trail_is_refused(void **state)
     long_line[39000] = '\n';
     start_is_refused(long_line, sizeof(long_line), ERR_CORRUPT);
     start_is_refused("hello\n{\"v\":1", 12, ERR_CORRUPT);
+    start_is_refused("hello\n{\"v\":1\n", 13, ERR_CORRUPT);
+    start_is_refused("{\"v\":2,\"seq\":1}\n", 16, ERR_CORRUPT);
+    start_is_refused("{\"v\":2,\"seq\":1}\n{\"v\":", 21, ERR_CORRUPT);
 }
 
 static void test_a_changed_last_record_is_refused(void **state)

@@ -166,7 +166,7 @@ static int fail_at(size_t size)
 }
 
 /* Some writes with the n-th allocation failing. Returns whether one failed. */
-static bool scenario(int n, bool goes_on)
+static bool scenario(int n, bool goes_on, bool has_ledger)
 {
     const struct audit_sink_options sink = {.kind = "file", .path = "/audit", .is_required = true};
     struct audit_options options = {.node = "test", .sinks = &sink, .sink_count = 1};
@@ -177,7 +177,9 @@ static bool scenario(int n, bool goes_on)
     int r;
 
     trail_init(&trail);
+    trail.has_ledger = has_ledger;
     options.env = &trail.fake.env;
+    options.ledger = has_ledger ? &trail.ledger.ledger : NULL;
     fail_countdown = n;
     fail_goes_on = goes_on;
     mem_set_fail_hook(fail_at);
@@ -213,14 +215,17 @@ static bool scenario(int n, bool goes_on)
 static void test_no_memory_refuses_the_record_and_nothing_else(void **state)
 {
     int n;
+    int has_ledger;
 
     (void)state;
-    for (n = 1; scenario(n, false); n++) {
-        assert_int_equal(mem_in_use_bytes(), 0);
-    }
-    assert_true(n > 5);
-    for (n = 1; scenario(n, true); n++) {
-        assert_int_equal(mem_in_use_bytes(), 0);
+    for (has_ledger = 0; has_ledger < 2; has_ledger++) {
+        for (n = 1; scenario(n, false, has_ledger != 0); n++) {
+            assert_int_equal(mem_in_use_bytes(), 0);
+        }
+        assert_true(n > 5);
+        for (n = 1; scenario(n, true, has_ledger != 0); n++) {
+            assert_int_equal(mem_in_use_bytes(), 0);
+        }
     }
 }
 

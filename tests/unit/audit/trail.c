@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -15,6 +16,7 @@ void trail_init(struct trail *trail)
     memset(trail, 0, sizeof(*trail));
     fake_env_init(&trail->fake, 1000000, 1);
     trail->file = fake_env_file(&trail->fake, "/audit");
+    fake_ledger_init(&trail->ledger, &trail->fake.env);
 }
 
 void trail_open(struct trail *trail, const struct audit_sink_options *sinks, size_t sink_count)
@@ -22,6 +24,7 @@ void trail_open(struct trail *trail, const struct audit_sink_options *sinks, siz
     const struct audit_options options = {
         .env = &trail->fake.env,
         .node = "test",
+        .ledger = trail->has_ledger ? &trail->ledger.ledger : NULL,
         .sinks = sinks,
         .sink_count = sink_count,
     };
@@ -55,10 +58,37 @@ void trail_close(struct trail *trail)
     }
 }
 
+void trail_crash(struct trail *trail)
+{
+    struct list *files = &trail->fake.files;
+    struct list *node;
+
+    fake_ledger_crash(&trail->ledger);
+    for (node = files->next; node != files; node = node->next) {
+        struct fake_file *file = LIST_ENTRY(node, struct fake_file, node);
+
+        file->fail_status = -EIO;
+        file->is_held = false;
+    }
+    fake_ledger_run(&trail->ledger); /* who waits is told */
+    trail_close(trail);
+    fake_ledger_restart(&trail->ledger);
+    trail->ledger.is_held = false;
+    for (node = files->next; node != files; node = node->next) {
+        LIST_ENTRY(node, struct fake_file, node)->fail_status = 0;
+    }
+}
+
+size_t trail_outbox(const struct trail *trail)
+{
+    return fake_ledger_count(&trail->ledger, ENV_LEDGER_AUDIT);
+}
+
 void trail_fini(struct trail *trail)
 {
     trail_close(trail);
     fake_env_run(&trail->fake);
+    fake_ledger_fini(&trail->ledger);
     fake_env_fini(&trail->fake);
 }
 

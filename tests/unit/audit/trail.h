@@ -4,6 +4,7 @@
 
 #include "audit/audit.h"
 #include "support/fake_env.h"
+#include "support/fake_ledger.h"
 
 #define TRAIL_WRITES_MAX 64
 
@@ -19,6 +20,8 @@ struct trail {
     struct fake_env fake;
     struct audit *audit;
     struct fake_file *file; /* "/audit", the first sink */
+    struct fake_ledger ledger;
+    bool has_ledger; /* for the test to set before it opens */
     struct trail_write writes[TRAIL_WRITES_MAX];
     size_t write_count;
     uint64_t call_count;
@@ -37,6 +40,12 @@ void trail_open_required(struct trail *trail);
 /* Closes the trail if it is open, and lets it finish. */
 void trail_close(struct trail *trail);
 void trail_fini(struct trail *trail);
+
+/* The process is killed: what neither disk has is lost. Then both work again. */
+void trail_crash(struct trail *trail);
+
+/* Records in the outbox. */
+size_t trail_outbox(const struct trail *trail);
 
 /* Writes a record of this event and waits for it. Returns the entry; the test fails if it is
  * refused. */

@@ -42,7 +42,7 @@ static struct script_op *record(struct script *script, char what, leased_op *op)
 static int32_t started(struct script *script, leased_op *op)
 {
     script->stopwatch_us += script->call_takes_us;
-    if (script->answers_at_once) {
+    if (script->answers_at_once && script->seen[script->seen_count].what != 'v') {
         const struct leased_result result = {.size = sizeof(result),
                                              .lifetime_ms = 1000,
                                              .flags = LEASED_RESULT_REVOCABLE,
@@ -60,6 +60,9 @@ static int32_t on_open(const struct leased_host *host, leased_host_context *cont
                        struct leased_str config, leased_instance **ret_instance,
                        struct leased_str *ret_detail)
 {
+    char *bytes = NULL;
+    int64_t len;
+
     if (memmem(config.ptr, config.len, "wrong", 5) != NULL) {
         *ret_detail = script_str("a\nwrong key");
         return -LEASED_INVALID;
@@ -67,6 +70,11 @@ static int32_t on_open(const struct leased_host *host, leased_host_context *cont
     opening->host = host;
     opening->context = context;
     host->login_expires(context, UINT64_MAX);
+    len = host->state_get(context, &bytes);
+    if (len > 0) {
+        copy(opening->restored, sizeof(opening->restored), (struct leased_str){bytes, (size_t)len});
+        host->secret_free(bytes);
+    }
     *ret_instance = (leased_instance *)(void *)opening;
     return 0;
 }
@@ -177,6 +185,11 @@ static void on_cancel(leased_instance *instance, leased_op *op)
     }
 }
 
+static int32_t on_holds_anchor(leased_instance *instance, uint64_t anchor)
+{
+    return script_of(instance)->held_anchor == anchor;
+}
+
 static uint64_t stopwatch(struct env *env)
 {
     /* fake_env is the script's first member, and env is fake_env's. */
@@ -217,6 +230,7 @@ static void open_backend(struct script *script, const struct backend_options *op
         .health = has_health ? on_health : NULL,
         .cancel = on_cancel,
         .call = on_call,
+        .holds_anchor = on_holds_anchor,
     };
     script->plugin = (struct leased_plugin){.size = sizeof(script->plugin),
                                             .abi_major = LEASED_ABI_MAJOR,
@@ -286,6 +300,7 @@ static void ended(struct lease_call *lease_call, const struct lease_result *resu
     (void)snprintf(call->detail, sizeof(call->detail), "%s",
                    result->detail != NULL ? result->detail : "");
     (void)snprintf(call->ref, sizeof(call->ref), "%.*s", STR_ARG(result->issuer_ref));
+    (void)snprintf(call->orphan, sizeof(call->orphan), "%.*s", STR_ARG(result->orphan_ref));
     if (result->field_count > 0) {
         (void)snprintf(call->first_name, sizeof(call->first_name), "%.*s",
                        STR_ARG(result->fields[0].name));

@@ -16,6 +16,7 @@ struct script_call {
     struct lease_result result; /* its slices are dead; what is kept of them is below */
     char detail[512];
     char ref[1100];
+    char orphan[1100];
     char first_name[65];
     char first_value[256];
     bool first_is_secret;
@@ -56,6 +57,8 @@ struct script {
     uint64_t anchor;
     uint64_t anchor_when_ms;
     char anchor_reason[256];
+    char restored[64]; /* what state_get gave inside open */
+    uint64_t held_anchor;
 };
 
 /* Opens a backend with an address and limits.in_flight 4; more can be set in `options`, which may

@@ -50,7 +50,7 @@ static void test_every_class_of_the_abi_has_its_outcome(void **state)
 
         result_map(OP_ISSUE, cases[i].status, NULL, &limits, &mapped);
         assert_int_equal(mapped.result.outcome, cases[i].issue);
-        assert_int_equal(mapped.orphan_ref.len, 0);
+        assert_int_equal(mapped.result.orphan_ref.len, 0);
         result_map(OP_RENEW, cases[i].status, NULL, &limits, &mapped);
         assert_int_equal(mapped.result.outcome, cases[i].renew);
         result_map(OP_REVOKE, cases[i].status, NULL, &limits, &mapped);
@@ -76,7 +76,7 @@ static void test_a_good_issue_is_told_with_the_safe_moment(void **state)
     result.lifetime_ms = UINT64_MAX;
     result_map(OP_ISSUE, LEASED_OK, &result, &limits, &mapped);
     assert_int_equal(mapped.result.lifetime_ms, 100000);
-    assert_int_equal(mapped.orphan_ref.len, 0);
+    assert_int_equal(mapped.result.orphan_ref.len, 0);
 }
 
 static void test_a_bad_issue_is_refused_and_named_as_an_orphan(void **state)
@@ -112,17 +112,20 @@ static void test_a_bad_issue_is_refused_and_named_as_an_orphan(void **state)
         result_map(OP_ISSUE, LEASED_OK, &result, &limits, &mapped);
         assert_int_equal(mapped.result.outcome, LEASE_OUTCOME_INVALID);
         assert_non_null(strstr(mapped.result.detail, "refused"));
-        assert_true(str_eq_c(mapped.orphan_ref, "ref"));
+        assert_true(str_eq_c(mapped.result.orphan_ref, "ref"));
     }
     result = good();
     result.issuer_ref = (struct leased_str){long_ref, sizeof(long_ref)};
     result_map(OP_ISSUE, LEASED_OK, &result, &limits, &mapped);
     assert_int_equal(mapped.result.outcome, LEASE_OUTCOME_INVALID);
-    assert_int_equal(mapped.orphan_ref.len, 0); /* too long to be used */
+    assert_int_equal(mapped.result.orphan_ref.len, 0); /* too long to be used */
     result = good();
-    result.issuer_ref = (struct leased_str){"a\nb", 3};
+    result.issuer_ref = (struct leased_str){"a\rb", 3};
     result_map(OP_ISSUE, LEASED_OK, &result, &limits, &mapped);
     assert_int_equal(mapped.result.outcome, LEASE_OUTCOME_INVALID);
+    result.issuer_ref = (struct leased_str){"a\nb", 3}; /* the end of its name */
+    result_map(OP_ISSUE, LEASED_OK, &result, &limits, &mapped);
+    assert_int_equal(mapped.result.outcome, LEASE_OUTCOME_OK);
     result = good();
     result.issuer_ref = (struct leased_str){0};
     result_map(OP_ISSUE, LEASED_OK, &result, &limits, &mapped);
@@ -139,10 +142,10 @@ static void test_a_failed_issue_may_name_what_it_created(void **state)
     (void)state;
     result_map(OP_ISSUE, LEASED_INVALID, &result, &limits, &mapped);
     assert_int_equal(mapped.result.outcome, LEASE_OUTCOME_INVALID);
-    assert_true(str_eq_c(mapped.orphan_ref, "ref"));
+    assert_true(str_eq_c(mapped.result.orphan_ref, "ref"));
     assert_string_equal(mapped.result.detail, "no life");
     result_map(OP_RENEW, LEASED_INVALID, &result, &limits, &mapped);
-    assert_int_equal(mapped.orphan_ref.len, 0);
+    assert_int_equal(mapped.result.orphan_ref.len, 0);
 }
 
 static void test_a_renewal_without_life_is_tried_again(void **state)

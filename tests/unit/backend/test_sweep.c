@@ -23,17 +23,52 @@ static struct backend_status status_of(const struct script *script)
     return status;
 }
 
-/* A refused issue that names what it has made: it becomes operation `index`. */
-static void leave_behind(struct script *script, size_t index)
+static const struct leased_result left = {.size = sizeof(left), .issuer_ref = {"left", 4}};
+
+/* Lets an issue miss its deadline: it is operation `index`. */
+static void be_late(struct script *script, size_t index)
 {
-    const struct leased_result result = {.size = sizeof(result), .issuer_ref = {"left", 4}};
     struct script_call call;
 
     script_call(script, &call, LEASE_CALL_ISSUE, "{}");
+    fake_env_advance(&script->fake, 30000);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_LOST);
+    assert_int_equal(script_op(script, index)->what, 'i');
+}
+
+/* A late issue that names what it has made: it becomes operation `index`. */
+static void leave_behind(struct script *script, size_t index)
+{
+    be_late(script, index);
+    script_answer(script, index, LEASED_INVALID, &left);
     fake_env_run(&script->fake);
-    script_answer(script, index, LEASED_INVALID, &result);
-    fake_env_run(&script->fake);
-    assert_int_equal(call.end_count, 1);
+}
+
+/* Whoever waits for the issue learns of it, and sees to it. */
+static void test_what_an_issue_leaves_to_who_waits_for_it_is_not_swept(void **state)
+{
+    static const int32_t statuses[] = {LEASED_INVALID, LEASED_LOST,     LEASED_RETRY,
+                                       LEASED_SEALED,  LEASED_CANCELED, LEASED_OK};
+    struct script script;
+
+    (void)state;
+    script_open(&script, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        struct script_call call;
+
+        script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
+        fake_env_run(&script.fake);
+        script_answer(&script, i, statuses[i], &left); /* an OK without a life is refused */
+        assert_int_equal(call.end_count, 1);
+        assert_string_equal(call.orphan, "left");
+        assert_string_equal(call.ref, "");
+        fake_env_run(&script.fake);
+        assert_int_equal(script.seen_count, i + 1);
+    }
+    assert_int_equal(status_of(&script).sweep_total, 0);
+    script.seen_count = 0;
+    script_close(&script);
+    script_fini(&script);
 }
 
 static void end(struct script *script)
@@ -94,22 +129,23 @@ static void test_it_waits_while_the_issuer_cannot_serve(void **state)
     (void)state;
     script_open(&script, &(struct backend_options){.addresses = address, .address_count = 0});
     leave_behind(&script, 0);
-    for (size_t i = 2; i < 7; i++) {
+    /* The deadline that passed counts, too. */
+    for (size_t i = 2; i < 6; i++) {
         script_call(&script, &call, LEASE_CALL_RENEW, "{}");
         fake_env_run(&script.fake);
         script_answer(&script, i, LEASED_SEALED, NULL);
     }
     assert_string_equal(status_of(&script).breaker, "open");
     script_answer(&script, 1, LEASED_RETRY, NULL);
-    for (size_t i = 0; i < 600 && script.seen_count == 7; i++) {
+    for (size_t i = 0; i < 600 && script.seen_count == 6; i++) {
         fake_env_advance(&script.fake, 100);
     }
-    assert_int_equal(script_op(&script, 7)->what, 'h');
-    script_answer(&script, 7, LEASED_OK, NULL);
+    assert_int_equal(script_op(&script, 6)->what, 'h');
+    script_answer(&script, 6, LEASED_OK, NULL);
     fake_env_advance(&script.fake, 30000);
-    assert_int_equal(script.seen_count, 9);
-    assert_int_equal(script_op(&script, 8)->what, 'v');
-    script_answer(&script, 8, LEASED_OK, NULL);
+    assert_int_equal(script.seen_count, 8);
+    assert_int_equal(script_op(&script, 7)->what, 'v');
+    script_answer(&script, 7, LEASED_OK, NULL);
     assert_int_equal(status_of(&script).sweep_count, 0);
     end(&script);
 }
@@ -147,17 +183,13 @@ static void test_its_number_is_bounded_and_few_run_at_once(void **state)
 
     (void)state;
     script_open(&script, NULL);
-    script.start_status = -LEASED_RETRY;
+    script.answers_at_once = true; /* a bug of the plugin's, whose fruits nobody hears of */
     for (size_t i = 0; i < SWEEPS_MAX + 10; i++) {
-        const struct leased_result result = {.size = sizeof(result), .issuer_ref = {"left", 4}};
         struct script_call call;
 
-        script.start_status = 0;
         script.seen_count = 0;
-        script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
-        fake_env_run(&script.fake);
-        script_answer(&script, 0, LEASED_INVALID, &result);
         script.start_status = i < SWEEPS_RUNNING_MAX ? 0 : -LEASED_RETRY;
+        script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
         fake_env_run(&script.fake);
         assert_true(status_of(&script).in_flight <= SWEEPS_RUNNING_MAX);
     }
@@ -217,17 +249,12 @@ static void test_what_there_is_no_memory_for_is_counted_as_forgotten(void **stat
     script_answer(&script, 1, LEASED_OK, NULL);
     held_bytes = mem_in_use_bytes();
     for (size_t i = 0; i < 2; i++) {
-        const struct leased_result result = {.size = sizeof(result), .issuer_ref = {"left", 4}};
-        struct script_call call;
-
-        script_call(&script, &call, LEASE_CALL_ISSUE, "{}");
-        fake_env_run(&script.fake);
+        be_late(&script, script.seen_count);
         allocations_left = i;
         mem_set_fail_hook(fail_when_none_is_left);
-        script_answer(&script, script.seen_count - 1, LEASED_INVALID, &result);
+        script_answer(&script, script.seen_count - 1, LEASED_INVALID, &left);
         mem_set_fail_hook(NULL);
         fake_env_run(&script.fake);
-        assert_int_equal(call.end_count, 1);
         assert_int_equal(mem_in_use_bytes(), held_bytes);
     }
     status = status_of(&script);
@@ -333,6 +360,7 @@ static void test_what_is_left_at_close_is_logged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_an_issue_leaves_to_who_waits_for_it_is_not_swept),
         cmocka_unit_test(test_a_revocation_that_fails_is_tried_again_with_back_off),
         cmocka_unit_test(test_what_the_issuer_does_not_know_any_more_is_done),
         cmocka_unit_test(test_it_waits_while_the_issuer_cannot_serve),

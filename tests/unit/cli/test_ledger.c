@@ -64,19 +64,22 @@ static void open_ledger(void)
 
 static void add(const char *id, const char *ref)
 {
-    const struct ledger_lease lease = {.role = "orders-db",
+    const struct ledger_lease lease = {.state = LEDGER_LEASE_LIVE,
+                                       .role = "orders-db",
                                        .backend = "vault-prod",
                                        .params_json = "{}",
                                        .issuer_ref = str_of(ref),
+                                       .clock = {.boot = ""},
+                                       .predecessor = "",
                                        .issued_wall_ms = 1767225600000,
                                        .ends_wall_ms = 1767229200000,
-                                       .caller = "unix",
-                                       .uid = 1000,
-                                       .user = "ci",
-                                       .unit = "",
-                                       .container = "",
-                                       .listener = "local",
-                                       .sans = ""};
+                                       .holder.caller = "unix",
+                                       .holder.uid = 1000,
+                                       .holder.user = "ci",
+                                       .holder.unit = "",
+                                       .holder.container = "",
+                                       .holder.listener = "local",
+                                       .holder.sans = ""};
     char *sql;
     BUF_AUTO body;
 
@@ -116,7 +119,7 @@ static void test_what_a_killed_daemon_left_is_listed(void **state)
     assert_non_null(strstr(result->out, "\"issuer_ref\":\"database/creds/orders/abc\""));
     result = RUN_LEASE(NULL, "ledger", "check", path);
     assert_int_equal(result->exit_code, 0);
-    assert_string_equal(result->out, "ok: 2 leases\n");
+    assert_string_equal(result->out, "ok: 2 leases, 0 grants\n");
 }
 
 static void test_one_that_is_in_use_is_left_alone(void **state)
@@ -160,7 +163,7 @@ static void test_a_record_that_cannot_be_read_is_told_and_hides_no_other(void **
     assert_non_null(strstr(result->err, "l-0"));
     result = RUN_LEASE(NULL, "ledger", "check", path, "-o", "json");
     assert_int_equal(result->exit_code, 1);
-    assert_string_equal(result->out, "{\"ok\":false,\"leases\":1}\n");
+    assert_string_equal(result->out, "{\"ok\":false,\"leases\":1,\"grants\":0}\n");
 }
 
 int main(void)

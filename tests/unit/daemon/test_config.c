@@ -50,7 +50,8 @@ static void test_a_whole_configuration_is_read(void **state)
     role = settings->roles.items;
     config_fill_role(role, NULL, &lease_role);
     assert_string_equal(lease_role.name, "orders-db");
-    assert_string_equal(lease_role.params_json, "{\"path\":\"database/creds/orders\"}");
+    assert_string_equal(lease_role.params_json,
+                        "{\"path\":\"database/creds/orders\",\"isolate\":false}");
     assert_int_equal(lease_role.ttl_ms, 4 * 3600000);
     assert_int_equal(lease_role.max_ttl_ms, 24 * 3600000);
     assert_int_equal(lease_role.renew_at_percent, 50);
@@ -177,10 +178,8 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
         {ROLE("ttl: 2h, max_ttl: 1h"), "c.yaml:8:50: `ttl` (2h) is longer than `max_ttl` (1h)\n"},
         {ROLE("ttl: 10m, min_remaining: 6m"),
          "c.yaml:8:70: `min_remaining` (6m) is more than half of `ttl` (10m)\n"},
-        {ROLE("isolate: true"),
-         "c.yaml:8:54: `isolate: true` is not supported by this version: all credentials of a "
-         "backend hang on the daemon's own token\n"},
-        {ROLE("on_stop: keep"), "c.yaml:8:54: on_stop: `keep` is not supported by this version\n"},
+        {ROLE("on_stop: stay"),
+         "c.yaml:8:54: on_stop: expected one of `keep`, `revoke`, found `stay`\n"},
         {ROLE("binding: session"),
          "c.yaml:8:54: binding: `session` is not supported by this version\n"},
         {ROLE("renew_at: 95%"),

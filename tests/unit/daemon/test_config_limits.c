@@ -109,6 +109,8 @@ static void test_the_limits_have_the_defaults_and_maxima_that_were_decided(void 
         bool is_backend;
     } decided[] = {
         {"clients_per_uid", "256", 16000, false},
+        {"streams", "256", 4096, false},
+        {"streams_per_caller", "64", 4096, false},
         {"request_head", "8KiB", 16384, false},
         {"request_headers", "32", 64, false},
         {"request_target", "1KiB", 4096, false},

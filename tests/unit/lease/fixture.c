@@ -305,7 +305,7 @@ static void drain(void)
     }
     model_answer_all(&f.model);
     if (!f.core->is_draining) {
-        lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, fixture_wait());
+        lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, false, fixture_wait());
         fixture_advance(10 * MINUTE_MS);
         assert_int_equal(f.wait_status, 0);
     }

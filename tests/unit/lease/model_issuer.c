@@ -16,6 +16,8 @@ struct model_call {
     char ref[32];
     char password[48];
     struct lease_field fields[LEASE_FIELDS_MAX + 1];
+    uint32_t intent_number;
+    struct lease_intent intent;
 };
 
 static struct model_issuer *model_of(struct lease_issuer *issuer)
@@ -67,6 +69,7 @@ static void run_issue(struct model_call *m)
     CHECK(model->lease_count < MODEL_LEASES_MAX);
     *lease = (struct model_lease){.issued_ms = model->fake->now_ms,
                                   .is_revocable = model->is_revocable,
+                                  .intent = m->intent_number,
                                   .is_lost = m->result.outcome == LEASE_OUTCOME_LOST};
     fill_life(m, lease);
     (void)snprintf(m->ref, sizeof(m->ref), "ref/%zu", model->lease_count);
@@ -91,10 +94,26 @@ static void run_issue(struct model_call *m)
     (void)snprintf(model->last_params, sizeof(model->last_params), "%s", m->call->params_json);
 }
 
+/* What was made under an intent; NULL: nothing. */
+static struct model_lease *find_intended(struct model_issuer *model, struct str ref)
+{
+    uint64_t number;
+    size_t i = 0;
+
+    CHECK(str_parse_u64((struct str){.ptr = ref.ptr + 7, .len = ref.len - 7}, &number) == 0);
+    while (i < model->lease_count && model->leases[i].intent != number) {
+        i++;
+    }
+    return i < model->lease_count ? &model->leases[i] : NULL;
+}
+
 static struct model_lease *find_lease(struct model_issuer *model, struct str ref)
 {
     uint64_t index;
 
+    if (str_starts_with(ref, "intent/")) {
+        return find_intended(model, ref);
+    }
     CHECK(str_starts_with(ref, "ref/"));
     CHECK(str_parse_u64((struct str){.ptr = ref.ptr + 4, .len = ref.len - 4}, &index) == 0);
     CHECK(index < model->lease_count);
@@ -105,8 +124,11 @@ static void run_known(struct model_call *m)
 {
     struct model_lease *lease = find_lease(m->model, m->call->issuer_ref);
 
-    if (m->call->kind == LEASE_CALL_REVOKE) {
+    if (lease == NULL) {
+        m->result.outcome = LEASE_OUTCOME_GONE;
+    } else if (m->call->kind == LEASE_CALL_REVOKE) {
         lease->revoke_count++;
+        lease->is_lost = false;
         lease->is_revoked = true;
     } else if (lease->is_revoked || lease->expires_ms <= m->model->fake->now_ms) {
         m->result.outcome = LEASE_OUTCOME_GONE;
@@ -126,7 +148,8 @@ static void run(struct model_call *m)
         (struct lease_result){.outcome = outcome, .retry_after_ms = m->model->retry_after_ms};
     if (outcome != LEASE_OUTCOME_OK && outcome != LEASE_OUTCOME_LOST) {
         m->result.detail = "scripted failure";
-        if (outcome == LEASE_OUTCOME_GONE && m->call->kind != LEASE_CALL_ISSUE) {
+        if (outcome == LEASE_OUTCOME_GONE && m->call->kind != LEASE_CALL_ISSUE &&
+            find_lease(m->model, m->call->issuer_ref) != NULL) {
             find_lease(m->model, m->call->issuer_ref)->is_revoked = true;
             find_lease(m->model, m->call->issuer_ref)->is_forgotten = true;
         }
@@ -159,6 +182,36 @@ static void answer(struct model_call *m)
     env_defer(&m->model->fake->env, &m->deferred);
 }
 
+static void go_on(struct model_call *m)
+{
+    run(m);
+    if (!m->model->is_held[m->call->kind]) {
+        answer(m);
+    }
+}
+
+static void intended(struct lease_intent *intent, int status)
+{
+    struct model_call *m = intent->user;
+
+    if (status != 0) {
+        m->result = (struct lease_result){.outcome = LEASE_OUTCOME_RETRY, .detail = "no record"};
+        answer(m);
+    } else {
+        go_on(m);
+    }
+}
+
+static int intend(struct model_call *m)
+{
+    char ref[32];
+
+    m->intent_number = ++m->model->intent_count;
+    m->intent = (struct lease_intent){.fn = intended, .user = m};
+    (void)snprintf(ref, sizeof(ref), "intent/%u", m->intent_number);
+    return m->call->intend(m->call, str_of(ref), &m->intent);
+}
+
 static int call_start(struct lease_issuer *issuer, struct lease_call *call)
 {
     struct model_issuer *model = model_of(issuer);
@@ -181,9 +234,10 @@ static int call_start(struct lease_issuer *issuer, struct lease_call *call)
     if (model->in_flight > model->in_flight_most) {
         model->in_flight_most = model->in_flight;
     }
-    run(m);
-    if (!model->is_held[call->kind]) {
-        answer(m);
+    if (call->kind != LEASE_CALL_ISSUE || !model->uses_intents || call->intend == NULL) {
+        go_on(m);
+    } else if (intend(m) != 0) {
+        intended(&m->intent, ERR_IO);
     }
     return 0;
 }
@@ -194,9 +248,19 @@ static void call_cancel(struct lease_issuer *issuer, struct lease_call *call)
     struct model_call *m = call->impl;
 
     model_of(issuer)->cancel_count++;
+    if (m->intent.impl != NULL) {
+        lease_intent_forget(&m->intent);
+        m->result = (struct lease_result){.outcome = LEASE_OUTCOME_CANCELED};
+    }
     if (!m->is_answered) {
         answer(m);
     }
+}
+
+static bool holds_anchor(struct lease_issuer *issuer, uint64_t anchor)
+{
+    (void)anchor;
+    return !model_of(issuer)->forgets_anchors;
 }
 
 static uint64_t closed_ms(struct lease_issuer *issuer, struct err *e)
@@ -211,6 +275,7 @@ static const struct lease_issuer_ops model_ops = {
     .call_start = call_start,
     .call_cancel = call_cancel,
     .closed_ms = closed_ms,
+    .holds_anchor = holds_anchor,
 };
 
 void model_init(struct model_issuer *model, struct fake_env *fake)

@@ -16,6 +16,7 @@ struct model_lease {
     bool is_revocable; /* as its issue said */
     bool is_forgotten; /* the issuer said that it doesn't know it */
     bool is_lost;      /* its issue's answer was lost: nobody can know it */
+    uint32_t intent;   /* the number of the intent that it was made under; 0: none */
     uint32_t renew_count;
     uint32_t revoke_count;
 };
@@ -39,6 +40,8 @@ struct model_issuer {
     bool is_renewable;
     bool is_revocable;
     bool says_capped;
+    bool uses_intents; /* says before each issue what a revocation will be given: "intent/1" … */
+    bool forgets_anchors;
     uint64_t anchor;
     uint64_t refresh_ms;
     size_t extra_field_count; /* more fields than the usual two */
@@ -47,6 +50,7 @@ struct model_issuer {
     size_t lease_count;
     uint32_t call_counts[MODEL_KINDS];
     uint32_t cancel_count;
+    uint32_t intent_count;
     uint32_t in_flight;
     uint32_t in_flight_most;
     uint64_t last_ttl_ms;

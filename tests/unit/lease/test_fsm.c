@@ -17,7 +17,7 @@ static const struct {
     {LEASE_STATE_RENEWING, LEASE_STATE_ACTIVE},     {LEASE_STATE_RENEWING, LEASE_STATE_SUPERSEDED},
     {LEASE_STATE_RENEWING, LEASE_STATE_REVOKING},   {LEASE_STATE_RENEWING, LEASE_STATE_EXPIRED},
     {LEASE_STATE_SUPERSEDED, LEASE_STATE_REVOKING}, {LEASE_STATE_SUPERSEDED, LEASE_STATE_EXPIRED},
-    {LEASE_STATE_REVOKING, LEASE_STATE_REVOKED},    {LEASE_STATE_REVOKING, LEASE_STATE_EXPIRED},
+    {LEASE_STATE_REVOKING, LEASE_STATE_REVOKED},    {LEASE_STATE_REVOKING, LEASE_STATE_UNCONFIRMED},
 };
 
 static void test_a_lease_makes_the_listed_moves_and_no_other(void **state)
@@ -58,6 +58,7 @@ static void test_states_tell_whether_a_credential_can_be_used(void **state)
     assert_false(fsm_lease_is_live(LEASE_STATE_REVOKING));
     assert_true(fsm_lease_is_over(LEASE_STATE_REVOKED));
     assert_true(fsm_lease_is_over(LEASE_STATE_EXPIRED));
+    assert_true(fsm_lease_is_over(LEASE_STATE_UNCONFIRMED));
     assert_true(fsm_lease_is_over(LEASE_STATE_FAILED));
     assert_false(fsm_lease_is_over(LEASE_STATE_REVOKING));
 }

@@ -335,6 +335,7 @@ static void test_replacements_do_not_pile_up_without_end(void **state)
         fixture_advance(3 * MINUTE_MS);
         assert_true(f.core->lease_ids.count - f.core->lease_counts[LEASE_STATE_REVOKED] -
                         f.core->lease_counts[LEASE_STATE_EXPIRED] -
+                        f.core->lease_counts[LEASE_STATE_UNCONFIRMED] -
                         f.core->lease_counts[LEASE_STATE_FAILED] <=
                     6);
     }

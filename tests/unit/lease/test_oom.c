@@ -82,7 +82,7 @@ static void retry_works(void)
     assert_int_equal(client->status, 0);
     assert_true(strlen(client->password) > 0);
     drained = (struct lease_wait){.fn = waited};
-    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, &drained);
+    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, false, &drained);
     fixture_advance(10 * MINUTE_MS);
     assert_int_equal(f.wait_status, 0);
 }

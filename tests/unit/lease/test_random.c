@@ -272,7 +272,7 @@ static void run_history(uint64_t seed)
         lease_core_check(f.core);
     }
     heal();
-    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, fixture_wait());
+    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, false, fixture_wait());
     fixture_advance(30 * MINUTE_MS);
     assert_int_equal(f.wait_status, 0);
     check_the_issuer();

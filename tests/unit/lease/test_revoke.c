@@ -124,7 +124,7 @@ static void test_patience_with_a_revocation_ends_after_the_credentials_end(void 
     fixture_advance(HOUR_MS + 55 * MINUTE_MS);
     assert_int_equal(fixture_state(client), LEASE_STATE_REVOKING);
     fixture_advance(10 * MINUTE_MS);
-    assert_int_equal(fixture_state(client), LEASE_STATE_EXPIRED);
+    assert_int_equal(fixture_state(client), LEASE_STATE_UNCONFIRMED);
     assert_int_equal(f.wait_status, ERR_TIMEOUT);
     assert_int_equal(fixture_trail_has("never confirmed"), 1);
 }
@@ -233,6 +233,20 @@ static void test_what_has_ended_is_kept_to_be_looked_at_and_then_forgotten(void 
 }
 
 /* The renewal waits for its budget, the ttl is ours, and it is too early for another successor. */
+/* The host slept for longer than the credential lived: its issuer is asked all the same. */
+static void test_what_ended_long_ago_is_asked_about(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    fixture_get(client, &f.role);
+    f.fake.now_ms += 30 * HOUR_MS;
+    f.fake.wall_ms += 30 * (int64_t)HOUR_MS;
+    fixture_advance(5 * SECOND_MS);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_REVOKE], 1);
+    assert_int_equal(fixture_records("lease.revoked"), 1);
+}
+
 static void test_who_waits_for_a_lease_that_is_cut_is_told(void **state)
 {
     struct client *client;
@@ -332,6 +346,7 @@ int main(void)
         fixture_test(test_a_grant_without_a_duration_lives_on),
         fixture_test(test_revocations_overtake_issues),
         fixture_test(test_what_has_ended_is_kept_to_be_looked_at_and_then_forgotten),
+        fixture_test(test_what_ended_long_ago_is_asked_about),
         fixture_test(test_who_waits_for_a_lease_that_is_cut_is_told),
     };
 

@@ -95,7 +95,7 @@ static void test_a_planned_rotation_leaves_the_old_lease_to_its_own_end(void **s
     fixture_advance(7 * MINUTE_MS);
     assert_true(model_is_live(&f.model, 0));
     fixture_advance(2 * MINUTE_MS);
-    assert_int_equal(fixture_state(client), LEASE_STATE_EXPIRED);
+    assert_int_equal(fixture_state(client), LEASE_STATE_REVOKED);
     fixture_get(client, &f.role);
     assert_int_equal(client->status, 0);
     assert_string_equal(client->password, "MARKER-password-1");

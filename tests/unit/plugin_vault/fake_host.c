@@ -108,6 +108,85 @@ static int64_t on_secret_read(leased_host_context *host, struct leased_str sourc
     return -1;
 }
 
+static uint64_t ordinal(struct leased_host_context *host, uint64_t generation)
+{
+    size_t i = 0;
+
+    if (generation == 0) {
+        return 0;
+    }
+    while (i < host->generation_count && host->generations[i] != generation) {
+        i++;
+    }
+    assert_true(i < HOST_GENERATIONS_MAX);
+    if (i == host->generation_count) {
+        host->generations[host->generation_count++] = generation;
+    }
+    return i + 1;
+}
+
+static int32_t on_intent(leased_host_context *host, leased_op *handle, struct leased_str ref,
+                         leased_intent_fn fn, void *user)
+{
+    struct fake_op *op = (struct fake_op *)(void *)handle;
+    struct fake_intent *intent = &host->intents[host->intent_count];
+
+    assert_true(op->is_open);
+    assert_true(ref.len > 0 && ref.len <= 1024);
+    if (host->intents_fail || (alloc_countdown > 0 && --alloc_countdown == 0)) {
+        return -LEASED_RETRY;
+    }
+    for (size_t i = 0; i < host->intent_count; i++) {
+        assert_false(host->intents[i].is_open && host->intents[i].op == op);
+    }
+    assert_true(host->intent_count++ < HOST_OPS_MAX);
+    *intent = (struct fake_intent){.op = op, .is_open = true, .fn = fn, .user = user};
+    copy(intent->ref, sizeof(intent->ref), ref);
+    return 0;
+}
+
+static int32_t on_state_put(leased_host_context *host, struct leased_str bytes)
+{
+    host->state_count++;
+    copy(host->state, sizeof(host->state), bytes);
+    return 0;
+}
+
+static int64_t on_state_get(leased_host_context *host, char **ret_bytes)
+{
+    size_t len = strlen(host->state);
+    char *bytes = len > 0 ? on_secret_alloc(len) : NULL;
+
+    if (bytes == NULL) {
+        return len > 0 ? -LEASED_RETRY : 0;
+    }
+    memcpy(bytes, host->state, len);
+    *ret_bytes = bytes;
+    return (int64_t)len;
+}
+
+static void on_warning(leased_host_context *host, struct leased_str key, struct leased_str text)
+{
+    char(*place)[512] = NULL;
+
+    for (size_t i = 0; i < sizeof(host->warnings) / sizeof(host->warnings[0]); i++) {
+        size_t len = strcspn(host->warnings[i], "=");
+
+        if (len == key.len && memcmp(host->warnings[i], key.ptr, len) == 0) {
+            place = &host->warnings[i];
+            break;
+        }
+        place = place == NULL && len == 0 ? &host->warnings[i] : place;
+    }
+    assert_non_null(place);
+    if (text.len == 0) {
+        (*place)[0] = '\0';
+    } else {
+        (void)snprintf(*place, sizeof(*place), "%.*s=%.*s", (int)key.len, key.ptr, (int)text.len,
+                       text.ptr);
+    }
+}
+
 static leased_timer *on_timer_start(leased_host_context *host, uint64_t delay_ms,
                                     leased_timer_fn fn, void *user)
 {
@@ -142,7 +221,13 @@ static leased_http *on_http_start(leased_host_context *host,
         return NULL;
     }
     assert_true(host->http_count < HOST_HTTPS_MAX);
-    http = &host->https[host->http_count++];
+    if (is(request->path, "/v1/sys/capabilities-self")) {
+        http = &host->rights;
+        assert_false(http->is_open);
+        host->rights_count++;
+    } else {
+        http = &host->https[host->http_count++];
+    }
     *http = (struct fake_http){.is_open = true, .flags = request->flags, .fn = fn, .user = user};
     copy(http->method, sizeof(http->method), request->method);
     copy(http->path, sizeof(http->path), request->path);
@@ -187,12 +272,15 @@ static void on_op_done(leased_host_context *host, leased_op *handle, int32_t sta
     assert_true(op->is_open);
     op->is_open = false;
     op->done_count++;
+    for (size_t i = 0; i < host->intent_count; i++) {
+        host->intents[i].is_open = host->intents[i].is_open && host->intents[i].op != op;
+    }
     result = result != NULL ? result : &none;
     op->status = status;
     op->flags = result->flags;
     op->lifetime_ms = result->lifetime_ms;
     op->retry_after_ms = result->retry_after_ms;
-    op->anchor = result->anchor;
+    op->anchor = ordinal(host, result->anchor);
     op->asked_ms = result->asked_ms;
     op->refresh_ms = result->refresh_ms;
     copy(op->ref, sizeof(op->ref), result->issuer_ref);
@@ -242,7 +330,7 @@ static void on_anchor_ends(leased_host_context *host, uint64_t anchor, uint64_t 
 
     assert_true(host->anchor_count < HOST_ANCHORS_MAX);
     told = &host->anchors[host->anchor_count++];
-    *told = (struct fake_anchor){.anchor = anchor, .when_ms = when_ms};
+    *told = (struct fake_anchor){.anchor = ordinal(host, anchor), .when_ms = when_ms};
     copy(told->reason, sizeof(told->reason), reason);
 }
 
@@ -290,6 +378,10 @@ const struct leased_host fake_host = {
     .post = on_post,
     .call_done = on_call_done,
     .alloc = on_secret_alloc,
+    .intent = on_intent,
+    .state_put = on_state_put,
+    .state_get = on_state_get,
+    .warning = on_warning,
 };
 
 /* --- memory ------------------------------------------------------------------------------------

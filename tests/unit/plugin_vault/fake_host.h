@@ -13,6 +13,8 @@
 #define HOST_OPS_MAX 512
 #define HOST_ANCHORS_MAX 64
 #define HOST_SECRETS_MAX 4
+#define HOST_GENERATIONS_MAX 256
+#define HOST_STATE_MAX 65536
 
 struct fake_timer {
     bool is_armed;
@@ -55,6 +57,15 @@ struct fake_op {
     char reply[1024];      /* its headers, name=value one a line, and its body */
 };
 
+/* What the host was asked to put on durable record; the test decides when it is. */
+struct fake_intent {
+    struct fake_op *op;
+    char ref[1100];
+    bool is_open;
+    leased_intent_fn fn;
+    void *user;
+};
+
 struct fake_anchor {
     uint64_t anchor;
     uint64_t when_ms;
@@ -84,6 +95,21 @@ struct leased_host_context {
     uint64_t login_expires_ms;
     struct fake_secret secrets[HOST_SECRETS_MAX];
     bool http_fails; /* http_start returns NULL */
+    /* Asking for the own token's rights is kept apart from the other exchanges. */
+    struct fake_http rights;
+    size_t rights_count;
+    /* Intents are granted as soon as the plugin has returned, unless they are held. */
+    struct fake_intent intents[HOST_OPS_MAX];
+    size_t intent_count;
+    bool holds_intents;
+    bool intents_fail;          /* they can't be started */
+    bool is_isolating;          /* issues go without `isolate: false` */
+    char state[HOST_STATE_MAX]; /* what the plugin keeps */
+    size_t state_count;         /* how often it did */
+    char warnings[8][512];      /* key=text of those that stand */
+    /* Anchors are drawn at random: told as numbers in the order in which they appeared. */
+    uint64_t generations[HOST_GENERATIONS_MAX];
+    size_t generation_count;
     size_t warn_count;
     char last_warning[64]; /* its event */
     char last_detail[512];
@@ -111,6 +137,18 @@ struct leased_host_context *host_open_approle(unsigned ttl_s);
 
 /* Closes, answers what is still open, and checks that nothing is left. Frees the context. */
 void host_close(struct leased_host_context *host, uint32_t flags);
+
+/* Opens with what an earlier run kept (host->state). */
+struct leased_host_context *host_open_kept(const char *config, const char *state);
+
+/* Answers the question for the own token's rights, which must be open. */
+void host_answer_rights(struct leased_host_context *host, uint32_t status, const char *body);
+
+/* Lets the last intent, which must be open, end with this status. */
+void host_intended(struct leased_host_context *host, int32_t status);
+
+/* The text of a standing warning; NULL: there is none. */
+const char *host_warning(const struct leased_host_context *host, const char *key);
 
 /* Moves the clock; timers run at their time. */
 void host_advance(struct leased_host_context *host, uint64_t ms);

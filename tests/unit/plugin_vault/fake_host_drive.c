@@ -19,6 +19,40 @@ static struct leased_str str(const char *text)
 
 /* --- the clock -------------------------------------------------------------------------------- */
 
+static void grant(struct leased_host_context *host)
+{
+    for (size_t i = 0; !host->holds_intents && i < host->intent_count; i++) {
+        struct fake_intent *intent = &host->intents[i];
+
+        if (intent->is_open) {
+            intent->is_open = false;
+            intent->fn(intent->user, 0);
+        }
+    }
+}
+
+void host_intended(struct leased_host_context *host, int32_t status)
+{
+    struct fake_intent *intent = &host->intents[host->intent_count - 1];
+
+    assert_true(host->intent_count > 0 && intent->is_open);
+    intent->is_open = false;
+    intent->fn(intent->user, status);
+    grant(host);
+}
+
+const char *host_warning(const struct leased_host_context *host, const char *key)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < sizeof(host->warnings) / sizeof(host->warnings[0]); i++) {
+        if (strncmp(host->warnings[i], key, len) == 0 && host->warnings[i][len] == '=') {
+            return host->warnings[i] + len + 1;
+        }
+    }
+    return NULL;
+}
+
 static struct fake_timer *next_timer(struct leased_host_context *host)
 {
     struct fake_timer *next = NULL;
@@ -47,9 +81,13 @@ void host_advance(struct leased_host_context *host, uint64_t ms)
         assert_true(ran++ < 10000);
         timer->is_armed = false;
         timer->fn(timer->user);
+        grant(host);
     }
     host->wall_ms += (int64_t)(end_ms - host->now_ms);
     host->now_ms = end_ms;
+    if (host->rights.is_open && host->rights.is_canceled) {
+        host_fail(host, &host->rights, LEASED_HTTP_CANCELED);
+    }
 }
 
 void host_advance_to_timer(struct leased_host_context *host)
@@ -84,11 +122,18 @@ size_t host_open_https(const struct leased_host_context *host)
     return count;
 }
 
-static void reply(struct fake_http *http, const struct leased_http_reply *answer)
+static void reply(struct leased_host_context *host, struct fake_http *http,
+                  const struct leased_http_reply *answer)
 {
     assert_true(http->is_open);
     http->is_open = false;
     http->fn(http->user, answer);
+    grant(host);
+}
+
+void host_answer_rights(struct leased_host_context *host, uint32_t status, const char *body)
+{
+    host_answer(host, &host->rights, status, body);
 }
 
 void host_answer(struct leased_host_context *host, struct fake_http *http, uint32_t status,
@@ -98,8 +143,7 @@ void host_answer(struct leased_host_context *host, struct fake_http *http, uint3
                                              .status = status,
                                              .body = str(body)};
 
-    (void)host;
-    reply(http, &answer);
+    reply(host, http, &answer);
 }
 
 void host_answer_retry_after(struct leased_host_context *host, struct fake_http *http,
@@ -112,8 +156,7 @@ void host_answer_retry_after(struct leased_host_context *host, struct fake_http 
                                              .header_count = 1,
                                              .body = str("{\"errors\":[\"quota\"]}")};
 
-    (void)host;
-    reply(http, &answer);
+    reply(host, http, &answer);
 }
 
 void host_answer_header(struct leased_host_context *host, struct fake_http *http, uint32_t status,
@@ -125,8 +168,7 @@ void host_answer_header(struct leased_host_context *host, struct fake_http *http
                                              .header_count = 1,
                                              .body = str(body)};
 
-    (void)host;
-    reply(http, &answer);
+    reply(host, http, &answer);
 }
 
 void host_fail(struct leased_host_context *host, struct fake_http *http, uint32_t transport)
@@ -135,8 +177,7 @@ void host_fail(struct leased_host_context *host, struct fake_http *http, uint32_
                                              .transport = transport,
                                              .detail = str("it broke")};
 
-    (void)host;
-    reply(http, &answer);
+    reply(host, http, &answer);
 }
 
 /* --- operations ------------------------------------------------------------------------------- */
@@ -157,15 +198,29 @@ static struct fake_op *started(struct leased_host_context *host, struct fake_op 
         op->is_open = false;
         op->status = -rc;
     }
+    grant(host);
     return op;
 }
 
 struct fake_op *host_issue(struct leased_host_context *host, const char *params, uint64_t ttl_ms)
 {
-    const struct leased_issue request = {
-        .size = sizeof(request), .role = str("r"), .params = str(params), .ttl_ms = ttl_ms};
+    const struct leased_kv caller[] = {{.key = str("user"), .value = str("joe")},
+                                       {.key = str("reason"), .value = str("OPS-1")}};
+    struct leased_issue request = {.size = sizeof(request),
+                                   .role = str("r"),
+                                   .params = str(params),
+                                   .ttl_ms = ttl_ms,
+                                   .caller = caller,
+                                   .caller_count = 2};
     struct fake_op *op = op_new(host);
+    char plain[1200];
 
+    /* Most tests are about what comes after. */
+    if (!host->is_isolating && params[0] == '{' && strstr(params, "isolate") == NULL) {
+        (void)snprintf(plain, sizeof(plain), "{\"isolate\":false%s%s", params[1] == '}' ? "" : ",",
+                       params + 1);
+        request.params = str(plain);
+    }
     return started(host, op, host->plugin->issue(host->vault, &request, (leased_op *)(void *)op));
 }
 
@@ -214,8 +269,8 @@ struct leased_host_context *host_open(const char *config)
     return host_open_with(config, NULL, NULL);
 }
 
-struct leased_host_context *host_open_with(const char *config, const char *source,
-                                           const char *value)
+static struct leased_host_context *open_one(const char *config, const char *source,
+                                            const char *value, const char *state)
 {
     struct leased_host_context *host = calloc(1, sizeof(*host));
     const struct leased_plugin *plugin = NULL;
@@ -228,6 +283,7 @@ struct leased_host_context *host_open_with(const char *config, const char *sourc
     host->secrets[0] = (struct fake_secret){"file:/token", "s.SECRET-root", 0};
     host->secrets[1] = (struct fake_secret){"file:/sid", "SECRET-id", 0};
     host->secrets[2] = (struct fake_secret){source, value, 0};
+    (void)snprintf(host->state, sizeof(host->state), "%s", state);
     assert_int_equal(leased_plugin_entry(&fake_host, &plugin), 0);
     host->plugin = plugin->ops;
     if (host->plugin->open(&fake_host, host, str(config), &host->vault, &detail) < 0) {
@@ -235,6 +291,17 @@ struct leased_host_context *host_open_with(const char *config, const char *sourc
         host->vault = NULL;
     }
     return host;
+}
+
+struct leased_host_context *host_open_with(const char *config, const char *source,
+                                           const char *value)
+{
+    return open_one(config, source, value, "");
+}
+
+struct leased_host_context *host_open_kept(const char *config, const char *state)
+{
+    return open_one(config, NULL, NULL, state);
 }
 
 struct leased_host_context *host_open_root(void)
@@ -261,6 +328,9 @@ struct leased_host_context *host_open_approle(unsigned ttl_s)
 
 static void answer_open(struct leased_host_context *host)
 {
+    if (host->rights.is_open && host->rights.is_canceled) {
+        host_fail(host, &host->rights, LEASED_HTTP_CANCELED);
+    }
     for (size_t i = 0; i < host->http_count; i++) {
         struct fake_http *http = &host->https[i];
 

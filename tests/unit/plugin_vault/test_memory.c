@@ -32,7 +32,19 @@ static void answer_all(struct leased_host_context *host)
         if (!http->is_open) {
             continue;
         }
-        if (strstr(http->path, "login") != NULL || strstr(http->path, "renew-self") != NULL) {
+        if (strstr(http->path, "token/create") != NULL) {
+            body = "{\"auth\":{\"client_token\":\"s.c\",\"accessor\":\"acc\",\"lease_duration\":60,"
+                   "\"renewable\":true,\"orphan\":true}}";
+        } else if (strstr(http->path, "renew-accessor") != NULL) {
+            body = "{\"auth\":{\"client_token\":\"\",\"lease_duration\":900}}";
+        } else if (strstr(http->path, "lookup-accessor") != NULL) {
+            host_answer(host, http, 400, "{\"errors\":[\"invalid accessor\"]}");
+            continue;
+        } else if (strstr(http->path, "revoke-accessor") != NULL) {
+            host_answer(host, http, 204, "");
+            continue;
+        } else if (strstr(http->path, "login") != NULL ||
+                   strstr(http->path, "renew-self") != NULL) {
             body = "{\"auth\":{\"client_token\":\"s.x\",\"lease_duration\":60,\"renewable\":true}}";
         } else if (strstr(http->path, "issue") != NULL) {
             body = "{\"data\":{\"certificate\":\"PEM\",\"expiration\":1700009000,"
@@ -48,9 +60,9 @@ static void answer_all(struct leased_host_context *host)
             body = "{\"request_id\":\"r\"}";
         } else if (strstr(http->path, "creds") != NULL) {
             (void)snprintf(text, sizeof(text),
-                           "{\"lease_id\":\"a/creds/b/%zu\",\"lease_duration\":60,"
+                           "{\"lease_id\":\"%.9s/%zu\",\"lease_duration\":60,"
                            "\"renewable\":true,\"data\":{\"n\":1,\"p\":\"SECRET\"}}",
-                           i);
+                           http->path + strlen("/v1/"), i);
             body = text;
         } else if (strstr(http->path, "leases/renew") != NULL) {
             /* Up to its id the request is the beginning of the answer. */
@@ -90,9 +102,13 @@ static bool live(const char *config)
                          90000);
         (void)host_issue(host, "{\"path\":\"ssh/sign/u\",\"params\":{\"public_key\":\"k\"}}", 0);
         (void)host_issue(host, "{\"path\":\"kv/data/a\"}", 0);
+        (void)host_issue(host, "{\"path\":\"i/creds/b\",\"isolate\":true}", 90000);
+        (void)host_renew(host, "a/creds/b/1\nacc", 90000);
+        (void)host_revoke(host, "a/creds/b/1\nacc");
+        (void)host_revoke(host, "#child acc");
         (void)host_revoke(host, "#cert pki 6d:74");
         (void)host_pass(host, &request);
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 6; i++) {
             answer_all(host);
             host_advance(host, 10000);
         }

@@ -14,7 +14,7 @@
 #include "unit/serve/scripted_issuer.h"
 
 struct fake_request {
-    struct env_request request;
+    struct env_request request; /* first */
     struct call *call;
     char *texts[3]; /* method, target, body: gone when the request is over */
     char *header_texts[ENV_REQUEST_HEADERS_MAX];
@@ -132,9 +132,88 @@ static void on_watch(struct env_connection *connection, struct env_connection_wa
     list_push_back(&connection->watches, &watch->node);
 }
 
+/* --- streams --- */
+
+static int stream_refusal;
+static size_t stream_limit;
+
+void call_refuse_streams(int status)
+{
+    stream_refusal = status;
+}
+
+void call_limit_streams(size_t room)
+{
+    stream_limit = room;
+}
+
+void call_drain(struct call *call)
+{
+    call->stream_room = stream_limit > 0 ? stream_limit : SIZE_MAX;
+    if (call->drained != NULL && !call->is_stream_ended && !call->is_stream_dropped) {
+        call->drained(call->request);
+    }
+}
+
+static size_t on_stream_room(const struct env_request *request)
+{
+    return ((const struct fake_request *)(const void *)request)->call->stream_room;
+}
+
+static int on_stream_begin(struct env_request *request, const struct env_stream *stream)
+{
+    struct call *call = CONTAINER_OF(request, struct fake_request, request)->call;
+
+    assert_ptr_equal(call->request, request);
+    assert_int_equal(call->status, 0);
+    assert_non_null(request->finished);
+    if (stream_refusal != 0) {
+        return stream_refusal;
+    }
+    call->status = 200;
+    call->is_stream = true;
+    call->stream_room = stream_limit > 0 ? stream_limit : SIZE_MAX;
+    call->drained = stream->drained;
+    call->is_closing = true;
+    call->body = copy("", 0);
+    (void)snprintf(call->content_type, sizeof(call->content_type), "%s", stream->content_type);
+    return 0;
+}
+
+static int on_stream_write(struct env_request *request, struct str bytes)
+{
+    struct call *call = CONTAINER_OF(request, struct fake_request, request)->call;
+    size_t len;
+
+    assert_true(call->is_stream);
+    if (call->is_stream_ended || call->is_stream_dropped) {
+        return ERR_CLOSED;
+    }
+    if (bytes.len > call->stream_room) {
+        call->is_stream_dropped = true;
+        return ERR_LIMIT;
+    }
+    call->stream_room -= bytes.len;
+    len = strlen(call->body);
+    call->body = realloc(call->body, len + bytes.len + 1);
+    assert_non_null(call->body);
+    memcpy(call->body + len, bytes.ptr, bytes.len);
+    call->body[len + bytes.len] = '\0';
+    return 0;
+}
+
+static void on_stream_end(struct env_request *request)
+{
+    CONTAINER_OF(request, struct fake_request, request)->call->is_stream_ended = true;
+}
+
 static const struct env_request_ops fake_ops = {
     .reply = on_reply,
     .connection_watch = on_watch,
+    .stream_begin = on_stream_begin,
+    .stream_write = on_stream_write,
+    .stream_room = on_stream_room,
+    .stream_end = on_stream_end,
 };
 
 /* --- the request --- */

@@ -39,6 +39,12 @@ struct call {
     char *headers; /* "Name: value\n" each */
     char *body;
     bool is_closing;
+    /* A stream: `body` is what was written so far. */
+    bool is_stream;
+    bool is_stream_ended;
+    bool is_stream_dropped;
+    size_t stream_room; /* further bytes that its client takes */
+    void (*drained)(struct env_request *request);
     json_t *json; /* the body, once somebody has asked for it */
 };
 
@@ -52,6 +58,15 @@ void call_deliver(struct call *call);
 void call_hang_up(struct call *call);
 
 void call_free(struct call *call);
+
+/* The client has taken all that was written, and takes as much again as it did in the beginning. */
+void call_drain(struct call *call);
+
+/* How much the clients of the next streams take at once; 0: no end. */
+void call_limit_streams(size_t room);
+
+/* What the next streams are begun with: 0, or an error as of env_stream_begin. */
+void call_refuse_streams(int status);
 
 /* The value of a header of the answer, or NULL. Static until the next call. */
 const char *call_header(const struct call *call, const char *name);

@@ -305,7 +305,7 @@ static void drain(void)
     f.trail->fail_status = 0;
     memset(f.issuer.outcomes, 0, sizeof(f.issuer.outcomes));
     scripted_release(&f.issuer);
-    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, &wait);
+    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, false, &wait);
     fixture_advance(20 * MINUTE_MS);
     assert_int_equal(f.closed_count, 1);
 }

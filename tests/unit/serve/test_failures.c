@@ -216,7 +216,7 @@ static void test_a_stopping_daemon_hands_nothing_out(void **state)
     waiting = fixture_send(BOB, "GET", DB, NULL);
     fixture_run();
     serve_set_ready(f.serve, false);
-    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, &wait);
+    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, false, &wait);
     call = fixture_get(ALICE, DB);
     fixture_expect(call, 503, "degraded");
     fixture_run();

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define PARAMS_COUNT 9
+#define PARAMS_COUNT 10
 #define REF "#/components/parameters/"
 
 static char text[65536];
@@ -96,7 +96,9 @@ static bool names_parameter(const struct yaml_node *operation, const char *name)
 
     (void)snprintf(ref, sizeof(ref), REF "%s", name);
     for (item = list != NULL ? list->first : NULL; item != NULL; item = item->next) {
-        if (str_eq_c(yaml_get(item, "$ref")->text, ref)) {
+        const struct yaml_node *node = yaml_get(item, "$ref");
+
+        if (node != NULL && str_eq_c(node->text, ref)) {
             return true;
         }
     }

@@ -262,6 +262,90 @@ static void test_foreign_and_cut_off_lines_are_told_apart(void **state)
     trail_fini(&trail);
 }
 
+/* A copy of the beginning of a line. */
+static void insert_begin(struct trail *trail, size_t at, const char *line, size_t len)
+{
+    char *begin = strndup(line, len);
+
+    assert_non_null(begin);
+    trail_insert(trail, at, begin);
+    free(begin);
+}
+
+static void test_a_cut_off_line_is_mended_by_its_record_behind_it(void **state)
+{
+    struct audit_verifier verifier;
+    enum audit_problem first;
+    struct trail trail;
+    struct err e;
+    size_t len;
+
+    (void)state;
+    for (len = 1; len < 200; len++) {
+        trail_init(&trail);
+        insert_begin(&trail, 4, trail.lines[4], len);
+        /* Cut off again at the next start, earlier or later. */
+        insert_begin(&trail, 5, trail.lines[5], 100);
+        trail_verify(&trail, &verifier, &first, &e);
+        assert_int_equal(verifier.problem_count, 0);
+        assert_int_equal(verifier.mended_count, 2);
+        assert_int_equal(audit_verifier_rest(&verifier, str_of(""), &e), 0);
+        trail_fini(&trail);
+    }
+}
+
+static void test_a_cut_off_line_of_another_record_is_told_with_the_next_line(void **state)
+{
+    struct audit_verifier verifier;
+    enum audit_problem first;
+    struct trail trail;
+    struct err e;
+
+    (void)state;
+    trail_init(&trail);
+    insert_begin(&trail, 4, trail.lines[7], 60);
+    trail_verify(&trail, &verifier, &first, &e);
+    assert_int_equal(verifier.problem_count, 1);
+    assert_int_equal(first, AUDIT_PROBLEM_TORN);
+    assert_string_equal(e.text, "line 5 is a record that was cut off");
+    /* Two of different records, and a gap: each is told. */
+    trail_remove(&trail, 5, 1);
+    trail_verify(&trail, &verifier, &first, &e);
+    assert_int_equal(verifier.problem_count, 2);
+    assert_string_equal(e.text, "line 5 is a record that was cut off; line 6: record 5 is missing");
+    insert_begin(&trail, 4, trail.lines[8], 60);
+    trail_verify(&trail, &verifier, &first, &e);
+    assert_int_equal(verifier.problem_count, 3);
+    assert_int_equal(verifier.mended_count, 0);
+    trail_fini(&trail);
+    /* At the end there is nothing that could mend it. */
+    trail_init(&trail);
+    audit_verifier_init(&verifier);
+    assert_int_equal(audit_verifier_line(&verifier, str_of("{\"v\":1"), &e), 0);
+    assert_int_equal(audit_verifier_rest(&verifier, str_of(""), &e), ERR_CORRUPT);
+    assert_string_equal(e.text, "line 1 is a record that was cut off");
+    assert_int_equal(audit_verifier_rest(&verifier, str_of(""), &e), 0);
+    trail_fini(&trail);
+}
+
+/* A changed record doesn't mend what it begins with. */
+static void test_a_changed_record_mends_nothing(void **state)
+{
+    struct audit_verifier verifier;
+    enum audit_problem first;
+    struct trail trail;
+    struct err e;
+
+    (void)state;
+    trail_init(&trail);
+    insert_begin(&trail, 4, trail.lines[4], 60);
+    *strstr(trail.lines[5], "\"prev\"") = '_';
+    trail_verify(&trail, &verifier, &first, &e);
+    assert_true(verifier.problem_count >= 2);
+    assert_int_equal(verifier.mended_count, 0);
+    trail_fini(&trail);
+}
+
 static void test_the_chain_goes_on_in_the_next_file(void **state)
 {
     struct audit_verifier verifier;
@@ -349,6 +433,9 @@ int main(void)
         cmocka_unit_test(test_a_changed_order_is_told_from_a_gap),
         cmocka_unit_test(test_a_record_that_stands_twice_is_found),
         cmocka_unit_test(test_foreign_and_cut_off_lines_are_told_apart),
+        cmocka_unit_test(test_a_cut_off_line_is_mended_by_its_record_behind_it),
+        cmocka_unit_test(test_a_cut_off_line_of_another_record_is_told_with_the_next_line),
+        cmocka_unit_test(test_a_changed_record_mends_nothing),
         cmocka_unit_test(test_the_chain_goes_on_in_the_next_file),
         cmocka_unit_test(test_a_chain_starts_with_zeros),
         cmocka_unit_test(test_lines_that_are_no_records_are_invalid),

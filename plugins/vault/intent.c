@@ -1,0 +1,150 @@
+/* Happy path: the token is revoked by its accessor, and everything with it; a look-up proves it
+ * gone. (By accessor Vault says yes though a database refused to drop its role; what has a lease id
+ * on record is therefore revoked by that.)
+ *
+ * A login that is in use, or that other leases hang on, isn't ended for the sake of one answer that
+ * was lost: what may have been created ends with it, and until then it is waited for. Nor is a
+ * configured token, which isn't ours. A login of an earlier run that nobody knows any more is ended
+ * like a child. */
+#include "intent.h"
+
+#include "token.h"
+
+#include <string.h>
+
+#define LOGIN_PAUSE_MS 300000U
+#define LOGIN_PAUSE_LEAST_MS 1000U
+#define LOOKUP_ACCESSOR "auth/token/lookup-accessor"
+#define REVOKE_ACCESSOR "auth/token/revoke-accessor"
+
+/* --- what is only waited for ------------------------------------------------------------------ */
+
+static void wait_text(struct vault_failure *failure)
+{
+    vault_text_set(&failure->detail,
+                   "what an issue may have created whose answer was lost ends with leased's login "
+                   "under which it was asked for");
+}
+
+static int32_t wait_for(struct vault_op *op, uint64_t left_ms)
+{
+    struct vault_failure failure = {.status = LEASED_RETRY_AFTER};
+
+    failure.retry_after_ms = left_ms < LOGIN_PAUSE_MS ? left_ms : LOGIN_PAUSE_MS;
+    if (failure.retry_after_ms < LOGIN_PAUSE_LEAST_MS) {
+        failure.retry_after_ms = LOGIN_PAUSE_LEAST_MS;
+    }
+    wait_text(&failure);
+    return vault_op_end_soon(op, &failure);
+}
+
+/* "@SECONDS": a token without an accessor. 0: it never ends, or isn't one. */
+static int64_t end_of(struct leased_str name)
+{
+    int64_t seconds = 0;
+
+    for (size_t i = 1; i < name.len; i++) {
+        if (name.ptr[i] < '0' || name.ptr[i] > '9' || name.len > 16) {
+            return 0;
+        }
+        seconds = seconds * 10 + (name.ptr[i] - '0');
+    }
+    return seconds;
+}
+
+static int32_t revoke_nameless(struct vault_op *op, struct leased_str name)
+{
+    int64_t left_ms = end_of(name) * 1000 - op->vault->host->wall_ms(op->vault->context);
+    const struct vault_failure gone = {.status = LEASED_GONE};
+
+    return left_ms > 0 ? wait_for(op, (uint64_t)left_ms) : vault_op_end_soon(op, &gone);
+}
+
+/* --- what is ended ---------------------------------------------------------------------------- */
+
+/* 0, or -1. */
+static int prepare(struct vault_op *op, const char *path, struct vault_request *request)
+{
+    json_t *body = json_pack("{s:s}", "accessor", op->lease_id);
+
+    return body != NULL ? vault_request_init(op->vault->host, path, body, request) : -1;
+}
+
+int32_t vault_intent_revoke(struct vault_op *op, const struct vault_ref *ref)
+{
+    struct leased_instance *vault = op->vault;
+    bool is_login = ref->kind == VAULT_REF_KIND_LOGIN;
+    const struct vault_token *known = vault_token_find_accessor(vault, ref->name);
+    const char *path = REVOKE_ACCESSOR;
+
+    op->ref_kind = ref->kind;
+    if (is_login && ref->name.ptr[0] == '@') {
+        return revoke_nameless(op, ref->name);
+    }
+    if (is_login && known != NULL) {
+        return wait_for(op, known->expires_ms - vault->host->now_ms(vault->context));
+    }
+    if (is_login && !vault_config_makes_tokens(&vault->config)) {
+        path = LOOKUP_ACCESSOR;
+        op->is_look_only = true;
+    }
+    op->lease_id = vault_strdup(vault->host, ref->name);
+    if (op->lease_id == NULL || prepare(op, path, &op->request) != 0) {
+        vault_op_free(op);
+        return -LEASED_RETRY;
+    }
+    return vault_op_begin(op);
+}
+
+/* Is it Vault's warning that there was no such token? */
+static bool was_unknown(const struct leased_http_reply *http)
+{
+    struct vault_reply reply = {0};
+    struct vault_text unused = {{0}};
+    json_t *warning;
+    size_t index;
+    bool is_unknown = false;
+
+    if (vault_reply_parse(http, &reply, &unused) == 0) {
+        json_array_foreach (reply.warnings, index, warning) {
+            is_unknown = is_unknown || vault_str_has(vault_str(json_string_value(warning)),
+                                                     "No token found with this accessor");
+        }
+    }
+    vault_reply_fini(&reply);
+    return is_unknown;
+}
+
+void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *http)
+{
+    struct vault_request request;
+
+    if (op->is_look_only) {
+        op->failure.retry_after_ms = LOGIN_PAUSE_MS;
+        wait_text(&op->failure);
+        vault_op_fail(op, LEASED_RETRY_AFTER, op->failure.detail.bytes);
+    } else if (was_unknown(http)) {
+        vault_op_end(op, LEASED_GONE, NULL);
+    } else if (http->status != 204 && http->status != 200) {
+        vault_op_fail(op, LEASED_RETRY, "the revocation was accepted but isn't confirmed yet");
+    } else if (op->vault->is_closing || !vault_token_is_usable(op->vault) ||
+               prepare(op, LOOKUP_ACCESSOR, &request) != 0 ||
+               vault_op_send(op, VAULT_OP_LOOKING, &request) != 0) {
+        vault_op_fail(op, LEASED_RETRY, "the revocation could not be checked");
+    }
+}
+
+void vault_intent_looked(struct vault_op *op, const struct leased_http_reply *http)
+{
+    if (vault_status_is_unknown_accessor(http)) {
+        vault_op_end(op, LEASED_OK, NULL);
+    } else if (http->transport == LEASED_HTTP_OK && http->status == 403 &&
+               vault_status_is_own(http) && !vault_status_is_dead_token(http)) {
+        vault_op_end(op, LEASED_OK, NULL); /* not ours to see; it did answer the revocation */
+    } else {
+        vault_op_fail(op, LEASED_RETRY,
+                      vault_status_is_success(http)
+                          ? "the token that it was issued under is still alive"
+                          : "the revocation could not be checked");
+    }
+}

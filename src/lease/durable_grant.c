@@ -1,0 +1,116 @@
+/* Grants into the ledger: put beside the record that creates them, put again when they move to
+ * another lease, removed when they end. What is read of them isn't counted there. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+#include "wire/ledger_grant.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define PROCESS_TEXT_MAX_BYTES 40U
+#define GROUPS_TEXT_MAX_BYTES (ENV_PEER_GROUPS_MAX * 11U + 1U)
+
+struct grant_texts {
+    char processes[ACCESS_BINDINGS_MAX * PROCESS_TEXT_MAX_BYTES];
+    char groups[GROUPS_TEXT_MAX_BYTES];
+};
+
+static void put_processes(const struct grant *grant, char *text, size_t size)
+{
+    size_t used = 0;
+    size_t i;
+
+    text[0] = '\0';
+    for (i = 0; i < grant->watched_count; i++) {
+        int32_t pid;
+        uint64_t start_ticks;
+
+        binding_process(grant, i, &pid, &start_ticks);
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId32 ":%" PRIu64,
+                                 i > 0 ? "," : "", pid, start_ticks);
+        CHECK(used < size);
+    }
+}
+
+static void put_groups(const struct access_identity *identity, char *text, size_t size)
+{
+    size_t used = 0;
+    size_t i;
+
+    text[0] = '\0';
+    for (i = 0; i < identity->group_count; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRIu32, i > 0 ? "," : "",
+                                 identity->groups[i]);
+        CHECK(used < size);
+    }
+}
+
+static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_grant *record)
+{
+    struct access_identity identity;
+
+    grant_identity(grant, &identity);
+    put_processes(grant, texts->processes, sizeof(texts->processes));
+    put_groups(&identity, texts->groups, sizeof(texts->groups));
+    *record = (struct ledger_grant){
+        .lease = grant->lease->id,
+        .gid = identity.gid,
+        .groups = texts->groups,
+        .pid = grant->pid > 0 ? (uint32_t)grant->pid : 0,
+        .bindings = grant_bindings_text(grant),
+        .processes = texts->processes,
+        .has_connection = grant->has_connection,
+        .created_wall_ms = grant->created_wall_ms,
+        .until_wall_ms = grant_until_wall_ms(grant),
+        .duration_ms = grant->duration_ms,
+        .reason = grant_reason(grant),
+        .ticket = grant_ticket(grant),
+        .policy = grant_policy(grant),
+        .rule = grant_rule(grant),
+        .read_count = grant->read_count,
+        .is_delivered = grant->is_delivered,
+    };
+    durable_fill_clock(grant->lease->role->core, &record->clock);
+    durable_fill_holder(grant->holder, &record->holder);
+}
+
+int durable_put_grant(struct grant *grant)
+{
+    struct grant_texts texts;
+    struct ledger_grant record;
+    BUF_AUTO body;
+    int r;
+
+    fill(grant, &texts, &record);
+    buf_init(&body, ENV_LEDGER_BODY_MAX_BYTES);
+    r = ledger_grant_write(&record, &body);
+    if (r == 0) {
+        r = env_ledger_put(grant->lease->role->core->ledger, ENV_LEDGER_GRANT, str_of(grant->id),
+                           buf_str(&body));
+    }
+    grant->is_durable = grant->is_durable || r == 0;
+    return r;
+}
+
+void durable_note_grant(struct grant *grant)
+{
+    int r = grant->is_durable ? durable_put_grant(grant) : 0;
+
+    if (r != 0) {
+        log_event(LOG_LEVEL_WARN, "ledger.unrecorded", "grant", grant->id, "err", err_str(r), NULL);
+    }
+}
+
+void durable_end_grant(struct grant *grant)
+{
+    int r;
+
+    if (!grant->is_durable) {
+        return;
+    }
+    grant->is_durable = false;
+    r = env_ledger_remove(grant->lease->role->core->ledger, ENV_LEDGER_GRANT, str_of(grant->id));
+    if (r != 0) {
+        log_event(LOG_LEVEL_WARN, "ledger.unremoved", "grant", grant->id, "err", err_str(r), NULL);
+    }
+}

@@ -1,0 +1,104 @@
+/* What may exist at an issuer without anybody's knowing it.
+ *
+ * Happy path: before an issuer is asked to create something its plugin says how that could be found
+ * again → the ledger has it, as a lease that is intended → the plugin goes on → the answer comes,
+ * and the lease itself takes that place in the ledger.
+ *
+ * The answer is lost, or is refused though something was created: what there may be becomes a lease
+ * of its own, in the same commit that forgets the intent, and is revoked as ever. The daemon dies
+ * in between: the next one finds the intent and does the same (recover.c). Out of memory for that:
+ * the intent stays where it is, for the next start. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+#include <string.h>
+
+static void intent_written(void *owner, int status)
+{
+    struct lease_intent *intent = owner;
+
+    intent->impl = NULL;
+    intent->fn(intent, status);
+}
+
+int intent_start(struct lease_call *call, struct str ref, struct lease_intent *intent)
+{
+    struct lease *lease = call_lease(call);
+    struct lease_issuing *issuing = lease->issuing;
+    struct durable_wait *wait = NULL;
+    int r;
+
+    CHECK(lease->state == LEASE_STATE_REQUESTED && intent->impl == NULL);
+    if (ref.len == 0 || ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
+        return ERR_INVALID;
+    }
+    r = durable_put_intent(lease, ref);
+    if (r == 0) {
+        memcpy(issuing->ref, ref.ptr, ref.len);
+        issuing->intent_len = ref.len;
+        r = durable_wait(lease->role->core->ledger, NULL, intent_written, intent, &wait);
+    }
+    intent->impl = wait;
+    return r;
+}
+
+void lease_intent_forget(struct lease_intent *intent)
+{
+    durable_forget(intent->impl);
+    intent->impl = NULL;
+}
+
+/* --- what was left --- */
+
+/* A lease that nobody holds and nobody is given, with nothing but its reference. */
+static struct lease *orphan_new(struct lease *lease, struct str ref)
+{
+    struct lease *orphan = lease_new_from(lease->source, lease->holder, NULL, NULL);
+    struct lease_issuing *issuing = orphan != NULL ? orphan->issuing : NULL;
+    uint64_t now_ms = core_now_ms(lease->role->core);
+
+    if (orphan == NULL) {
+        return NULL;
+    }
+    issuing->ref = secret_alloc(LEASE_ISSUER_REF_MAX_BYTES);
+    if (issuing->ref == NULL) {
+        lease_free(orphan);
+        return NULL;
+    }
+    memcpy(issuing->ref, ref.ptr, ref.len);
+    issuing->ref_len = ref.len;
+    orphan->is_revocable = true;
+    orphan->issued_ms = orphan->answered_ms = now_ms;
+    orphan->expires_ms = orphan->own_end_ms = now_ms;
+    orphan->ends_ms = schedule_add_ms(now_ms, INTENT_UNSEEN_MAX_MS);
+    return orphan;
+}
+
+void intent_left(struct lease *lease, const struct lease_result *result)
+{
+    struct lease_issuing *issuing = lease->issuing;
+    struct str ref = result->orphan_ref;
+    struct lease *orphan;
+
+    if (ref.len == 0 && result->outcome == LEASE_OUTCOME_LOST) {
+        ref = (struct str){.ptr = issuing->ref, .len = issuing->intent_len};
+    }
+    issuing->intent_len = 0;
+    if (ref.len == 0) {
+        return;
+    }
+    if (ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
+        ref.len = LEASE_ISSUER_REF_MAX_BYTES; /* its issuer won't know this */
+    }
+    orphan = orphan_new(lease, ref);
+    if (orphan == NULL) {
+        log_event(LOG_LEVEL_ERROR, "lease.issue.left", "backend", lease_backend(lease), "lease",
+                  lease->id, "err", err_str(ERR_NOMEM), NULL);
+        lease->is_durable = false; /* for the next start */
+        return;
+    }
+    lease_set_state(orphan, LEASE_STATE_ACTIVE);
+    record_lease_suspected(orphan, lease);
+    revoke_start(orphan, "an issue may have left it behind");
+}

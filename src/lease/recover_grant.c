@@ -1,0 +1,186 @@
+/* Grants back from the ledger.
+ *
+ * Happy path: its lease goes on, its processes are the same as they were (pid and start time, in
+ * the same boot), its duration isn't over → it is held again, under its own id, and its caller
+ * finds it when it asks.
+ *
+ * Failure paths: one of these isn't so: it is there for a moment, and ends with the reason. So each
+ * grant that began on record ends on record. */
+#include "base/log.h"
+#include "lease/core_internal.h"
+#include "wire/ledger_grant.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What a grant is made from, out of its record. */
+struct revival {
+    struct access_identity identity;
+    struct access_decision decision;
+    struct lease_acquire acquire;
+    struct binding_found found;
+};
+
+/* --- the record ------------------------------------------------------------------------------- */
+
+static int take_groups(struct str text, struct access_identity *identity)
+{
+    while (text.len > 0) {
+        struct str part = str_cut(&text, ',');
+        uint64_t group;
+
+        if (identity->group_count == ENV_PEER_GROUPS_MAX || str_parse_u64(part, &group) != 0 ||
+            group > UINT32_MAX) {
+            return ERR_INVALID;
+        }
+        identity->groups[identity->group_count++] = (uint32_t)group;
+    }
+    return 0;
+}
+
+static int take_processes(struct str text, struct binding_set *set)
+{
+    while (text.len > 0) {
+        struct str start = str_cut(&text, ',');
+        struct str pid = str_cut(&start, ':');
+        uint64_t number;
+        uint64_t start_ticks;
+
+        if (set->count == ACCESS_BINDINGS_MAX || str_parse_u64(pid, &number) != 0 || number == 0 ||
+            number > INT32_MAX || str_parse_u64(start, &start_ticks) != 0) {
+            return ERR_INVALID;
+        }
+        /* They were written in the order that a set has. */
+        set->targets[set->count++] =
+            (struct binding_target){.pid = (int64_t)number, .value = start_ticks};
+    }
+    return 0;
+}
+
+static int revival_fill(const struct lease *lease, const struct ledger_grant *record,
+                        struct revival *revival)
+{
+    int r = recover_identity(&record->holder, &revival->identity);
+
+    if (r == 0) {
+        r = take_groups(str_of(record->groups), &revival->identity);
+    }
+    if (r == 0) {
+        r = take_processes(str_of(record->processes), &revival->found.set);
+    }
+    if (r != 0 || strlen(record->bindings) >= sizeof(revival->found.text)) {
+        return ERR_INVALID;
+    }
+    revival->identity.gid = record->gid;
+    revival->identity.pid = (int32_t)record->pid;
+    (void)snprintf(revival->found.text, sizeof(revival->found.text), "%s", record->bindings);
+    revival->decision.rule = record->rule;
+    revival->decision.duration_ms = record->duration_ms;
+    revival->acquire = (struct lease_acquire){
+        .ask = {.role = &lease->role->config,
+                .identity = &revival->identity,
+                .decision = &revival->decision},
+        .policy_digest = record->policy,
+        .reason = record->reason,
+        .ticket = record->ticket,
+    };
+    return 0;
+}
+
+/* --- the grant -------------------------------------------------------------------------------- */
+
+/* GRANT_END_NONE: nothing ends it. */
+static enum grant_end end_of(const struct lease *lease, const struct ledger_grant *record)
+{
+    const struct lease_core *core = lease->role->core;
+    bool is_same_boot = recover_is_same_boot(core, &record->clock);
+
+    if (record->has_connection || (record->processes[0] != '\0' && !is_same_boot)) {
+        return GRANT_END_BINDING;
+    }
+    if (record->until_wall_ms != 0 &&
+        recover_when_ms(core, &record->clock, record->until_wall_ms) <= core_now_ms(core)) {
+        return GRANT_END_DURATION;
+    }
+    if (lease->role->is_removed) {
+        return GRANT_END_POLICY;
+    }
+    return fsm_lease_is_live(lease->state) ? GRANT_END_NONE : GRANT_END_FAILED;
+}
+
+static void take_record(struct grant *grant, const struct ledger_grant *record)
+{
+    struct lease_core *core = grant->lease->role->core;
+
+    grant->is_created = grant->is_read = grant->is_read_counted = true;
+    grant->is_durable = grant->is_delivered = true;
+    grant->created_wall_ms = record->created_wall_ms;
+    grant->read_count = record->read_count;
+    if (record->until_wall_ms != 0) {
+        grant_set_until(grant, recover_when_ms(core, &record->clock, record->until_wall_ms));
+    }
+    grant_set_state(grant, GRANT_STATE_HELD);
+}
+
+/* With what it hangs on, if that is still there, else without. */
+static int revive(const struct grant_making *making, struct grant **ret_grant, enum grant_end *end)
+{
+    const struct binding_found nothing = {.text = ""};
+    struct grant_making bare = *making;
+    struct binding_found found = *making->found;
+    int r = ERR_GONE;
+
+    if (*end == GRANT_END_NONE) {
+        r = grant_new(making, ret_grant);
+        if (r == 0 && !binding_is_alive(*ret_grant)) {
+            *end = GRANT_END_BINDING;
+        }
+    }
+    if (r == ERR_GONE) {
+        *end = *end != GRANT_END_NONE ? *end : GRANT_END_BINDING;
+        found.set = nothing.set;
+        bare.found = &found;
+        r = grant_new(&bare, ret_grant);
+    }
+    return r;
+}
+
+int lease_core_recover_grant(struct lease_core *core, struct str id,
+                             const struct ledger_grant *record)
+{
+    struct lease *lease = lease_core_find_lease(core, str_of(record->lease));
+    struct revival revival = {.decision = {.outcome = ACCESS_ALLOW}};
+    struct grant_making making = {
+        .lease = lease, .acquire = &revival.acquire, .found = &revival.found, .id = id.ptr};
+    struct grant *grant = NULL;
+    enum grant_end end;
+    int r;
+
+    if (!recover_is_id(id, 'g') || lease_core_find_grant(core, id) != NULL) {
+        return ERR_INVALID;
+    }
+    if (lease == NULL) {
+        (void)env_ledger_remove(core->ledger, ENV_LEDGER_GRANT, id);
+        return ERR_NOT_FOUND;
+    }
+    r = revival_fill(lease, record, &revival);
+    if (r != 0) {
+        return r;
+    }
+    making.holder = holder_get(core, lease->role, &revival.identity);
+    end = end_of(lease, record);
+    r = making.holder != NULL ? revive(&making, &grant, &end) : ERR_NOMEM;
+    holder_put(core, making.holder);
+    if (r != 0) {
+        return r;
+    }
+    take_record(grant, record);
+    if (end != GRANT_END_NONE) {
+        core->recovery.ended_count++;
+        grant_end(grant, end);
+    } else {
+        core->recovery.grant_count++;
+    }
+    core_touch(core);
+    return 0;
+}

@@ -1,0 +1,61 @@
+/* The table of the ledger's grants. */
+#include "wire/ledger_grant.h"
+
+#include "base/str.h"
+
+#include <stddef.h>
+
+#define FIELD(name, type)                                                                          \
+    {                                                                                              \
+#name, type, offsetof(struct ledger_grant, name)                                           \
+    }
+
+static const struct ledger_field fields[] = {
+    FIELD(lease, LEDGER_TEXT),
+    LEDGER_HOLDER_FIELDS(struct ledger_grant),
+    FIELD(gid, LEDGER_U32),
+    FIELD(groups, LEDGER_TEXT),
+    FIELD(pid, LEDGER_U32),
+    FIELD(bindings, LEDGER_TEXT),
+    FIELD(processes, LEDGER_TEXT),
+    FIELD(has_connection, LEDGER_BOOL),
+    LEDGER_CLOCK_FIELDS(struct ledger_grant),
+    FIELD(created_wall_ms, LEDGER_TIME),
+    FIELD(until_wall_ms, LEDGER_TIME),
+    FIELD(duration_ms, LEDGER_U64),
+    FIELD(reason, LEDGER_TEXT),
+    FIELD(ticket, LEDGER_TEXT),
+    FIELD(policy, LEDGER_TEXT),
+    FIELD(rule, LEDGER_TEXT),
+    FIELD(read_count, LEDGER_U64),
+    FIELD(is_delivered, LEDGER_BOOL),
+};
+
+static const struct ledger_table table = {
+    .version = LEDGER_GRANT_VERSION,
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields),
+};
+
+int ledger_grant_write(const struct ledger_grant *grant, struct buf *out)
+{
+    return ledger_record_write(&table, grant, (struct str){.len = 0}, out);
+}
+
+int ledger_grant_read(struct str text, struct ledger_grant *ret_grant, json_t **ret_owner,
+                      struct err *e)
+{
+    struct ledger_grant grant = {.lease = NULL};
+    struct ledger_reading reading = {.table = &table, .record = &grant};
+    int r = ledger_record_read(text, &reading, e);
+
+    if (r == 0 && reading.sealed.len > 0) {
+        json_decref(reading.owner);
+        r = err_set(e, ERR_INVALID, "it has something behind its end");
+    }
+    if (r == 0) {
+        *ret_grant = grant;
+        *ret_owner = reading.owner;
+    }
+    return r;
+}

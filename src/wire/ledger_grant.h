@@ -1,0 +1,40 @@
+/* What the ledger keeps of a grant: who holds which lease, why, and what that hangs on, so that the
+ * next daemon finds its holder again. */
+#ifndef LEASED_WIRE_LEDGER_GRANT_H
+#define LEASED_WIRE_LEDGER_GRANT_H
+
+#include "wire/ledger_record.h"
+
+#define LEDGER_GRANT_VERSION 1
+
+/* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
+struct ledger_grant {
+    const char *lease; /* its id */
+    struct ledger_holder holder;
+    uint32_t gid;
+    const char *groups;        /* numbers with commas between them */
+    uint32_t pid;              /* who asked; 0: unknown */
+    const char *bindings;      /* as they were asked for */
+    const char *processes;     /* what they mean: PID:START_TICKS with commas between them */
+    bool has_connection;       /* and a connection, which nothing survives */
+    struct ledger_clock clock; /* its boot is the one that these processes are in */
+    int64_t created_wall_ms;
+    int64_t until_wall_ms;
+    uint64_t duration_ms;
+    const char *reason;
+    const char *ticket;
+    const char *policy;
+    const char *rule;
+    uint64_t read_count;
+    bool is_delivered;
+};
+
+/* Appends the record. ERR_NOMEM, ERR_TOO_LARGE; ERR_INVALID when a text is no UTF-8. */
+int ledger_grant_write(const struct ledger_grant *grant, struct buf *out) ATTR_MUST_USE;
+
+/* Reads a record; texts are borrowed from `ret_owner`, which the caller gives to json_decref.
+ * ERR_NOMEM; ERR_INVALID with a text when it is no such record. */
+int ledger_grant_read(struct str text, struct ledger_grant *ret_grant, json_t **ret_owner,
+                      struct err *e) ATTR_MUST_USE;
+
+#endif

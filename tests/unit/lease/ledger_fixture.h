@@ -1,0 +1,27 @@
+/* The fixture with a ledger, and with daemons that die and follow each other on it. */
+#ifndef LEASED_TESTS_UNIT_LEASE_LEDGER_FIXTURE_H
+#define LEASED_TESTS_UNIT_LEASE_LEDGER_FIXTURE_H
+
+#include "support/fake_ledger.h"
+#include "unit/lease/fixture.h"
+
+extern struct fake_ledger ledger;
+extern struct lease_recovery recovery; /* of the last start */
+
+/* cmocka's setup and teardown; in the end nothing may be left in the ledger. */
+int ledger_setup(void **state);
+int ledger_teardown(void **state);
+
+/* The core dies with all that it knows; the ledger keeps what was committed. */
+void ledger_kill(void);
+/* The core stops in order, and leaves what another can go on with. */
+void ledger_stop(void);
+/* The next core starts on what the ledger has. */
+void ledger_start(void);
+
+/* The lease or grant that the last core knew under this id; NULL: this one doesn't know it. */
+struct lease *ledger_lease_of(const char *id);
+
+#define ledger_test(test) cmocka_unit_test_setup_teardown(test, ledger_setup, ledger_teardown)
+
+#endif

@@ -1,0 +1,89 @@
+/* What the ledger keeps of a grant. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "wire/ledger_grant.h"
+
+static const struct ledger_grant FULL = {
+    .lease = "l-1",
+    .holder = {.caller = "unix",
+               .uid = 1000,
+               .user = "ci",
+               .unit = "runner.service",
+               .container = "",
+               .listener = "local",
+               .sans = ""},
+    .gid = 1000,
+    .groups = "1000,27",
+    .pid = 4711,
+    .bindings = "process",
+    .processes = "4711:99",
+    .clock = {.written_wall_ms = 5, .written_ms = 6, .boot = "b"},
+    .created_wall_ms = 7,
+    .until_wall_ms = 8,
+    .duration_ms = 9,
+    .reason = "why \"not\"",
+    .ticket = "T-1",
+    .policy = "sha256:0",
+    .rule = "all",
+    .read_count = 3,
+    .is_delivered = true,
+};
+
+static struct str write_grant(struct buf *out)
+{
+    buf_init(out, 4096);
+    assert_int_equal(ledger_grant_write(&FULL, out), 0);
+    return buf_str(out);
+}
+
+static void test_what_was_written_is_read(void **state)
+{
+    struct ledger_grant grant;
+    json_t *owner = NULL;
+    struct buf out;
+
+    (void)state;
+    assert_int_equal(ledger_grant_read(write_grant(&out), &grant, &owner, NULL), 0);
+    assert_string_equal(grant.lease, "l-1");
+    assert_string_equal(grant.holder.user, "ci");
+    assert_int_equal(grant.holder.uid, 1000);
+    assert_string_equal(grant.groups, "1000,27");
+    assert_string_equal(grant.processes, "4711:99");
+    assert_string_equal(grant.reason, FULL.reason);
+    assert_int_equal(grant.until_wall_ms, 8);
+    assert_int_equal(grant.duration_ms, 9);
+    assert_true(grant.is_delivered && !grant.has_connection);
+    json_decref(owner);
+    buf_fini(&out);
+}
+
+static void test_nothing_may_stand_behind_it(void **state)
+{
+    struct ledger_grant grant = {.lease = "untouched"};
+    json_t *owner = NULL;
+    struct buf out;
+    struct err e;
+
+    (void)state;
+    (void)write_grant(&out);
+    buf_add_char(&out, 'x');
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, &owner, &e), ERR_INVALID);
+    assert_string_equal(grant.lease, "untouched");
+    buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_written_is_read),
+        cmocka_unit_test(test_nothing_may_stand_behind_it),
+    };
+
+    return cmocka_run_group_tests_name("ledger grant", tests, NULL, NULL);
+}
