@@ -10,7 +10,8 @@
  *         LEASED_HTTP_MOVABLE: without it a redirect of what creates something is not followed
  *   1.6   leased_host.intent: what is to be revoked if the answer of an issue never comes;
  *         state_put and state_get: a login that outlives the daemon; warning: what status shows;
- *         leased_backend_ops.holds_anchor. A line feed in issuer_ref ends its name
+ *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND. A line feed in issuer_ref
+ *         ends its name
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -92,6 +93,9 @@ struct leased_kv {
 #define LEASED_RESULT_REVOCABLE 2u /* issue: the issuer can end it before its time */
 #define LEASED_RESULT_CAPPED                                                                       \
     4u /* issue, renew: lifetime is shorter than asked because a maximum is near */
+/* Since 1.6, revoke, with LEASED_RETRY_AFTER: it ends with the instance's login, and nothing else
+ * ends it. So a log-out isn't kept waiting for it. */
+#define LEASED_RESULT_LOGIN_BOUND 8u
 
 struct leased_result {
     uint32_t size;

@@ -48,6 +48,7 @@ struct vault_rights {
     leased_http *http;
     uint64_t at_ms;           /* when to ask; VAULT_NEVER: not before the next login */
     uint64_t generation;      /* of the token that it is about */
+    uint32_t missing;         /* by number in the table of rights.c */
     bool is_lookup;           /* the exchange looks the token up */
     bool is_isolation_denied; /* it may not make children, or not look after them */
     bool is_told_unisolated;  /* and the log says what follows */

@@ -34,6 +34,7 @@ static int32_t wait_for(struct vault_op *op, uint64_t left_ms)
     if (failure.retry_after_ms < LOGIN_PAUSE_LEAST_MS) {
         failure.retry_after_ms = LOGIN_PAUSE_LEAST_MS;
     }
+    op->is_login_bound = true;
     wait_text(&failure);
     return vault_op_end_soon(op, &failure);
 }
@@ -122,6 +123,7 @@ void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *
     if (op->is_look_only) {
         op->failure.retry_after_ms = LOGIN_PAUSE_MS;
         wait_text(&op->failure);
+        op->is_login_bound = true;
         vault_op_fail(op, LEASED_RETRY_AFTER, op->failure.detail.bytes);
     } else if (was_unknown(http)) {
         vault_op_end(op, LEASED_GONE, NULL);

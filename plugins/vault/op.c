@@ -83,6 +83,7 @@ void vault_op_fail(struct vault_op *op, int32_t status, const char *detail)
 {
     const struct leased_result result = {
         .size = sizeof(result),
+        .flags = op->is_login_bound ? LEASED_RESULT_LOGIN_BOUND : 0,
         .issuer_ref = vault_str(op->made),
         .detail = vault_str(detail),
         .retry_after_ms = op->failure.retry_after_ms,
@@ -105,6 +106,10 @@ int vault_op_send(struct vault_op *op, enum vault_op_state state, struct vault_r
     struct leased_instance *vault = op->vault;
     const char *token = op->call == VAULT_CALL_HEALTH ? NULL : vault->token.bytes;
 
+    if (op->is_given_up) {
+        vault_request_fini(vault->host, request);
+        return -1;
+    }
     if (state == VAULT_OP_SENT && op->child_token != NULL) {
         token = op->child_token;
     }
@@ -385,11 +390,14 @@ static void answered(void *user, const struct leased_http_reply *http)
 
 /* --- cancel ----------------------------------------------------------------------------------- */
 
+/* What creates something runs on until its answer says what to revoke, and no further. */
 static void cancel(struct vault_op *op)
 {
+    op->is_given_up = true;
     if (op->http == NULL) {
         vault_op_fail(op, LEASED_CANCELED, "");
-    } else if (op->call != VAULT_CALL_ISSUE || op->vault->is_closing) {
+    } else if (op->call != VAULT_CALL_ISSUE || op->state != VAULT_OP_SENT ||
+               op->vault->is_closing) {
         op->vault->host->http_cancel(op->vault->context, op->http);
     }
 }

@@ -40,6 +40,8 @@ struct vault_op {
     uint64_t sent_ms;
     leased_http *http;
     leased_timer *timer;
+    bool is_given_up;             /* nobody waits for it any more: nothing further is sent for it */
+    bool is_login_bound;          /* revoke: it ends with the login that it was asked for under */
     struct vault_failure failure; /* verifying, ending, looking */
     char *kept_body;              /* owned; pass: of a 403, while the token is looked up */
     size_t kept_body_len;

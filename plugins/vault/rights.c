@@ -20,19 +20,15 @@
 #define KEY_CHILDREN "children"
 
 static const struct {
-    const char *path; /* NULL: the one that makes children */
-    const char *key;  /* of the warning */
-    bool is_for_isolation;
-    const char *follows;
+    const char *path;    /* NULL: the one that makes children */
+    const char *follows; /* NULL: credentials aren't isolated */
 } needs[] = {
-    {"sys/leases/revoke", "sys/leases/revoke", false,
-     "credentials can't be revoked, and live to their end at the issuer"},
-    {"sys/leases/renew", "sys/leases/renew", false,
+    {"sys/leases/revoke", "credentials can't be revoked, and live to their end at the issuer"},
+    {"sys/leases/renew",
      "credentials can't be renewed, and are replaced at the end of their first life"},
-    {NULL, "auth/token/create", true, "credentials aren't isolated"},
-    {"auth/token/renew-accessor", "auth/token/renew-accessor", true, "credentials aren't isolated"},
-    {"auth/token/revoke-accessor", "auth/token/revoke-accessor", true,
-     "credentials aren't isolated"},
+    {NULL, NULL},
+    {"auth/token/renew-accessor", NULL},
+    {"auth/token/revoke-accessor", NULL},
 };
 
 void vault_rights_create_path(const struct vault_config *config,
@@ -44,14 +40,16 @@ void vault_rights_create_path(const struct vault_config *config,
 
 /* --- what follows ----------------------------------------------------------------------------- */
 
-static void unisolated(struct leased_instance *vault, const char *path)
+/* `paths`: what is missing. */
+static void unisolated(struct leased_instance *vault, const char *paths)
 {
     struct vault_text text = {{0}};
 
+    vault->rights.is_isolation_denied = true;
     vault_text_set(&text,
                    "credentials are not isolated, because the policy of leased's token lacks "
-                   "update on %.280s: they end with leased's own login",
-                   path);
+                   "update on %.250s: they end with leased's own login",
+                   paths);
     vault_warn(vault, KEY_UNISOLATED, text.bytes);
     if (!vault->rights.is_told_unisolated) {
         vault->rights.is_told_unisolated = true;
@@ -59,9 +57,15 @@ static void unisolated(struct leased_instance *vault, const char *path)
     }
 }
 
+static void isolated(struct leased_instance *vault)
+{
+    vault->rights.is_isolation_denied = false;
+    vault->rights.is_told_unisolated = false;
+    vault_warn(vault, KEY_UNISOLATED, "");
+}
+
 void vault_rights_isolation_denied(struct leased_instance *vault, const char *path)
 {
-    vault->rights.is_isolation_denied = true;
     unisolated(vault, path);
     if (vault->rights.at_ms == VAULT_NEVER) {
         vault->rights.at_ms = vault->host->now_ms(vault->context) + AGAIN_MS;
@@ -98,43 +102,50 @@ static bool may_update(json_t *data, const char *path)
     return !json_is_array(list);
 }
 
-static void missing(struct leased_instance *vault, size_t need, const char *path)
+/* Logged when it is new. */
+static void missing(struct leased_instance *vault, size_t need)
 {
     struct vault_text text = {{0}};
 
-    vault_text_set(&text, "the policy of leased's token lacks update on %.280s: %s", path,
-                   needs[need].follows);
-    vault_warn(vault, needs[need].key, text.bytes);
-    vault_log(vault, LEASED_LOG_WARN, "vault.right.missing", text.bytes);
+    vault_text_set(&text, "the policy of leased's token lacks update on %.280s: %s",
+                   needs[need].path, needs[need].follows);
+    vault_warn(vault, needs[need].path, text.bytes);
+    if ((vault->rights.missing & 1U << need) == 0) {
+        vault_log(vault, LEASED_LOG_WARN, "vault.right.missing", text.bytes);
+    }
 }
 
 /* Returns whether nothing is missing. */
 static bool read_rights(struct leased_instance *vault, json_t *data)
 {
     char create[VAULT_CREATE_PATH_MAX_BYTES];
-    const char *first_missing = NULL;
-    bool is_complete = true;
+    struct vault_text for_isolation = {{0}};
+    uint32_t lacks = 0;
 
     vault_rights_create_path(&vault->config, create);
     for (size_t i = 0; i < COUNT(needs); i++) {
         const char *path = needs[i].path != NULL ? needs[i].path : create;
+        bool is_there = may_update(data, path);
 
-        if (may_update(data, path)) {
-            vault_warn(vault, needs[i].key, "");
-            continue;
-        }
-        is_complete = false;
-        missing(vault, i, path);
-        if (needs[i].is_for_isolation && first_missing == NULL) {
-            first_missing = path;
+        lacks |= is_there ? 0 : 1U << i;
+        if (needs[i].follows != NULL && is_there) {
+            vault_warn(vault, path, "");
+        } else if (needs[i].follows != NULL) {
+            missing(vault, i);
+        } else if (!is_there) {
+            struct vault_text before = for_isolation;
+
+            vault_text_set(&for_isolation, "%.200s%s%.120s", before.bytes,
+                           before.bytes[0] != '\0' ? ", " : "", path);
         }
     }
-    vault->rights.is_isolation_denied = first_missing != NULL;
-    if (first_missing == NULL) {
-        vault_warn(vault, KEY_UNISOLATED, "");
-        vault->rights.is_told_unisolated = false;
+    if (for_isolation.bytes[0] != '\0') {
+        unisolated(vault, for_isolation.bytes);
+    } else {
+        isolated(vault);
     }
-    return is_complete;
+    vault->rights.missing = lacks;
+    return lacks == 0;
 }
 
 /* Children of a periodic token never have to die with it; its login doesn't tell that it is one. */

@@ -219,6 +219,7 @@ void result_map(enum op_kind kind, int32_t status, const struct leased_result *r
         if (status == LEASED_RETRY_AFTER || status == LEASED_SEALED) {
             mapped->retry_after_ms = known.retry_after_ms;
         }
+        mapped->is_login_bound = (known.flags & LEASED_RESULT_LOGIN_BOUND) != 0;
     }
     if (kind == OP_ISSUE && mapped->outcome != LEASE_OUTCOME_OK &&
         known.issuer_ref.len <= REF_MAX_BYTES) {

@@ -360,9 +360,10 @@ uint32_t lease_core_live_count(struct lease_core *core, const struct lease_ask *
 struct lease_core_stats {
     uint64_t leases_by_state[LEASE_STATE_FAILED + 1];
     uint64_t grants_held;
-    uint64_t revoke_pending;    /* leases in revoking */
-    uint64_t revoke_oldest_ms;  /* how long the oldest has waited; 0: none */
-    uint64_t unconfirmed_total; /* leases that ended without their issuer's confirmation */
+    uint64_t revoke_login_bound; /* leases in revoking that end with their issuer's login alone */
+    uint64_t revoke_pending;     /* leases in revoking */
+    uint64_t revoke_oldest_ms;   /* how long the oldest has waited; 0: none */
+    uint64_t unconfirmed_total;  /* leases that ended without their issuer's confirmation */
     uint64_t issue_total, issue_failed_total, renew_total, renew_failed_total, rotate_total,
         revoke_total, revoke_failed_total;
     uint64_t sealed_bytes; /* credentials at rest */

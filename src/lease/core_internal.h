@@ -105,8 +105,9 @@ struct lease_core {
     int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
     uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
-    bool is_keeping;     /* … and some leases are left for the next daemon */
-    uint64_t left_count; /* of them */
+    bool is_keeping;            /* … and some leases are left for the next daemon */
+    uint64_t left_count;        /* of them */
+    uint64_t login_bound_count; /* leases in revoking that nobody can hurry */
     struct wheel_entry drain_due;
     bool is_closing;
     void (*closed)(void *user);

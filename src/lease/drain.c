@@ -18,7 +18,7 @@ static uint64_t live_count(const struct lease_core *core)
 {
     return core->lease_counts[LEASE_STATE_REQUESTED] + core->lease_counts[LEASE_STATE_ACTIVE] +
            core->lease_counts[LEASE_STATE_RENEWING] + core->lease_counts[LEASE_STATE_SUPERSEDED] +
-           core->lease_counts[LEASE_STATE_REVOKING] - core->left_count;
+           core->lease_counts[LEASE_STATE_REVOKING] - core->left_count - core->login_bound_count;
 }
 
 /* --- what is left for the next daemon --- */
@@ -128,7 +128,7 @@ uint32_t lease_core_drain_now(struct lease_core *core)
     uint32_t left = 0;
 
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
-        if (fsm_lease_is_over(lease->state) || lease->is_left) {
+        if (fsm_lease_is_over(lease->state) || lease->is_left || lease->is_login_bound) {
             continue;
         }
         if (left++ < DRAIN_LOG_MAX) {

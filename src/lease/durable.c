@@ -21,16 +21,16 @@
 struct durable_wait {
     uint32_t magic;
     struct env_ledger_sync sync;
-    durable_fn fn; /* NULL: forgotten */
+    struct env_deferred deferred; /* where there is no ledger */
+    durable_fn fn;                /* NULL: forgotten */
     void *owner;
     struct list node;
 };
 
 /* --- waiting --- */
 
-static void written(struct env_ledger_sync *sync, int status)
+static void durable_wait_end(struct durable_wait *wait, int status)
 {
-    struct durable_wait *wait = OBJ_CAST(sync->user, struct durable_wait, DURABLE_MAGIC);
     durable_fn fn = wait->fn;
     void *owner = wait->owner;
 
@@ -41,18 +41,50 @@ static void written(struct env_ledger_sync *sync, int status)
     }
 }
 
-int durable_wait(struct env_ledger *ledger, struct list *group, durable_fn fn, void *owner,
-                 struct durable_wait **ret_wait)
+static void written(struct env_ledger_sync *sync, int status)
+{
+    durable_wait_end(OBJ_CAST(sync->user, struct durable_wait, DURABLE_MAGIC), status);
+}
+
+static void not_written(struct env_deferred *deferred)
+{
+    durable_wait_end(OBJ_CAST(deferred->user, struct durable_wait, DURABLE_MAGIC), 0);
+}
+
+static struct durable_wait *wait_new(durable_fn fn, void *owner)
 {
     struct durable_wait *wait = mem_calloc(1, sizeof(*wait));
+
+    if (wait != NULL) {
+        wait->magic = DURABLE_MAGIC;
+        wait->sync = (struct env_ledger_sync){.fn = written, .user = wait};
+        wait->deferred = (struct env_deferred){.fn = not_written, .user = wait};
+        wait->fn = fn;
+        wait->owner = owner;
+    }
+    return wait;
+}
+
+int durable_wait_none(struct env *env, durable_fn fn, void *owner, struct durable_wait **ret_wait)
+{
+    struct durable_wait *wait = wait_new(fn, owner);
 
     if (wait == NULL) {
         return ERR_NOMEM;
     }
-    wait->magic = DURABLE_MAGIC;
-    wait->sync = (struct env_ledger_sync){.fn = written, .user = wait};
-    wait->fn = fn;
-    wait->owner = owner;
+    env_defer(env, &wait->deferred);
+    *ret_wait = wait;
+    return 0;
+}
+
+int durable_wait(struct env_ledger *ledger, struct list *group, durable_fn fn, void *owner,
+                 struct durable_wait **ret_wait)
+{
+    struct durable_wait *wait = wait_new(fn, owner);
+
+    if (wait == NULL) {
+        return ERR_NOMEM;
+    }
     if (group != NULL) {
         list_push_back(group, &wait->node);
     }
@@ -174,7 +206,7 @@ int durable_put_intent(struct lease *lease, struct str ref)
     record.issuer_ref = ref;
     record.issued_wall_ms = record.answered_wall_ms = record.clock.written_wall_ms;
     record.own_end_wall_ms = record.expires_wall_ms = record.clock.written_wall_ms;
-    record.ends_wall_ms = record.clock.written_wall_ms + (int64_t)INTENT_UNSEEN_MAX_MS;
+    record.ends_wall_ms = record.clock.written_wall_ms + (int64_t)intent_life_ms(lease);
     return put_record(lease, &record);
 }
 

@@ -24,6 +24,10 @@ typedef void (*durable_fn)(void *owner, int status);
 int durable_wait(struct env_ledger *ledger, struct list *group, durable_fn fn, void *owner,
                  struct durable_wait **ret_wait) ATTR_MUST_USE;
 
+/* The same where there is no ledger: nothing is waited for but the loop. ERR_NOMEM. */
+int durable_wait_none(struct env *env, durable_fn fn, void *owner,
+                      struct durable_wait **ret_wait) ATTR_MUST_USE;
+
 /* `fn` won't run. NULL is fine. */
 void durable_forget(struct durable_wait *wait);
 void durable_forget_all(struct list *group);

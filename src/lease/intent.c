@@ -7,12 +7,15 @@
  * The answer is lost, or is refused though something was created: what there may be becomes a lease
  * of its own, in the same commit that forgets the intent, and is revoked as ever. The daemon dies
  * in between: the next one finds the intent and does the same (recover.c). Out of memory for that:
- * the intent stays where it is, for the next start. */
+ * the intent stays where it is, for the next start. Without a ledger all of this holds as long as
+ * the daemon lives. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
 
 #include <string.h>
+
+#define UNSEEN_LIFE_MAX_MS (768ULL * 3600U * 1000U)
 
 static void intent_written(void *owner, int status)
 {
@@ -25,6 +28,7 @@ static void intent_written(void *owner, int status)
 int intent_start(struct lease_call *call, struct str ref, struct lease_intent *intent)
 {
     struct lease *lease = call_lease(call);
+    struct lease_core *core = lease->role->core;
     struct lease_issuing *issuing = lease->issuing;
     struct durable_wait *wait = NULL;
     int r;
@@ -33,11 +37,12 @@ int intent_start(struct lease_call *call, struct str ref, struct lease_intent *i
     if (ref.len == 0 || ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
         return ERR_INVALID;
     }
-    r = durable_put_intent(lease, ref);
+    r = core->ledger != NULL ? durable_put_intent(lease, ref) : 0;
     if (r == 0) {
         memcpy(issuing->ref, ref.ptr, ref.len);
         issuing->intent_len = ref.len;
-        r = durable_wait(lease->role->core->ledger, NULL, intent_written, intent, &wait);
+        r = core->ledger != NULL ? durable_wait(core->ledger, NULL, intent_written, intent, &wait)
+                                 : durable_wait_none(core->env, intent_written, intent, &wait);
     }
     intent->impl = wait;
     return r;
@@ -50,6 +55,15 @@ void lease_intent_forget(struct lease_intent *intent)
 }
 
 /* --- what was left --- */
+
+/* Nobody has seen what it got: what its role gets usually, or at the most Vault's default maximum
+ * (https://developer.hashicorp.com/vault/docs/configuration, max_lease_ttl). */
+uint64_t intent_life_ms(const struct lease *lease)
+{
+    uint64_t usual_ms = lease->role->granted_ms;
+
+    return usual_ms > 0 ? usual_ms : UNSEEN_LIFE_MAX_MS;
+}
 
 /* A lease that nobody holds and nobody is given, with nothing but its reference. */
 static struct lease *orphan_new(struct lease *lease, struct str ref)
@@ -71,7 +85,7 @@ static struct lease *orphan_new(struct lease *lease, struct str ref)
     orphan->is_revocable = true;
     orphan->issued_ms = orphan->answered_ms = now_ms;
     orphan->expires_ms = orphan->own_end_ms = now_ms;
-    orphan->ends_ms = schedule_add_ms(now_ms, INTENT_UNSEEN_MAX_MS);
+    orphan->ends_ms = schedule_add_ms(now_ms, intent_life_ms(lease));
     return orphan;
 }
 

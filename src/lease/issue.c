@@ -131,7 +131,7 @@ int issue_fill(struct lease *lease, struct lease_call *call)
     const struct lease_role *config = &lease->role->config;
 
     call->kind = LEASE_CALL_ISSUE;
-    call->intend = lease->role->core->ledger != NULL ? intent_start : NULL;
+    call->intend = intent_start;
     call->ttl_ms = lease_ttl_ms(lease);
     if (config->max_ttl_ms > 0 && call->ttl_ms > config->max_ttl_ms) {
         call->ttl_ms = config->max_ttl_ms;

@@ -43,6 +43,8 @@ struct lease_result {
     uint64_t answered_ms; /* env clock: when the request was sent (the safe side) */
     bool is_renewable;
     bool is_revocable;
+    bool is_login_bound; /* revoke, with another outcome than OK: only the end of our login ends it
+                          */
     bool is_capped;      /* shorter than asked because a maximum is near */
     uint64_t refresh_ms; /* issue: when to issue anew what is held, from `answered_ms`; 0: by its
                             life;   UINT64_MAX: only for who asks after its end */

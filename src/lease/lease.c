@@ -93,6 +93,10 @@ struct lease *lease_new_from(struct source *source, struct holder *holder, const
 static void lease_close(struct lease *lease)
 {
     drain_retake(lease);
+    if (lease->is_login_bound) {
+        lease->is_login_bound = false;
+        lease->role->core->login_bound_count--;
+    }
     queue_remove(&lease->source->lane, &lease->item);
     sharing_withdraw(lease);
     lease->role->core->stats.sealed_bytes -= lease->credential.size;
@@ -266,6 +270,7 @@ void lease_set_life(struct lease *lease, const struct lease_result *result)
     lease_limit_life(lease);
     if (lease->granted_ms == 0) {
         lease->granted_ms = schedule_left_ms(lease->expires_ms, lease->answered_ms);
+        lease->role->granted_ms = lease->lifetime_ms;
         lease->rotate_after_ms = schedule_add_ms(lease->answered_ms, SCHEDULE_FLOOR_MS);
     }
     life = lease_life(lease);

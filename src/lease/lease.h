@@ -65,9 +65,10 @@ struct lease {
     bool is_forced : 1;   /* its replacement was asked for: the overlap bounds it */
     bool is_lost : 1;     /* failed: the issue may have made a credential */
     bool has_waits : 1;
-    bool is_held_back : 1; /* its revocation waits until the ledger knows of it */
-    bool is_pinned : 1;    /* the ledger will tell it something */
-    bool is_left : 1;      /* the daemon stops, and the next one goes on with it */
+    bool is_held_back : 1;   /* its revocation waits until the ledger knows of it */
+    bool is_pinned : 1;      /* the ledger will tell it something */
+    bool is_login_bound : 1; /* revoking: its issuer's login ends it, and nothing else */
+    bool is_left : 1;        /* the daemon stops, and the next one goes on with it */
     struct role *role;
     struct source *source; /* what it was issued from */
     struct holder *holder; /* for whom it was issued */
@@ -282,10 +283,8 @@ void issue_forget(struct lease *lease);
 
 /* --- intent.c --- */
 
-/* How long something that nobody has seen may live at the most: Vault's default maximum of a lease
- * (https://developer.hashicorp.com/vault/docs/configuration, max_lease_ttl). */
-#define INTENT_UNSEEN_MAX_MS (768ULL * 3600U * 1000U)
-
+/* How long what its issue makes can live without being renewed. */
+uint64_t intent_life_ms(const struct lease *lease);
 /* The call's `intend`. */
 int intent_start(struct lease_call *call, struct str ref, struct lease_intent *intent);
 /* An issue has ended without a credential: what it may have made all the same, or has for sure

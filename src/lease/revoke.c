@@ -171,6 +171,10 @@ static void revoke_failed(struct lease *lease, const struct lease_result *result
     uint64_t retry_after_ms = result->retry_after_ms;
     uint64_t backoff_ms;
 
+    if (result->is_login_bound && !lease->is_login_bound) {
+        lease->is_login_bound = true;
+        core->login_bound_count++;
+    }
     core->stats.revoke_failed_total++;
     lease_count_up(&lease->failure_count, 1);
     lease_set_error(lease, "%s",
@@ -183,7 +187,7 @@ static void revoke_failed(struct lease *lease, const struct lease_result *result
     if (core->is_draining && backoff_ms > REVOKE_DRAIN_BACKOFF_MS) {
         backoff_ms = REVOKE_DRAIN_BACKOFF_MS;
     }
-    if (core->is_draining && retry_after_ms > REVOKE_DRAIN_BACKOFF_MS) {
+    if (core->is_draining && !lease->is_login_bound && retry_after_ms > REVOKE_DRAIN_BACKOFF_MS) {
         /* The backend keeps back what the issuer doesn't want; this finds out when that is over. */
         retry_after_ms = REVOKE_DRAIN_BACKOFF_MS;
     }

@@ -45,6 +45,7 @@ struct role {
     struct lease *shared;  /* share: role: the lease that the next grant gets */
     uint32_t lease_count;  /* leases that aren't over, without successors that aren't ready */
     uint32_t user_count;   /* leases and holders */
+    uint64_t granted_ms;   /* the life that its issuer gave last; 0: none yet */
     uint64_t tolerance_ms; /* by the last life that an issuer gave; UINT64_MAX: none did yet */
     uint32_t state_counts[ROLE_STATES]; /* all of its leases, by state */
     char name[];

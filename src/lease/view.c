@@ -115,17 +115,22 @@ struct grant *lease_next_grant(const struct lease *lease, const struct grant *af
     return next != &lease->grants ? LIST_ENTRY(next, struct grant, by_lease) : NULL;
 }
 
+static const struct lease *revoking_at(const struct list *node)
+{
+    return (const struct lease *)(const void *)((const char *)node -
+                                                offsetof(struct lease, by_state));
+}
+
 /* Leases enter a state at the end of its list, so the first has been there longest. */
 static uint64_t oldest_revoking_ms(const struct lease_core *core)
 {
     const struct list *list = &core->leases_by_state[LEASE_STATE_REVOKING];
-    uint64_t since_ms;
+    const struct list *node = list->next;
 
-    if (list_is_empty(list)) {
-        return 0;
+    while (node != list && revoking_at(node)->is_login_bound) {
+        node = node->next;
     }
-    since_ms = LIST_ENTRY(list->next, struct lease, by_state)->since_ms;
-    return schedule_left_ms(core_now_ms(core), since_ms);
+    return node != list ? schedule_left_ms(core_now_ms(core), revoking_at(node)->since_ms) : 0;
 }
 
 void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats)
@@ -137,7 +142,8 @@ void lease_core_stats(const struct lease_core *core, struct lease_core_stats *re
         ret_stats->leases_by_state[i] = core->lease_counts[i];
     }
     ret_stats->grants_held = core->grant_counts[GRANT_STATE_HELD];
-    ret_stats->revoke_pending = core->lease_counts[LEASE_STATE_REVOKING];
+    ret_stats->revoke_login_bound = core->login_bound_count;
+    ret_stats->revoke_pending = core->lease_counts[LEASE_STATE_REVOKING] - core->login_bound_count;
     ret_stats->revoke_oldest_ms = oldest_revoking_ms(core);
 }
 

@@ -230,6 +230,7 @@ static void leases_write(struct exchange *x, struct json_out *json)
     json_out_object_open(json, "revoke_debt");
     json_out_u64(json, "pending", stats.revoke_pending);
     json_out_u64(json, "oldest_seconds", stats.revoke_oldest_ms / 1000);
+    json_out_u64(json, "login_bound", stats.revoke_login_bound);
     json_out_u64(json, "unconfirmed", stats.unconfirmed_total);
     json_out_object_close(json);
 }

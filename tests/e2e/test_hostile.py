@@ -69,7 +69,7 @@ def test_tricks_with_paths_reach_configured_paths_only(orders, world, client):
     for target, (status, body) in zip(corpus, answers):
         assert status in (0, 400, 403, 404, 414), (target, status)
         assert "password" not in body, target
-    allowed = {made.path, "auth/approle/login", "auth/token/lookup-self", "auth/token/renew-self", "sys/health", "sys/leases/renew",
+    allowed = {made.path, "auth/approle/login", "auth/token/lookup-self", "auth/token/renew-self", "sys/capabilities-self", "sys/health", "sys/leases/renew",
                "sys/leases/revoke", "sys/leases/lookup", f"sys/leases/lookup/{made.path}"}
     assert asked_paths(world, offset) <= allowed
     assert made.world.bao.requests(made.path) == 0

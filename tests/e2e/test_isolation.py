@@ -119,7 +119,7 @@ def test_where_no_child_may_be_made_it_goes_on_without_and_warns(orders, shell, 
     credential = holder.get(it.role)
     assert it.logs_in(credential) and not isolating.children(it.role)
     until(lambda: any("lacks update on auth/token/create" in text for text in warnings(it.daemon)), "it is warned of")
-    assert "vault.right.missing" in it.daemon.log_lines()
+    assert "vault.isolate.off" in it.daemon.log_lines()
     status = json.loads(it.daemon.lease("root", "status", "-o", "json").stdout)
     assert any("lacks update on auth/token/create" in text for text in status["warnings"]) and status["status"] == "ok"
 

@@ -346,6 +346,7 @@ size_t sim_check_healed(struct sim_check *check)
     check_backend(sim, world->backend);
     lease_core_stats(world->core, &stats);
     if (stats.revoke_pending > 0 && stats.revoke_oldest_ms > UNDER_WAY_MS) {
+        sim_check_trace_leases(check);
         sim_fail(sim, "I9: %llu leases still wait to be revoked, the oldest for %llu ms",
                  (unsigned long long)stats.revoke_pending,
                  (unsigned long long)stats.revoke_oldest_ms);
@@ -360,7 +361,7 @@ size_t sim_check_healed(struct sim_check *check)
             lost_count++;
         } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
                    daemon_lease(world->core, credential) == NULL &&
-                   ++revoking_count > stats.revoke_pending) {
+                   ++revoking_count > stats.revoke_pending + stats.revoke_login_bound) {
             sim_check_trace_leases(check);
             sim_fail(sim,
                      "I3: %s is valid, its issue (net %llu) had %s answer, and no lease has it",

@@ -101,7 +101,7 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
                  item->id);
     }
     if (strcmp(event, begin) == 0) {
-        item->begin_count++;
+        item->begin_count = item->is_doubtful ? 1 : item->begin_count + 1;
     } else if (strcmp(event, "lease.adopted") == 0) {
         /* That it was to end, or had ended, was on record, but not yet in the ledger. */
         item->end_count = 0;
@@ -142,7 +142,11 @@ static void record_note(struct sim_trail *trail, const struct record *record)
     sim_trace(trail->sim, "trail %s %s %s %s %s", event, or_dash(grant), or_dash(lease),
               or_dash(record->outcome), or_dash(record->reason));
     if (strncmp(event, "lease.", 6) == 0 && lease[0] != '\0') {
-        item_note(trail, item_get(&trail->items, lease), "lease.issued", event);
+        struct sim_trail_item *item = item_get(&trail->items, lease);
+
+        /* What may not exist, and may end with the daemon's login alone. */
+        item->is_orphaned = item->is_orphaned || strcmp(record->outcome, "lost") == 0;
+        item_note(trail, item, "lease.issued", event);
     } else if (strncmp(event, "grant.", 6) == 0 && grant[0] != '\0') {
         struct sim_trail_item *item = item_get(&trail->items, grant);
 
@@ -283,6 +287,7 @@ void sim_trail_crashed(struct sim_trail *trail, bool was_failing)
 
         item->is_orphaned = item->is_orphaned || item->end_count == 0 || was_failing;
         if (was_failing) {
+            item->is_doubtful = true;
             item->end_count = 0;
             item->is_revoking = false;
         }

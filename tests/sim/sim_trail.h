@@ -21,6 +21,7 @@ struct sim_trail_item {
     bool is_revoking;
     bool is_lost;        /* its issue's answer was */
     bool is_orphaned;    /* the daemon that began it is dead */
+    bool is_doubtful;    /* … and its ledger didn't work: what the trail says may be said again */
     bool is_delivered;   /* an answer with it reached its holder */
     bool is_undelivered; /* one didn't */
 };

@@ -204,11 +204,11 @@ static struct story run(uint64_t seed)
     story->world.sim.faults = (struct sim_faults){0};
     story->world.vault.faults = (struct sim_vault_faults){0};
     sim_run_for(&story->world.sim, HEAL_MS);
-    tell(seed, (int)CRASHES, story);
-    assert_int_equal(fake_ledger_count(&story->world.ledger, ENV_LEDGER_LEASE), 0);
-    assert_int_equal(fake_ledger_count(&story->world.ledger, ENV_LEDGER_AUDIT), 0);
+    (void)sim_check_healed(&story->check);
     assert_int_equal(sim_world_drain(&story->world, 10U * MINUTE_MS), 0);
+    tell(seed, (int)CRASHES, story);
     sim_world_stop(&story->world, true);
+    assert_int_equal(fake_ledger_count(&story->world.ledger, ENV_LEDGER_AUDIT), 0);
     while (sim_step(&story->world.sim)) {
         /* nothing of interest */
     }

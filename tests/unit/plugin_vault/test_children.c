@@ -190,8 +190,8 @@ static void test_what_the_login_may_not_do_is_told_and_taken_back(void **state)
                         "\"auth/token/revoke-accessor\"]}");
     host_answer_rights(host, 200, RIGHTS("\"deny\""));
     assert_int_equal(host->warn_count, 1);
-    assert_string_equal(host->last_warning, "vault.right.missing");
-    assert_non_null(strstr(host_warning(host, "auth/token/create"), "aren't isolated"));
+    assert_string_equal(host->last_warning, "vault.isolate.off");
+    assert_non_null(strstr(host_warning(host, "isolate"), "update on auth/token/create/leased:"));
     assert_null(host_warning(host, "sys/leases/revoke"));
     (void)host_issue(host, ISSUE, 0);
     expect(host, CREDS, "s.SECRET-1"); /* isn't tried */
@@ -199,10 +199,31 @@ static void test_what_the_login_may_not_do_is_told_and_taken_back(void **state)
     host_advance(host, 600000);
     assert_int_equal(host->rights_count, 2);
     host_answer_rights(host, 200, RIGHTS("\"update\""));
-    assert_null(host_warning(host, "auth/token/create"));
     assert_null(host_warning(host, "isolate"));
     (void)host_issue(host, ISSUE, 0);
     expect(host, CREATE, "s.SECRET-1");
+    host_close(host, 0);
+}
+
+static void test_each_right_that_is_missing_is_logged_once(void **state)
+{
+    static const char none[] =
+        "{\"data\":{\"sys/leases/revoke\":[\"deny\"],\"sys/leases/renew\":[\"read\"],"
+        "\"auth/token/create/leased\":[\"deny\"],\"auth/token/renew-accessor\":[],"
+        "\"auth/token/revoke-accessor\":[\"deny\"]}}";
+    struct leased_host_context *host = open_with(ROLE_CONFIG);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        host_answer_rights(host, 200, none);
+        assert_int_equal(host->warn_count, 3); /* isolation is one */
+        assert_non_null(strstr(host_warning(host, "sys/leases/revoke"), "can't be revoked"));
+        assert_non_null(strstr(host_warning(host, "sys/leases/renew"), "can't be renewed"));
+        assert_non_null(strstr(host_warning(host, "isolate"),
+                               "auth/token/create/leased, auth/token/renew-accessor, "
+                               "auth/token/revoke-accessor"));
+        host_advance(host, 600000);
+    }
     host_close(host, 0);
 }
 
@@ -255,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_a_login_in_use_is_waited_for_and_not_ended),
         cmocka_unit_test(test_a_configured_token_is_not_ours_to_end),
         cmocka_unit_test(test_what_the_login_may_not_do_is_told_and_taken_back),
+        cmocka_unit_test(test_each_right_that_is_missing_is_logged_once),
         cmocka_unit_test(test_rights_that_cannot_be_asked_for_are_not_missing),
         cmocka_unit_test(test_children_of_a_periodic_login_are_not_warned_of),
     };
