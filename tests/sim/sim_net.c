@@ -191,13 +191,15 @@ static void truncate_answer(struct exchange *x)
     }
 }
 
-/* The server's own answer, without the credential and its life; the lease can be told still. */
+/* The server's own answer to an issue, without the credential and its life; the lease can be told
+ * still. */
 static void strip_answer(struct exchange *x)
 {
     json_t *root = json_loadb(x->answer.body.bytes, x->answer.body.len, 0, NULL);
     char *text = NULL;
 
-    if (json_string_length(json_object_get(root, "lease_id")) > 0) {
+    if (json_is_object(json_object_get(root, "data")) &&
+        json_string_length(json_object_get(root, "lease_id")) > 0) {
         (void)json_object_set_new(root, "data", json_null());
         (void)json_object_set_new(root, "lease_duration", json_integer(0));
         text = json_dumps(root, JSON_COMPACT);
