@@ -358,6 +358,11 @@ size_t sim_check_healed(struct sim_check *check)
     }
     while ((credential = sim_vault_next_valid(&world->vault, sim->now_ms, credential)) != NULL) {
         if (credential->fate == SIM_VAULT_LOST) {
+            sim_trace(sim, "lost: %s, issued at %llu (net %llu) under %s, valid until %llu",
+                      credential->id, (unsigned long long)credential->issued_ms,
+                      (unsigned long long)credential->exchange,
+                      credential->token->is_child ? "a child" : "a login",
+                      (unsigned long long)sim_vault_valid_until_ms(credential, sim->now_ms));
             lost_count++;
         } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
                    daemon_lease(world->core, credential) == NULL &&

@@ -429,6 +429,10 @@ void sim_swarm_run(const struct sim_swarm_options *options, struct sim_swarm_res
     }
     heal(swarm);
     lost = sim_check_healed(&swarm->check);
+    if (lost > 0 && swarm->options.isolates) {
+        sim_fail(&swarm->world.sim, "I2: %zu credentials whose answer was lost are valid still",
+                 lost);
+    }
     end(swarm);
     *ret_result = (struct sim_swarm_result){
         .hash = swarm->world.sim.hash,
