@@ -42,6 +42,11 @@ void handout_forget(struct grant *grant)
     }
 }
 
+bool handout_is_of(const struct grant *grant, const struct lease *lease)
+{
+    return grant->handout != NULL && grant->handout->lease == lease;
+}
+
 static void handout_done(struct handout *handout)
 {
     struct grant *grant = handout->grant;
@@ -54,10 +59,15 @@ static void handout_done(struct handout *handout)
         return;
     }
     if (fsm_lease_is_live(lease->state)) {
+        bool is_new = grant->lease != lease || !grant->is_read;
+
         if (grant->lease != lease) {
             grant_move(grant, lease, false);
         }
         grant->is_read = true;
+        if (is_new && grant->read_count > 0) {
+            durable_note_grant(grant);
+        }
         grant->is_read_counted = false;
     }
     acquire_wake_grant(grant);
