@@ -1,21 +1,23 @@
-/* The audit trail: numbers and chains records, hands each line to every sink, and tells those who
- * wait when it is durable.
+/* The audit trail: numbers and chains records, hands each line to the ledger and every sink, and
+ * tells those who wait when it is durable.
  *
  * Happy path: audit_record_write formats the record (its number and hash are fixed from here on) →
- * its line goes into the queue of each sink → the sinks append in groups (sink.c) → when every
- * required one has it, `fn` runs with 0.
+ * its line goes into the ledger, in the commit of the change that it tells of (outbox.c), and into
+ * the queue of each sink → committed: `fn` runs with 0, and the sinks append in groups (sink.c).
+ * Without a ledger the sinks append at once, and `fn` runs when every required one has it.
  *
- * Failure paths. A required sink fails or is late: everybody who waits for a record that it doesn't
- * have is told so, and new writes are refused until it is back. The records stay queued, in order,
- * and are appended again. They can't be taken back: their hashes are in what follows, and other
- * sinks may have them already. And they needn't be: a record says what was decided, and that
- * remains true when the credential then didn't leave. What its owner does about the failure (the
- * lease is revoked, the grant ends) is on record as well, by notes behind it, so a reader sees
- * `lease.issued`, then `lease.revoking` with the reason. The queue of notes is bounded; a note over
- * the limit gets no number, so that it leaves no gap in the chain, and is counted in the
- * `sink.restored` record. An optional sink that fails loses records one by one once its queue is
- * full; they are a gap in that sink only, and named in its `sink.restored` record. The process
- * dies: what wasn't durable is lost, and with it nothing that anybody was given. */
+ * Failure paths. A required sink or the ledger fails or is late: everybody who waits for a record
+ * that it doesn't have is told so, and new writes are refused until it is back. The records stay
+ * queued, in order, and are appended again. They can't be taken back: their hashes are in what
+ * follows, and other sinks may have them already. And they needn't be: a record says what was
+ * decided, and that remains true when the credential then didn't leave. What its owner does about
+ * the failure (the lease is revoked, the grant ends) is on record as well, by notes behind it, so a
+ * reader sees `lease.issued`, then `lease.revoking` with the reason. The queue of notes is bounded;
+ * a note over the limit gets no number, so that it leaves no gap in the chain, and is counted in
+ * the `sink.restored` record. An optional sink that fails loses records one by one once its queue
+ * is full; they are a gap in that sink only, and named in its `sink.restored` record. The process
+ * dies: what the ledger has is in the files after the next start (replay.c); what wasn't durable is
+ * lost, and with it nothing that anybody was given. */
 #include "audit/audit.h"
 
 #include "audit/audit_internal.h"
@@ -378,6 +380,7 @@ void audit_close(struct audit *audit, void (*closed)(void *user), void *user)
     audit->is_closing = true;
     audit->closed = closed;
     audit->closed_user = user;
+    outbox_close(audit);
     if (outbox_is_idle(audit)) {
         sinks_close(audit);
     }

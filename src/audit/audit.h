@@ -1,9 +1,9 @@
-/* The audit trail: decisions and effects, chained, fanned out to sinks. With a required sink
- * nothing that depends on a record goes on before the record is durable there.
+/* The audit trail: decisions and effects, chained, fanned out to sinks. With a ledger or a required
+ * sink nothing that depends on a record goes on before the record is durable there.
  *
- * Durability is asynchronous: audit_write queues the record (order = call order) and `done` runs
- * when every required sink has it, or with an error when one failed or did not confirm within the
- * limit. */
+ * Durability is asynchronous: audit_record_write queues the record (order = call order) and `fn`
+ * runs when the ledger has it (without a ledger: every required sink), or with an error when it, or
+ * a required sink, failed or did not confirm within the limit. */
 #ifndef LEASED_AUDIT_AUDIT_H
 #define LEASED_AUDIT_AUDIT_H
 
@@ -16,8 +16,9 @@ struct audit;
 #define AUDIT_SINKS_MAX 8
 #define AUDIT_CONFIRM_DEFAULT_MS 2000U
 
-/* What may wait for one sink: records that somebody waits for, notes (more than 10 000 of them, for
- * a time when the disk is full), and both for an optional sink, which then loses records. */
+/* What may wait for one sink, and so stand in the ledger for it: records that somebody waits for,
+ * notes (more than 10 000 of them, for a time when the disk is full), and both for an optional
+ * sink, which then loses records. */
 #define AUDIT_WRITE_QUEUE_MAX_BYTES (4U * 1024U * 1024U)
 #define AUDIT_NOTE_QUEUE_MAX_BYTES (8U * 1024U * 1024U)
 #define AUDIT_OPTIONAL_QUEUE_MAX_BYTES (4U * 1024U * 1024U)
@@ -45,28 +46,32 @@ struct audit_options {
 
 /* A write that somebody waits for; embedded in its owner. */
 struct audit_write {
-    /* `status` 0: durable in each required sink. Else an ERR_* or negated errno: no credential may
-     * leave. Runs from the loop, exactly once. NULL: nobody waits. */
+    /* `status` 0: durable in the ledger, or without one in each required sink. Else an ERR_* or
+     * negated errno: no credential may leave. Runs from the loop, exactly once. NULL: nobody waits.
+     */
     void (*fn)(struct audit_write *write, int status);
     void *user;
     struct list node;
     uint64_t seq;
 };
 
-/* Opens the sinks and finds the head of the chain: the furthest last record of the file sinks. A
- * last line that a crash has cut off gets its end, and the chain goes on behind it. ERR_CORRUPT
- * when a file ends in something that is no record, or in one that was changed. */
+/* Opens the sinks and finds the head of the chain: the furthest last record of the file sinks and
+ * of what the ledger has for them, which each is given. A last line that a crash has cut off gets
+ * its end, and the chain goes on behind it. ERR_CORRUPT when a file ends in something that is no
+ * record, or in one that was changed, or when it and the ledger contradict each other: then nothing
+ * was touched. */
 int audit_new(const struct audit_options *options, struct audit **ret_audit,
               struct err *e) ATTR_MUST_USE;
 
-/* Writes what is queued (a failing sink tries once more), ends all waits, then `closed` runs and
- * the memory goes. It waits for a disk that hangs, so its caller has a time limit of its own. */
+/* Writes what is queued (a failing sink tries once more), ends all waits, queues what leaves the
+ * ledger, then `closed` runs and the memory goes. It waits for a disk that hangs, so its caller has
+ * a time limit of its own. */
 void audit_close(struct audit *audit, void (*closed)(void *user), void *user);
 
 /* Queues one record; seq, time and node are filled in here. `write` may be NULL when nobody waits.
- * ERR_NOMEM, ERR_LIMIT (queue full), ERR_UNAVAILABLE (a required sink is failing) or ERR_CLOSED:
- * then nothing was queued and fn won't run. A record that failed later isn't taken back: it is
- * written when the sink is again, and its owner's consequences are notes behind it. */
+ * ERR_NOMEM, ERR_LIMIT (queue full), ERR_UNAVAILABLE (a required sink or the ledger is failing) or
+ * ERR_CLOSED: then nothing was queued and fn won't run. A record that failed later isn't taken
+ * back: it is written when the sink is again, and its owner's consequences are notes behind it. */
 int audit_record_write(struct audit *audit, struct audit_record *record,
                        struct audit_write *write) ATTR_MUST_USE;
 
@@ -90,7 +95,7 @@ int audit_failure(const struct audit *audit, struct err *e);
 int audit_reopen(struct audit *audit, struct err *e) ATTR_MUST_USE;
 
 /* "hmac:" and 32 hex digits: keyed hash of a value that must not stand in the trail itself. The key
- * is per installation (until the ledger keeps one: per start). Returns `out`. */
+ * is per installation with a ledger, else per start. Returns `out`. */
 #define AUDIT_REF_MAX_BYTES 40
 const char *audit_ref(const struct audit *audit, struct str value, char out[AUDIT_REF_MAX_BYTES]);
 

@@ -9,10 +9,11 @@
  * Failure paths. The ledger fails, or takes too long: who waits is told so and nobody is taken on;
  * what nobody waits for goes to the sinks at once, as if there were no ledger, because a full disk
  * often is one and the trail may have a reserve on it. Such records aren't put (they would fill the
- * ledger's queue, and leave a hole where one found no room); before the outbox is used again, every
- * required sink has what passed it by, so that the next record in the ledger continues what is in
- * the files. A sink fails: its records stay, as many as its queue in memory holds (audit.h), which
- * is what bounds the outbox. An optional sink that has lost records isn't waited for. */
+ * ledger's queue, and leave a hole where one found no room); when it is back, new ones are kept
+ * back until every required sink has what passed it by, so that the next record in the ledger
+ * continues what is in the files. A crash meanwhile loses what only memory had, as without a
+ * ledger. A sink fails: its records stay, as many as its queue in memory holds (audit.h), which is
+ * what bounds the outbox. An optional sink that has lost records isn't waited for. */
 #include "audit/outbox.h"
 
 #include "audit/audit_internal.h"
@@ -21,6 +22,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 struct outbox_entry {
     struct env_ledger_sync sync;
@@ -31,6 +33,7 @@ struct outbox_entry {
     size_t line_bytes;
     uint32_t accepts;
     bool is_released;
+    char line[]; /* of one that is kept back */
 };
 
 /* --- how far the sinks are --- */
@@ -65,34 +68,33 @@ static bool has_caught_up(const struct audit *audit)
     return true;
 }
 
-int outbox_failure(const struct audit *audit, struct err *e)
+static int ledger_failure(const struct outbox *outbox, struct err *e)
 {
-    const struct outbox *outbox = &audit->outbox;
     struct err why = {.code = 0};
 
-    if (outbox->ledger == NULL) {
-        return 0;
-    }
     if (!env_ledger_is_ready(outbox->ledger, e != NULL ? &why : NULL)) {
         return err_set(e, ERR_IO, "%s", why.text);
     }
     if (outbox->is_late) {
         return err_set(e, ERR_IO, "the ledger doesn't confirm in time");
     }
-    if (!has_caught_up(audit)) {
-        return err_set(e, ERR_IO, "the audit sinks don't have yet what passed the ledger by");
-    }
     return 0;
 }
 
-bool outbox_is_ready(const struct audit *audit)
+int outbox_failure(const struct audit *audit, struct err *e)
 {
-    return outbox_failure(audit, NULL) == 0;
+    const struct outbox *outbox = &audit->outbox;
+    int r = outbox->ledger != NULL ? ledger_failure(outbox, e) : 0;
+
+    if (r == 0 && !has_caught_up(audit)) {
+        r = err_set(e, ERR_IO, "the audit sinks don't have yet what passed the ledger by");
+    }
+    return r;
 }
 
 bool outbox_is_idle(const struct audit *audit)
 {
-    return list_is_empty(&audit->outbox.entries);
+    return list_is_empty(&audit->outbox.entries) && list_is_empty(&audit->outbox.kept_back);
 }
 
 /* --- removing --- */
@@ -118,12 +120,11 @@ static int remove_up_to(struct audit *audit, uint64_t seq)
     return r;
 }
 
-void outbox_durable(struct audit *audit)
+static void trim_plan(struct audit *audit)
 {
     struct outbox *outbox = &audit->outbox;
 
-    if (outbox->ledger != NULL && floor_seq(audit) > outbox->removed_seq &&
-        outbox->trim_timer.heap_index == 0) {
+    if (floor_seq(audit) > outbox->removed_seq && outbox->trim_timer.heap_index == 0) {
         env_timer_arm(audit->env, &outbox->trim_timer, env_now_ms(audit->env) + OUTBOX_TRIM_MS);
     }
 }
@@ -143,7 +144,7 @@ static void trim_is_due(struct env_timer *timer)
     if (env_ledger_is_ready(audit->outbox.ledger, NULL)) {
         outbox_trim(audit);
     }
-    outbox_durable(audit);
+    trim_plan(audit);
 }
 
 /* --- putting --- */
@@ -160,12 +161,20 @@ static void entry_release(struct outbox_entry *entry)
     entry->is_released = true;
 }
 
+/* The sinks may have all there is; those that were kept back pass the ledger by. */
 static void release_all(struct outbox *outbox)
 {
     struct list *node;
 
     for (node = outbox->entries.next; node != &outbox->entries; node = node->next) {
         entry_release(LIST_ENTRY(node, struct outbox_entry, node));
+    }
+    while ((node = list_pop_front(&outbox->kept_back)) != NULL) {
+        struct outbox_entry *entry = LIST_ENTRY(node, struct outbox_entry, node);
+
+        entry_release(entry);
+        outbox->skipped_seq = entry->seq;
+        mem_free(entry);
     }
 }
 
@@ -231,25 +240,14 @@ static int pass_by(struct audit *audit, uint64_t seq)
     return 0;
 }
 
-int outbox_put(struct audit *audit, uint64_t seq, uint32_t accepts, bool is_awaited,
-               bool *ret_is_held)
+/* Taken on success. */
+static int entry_put(struct outbox_entry *entry, struct str line)
 {
+    struct audit *audit = entry->audit;
     struct outbox *outbox = &audit->outbox;
     char id[OUTBOX_ID_BYTES + 1];
-    struct outbox_entry *entry;
     int r;
 
-    *ret_is_held = false;
-    if (outbox->ledger == NULL) {
-        return 0;
-    }
-    if (!outbox_is_ready(audit)) {
-        return pass_by(audit, seq);
-    }
-    entry = mem_calloc(1, sizeof(*entry));
-    if (entry == NULL) {
-        return ERR_NOMEM;
-    }
     if (floor_seq(audit) >= outbox->removed_seq + OUTBOX_TRIM_RECORDS) {
         outbox_trim(audit);
     }
@@ -257,22 +255,99 @@ int outbox_put(struct audit *audit, uint64_t seq, uint32_t accepts, bool is_awai
      * never a hole. */
     r = remove_up_to(audit, outbox->skipped_seq);
     if (r == 0) {
-        r = env_ledger_put(outbox->ledger, ENV_LEDGER_AUDIT, id_of(seq, id), buf_str(&audit->line));
+        r = env_ledger_put(outbox->ledger, ENV_LEDGER_AUDIT, id_of(entry->seq, id), line);
     }
     if (r != 0) {
-        mem_free(entry);
-        return is_awaited || r == ERR_NOMEM ? r : pass_by(audit, seq);
+        return r;
     }
     entry->sync = (struct env_ledger_sync){.fn = put_told, .user = audit};
-    entry->audit = audit;
-    entry->seq = seq;
     entry->since_ms = env_now_ms(audit->env);
-    entry->line_bytes = audit->line.len;
-    entry->accepts = accepts;
     list_push_back(&outbox->entries, &entry->node);
     env_ledger_sync(outbox->ledger, &entry->sync);
     if (outbox->entries.next == &entry->node) {
         late_watch(audit);
+    }
+    return 0;
+}
+
+/* The sinks have caught up. */
+static void kept_back_put(struct audit *audit)
+{
+    struct outbox *outbox = &audit->outbox;
+    struct list *node;
+
+    while ((node = list_pop_front(&outbox->kept_back)) != NULL) {
+        struct outbox_entry *entry = LIST_ENTRY(node, struct outbox_entry, node);
+
+        if (entry_put(entry, (struct str){entry->line, entry->line_bytes}) != 0) {
+            list_push_front(&outbox->kept_back, node);
+            release_all(outbox);
+        }
+    }
+}
+
+void outbox_durable(struct audit *audit)
+{
+    struct outbox *outbox = &audit->outbox;
+
+    if (outbox->ledger == NULL) {
+        return;
+    }
+    if (ledger_failure(outbox, NULL) != 0) {
+        release_all(outbox);
+    } else if (has_caught_up(audit)) {
+        kept_back_put(audit);
+    }
+    trim_plan(audit);
+}
+
+static struct outbox_entry *entry_new(struct audit *audit, uint64_t seq, uint32_t accepts,
+                                      bool is_kept_back)
+{
+    size_t line_bytes = audit->line.len;
+    struct outbox_entry *entry = mem_calloc(1, sizeof(*entry) + (is_kept_back ? line_bytes : 0));
+
+    if (entry != NULL) {
+        entry->audit = audit;
+        entry->seq = seq;
+        entry->line_bytes = line_bytes;
+        entry->accepts = accepts;
+        memcpy(entry->line, audit->line.bytes, is_kept_back ? line_bytes : 0);
+    }
+    return entry;
+}
+
+int outbox_put(struct audit *audit, uint64_t seq, uint32_t accepts, bool is_awaited,
+               bool *ret_is_held)
+{
+    struct outbox *outbox = &audit->outbox;
+    struct outbox_entry *entry;
+    bool is_kept_back;
+    int r = 0;
+
+    *ret_is_held = false;
+    if (outbox->ledger == NULL) {
+        return 0;
+    }
+    if (ledger_failure(outbox, NULL) != 0) {
+        return pass_by(audit, seq);
+    }
+    if (has_caught_up(audit)) {
+        kept_back_put(audit); /* the sinks may fall behind with that */
+    }
+    is_kept_back = !has_caught_up(audit);
+    entry = entry_new(audit, seq, accepts, is_kept_back);
+    if (entry == NULL) {
+        return ERR_NOMEM;
+    }
+    if (is_kept_back) {
+        list_push_back(&outbox->kept_back, &entry->node);
+    } else {
+        r = entry_put(entry, buf_str(&audit->line));
+    }
+    if (r != 0) {
+        mem_free(entry);
+        return is_awaited || r == ERR_NOMEM ? r : pass_by(audit, seq);
     }
     *ret_is_held = true;
     return 0;
@@ -285,12 +360,20 @@ void outbox_init(struct audit *audit, struct env_ledger *ledger, uint64_t confir
     struct outbox *outbox = &audit->outbox;
 
     list_init(&outbox->entries);
+    list_init(&outbox->kept_back);
     outbox->ledger = audit->sink_count > 0 ? ledger : NULL;
     outbox->confirm_max_ms = confirm_max_ms > 0 ? confirm_max_ms : AUDIT_CONFIRM_DEFAULT_MS;
     outbox->late_timer.fn = ledger_is_late;
     outbox->late_timer.user = audit;
     outbox->trim_timer.fn = trim_is_due;
     outbox->trim_timer.user = audit;
+}
+
+void outbox_close(struct audit *audit)
+{
+    if (!list_is_empty(&audit->outbox.kept_back)) {
+        release_all(&audit->outbox);
+    }
 }
 
 void outbox_fini(struct audit *audit)

@@ -18,6 +18,7 @@ struct audit;
 struct outbox {
     struct env_ledger *ledger; /* NULL: there is no outbox */
     struct list entries;       /* records on their way into the ledger, by number */
+    struct list kept_back;     /* those behind them, until the sinks have what passed by */
     uint64_t committed_seq;
     uint64_t removed_seq; /* all up to it are removed, or were never there */
     uint64_t skipped_seq; /* the last that only the sinks got, while the ledger failed */
@@ -30,6 +31,9 @@ struct outbox {
 /* `ledger` may be NULL; it outlives the outbox. Without sinks there is none either. */
 void outbox_init(struct audit *audit, struct env_ledger *ledger, uint64_t confirm_max_ms);
 
+/* Nothing is kept back any more. */
+void outbox_close(struct audit *audit);
+
 /* After outbox_is_idle. The last removals are queued. */
 void outbox_fini(struct audit *audit);
 
@@ -40,16 +44,14 @@ void outbox_fini(struct audit *audit);
 int outbox_put(struct audit *audit, uint64_t seq, uint32_t accepts, bool is_awaited,
                bool *ret_is_held) ATTR_MUST_USE;
 
-/* Has the ledger taken all that it was given, in time, and have the sinks what passed it by? */
-bool outbox_is_ready(const struct audit *audit);
-
-/* 0, or ERR_IO and why it isn't. */
+/* 0 when the ledger has taken all that it was given, in time, and the sinks have what passed it by.
+ * Else ERR_IO, and which it is. */
 int outbox_failure(const struct audit *audit, struct err *e);
 
 /* Nothing is on its way. */
 bool outbox_is_idle(const struct audit *audit);
 
-/* A sink has more than before: what all have will be removed. */
+/* A sink has more than before: what all have will be removed, and what waited for it goes on. */
 void outbox_durable(struct audit *audit);
 
 /* Removes now what all sinks have. */

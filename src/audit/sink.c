@@ -1,7 +1,8 @@
 /* One sink of the audit trail.
  *
- * Happy path: add puts a line into `pending` → at the end of the loop's turn flush makes `pending`
- * the `batch` and starts one append of it → append_done: the batch is durable, and what has
+ * Happy path: add puts a line into `pending` → release says that it may be appended (at once, or
+ * when the ledger has it) → at the end of the loop's turn flush makes what was released the `batch`
+ * and starts one append of it → append_done: the batch is durable, and what has
  * gathered meanwhile is the next one. So one write and one sync serve all records of the time that
  * the sync before took.
  *

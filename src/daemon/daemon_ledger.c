@@ -1,4 +1,5 @@
-/* The ledger, opened before what writes to it; and what an earlier daemon has left in it.
+/* The ledger, opened before what writes to it (the trail is the first) and closed after it; and
+ * what an earlier daemon has left in it.
  *
  * First its leases, then the grants on them: what can go on does, the rest is ended. A lease whose
  * backend isn't configured any more, or whose record can't be read, stays where it is and is told

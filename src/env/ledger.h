@@ -29,8 +29,9 @@ enum env_ledger_kind {
     ENV_LEDGER_LEASE = 1, /* what an issuer was asked for or has issued; id: the lease's */
     ENV_LEDGER_GRANT = 2, /* who holds it; id: the grant's */
     ENV_LEDGER_BACKEND =
-        3,                /* what a plugin keeps across restarts, sealed; id: the backend's name */
-    ENV_LEDGER_AUDIT = 4, /* a line that not every sink of the trail has; id: its number */
+        3, /* what a plugin keeps across restarts, sealed; id: the backend's name */
+    ENV_LEDGER_AUDIT =
+        4, /* a line that not every sink of the trail has, with its newline; id: its number */
     ENV_LEDGER_SETTING = 5, /* the installation's own; id: its name */
 };
 

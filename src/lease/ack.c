@@ -6,7 +6,7 @@
  * the grant leaves it → the last one has: it is revoked (settle.c).
  *
  * Failure path: nobody says anything. The overlap after the last such read is the bound, or what
- * bounds the old lease anyway. */
+ * bounds the old lease anyway; after a restart of the daemon, the overlap from then on. */
 #include "lease/core_internal.h"
 #include "lease/observe.h"
 
@@ -15,12 +15,15 @@ void ack_await(struct grant *grant)
     struct lease *old = grant->leaving;
     uint64_t overlap_ms = grant->lease->role->config.overlap_ms;
 
-    if (old == NULL) {
-        return;
+    if (old == NULL || grant->awaits_ack) {
+        return; /* reading once more is no reason for more time */
     }
     if (old->state != LEASE_STATE_SUPERSEDED || overlap_ms == 0 || !observe_is_followed(grant)) {
         grant_leave(grant);
-    } else if (old->step != LEASE_STEP_MOVE) {
+        return;
+    }
+    grant->awaits_ack = true;
+    if (old->step != LEASE_STEP_MOVE) {
         lease_set_step(old, LEASE_STEP_LEAVE,
                        schedule_add_ms(core_now_ms(old->role->core), overlap_ms));
         observe_superseded(old);
@@ -41,6 +44,31 @@ void ack_due(struct lease *lease)
                 grant_leave(grant);
             }
         }
+    }
+}
+
+/* Who has read the successor and who has said so isn't in the ledger. A lease of which all had
+ * would have been revoked, so all that are past it have the overlap once more. */
+void ack_recover(struct lease *lease)
+{
+    uint64_t overlap_ms = lease->role->config.overlap_ms;
+    struct list *node;
+    struct list *following;
+
+    if (overlap_ms == 0 || lease->successor == NULL) {
+        return;
+    }
+    LIST_EACH (&lease->successor->grants, node, following) {
+        struct grant *grant = LIST_ENTRY(node, struct grant, by_lease);
+
+        if (grant->leaving == NULL) {
+            grant_set_leaving(grant, lease);
+            grant->awaits_ack = true;
+        }
+    }
+    if (lease->leaving_count > 0) {
+        lease_set_step(lease, LEASE_STEP_LEAVE,
+                       schedule_add_ms(core_now_ms(lease->role->core), overlap_ms));
     }
 }
 

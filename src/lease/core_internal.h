@@ -230,19 +230,6 @@ bool drain_leave(struct lease *lease);
 void drain_retake(struct lease *lease);
 void drain_due(struct lease_core *core);
 
-/* --- recover.c --- */
-
-/* Whose a record says something is. ERR_INVALID when it is nobody's. */
-int recover_identity(const struct ledger_holder *record,
-                     struct access_identity *ret_identity) ATTR_MUST_USE;
-/* A time of a record in our clock. UINT64_MAX: none; now, when it has passed. */
-uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
-                         int64_t wall_ms);
-/* Is it the boot in which the record was written? */
-bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
-/* "l-" or "g-" and 32 hexadecimal digits. */
-bool recover_is_id(struct str id, char prefix);
-
 /* --- observe.c --- */
 
 /* A lease is on record: its holders may read it. */
@@ -265,6 +252,21 @@ bool observe_is_followed(const struct grant *grant);
 void ack_await(struct grant *grant);
 /* Those that have read the successor leave the lease. */
 void ack_due(struct lease *lease);
+/* A superseded lease is back from the ledger, and so is its successor. */
+void ack_recover(struct lease *lease);
+
+/* --- recover.c --- */
+
+/* Whose a record says something is. ERR_INVALID when it is nobody's. */
+int recover_identity(const struct ledger_holder *record,
+                     struct access_identity *ret_identity) ATTR_MUST_USE;
+/* A time of a record in our clock. UINT64_MAX: none; now, when it has passed. */
+uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
+                         int64_t wall_ms);
+/* Is it the boot in which the record was written? */
+bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
+/* "l-" or "g-" and 32 hexadecimal digits. */
+bool recover_is_id(struct str id, char prefix);
 
 /* --- ended.c --- */
 

@@ -321,10 +321,19 @@ void grant_leave(struct grant *grant)
 
     if (lease != NULL) {
         grant->leaving = NULL;
+        grant->awaits_ack = false;
         lease->leaving_count--;
         lease->pin_count--;
         lease_settle(lease, GRANT_END_RELEASED);
     }
+}
+
+void grant_set_leaving(struct grant *grant, struct lease *lease)
+{
+    CHECK(grant->leaving == NULL && grant->lease != lease);
+    grant->leaving = lease;
+    lease->leaving_count++;
+    lease->pin_count++;
 }
 
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
@@ -337,9 +346,9 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     grant_leave(grant);
     list_remove(&grant->by_lease);
     before->grant_count--;
-    before->leaving_count++;
     before->waiting_count -= grant->acquire_count;
-    grant->leaving = before;
+    grant->leaving = before; /* its place among those that point there stays its own */
+    before->leaving_count++;
     grant->older_count = grant->delivery_count;
     grant->lease = lease;
     grant->is_read = false;
@@ -348,10 +357,10 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
     lease->pin_count++;
     lease->waiting_count += grant->acquire_count;
     lease_unsettle(lease);
-    durable_note_grant(grant);
     if (is_elsewhere && grant->event_position != 0) {
         observe_grant(grant);
     }
+    durable_note_grant(grant);
     if (is_sure) {
         grant_leave(grant);
     }

@@ -23,6 +23,7 @@ struct grant {
     bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
     bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
     bool is_delivered : 1;    /* an answer reached its client */
+    bool awaits_ack : 1;      /* one with the successor has, too: it leaves when it says so */
     bool is_durable : 1;      /* it is in the ledger, or on its way there */
     uint8_t process_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
@@ -102,6 +103,9 @@ void grant_end(struct grant *grant, enum grant_end end);
 /* Moves a live grant to another lease; `is_read` is unset. With `is_sure` the old lease is left for
  * good, otherwise when the answer was delivered. */
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
+
+/* The old lease is needed until then, too. */
+void grant_set_leaving(struct grant *grant, struct lease *lease);
 
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);

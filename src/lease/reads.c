@@ -48,8 +48,8 @@ static bool is_plain(const struct grant *grant, uint64_t wished_ms)
     uint64_t left_ms = lease_left_ms(lease);
 
     return grant->state == GRANT_STATE_HELD && grant->is_read && grant->is_delivered &&
-           grant->leaving == NULL && !lease_is_outdated(lease) && fsm_lease_is_live(lease->state) &&
-           lease_current(lease) == lease && left_ms > 0 &&
+           (grant->leaving == NULL || grant->awaits_ack) && !lease_is_outdated(lease) &&
+           fsm_lease_is_live(lease->state) && lease_current(lease) == lease && left_ms > 0 &&
            left_ms + (MUTATED(1) ? 60000U : 0U) >= lease_needed_ms(lease, wished_ms);
 }
 

@@ -342,6 +342,8 @@ static void link_up(struct lease_core *core, const struct link *link)
     successor->predecessor = lease;
     if (fsm_lease_is_live(lease->state)) {
         lease_set_state(lease, LEASE_STATE_SUPERSEDED);
+        observe_superseded(lease);
+        ack_recover(lease);
     }
 }
 

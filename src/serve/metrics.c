@@ -186,7 +186,8 @@ void serve_metrics(struct exchange *x)
     metrics_write_process(serve, out);
     requests_write(serve, out);
     audit_write(serve, out);
-    metrics_single(out, "leased_audit_ready", "gauge", "Do all required audit sinks confirm?",
+    metrics_single(out, "leased_audit_ready", "gauge",
+                   "Do the ledger and all required audit sinks confirm?",
                    audit_is_ready(serve->options.audit) ? 1 : 0);
     metrics_family(out, "leased_policy_info", "gauge", "The policy in force.");
     buf_printf(out, "leased_policy_info{digest=\"%s\"} 1\n",

@@ -40,6 +40,7 @@ struct watch {
     bool is_ending;                       /* nothing is looked up for it any more */
     bool is_dead;                         /* nothing can be written any more */
     bool has_open_event;                  /* written, but for its id */
+    bool is_new; /* it has no id: what ended before it came isn't its concern */
     /* Catching up. */
     struct lease_observer observer; /* not the core's: for lease_grant_events */
     bool is_behind;
@@ -128,7 +129,7 @@ static void sweep_event(struct lease_observer *observer, const struct lease_even
 {
     struct watch *watch = CONTAINER_OF(observer, struct watch, observer);
 
-    if (event->position > watch->position) {
+    if (event->position > watch->position && (!watch->is_new || event->kind != LEASE_EVENT_GONE)) {
         event_write(watch, event);
     }
 }
@@ -178,6 +179,7 @@ static void sweep(struct watch *watch)
         }
         watch->position = watch->target;
         watch->is_behind = false;
+        watch->is_new = false;
         id_write(watch);
         if (lease_core_position(watch->watches->core) != watch->position) {
             sweep_begin(watch);
@@ -352,6 +354,7 @@ static struct watch *watch_new(const struct exchange *x)
         watch->request = x->request;
         watch->identity = x->identity;
         watch->position = position_of(x);
+        watch->is_new = env_request_header(x->request, "last-event-id").ptr == NULL;
         watch->observer.event = sweep_event;
         memcpy(watch->key, x->key, sizeof(watch->key));
         memcpy(watch->role, x->params.role, sizeof(watch->role));

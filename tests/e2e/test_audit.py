@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 
 import pytest
 from conftest import needs_root
@@ -104,10 +105,15 @@ def small_disk(world):
 
 
 @needs_root
-@pytest.mark.parametrize("reserve", ["0", "128KiB"])
-def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders, shell, small_disk, reserve):
-    made = orders(config={"audit": [{"sink": "file", "path": f"{small_disk}/audit.jsonl", "required": True}],
-                          "limits": {"stop_timeout": "10s", "audit_reserve": reserve}})
+@pytest.mark.parametrize(("reserve", "has_ledger"), [("0", False), ("128KiB", False), ("0", True), ("128KiB", True)])
+def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders, shell, small_disk, reserve, has_ledger):
+    config = {"audit": [{"sink": "file", "path": f"{small_disk}/audit.jsonl", "required": True}],
+              "limits": {"stop_timeout": "10s", "audit_reserve": reserve}}
+    if has_ledger:  # on another disk, which has room
+        folder = tempfile.mkdtemp(prefix="ledger-", dir=os.path.dirname(small_disk))
+        give_to(folder, "leased")
+        config["state"] = {"ledger": {"sqlite": f"{folder}/ledger.db"}}
+    made = orders(config=config)
     made.daemon.audit_path = f"{small_disk}/audit.jsonl"
     script, other = shell(made.daemon), shell(made.daemon)
     held = script.get(made.role)
@@ -123,6 +129,7 @@ def test_a_required_sink_that_is_full_stops_hand_outs_until_there_is_room(orders
     code, output = other.run(f"lease get {made.role}")
     assert code == 7
     assert "degraded" in output
+    assert "a required audit sink fails" in output
     assert made.world.bao.requests(made.path) == issued, "no record, no call at the issuer"
     until(lambda: script.run(f"lease get {made.role}")[0] == 7, "re-reads have stopped")
     assert made.daemon.lease("root", "status", "--ready").returncode == 7

@@ -73,10 +73,18 @@ static void hang_up(struct sim_client *client)
     }
 }
 
+static void watch_end(struct sim_client *client)
+{
+    if (client->watch != NULL && !client->watch->is_closing) {
+        sim_connection_close(client->watch, HANG_UP_NOTICE_MS);
+    }
+}
+
 static void die(struct sim_client *client)
 {
     sim_process_kill(&client->crowd->world->sim, client->pid);
     hang_up(client);
+    watch_end(client);
     if (chance(client, 500)) {
         sim_process_kill(&client->crowd->world->sim, client->parent_pid);
     }
@@ -292,6 +300,55 @@ static void act_look(struct sim_client *client)
     }
 }
 
+static void watch_replied(struct sim_request *request)
+{
+    struct sim_client *client = request->user;
+
+    if (client->crowd->check != NULL) {
+        sim_check_replied(client->crowd->check, request);
+    }
+}
+
+static void watch_over(struct sim_request *request, bool is_delivered)
+{
+    struct sim_client *client = request->user;
+
+    (void)is_delivered;
+    if (client->watch == request->connection) {
+        client->watch = NULL;
+    }
+    sim_connection_close(request->connection, 0);
+}
+
+static void act_watch(struct sim_client *client)
+{
+    static const char *const targets[] = {"/leased/v1/watch", "/leased/v1/watch?role=none"};
+
+    if (client->watch != NULL) {
+        watch_end(client);
+        return;
+    }
+    client->watch = sim_connection_open(&client->crowd->world->listener, &client->peer);
+    (void)sim_request_send(client->watch,
+                           &(struct sim_request_options){.method = "GET",
+                                                         .target = targets[below(client, 2)],
+                                                         .replied = watch_replied,
+                                                         .over = watch_over,
+                                                         .user = client});
+}
+
+static void act_ack(struct sim_client *client)
+{
+    const struct sim_holding *holding = &client->holdings[below(client, client->holding_count)];
+    char target[TARGET_MAX_BYTES];
+
+    bool names_grant = chance(client, 500);
+
+    (void)snprintf(target, sizeof(target), "/leased/v1/leases/%s/ack%s%s", holding->lease,
+                   names_grant ? "?grant=" : "", names_grant ? holding->grant : "");
+    sim_client_send(client, "POST", target, NULL);
+}
+
 static void act_nonsense(struct sim_client *client)
 {
     static const struct {
@@ -337,6 +394,8 @@ static void act(struct sim_client *client, enum sim_act what)
         sim_process_kill(&client->crowd->world->sim, client->parent_pid);
     } else if (what == SIM_ACT_HANG_UP) {
         hang_up(client);
+    } else if (what == SIM_ACT_WATCH) {
+        act_watch(client);
     } else if (client->request != NULL) {
         return; /* one thing at a time */
     } else if (what == SIM_ACT_CREATE) {
@@ -347,6 +406,8 @@ static void act(struct sim_client *client, enum sim_act what)
         act_nonsense(client);
     } else if (what == SIM_ACT_READ || client->holding_count == 0) {
         act_read(client);
+    } else if (what == SIM_ACT_ACK) {
+        act_ack(client);
     } else if (what == SIM_ACT_RELEASE) {
         act_on_holding(client, "DELETE", "");
     } else {

@@ -21,8 +21,10 @@ enum sim_act {
     SIM_ACT_DIE,      /* SIGKILL */
     SIM_ACT_ORPHAN,   /* its parent is killed */
     SIM_ACT_NONSENSE, /* unknown roles, ids and parameters */
+    SIM_ACT_WATCH,    /* GET /watch on a connection of its own, or ends that */
+    SIM_ACT_ACK,      /* POST /leases/{id}/ack */
 };
-#define SIM_ACT_COUNT (SIM_ACT_NONSENSE + 1)
+#define SIM_ACT_COUNT (SIM_ACT_ACK + 1)
 
 struct sim_crowd;
 
@@ -43,6 +45,7 @@ struct sim_client {
     struct env_connection *connection; /* NULL: none */
     uint64_t start_count;              /* of the daemon that this is to */
     struct sim_request *request;       /* the one that it waits for */
+    struct env_connection *watch;      /* carries a stream; NULL: none */
     size_t role;                       /* that the request is about */
     uint32_t status;                   /* of the last answer that reached it; 0: none did */
     struct sim_event think;

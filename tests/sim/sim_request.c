@@ -27,6 +27,7 @@ static void request_end(struct sim_request *request, bool is_delivered)
 
     CHECK(!request->is_ended);
     sim_unschedule(connection->sim, &request->finish);
+    sim_unschedule(connection->sim, &request->taken);
     request->is_ended = true;
     connection->request = NULL;
     connection->listener->request_count--;
@@ -97,12 +98,25 @@ static void request_reply(struct env_request *env_request, const struct env_repl
     sim_schedule_in(sim, &request->finish, draw_finish_ms(request->connection->listener));
 }
 
-/* Streams: the consumer takes what fits into the answer, and is dropped then. */
+/* Streams: what was written lies there until the consumer takes it, sooner or later. */
+static void stream_taken(struct sim_event *event)
+{
+    struct sim_request *request = CONTAINER_OF(event, struct sim_request, taken);
+
+    if (request->replied != NULL) {
+        request->replied(request);
+    }
+    buf_reset(&request->answer);
+    if (request->finish.heap_index == 0 && !request->connection->is_closing &&
+        request->drained != NULL) {
+        request->drained(&request->request);
+    }
+}
+
 static int stream_begin(struct env_request *env_request, const struct env_stream *stream)
 {
     struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
 
-    (void)stream;
     if (request->status != 0 || request->is_ended) {
         sim_fail(request->connection->sim, "S3: request %llu becomes a stream too late",
                  (unsigned long long)request->number);
@@ -110,19 +124,21 @@ static int stream_begin(struct env_request *env_request, const struct env_stream
     request->status = 200;
     request->is_stream = true;
     request->will_close = true;
+    request->taken.fn = stream_taken;
+    request->drained = stream->drained;
     return 0;
 }
 
 static int stream_write(struct env_request *env_request, struct str bytes)
 {
     struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
+    struct sim *sim = request->connection->sim;
 
     if (!request->is_stream || request->is_ended) {
-        sim_fail(request->connection->sim, "S3: request %llu is written to %s",
-                 (unsigned long long)request->number,
+        sim_fail(sim, "S3: request %llu is written to %s", (unsigned long long)request->number,
                  request->is_ended ? "after its end" : "without a stream");
     }
-    if (request->finish.heap_index != 0 || request->connection->is_closing) {
+    if (request->finish.heap_index != 0 || request->connection->is_closing || sim->is_dead) {
         return ERR_CLOSED;
     }
     if (request->answer.len + bytes.len > ENV_STREAM_QUEUE_MAX_BYTES) {
@@ -131,6 +147,9 @@ static int stream_write(struct env_request *env_request, struct str bytes)
     }
     buf_add_str(&request->answer, bytes);
     CHECK(buf_status(&request->answer) == 0);
+    if (request->taken.heap_index == 0) {
+        sim_schedule_in(sim, &request->taken, draw_finish_ms(request->connection->listener));
+    }
     return 0;
 }
 
@@ -146,10 +165,14 @@ static void stream_end(struct env_request *env_request)
     struct sim_request *request = CONTAINER_OF(env_request, struct sim_request, request);
     struct sim *sim = request->connection->sim;
 
+    if (sim->is_dead) {
+        return; /* its connection breaks */
+    }
     if (request->replied != NULL) {
         request->replied(request);
     }
-    sim_schedule_in(sim, &request->finish, sim_random_below(&sim->random, FINISH_MAX_MS));
+    sim_unschedule(sim, &request->taken);
+    sim_schedule_in(sim, &request->finish, draw_finish_ms(request->connection->listener));
 }
 
 static void connection_watch(struct env_connection *connection, struct env_connection_watch *watch)

@@ -47,9 +47,12 @@ struct sim_request {
     uint32_t status; /* 0: none yet */
     struct buf answer;
     bool will_close;
-    bool is_stream; /* `answer` is what was written so far */
+    bool is_stream;         /* `answer` is what was written and not taken */
+    struct sim_event taken; /* … until then */
+    void (*drained)(struct env_request *request);
     bool is_ended;
-    /* Runs when an answer leaves the server, before anybody reads it. May be NULL. */
+    /* Runs when an answer leaves the server, before anybody reads it; of a stream for each piece.
+     * May be NULL. */
     void (*replied)(struct sim_request *request);
     /* Runs once when all is over; `is_delivered`: the consumer has the answer. Then the request is
      * freed. May be NULL. */

@@ -203,7 +203,7 @@ static void draw_crowd(struct swarm *swarm)
     static const uint32_t usual[SIM_ACT_COUNT] = {
         [SIM_ACT_READ] = 40,  [SIM_ACT_CREATE] = 12,  [SIM_ACT_RELEASE] = 12, [SIM_ACT_LOOK] = 6,
         [SIM_ACT_RENEW] = 4,  [SIM_ACT_ROTATE] = 3,   [SIM_ACT_HANG_UP] = 6,  [SIM_ACT_DIE] = 6,
-        [SIM_ACT_ORPHAN] = 2, [SIM_ACT_NONSENSE] = 2,
+        [SIM_ACT_ORPHAN] = 2, [SIM_ACT_NONSENSE] = 2, [SIM_ACT_WATCH] = 3,    [SIM_ACT_ACK] = 4,
     };
 
     for (size_t i = 0; i < SIM_ACT_COUNT; i++) {

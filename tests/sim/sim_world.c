@@ -474,7 +474,11 @@ void sim_world_stop(struct sim_world *world, bool logout)
 void sim_world_crash(struct sim_world *world)
 {
     sim_trace(&world->sim, "SIGKILL");
-    world->ledger_was_failing = world->ledger.failure != 0 || !audit_is_ready(world->audit);
+    /* Records that nobody waits for pass by a ledger that is late. */
+    world->ledger_was_failing =
+        world->ledger.failure != 0 || !audit_is_ready(world->audit) ||
+        (!list_is_empty(&world->ledger.changes) &&
+         world->sim.now_ms - world->ledger.pending_since_ms >= AUDIT_CONFIRM_DEFAULT_MS);
     fake_ledger_crash(&world->ledger);
     sim_files_crash(&world->sim);
     world->sim.is_dead = true;

@@ -191,6 +191,7 @@ static struct story run(uint64_t seed)
     buf_init(&story->committed, 16U << 20);
     sim_world_init(&story->world, seed);
     sim_check_init(&story->check, &story->world);
+    story->world.sim.is_traced = getenv("V") != NULL && seed == strtoull(getenv("V"), NULL, 10);
     story->world.vault.login = (struct sim_vault_token_options){.ttl_ms = 600U * MINUTE_MS,
                                                                 .period_ms = 600U * MINUTE_MS,
                                                                 .is_renewable = true};

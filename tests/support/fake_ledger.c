@@ -172,6 +172,9 @@ static int change(struct fake_ledger *fake, const struct fake_record *head, stru
     record->id = copy_of(id);
     record->body = copy_of(body);
     record->body_len = body.len;
+    if (list_is_empty(&fake->changes)) {
+        fake->pending_since_ms = env_now_ms(fake->ledger.env);
+    }
     list_push_back(&fake->changes, &record->node);
     env_defer(fake->ledger.env, &fake->deferred);
     return 0;

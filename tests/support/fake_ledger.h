@@ -24,6 +24,7 @@ struct fake_ledger {
     bool is_crashed;
     /* For the test to look at. */
     size_t record_count;
+    uint64_t pending_since_ms; /* while changes wait: when the first of them came */
     uint32_t commit_count;
 };
 

@@ -403,6 +403,9 @@ static void test_after_a_planned_rotation_too(void **state)
     assert_int_equal(heard.when_wall_ms, env_wall_ms(&f.fake.env) + (int64_t)f.role.overlap_ms);
     fixture_advance(MINUTE_MS);
     assert_true(model_is_live(&f.model, 0));
+    fixture_get(client, &f.role); /* which gives no more time */
+    assert_non_null(fixture_cached(client, &f.role));
+    expect("");
     fixture_advance(MINUTE_MS + 1);
     assert_false(model_is_live(&f.model, 0));
     assert_int_equal(fixture_records("lease.revoked"), 1);

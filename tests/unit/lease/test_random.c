@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lease/observe.h"
+
 #define STEPS 1500
 #define HISTORIES 24
 #define CLIENTS 30
@@ -138,6 +140,54 @@ static void operate(void)
     }
 }
 
+/* Those that are followed say when they have moved over, or don't. */
+static void on_event(struct lease_observer *observer, const struct lease_event *event)
+{
+    struct lease_view view;
+
+    (void)observer;
+    lease_view(event->lease, &view);
+    if (event->kind == LEASE_EVENT_CREDENTIAL) {
+        assert_true(fsm_lease_is_live(view.state));
+    }
+    assert_true((event->reason != NULL) == (event->kind != LEASE_EVENT_CREDENTIAL));
+}
+
+static void on_told(struct lease_observer *observer, uint64_t position)
+{
+    (void)observer;
+    assert_true(position <= lease_core_position(f.core));
+}
+
+static bool follows(struct lease_observer *observer, const struct grant *grant)
+{
+    (void)observer;
+    (void)grant;
+    return random_state % 3 != 0;
+}
+
+static struct lease_observer observer = {.event = on_event, .told = on_told, .follows = follows};
+
+static void acknowledge(void)
+{
+    struct client *client = &f.clients[next_random(CLIENTS)];
+    struct grant *grant = any_grant();
+
+    if (grant != NULL && client->identity.pid != 0) {
+        (void)!lease_core_ack(f.core, grant_lease(grant), &client->identity,
+                              (struct str){.ptr = NULL});
+    }
+}
+
+static void observe_or_not(void)
+{
+    if (list_is_linked(&observer.node)) {
+        lease_unobserve(&observer);
+    } else {
+        lease_observe(f.core, &observer);
+    }
+}
+
 static void change_the_issuer(void)
 {
     enum lease_call_kind kind = (enum lease_call_kind)next_random(MODEL_KINDS);
@@ -206,6 +256,12 @@ static void step(void)
         break;
     case 9:
         model_answer_all(&f.model);
+        if (next_random(4) == 0) {
+            observe_or_not();
+        }
+        break;
+    case 11:
+        acknowledge();
         break;
     case 10:
         fixture_advance(next_random(20 * MINUTE_MS));
