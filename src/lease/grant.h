@@ -127,5 +127,7 @@ void grant_free(struct grant *grant);
 int handout_start(struct grant *grant, struct lease *lease, const char *request) ATTR_MUST_USE;
 /* Stops waiting for the records. */
 void handout_forget(struct grant *grant);
+/* A hand-out of the lease that the grant is on is being put on record. */
+bool handout_is_of_own_lease(const struct grant *grant);
 
 #endif

@@ -26,6 +26,7 @@ struct ledger_grant {
     const char *policy;
     const char *rule;
     uint64_t read_count;
+    bool is_read; /* that it reads this lease is on record */
     bool is_delivered;
 };
 
