@@ -60,6 +60,7 @@ void revoke_push(struct lease *lease)
 {
     CHECK(lease->state == LEASE_STATE_REVOKING);
     if (lease->call != NULL || lease->is_held_back) {
+        lease_arm(lease);
         return; /* its answer comes back here, or the ledger's */
     }
     if (revoke_gives_up_ms(lease) <= core_now_ms(lease->role->core)) {

@@ -141,6 +141,27 @@ static void test_a_revocation_is_on_record_before_it_is_sent(void **state)
     assert_int_equal(f.model.call_counts[LEASE_CALL_REVOKE], 1);
 }
 
+/* The renewal comes back while the revocation is kept back. */
+static void test_a_call_that_ends_meanwhile_changes_nothing(void **state)
+{
+    struct client *client = fixture_client(45);
+
+    (void)state;
+    fixture_get(client, &f.role);
+    f.model.is_held[LEASE_CALL_RENEW] = true;
+    fixture_advance(40 * MINUTE_MS);
+    assert_int_equal(fixture_state(client), LEASE_STATE_RENEWING);
+    ledger.is_held = true;
+    lease_end_grant(f.core, client->grant, GRANT_END_RELEASED, NULL);
+    fixture_run();
+    f.model.is_held[LEASE_CALL_RENEW] = false;
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(f.model.call_counts[LEASE_CALL_REVOKE], 0);
+    fixture_advance(2100);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_REVOKE], 1);
+}
+
 static void test_a_ledger_that_hangs_keeps_a_revocation_back_for_two_seconds(void **state)
 {
     (void)state;
@@ -180,6 +201,7 @@ int main(void)
         TEST(test_what_cannot_be_revoked_is_kept_too),
         TEST(test_a_grant_is_there_before_its_credential_leaves_and_until_it_ends),
         TEST(test_a_revocation_is_on_record_before_it_is_sent),
+        TEST(test_a_call_that_ends_meanwhile_changes_nothing),
         TEST(test_a_ledger_that_hangs_keeps_a_revocation_back_for_two_seconds),
         TEST(test_a_renewal_is_put_there_too),
     };
