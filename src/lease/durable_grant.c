@@ -68,8 +68,8 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
         .policy = grant_policy(grant),
         .rule = grant_rule(grant),
         .read_count = grant->read_count,
+        .is_read = grant->is_read || handout_is_of_own_lease(grant), /* its record is on its way */
         .is_delivered = grant->is_delivered,
-        .is_read = grant->is_read || handout_is_of(grant, grant->lease),
     };
     durable_fill_clock(grant->lease->role->core, &record->clock);
     durable_fill_holder(grant->holder, &record->holder);

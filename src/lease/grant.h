@@ -125,9 +125,9 @@ void grant_free(struct grant *grant);
  * are being written. When they are, the grant is on that lease and its acquires are looked at
  * again. `request` is its id. ERR_NOMEM, or ERR_IO when the trail refuses. */
 int handout_start(struct grant *grant, struct lease *lease, const char *request) ATTR_MUST_USE;
-/* Are the records of its first read of `lease` on their way? */
-bool handout_is_of(const struct grant *grant, const struct lease *lease);
 /* Stops waiting for the records. */
 void handout_forget(struct grant *grant);
+/* A hand-out of the lease that the grant is on is being put on record. */
+bool handout_is_of_own_lease(const struct grant *grant);
 
 #endif

@@ -16,6 +16,7 @@ struct handout {
     uint32_t magic;
     uint32_t pending_count;
     int status;
+    bool is_new; /* the grant's life begins with it */
     struct grant *grant;
     struct lease *lease;
     struct audit_write created;
@@ -42,9 +43,9 @@ void handout_forget(struct grant *grant)
     }
 }
 
-bool handout_is_of(const struct grant *grant, const struct lease *lease)
+bool handout_is_of_own_lease(const struct grant *grant)
 {
-    return grant->handout != NULL && grant->handout->lease == lease;
+    return grant->handout != NULL && grant->handout->lease == grant->lease;
 }
 
 static void handout_done(struct handout *handout)
@@ -52,6 +53,7 @@ static void handout_done(struct handout *handout)
     struct grant *grant = handout->grant;
     struct lease *lease = handout->lease;
     int status = handout->status;
+    bool is_new = handout->is_new;
 
     handout_forget(grant); /* the hand-out is gone */
     if (status != 0) {
@@ -59,16 +61,14 @@ static void handout_done(struct handout *handout)
         return;
     }
     if (fsm_lease_is_live(lease->state)) {
-        bool is_new = grant->lease != lease || !grant->is_read;
-
         if (grant->lease != lease) {
             grant_move(grant, lease, false);
         }
         grant->is_read = true;
-        if (is_new && grant->read_count > 0) {
+        grant->is_read_counted = false;
+        if (!is_new) {
             durable_note_grant(grant);
         }
-        grant->is_read_counted = false;
     }
     acquire_wake_grant(grant);
 }
@@ -148,6 +148,7 @@ int handout_start(struct grant *grant, struct lease *lease, const char *request)
     lease->pin_count++;
     grant->handout = handout;
     if (!grant->is_created) {
+        handout->is_new = true;
         r = handout_create(handout, request);
     }
     if (r == 0) {

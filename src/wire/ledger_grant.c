@@ -28,8 +28,8 @@ static const struct ledger_field fields[] = {
     FIELD(policy, LEDGER_TEXT),
     FIELD(rule, LEDGER_TEXT),
     FIELD(read_count, LEDGER_U64),
-    FIELD(is_delivered, LEDGER_BOOL),
     FIELD(is_read, LEDGER_BOOL),
+    FIELD(is_delivered, LEDGER_BOOL),
 };
 
 static const struct ledger_table table = {

@@ -26,8 +26,8 @@ struct ledger_grant {
     const char *policy;
     const char *rule;
     uint64_t read_count;
+    bool is_read; /* that it reads this lease is on record */
     bool is_delivered;
-    bool is_read; /* its first read of this lease is on record */
 };
 
 /* Appends the record. ERR_NOMEM, ERR_TOO_LARGE; ERR_INVALID when a text is no UTF-8. */

@@ -146,7 +146,6 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
     struct secret state;
 
     secret_init(&state);
-
     if (options->uses_token &&
         map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
         (void)sim_vault_add_token(&world->vault,

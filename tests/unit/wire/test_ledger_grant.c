@@ -32,6 +32,7 @@ static const struct ledger_grant FULL = {
     .policy = "sha256:0",
     .rule = "all",
     .read_count = 3,
+    .is_read = true,
     .is_delivered = true,
 };
 
@@ -58,7 +59,7 @@ static void test_what_was_written_is_read(void **state)
     assert_string_equal(grant.reason, FULL.reason);
     assert_int_equal(grant.until_wall_ms, 8);
     assert_int_equal(grant.duration_ms, 9);
-    assert_true(grant.is_delivered && !grant.has_connection);
+    assert_true(grant.is_read && grant.is_delivered && !grant.has_connection);
     json_decref(owner);
     buf_fini(&out);
 }
