@@ -29,7 +29,7 @@ class Lines:
             self.lines.append(json.loads(line))
 
     def has(self, **what):
-        return next((line for line in self.lines if all(line.get(key) == value for key, value in what.items())), None)
+        return next((line for line in self.lines if "failed" not in line and all(line.get(key) == value for key, value in what.items())), None)
 
     def end(self, number=signal.SIGKILL):
         if self.process.poll() is None:
