@@ -63,6 +63,21 @@ int daemon_ledger_open(struct daemon *daemon)
     return 0;
 }
 
+const char *daemon_ledger_key(const struct daemon *daemon)
+{
+    const struct config_state *state = &daemon->config->settings.state;
+
+    if (state->ledger.sqlite == NULL) {
+        return NULL;
+    }
+    if (state->seal_key_file != NULL) {
+        return "state.seal_key_file";
+    }
+    return state->seal_key_credential != NULL
+               ? "state.seal_key_credential"
+               : "beside the ledger, where whoever can read one can read both";
+}
+
 /* --- what was left --- */
 
 static void left(const char *key, struct str id, const char *why)
