@@ -78,10 +78,9 @@ static int recover_lease(void *user, struct str id, struct str body)
     struct daemon *daemon = user;
     const struct daemon_backend *entry;
     struct ledger_lease lease;
-    json_t *owner = NULL;
     struct err e = {0};
     char why[ERR_TEXT_MAX_BYTES];
-    int r = ledger_lease_read(body, &lease, &owner, &e);
+    int r = ledger_lease_read(body, &lease, &e);
 
     if (r != 0) {
         left("lease", id, e.text);
@@ -99,7 +98,6 @@ static int recover_lease(void *user, struct str id, struct str body)
             left("lease", id, err_str(r));
         }
     }
-    json_decref(owner);
     return 0;
 }
 
@@ -107,9 +105,8 @@ static int recover_grant(void *user, struct str id, struct str body)
 {
     struct daemon *daemon = user;
     struct ledger_grant grant;
-    json_t *owner = NULL;
     struct err e = {0};
-    int r = ledger_grant_read(body, &grant, &owner, &e);
+    int r = ledger_grant_read(body, &grant, &e);
 
     if (r != 0) {
         left("grant", id, e.text);
@@ -119,7 +116,6 @@ static int recover_grant(void *user, struct str id, struct str body)
     if (r != 0 && r != ERR_NOT_FOUND) {
         left("grant", id, err_str(r));
     }
-    json_decref(owner);
     return 0;
 }
 

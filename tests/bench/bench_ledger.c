@@ -276,24 +276,20 @@ static void write_all(const char *path, uint32_t count, enum access_binding bind
 static int recover_lease(void *user, struct str id, struct str body)
 {
     struct ledger_lease record;
-    json_t *owner = NULL;
 
     (void)user;
-    CHECK(ledger_lease_read(body, &record, &owner, NULL) == 0);
+    CHECK(ledger_lease_read(body, &record, NULL) == 0);
     CHECK(lease_core_recover(world.core, id, &record, &issuer) == 0);
-    json_decref(owner);
     return 0;
 }
 
 static int recover_grant(void *user, struct str id, struct str body)
 {
     struct ledger_grant record;
-    json_t *owner = NULL;
 
     (void)user;
-    CHECK(ledger_grant_read(body, &record, &owner, NULL) == 0);
+    CHECK(ledger_grant_read(body, &record, NULL) == 0);
     CHECK(lease_core_recover_grant(world.core, id, &record) == 0);
-    json_decref(owner);
     return 0;
 }
 
