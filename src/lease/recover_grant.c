@@ -5,7 +5,8 @@
  * finds it when it asks.
  *
  * Failure paths: one of these isn't so: it is there for a moment, and ends with the reason. So each
- * grant that began on record ends on record. */
+ * grant that began on record ends on record. Its lease isn't settled before all others that hold it
+ * are there (lease_core_recovered). */
 #include "base/log.h"
 #include "lease/core_internal.h"
 #include "wire/ledger_grant.h"
@@ -178,7 +179,9 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
     take_record(grant, record);
     if (end != GRANT_END_NONE) {
         core->recovery.ended_count++;
+        core->is_recovering = true;
         grant_end(grant, end);
+        core->is_recovering = false;
     } else {
         core->recovery.grant_count++;
     }

@@ -490,7 +490,6 @@ void sim_world_fini(struct sim_world *world)
     sim_fini(&world->sim);
     sim_watch_aborts(NULL);
     if (mem_in_use_bytes() != world->memory_before_bytes) {
-        sim_fail(&world->sim, "I6: %zu bytes are left",
-                 mem_in_use_bytes() - world->memory_before_bytes);
+        sim_fail(&world->sim, "I6: %zu leaked", mem_in_use_bytes() - world->memory_before_bytes);
     }
 }
