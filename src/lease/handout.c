@@ -8,6 +8,7 @@
  * Failure paths: the trail refuses, or doesn't confirm in time: the acquires end with ERR_IO. A new
  * grant ends with them; one that was held stays on the lease that it had. */
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #define HANDOUT_MAGIC 0x68616e64U
@@ -78,7 +79,7 @@ static void handout_arrived(struct handout *handout, int status)
     if (status != 0 && handout->status == 0) {
         handout->status = status;
     }
-    if (--handout->pending_count == 0) {
+    if (--handout->pending_count == 0 || MUTATED(7)) {
         handout_done(handout);
     }
 }
