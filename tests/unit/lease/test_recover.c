@@ -125,6 +125,30 @@ static void test_a_holder_finds_the_successor(void **state)
     assert_int_equal(CALLS(ISSUE), 2);
 }
 
+/* Whoever makes it crash mints no more with that. */
+static void test_a_budget_is_not_full_again_after_a_crash(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.role.issue_rate = (struct units_rate){.count = 3, .per_ms = HOUR_MS};
+    for (i = 0; i < 3; i++) {
+        fixture_get(fixture_client(i), &f.role);
+        assert_int_equal(f.clients[i].status, 0);
+        ledger_kill();
+        ledger_start();
+    }
+    fixture_get(fixture_client(3), &f.role);
+    assert_int_equal(f.clients[3].status, ERR_LIMIT);
+    ledger_kill();
+    f.fake.now_ms += 21 * MINUTE_MS; /* a third of what there is in an hour comes back */
+    f.fake.wall_ms += 21 * (int64_t)MINUTE_MS;
+    ledger_start();
+    fixture_get(fixture_client(3), &f.role);
+    assert_int_equal(f.clients[3].status, 0);
+    assert_int_equal(CALLS(ISSUE), 4);
+}
+
 /* --- ending ----------------------------------------------------------------------------------- */
 
 static void test_who_has_ended_meanwhile_holds_nothing(void **state)
@@ -461,6 +485,7 @@ int main(void)
         ledger_test(test_what_goes_on_is_renewed_and_ends_as_ever),
         ledger_test(test_a_duration_goes_on_too),
         ledger_test(test_a_holder_finds_the_successor),
+        ledger_test(test_a_budget_is_not_full_again_after_a_crash),
         ledger_test(test_who_has_ended_meanwhile_holds_nothing),
         ledger_test(test_who_has_ended_takes_nothing_from_those_it_shared_with),
         ledger_test(test_another_process_of_that_number_is_somebody_else),
