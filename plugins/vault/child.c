@@ -6,9 +6,11 @@
  *
  * Failure paths: the child's answer is lost → it dies within a minute and has nothing: try again.
  * It may not be made → not isolated, if the role doesn't insist. The issue's answer is lost → what
- * it made hangs on a child that is on record. The child can't be kept alive → what was issued is
- * named to be revoked. At the end only the lease's death counts: a child that is left has one use
- * and nothing to show. */
+ * it made hangs on a child that is on record. The issue was sent twice, by curl on a connection
+ * that had died or by something in between → the second takes the child's last use, which Vault
+ * refuses and ends the child for; and we end it, too. The child can't be kept alive → what was
+ * issued is named to be revoked. At the end only the lease's death counts: a child that is left has
+ * one use and nothing to show. */
 #include "child.h"
 
 #include "isolate.h"
@@ -22,6 +24,7 @@
 #include <string.h>
 
 #define EXTENSIONS_MAX 2U
+#define CHILD_REF_MAX_BYTES (sizeof(VAULT_REF_CHILD) + VAULT_ACCESSOR_MAX_BYTES)
 #define RENEW_ACCESSOR "auth/token/renew-accessor"
 #define REVOKE_ACCESSOR "auth/token/revoke-accessor"
 
@@ -90,6 +93,9 @@ static bool take_child(struct vault_op *op, json_t *auth, int64_t life_s)
     op->child_token = vault_secret_dup(host, vault_reply_text(auth, "client_token"));
     op->accessor = vault_strdup(host, vault_reply_text(auth, "accessor"));
     op->is_orphan = json_is_true(json_object_get(auth, "orphan"));
+    /* Under one of more uses a second issue would be another credential. */
+    op->request.is_repeatable =
+        json_integer_value(json_object_get(auth, "num_uses")) == VAULT_CHILD_USES;
     op->child_ends_ms = op->sent_ms + (uint64_t)life_s * 1000U;
     return op->child_token != NULL && op->accessor != NULL;
 }
@@ -108,11 +114,17 @@ static void child_intended(struct vault_op *op, int32_t status)
     }
 }
 
+static const char *child_ref(const struct vault_op *op, char ref[CHILD_REF_MAX_BYTES])
+{
+    (void)snprintf(ref, CHILD_REF_MAX_BYTES, VAULT_REF_CHILD "%s", op->accessor);
+    return ref;
+}
+
 static void intend_child(struct vault_op *op)
 {
-    char ref[sizeof(VAULT_REF_CHILD) + VAULT_ACCESSOR_MAX_BYTES];
+    char ref[CHILD_REF_MAX_BYTES];
 
-    (void)snprintf(ref, sizeof(ref), VAULT_REF_CHILD "%s", op->accessor);
+    (void)child_ref(op, ref);
     if (vault_isolate_intend(op, ref, child_intended) != 0) {
         vault_isolate_unrecorded(op, -LEASED_RETRY);
     }
@@ -178,6 +190,21 @@ void vault_child_created(struct vault_op *op, const struct leased_http_reply *ht
 
 /* --- issued under it -------------------------------------------------------------------------- */
 
+/* An issue that was sent again found the child used up, or ended for that, and with it what the
+ * first one made: Vault says so, and we make sure. */
+static void resent(struct vault_op *op, const char *detail)
+{
+    char ref[CHILD_REF_MAX_BYTES];
+    const struct leased_result result = {
+        .size = sizeof(result),
+        .issuer_ref = vault_str(child_ref(op, ref)),
+        .detail = vault_str(detail),
+        .retry_after_ms = op->failure.retry_after_ms,
+    };
+
+    vault_op_end(op, LEASED_RETRY, &result);
+}
+
 bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct leased_instance *vault = op->vault;
@@ -187,7 +214,7 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
         return false;
     }
     if (op->failure.status == VAULT_STATUS_CHECK_TOKEN && vault_status_is_dead_token(http)) {
-        vault_op_fail(op, LEASED_RETRY, "the child token had ended");
+        resent(op, "the child token had ended");
     } else if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
         vault_text_set(&detail,
                        vault->config.token_role[0] != '\0'
@@ -196,8 +223,7 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
                        vault->config.token_role, op->path);
         vault_op_fail(op, LEASED_DENIED, detail.bytes);
     } else if (vault_str_has(vault_str(op->failure.detail.bytes), "one use left")) {
-        /* Resent on the way; and revoked with that. */
-        vault_op_fail(op, LEASED_RETRY, "something in between has sent the issue twice");
+        resent(op, "the issue was sent twice, and Vault has refused that");
     } else {
         return false;
     }
