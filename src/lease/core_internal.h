@@ -93,7 +93,7 @@ struct lease_core {
     struct wheel_entry acquires_due;
     struct list finishing; /* acquires that will get their credential in this turn */
     struct list observers; /* struct lease_observer */
-    struct list changed;   /* grants that these will hear of in this turn */
+    struct grant *changed; /* the first that these will hear of in this turn */
     uint64_t position;     /* of the last event, observe.h */
     uint64_t told_position;
     struct list waits;             /* struct lease_wait, for something */

@@ -142,9 +142,10 @@ static void renew_late(struct lease *lease, uint64_t asked_ms)
 {
     renew_doubt(lease, asked_ms);
     waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease has been replaced or ended");
-    lease_arm(lease); /* nothing was due while the call was in flight */
     if (lease->state == LEASE_STATE_REVOKING) {
         revoke_push(lease);
+    } else {
+        lease_arm(lease);
     }
 }
 

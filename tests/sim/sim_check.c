@@ -351,50 +351,6 @@ void sim_check_crashed(struct sim_check *check)
     }
 }
 
-/* What an issue may have left behind under a login of an earlier daemon ends with that login alone
- * where the policy of the present one lets it end no token. */
-static bool may_wait(const struct sim_check *check, const struct sim_trail_item *item)
-{
-    return item->is_left_behind && check->world->vault.denies_child;
-}
-
-/* Leases that wait to be revoked, and what is known of them. */
-static size_t count_revoking(struct sim_check *check, bool may, uint64_t least_ms)
-{
-    struct lease *lease = NULL;
-    struct lease_view view;
-    size_t count = 0;
-
-    while ((lease = lease_core_next_lease(check->world->core, lease)) != NULL) {
-        const struct sim_trail_item *item;
-
-        lease_view(lease, &view);
-        item = sim_trail_find(&check->trail, view.id);
-        count += view.state == LEASE_STATE_REVOKING && item != NULL && item->revoking_ms != 0 &&
-                 item->revoking_ms + least_ms < check->world->sim.now_ms &&
-                 may_wait(check, item) == may;
-    }
-    return count;
-}
-
-size_t sim_check_waiting(struct sim_check *check)
-{
-    return count_revoking(check, true, 0);
-}
-
-static void check_revocations(struct sim_check *check, const struct lease_core_stats *stats)
-{
-    size_t most = check->world->vault.denies_child ? 0 : (size_t)stats->revoke_login_bound;
-    size_t count = count_revoking(check, false, UNDER_WAY_MS);
-
-    if (count > most) {
-        sim_check_trace_leases(check);
-        sim_fail(&check->world->sim,
-                 "I9: %zu leases still wait to be revoked, the oldest for %llu ms", count - most,
-                 (unsigned long long)stats->revoke_oldest_ms);
-    }
-}
-
 size_t sim_check_healed(struct sim_check *check)
 {
     struct sim_world *world = check->world;
@@ -406,16 +362,24 @@ size_t sim_check_healed(struct sim_check *check)
 
     check_backend(sim, world->backend);
     lease_core_stats(world->core, &stats);
-    sim_trail_read(&check->trail);
     if (stats.revoke_pending > 0 && stats.revoke_oldest_ms > UNDER_WAY_MS) {
-        check_revocations(check, &stats);
+        sim_check_trace_leases(check);
+        sim_fail(sim, "I9: %llu leases still wait to be revoked, the oldest for %llu ms",
+                 (unsigned long long)stats.revoke_pending,
+                 (unsigned long long)stats.revoke_oldest_ms);
     }
+    sim_trail_read(&check->trail);
     if (sim_trail_undelivered(&check->trail) != NULL && check->trail.lost_count == 0) {
         sim_fail(sim, "I3: grant %s goes on, and no answer with it was ever delivered",
                  sim_trail_undelivered(&check->trail));
     }
     while ((credential = sim_vault_next_valid(&world->vault, sim->now_ms, credential)) != NULL) {
         if (credential->fate == SIM_VAULT_LOST) {
+            sim_trace(sim, "lost: %s, issued at %llu (net %llu) under %s, valid until %llu",
+                      credential->id, (unsigned long long)credential->issued_ms,
+                      (unsigned long long)credential->exchange,
+                      credential->token->is_child ? "a child" : "a login",
+                      (unsigned long long)sim_vault_valid_until_ms(credential, sim->now_ms));
             lost_count++;
         } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
                    daemon_lease(world->core, credential) == NULL &&

@@ -83,9 +83,6 @@ void sim_check_crashed(struct sim_check *check);
  * there are whose answer was lost. */
 size_t sim_check_healed(struct sim_check *check);
 
-/* Leases in revoking that nobody can end before the login that they hang on ends. */
-size_t sim_check_waiting(struct sim_check *check);
-
 /* When nobody holds anything any more: nothing is valid but what the network lost. */
 void sim_check_nothing_held(struct sim_check *check);
 

@@ -123,7 +123,6 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     }
     if (strcmp(event, "lease.revoking") == 0) {
         item->is_revoking = true;
-        item->revoking_ms = trail->sim->now_ms;
     }
 }
 
@@ -149,7 +148,6 @@ static void record_note(struct sim_trail *trail, const struct record *record)
         if (strcmp(record->outcome, "lost") == 0) {
             item->is_orphaned = true;
             item->is_lost = false;
-            item->is_left_behind = true;
         }
         item_note(trail, item, "lease.issued", event);
     } else if (strncmp(event, "grant.", 6) == 0 && grant[0] != '\0') {

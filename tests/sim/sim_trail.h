@@ -19,10 +19,8 @@ struct sim_trail_item {
     uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
     uint64_t renewed_count;
     bool is_revoking;
-    bool is_lost;         /* its issue's answer was */
-    bool is_left_behind;  /* an issue may have, that is all that is known of it */
-    uint64_t revoking_ms; /* when the last lease.revoking was read; 0: never */
-    bool is_orphaned;     /* the daemon that began it is dead */
+    bool is_lost;        /* its issue's answer was */
+    bool is_orphaned;    /* the daemon that began it is dead */
     bool is_doubtful;    /* … and its ledger didn't work: what the trail says may be said again */
     bool is_delivered;   /* an answer with it reached its holder */
     bool is_undelivered; /* one didn't */
