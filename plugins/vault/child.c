@@ -1,8 +1,10 @@
 /* Happy path of an issue: a child token for a minute and two uses is made → its accessor is
- * recorded → the credential is issued under it → the lease's id is recorded with the accessor → the
- * child's life is set to the lease's, by the own token and the accessor → fitted and handed over as
- * others are. A renewal extends the lease, then the child; a revocation ends the lease, whose
- * answer proves more, then the child.
+ * recorded → the credential is issued under it → the child's life is set to the lease's, by the own
+ * token and the accessor → fitted and handed over as others are; the host records the lease then,
+ * with its id and the accessor, in the child's place. Until that is written the child's record
+ * stands: whoever finds it ends the child, extended or not, and the lease with it. A renewal
+ * extends the lease, then the child; a revocation ends the lease, whose answer proves more, then
+ * the child.
  *
  * Failure paths: the child's answer is lost → it dies within a minute and has nothing: try again.
  * It may not be made → not isolated, if the role doesn't insist. The issue's answer is lost → what
@@ -230,7 +232,7 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
     return true;
 }
 
-static void extend(struct vault_op *op, int64_t lease_s);
+/* --- kept alive ------------------------------------------------------------------------------- */
 
 /* The life that the lease is going to have. */
 static int64_t lease_seconds(const struct vault_op *op)
@@ -239,24 +241,6 @@ static int64_t lease_seconds(const struct vault_op *op)
 
     return wanted_s > 0 && op->issued.is_renewable ? wanted_s : op->life.seconds;
 }
-
-static void lease_intended(struct vault_op *op, int32_t status)
-{
-    if (status < 0) {
-        vault_isolate_unrecorded(op, status);
-    } else {
-        extend(op, lease_seconds(op)); /* op may be gone */
-    }
-}
-
-void vault_child_keep(struct vault_op *op)
-{
-    if (vault_isolate_intend(op, op->made, lease_intended) != 0) {
-        vault_isolate_unrecorded(op, -LEASED_RETRY);
-    }
-}
-
-/* --- kept alive ------------------------------------------------------------------------------- */
 
 /* A request about the child, under the own token. False when it can't be sent. */
 static bool send_about(struct vault_op *op, const char *path, enum vault_op_state state,
@@ -285,6 +269,11 @@ static void extend(struct vault_op *op, int64_t lease_s)
     if (!send_about(op, RENEW_ACCESSOR, VAULT_OP_EXTENDING, op->extended_s)) {
         vault_op_fail(op, LEASED_RETRY, "the child token's renewal could not be started");
     }
+}
+
+void vault_child_keep(struct vault_op *op)
+{
+    extend(op, lease_seconds(op)); /* op may be gone */
 }
 
 static void renew_done(struct vault_op *op)

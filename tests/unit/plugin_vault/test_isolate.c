@@ -24,9 +24,7 @@ static void test_an_issue_under_an_orphan_is_on_record_before_it_is_asked_for(vo
     assert_int_equal(host_last(host)->flags,
                      LEASED_HTTP_CREATES | LEASED_HTTP_MOVABLE | LEASED_HTTP_REPEATABLE);
     step(host, CREDS, 200, LEASE("3600"));
-    assert_int_equal(host_open_https(host), 0);
-    assert_string_equal(host->intents[1].ref, REF);
-    host_intended(host, 0);
+    assert_int_equal(host->intent_count, 1); /* which stands until the lease itself is on record */
     expect(host, EXTEND, "s.SECRET-1");
     assert_string_equal(host_last(host)->body, "{\"accessor\":\"acc1\",\"increment\":7260}");
     step(host, EXTEND, 200, EXTENDED("7260"));
@@ -205,24 +203,6 @@ static void test_nothing_is_created_that_could_not_be_recorded(void **state)
     host_close(host, 0);
 }
 
-static void test_a_lease_that_could_not_be_recorded_is_named(void **state)
-{
-    struct leased_host_context *host = open_with(ROLE_CONFIG);
-    struct fake_op *op;
-
-    (void)state;
-    host->holds_intents = true;
-    op = host_issue(host, ISSUE, 0);
-    step(host, CREATE, 200, ORPHAN);
-    host_intended(host, 0);
-    step(host, CREDS, 200, LEASE("3600"));
-    host_intended(host, -LEASED_RETRY);
-    assert_int_equal(op->status, LEASED_RETRY);
-    assert_string_equal(op->ref, REF);
-    assert_string_equal(op->fields, "");
-    host_close(host, 0);
-}
-
 static void test_a_child_that_cannot_be_kept_alive_takes_its_lease_with_it(void **state)
 {
     static const struct {
@@ -275,7 +255,8 @@ static void test_cancel_and_close_end_what_waits_for_its_record(void **state)
     host_intended(host, 0);
     step(host, CREDS, 200, LEASE("3600"));
     host_cancel(host, op);
-    assert_int_equal(op->status, LEASED_CANCELED);
+    host_fail(host, host_last(host), LEASED_HTTP_CANCELED);
+    assert_int_equal(op->status, LEASED_RETRY);
     assert_string_equal(op->ref, REF);
     (void)host_issue(host, ISSUE, 0);
     step(host, CREATE, 200, ORPHAN);
@@ -419,7 +400,6 @@ int main(void)
         cmocka_unit_test(test_what_a_child_is_refused_is_its_policies_affair),
         cmocka_unit_test(test_an_issue_under_a_child_of_more_uses_is_sent_once),
         cmocka_unit_test(test_nothing_is_created_that_could_not_be_recorded),
-        cmocka_unit_test(test_a_lease_that_could_not_be_recorded_is_named),
         cmocka_unit_test(test_a_child_that_cannot_be_kept_alive_takes_its_lease_with_it),
         cmocka_unit_test(test_cancel_and_close_end_what_waits_for_its_record),
         cmocka_unit_test(test_where_no_child_may_be_made_it_goes_on_without_and_says_so),
