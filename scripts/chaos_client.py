@@ -97,7 +97,7 @@ class Client:
     def handed(self, answer, asked_ms, reason):
         names = {"role": answer["role"], "lease": answer["lease"], "grant": answer["grant"], "reason": reason,
                  "user": answer["credential"]["username"]}
-        write("handed", asked=asked_ms, expires=answer.get("expires_at"), **names)
+        write("handed", asker=self.kind, version=answer["version"], asked=asked_ms, expires=answer.get("expires_at"), **names)
         said = self.database.login(names["user"], answer["credential"]["password"])
         write("login", said=said, **names)
 

@@ -1,9 +1,10 @@
 """What scripts/chaos found, by class; the end of the story that chaos.py began.
 
-A class counts against leased unless leased can't do better yet (no child tokens, no adoption) or nobody but the issuer could. A request whose
-caller has gone is canceled by OpenBao wherever it stands. At COMMIT, it leaves a database role that it doesn't know; so does OpenBao's own
-end. Between its record of the lease and the index of the token's leases, it drops the role again, but the record stays: no token's end
-takes that with it. Both are told, and found by OpenBao's own trail: a request that was canceled, failed or never answered.
+A class counts against leased unless nobody but the issuer could do better. A request whose caller has gone is canceled by OpenBao wherever
+it stands. At COMMIT, it leaves a database role that it doesn't know; so does OpenBao's own end. Between its record of the lease and the
+index of the token's leases, it drops the role again, but the record stays; where OpenBao itself is killed there, both stay: no token's end
+takes that with it. All are told, and found by OpenBao's own trail: a request that was canceled, failed or never answered, and whose token
+leased has revoked.
 """
 import collections
 import datetime
@@ -15,6 +16,7 @@ REFUSALS = ("password authentication failed", "is not permitted to log in", "doe
             "was not found", "no pg_hba.conf entry")
 # Why a grant may end though its holder lives.
 GRANT_ENDS_ASKED_FOR = ("released", "duration")
+ENDED = ("revoked", "expired", "unconfirmed", "failed")
 LEASE_ENDS = ("lease.revoked", "lease.expired", "lease.failed")
 # What a client may be told while leased or OpenBao are away.
 CODES_OF_FAULTS = ("issuer_unavailable", "busy", "degraded")
@@ -31,6 +33,8 @@ CLASSES = {
     "died": "a credential died under a client that lives and holds it",
     "ended_alive": "leased ended a grant whose holder lives and didn't ask for it",
     "replaced": "a client that lives was given another lease than it held",
+    "minted": "a lease was issued though its holder, or those who share it, had one that lived",
+    "changed": "a lease came back with another credential or version",
     "unrecorded": "a credential was handed out that the trail doesn't know",
     "left_role": "a database role is left that is of no lease, for no reason that the trails tell",
     "left_lease": "a lease is left at OpenBao, for no reason that the trails tell",
@@ -49,16 +53,10 @@ CLASSES = {
     "broken_client": "a client failed",
     "issuer_lost": "(the issuer's own) a database role that OpenBao made and forgot, because it or its caller ended in between",
     "issuer_half": "(the issuer's own) a lease that OpenBao took back when its caller ended, but for its entry in the list",
+    "issuer_unindexed": "(the issuer's own) a lease that OpenBao recorded but didn't find by its token, because it was killed in between",
 }
-EXPECTED_WITHOUT = {
-    "lost_by_kill": "has_isolate", "lost_by_outage": "has_isolate", "handed_dead_by_restart": "has_adoption",
-    "died_by_restart": "has_adoption", "replaced_by_restart": "has_adoption", "no_end_of_grant": "has_adoption",
-}
-CLASSES.update(
-    handed_dead_by_restart="a client was handed a credential that the next leased ended before it was used",
-    died_by_restart="a credential died under its holder because leased had been started anew",
-    replaced_by_restart="a holder was given another lease because leased had been started anew",
-    no_end_of_grant="a grant has no end on record, and leased was killed while it lived")
+# Without child tokens these are told, and don't count.
+LOST = ("lost_by_kill", "lost_by_outage")
 
 
 def ms_of(text):
@@ -89,9 +87,6 @@ class Trail:
             elif event == "grant.ended":
                 self.grant_ends.setdefault(grant, record)
 
-    def was_adopted(self, lease, before_ms):
-        return any(r["event"] == "lease.adopted" and r["ms"] <= before_ms for r in self.leases[lease])
-
     def events(self, lease):
         return [r["event"] for r in self.leases[lease]]
 
@@ -100,13 +95,16 @@ class Issuer:
     """OpenBao's trail of what was asked for at database/creds."""
 
     def __init__(self, records):
-        self.asks, self.by_lease = {}, {}
+        self.asks, self.by_lease, self.ended_tokens = {}, {}, set()
         for record in records:
             request = record.get("request", {})
             path = request.get("path", "")
+            if path == "auth/token/revoke-accessor" and record["type"] == "response" and not record.get("error"):
+                self.ended_tokens.add(request["data"]["accessor"])
             if not path.startswith("database/creds/"):
                 continue
-            ask = self.asks.setdefault(request["id"], {"role": path.rsplit("/", 1)[1], "asked": None, "answered": None, "lease": None, "error": ""})
+            ask = self.asks.setdefault(request["id"], {"role": path.rsplit("/", 1)[1], "asked": None, "answered": None, "lease": None, "error": "",
+                                                      "token": (record.get("auth") or {}).get("accessor")})
             if record["type"] == "request":
                 ask["asked"] = ms_of(record["time"])
                 continue
@@ -119,15 +117,19 @@ class Issuer:
         """The request that a lease (an id, or its end) was the answer to; None if it never was an answer."""
         return next((ask for full, ask in self.by_lease.items() if full == lease or full.endswith(f"/{lease}")), None)
 
+    def is_ended(self, ask):
+        """Has leased ended what it asked with? So its part is done."""
+        return ask["token"] in self.ended_tokens
+
     def is_half_recorded(self, left):
         issued_ms = ms_of(left["issued"])
-        return any(ask["role"] == left["role"] and HALF_RECORDED.search(ask["error"]) and ask["asked"] <= issued_ms <= ask["answered"] + 1
+        return any(self.is_ended(ask) and ask["role"] == left["role"] and HALF_RECORDED.search(ask["error"]) and ask["asked"] <= issued_ms <= ask["answered"] + 1
                    for ask in self.asks.values() if ask["lease"] is None and ask["asked"] and ask["answered"])
 
     def is_unanswered(self, left, kills_of_issuer):
         """OpenBao was killed after it had made the lease, and before it had said so."""
         issued_ms = ms_of(left["issued"])
-        return any(ask["role"] == left["role"] and ask["answered"] is None and ask["asked"] <= issued_ms <= killed + 1
+        return any(self.is_ended(ask) and ask["role"] == left["role"] and ask["answered"] is None and ask["asked"] <= issued_ms <= killed + 1
                    for ask in self.asks.values() if ask["asked"] for killed in kills_of_issuer if ask["asked"] <= killed)
 
     def lost_roles(self, names):
@@ -150,6 +152,7 @@ class Judge:
     def __init__(self, found):
         self.found, self.trail, self.issuer = found, Trail(found["trail"]), Issuer(found["issuer_trail"])
         self.findings = collections.defaultdict(list)
+        self.held, self.credentials = {}, {}
         self.notes = collections.Counter()
 
     def add(self, name, text):
@@ -175,13 +178,8 @@ class Judge:
                 self.notes["refused, their grant had ended"] += 1
             else:
                 self.add("ended_alive", f"{what}: grant.ended {ended['outcome']} at {ended['ms']}")
-        elif self.is_of_restart(lease, record["at"]):
-            self.add(f"{name}_by_restart", what)
         else:
             self.add(name, f"{what}: {', '.join(self.trail.events(lease)) if lease else 'not on record'}")
-
-    def is_of_restart(self, lease, at_ms):
-        return not self.found["has_adoption"] and lease and self.trail.was_adopted(lease, at_ms)
 
     def replaced(self, record):
         ended = self.trail.grant_ends.get(record["grant"])
@@ -193,10 +191,43 @@ class Judge:
             self.notes["replaced, their grant had ended"] += 1
         elif ended and ended["ms"] <= record["at"]:
             self.add("ended_alive", f"{what}: grant.ended {ended['outcome']} at {ended['ms']}")
-        elif not self.found["has_adoption"] and any(ms_of_kill <= record["at"] for ms_of_kill in self.found["kills"]):
-            self.add("replaced_by_restart", what)
         else:
             self.add("replaced", f"{what}: {', '.join(events)}")
+
+    def handed(self, record):
+        """Is it what the client had already? `exec` and `loose` ask for one of their own each time."""
+        lease, client = record["lease"], (record["client"], record["role"])
+        if lease is None:
+            return
+        what = f"{record['client']} {record['role']} {lease} at {record['at']}"
+        credential = (record["user"], record["version"])
+        if self.credentials.setdefault(lease, credential) != credential:
+            self.add("changed", f"{what}: {credential} after {self.credentials[lease]}")
+        if record["asker"] in ("exec", "loose"):
+            return
+        before = self.held.get(client)
+        self.held[client] = record
+        if before is None:
+            return
+        ended = self.trail.grant_ends.get(before["grant"])
+        is_after_kill = any(before["at"] <= kill <= record["asked"] for kill in self.found["kills"])
+        if before["lease"] == lease:
+            self.notes["read again, and the same" + (" after a kill" if is_after_kill else "")] += 1
+        elif ended is None or ended["ms"] > record["at"]:
+            self.add("minted", f"{what}, which had {before['lease']} {before['grant']}: {', '.join(self.trail.events(before['lease']))}")
+
+    def shared(self):
+        """One lease at a time for those who share it."""
+        living = {}
+        for record in self.found["trail"]:
+            event, lease = record["event"], record.get("lease")
+            if event == "lease.issued" and record["outcome"] == "ok" and record["role"] in self.found["shares"]:
+                key = (record["role"], record["identity"]["user"] if self.found["shares"][record["role"]] == "identity" else None)
+                if key in living:
+                    self.add("minted", f"{record['role']} {lease} at {record['ms']}, though there is {living[key]}")
+                living[key] = lease
+            elif event == "lease.revoking" or event in LEASE_ENDS:
+                living = {key: each for key, each in living.items() if each != lease}
 
     def refused(self, record):
         status, code = record["status"], record["code"]
@@ -212,6 +243,7 @@ class Judge:
             if kind in ("login", "again"):
                 self.login(record)
             elif kind == "handed":
+                self.handed(record)
                 if not (record["grant"] in self.trail.grants or record["reason"] in self.trail.by_reason):
                     self.add("unrecorded", f"{record['client']} {record['role']} {record['lease']} {record['grant']} {record['reason']}")
             elif kind == "replaced":
@@ -233,7 +265,7 @@ class Judge:
             elif ask:
                 self.add(self.cause(ask), f"{what}: asked {ask['asked']}, answered {ask['answered']}")
             elif self.issuer.is_unanswered(left, [begin for kind, begin, _ in self.found["outages"] if kind == "killed"]):
-                self.add("lost_by_outage", f"{what}: never answered")
+                self.add("issuer_unindexed", f"{what}: never answered")
             elif self.issuer.is_half_recorded(left) and not left["database_roles"]:
                 self.add("issuer_half", what)
             else:
@@ -243,7 +275,7 @@ class Judge:
             if ref.split("\n")[0] not in at_issuer:
                 self.add("left_ledger", f"{entry['lease']} {ref}")
         for entry in self.found["listed"]:
-            if entry["state"] not in ("revoked", "expired", "failed"):
+            if entry["state"] not in ENDED:
                 self.add("left_listed", f"{entry['id']} {entry['state']} {entry['last_error']}")
 
     def cause(self, ask):
@@ -278,8 +310,7 @@ class Judge:
             if "grant.created" not in events:
                 continue
             if not ends:
-                is_expected = not self.found["has_adoption"] and any(kill >= self.trail.grants[grant]["ms"] for kill in self.found["kills"])
-                self.add("no_end_of_grant" if is_expected else "no_end", f"{grant}: {', '.join(events)}")
+                self.add("no_end", f"{grant}: {', '.join(events)}")
             if ends > 1 or events.count("grant.created") > 1:
                 self.add("two_ends", f"{grant}: {', '.join(events)}")
 
@@ -291,13 +322,14 @@ class Judge:
 
     def all(self):
         self.clients()
+        self.shared()
         self.leases_left()
         self.roles_left()
         self.trail_whole()
         self.daemon()
 
     def counts(self, name):
-        return not name.startswith("issuer_") and self.found.get(EXPECTED_WITHOUT.get(name), True)
+        return not name.startswith("issuer_") and (self.found["has_isolate"] or name not in LOST)
 
 
 def figures(found, judge):
@@ -310,7 +342,9 @@ def figures(found, judge):
     yield "outages of OpenBao", f"{outages['stopped']} stopped, {outages['killed']} killed"
     yield "hand-outs", kinds["handed"]
     yield "logins", f"{sum(not r['said'] for r in logins)} worked, {sum(bool(r['said']) for r in logins)} refused"
-    yield "leases issued", f"{judge.trail.by_event['lease.issued']} on record, {len(judge.issuer.by_lease)} by OpenBao's trail"
+    issued = collections.Counter(record["outcome"] for record in found["trail"] if record["event"] == "lease.issued")
+    yield "leases issued", f"{issued['ok']}, and {issued['lost']} of which the answer was lost"
+    yield "minted because of a restart", sum(len(judge.findings.get(name, ())) for name in ("minted", "replaced"))
     yield "adopted over restarts", judge.trail.by_event["lease.adopted"]
     yield "renewed", judge.trail.by_event["lease.renewed"]
     yield "audit records", len(found["trail"])

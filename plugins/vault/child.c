@@ -319,7 +319,7 @@ static void extension_failed(struct vault_op *op, const struct leased_http_reply
     struct vault_text detail = {{0}};
 
     vault_status_classify(VAULT_CALL_RENEW, http, &op->failure);
-    if (vault_status_is_unknown_accessor(http)) {
+    if (vault_status_is_unknown_accessor(http) || vault_status_is_half_ended(http)) {
         vault_op_fail(op, is_renewal ? LEASED_GONE : LEASED_RETRY,
                       "the token that it was issued under is gone");
     } else if (op->failure.status == VAULT_STATUS_CHECK_TOKEN &&
@@ -377,7 +377,8 @@ void vault_child_ended(struct vault_op *op, const struct leased_http_reply *http
 {
     struct vault_text detail = {{0}};
 
-    if (vault_status_is_success(http) || vault_status_is_unknown_accessor(http)) {
+    if (vault_status_is_success(http) || vault_status_is_unknown_accessor(http) ||
+        vault_status_is_half_ended(http)) {
         vault_op_end(op, op->revoked_status, NULL);
         return;
     }

@@ -5,7 +5,11 @@
  * A login that is in use, or that other leases hang on, isn't ended for the sake of one answer that
  * was lost: what may have been created ends with it, and until then it is waited for. Nor is a
  * configured token, which isn't ours. A login of an earlier run that nobody knows any more is ended
- * like a child. */
+ * like a child.
+ *
+ * Failure path: Vault was killed in the middle of the token's end. Then it can't be used, nor
+ * revoked again ("token not found"), and what was issued under it may live on; looking it up has
+ * Vault find that, and go on with it. */
 #include "intent.h"
 
 #include "token.h"
@@ -116,10 +120,46 @@ static bool was_unknown(const struct leased_http_reply *http)
     return is_unknown;
 }
 
-void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *http)
+/* Asks something about its token. False when it can't be asked. */
+static bool ask(struct vault_op *op, enum vault_op_state state, const char *path)
 {
     struct vault_request request;
 
+    return !op->vault->is_closing && vault_token_is_usable(op->vault) &&
+           prepare(op, path, &request) == 0 && vault_op_send(op, state, &request) == 0;
+}
+
+static void half_ended(struct vault_op *op)
+{
+    vault_op_fail(op, LEASED_RETRY,
+                  "Vault has only half ended the token that it was asked for with");
+}
+
+bool vault_intent_in_doubt(struct vault_op *op, const struct leased_http_reply *http)
+{
+    bool is_repeated = op->is_half_ended;
+
+    if (op->is_look_only || !vault_status_is_half_ended(http)) {
+        return false;
+    }
+    op->is_half_ended = true;
+    if (is_repeated || !ask(op, VAULT_OP_LOOKING, LOOKUP_ACCESSOR)) {
+        half_ended(op);
+    }
+    return true;
+}
+
+/* The look-up is only meant to have Vault go on, whatever it says; then the revocation tells. */
+static void revoke_again(struct vault_op *op)
+{
+    if (!ask(op, VAULT_OP_SENT, REVOKE_ACCESSOR)) {
+        half_ended(op);
+    }
+}
+
+void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *http)
+{
+    op->is_half_ended = false;
     if (op->is_look_only) {
         op->failure.retry_after_ms = LOGIN_PAUSE_MS;
         wait_text(&op->failure);
@@ -129,9 +169,7 @@ void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *
         vault_op_end(op, LEASED_GONE, NULL);
     } else if (http->status != 204 && http->status != 200) {
         vault_op_fail(op, LEASED_RETRY, "the revocation was accepted but isn't confirmed yet");
-    } else if (op->vault->is_closing || !vault_token_is_usable(op->vault) ||
-               prepare(op, LOOKUP_ACCESSOR, &request) != 0 ||
-               vault_op_send(op, VAULT_OP_LOOKING, &request) != 0) {
+    } else if (!ask(op, VAULT_OP_LOOKING, LOOKUP_ACCESSOR)) {
         vault_op_fail(op, LEASED_RETRY, "the revocation could not be checked");
     }
 }
@@ -140,6 +178,8 @@ void vault_intent_looked(struct vault_op *op, const struct leased_http_reply *ht
 {
     if (vault_status_is_unknown_accessor(http)) {
         vault_op_end(op, LEASED_OK, NULL);
+    } else if (op->is_half_ended) {
+        revoke_again(op);
     } else if (http->transport == LEASED_HTTP_OK && http->status == 403 &&
                vault_status_is_own(http) && !vault_status_is_dead_token(http)) {
         vault_op_end(op, LEASED_OK, NULL); /* not ours to see; it did answer the revocation */

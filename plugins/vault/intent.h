@@ -10,6 +10,8 @@ int32_t vault_intent_revoke(struct vault_op *op, const struct vault_ref *ref);
 
 /* A success of its first request, and any answer of the look-up behind it. */
 void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *http);
+/* A revocation that failed. True: it goes on. */
+bool vault_intent_in_doubt(struct vault_op *op, const struct leased_http_reply *http);
 void vault_intent_looked(struct vault_op *op, const struct leased_http_reply *http);
 
 #endif

@@ -274,13 +274,16 @@ static void decide(struct vault_op *op, const struct leased_http_reply *http)
     struct vault_text detail = {{0}};
     int32_t status;
 
-    vault_kinds_learn(&op->vault->kinds, vault_str(op->path),
-                      op->issued.lease_id.len > 0 ? VAULT_KIND_LEASED : VAULT_KIND_BARE);
     if (op->issued.data == NULL) {
         refuse(op, LEASED_INVALID, &op->life, "the answer has no data");
         return;
     }
     status = vault_engine_decide(&answer, &op->life, &detail);
+    if (status == LEASED_OK || op->issued.lease_id.len > 0) {
+        /* An answer that isn't one of its engine's says nothing about that. */
+        vault_kinds_learn(&op->vault->kinds, vault_str(op->path),
+                          op->issued.lease_id.len > 0 ? VAULT_KIND_LEASED : VAULT_KIND_BARE);
+    }
     if (status != LEASED_OK) {
         refuse(op, status, &op->life, detail.bytes);
     } else if (op->made != NULL && op->accessor != NULL) {

@@ -232,6 +232,9 @@ bool vault_revoke_in_doubt(struct vault_op *op, const struct leased_http_reply *
     struct vault_text why = op->failure.detail;
     bool is_doubtful = http->transport == LEASED_HTTP_LOST;
 
+    if (op->ref_kind == VAULT_REF_KIND_CHILD || op->ref_kind == VAULT_REF_KIND_LOGIN) {
+        return vault_intent_in_doubt(op, http);
+    }
     if (http->transport == LEASED_HTTP_OK) {
         /* What isn't Vault's own word says nothing about the lease. */
         is_doubtful = http->status == 404 || http->status == 408 || http->status == 504 ||

@@ -47,6 +47,7 @@ struct vault_op {
     size_t kept_body_len;
     enum vault_ref_kind ref_kind; /* renew, revoke */
     bool is_look_only;            /* revoke, of an intent: only asks whether it is gone */
+    bool is_half_ended;           /* revoke, of an intent: Vault was killed in the middle of it */
     unsigned look_count;          /* revoke: look-ups so far, and at most */
     unsigned look_max;
     /* Issue: what came, while it is seen to. */

@@ -215,7 +215,8 @@ static int32_t class_of_status(enum vault_call call, uint32_t status,
     return LEASED_INVALID;
 }
 
-bool vault_status_is_unknown_accessor(const struct leased_http_reply *http)
+/* A refusal with these words in it? */
+static bool says(const struct leased_http_reply *http, const char *words)
 {
     struct vault_errors errors;
 
@@ -223,7 +224,17 @@ bool vault_status_is_unknown_accessor(const struct leased_http_reply *http)
         return false;
     }
     vault_errors_parse(http, &errors);
-    return vault_str_has(vault_str(errors.text), "invalid accessor");
+    return vault_str_has(vault_str(errors.text), words);
+}
+
+bool vault_status_is_unknown_accessor(const struct leased_http_reply *http)
+{
+    return says(http, "invalid accessor");
+}
+
+bool vault_status_is_half_ended(const struct leased_http_reply *http)
+{
+    return says(http, "token not found");
 }
 
 bool vault_status_is_own(const struct leased_http_reply *http)

@@ -36,6 +36,10 @@ bool vault_status_is_own(const struct leased_http_reply *http);
 /* Does it say that there is no token with the accessor that was asked for? */
 bool vault_status_is_unknown_accessor(const struct leased_http_reply *http);
 
+/* Does it say that the token of that accessor can't be used any more, though its end isn't whole?
+ */
+bool vault_status_is_half_ended(const struct leased_http_reply *http);
+
 /* For everything else. */
 void vault_status_classify(enum vault_call call, const struct leased_http_reply *http,
                            struct vault_failure *ret_failure);

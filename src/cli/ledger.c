@@ -160,10 +160,9 @@ static void wrong(struct ledger_run *run, const char *id, const struct err *e)
 static void take_lease(struct ledger_run *run, const char *id, struct str body)
 {
     struct ledger_lease lease;
-    json_t *owner = NULL;
     struct err e;
 
-    if (ledger_lease_read(body, &lease, &owner, &e) != 0) {
+    if (ledger_lease_read(body, &lease, &e) != 0) {
         wrong(run, id, &e);
         return;
     }
@@ -173,21 +172,18 @@ static void take_lease(struct ledger_run *run, const char *id, struct str body)
     } else if (run->is_dump) {
         show_row(run, id, &lease);
     }
-    json_decref(owner);
 }
 
 static void take_grant(struct ledger_run *run, const char *id, struct str body)
 {
     struct ledger_grant grant;
-    json_t *owner = NULL;
     struct err e;
 
-    if (ledger_grant_read(body, &grant, &owner, &e) != 0) {
+    if (ledger_grant_read(body, &grant, &e) != 0) {
         wrong(run, id, &e);
         return;
     }
     run->grant_count++;
-    json_decref(owner);
 }
 
 typedef void (*take_fn)(struct ledger_run *run, const char *id, struct str body);

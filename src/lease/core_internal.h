@@ -93,7 +93,7 @@ struct lease_core {
     struct wheel_entry acquires_due;
     struct list finishing; /* acquires that will get their credential in this turn */
     struct list observers; /* struct lease_observer */
-    struct list changed;   /* grants that these will hear of in this turn */
+    struct grant *changed; /* the first that these will hear of in this turn */
     uint64_t position;     /* of the last event, observe.h */
     uint64_t told_position;
     struct list waits;             /* struct lease_wait, for something */
@@ -105,6 +105,7 @@ struct lease_core {
     int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
     uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
+    bool is_recovering;         /* recover_grant.c: other holders of its lease may still come */
     bool is_keeping;            /* … and some leases are left for the next daemon */
     uint64_t left_count;        /* of them */
     uint64_t login_bound_count; /* leases in revoking that nobody can hurry */

@@ -347,13 +347,43 @@ static void link_up(struct lease_core *core, const struct link *link)
     }
 }
 
+/* What stood between the two has ended, so that nothing on record links them: they would be two
+ * chains of what is shared, and each would be renewed and replaced. */
+static void link_before(struct lease *older, struct lease *newer)
+{
+    while (newer->predecessor != NULL) {
+        newer = newer->predecessor;
+    }
+    older->successor = newer;
+    newer->predecessor = older;
+    if (older->state != LEASE_STATE_SUPERSEDED) {
+        lease_set_state(older, LEASE_STATE_SUPERSEDED);
+    }
+    observe_superseded(older);
+    ack_recover(older);
+}
+
+/* One lease of what is shared is offered: the newest. */
+static void offer(struct lease *lease)
+{
+    struct lease *other = sharing_find(lease->role, lease->holder);
+
+    if (other == NULL) {
+        sharing_offer(lease);
+    } else if (other != lease && lease_current(other) == other) {
+        if (other->issued_ms < lease->issued_ms) {
+            sharing_replace(other, lease);
+            link_before(other, lease);
+        } else {
+            link_before(lease, other);
+        }
+    }
+}
+
 static void go_on(struct lease *lease)
 {
     if (!fsm_lease_is_live(lease->state)) {
         return;
-    }
-    if (lease_is_shared(lease) && lease_current(lease) == lease) {
-        sharing_offer(lease);
     }
     if (lease_is_wanted(lease)) {
         lease_replan(lease);
@@ -372,6 +402,12 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
 
         link_up(core, link);
         mem_free(link);
+    }
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        if (fsm_lease_is_live(lease->state) && lease_is_shared(lease) &&
+            lease_current(lease) == lease) {
+            offer(lease);
+        }
     }
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         go_on(lease);

@@ -5,7 +5,8 @@
  * finds it when it asks.
  *
  * Failure paths: one of these isn't so: it is there for a moment, and ends with the reason. So each
- * grant that began on record ends on record. */
+ * grant that began on record ends on record. Its lease isn't settled before all others that hold it
+ * are there (lease_core_recovered). */
 #include "base/log.h"
 #include "lease/core_internal.h"
 #include "wire/ledger_grant.h"
@@ -112,7 +113,8 @@ static void take_record(struct grant *grant, const struct ledger_grant *record)
 {
     struct lease_core *core = grant->lease->role->core;
 
-    grant->is_created = grant->is_read = grant->is_read_counted = true;
+    grant->is_created = grant->is_read_counted = true;
+    grant->is_read = record->is_read;
     grant->is_durable = grant->is_delivered = true;
     grant->created_wall_ms = record->created_wall_ms;
     grant->read_count = record->read_count;
@@ -177,7 +179,9 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
     take_record(grant, record);
     if (end != GRANT_END_NONE) {
         core->recovery.ended_count++;
+        core->is_recovering = true;
         grant_end(grant, end);
+        core->is_recovering = false;
     } else {
         core->recovery.grant_count++;
     }

@@ -116,7 +116,7 @@ void lease_settle(struct lease *lease, enum grant_end end)
 {
     struct lease *successor = lease->successor;
 
-    if (lease_is_wanted(lease)) {
+    if (lease_is_wanted(lease) || lease->role->core->is_recovering) {
         return;
     }
     waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease any more");

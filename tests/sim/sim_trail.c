@@ -145,7 +145,10 @@ static void record_note(struct sim_trail *trail, const struct record *record)
         struct sim_trail_item *item = item_get(&trail->items, lease);
 
         /* What may not exist, and may end with the daemon's login alone. */
-        item->is_orphaned = item->is_orphaned || strcmp(record->outcome, "lost") == 0;
+        if (strcmp(record->outcome, "lost") == 0) {
+            item->is_orphaned = true;
+            item->is_lost = false;
+        }
         item_note(trail, item, "lease.issued", event);
     } else if (strncmp(event, "grant.", 6) == 0 && grant[0] != '\0') {
         struct sim_trail_item *item = item_get(&trail->items, grant);

@@ -141,6 +141,28 @@ static void test_who_has_ended_meanwhile_holds_nothing(void **state)
     assert_int_equal(fixture_trail_has("\"outcome\":\"binding\""), 1);
 }
 
+static void test_who_has_ended_takes_nothing_from_those_it_shared_with(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        fixture_get(fixture_client(i), &f.shared);
+    }
+    ledger_kill();
+    fake_env_end_process(&f.fake, f.clients[0].identity.pid);
+    fake_env_end_process(&f.fake, f.clients[1].identity.pid);
+    ledger_start();
+    assert_int_equal(recovery.grant_count, 1);
+    assert_int_equal(recovery.ended_count, 2);
+    assert_non_null(fixture_cached(&f.clients[2], &f.shared));
+    fixture_run();
+    assert_int_equal(CALLS(REVOKE), 0);
+    fake_env_end_process(&f.fake, f.clients[2].identity.pid);
+    fixture_run();
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
 static void test_another_process_of_that_number_is_somebody_else(void **state)
 {
     (void)state;
@@ -440,6 +462,7 @@ int main(void)
         ledger_test(test_a_duration_goes_on_too),
         ledger_test(test_a_holder_finds_the_successor),
         ledger_test(test_who_has_ended_meanwhile_holds_nothing),
+        ledger_test(test_who_has_ended_takes_nothing_from_those_it_shared_with),
         ledger_test(test_another_process_of_that_number_is_somebody_else),
         ledger_test(test_after_a_reboot_no_process_is_the_same),
         ledger_test(test_after_a_reboot_with_a_clock_that_is_behind_nothing_is_handed_out),

@@ -15,6 +15,7 @@
 #define ISOLATED "{\"path\":\"database/creds/orders\",\"isolate\":true}"
 #define POLICY "{\"errors\":[\"1 error occurred:\\n\\t* permission denied\\n\\n\"]}"
 #define UNKNOWN "{\"errors\":[\"1 error occurred:\\n\\t* invalid accessor\\n\\n\"]}"
+#define HALF_ENDED "{\"errors\":[\"token not found\"]}"
 #define CHILD(uses, renewable, orphan)                                                             \
     "{\"auth\":{\"client_token\":\"s.SECRET-child\",\"accessor\":\"acc1\",\"lease_duration\":60,"  \
     "\"renewable\":" renewable ",\"token_type\":\"service\",\"orphan\":" orphan                    \

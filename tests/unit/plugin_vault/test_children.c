@@ -50,6 +50,10 @@ static void test_a_lease_whose_child_is_gone_is_gone(void **state)
     step(host, EXTEND, 403, POLICY);
     assert_int_equal(op->status, LEASED_DENIED);
     assert_non_null(strstr(op->detail, "auth/token/renew-accessor"));
+    op = host_renew(host, REF, 3600000);
+    step(host, FIT, 200, LEASE("3600"));
+    step(host, EXTEND, 400, HALF_ENDED);
+    assert_int_equal(op->status, LEASED_GONE);
     assert_int_equal(host_renew(host, "#child acc1", 0)->status, LEASED_DENIED);
     assert_int_equal(host_renew(host, "#login own1", 0)->status, LEASED_DENIED);
     host_close(host, 0);
@@ -69,6 +73,7 @@ static void test_a_revocation_ends_the_lease_and_then_its_child(void **state)
         {204, "", 204, "", LEASED_OK},
         {204, "", 200, "{\"warnings\":[\"No token found with this accessor\"]}", LEASED_OK},
         {204, "", 400, UNKNOWN, LEASED_OK},
+        {204, "", 400, HALF_ENDED, LEASED_OK},
         {400, "{\"errors\":[\"invalid lease\"]}", 204, "", LEASED_GONE},
         {204, "", 403, POLICY, LEASED_OK}, /* it has nothing to show any more */
         {204, "", 500, "{\"errors\":[\"storage\"]}", LEASED_RETRY},
@@ -122,6 +127,42 @@ static void test_a_lost_issue_is_revoked_by_its_child_and_proved(void **state)
         step(host, REVOKE_CHILD, cases[i].status, cases[i].body);
         if (cases[i].look_status != 0) {
             step(host, LOOKUP_CHILD, cases[i].look_status, cases[i].look_body);
+        }
+        assert_false(op->is_open);
+        assert_int_equal(op->status, cases[i].want);
+    }
+    host_close(host, 0);
+}
+
+/* As OpenBao answers after a SIGKILL in the middle of the token's end (seen): for ever, unless it
+ * is looked up. */
+static void test_a_child_that_is_half_ended_is_looked_up_so_that_it_ends(void **state)
+{
+    static const struct {
+        uint32_t look_status;
+        const char *look_body;
+        uint32_t status;
+        const char *body;
+        int32_t want;
+    } cases[] = {
+        {403, POLICY, 200,
+         "{\"request_id\":\"r\",\"warnings\":[\"No token found with this accessor\"]}",
+         LEASED_GONE},
+        {200, "{\"data\":{\"accessor\":\"acc1\"}}", 400, HALF_ENDED, LEASED_RETRY},
+        {500, "{\"errors\":[\"x\"]}", 400, HALF_ENDED, LEASED_RETRY},
+        {400, UNKNOWN, 0, NULL, LEASED_OK},
+    };
+    struct leased_host_context *host = open_with(ROLE_CONFIG);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct fake_op *op = host_revoke(host, "#child acc1");
+
+        step(host, REVOKE_CHILD, 400, HALF_ENDED);
+        step(host, LOOKUP_CHILD, cases[i].look_status, cases[i].look_body);
+        if (cases[i].status != 0) {
+            assert_string_equal(host_last(host)->body, "{\"accessor\":\"acc1\"}");
+            step(host, REVOKE_CHILD, cases[i].status, cases[i].body);
         }
         assert_false(op->is_open);
         assert_int_equal(op->status, cases[i].want);
@@ -273,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_a_lease_whose_child_is_gone_is_gone),
         cmocka_unit_test(test_a_revocation_ends_the_lease_and_then_its_child),
         cmocka_unit_test(test_a_lost_issue_is_revoked_by_its_child_and_proved),
+        cmocka_unit_test(test_a_child_that_is_half_ended_is_looked_up_so_that_it_ends),
         cmocka_unit_test(test_a_login_in_use_is_waited_for_and_not_ended),
         cmocka_unit_test(test_a_configured_token_is_not_ours_to_end),
         cmocka_unit_test(test_what_the_login_may_not_do_is_told_and_taken_back),

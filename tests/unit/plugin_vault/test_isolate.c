@@ -388,9 +388,25 @@ static void test_what_has_answered_with_a_lease_is_isolated_from_then_on(void **
     host_close(host, 0);
 }
 
+/* A broken answer is no word about what the path gives. */
+static void test_an_answer_that_is_none_does_not_end_isolation(void **state)
+{
+    static const char *const answers[] = {"{}", "{\"data\":null}", "[]"};
+    struct leased_host_context *host = open_with(ROLE_CONFIG);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        (void)host_issue(host, ISSUE, 0);
+        step(host, CREATE, 200, ORPHAN);
+        step(host, CREDS, 200, answers[i]);
+    }
+    host_close(host, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_answer_that_is_none_does_not_end_isolation),
         cmocka_unit_test(test_an_issue_under_an_orphan_is_on_record_before_it_is_asked_for),
         cmocka_unit_test(test_a_child_that_is_no_orphan_hangs_on_the_own_token),
         cmocka_unit_test(test_a_lease_lives_no_longer_than_its_child),
