@@ -134,6 +134,16 @@ static int recover_grant(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_setting(void *user, struct str id, struct str body)
+{
+    struct daemon *daemon = user;
+
+    if (lease_core_recover_budget(daemon->core, id, body) != 0) {
+        left("record", id, "it can't be read; the budget is taken for unused");
+    }
+    return 0;
+}
+
 static void tell(const struct lease_recovery *recovery)
 {
     const uint64_t counts[] = {recovery->adopted_count, recovery->grant_count,
@@ -164,6 +174,9 @@ int daemon_ledger_recover(struct daemon *daemon)
     r = env_ledger_each(daemon->ledger, ENV_LEDGER_LEASE, recover_lease, daemon, &e);
     if (r == 0) {
         r = env_ledger_each(daemon->ledger, ENV_LEDGER_GRANT, recover_grant, daemon, &e);
+    }
+    if (r == 0) {
+        r = env_ledger_each(daemon->ledger, ENV_LEDGER_SETTING, recover_setting, daemon, &e);
     }
     if (r != 0) {
         log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "ledger", "err", e.text, NULL);

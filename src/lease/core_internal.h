@@ -264,6 +264,9 @@ int recover_identity(const struct ledger_holder *record,
 /* A time of a record in our clock. UINT64_MAX: none; now, when it has passed. */
 uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
                          int64_t wall_ms);
+/* The same of one that has passed; 0: before the boot. */
+uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_clock *clock,
+                         int64_t wall_ms);
 /* Is it the boot in which the record was written? */
 bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
 /* "l-" or "g-" and 32 hexadecimal digits. */

@@ -72,8 +72,8 @@ bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clo
 }
 
 /* Within a boot its own clock counts, whatever became of unix time. Before the boot it is 0. */
-static uint64_t past_ms(const struct lease_core *core, const struct ledger_clock *clock,
-                        int64_t wall_ms)
+uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_clock *clock,
+                         int64_t wall_ms)
 {
     int64_t now_ms = (int64_t)core_now_ms(core);
     int64_t when_ms = recover_is_same_boot(core, clock)
@@ -92,7 +92,7 @@ uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_cloc
     if (wall_ms == 0) {
         return UINT64_MAX;
     }
-    when_ms = past_ms(core, clock, wall_ms);
+    when_ms = recover_past_ms(core, clock, wall_ms);
     return when_ms > now_ms ? when_ms : now_ms;
 }
 
@@ -183,10 +183,10 @@ static void take_times(struct lease *lease, const struct ledger_lease *record)
 {
     const struct lease_core *core = lease->role->core;
     const struct ledger_clock *clock = &record->clock;
-    uint64_t issued_ms = past_ms(core, clock, record->issued_wall_ms);
+    uint64_t issued_ms = recover_past_ms(core, clock, record->issued_wall_ms);
 
     lease->issued_ms = issued_ms > 0 ? issued_ms : 1;
-    lease->answered_ms = past_ms(core, clock, record->answered_wall_ms);
+    lease->answered_ms = recover_past_ms(core, clock, record->answered_wall_ms);
     lease->own_end_ms = recover_when_ms(core, clock, record->own_end_wall_ms);
     lease->expires_ms = recover_when_ms(core, clock, record->expires_wall_ms);
     lease->ends_ms = recover_when_ms(core, clock, record->ends_wall_ms);

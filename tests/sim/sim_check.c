@@ -329,6 +329,7 @@ static void forget_revoked(struct list *leases)
         struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
 
         lease->was_forgotten = lease->was_forgotten || lease->is_revoked;
+        lease->is_revoke_sent = false;
     }
 }
 
