@@ -69,7 +69,9 @@ def start(world):
     role = {"backend": "bao", "path": "database/creds/orders", "min_remaining": "1s",
             "env": {"username": "PGUSER", "password": "PGPASSWORD"}}
     rules = [{"name": "ci-may-read-orders", "subjects": [{"user": CONSUMER}], "roles": [ROLE]}]
-    daemon = world.daemon({ROLE: role}, rules).start()
+    daemon = world.daemon({ROLE: role}, rules)
+    daemon.config["state"] = {"ledger": {"sqlite": f"{daemon.folder}/ledger/ledger.db"}}
+    daemon.start()
     runs_as = pwd.getpwuid(os.stat(f"/proc/{daemon.process.pid}").st_uid).pw_name
     show(f"leased runs as user {runs_as}; its rule lets user {CONSUMER} have {ROLE}")
     check(daemon.lease(CONSUMER, "status", "--ready").returncode == 0, "leased is ready")
@@ -95,8 +97,25 @@ def watch_renewal(world, consumer):
     check(world.postgres.psql("SELECT 1", consumer.user, consumer.password)[0], "the password still works")
 
 
+def kill_daemon(world, daemon, consumer):
+    say("4. leased itself is killed, and started again")
+    before = world.bao.requests("database/creds/orders")
+    show(f"$ kill -9 {daemon.process.pid}")
+    daemon.process.kill()
+    daemon.process.wait()
+    begin = time.monotonic()
+    daemon.start()
+    show(daemon.lease(CONSUMER, "ls").stdout.rstrip())
+    check(world.postgres.psql("SELECT 1", consumer.user, consumer.password)[0],
+          f"the program keeps its login; leased serves again {(time.monotonic() - begin) * 1000:.0f} ms later")
+    first = world.postgres.valid_until(consumer.user)
+    until(lambda: world.postgres.valid_until(consumer.user) != first, "the new leased renews it", 10)
+    check(True, "the new leased renews it")
+    check(world.bao.requests("database/creds/orders") == before, "OpenBao was asked for no other")
+
+
 def kill_consumer(world, consumer):
-    say("4. The program is killed, so that it can't clean up")
+    say("5. The program is killed, so that it can't clean up")
     show(f"$ kill -9 {consumer.pid}")
     begin = time.monotonic()
     os.kill(consumer.pid, signal.SIGKILL)
@@ -116,7 +135,7 @@ def kill_consumer(world, consumer):
 def ask_as_stranger(world, daemon):
     if not IS_ROOT:
         return
-    say("5. Somebody whom no rule allows asks too")
+    say("6. Somebody whom no rule allows asks too")
     show(f"$ lease get {ROLE}      # as user {STRANGER}")
     before = world.bao.requests("database/creds/orders")
     done = daemon.lease(STRANGER, "get", ROLE)
@@ -127,7 +146,7 @@ def ask_as_stranger(world, daemon):
 
 
 def read_audit(daemon):
-    say(f"{6 if IS_ROOT else 5}. Who had what, when and why")
+    say(f"{7 if IS_ROOT else 6}. Who had what, when and why")
     for record in daemon.records():
         who = record.get("identity", {}).get("user", "")
         what = " ".join(str(record[key]) for key in ("role", "reason", "error") if record.get(key))
@@ -161,6 +180,7 @@ def story(world, keeps):
     try:
         consumer = lease_one(world, daemon)
         watch_renewal(world, consumer)
+        kill_daemon(world, daemon, consumer)
         kill_consumer(world, consumer)
     finally:
         if consumer:

@@ -27,10 +27,10 @@ tests_support := env base
 
 # only_HEADER := who may include it: layers, or single files below src. A name that ends in / is a folder of headers.
 only_uv.h            := io
-only_curl/           := io cli/client.c
+only_curl/           := io cli/client.c cli/issuer.c
 only_microhttpd.h    := io
 only_gnutls/         := io
-only_sqlite3.h       := io cli/ledger.c
+only_sqlite3.h       := io cli/ledger_file.c
 only_libfyaml.h      := wire
 only_pcre2.h         := access
 only_leased/plugin.h := backend daemon

@@ -10,8 +10,8 @@
  *         LEASED_HTTP_MOVABLE: without it a redirect of what creates something is not followed
  *   1.6   leased_host.intent: what is to be revoked if the answer of an issue never comes;
  *         state_put and state_get: a login that outlives the daemon; warning: what status shows;
- *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND. A line feed in issuer_ref
- *         ends its name
+ *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
+ *         line feed in issuer_ref ends its name
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -130,6 +130,10 @@ struct leased_result {
 /* Since 1.5, with CREATES: a redirect (307, 308) proves that it wasn't executed, so it may go on at
  * another address. What creates nothing always may. */
 #define LEASED_HTTP_MOVABLE 2u
+/* Since 1.6, with CREATES: what a second sending leaves behind ends by itself, soon, or the issuer
+ * refuses it and ends the first one's. It may be sent twice, and on a connection that is kept open.
+ */
+#define LEASED_HTTP_REPEATABLE 4u
 
 struct leased_http_header {
     struct leased_str name;

@@ -1,14 +1,18 @@
 /* Happy path of an issue: a child token for a minute and two uses is made → its accessor is
- * recorded → the credential is issued under it → the lease's id is recorded with the accessor → the
- * child's life is set to the lease's, by the own token and the accessor → fitted and handed over as
- * others are. A renewal extends the lease, then the child; a revocation ends the lease, whose
- * answer proves more, then the child.
+ * recorded → the credential is issued under it → the child's life is set to the lease's, by the own
+ * token and the accessor → fitted and handed over as others are; the host records the lease then,
+ * with its id and the accessor, in the child's place. Until that is written the child's record
+ * stands: whoever finds it ends the child, extended or not, and the lease with it. A renewal
+ * extends the lease, then the child; a revocation ends the lease, whose answer proves more, then
+ * the child.
  *
  * Failure paths: the child's answer is lost → it dies within a minute and has nothing: try again.
  * It may not be made → not isolated, if the role doesn't insist. The issue's answer is lost → what
- * it made hangs on a child that is on record. The child can't be kept alive → what was issued is
- * named to be revoked. At the end only the lease's death counts: a child that is left has one use
- * and nothing to show. */
+ * it made hangs on a child that is on record. The issue was sent twice, by curl on a connection
+ * that had died or by something in between → the second takes the child's last use, which Vault
+ * refuses and ends the child for; and we end it, too. The child can't be kept alive → what was
+ * issued is named to be revoked. At the end only the lease's death counts: a child that is left has
+ * one use and nothing to show. */
 #include "child.h"
 
 #include "isolate.h"
@@ -22,6 +26,7 @@
 #include <string.h>
 
 #define EXTENSIONS_MAX 2U
+#define CHILD_REF_MAX_BYTES (sizeof(VAULT_REF_CHILD) + VAULT_ACCESSOR_MAX_BYTES)
 #define RENEW_ACCESSOR "auth/token/renew-accessor"
 #define REVOKE_ACCESSOR "auth/token/revoke-accessor"
 
@@ -90,6 +95,9 @@ static bool take_child(struct vault_op *op, json_t *auth, int64_t life_s)
     op->child_token = vault_secret_dup(host, vault_reply_text(auth, "client_token"));
     op->accessor = vault_strdup(host, vault_reply_text(auth, "accessor"));
     op->is_orphan = json_is_true(json_object_get(auth, "orphan"));
+    /* Under one of more uses a second issue would be another credential. */
+    op->request.is_repeatable =
+        json_integer_value(json_object_get(auth, "num_uses")) == VAULT_CHILD_USES;
     op->child_ends_ms = op->sent_ms + (uint64_t)life_s * 1000U;
     return op->child_token != NULL && op->accessor != NULL;
 }
@@ -108,11 +116,17 @@ static void child_intended(struct vault_op *op, int32_t status)
     }
 }
 
+static const char *child_ref(const struct vault_op *op, char ref[CHILD_REF_MAX_BYTES])
+{
+    (void)snprintf(ref, CHILD_REF_MAX_BYTES, VAULT_REF_CHILD "%s", op->accessor);
+    return ref;
+}
+
 static void intend_child(struct vault_op *op)
 {
-    char ref[sizeof(VAULT_REF_CHILD) + VAULT_ACCESSOR_MAX_BYTES];
+    char ref[CHILD_REF_MAX_BYTES];
 
-    (void)snprintf(ref, sizeof(ref), VAULT_REF_CHILD "%s", op->accessor);
+    (void)child_ref(op, ref);
     if (vault_isolate_intend(op, ref, child_intended) != 0) {
         vault_isolate_unrecorded(op, -LEASED_RETRY);
     }
@@ -178,6 +192,21 @@ void vault_child_created(struct vault_op *op, const struct leased_http_reply *ht
 
 /* --- issued under it -------------------------------------------------------------------------- */
 
+/* An issue that was sent again found the child used up, or ended for that, and with it what the
+ * first one made: Vault says so, and we make sure. */
+static void resent(struct vault_op *op, const char *detail)
+{
+    char ref[CHILD_REF_MAX_BYTES];
+    const struct leased_result result = {
+        .size = sizeof(result),
+        .issuer_ref = vault_str(child_ref(op, ref)),
+        .detail = vault_str(detail),
+        .retry_after_ms = op->failure.retry_after_ms,
+    };
+
+    vault_op_end(op, LEASED_RETRY, &result);
+}
+
 bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct leased_instance *vault = op->vault;
@@ -187,7 +216,7 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
         return false;
     }
     if (op->failure.status == VAULT_STATUS_CHECK_TOKEN && vault_status_is_dead_token(http)) {
-        vault_op_fail(op, LEASED_RETRY, "the child token had ended");
+        resent(op, "the child token had ended");
     } else if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
         vault_text_set(&detail,
                        vault->config.token_role[0] != '\0'
@@ -196,15 +225,14 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
                        vault->config.token_role, op->path);
         vault_op_fail(op, LEASED_DENIED, detail.bytes);
     } else if (vault_str_has(vault_str(op->failure.detail.bytes), "one use left")) {
-        /* Resent on the way; and revoked with that. */
-        vault_op_fail(op, LEASED_RETRY, "something in between has sent the issue twice");
+        resent(op, "the issue was sent twice, and Vault has refused that");
     } else {
         return false;
     }
     return true;
 }
 
-static void extend(struct vault_op *op, int64_t lease_s);
+/* --- kept alive ------------------------------------------------------------------------------- */
 
 /* The life that the lease is going to have. */
 static int64_t lease_seconds(const struct vault_op *op)
@@ -213,24 +241,6 @@ static int64_t lease_seconds(const struct vault_op *op)
 
     return wanted_s > 0 && op->issued.is_renewable ? wanted_s : op->life.seconds;
 }
-
-static void lease_intended(struct vault_op *op, int32_t status)
-{
-    if (status < 0) {
-        vault_isolate_unrecorded(op, status);
-    } else {
-        extend(op, lease_seconds(op)); /* op may be gone */
-    }
-}
-
-void vault_child_keep(struct vault_op *op)
-{
-    if (vault_isolate_intend(op, op->made, lease_intended) != 0) {
-        vault_isolate_unrecorded(op, -LEASED_RETRY);
-    }
-}
-
-/* --- kept alive ------------------------------------------------------------------------------- */
 
 /* A request about the child, under the own token. False when it can't be sent. */
 static bool send_about(struct vault_op *op, const char *path, enum vault_op_state state,
@@ -259,6 +269,11 @@ static void extend(struct vault_op *op, int64_t lease_s)
     if (!send_about(op, RENEW_ACCESSOR, VAULT_OP_EXTENDING, op->extended_s)) {
         vault_op_fail(op, LEASED_RETRY, "the child token's renewal could not be started");
     }
+}
+
+void vault_child_keep(struct vault_op *op)
+{
+    extend(op, lease_seconds(op)); /* op may be gone */
 }
 
 static void renew_done(struct vault_op *op)

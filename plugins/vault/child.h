@@ -22,8 +22,7 @@ void vault_child_denied(struct vault_op *op);
  * the operation is gone. */
 bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *http);
 
-/* The lease is there (op->made): records it and has the child outlive it. Ends in vault_issue_fit.
- */
+/* The lease is there (op->made): has the child outlive it. Ends in vault_issue_fit. */
 void vault_child_keep(struct vault_op *op);
 void vault_child_extended(struct vault_op *op, const struct leased_http_reply *http);
 

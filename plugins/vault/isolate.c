@@ -73,6 +73,7 @@ int vault_isolate_prepare(struct vault_op *op, const struct leased_issue *reques
         return -1;
     }
     op->child_request.creates = true;
+    op->child_request.is_repeatable = true; /* a bare token dies soon, and has nothing */
     return 0;
 }
 

@@ -219,6 +219,8 @@ void vault_ops_login_ended(struct leased_instance *vault)
 /* The token is alive, so it is its policy. */
 static void refused(struct vault_op *op)
 {
+    /* An earlier login that may not be ended ends by itself, and what hangs on it too. */
+    op->is_login_bound = op->call == VAULT_CALL_REVOKE && op->ref_kind == VAULT_REF_KIND_LOGIN;
     if (op->call == VAULT_CALL_PASS) {
         vault_pass_denied(op);
     } else if (op->is_child_asked) {

@@ -251,6 +251,7 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
     }
     http.timeout_ms = request->timeout_ms;
     http.flags = request->creates ? LEASED_HTTP_CREATES : 0;
+    http.flags |= request->is_repeatable ? LEASED_HTTP_REPEATABLE : 0;
     http.flags |= vault_request_is_movable(vault, request) ? LEASED_HTTP_MOVABLE : 0;
     http.method = request->method;
     http.path = vault_str(request->path);

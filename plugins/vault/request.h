@@ -20,6 +20,7 @@ struct vault_request {
     size_t passed_count;
     uint64_t timeout_ms; /* 0: the backend's */
     bool creates;        /* never sent twice */
+    bool is_repeatable;  /* …but for this: a second sending leaves nothing that lasts */
     bool is_root;        /* not in the configured namespace */
 };
 

@@ -242,6 +242,8 @@ static struct host_http *http_new(leased_host_context *context,
     exchange->http.tls = &context->tls;
     exchange->http.flags =
         (request->flags & LEASED_HTTP_CREATES) != 0 ? (uint32_t)ENV_HTTP_CREATES : 0;
+    exchange->http.flags |=
+        (request->flags & LEASED_HTTP_REPEATABLE) != 0 ? (uint32_t)ENV_HTTP_REPEATABLE : 0;
     exchange->http.reply_max_bytes = context->answer_max_bytes;
     exchange->is_movable = (request->flags & LEASED_HTTP_MOVABLE) != 0;
     exchange->http.fn = http_done;

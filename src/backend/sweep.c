@@ -8,7 +8,6 @@
 #include "backend/op.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/mutant.h"
 #include "base/secret.h"
 #include "lease/schedule.h"
 
@@ -155,9 +154,6 @@ void sweeps_add(struct sweeps *sweeps, struct str ref, uint64_t lifetime_ms)
 
     if (!LEASED_HAS(plugin, revoke) || plugin->revoke == NULL) {
         return; /* it can only end by itself */
-    }
-    if (MUTATED(19)) {
-        return;
     }
     sweeps->begun_total++;
     if (sweeps->is_ended) {

@@ -20,7 +20,7 @@
  *   16  the limit of live leases isn't looked at
  *   17  now and then a record is chained to the one before the last
  *   18  rules that deny are passed over
- *   19  what a late answer brought isn't swept
+ *   19  an issue isn't in the ledger before it is sent
  *   20  a page of something in between confirms a revocation (plugins/vault/op.c)
  *   21  an acquire that has waited for too long is forgotten
  *   22  a lease is believed to live a minute longer than its issuer says

@@ -17,6 +17,7 @@ enum cli_exit {
     CLI_UNREACHABLE = 5,
     CLI_PENDING = 6,
     CLI_TEMPORARY = 7,
+    CLI_PARTLY = 8,
     CLI_USAGE = 64,
     CLI_EXEC_FAILED = 125,    /* `exec`: no credentials, or used wrongly */
     CLI_EXEC_NOT_RUN = 126,   /* `exec`: the program can't be executed */

@@ -49,7 +49,7 @@ static int client_take_path(struct client *client, const char *path, struct err 
     return 0;
 }
 
-static bool is_loopback(struct str host)
+bool client_is_loopback(struct str host)
 {
     size_t i;
 
@@ -89,7 +89,7 @@ static int client_take_origin(struct client *client, const char *address, struct
     } else if (str_starts_with(host, "[::1]")) {
         host.len = strlen("[::1]");
     }
-    if (!client->is_tls && !is_loopback(host)) {
+    if (!client->is_tls && !client_is_loopback(host)) {
         return err_set(e, ERR_INVALID, "plain http goes to loopback only: use https:// for '%s'",
                        address);
     }

@@ -36,6 +36,9 @@ void client_global_fini(void);
 int client_init(struct client *client, const struct client_options *options,
                 struct err *e) ATTR_MUST_USE;
 
+/* Is this host, as it stands in a URL, this machine by its own addresses? */
+bool client_is_loopback(struct str host);
+
 /* True when leased can't see our processes, so that nothing can be bound to them. */
 bool client_is_remote(const struct client *client);
 

@@ -56,6 +56,18 @@ static const char help_ledger[] =
     "more. REFERENCE is what the issuer calls the lease; with it what leased can't revoke can be\n"
     "revoked by hand (bao lease revoke REFERENCE). Nothing is written.";
 
+static const char help_ledger_sweep[] =
+    "For a ledger whose leased doesn't come back (the host is given up, the backend is no longer\n"
+    "configured): revokes at Vault or OpenBao what it lists. Without --yes it only tells, and asks\n"
+    "nobody. The token needs update on sys/leases/lookup and revoke, auth/token/lookup-accessor and\n"
+    "revoke-accessor, and of certificates MOUNT/revoke; it never stands in an argument.\n\n"
+    "A record leaves the ledger once the issuer has confirmed its end. What the issuer doesn't know\n"
+    "is over when its time is, or when it has known another lease of this ledger; else it stays,\n"
+    "because it may be the wrong address or namespace. Logins that leased has made are left alone\n"
+    "without --logins. Exits with 8 when something is left, with 1 when nothing was revoked.\n\n"
+    "  lease ledger sweep /var/lib/leased/ledger.db\n"
+    "  VAULT_ADDR=https://vault:8200 lease ledger sweep FILE --token-file ~/.vault-token --yes";
+
 static const char help_audit_verify[] =
     "Finds edits, gaps, changed order and lines that are no records, across rotated files, in\n"
     "whichever order they are named; - reads from stdin. Needs no daemon.";
@@ -184,6 +196,15 @@ const struct command commands[] = {
      .args_min = 1,
      .args_max = 1,
      .run = ledger_run_dump},
+    {.name = "ledger sweep",
+     .usage = "FILE [--yes] [--backend NAME] [--address ADDRESS] [--token-file FILE] …",
+     .summary = "Revoke at the issuer what such a ledger lists",
+     .help = help_ledger_sweep,
+     .options = OUTPUT | OPTION_BIT(OPTION_ADDRESS) | OPTION_BIT(OPTION_TOKEN_FILE) |
+                OPTION_BIT(OPTION_BACKEND) | OPTION_BIT(OPTION_LOGINS) | OPTION_BIT(OPTION_YES),
+     .args_min = 1,
+     .args_max = 1,
+     .run = ledger_run_sweep},
     {.name = "version",
      .usage = "[-o json]",
      .summary = "Print the version of lease",

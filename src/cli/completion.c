@@ -14,12 +14,26 @@ static bool takes(const struct command *command, size_t id)
     return ((command->options | OPTIONS_COMMON) & OPTION_BIT(id)) != 0;
 }
 
+static bool is_same_word(const struct command *command, const struct command *other)
+{
+    struct str rest = str_of(command->name);
+    struct str other_rest = str_of(other->name); /* at the table's end: NULL */
+
+    return other_rest.ptr != NULL && str_eq(str_cut(&rest, ' '), str_cut(&other_rest, ' '));
+}
+
+/* Of all commands with this first word, which stand together. */
 static void add_options(struct buf *out, const struct command *command)
 {
+    uint32_t options = OPTIONS_COMMON;
+    const struct command *at;
     size_t id;
 
+    for (at = command; is_same_word(command, at); at++) {
+        options |= at->options;
+    }
     for (id = 0; id < OPTION_COUNT; id++) {
-        if (takes(command, id)) {
+        if ((options & OPTION_BIT(id)) != 0) {
             buf_printf(out, " --%s", option_specs[id].name);
             if (option_specs[id].short_name != '\0') {
                 buf_printf(out, " -%c", option_specs[id].short_name);
@@ -45,14 +59,21 @@ static void add_first_words(struct buf *out)
     }
 }
 
-/* What stands behind the first word: options, and the second word or fixed arguments. */
+/* What stands behind the first word: options, and the second words or fixed arguments. */
 static void add_case(struct buf *out, const struct command *command)
 {
     struct str second = str_of(command->name);
     struct str first = str_cut(&second, ' ');
+    const struct command *at;
 
-    buf_printf(out, "%.*s) choices='%.*s%s", STR_ARG(first), STR_ARG(second),
+    buf_printf(out, "    %.*s) choices='%s", STR_ARG(first),
                strcmp(command->name, "completion") == 0 ? "bash zsh fish" : "");
+    for (at = command; is_same_word(command, at); at++) {
+        struct str word = str_of(at->name);
+
+        (void)str_cut(&word, ' ');
+        buf_printf(out, "%s%.*s", at != command ? " " : "", STR_ARG(word));
+    }
     if (strcmp(command->name, "help") == 0) {
         add_first_words(out);
     }
@@ -60,10 +81,19 @@ static void add_case(struct buf *out, const struct command *command)
     buf_add_c(out, "' ;;\n");
 }
 
-static void completion_bash(struct buf *out)
+static void add_cases(struct buf *out)
 {
     const struct command *command;
 
+    for (command = commands; command->name != NULL; command++) {
+        if (command == commands || !is_same_word(command, command - 1)) {
+            add_case(out, command);
+        }
+    }
+}
+
+static void completion_bash(struct buf *out)
+{
     buf_add_c(out, "# bash completion for lease\n"
                    "_lease() {\n"
                    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} "
@@ -82,15 +112,12 @@ static void completion_bash(struct buf *out)
     buf_printf(out,
                "    -o|--output) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
                "    --bind) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
-               "    --socket) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-               "    --for|--wait|--reason|--ticket|--map|--addr) return ;;\n"
+               "    --socket|--token-file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+               "    --for|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
                "    esac\n"
                "    case ${COMP_WORDS[1]} in\n",
                formats, bindings);
-    for (command = commands; command->name != NULL; command++) {
-        buf_add_c(out, "    ");
-        add_case(out, command);
-    }
+    add_cases(out);
     buf_add_c(out, "    esac\n    if ((COMP_CWORD == 1)); then\n        choices='");
     add_first_words(out);
     buf_add_c(out, "'\n    fi\n"
@@ -104,8 +131,6 @@ static void completion_bash(struct buf *out)
 
 static void completion_zsh(struct buf *out)
 {
-    const struct command *command;
-
     buf_add_c(out, "#compdef lease\n"
                    "_lease() {\n"
                    "    local cmd=${words[2]} prev=${words[CURRENT-1]} sep=${words[(i)--]}\n"
@@ -116,18 +141,15 @@ static void completion_zsh(struct buf *out)
     buf_printf(out,
                "    -o|--output) compadd -- %s; return ;;\n"
                "    --bind) compadd -- %s; return ;;\n"
-               "    --socket) _files; return ;;\n"
-               "    --for|--wait|--reason|--ticket|--map|--addr) return ;;\n"
+               "    --socket|--token-file) _files; return ;;\n"
+               "    --for|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
                "    esac\n"
                "    if (( CURRENT == 2 )); then\n"
                "        compadd -- ",
                formats, bindings);
     add_first_words(out);
     buf_add_c(out, "\n        return\n    fi\n    local choices\n    case $cmd in\n");
-    for (command = commands; command->name != NULL; command++) {
-        buf_add_c(out, "    ");
-        add_case(out, command);
-    }
+    add_cases(out);
     buf_add_c(out, "    esac\n"
                    "    compadd -- ${=choices}\n"
                    "    [[ $cmd == (audit|ledger) ]] && _files\n"
@@ -151,7 +173,7 @@ static void fish_option(struct buf *out, const struct command *command, size_t i
         buf_printf(out, " -s %c", spec->short_name);
     }
     if (spec->argument != NULL) {
-        buf_add_c(out, id == OPTION_SOCKET ? " -r -F" : " -x");
+        buf_add_c(out, id == OPTION_SOCKET || id == OPTION_TOKEN_FILE ? " -r -F" : " -x");
     }
     if (id == OPTION_OUTPUT || id == OPTION_BIND) {
         buf_printf(out, " -a '%s'", id == OPTION_OUTPUT ? formats : bindings);

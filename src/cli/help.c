@@ -17,15 +17,16 @@ void help_overview(struct buf *out)
     for (command = commands; command->name != NULL; command++) {
         buf_printf(out, "  %-14s %s\n", command->name, command->summary);
     }
-    buf_add_c(out,
-              "\n`lease COMMAND --help` tells more, `man lease` all.\n\n"
-              "exit codes: 0 ok, 1 failed, 3 denied, 4 not found, 5 leased can't be reached, "
-              "6 waits for an approval,\n"
-              "7 temporary (--wait 10m tries again), 64 wrong usage; exec: the program's own, "
-              "or 125 no credentials,\n"
-              "126 can't be executed, 127 not found\n"
-              "environment: LEASED_ADDR, LEASED_CACERT, LEASED_CLIENT_CERT, LEASED_CLIENT_KEY, "
-              "LEASED_REASON, NO_COLOR\n");
+    buf_add_c(
+        out,
+        "\n`lease COMMAND --help` tells more, `man lease` all.\n\n"
+        "exit codes: 0 ok, 1 failed, 3 denied, 4 not found, 5 leased can't be reached, "
+        "6 waits for an approval,\n"
+        "7 temporary (--wait 10m tries again), 8 partly done, 64 wrong usage; exec: the "
+        "program's own, or\n125 no credentials, 126 can't be executed, 127 not found\n"
+        "environment: LEASED_ADDR, LEASED_CACERT, LEASED_CLIENT_CERT, LEASED_CLIENT_KEY, "
+        "LEASED_REASON, NO_COLOR;\nledger sweep: BAO_ADDR, BAO_TOKEN, BAO_NAMESPACE, BAO_CACERT, "
+        "or the same with VAULT_\n");
 }
 
 static void add_option(struct buf *out, const struct option_spec *spec)

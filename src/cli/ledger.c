@@ -1,30 +1,27 @@
 /* `lease ledger check FILE`, `lease ledger dump FILE`.
  *
- * Happy path: the first bytes say that it is a ledger → SQLite opens it, with its write-ahead log
- * as a killed daemon left it, takes the lock that a daemon would have, and reads. Nothing is
- * written: the log isn't worked in, also not at the end.
+ * Happy path: the file is opened under the lock that a daemon would have (ledger_file.c), and read.
+ * Nothing is written.
  *
- * Failures: no ledger, a newer one, one that a leased has open, a damaged one; a record that can't
- * be read is told and counted, and the others are shown. */
+ * Failures: it can't be opened; a record that can't be read is told and counted, and the others are
+ * shown. */
 #include "cli/ledger.h"
 
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/ledger_file.h"
 #include "cli/table.h"
 #include "wire/json_out.h"
 #include "wire/ledger_grant.h"
-#include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
 
-#include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
 struct ledger_run {
     struct cli *cli;
     const char *path;
-    sqlite3 *db;
+    struct ledger_file file;
     uint64_t lease_count;
     uint64_t grant_count;
     uint64_t wrong_count;
@@ -32,75 +29,6 @@ struct ledger_run {
     struct json_out json;
     bool is_dump;
 };
-
-/* --- opening ---------------------------------------------------------------------------------- */
-
-static int check_header(const struct ledger_run *run, struct err *e)
-{
-    char header[LEDGER_HEADER_BYTES];
-    FILE *file = fopen(run->path, "re");
-    size_t size;
-
-    if (file == NULL) {
-        return err_set(e, -errno, "could not open %s: %s", run->path, err_str(-errno));
-    }
-    size = fread(header, 1, sizeof(header), file);
-    (void)fclose(file);
-    return ledger_header_check((struct str){.ptr = header, .len = size}, run->path, e);
-}
-
-static int failed(const struct ledger_run *run, int result, struct err *e)
-{
-    if ((result & 0xff) == SQLITE_BUSY) {
-        return err_set(e, ERR_BUSY,
-                       "a leased has %s open; `lease ls` and `lease status` show what it holds",
-                       run->path);
-    }
-    return err_set(e, ERR_IO, "could not read %s: %s", run->path,
-                   run->db != NULL ? sqlite3_errmsg(run->db) : sqlite3_errstr(result));
-}
-
-static int open_ledger(struct ledger_run *run, struct err *e)
-{
-    int r = check_header(run, e);
-    int result;
-
-    if (r != 0) {
-        return r;
-    }
-    result =
-        sqlite3_open_v2(run->path, &run->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
-    if (result == SQLITE_OK) {
-        result = sqlite3_db_config(run->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    }
-    if (result == SQLITE_OK) {
-        result = sqlite3_exec(run->db,
-                              "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;"
-                              "SELECT count(*) FROM record",
-                              NULL, NULL, NULL);
-    }
-    return result == SQLITE_OK ? 0 : failed(run, result, e);
-}
-
-static int check_pages(struct ledger_run *run, struct err *e)
-{
-    sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(run->db, "PRAGMA integrity_check(1)", -1, &statement, NULL);
-    int r = 0;
-
-    if (result == SQLITE_OK) {
-        result = sqlite3_step(statement);
-    }
-    if (result != SQLITE_ROW) {
-        r = failed(run, result, e);
-    } else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0) {
-        r = err_set(e, ERR_CORRUPT, "%s is damaged: %s", run->path,
-                    (const char *)sqlite3_column_text(statement, 0));
-    }
-    (void)sqlite3_finalize(statement);
-    return r;
-}
 
 /* --- records ---------------------------------------------------------------------------------- */
 
@@ -157,13 +85,13 @@ static void wrong(struct ledger_run *run, const char *id, const struct err *e)
     cli_message(run->cli, "%s: the record of %s can't be read: %s", run->path, id, e->text);
 }
 
-static void take_lease(struct ledger_run *run, const char *id, struct str body)
+static void take_lease(void *user, const char *id, struct str body)
 {
+    struct ledger_run *run = user;
     struct ledger_lease lease;
-    json_t *owner = NULL;
     struct err e;
 
-    if (ledger_lease_read(body, &lease, &owner, &e) != 0) {
+    if (ledger_lease_read(body, &lease, &e) != 0) {
         wrong(run, id, &e);
         return;
     }
@@ -173,60 +101,37 @@ static void take_lease(struct ledger_run *run, const char *id, struct str body)
     } else if (run->is_dump) {
         show_row(run, id, &lease);
     }
-    json_decref(owner);
 }
 
-static void take_grant(struct ledger_run *run, const char *id, struct str body)
+static void take_grant(void *user, const char *id, struct str body)
 {
+    struct ledger_run *run = user;
     struct ledger_grant grant;
-    json_t *owner = NULL;
     struct err e;
 
-    if (ledger_grant_read(body, &grant, &owner, &e) != 0) {
+    if (ledger_grant_read(body, &grant, &e) != 0) {
         wrong(run, id, &e);
         return;
     }
     run->grant_count++;
-    json_decref(owner);
-}
-
-typedef void (*take_fn)(struct ledger_run *run, const char *id, struct str body);
-
-static int take_records(struct ledger_run *run, const char *sql, take_fn take, struct err *e)
-{
-    sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(run->db, sql, -1, &statement, NULL);
-
-    if (result == SQLITE_OK) {
-        while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
-            const char *body = sqlite3_column_blob(statement, 1);
-
-            take(run, (const char *)sqlite3_column_text(statement, 0),
-                 (struct str){.ptr = body, .len = (size_t)sqlite3_column_bytes(statement, 1)});
-        }
-    }
-    (void)sqlite3_finalize(statement);
-    return result == SQLITE_DONE ? 0 : failed(run, result, e);
 }
 
 /* --- the commands ----------------------------------------------------------------------------- */
 
 static int run_over(struct ledger_run *run, struct err *e)
 {
-    int r = open_ledger(run, e);
+    int r = ledger_file_open(&run->file, run->path, false, e);
 
     if (r == 0) {
-        r = check_pages(run, e);
+        r = ledger_file_check(&run->file, e);
     }
     if (r == 0) {
-        r = take_records(run, "SELECT id, body FROM record WHERE kind = 1 ORDER BY id", take_lease,
-                         e);
+        r = ledger_file_each(&run->file, LEDGER_FILE_LEASE, take_lease, run, e);
     }
     if (r == 0) {
-        r = take_records(run, "SELECT id, body FROM record WHERE kind = 2 ORDER BY id", take_grant,
-                         e);
+        r = ledger_file_each(&run->file, LEDGER_FILE_GRANT, take_grant, run, e);
     }
-    (void)sqlite3_close(run->db);
+    ledger_file_close(&run->file);
     if (r == 0 && run->wrong_count > 0) {
         r = err_set(e, ERR_CORRUPT, "%s has %llu records that can't be read", run->path,
                     (unsigned long long)run->wrong_count);

@@ -1,4 +1,4 @@
-/* `lease ledger check` and `lease ledger dump`: look at a ledger that no daemon has open. */
+/* `lease ledger check`, `dump` and `sweep`: over a ledger that no daemon has open. */
 #ifndef LEASED_CLI_LEDGER_H
 #define LEASED_CLI_LEDGER_H
 
@@ -6,5 +6,6 @@ struct cli;
 
 int ledger_run_check(struct cli *cli);
 int ledger_run_dump(struct cli *cli);
+int ledger_run_sweep(struct cli *cli);
 
 #endif

@@ -22,6 +22,13 @@
       "how long to wait for the issuer's confirmation; default 30s, 0 doesn't wait")               \
     X(OPTION_GRANTS, "grants", 0, NULL, false, "grants instead of leases")                         \
     X(OPTION_READY, "ready", 0, NULL, false, "only tell by the exit code whether leased is ready") \
+    X(OPTION_ADDRESS, "address", 0, "ADDRESS", false,                                              \
+      "where Vault or OpenBao is: https://HOST:PORT. Default: BAO_ADDR, else VAULT_ADDR")          \
+    X(OPTION_TOKEN_FILE, "token-file", 0, "FILE", false,                                           \
+      "where the token for it is. Default: BAO_TOKEN, else VAULT_TOKEN")                           \
+    X(OPTION_BACKEND, "backend", 0, "NAME", false, "only the leases of this backend")              \
+    X(OPTION_LOGINS, "logins", 0, NULL, false, "end logins of leased, too, with all under them")   \
+    X(OPTION_YES, "yes", 0, NULL, false, "do it; without, it is only told what would be done")     \
     X(OPTION_ADDR, "addr", 0, "ADDRESS", false,                                                    \
       "where leased listens: unix:///PATH, https://HOST:PORT or http://127.0.0.1:PORT. Default: "  \
       "LEASED_ADDR, else /run/leased/leased.sock")                                                 \

@@ -94,6 +94,8 @@ void daemon_serve(struct daemon *daemon, const struct config *config, struct bac
 
 /* Opens it, if one is configured; an exit code as daemon_parts_start. */
 int daemon_ledger_open(struct daemon *daemon) ATTR_MUST_USE;
+/* Where its key is, for people; NULL: there is no ledger. Static. */
+const char *daemon_ledger_key(const struct daemon *daemon);
 /* Gives the core what an earlier daemon left. Once roles and backends are there. */
 int daemon_ledger_recover(struct daemon *daemon) ATTR_MUST_USE;
 /* Closes it; `daemon_ledger_closed` follows, maybe at once. */

@@ -63,6 +63,21 @@ int daemon_ledger_open(struct daemon *daemon)
     return 0;
 }
 
+const char *daemon_ledger_key(const struct daemon *daemon)
+{
+    const struct config_state *state = &daemon->config->settings.state;
+
+    if (state->ledger.sqlite == NULL) {
+        return NULL;
+    }
+    if (state->seal_key_file != NULL) {
+        return "state.seal_key_file";
+    }
+    return state->seal_key_credential != NULL
+               ? "state.seal_key_credential"
+               : "beside the ledger, where whoever can read one can read both";
+}
+
 /* --- what was left --- */
 
 static void left(const char *key, struct str id, const char *why)
@@ -78,10 +93,9 @@ static int recover_lease(void *user, struct str id, struct str body)
     struct daemon *daemon = user;
     const struct daemon_backend *entry;
     struct ledger_lease lease;
-    json_t *owner = NULL;
     struct err e = {0};
     char why[ERR_TEXT_MAX_BYTES];
-    int r = ledger_lease_read(body, &lease, &owner, &e);
+    int r = ledger_lease_read(body, &lease, &e);
 
     if (r != 0) {
         left("lease", id, e.text);
@@ -99,7 +113,6 @@ static int recover_lease(void *user, struct str id, struct str body)
             left("lease", id, err_str(r));
         }
     }
-    json_decref(owner);
     return 0;
 }
 
@@ -107,9 +120,8 @@ static int recover_grant(void *user, struct str id, struct str body)
 {
     struct daemon *daemon = user;
     struct ledger_grant grant;
-    json_t *owner = NULL;
     struct err e = {0};
-    int r = ledger_grant_read(body, &grant, &owner, &e);
+    int r = ledger_grant_read(body, &grant, &e);
 
     if (r != 0) {
         left("grant", id, e.text);
@@ -119,7 +131,16 @@ static int recover_grant(void *user, struct str id, struct str body)
     if (r != 0 && r != ERR_NOT_FOUND) {
         left("grant", id, err_str(r));
     }
-    json_decref(owner);
+    return 0;
+}
+
+static int recover_setting(void *user, struct str id, struct str body)
+{
+    struct daemon *daemon = user;
+
+    if (lease_core_recover_budget(daemon->core, id, body) != 0) {
+        left("record", id, "it can't be read; the budget is taken for unused");
+    }
     return 0;
 }
 
@@ -153,6 +174,9 @@ int daemon_ledger_recover(struct daemon *daemon)
     r = env_ledger_each(daemon->ledger, ENV_LEDGER_LEASE, recover_lease, daemon, &e);
     if (r == 0) {
         r = env_ledger_each(daemon->ledger, ENV_LEDGER_GRANT, recover_grant, daemon, &e);
+    }
+    if (r == 0) {
+        r = env_ledger_each(daemon->ledger, ENV_LEDGER_SETTING, recover_setting, daemon, &e);
     }
     if (r != 0) {
         log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "ledger", "err", e.text, NULL);

@@ -147,6 +147,8 @@ static int serve_start(struct daemon *daemon)
                                     .own_cgroup = daemon->own_cgroup,
                                     .node = daemon->node,
                                     .version = LEASED_VERSION,
+                                    .ledger = daemon->ledger,
+                                    .seal_key = daemon_ledger_key(daemon),
                                     .exchanges_max = (uint32_t)config->settings.limits.requests,
                                     .reply_max_bytes = config->settings.limits.reply_bytes,
                                     .reload = reload_asked,

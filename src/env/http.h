@@ -22,6 +22,10 @@ enum env_http_flags {
     /* The call creates something: it goes out on a connection of its own and is never sent a second
      * time, because a resent request whose answer was lost would create twice. */
     ENV_HTTP_CREATES = 1,
+    /* With CREATES: it may be executed twice, because whatever the first one made ends with the
+     * second or soon by itself. It goes out on a connection that is kept, though on one that nobody
+     * shares (HTTP/1.1). */
+    ENV_HTTP_REPEATABLE = 2,
 };
 
 /* TLS of one backend; borrowed until the callback. Empty paths: the system's trust store, no client

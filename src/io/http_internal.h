@@ -48,7 +48,8 @@ struct http_multi {
     CURLM *multi;     /* NULL: to be made when it is needed again */
     bool is_draining; /* curl is being cleaned up: no new sockets */
     uv_timer_t timer;
-    struct list sockets; /* struct socket_context */
+    struct env_deferred soon; /* instead of a timer of 0 ms */
+    struct list sockets;      /* struct socket_context */
     /* Set by the user. Takes the result of a transfer; may start and finish others. */
     void (*done)(CURL *easy, CURLcode result);
     /* Memory was short for a socket of this transfer. Called from inside curl. */

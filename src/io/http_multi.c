@@ -15,8 +15,9 @@
  * Rules that were learned the hard way: after every curl_multi_socket_action all messages are read,
  * whatever the number of running transfers (the last one's time-out is lost otherwise); a poll
  * error is handed to curl as CURL_CSELECT_ERR (polling has stopped by then, nobody else will tell);
- * the timer callback may run inside curl_multi_add_handle, so it only sets the timer; 0 ms becomes
- * 1 (libuv 1.44 would spin). */
+ * the timer callback may run inside curl_multi_add_handle, so it only sets the timer; 0 ms, which
+ * curl says for each new transfer, is a deferred call (a timer of libuv 1.44 would spin, and one of
+ * 1 ms would keep every request waiting for that long). */
 #include "io/http_internal.h"
 
 #include "base/mem.h"
@@ -81,6 +82,7 @@ static void drop_multi(struct http_multi *multi)
         close_socket(LIST_ENTRY(multi->sockets.next, struct socket_context, node));
     }
     (void)uv_timer_stop(&multi->timer);
+    env_undefer(&multi->soon);
 }
 
 static void act(struct http_multi *multi, curl_socket_t fd, int events)
@@ -103,6 +105,11 @@ static void act(struct http_multi *multi, curl_socket_t fd, int events)
 static void on_timer(uv_timer_t *handle)
 {
     act(OBJ_CAST(handle->data, struct http_multi, MULTI_MAGIC), CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_soon(struct env_deferred *soon)
+{
+    act(OBJ_CAST(soon->user, struct http_multi, MULTI_MAGIC), CURL_SOCKET_TIMEOUT, 0);
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -173,10 +180,12 @@ static int timer_cb(CURLM *handle, long timeout_ms, void *user)
     struct http_multi *multi = OBJ_CAST(user, struct http_multi, MULTI_MAGIC);
 
     (void)handle;
-    if (timeout_ms < 0) {
-        (void)uv_timer_stop(&multi->timer);
-    } else {
-        (void)uv_timer_start(&multi->timer, on_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
+    (void)uv_timer_stop(&multi->timer);
+    env_undefer(&multi->soon);
+    if (timeout_ms == 0) {
+        env_defer(&multi->io->env, &multi->soon);
+    } else if (timeout_ms > 0) {
+        (void)uv_timer_start(&multi->timer, on_timer, (uint64_t)timeout_ms, 0);
     }
     return 0;
 }
@@ -234,6 +243,7 @@ int http_multi_open(struct http_multi *multi, struct io *io)
     }
     (void)uv_timer_init(&io->loop, &multi->timer);
     multi->timer.data = multi;
+    multi->soon = (struct env_deferred){.fn = on_soon, .user = multi};
     return 0;
 }
 

@@ -58,6 +58,11 @@ static int refuse_resolving(void *resolver, void *reserved, void *user)
     return 1;
 }
 
+static bool is_sent_once(const struct env_http *http)
+{
+    return (http->flags & (ENV_HTTP_CREATES | ENV_HTTP_REPEATABLE)) == ENV_HTTP_CREATES;
+}
+
 /* Runs when the connection is ready, before the first byte of the request, each time that curl
  * sends it. */
 static int on_ready(void *user, char *peer, char *local, int peer_port, int local_port)
@@ -68,7 +73,7 @@ static int on_ready(void *user, char *peer, char *local, int peer_port, int loca
     (void)local;
     (void)peer_port;
     (void)local_port;
-    if (exchange->is_sent && (exchange->owner->flags & ENV_HTTP_CREATES) != 0) {
+    if (exchange->is_sent && is_sent_once(exchange->owner)) {
         exchange_judge(exchange, ERR_LOST, "the connection broke after the request was sent");
         return CURL_PREREQFUNC_ABORT;
     }
@@ -159,7 +164,8 @@ static CURLcode set_route(CURL *easy, const struct exchange *exchange)
 
 /* curl sends a request again when a kept connection turns out to be dead, also a POST. A call that
  * creates something gets a connection of its own, which nobody else can share either (HTTP/1.1),
- * and on_ready refuses a second sending.
+ * and on_ready refuses a second sending. Where its caller says that it may be sent twice it uses a
+ * kept one, alone.
  *
  * The others may share a connection with HTTP/2. Where a server answers and resets the stream
  * before it has read the whole request, curl 7.88 loses the answer: ERR_LOST, and an idempotent
@@ -171,10 +177,11 @@ static CURLcode set_route(CURL *easy, const struct exchange *exchange)
 static CURLcode set_connection(CURL *easy, const struct env_http *http)
 {
     bool creates = (http->flags & ENV_HTTP_CREATES) != 0;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, creates ? 1L : 0L);
+    long is_alone = is_sent_once(http) ? 1 : 0;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, is_alone);
 
     if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, creates ? 1L : 0L);
+        code = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, is_alone);
     }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,

@@ -2,8 +2,8 @@
  *
  * Happy path: the directory and the file are looked at, the file's first bytes say that it is a
  * ledger of a version that we know → SQLite opens it, takes its lock for good, checks the pages →
- * migrations, if any → each commit is one transaction in the write-ahead log, synced
- * (synchronous=FULL).
+ * an older version is brought up to ours → each commit is one transaction in the write-ahead log,
+ * synced (synchronous=FULL).
  *
  * Failure paths: a file that is no SQLite database, another program's, a newer version's, damaged,
  * not ours alone, or locked by another process is refused before SQLite may write to it. A
@@ -29,22 +29,9 @@ struct ledger_db {
     char *path;
 };
 
-/* From each version to the next. */
-static const char *const migrations[LEDGER_VERSION] = {
+static const char make_sql[] =
     "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "
-    "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
-    "PRAGMA user_version = 1;",
-    /* Leases say what they can do and when their life began. Their credentials weren't kept, so
-     * they are revoked by the next start. */
-    "UPDATE record SET body = CAST(json_set(CAST(body AS TEXT), '$.version', 2, "
-    "'$.state', 'revoking', '$.is_revocable', json('true'), '$.is_capped', json('false'), "
-    "'$.is_refused', json('false'), '$.answered_wall_ms', 0, "
-    "'$.own_end_wall_ms', 0, '$.written_wall_ms', 0, '$.written_ms', 0, '$.boot', '', "
-    "'$.granted_ms', 0, '$.lifetime_ms', 0, '$.refresh_ms', 0, '$.rule_ttl_ms', 0, "
-    "'$.anchor', 0, '$.credential_version', 1, '$.renewal_count', 0, '$.predecessor', '') "
-    "AS BLOB) WHERE kind = 1;"
-    "PRAGMA user_version = 2;",
-};
+    "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;";
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
@@ -212,6 +199,40 @@ static int lock(struct ledger_db *db, struct err *e)
         "open", e);
 }
 
+/* Versions 1 and 2 had leases and grants as JSON, which no release of leased has written; so nobody
+ * reads them any more, but nobody loses one either. The rest is as it was. */
+static int check_older(struct ledger_db *db, struct err *e)
+{
+    char answer[32] = "";
+    int r =
+        ask_sql(db, "SELECT count(*) FROM record WHERE kind IN (1, 2)", answer, sizeof(answer), e);
+
+    if (r == 0 && strcmp(answer, "0") != 0) {
+        r = err_set(e, ERR_INVALID,
+                    "the ledger %s has %s leases and grants of a leased before its first release; "
+                    "let that one end them (SIGUSR2, then SIGTERM), or move the file away and "
+                    "revoke at the issuers what its `lease ledger dump` shows",
+                    db->path, answer);
+    }
+    return r;
+}
+
+static int take_version(struct ledger_db *db, uint64_t version, bool is_new, struct err *e)
+{
+    char sql[64];
+    int r = version == 0 ? run_sql(db, make_sql, "make", e) : check_older(db, e);
+
+    if (r == 0 && is_new) {
+        (void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", LEDGER_APPLICATION_ID);
+        r = run_sql(db, sql, "make", e);
+    }
+    if (r == 0) {
+        (void)snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", LEDGER_VERSION);
+        r = run_sql(db, sql, "bring up to date", e);
+    }
+    return r;
+}
+
 static int migrate(struct ledger_db *db, bool is_new, struct err *e)
 {
     char answer[32] = "";
@@ -225,14 +246,8 @@ static int migrate(struct ledger_db *db, bool is_new, struct err *e)
         return r;
     }
     r = run_sql(db, "BEGIN", "write", e);
-    for (; r == 0 && version < LEDGER_VERSION; version++) {
-        r = run_sql(db, migrations[version], "bring up to date", e);
-    }
-    if (r == 0 && is_new) {
-        char sql[64];
-
-        (void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", LEDGER_APPLICATION_ID);
-        r = run_sql(db, sql, "make", e);
+    if (r == 0) {
+        r = take_version(db, version, is_new, e);
     }
     if (r == 0) {
         r = run_sql(db, "COMMIT", "write", e);

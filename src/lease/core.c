@@ -266,7 +266,6 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->read_grants);
     list_init(&core->finishing);
     list_init(&core->observers);
-    list_init(&core->changed);
     list_init(&core->waits);
     list_init(&core->waits_done);
     for (i = 0; i < LEASE_STATE_COUNT; i++) {

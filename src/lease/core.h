@@ -189,6 +189,11 @@ int lease_core_recover(struct lease_core *core, struct str id, const struct ledg
 int lease_core_recover_grant(struct lease_core *core, struct str id,
                              const struct ledger_grant *record) ATTR_MUST_USE;
 
+/* What was left of a role's budget; at any moment before lease_core_recovered. A record of
+ * ENV_LEDGER_SETTING that is something else is fine. ERR_INVALID: it can't be read. */
+int lease_core_recover_budget(struct lease_core *core, struct str id,
+                              struct str body) ATTR_MUST_USE;
+
 struct lease_recovery {
     uint64_t adopted_count; /* leases that go on */
     uint64_t revoked_count; /* … that are being ended */

@@ -93,7 +93,7 @@ struct lease_core {
     struct wheel_entry acquires_due;
     struct list finishing; /* acquires that will get their credential in this turn */
     struct list observers; /* struct lease_observer */
-    struct list changed;   /* grants that these will hear of in this turn */
+    struct grant *changed; /* the first that these will hear of in this turn */
     uint64_t position;     /* of the last event, observe.h */
     uint64_t told_position;
     struct list waits;             /* struct lease_wait, for something */
@@ -263,6 +263,9 @@ int recover_identity(const struct ledger_holder *record,
                      struct access_identity *ret_identity) ATTR_MUST_USE;
 /* A time of a record in our clock. UINT64_MAX: none; now, when it has passed. */
 uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
+                         int64_t wall_ms);
+/* The same of one that has passed; 0: before the boot. */
+uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_clock *clock,
                          int64_t wall_ms);
 /* Is it the boot in which the record was written? */
 bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);

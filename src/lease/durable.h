@@ -53,6 +53,12 @@ int durable_put_grant(struct grant *grant) ATTR_MUST_USE;
 void durable_note_grant(struct grant *grant);
 void durable_end_grant(struct grant *grant);
 
+/* --- budgets --- */
+
+struct role;
+/* What is left of the role's budget of issues; fine where it has none. */
+void durable_note_budget(struct role *role);
+
 /* --- for durable_grant.c and recover.c --- */
 
 void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_holder);

@@ -68,6 +68,7 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
         .policy = grant_policy(grant),
         .rule = grant_rule(grant),
         .read_count = grant->read_count,
+        .is_read = grant->is_read || handout_is_of_own_lease(grant), /* its record is on its way */
         .is_delivered = grant->is_delivered,
     };
     durable_fill_clock(grant->lease->role->core, &record->clock);

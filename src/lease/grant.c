@@ -89,7 +89,9 @@ struct binding_connection *grant_connection(struct grant *grant)
 
 int64_t grant_until_wall_ms(const struct grant *grant)
 {
-    return grant->until_ms != 0 ? core_wall_of(grant->lease->role->core, grant->until_ms) : 0;
+    uint64_t until_ms = grant_until_ms(grant);
+
+    return until_ms != 0 ? core_wall_of(grant->lease->role->core, until_ms) : 0;
 }
 
 static void grant_init(struct grant *grant, const struct grant_making *making)
@@ -422,27 +424,44 @@ void grant_end(struct grant *grant, enum grant_end end)
     lease_settle(lease, end);
 }
 
+/* How long before its end the holder hears of it. */
+static uint64_t lead_ms(const struct grant *grant)
+{
+    uint64_t quarter_ms = grant->duration_ms / 4;
+
+    return quarter_ms < LEASE_ENDING_LEAD_MS ? quarter_ms : LEASE_ENDING_LEAD_MS;
+}
+
+uint64_t grant_until_ms(const struct grant *grant)
+{
+    if (grant->due.when_ms == 0 || grant->is_ending) {
+        return grant->due.when_ms;
+    }
+    return schedule_add_ms(grant->due.when_ms, lead_ms(grant));
+}
+
 void grant_set_until(struct grant *grant, uint64_t until_ms)
 {
     struct lease_core *core = grant->lease->role->core;
-    uint64_t lead_ms = grant->duration_ms / 4;
 
-    lead_ms = lead_ms < LEASE_ENDING_LEAD_MS ? lead_ms : LEASE_ENDING_LEAD_MS;
-    grant->until_ms = until_ms;
-    wheel_arm(&core->wheel, &grant->due, schedule_left_ms(until_ms, lead_ms));
+    /* So soon after the machine has started there may be no time to announce it in. */
+    grant->is_ending = until_ms <= lead_ms(grant);
+    wheel_arm(&core->wheel, &grant->due, grant->is_ending ? until_ms : until_ms - lead_ms(grant));
     core_touch(core);
 }
 
 void grant_due(struct grant *grant)
 {
     struct lease_core *core = grant->lease->role->core;
+    uint64_t until_ms = grant_until_ms(grant);
 
-    if (core_now_ms(core) >= grant->until_ms) {
+    if (core_now_ms(core) >= until_ms) {
         grant_end(grant, GRANT_END_DURATION);
         return;
     }
+    grant->is_ending = true;
     observe_grant_ending(grant);
-    wheel_arm(&core->wheel, &grant->due, grant->until_ms);
+    wheel_arm(&core->wheel, &grant->due, until_ms);
 }
 
 bool grant_try_free(struct grant *grant)
@@ -468,7 +487,7 @@ void grant_free(struct grant *grant)
     core->grant_counts[grant->state]--;
     list_remove(&grant->by_state);
     list_remove(&grant->by_reads);
-    list_remove(&grant->by_event);
+    CHECK(grant->next_changed == NULL || grant->lease->role->core->is_closing);
     list_remove(&grant->by_age);
     list_remove(&grant->by_holder);
     index_remove(&core->grant_ids, &grant->by_id);

@@ -15,7 +15,8 @@ struct text;
 struct grant {
     uint32_t magic;
     enum grant_state state : 8; /* grant_set_state alone */
-    enum grant_end end : 8;
+    enum grant_end end : 7;
+    bool is_ending : 1; /* the end of its duration comes near: `due` is that end */
     char id[LEASE_ID_BYTES + 1];
     bool is_keyed : 1;        /* a caller that asks again gets this one */
     bool is_created : 1;      /* grant.created is queued: grant.ended must follow */
@@ -42,13 +43,13 @@ struct grant {
     struct list by_state;
     struct list by_lease;
     struct list by_reads;
-    struct list by_event;     /* of the core's, that have changed in this turn */
-    struct list waiting;      /* acquires */
-    struct wheel_entry due;   /* the end of its duration comes near, or is there */
-    uint64_t until_ms;        /* that end; 0: none, or it hasn't begun */
-    uint64_t duration_ms;     /* 0: no limit */
-    uint64_t event_position;  /* observe.h: it was handed out, or has ended; 0: neither */
-    uint64_t ending_position; /* its end comes near */
+    struct grant *next_changed; /* of the core's, that have changed in this turn; the last one
+                                   points to itself; NULL: not one of them */
+    struct list waiting;        /* acquires */
+    struct wheel_entry due;     /* the end of its duration comes near, or is there */
+    uint64_t duration_ms;       /* 0: no limit */
+    uint64_t event_position;    /* observe.h: it was handed out, or has ended; 0: neither */
+    uint64_t ending_position;   /* its end comes near */
     int64_t created_wall_ms;
     uint64_t read_count;
     uint32_t unrecorded_reads;
@@ -110,6 +111,8 @@ void grant_set_leaving(struct grant *grant, struct lease *lease);
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);
 
+/* The end of its duration; 0: none, or it hasn't begun. */
+uint64_t grant_until_ms(const struct grant *grant);
 /* Its duration ends then; is told a while before. */
 void grant_set_until(struct grant *grant, uint64_t until_ms);
 /* Its duration is over, or will be soon. */
@@ -127,5 +130,7 @@ void grant_free(struct grant *grant);
 int handout_start(struct grant *grant, struct lease *lease, const char *request) ATTR_MUST_USE;
 /* Stops waiting for the records. */
 void handout_forget(struct grant *grant);
+/* A hand-out of the lease that the grant is on is being put on record. */
+bool handout_is_of_own_lease(const struct grant *grant);
 
 #endif

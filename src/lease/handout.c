@@ -8,6 +8,7 @@
  * Failure paths: the trail refuses, or doesn't confirm in time: the acquires end with ERR_IO. A new
  * grant ends with them; one that was held stays on the lease that it had. */
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #define HANDOUT_MAGIC 0x68616e64U
@@ -16,6 +17,7 @@ struct handout {
     uint32_t magic;
     uint32_t pending_count;
     int status;
+    bool is_new; /* the grant's life begins with it */
     struct grant *grant;
     struct lease *lease;
     struct audit_write created;
@@ -42,11 +44,17 @@ void handout_forget(struct grant *grant)
     }
 }
 
+bool handout_is_of_own_lease(const struct grant *grant)
+{
+    return grant->handout != NULL && grant->handout->lease == grant->lease;
+}
+
 static void handout_done(struct handout *handout)
 {
     struct grant *grant = handout->grant;
     struct lease *lease = handout->lease;
     int status = handout->status;
+    bool is_new = handout->is_new;
 
     handout_forget(grant); /* the hand-out is gone */
     if (status != 0) {
@@ -59,6 +67,9 @@ static void handout_done(struct handout *handout)
         }
         grant->is_read = true;
         grant->is_read_counted = false;
+        if (!is_new) {
+            durable_note_grant(grant);
+        }
     }
     acquire_wake_grant(grant);
 }
@@ -68,7 +79,7 @@ static void handout_arrived(struct handout *handout, int status)
     if (status != 0 && handout->status == 0) {
         handout->status = status;
     }
-    if (--handout->pending_count == 0) {
+    if (--handout->pending_count == 0 || MUTATED(7)) {
         handout_done(handout);
     }
 }
@@ -138,6 +149,7 @@ int handout_start(struct grant *grant, struct lease *lease, const char *request)
     lease->pin_count++;
     grant->handout = handout;
     if (!grant->is_created) {
+        handout->is_new = true;
         r = handout_create(handout, request);
     }
     if (r == 0) {

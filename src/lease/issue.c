@@ -146,6 +146,7 @@ int issue_fill(struct lease *lease, struct lease_call *call)
     if (lease->issuing->ref == NULL) {
         lease->issuing->ref = secret_alloc(LEASE_ISSUER_REF_MAX_BYTES);
     }
+    durable_note_budget(lease->role);
     return lease->issuing->ref != NULL ? 0 : ERR_NOMEM;
 }
 

@@ -16,10 +16,27 @@ static uint64_t next_position(struct lease_core *core)
     return ++core->position;
 }
 
+static struct grant *pop(struct grant **list)
+{
+    struct grant *grant = *list;
+
+    if (grant != NULL) {
+        *list = grant->next_changed != grant ? grant->next_changed : NULL;
+        grant->next_changed = NULL;
+    }
+    return grant;
+}
+
+static void push(struct grant **list, struct grant *grant)
+{
+    grant->next_changed = *list != NULL ? *list : grant;
+    *list = grant;
+}
+
 static void list_grant(struct lease_core *core, struct grant *grant)
 {
-    if (!list_is_empty(&core->observers) && !list_is_linked(&grant->by_event)) {
-        list_push_back(&core->changed, &grant->by_event);
+    if (!list_is_empty(&core->observers) && grant->next_changed == NULL) {
+        push(&core->changed, grant);
     }
 }
 
@@ -196,10 +213,23 @@ void lease_grant_events(struct grant *grant, uint64_t position, struct lease_obs
     }
 }
 
+/* In the order in which they have changed. Grants are freed at the end of a turn, after this. */
+static struct grant *take_changed(struct lease_core *core)
+{
+    struct grant *changed = NULL;
+    struct grant *grant;
+
+    while ((grant = pop(&core->changed)) != NULL) {
+        push(&changed, grant);
+    }
+    return changed;
+}
+
 void observe_tell(struct lease_core *core)
 {
     uint64_t since = core->told_position;
-    struct list *changed;
+    struct grant *changed;
+    struct grant *grant;
     struct list *node;
     struct list *following;
 
@@ -207,10 +237,10 @@ void observe_tell(struct lease_core *core)
         return;
     }
     core->told_position = core->position;
-    while ((changed = list_pop_front(&core->changed)) != NULL) {
+    changed = take_changed(core);
+    while ((grant = pop(&changed)) != NULL) {
         LIST_EACH (&core->observers, node, following) {
-            lease_grant_events(LIST_ENTRY(changed, struct grant, by_event), since,
-                               LIST_ENTRY(node, struct lease_observer, node));
+            lease_grant_events(grant, since, LIST_ENTRY(node, struct lease_observer, node));
         }
     }
     LIST_EACH (&core->observers, node, following) {

@@ -61,6 +61,16 @@ void queue_rates_init(struct queue_rates *rates, uint64_t now_ms)
     queue_bucket_init(&rates->revokes, none, now_ms);
 }
 
+void queue_bucket_restore(struct queue_bucket *bucket, uint64_t tokens, uint64_t then_ms,
+                          uint64_t now_ms)
+{
+    if (tokens < bucket->rate.count) {
+        bucket->level = tokens * bucket->rate.per_ms;
+        bucket->at_ms = then_ms < now_ms ? then_ms : now_ms;
+        bucket_refill(bucket, now_ms);
+    }
+}
+
 uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms)
 {
     uint64_t needed;

@@ -40,6 +40,10 @@ void queue_bucket_init(struct queue_bucket *bucket, struct units_rate rate, uint
 /* Another rate from now on; what was used up stays used up. */
 void queue_bucket_set(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms);
 
+/* It had so many tokens at `then_ms`, and what has come back since. */
+void queue_bucket_restore(struct queue_bucket *bucket, uint64_t tokens, uint64_t then_ms,
+                          uint64_t now_ms);
+
 /* How long until `tokens` are there; 0: now. */
 uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
 

@@ -92,8 +92,8 @@ static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t 
     uint64_t now_ms = core_now_ms(core);
     uint64_t begun_ms = lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
 
-    if (grant->until_ms != 0) {
-        begun_ms = schedule_left_ms(grant->until_ms, grant->duration_ms);
+    if (grant_until_ms(grant) != 0) {
+        begun_ms = schedule_left_ms(grant_until_ms(grant), grant->duration_ms);
     }
     grant->duration_ms = duration_ms;
     if (grant->is_created) {

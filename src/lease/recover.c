@@ -72,8 +72,8 @@ bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clo
 }
 
 /* Within a boot its own clock counts, whatever became of unix time. Before the boot it is 0. */
-static uint64_t past_ms(const struct lease_core *core, const struct ledger_clock *clock,
-                        int64_t wall_ms)
+uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_clock *clock,
+                         int64_t wall_ms)
 {
     int64_t now_ms = (int64_t)core_now_ms(core);
     int64_t when_ms = recover_is_same_boot(core, clock)
@@ -92,7 +92,7 @@ uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_cloc
     if (wall_ms == 0) {
         return UINT64_MAX;
     }
-    when_ms = past_ms(core, clock, wall_ms);
+    when_ms = recover_past_ms(core, clock, wall_ms);
     return when_ms > now_ms ? when_ms : now_ms;
 }
 
@@ -183,10 +183,10 @@ static void take_times(struct lease *lease, const struct ledger_lease *record)
 {
     const struct lease_core *core = lease->role->core;
     const struct ledger_clock *clock = &record->clock;
-    uint64_t issued_ms = past_ms(core, clock, record->issued_wall_ms);
+    uint64_t issued_ms = recover_past_ms(core, clock, record->issued_wall_ms);
 
     lease->issued_ms = issued_ms > 0 ? issued_ms : 1;
-    lease->answered_ms = past_ms(core, clock, record->answered_wall_ms);
+    lease->answered_ms = recover_past_ms(core, clock, record->answered_wall_ms);
     lease->own_end_ms = recover_when_ms(core, clock, record->own_end_wall_ms);
     lease->expires_ms = recover_when_ms(core, clock, record->expires_wall_ms);
     lease->ends_ms = recover_when_ms(core, clock, record->ends_wall_ms);
@@ -347,13 +347,43 @@ static void link_up(struct lease_core *core, const struct link *link)
     }
 }
 
+/* What stood between the two has ended, so that nothing on record links them: they would be two
+ * chains of what is shared, and each would be renewed and replaced. */
+static void link_before(struct lease *older, struct lease *newer)
+{
+    while (newer->predecessor != NULL) {
+        newer = newer->predecessor;
+    }
+    older->successor = newer;
+    newer->predecessor = older;
+    if (older->state != LEASE_STATE_SUPERSEDED) {
+        lease_set_state(older, LEASE_STATE_SUPERSEDED);
+    }
+    observe_superseded(older);
+    ack_recover(older);
+}
+
+/* One lease of what is shared is offered: the newest. */
+static void offer(struct lease *lease)
+{
+    struct lease *other = sharing_find(lease->role, lease->holder);
+
+    if (other == NULL) {
+        sharing_offer(lease);
+    } else if (other != lease && lease_current(other) == other) {
+        if (other->issued_ms < lease->issued_ms) {
+            sharing_replace(other, lease);
+            link_before(other, lease);
+        } else {
+            link_before(lease, other);
+        }
+    }
+}
+
 static void go_on(struct lease *lease)
 {
     if (!fsm_lease_is_live(lease->state)) {
         return;
-    }
-    if (lease_is_shared(lease) && lease_current(lease) == lease) {
-        sharing_offer(lease);
     }
     if (lease_is_wanted(lease)) {
         lease_replan(lease);
@@ -372,6 +402,12 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
 
         link_up(core, link);
         mem_free(link);
+    }
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        if (fsm_lease_is_live(lease->state) && lease_is_shared(lease) &&
+            lease_current(lease) == lease) {
+            offer(lease);
+        }
     }
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         go_on(lease);

@@ -113,7 +113,8 @@ static void take_record(struct grant *grant, const struct ledger_grant *record)
 {
     struct lease_core *core = grant->lease->role->core;
 
-    grant->is_created = grant->is_read = grant->is_read_counted = true;
+    grant->is_created = grant->is_read_counted = true;
+    grant->is_read = record->is_read;
     grant->is_durable = grant->is_delivered = true;
     grant->created_wall_ms = record->created_wall_ms;
     grant->read_count = record->read_count;

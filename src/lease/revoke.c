@@ -124,16 +124,17 @@ void revoke_start(struct lease *lease, const char *why)
     if (!MUTATED(4)) {
         sharing_withdraw(lease);
     }
-    if (MUTATED(6)) {
-        durable_end(lease);
-    }
     lease_set_state(lease, LEASE_STATE_REVOKING);
     lease->failure_count = 0;
     waits_end(lease, WAIT_RENEW, ERR_GONE, why);
     if (lease->call != NULL) {
         issuer->config->ops->call_cancel(issuer->config, &lease->call->call);
     }
-    revoke_note(lease);
+    if (MUTATED(6)) {
+        durable_end(lease);
+    } else {
+        revoke_note(lease);
+    }
     revoke_push(lease);
     rotate_dead(lease);
     acquire_wake_lease(lease);

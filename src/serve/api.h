@@ -32,8 +32,10 @@ struct serve_options {
     const char *own_cgroup; /* path of the daemon's own cgroup */
     const char *node;
     const char *version;
-    uint32_t exchanges_max; /* [4096] requests under way at once */
-    size_t reply_max_bytes; /* [1 MiB] of one answer; see SERVE_REPLY_MIN_BYTES */
+    struct env_ledger *ledger; /* NULL: none */
+    const char *seal_key;      /* where its key is, for people */
+    uint32_t exchanges_max;    /* [4096] requests under way at once */
+    size_t reply_max_bytes;    /* [1 MiB] of one answer; see SERVE_REPLY_MIN_BYTES */
     /* Reads the configuration anew and applies it, all or nothing. 0; ERR_INVALID (mistakes:
      * nothing has changed), ERR_CLOSED (stopping). NULL: there is nothing to reload. */
     int (*reload)(void *user, struct serve_reload *reload);

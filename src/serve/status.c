@@ -1,6 +1,8 @@
 /* Health: /status for people and tools, /livez and /readyz for supervisors. */
 #include "serve/exchange.h"
 
+#include "env/ledger.h"
+
 #include <stdio.h>
 
 /* Revocations that have waited for longer are worth a warning. */
@@ -235,6 +237,15 @@ static void leases_write(struct exchange *x, struct json_out *json)
     json_out_object_close(json);
 }
 
+static void ledger_write(const struct serve_options *options, struct json_out *json)
+{
+    json_out_object_open(json, "ledger");
+    json_out_bool(json, "ready",
+                  options->ledger != NULL && env_ledger_is_ready(options->ledger, NULL));
+    json_out_string_c(json, "seal_key", options->seal_key);
+    json_out_object_close(json);
+}
+
 void serve_status(struct exchange *x)
 {
     const struct serve_options *options = &x->serve->options;
@@ -266,6 +277,7 @@ void serve_status(struct exchange *x)
     warnings_write(x, &json);
     backends_write(x, &json);
     if (is_reader(x)) {
+        ledger_write(options, &json);
         leases_write(x, &json);
         secret_memory_write(&json);
     }

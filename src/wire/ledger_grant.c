@@ -28,6 +28,7 @@ static const struct ledger_field fields[] = {
     FIELD(policy, LEDGER_TEXT),
     FIELD(rule, LEDGER_TEXT),
     FIELD(read_count, LEDGER_U64),
+    FIELD(is_read, LEDGER_BOOL),
     FIELD(is_delivered, LEDGER_BOOL),
 };
 
@@ -42,20 +43,17 @@ int ledger_grant_write(const struct ledger_grant *grant, struct buf *out)
     return ledger_record_write(&table, grant, (struct str){.len = 0}, out);
 }
 
-int ledger_grant_read(struct str text, struct ledger_grant *ret_grant, json_t **ret_owner,
-                      struct err *e)
+int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct err *e)
 {
     struct ledger_grant grant = {.lease = NULL};
-    struct ledger_reading reading = {.table = &table, .record = &grant};
-    int r = ledger_record_read(text, &reading, e);
+    struct str rest;
+    int r = ledger_record_read(&table, body, &grant, &rest, e);
 
-    if (r == 0 && reading.sealed.len > 0) {
-        json_decref(reading.owner);
+    if (r == 0 && rest.len > 0) {
         r = err_set(e, ERR_INVALID, "it has something behind its end");
     }
     if (r == 0) {
         *ret_grant = grant;
-        *ret_owner = reading.owner;
     }
     return r;
 }

@@ -5,7 +5,7 @@
 
 #include "wire/ledger_record.h"
 
-#define LEDGER_GRANT_VERSION 1
+#define LEDGER_GRANT_VERSION 2
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_grant {
@@ -26,15 +26,16 @@ struct ledger_grant {
     const char *policy;
     const char *rule;
     uint64_t read_count;
+    bool is_read; /* that it reads this lease is on record */
     bool is_delivered;
 };
 
 /* Appends the record. ERR_NOMEM, ERR_TOO_LARGE; ERR_INVALID when a text is no UTF-8. */
 int ledger_grant_write(const struct ledger_grant *grant, struct buf *out) ATTR_MUST_USE;
 
-/* Reads a record; texts are borrowed from `ret_owner`, which the caller gives to json_decref.
- * ERR_NOMEM; ERR_INVALID with a text when it is no such record. */
-int ledger_grant_read(struct str text, struct ledger_grant *ret_grant, json_t **ret_owner,
-                      struct err *e) ATTR_MUST_USE;
+/* Reads a record; texts are borrowed from `body`. ERR_INVALID with a text when it is no such
+ * record.
+ */
+int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct err *e) ATTR_MUST_USE;
 
 #endif

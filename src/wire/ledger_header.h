@@ -10,8 +10,9 @@
 
 #define LEDGER_HEADER_BYTES 100U
 #define LEDGER_APPLICATION_ID 0x6c656173 /* "leas" */
-/* The version of the tables that this leased writes. Older ones are brought up to it. */
-#define LEDGER_VERSION 2
+/* The version of what this leased writes. 1 and 2 had leases and grants as JSON: they are brought
+ * up to it once no such record is left in them. */
+#define LEDGER_VERSION 3
 
 /* `header`: the file's first bytes, LEDGER_HEADER_BYTES or all that it has. ERR_INVALID with a text
  * that begins with `path`: it is no ledger, or one of a newer version. */

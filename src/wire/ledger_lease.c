@@ -48,21 +48,16 @@ int ledger_lease_write(const struct ledger_lease *lease, struct buf *out)
     return ledger_record_write(&table, lease, lease->sealed, out);
 }
 
-int ledger_lease_read(struct str text, struct ledger_lease *ret_lease, json_t **ret_owner,
-                      struct err *e)
+int ledger_lease_read(struct str body, struct ledger_lease *ret_lease, struct err *e)
 {
     struct ledger_lease lease = {.role = NULL};
-    struct ledger_reading reading = {.table = &table, .record = &lease};
-    int r = ledger_record_read(text, &reading, e);
+    int r = ledger_record_read(&table, body, &lease, &lease.sealed, e);
 
     if (r == 0 && lease.is_revocable && lease.issuer_ref.len == 0) {
-        json_decref(reading.owner);
         r = err_set(e, ERR_INVALID, "`issuer_ref` is missing");
     }
     if (r == 0) {
         *ret_lease = lease;
-        ret_lease->sealed = reading.sealed;
-        *ret_owner = reading.owner;
     }
     return r;
 }

@@ -8,7 +8,7 @@
 
 #include "wire/ledger_record.h"
 
-#define LEDGER_LEASE_VERSION 2
+#define LEDGER_LEASE_VERSION 3
 
 /* What is known of it. */
 #define LEDGER_LEASE_INTENDED "intended" /* an issuer was asked, or is about to be */
@@ -47,10 +47,8 @@ struct ledger_lease {
 /* Appends the record. ERR_NOMEM, ERR_TOO_LARGE; ERR_INVALID when a text is no UTF-8. */
 int ledger_lease_write(const struct ledger_lease *lease, struct buf *out) ATTR_MUST_USE;
 
-/* Reads a record; texts are borrowed from `ret_owner`, which the caller gives to json_decref, and
- * `sealed` from `text`. ERR_NOMEM; ERR_INVALID with a text when it is no such record: nothing that
- * is missing, unknown, of another type or of another version passes. */
-int ledger_lease_read(struct str text, struct ledger_lease *ret_lease, json_t **ret_owner,
-                      struct err *e) ATTR_MUST_USE;
+/* Reads a record; texts and `sealed` are borrowed from `body`. ERR_INVALID with a text when it is
+ * no such record. */
+int ledger_lease_read(struct str body, struct ledger_lease *ret_lease, struct err *e) ATTR_MUST_USE;
 
 #endif

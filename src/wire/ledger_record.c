@@ -1,137 +1,207 @@
-/* The codec of the ledger's records. The object ends where the bytes behind it begin, so they need
- * no length of their own. */
+/* The codec of the ledger's records: the version, a byte; the table's fields in its order; then
+ * what is sealed. A text is its length, its bytes and a NUL, so that it can be used where it
+ * stands. Numbers are little-endian, whatever the machine: a ledger may be moved. */
 #include "wire/ledger_record.h"
 
-#include "base/str.h"
+#include "wire/utf8.h"
+
+#include <string.h>
+
+#define LENGTH_BYTES 4U
+
+/* --- texts ------------------------------------------------------------------------------------ */
+
+static bool is_ascii(struct str text)
+{
+    unsigned char all = 0;
+    size_t i;
+
+    for (i = 0; i < text.len; i++) {
+        all |= (unsigned char)text.ptr[i];
+    }
+    return all < 0x80;
+}
+
+static bool is_utf8(struct str text)
+{
+    uint32_t code_point;
+
+    if (is_ascii(text)) {
+        return true;
+    }
+    while (text.len > 0) {
+        size_t len = utf8_decode(text, &code_point);
+
+        if (len == 0) {
+            return false;
+        }
+        text.ptr += len;
+        text.len -= len;
+    }
+    return true;
+}
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static json_t *value_of(const void *record, const struct ledger_field *field)
+static void put_number(struct buf *out, uint64_t number, size_t size)
 {
-    const void *at = (const char *)record + field->offset;
-    const struct str *bytes = at;
+    char bytes[sizeof(number)];
+    size_t i;
 
-    switch (field->type) {
+    for (i = 0; i < size; i++) {
+        bytes[i] = (char)(unsigned char)(number >> 8 * i);
+    }
+    buf_add(out, bytes, size);
+}
+
+static int put_text(struct buf *out, struct str text)
+{
+    if (!is_utf8(text)) {
+        return ERR_INVALID;
+    }
+    if (text.len > UINT32_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    put_number(out, text.len, LENGTH_BYTES);
+    buf_add_str(out, text);
+    buf_add_char(out, '\0');
+    return 0;
+}
+
+static int put_field(struct buf *out, enum ledger_field_type type, const void *at)
+{
+    switch (type) {
     case LEDGER_TEXT:
-        return json_string(*(const char *const *)at);
+        return put_text(out, str_of(*(const char *const *)at));
     case LEDGER_BYTES:
-        return json_stringn(bytes->len > 0 ? bytes->ptr : "", bytes->len);
+        return put_text(out, *(const struct str *)at);
     case LEDGER_BOOL:
-        return json_boolean(*(const bool *)at);
+        put_number(out, *(const bool *)at ? 1 : 0, 1);
+        return 0;
     case LEDGER_TIME:
-        return json_integer(*(const int64_t *)at);
+        put_number(out, (uint64_t) * (const int64_t *)at, sizeof(int64_t));
+        return 0;
     case LEDGER_U32:
-        return json_integer(*(const uint32_t *)at);
+        put_number(out, *(const uint32_t *)at, sizeof(uint32_t));
+        return 0;
     case LEDGER_U64:
         break;
     }
-    return json_integer((json_int_t) * (const uint64_t *)at);
-}
-
-static int put(const char *bytes, size_t size, void *user)
-{
-    struct buf *out = user;
-
-    buf_add(out, bytes, size);
+    put_number(out, *(const uint64_t *)at, sizeof(uint64_t));
     return 0;
 }
 
 int ledger_record_write(const struct ledger_table *table, const void *record, struct str sealed,
                         struct buf *out)
 {
-    json_t *root = json_object();
-    int r = root == NULL || json_object_set_new(root, "version", json_integer(table->version)) != 0
-                ? ERR_NOMEM
-                : 0;
+    int r = 0;
     size_t i;
 
+    put_number(out, table->version, 1);
     for (i = 0; r == 0 && i < table->field_count; i++) {
-        if (json_object_set_new(root, table->fields[i].name, value_of(record, &table->fields[i])) !=
-            0) {
-            r = ERR_INVALID;
-        }
+        r = put_field(out, table->fields[i].type, (const char *)record + table->fields[i].offset);
     }
-    if (r == 0 && json_dump_callback(root, put, out, JSON_COMPACT) != 0) {
-        r = ERR_NOMEM;
-    }
-    json_decref(root);
     buf_add_str(out, sealed);
     return r != 0 ? r : buf_status(out);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static bool read_number(const json_t *value, enum ledger_field_type type, void *at)
+static bool take_number(struct str *rest, size_t size, uint64_t *ret_number)
 {
-    json_int_t number = json_integer_value(value);
-
-    switch (type) {
-    case LEDGER_TIME:
-        *(int64_t *)at = number;
-        return json_is_integer(value) && number >= 0;
-    case LEDGER_U32:
-        *(uint32_t *)at = (uint32_t)number;
-        return json_is_integer(value) && number >= 0 && number <= UINT32_MAX;
-    default:
-        *(uint64_t *)at = (uint64_t)number;
-        return json_is_integer(value);
-    }
-}
-
-static bool read_field(const json_t *value, enum ledger_field_type type, void *at)
-{
-    switch (type) {
-    case LEDGER_TEXT:
-        *(const char **)at = json_string_value(value);
-        return json_is_string(value);
-    case LEDGER_BYTES:
-        *(struct str *)at =
-            (struct str){.ptr = json_string_value(value), .len = json_string_length(value)};
-        return json_is_string(value);
-    case LEDGER_BOOL:
-        *(bool *)at = json_is_true(value);
-        return json_is_boolean(value);
-    default:
-        return read_number(value, type, at);
-    }
-}
-
-static int read_fields(json_t *root, const struct ledger_table *table, void *record, struct err *e)
-{
+    uint64_t number = 0;
     size_t i;
 
-    if (json_integer_value(json_object_get(root, "version")) != table->version) {
+    if (rest->len < size) {
+        return false;
+    }
+    for (i = 0; i < size; i++) {
+        number |= (uint64_t)(unsigned char)rest->ptr[i] << 8 * i;
+    }
+    rest->ptr += size;
+    rest->len -= size;
+    *ret_number = number;
+    return true;
+}
+
+static bool take_text(struct str *rest, struct str *ret_text)
+{
+    struct str text;
+    uint64_t len;
+
+    if (!take_number(rest, LENGTH_BYTES, &len) || len >= rest->len || rest->ptr[len] != '\0') {
+        return false;
+    }
+    text = (struct str){.ptr = rest->ptr, .len = (size_t)len};
+    rest->ptr += text.len + 1;
+    rest->len -= text.len + 1;
+    *ret_text = text;
+    return is_utf8(text);
+}
+
+static bool take_string(struct str *rest, const char **ret_string)
+{
+    struct str text;
+
+    if (!take_text(rest, &text) || memchr(text.ptr, '\0', text.len) != NULL) {
+        return false;
+    }
+    *ret_string = text.ptr;
+    return true;
+}
+
+static bool take_field(struct str *rest, enum ledger_field_type type, void *at)
+{
+    uint64_t number;
+
+    switch (type) {
+    case LEDGER_TEXT:
+        return take_string(rest, at);
+    case LEDGER_BYTES:
+        return take_text(rest, at);
+    case LEDGER_BOOL:
+        if (!take_number(rest, 1, &number) || number > 1) {
+            return false;
+        }
+        *(bool *)at = number == 1;
+        return true;
+    case LEDGER_TIME:
+        if (!take_number(rest, sizeof(int64_t), &number) || number > INT64_MAX) {
+            return false;
+        }
+        *(int64_t *)at = (int64_t)number;
+        return true;
+    case LEDGER_U32:
+        if (!take_number(rest, sizeof(uint32_t), &number)) {
+            return false;
+        }
+        *(uint32_t *)at = (uint32_t)number;
+        return true;
+    case LEDGER_U64:
+        break;
+    }
+    return take_number(rest, sizeof(uint64_t), at);
+}
+
+int ledger_record_read(const struct ledger_table *table, struct str body, void *record,
+                       struct str *ret_sealed, struct err *e)
+{
+    uint64_t version;
+    size_t i;
+
+    if (!take_number(&body, 1, &version)) {
+        return err_set(e, ERR_INVALID, "it is empty");
+    }
+    if (version != table->version) {
         return err_set(e, ERR_INVALID, "it is of another version");
     }
     for (i = 0; i < table->field_count; i++) {
         const struct ledger_field *field = &table->fields[i];
 
-        if (!read_field(json_object_get(root, field->name), field->type,
-                        (char *)record + field->offset)) {
+        if (!take_field(&body, field->type, (char *)record + field->offset)) {
             return err_set(e, ERR_INVALID, "`%s` is missing or wrong", field->name);
         }
     }
-    if (json_object_size(root) != table->field_count + 1) {
-        return err_set(e, ERR_INVALID, "it has something that isn't known");
-    }
-    return 0;
-}
-
-int ledger_record_read(struct str body, struct ledger_reading *reading, struct err *e)
-{
-    json_error_t problem = {.position = 0};
-    json_t *root = json_loadb(body.len > 0 ? body.ptr : "", body.len,
-                              JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &problem);
-    int r = root == NULL ? err_set(e, ERR_INVALID, "it is no JSON: %s", problem.text)
-                         : read_fields(root, reading->table, reading->record, e);
-
-    if (r != 0) {
-        json_decref(root);
-        return r;
-    }
-    CHECK(problem.position >= 0 && (size_t)problem.position <= body.len);
-    reading->owner = root;
-    reading->sealed = (struct str){.ptr = body.ptr + problem.position,
-                                   .len = body.len - (size_t)problem.position};
+    *ret_sealed = body;
     return 0;
 }

@@ -1,19 +1,18 @@
-/* What the codecs of the ledger's records share: a struct and a JSON object, by a table of fields.
- * Nothing that is missing, unknown, of another type or of another version is read. Behind the
- * object a record may carry bytes that are no text: what is sealed. */
+/* What the codecs of the ledger's records share: a struct and its bytes, by a table of fields.
+ * Nothing that is cut off, left over, out of range or of another version is read. Behind the fields
+ * a record may carry bytes that aren't looked at: what is sealed. */
 #ifndef LEASED_WIRE_LEDGER_RECORD_H
 #define LEASED_WIRE_LEDGER_RECORD_H
 
 #include "base/buf.h"
 #include "base/err.h"
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum ledger_field_type {
     LEDGER_TEXT,  /* const char *, never NULL */
-    LEDGER_BYTES, /* struct str of UTF-8 */
+    LEDGER_BYTES, /* struct str of UTF-8, also with NULs */
     LEDGER_BOOL,
     LEDGER_TIME, /* int64_t, not negative */
     LEDGER_U32,
@@ -27,7 +26,7 @@ struct ledger_field {
 };
 
 struct ledger_table {
-    int version;
+    uint8_t version; /* never '{': so began the records of the first ledgers, which were JSON */
     const struct ledger_field *fields;
     size_t field_count;
 };
@@ -75,16 +74,10 @@ struct ledger_clock {
 int ledger_record_write(const struct ledger_table *table, const void *record, struct str sealed,
                         struct buf *out) ATTR_MUST_USE;
 
-struct ledger_reading {
-    const struct ledger_table *table;
-    void *record;      /* out: a struct of the table's; texts are borrowed from `owner` */
-    json_t *owner;     /* out: the caller's to give to json_decref */
-    struct str sealed; /* out: borrowed from the body */
-};
-
-/* The way back. On failure only `record` is changed, which the caller then throws away. ERR_NOMEM;
- * ERR_INVALID with a text. */
-int ledger_record_read(struct str body, struct ledger_reading *reading,
-                       struct err *e) ATTR_MUST_USE;
+/* The way back; texts and `ret_sealed` (all that stands behind the fields) are borrowed from
+ * `body`. On failure only `record` is changed, which the caller then throws away. ERR_INVALID with
+ * a text. */
+int ledger_record_read(const struct ledger_table *table, struct str body, void *record,
+                       struct str *ret_sealed, struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -1,5 +1,6 @@
 """Rotation that consumers follow without asking again and again."""
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,12 @@ from servers import as_user, clean_environment, until
 
 CLIENT = f"{__file__.rsplit('/', 1)[0]}/watching_client.py"
 LOGINS_PER_S = 50
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Lines:
@@ -29,7 +36,7 @@ class Lines:
             self.lines.append(json.loads(line))
 
     def has(self, **what):
-        return next((line for line in self.lines if all(line.get(key) == value for key, value in what.items())), None)
+        return next((line for line in self.lines if "failed" not in line and all(line.get(key) == value for key, value in what.items())), None)
 
     def end(self, number=signal.SIGKILL):
         if self.process.poll() is None:
@@ -152,6 +159,19 @@ def test_a_watch_goes_on_over_a_reload_and_a_restart(orders, shell, lines):
     second = script.get(made.role)
     until(lambda: watch.has(event="credential", lease=second["lease"]), "the next daemon is heard")
     assert watch.end(signal.SIGINT) == 0
+
+
+def test_watchers_cost_nothing_while_nothing_happens(orders, shell, lines):
+    made = orders()
+    script = shell(made.daemon)
+    watchers = [lines([made.world.program("lease"), "watch", "-o", "json"], LEASED_ADDR=f"unix://{made.daemon.socket}") for _ in range(8)]
+    lease = script.get(made.role)["lease"]
+    until(lambda: all(watch.has(lease=lease) for watch in watchers), "all of them have heard of it")
+    before = cpu_seconds(made.daemon.process.pid)
+    end = time.monotonic() + 2  # a stretch in which there is nothing to do
+    until(lambda: time.monotonic() > end, "two seconds are over")
+    assert cpu_seconds(made.daemon.process.pid) - before < 0.1
+    assert all(watch.end(signal.SIGINT) == 0 for watch in watchers)
 
 
 def test_a_watch_of_nobody_is_unreachable(world, lines):

@@ -1,5 +1,5 @@
 /* Records of the ledger: whatever stands in the file is a lease of ours or is refused, and what is
- * read is written the same. */
+ * read is written the same, byte by byte. */
 #include "input.h"
 
 #include "wire/ledger_grant.h"
@@ -7,49 +7,48 @@
 #include "wire/ledger_lease.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void run_grant(struct str text)
+static void run_grant(struct str body)
 {
     struct ledger_grant grant;
-    struct ledger_grant again;
-    json_t *owner;
-    json_t *again_owner;
     struct buf out;
 
-    if (ledger_grant_read(text, &grant, &owner, NULL) != 0) {
-        return;
+    if (ledger_grant_read(body, &grant, NULL) == 0) {
+        buf_init(&out, body.len);
+        CHECK(ledger_grant_write(&grant, &out) == 0);
+        CHECK(str_eq(buf_str(&out), body));
+        buf_fini(&out);
     }
-    buf_init(&out, 8 * text.len + 4096);
-    CHECK(ledger_grant_write(&grant, &out) == 0);
-    CHECK(ledger_grant_read(buf_str(&out), &again, &again_owner, NULL) == 0);
-    CHECK(json_equal(owner, again_owner));
-    json_decref(owner);
-    json_decref(again_owner);
-    buf_fini(&out);
+}
+
+static void run_lease(struct str body)
+{
+    struct ledger_lease lease;
+    struct buf out;
+
+    if (ledger_lease_read(body, &lease, NULL) == 0) {
+        buf_init(&out, body.len);
+        CHECK(ledger_lease_write(&lease, &out) == 0);
+        CHECK(str_eq(buf_str(&out), body));
+        buf_fini(&out);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct str text = {.ptr = (const char *)data, .len = size};
-    struct ledger_lease lease;
-    struct ledger_lease again;
-    json_t *owner;
-    json_t *again_owner;
-    struct buf out;
+    /* Of its own size, so that a byte behind its end is seen. */
+    char *bytes = size > 0 ? malloc(size) : NULL;
+    const struct str body = {.ptr = bytes, .len = bytes != NULL ? size : 0};
 
-    CHECK(ledger_header_check(text, "fuzz", NULL) <= 0);
-    run_grant(text);
-    if (ledger_lease_read(text, &lease, &owner, NULL) != 0) {
-        return 0;
+    if (bytes != NULL) {
+        memcpy(bytes, data, size);
     }
-    buf_init(&out, 8 * size + 4096);
-    CHECK(ledger_lease_write(&lease, &out) == 0);
-    CHECK(ledger_lease_read(buf_str(&out), &again, &again_owner, NULL) == 0);
-    CHECK(json_equal(owner, again_owner) && str_eq(lease.sealed, again.sealed));
-    json_decref(owner);
-    json_decref(again_owner);
-    buf_fini(&out);
+    CHECK(ledger_header_check(body, "fuzz", NULL) <= 0);
+    run_grant(body);
+    run_lease(body);
+    free(bytes);
     return 0;
 }

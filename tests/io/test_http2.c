@@ -52,6 +52,26 @@ static void test_exchanges_share_one_connection(void **state)
     http2_peer_stop(&h2);
 }
 
+/* Nor does what may be created twice: a kept connection of HTTP/2 keeps what came last. */
+static void test_what_may_be_created_twice_shares_no_connection(void **state)
+{
+    struct loop *loop = *state;
+    struct call calls[CALLS];
+    struct http2_peer h2;
+
+    http2_peer_start(&h2, ca, "", 0);
+    warm_up(loop, &h2);
+    for (size_t i = 0; i < CALLS; i++) {
+        prepare(&calls[i], &h2);
+        calls[i].http.flags = ENV_HTTP_CREATES | ENV_HTTP_REPEATABLE;
+        assert_int_equal(call_run(loop, &calls[i]), 0);
+        assert_string_equal(calls[i].body, "ok");
+    }
+    assert_int_equal(h2.connections_1, 1);
+    assert_int_equal(h2.streams, 1);
+    http2_peer_stop(&h2);
+}
+
 /* Else its fate would hang on the others', and curl might send it a second time elsewhere. */
 static void test_what_creates_shares_no_connection(void **state)
 {
@@ -179,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_exchanges_share_one_connection),
         TEST(test_what_creates_shares_no_connection),
+        TEST(test_what_may_be_created_twice_shares_no_connection),
         TEST(test_canceling_one_stream_leaves_the_others_alone),
         TEST(test_a_stream_that_the_server_resets_is_lost_alone),
         TEST(test_a_stream_without_end_ends_at_the_limit_alone),

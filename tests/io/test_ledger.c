@@ -4,7 +4,6 @@
 
 #include "child.h"
 #include "env/ledger.h"
-#include "wire/ledger_lease.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -313,31 +312,32 @@ static void test_a_newer_ledger_is_left_alone(void **state)
     refuses(f, ERR_INVALID, "newer");
 }
 
-/* What the first version wrote is read as this one writes. */
+#define OLDER                                                                                      \
+    "PRAGMA application_id = 0x6c656173; PRAGMA user_version = 2; PRAGMA journal_mode = WAL;"      \
+    "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "           \
+    "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"                                               \
+    "INSERT INTO record VALUES (5, 'audit-key', x'00');"
+
 static void test_an_older_ledger_is_brought_up_to_date(void **state)
 {
     struct ledger_fixture *f = *state;
-    struct ledger_lease lease;
-    json_t *owner;
 
-    make_database(
-        f,
-        "PRAGMA application_id = 0x6c656173; PRAGMA user_version = 1;"
-        "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "
-        "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
-        "INSERT INTO record VALUES (1, 'l-a', CAST('{\"version\":1,\"role\":\"db\",\"backend\":\"v\","
-        "\"params_json\":\"{}\",\"issuer_ref\":\"creds/1\",\"is_renewable\":true,"
-        "\"issued_wall_ms\":1,\"expires_wall_ms\":2,\"ends_wall_ms\":3,\"caller\":\"unix\",\"uid\":1,"
-        "\"user\":\"u\",\"unit\":\"\",\"container\":\"\",\"listener\":\"l\",\"sans\":\"\","
-        "\"is_foreign\":false}' AS BLOB))");
+    make_database(f, OLDER);
     assert_int_equal(open_ledger(f), 0);
-    assert_non_null(strstr(records(f), "l-a={"));
-    assert_int_equal(ledger_lease_read((struct str){f->seen + 4, strlen(f->seen) - 5}, &lease,
-                                       &owner, &f->e),
-                     0);
-    assert_string_equal(lease.state, LEDGER_LEASE_REVOKING);
-    assert_true(str_eq_c(lease.issuer_ref, "creds/1") && lease.is_revocable);
-    json_decref(owner);
+    assert_int_equal(env_ledger_each(f->ledger, ENV_LEDGER_SETTING, on_record, f, &f->e), 0);
+    assert_string_equal(f->seen, "audit-key= ");
+    put(f, "l-a", "one");
+    reopen(f);
+    assert_string_equal(records(f), "l-a=one ");
+}
+
+/* Its leases have a form that isn't read any more. */
+static void test_an_older_ledger_with_leases_is_left_alone(void **state)
+{
+    struct ledger_fixture *f = *state;
+
+    make_database(f, OLDER "INSERT INTO record VALUES (1, 'l-a', CAST('{}' AS BLOB))");
+    refuses(f, ERR_INVALID, "lease ledger dump");
 }
 
 static void test_a_ledger_that_others_could_read_is_refused(void **state)
@@ -485,6 +485,7 @@ int main(void)
         TEST(test_another_file_is_left_alone),
         TEST(test_a_newer_ledger_is_left_alone),
         TEST(test_an_older_ledger_is_brought_up_to_date),
+        TEST(test_an_older_ledger_with_leases_is_left_alone),
         TEST(test_a_ledger_that_others_could_read_is_refused),
         TEST(test_a_link_is_not_followed),
         TEST(test_a_damaged_ledger_is_refused),

@@ -1,6 +1,7 @@
 /* Answers that go on: what is written arrives, a client that doesn't read or has gone costs a
  * bounded queue and nobody else's time, and streams take no place from short requests. */
-#include "server_fixture.h"
+#include "http_ca.h"
+#include "tls_client.h"
 
 #include "io/server_internal.h"
 
@@ -101,6 +102,42 @@ static void test_a_stream_brings_what_is_written_over_tcp(void **state)
     f->options.unix_path = NULL;
     f->options.tcp = "127.0.0.1:0";
     run_whole_life(f);
+}
+
+static void write_suspended(struct fixture *f, const char *text)
+{
+    FIXTURE_UNTIL(f, f->held[0]->connection->is_suspended);
+    assert_int_equal(say(f, 0, text), 0);
+}
+
+static void test_a_stream_brings_what_is_written_over_tls(void **state)
+{
+    struct fixture *f = *state;
+    struct http_ca *ca = http_ca_new();
+    const char *own = http_ca_issue(ca, "DNS:localhost,IP:127.0.0.1", HTTP_CA_FOR_SERVERS);
+    const struct io_listener_tls tls = {.cert_file = own,
+                                        .key_file = own,
+                                        .client_ca_file = http_ca_path(ca)};
+    static char reply[FIXTURE_REPLY_MAX_BYTES];
+    struct tls_client *client;
+
+    f->options.unix_path = NULL;
+    f->options.tcp = "127.0.0.1:0";
+    f->options.tls = &tls;
+    fixture_listen(f);
+    client = tls_client_new(f, http_ca_issue(ca, "DNS:ci.example", 0));
+    assert_true(tls_client_send(f, client, GET));
+    FIXTURE_UNTIL(f, f->held_count == 1);
+    assert_int_equal(env_stream_begin(f->held[0], &events), 0);
+    write_suspended(f, "one\n\n");
+    write_suspended(f, "two\n\n");
+    write_suspended(f, "three\n\n");
+    env_stream_end(f->held[0]);
+    assert_int_equal(tls_client_reply(f, client, reply), 200);
+    assert_non_null(strstr(reply, "5\r\none\n\n\r\n5\r\ntwo\n\n\r\n7\r\nthree\n\n\r\n0\r\n"));
+    FIXTURE_UNTIL(f, f->delivered_count == 1);
+    tls_client_free(client);
+    http_ca_free(ca);
 }
 
 static size_t drained_count;
@@ -350,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_stream_brings_what_is_written_and_ends_whole),
         TEST(test_a_stream_brings_what_is_written_over_tcp),
+        TEST(test_a_stream_brings_what_is_written_over_tls),
         TEST(test_who_has_much_to_say_is_told_when_there_is_room),
         TEST(test_the_head_comes_before_anything_is_written),
         TEST(test_a_client_that_does_not_read_is_dropped_when_its_queue_is_full),

@@ -84,8 +84,13 @@ bool tls_client_send(struct fixture *f, struct tls_client *client, const char *r
 static bool is_whole(const char *text, size_t len)
 {
     const char *end = memmem(text, len, "\r\n\r\n", 4);
+    static const char last[] = "\r\n0\r\n\r\n"; /* chunk */
     const char *length = end != NULL ? memmem(text, len, "Content-Length: ", 16) : NULL;
 
+    if (end != NULL && memmem(text, (size_t)(end - text), "chunked", 7) != NULL) {
+        return len >= sizeof(last) - 1 &&
+               memcmp(text + len - (sizeof(last) - 1), last, sizeof(last) - 1) == 0;
+    }
     return length != NULL &&
            len >= (size_t)(end - text) + 4 + (size_t)strtoul(length + 16, NULL, 10);
 }

@@ -214,6 +214,8 @@ void sim_http_cancel(struct env *env, struct env_http *http);
 /* Exchanges under way that nobody has cancelled and that aren't over their time (the machine may
  * have slept), with this method and path. */
 size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path);
+/* Those that ask for a credential. */
+size_t sim_net_issues(const struct sim *sim);
 /* All of them. */
 size_t sim_net_in_flight_all(const struct sim *sim);
 

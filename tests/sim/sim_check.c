@@ -319,12 +319,30 @@ static void check_backend(struct sim *sim, const struct backend *backend)
     }
 }
 
+/* A failing ledger keeps no revocation back for long; the next daemon doesn't know of it then. */
+static void forget_revoked(struct list *leases)
+{
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (leases, node, following) {
+        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
+
+        lease->was_forgotten = lease->was_forgotten || lease->is_revoked;
+        lease->is_revoke_sent = false;
+    }
+}
+
 void sim_check_crashed(struct sim_check *check)
 {
     struct sim_world *world = check->world;
     struct sim_vault_lease *credential = NULL;
 
     sim_trail_crashed(&check->trail, world->ledger_was_failing);
+    if (world->ledger_was_failing) {
+        forget_revoked(&world->vault.leases);
+        forget_revoked(&world->vault.past);
+    }
     while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
            NULL) {
         if (credential->handed_out_count == 0) {

@@ -1,7 +1,7 @@
 /* What must always hold, looked at after every step (safety), and what must hold once the faults
  * are gone (liveness). Each check bears the number of the design's list:
  *
- *   I1 what is handed out is in the ledger
+ *   I1, I2 what is handed out, and what is asked for, is in the ledger
  *   S1 a credential handed out is valid for at least the effective min_remaining
  *   S2 what nobody holds is revoked once, and a lost issue isn't repeated
  *   S3 each request of a client finishes exactly once (sim_request.c)

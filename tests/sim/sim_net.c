@@ -438,3 +438,18 @@ size_t sim_net_in_flight_all(const struct sim *sim)
     }
     return count;
 }
+
+size_t sim_net_issues(const struct sim *sim)
+{
+    size_t count = 0;
+    struct list *node;
+    struct list *following;
+
+    LIST_EACH (&sim->exchanges, node, following) {
+        const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
+
+        count += !x->is_canceled && x->deadline_ms >= sim->now_ms &&
+                 str_starts_with(path_of(x->http->url), "/v1/database/creds/");
+    }
+    return count;
+}

@@ -113,6 +113,30 @@ void sim_check_issue_lost(struct sim_check *check, struct str lease)
     sim_trail_lost(&check->trail, lease);
 }
 
+static int count_record(void *user, struct str id, struct str body)
+{
+    (void)id;
+    (void)body;
+    ++*(size_t *)user;
+    return 0;
+}
+
+/* I2: what is asked for is in the ledger. Not which record is whose, but that there are enough. */
+static void check_intent(struct sim_check *check)
+{
+    struct sim_world *world = check->world;
+    size_t asked = sim_net_issues(&world->sim) + 1;
+    size_t count = 0;
+
+    if (world->limits.ledger != NULL) {
+        (void)env_ledger_each(world->limits.ledger, ENV_LEDGER_LEASE, count_record, &count, NULL);
+        if (count < asked) {
+            sim_fail(&world->sim, "I2: %zu issues are sent, the ledger knows of %zu leases", asked,
+                     count);
+        }
+    }
+}
+
 void sim_check_sent(struct sim_check *check, const struct sim_call *call)
 {
     struct sim *sim = &check->world->sim;
@@ -135,6 +159,9 @@ void sim_check_sent(struct sim_check *check, const struct sim_call *call)
         return;
     }
     role = role_of_path(check, call->path);
+    if (role != NULL) {
+        check_intent(check);
+    }
     if (role != NULL && role->share == LEASE_SHARE_ROLE &&
         sim_net_in_flight(sim, call->method, call->path) > 0) {
         sim_check_trace_leases(check);

@@ -74,6 +74,7 @@ struct swarm {
     uint64_t reload_every_ms; /* about; 0: never */
     struct sim_world_options options;
     struct sim_mishaps mishaps;
+    bool is_short; /* of leases: everybody wants more */
 };
 
 static uint64_t between(struct swarm *swarm, uint64_t least, uint64_t most)
@@ -188,7 +189,8 @@ static void draw_shortage(struct swarm *swarm, struct sim_world_options *options
 {
     uint64_t which = between(swarm, 0, 9);
 
-    if (which == 0) {
+    if (which == 0 || which == 3) {
+        swarm->is_short = true;
         options->limits = (struct lease_core_options){.leases_max = (uint32_t)between(swarm, 1, 6)};
     } else if (which == 1) {
         options->in_flight = (uint32_t)between(swarm, 1, 2);
@@ -343,6 +345,10 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
     }
     sim_world_start(&swarm->world, options);
     draw_crowd(swarm);
+    if (swarm->is_short) {
+        swarm->crowd.think_max_ms = between(swarm, 500, 3000);
+        swarm->crowd.weights[SIM_ACT_CREATE] = 60;
+    }
     sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
     sim_crowd_start(&swarm->crowd);
     sim_schedule_in(&swarm->world.sim, &swarm->noise, 0);

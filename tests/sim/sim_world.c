@@ -146,7 +146,6 @@ static void start_backend(struct sim_world *world, const struct sim_world_option
     struct secret state;
 
     secret_init(&state);
-
     if (options->uses_token &&
         map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
         (void)sim_vault_add_token(&world->vault,
@@ -305,13 +304,11 @@ static int recover_lease(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
     struct ledger_lease lease;
-    json_t *owner;
     struct err e = {0};
 
-    must(world, ledger_lease_read(body, &lease, &owner, &e), &e, "a record of the ledger");
+    must(world, ledger_lease_read(body, &lease, &e), &e, "a record of the ledger");
     must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
          "recovery");
-    json_decref(owner);
     return 0;
 }
 
@@ -319,14 +316,12 @@ static int recover_grant(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
     struct ledger_grant grant;
-    json_t *owner;
     struct err e = {0};
     int r;
 
-    must(world, ledger_grant_read(body, &grant, &owner, &e), &e, "a grant of the ledger");
+    must(world, ledger_grant_read(body, &grant, &e), &e, "a grant of the ledger");
     r = lease_core_recover_grant(world->core, id, &grant);
     must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
-    json_decref(owner);
     return 0;
 }
 

@@ -312,8 +312,8 @@ size_t fake_ledger_count(const struct fake_ledger *fake, enum env_ledger_kind ki
     return count;
 }
 
-const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,
-                             const char *id)
+struct str fake_ledger_body(const struct fake_ledger *fake, enum env_ledger_kind kind,
+                            const char *id)
 {
     const struct list *node;
 
@@ -323,8 +323,14 @@ const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kin
                                                        offsetof(struct fake_record, node));
 
         if (record->kind == kind && strcmp(record->id, id) == 0) {
-            return record->body;
+            return (struct str){.ptr = record->body, .len = record->body_len};
         }
     }
-    return NULL;
+    return (struct str){.ptr = NULL};
+}
+
+const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,
+                             const char *id)
+{
+    return fake_ledger_body(fake, kind, id).ptr;
 }

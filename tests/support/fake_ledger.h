@@ -44,7 +44,10 @@ void fake_ledger_restart(struct fake_ledger *fake);
 /* Records of a kind. */
 size_t fake_ledger_count(const struct fake_ledger *fake, enum env_ledger_kind kind);
 
-/* The body of a record; NULL if there is none. */
+/* The body of a record, with a NUL behind it; `ptr` is NULL if there is none. */
+struct str fake_ledger_body(const struct fake_ledger *fake, enum env_ledger_kind kind,
+                            const char *id);
+/* The same as a text. */
 const char *fake_ledger_find(const struct fake_ledger *fake, enum env_ledger_kind kind,
                              const char *id);
 

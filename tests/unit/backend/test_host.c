@@ -69,7 +69,7 @@ static void test_a_request_goes_out_with_address_tls_and_limits(void **state)
     const struct leased_http_header header = {{"X-Vault-Token", 13}, {"s.secret", 8}};
     struct leased_http_request request = {
         .size = sizeof(request),
-        .flags = LEASED_HTTP_CREATES,
+        .flags = LEASED_HTTP_CREATES | LEASED_HTTP_REPEATABLE,
         .method = {"POST", 4},
         .path = {"/v1/a?b=c", 9},
         .headers = &header,
@@ -96,7 +96,7 @@ static void test_a_request_goes_out_with_address_tls_and_limits(void **state)
     assert_string_equal(http->proxy, "http://proxy:3128");
     assert_null(http->unix_socket);
     assert_int_equal(http->timeout_ms, 1234);
-    assert_int_equal(http->flags, ENV_HTTP_CREATES);
+    assert_int_equal(http->flags, ENV_HTTP_CREATES | ENV_HTTP_REPEATABLE);
     assert_int_equal(http->header_count, 1);
     assert_true(str_eq_c(http->headers[0].value, "s.secret"));
     assert_true(str_eq_c(http->body, "{}"));

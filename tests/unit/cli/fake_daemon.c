@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -101,17 +102,10 @@ static void serve(int listener, const struct fake_route *routes, size_t count, c
     }
 }
 
-void fake_daemon_start(struct fake_daemon *daemon, const struct fake_route *routes, size_t count)
+static void run(struct fake_daemon *daemon, int listener, const struct fake_route *routes,
+                size_t count)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
     assert_in_range(count, 0, ROUTES_MAX);
-    (void)snprintf(daemon->folder, sizeof(daemon->folder), "/tmp/lease-test-XXXXXX");
-    assert_non_null(mkdtemp(daemon->folder));
-    (void)snprintf(daemon->socket, sizeof(daemon->socket), "%s/socket", daemon->folder);
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", daemon->socket);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(listener, 64), 0);
     daemon->log =
         mmap(NULL, FAKE_LOG_MAX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -125,13 +119,42 @@ void fake_daemon_start(struct fake_daemon *daemon, const struct fake_route *rout
     (void)close(listener);
 }
 
+void fake_daemon_start(struct fake_daemon *daemon, const struct fake_route *routes, size_t count)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(daemon->folder, sizeof(daemon->folder), "/tmp/lease-test-XXXXXX");
+    assert_non_null(mkdtemp(daemon->folder));
+    (void)snprintf(daemon->socket, sizeof(daemon->socket), "%s/socket", daemon->folder);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", daemon->socket);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    run(daemon, listener, routes, count);
+}
+
+void fake_issuer_start(struct fake_daemon *issuer, const struct fake_route *routes, size_t count)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    issuer->folder[0] = issuer->socket[0] = '\0';
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    (void)snprintf(issuer->address, sizeof(issuer->address), "http://127.0.0.1:%u",
+                   ntohs(address.sin_port));
+    run(issuer, listener, routes, count);
+}
+
 void fake_daemon_stop(struct fake_daemon *daemon)
 {
     (void)kill(daemon->pid, SIGKILL);
     (void)waitpid(daemon->pid, NULL, 0);
     (void)munmap(daemon->log, FAKE_LOG_MAX_BYTES);
-    (void)unlink(daemon->socket);
-    (void)rmdir(daemon->folder);
+    if (daemon->folder[0] != '\0') {
+        (void)unlink(daemon->socket);
+        (void)rmdir(daemon->folder);
+    }
 }
 
 int fake_daemon_count(const struct fake_daemon *daemon, const char *request)

@@ -21,11 +21,15 @@ struct fake_daemon {
     pid_t pid;
     char folder[64];
     char socket[96];
-    char *log; /* all requests, shared with the process that serves */
+    char address[40]; /* "http://127.0.0.1:PORT" of one on TCP */
+    char *log;        /* all requests, shared with the process that serves */
 };
 
 /* The first route that fits and isn't used up answers; nothing fits: 500. */
 void fake_daemon_start(struct fake_daemon *daemon, const struct fake_route *routes, size_t count);
+/* The same on loopback TCP, where an issuer would be. */
+void fake_issuer_start(struct fake_daemon *issuer, const struct fake_route *routes, size_t count);
+
 void fake_daemon_stop(struct fake_daemon *daemon);
 
 /* How often this stood in requests so far. */

@@ -53,12 +53,13 @@ static void open_ledger(void)
     char sql[256];
 
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    (void)snprintf(sql, sizeof(sql),
-                   "PRAGMA journal_mode = WAL; PRAGMA application_id = %d; PRAGMA user_version = 1;"
-                   "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT "
-                   "NULL, PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
-                   "PRAGMA wal_checkpoint(TRUNCATE)",
-                   LEDGER_APPLICATION_ID);
+    (void)snprintf(
+        sql, sizeof(sql),
+        "PRAGMA journal_mode = WAL; PRAGMA application_id = %d; PRAGMA user_version = %d;"
+        "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT "
+        "NULL, PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        LEDGER_APPLICATION_ID, LEDGER_VERSION);
     run_sql(sql);
 }
 
@@ -80,15 +81,19 @@ static void add(const char *id, const char *ref)
                                        .holder.container = "",
                                        .holder.listener = "local",
                                        .holder.sans = ""};
-    char *sql;
+    sqlite3_stmt *statement = NULL;
     BUF_AUTO body;
 
     buf_init(&body, 4096);
     assert_int_equal(ledger_lease_write(&lease, &body), 0);
-    sql = sqlite3_mprintf("INSERT INTO record VALUES (1, %Q, CAST(%.*Q AS BLOB))", id,
-                          (int)buf_str(&body).len, buf_str(&body).ptr);
-    run_sql(sql);
-    sqlite3_free(sql);
+    assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO record VALUES (1, ?1, ?2)", -1, &statement,
+                                        NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_bind_blob(statement, 2, body.bytes, (int)body.len, SQLITE_STATIC),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
 }
 
 /* As a daemon that was killed leaves it: the log isn't worked in. */

@@ -170,7 +170,9 @@ static void test_bash_completes_with_the_script(void **state)
 {
     static const char probe[] = "eval \"$SCRIPT\"; COMP_WORDS=(lease st); COMP_CWORD=1; _lease; "
                                 "echo ${COMPREPLY[*]}; COMP_WORDS=(lease get db -o d); "
-                                "COMP_CWORD=4; _lease; echo ${COMPREPLY[*]}";
+                                "COMP_CWORD=4; _lease; echo ${COMPREPLY[*]}; "
+                                "COMP_WORDS=(lease ledger d); COMP_CWORD=2; _lease; "
+                                "echo ${COMPREPLY[0]}";
     char line[256] = "";
     char command[1024];
     FILE *shell;
@@ -184,6 +186,9 @@ static void test_bash_completes_with_the_script(void **state)
     assert_string_equal(line, "status\n");
     assert_non_null(fgets(line, sizeof(line), shell));
     assert_string_equal(line, "dotenv\n");
+    /* The second word of several commands with one first. */
+    assert_non_null(fgets(line, sizeof(line), shell));
+    assert_string_equal(line, "dump\n");
     assert_int_equal(pclose(shell), 0);
     (void)unsetenv("SCRIPT");
 }

@@ -26,7 +26,8 @@ int ledger_teardown(void **state)
         fake_ledger_run(&ledger);
     }
     r = fixture_teardown(state);
-    assert_int_equal(ledger.record_count, 0);
+    assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_LEASE), 0);
+    assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_GRANT), 0);
     fake_ledger_fini(&ledger);
     return r;
 }
@@ -72,24 +73,20 @@ void ledger_stop(void)
 static int recover_lease(void *user, struct str id, struct str body)
 {
     struct ledger_lease record;
-    json_t *owner;
 
     (void)user;
-    assert_int_equal(ledger_lease_read(body, &record, &owner, NULL), 0);
+    assert_int_equal(ledger_lease_read(body, &record, NULL), 0);
     assert_int_equal(lease_core_recover(f.core, id, &record, &f.model.issuer), 0);
-    json_decref(owner);
     return 0;
 }
 
 static int recover_grant(void *user, struct str id, struct str body)
 {
     struct ledger_grant record;
-    json_t *owner;
 
     (void)user;
-    assert_int_equal(ledger_grant_read(body, &record, &owner, NULL), 0);
+    assert_int_equal(ledger_grant_read(body, &record, NULL), 0);
     assert_int_equal(lease_core_recover_grant(f.core, id, &record), 0);
-    json_decref(owner);
     return 0;
 }
 
@@ -107,6 +104,13 @@ static void forget_grants(void)
     }
 }
 
+static int recover_budget(void *user, struct str id, struct str body)
+{
+    (void)user;
+    assert_int_equal(lease_core_recover_budget(f.core, id, body), 0);
+    return 0;
+}
+
 void ledger_start(void)
 {
     forget_grants();
@@ -115,6 +119,8 @@ void ledger_start(void)
                      0);
     assert_int_equal(env_ledger_each(&ledger.ledger, ENV_LEDGER_GRANT, recover_grant, NULL, NULL),
                      0);
+    assert_int_equal(
+        env_ledger_each(&ledger.ledger, ENV_LEDGER_SETTING, recover_budget, NULL, NULL), 0);
     lease_core_recovered(f.core, &recovery);
     fixture_run();
 }

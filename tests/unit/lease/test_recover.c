@@ -125,6 +125,30 @@ static void test_a_holder_finds_the_successor(void **state)
     assert_int_equal(CALLS(ISSUE), 2);
 }
 
+/* Whoever makes it crash mints no more with that. */
+static void test_a_budget_is_not_full_again_after_a_crash(void **state)
+{
+    size_t i;
+
+    (void)state;
+    f.role.issue_rate = (struct units_rate){.count = 3, .per_ms = HOUR_MS};
+    for (i = 0; i < 3; i++) {
+        fixture_get(fixture_client(i), &f.role);
+        assert_int_equal(f.clients[i].status, 0);
+        ledger_kill();
+        ledger_start();
+    }
+    fixture_get(fixture_client(3), &f.role);
+    assert_int_equal(f.clients[3].status, ERR_LIMIT);
+    ledger_kill();
+    f.fake.now_ms += 21 * MINUTE_MS; /* a third of what there is in an hour comes back */
+    f.fake.wall_ms += 21 * (int64_t)MINUTE_MS;
+    ledger_start();
+    fixture_get(fixture_client(3), &f.role);
+    assert_int_equal(f.clients[3].status, 0);
+    assert_int_equal(CALLS(ISSUE), 4);
+}
+
 /* --- ending ----------------------------------------------------------------------------------- */
 
 static void test_who_has_ended_meanwhile_holds_nothing(void **state)
@@ -331,89 +355,6 @@ static void test_what_its_issuer_cannot_revoke_goes_on_or_is_let_go(void **state
     assert_int_equal(fixture_records("lease.expired"), 1);
 }
 
-/* --- intents ---------------------------------------------------------------------------------- */
-
-static void test_an_issuer_is_asked_when_that_is_on_record(void **state)
-{
-    struct client *client = fixture_client(0);
-
-    (void)state;
-    f.model.uses_intents = true;
-    ledger.is_held = true;
-    fixture_ask(client, &f.role);
-    fixture_run();
-    assert_int_equal(f.model.lease_count, 0);
-    fake_ledger_run(&ledger);
-    fixture_run();
-    assert_int_equal(f.model.lease_count, 1);
-    assert_int_equal(ledger.record_count, 1);
-    fake_ledger_run(&ledger);
-    fixture_run();
-    fake_ledger_run(&ledger);
-    fixture_run();
-    assert_int_equal(client->status, 0);
-}
-
-static void test_without_a_record_it_is_not_asked(void **state)
-{
-    (void)state;
-    f.model.uses_intents = true;
-    fixture_open();
-    ledger.put_status = ERR_LIMIT;
-    fixture_get(fixture_client(0), &f.role);
-    assert_int_equal(f.model.lease_count, 0);
-    assert_int_not_equal(f.clients[0].status, 0);
-}
-
-static void test_what_a_lost_answer_made_is_revoked(void **state)
-{
-    struct lease_core_stats stats;
-
-    (void)state;
-    f.model.uses_intents = true;
-    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_LOST;
-    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_RETRY;
-    fixture_get(fixture_client(0), &f.role);
-    assert_int_equal(f.clients[0].status, ERR_UNAVAILABLE);
-    assert_int_equal(model_live_count(&f.model), 1);
-    lease_core_stats(f.core, &stats);
-    assert_int_equal(stats.revoke_pending, 1);
-    assert_int_equal(ledger.record_count, 1); /* under its new name alone */
-    f.model.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_OK;
-    fixture_advance(10 * MINUTE_MS);
-    assert_int_equal(model_live_count(&f.model), 0);
-    assert_int_equal(ledger.record_count, 0);
-    assert_int_equal(fixture_records("lease.failed"), 1);
-    assert_int_equal(fixture_trail_has("\"outcome\":\"lost\""), 1);
-}
-
-static void test_what_a_killed_daemon_never_heard_of_is_revoked(void **state)
-{
-    (void)state;
-    f.model.uses_intents = true;
-    f.model.is_held[LEASE_CALL_ISSUE] = true;
-    fixture_ask(fixture_client(0), &f.role);
-    fixture_run();
-    assert_int_equal(model_live_count(&f.model), 1);
-    ledger_kill();
-    f.model.is_held[LEASE_CALL_ISSUE] = false;
-    ledger_start();
-    assert_int_equal(recovery.revoked_count, 1);
-    assert_int_equal(model_live_count(&f.model), 0);
-    assert_int_equal(ledger.record_count, 0);
-}
-
-static void test_a_refusal_leaves_nothing_to_revoke(void **state)
-{
-    (void)state;
-    f.model.uses_intents = true;
-    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_DENIED;
-    fixture_get(fixture_client(0), &f.role);
-    assert_int_equal(f.clients[0].status, ERR_DENIED);
-    assert_int_equal(CALLS(REVOKE), 0);
-    assert_int_equal(ledger.record_count, 0);
-}
-
 /* --- records ---------------------------------------------------------------------------------- */
 
 static void test_a_record_that_is_none_of_ours_is_refused(void **state)
@@ -461,6 +402,7 @@ int main(void)
         ledger_test(test_what_goes_on_is_renewed_and_ends_as_ever),
         ledger_test(test_a_duration_goes_on_too),
         ledger_test(test_a_holder_finds_the_successor),
+        ledger_test(test_a_budget_is_not_full_again_after_a_crash),
         ledger_test(test_who_has_ended_meanwhile_holds_nothing),
         ledger_test(test_who_has_ended_takes_nothing_from_those_it_shared_with),
         ledger_test(test_another_process_of_that_number_is_somebody_else),
@@ -473,11 +415,6 @@ int main(void)
         ledger_test(test_a_role_that_is_not_configured_any_more_does_not_matter),
         ledger_test(test_a_role_that_asks_for_something_else_replaces_what_goes_on),
         ledger_test(test_what_its_issuer_cannot_revoke_goes_on_or_is_let_go),
-        ledger_test(test_an_issuer_is_asked_when_that_is_on_record),
-        ledger_test(test_without_a_record_it_is_not_asked),
-        ledger_test(test_what_a_lost_answer_made_is_revoked),
-        ledger_test(test_what_a_killed_daemon_never_heard_of_is_revoked),
-        ledger_test(test_a_refusal_leaves_nothing_to_revoke),
         ledger_test(test_a_record_that_is_none_of_ours_is_refused),
     };
 

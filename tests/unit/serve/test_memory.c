@@ -166,6 +166,8 @@ static void test_renewing_rotating_and_ending_survive(void **state)
     const struct scenario scenarios[] = {
         {ALICE, "POST", API "/leases/%s/renew", NULL, 200, true},
         {ALICE, "POST", API "/leases/%s/rotate", NULL, 200, true},
+        {ALICE, "POST", API "/leases/%s/ack", NULL, 200, true},
+        {ALICE, "GET", API "/watch", NULL, 200, true},
         {ALICE, "DELETE", API "/leases/%s?wait=30", NULL, 200, true},
         {ADA, "DELETE", API "/leases/%s", NULL, 202, true},
     };

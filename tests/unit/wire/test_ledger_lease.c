@@ -45,11 +45,10 @@ static struct str write_lease(const struct ledger_lease *lease, struct buf *out)
 static void test_what_was_written_is_read(void **state)
 {
     struct ledger_lease lease;
-    json_t *owner = NULL;
     struct buf out;
 
     (void)state;
-    assert_int_equal(ledger_lease_read(write_lease(&FULL, &out), &lease, &owner, NULL), 0);
+    assert_int_equal(ledger_lease_read(write_lease(&FULL, &out), &lease, NULL), 0);
     assert_string_equal(lease.role, FULL.role);
     assert_string_equal(lease.backend, FULL.backend);
     assert_string_equal(lease.params_json, FULL.params_json);
@@ -69,8 +68,29 @@ static void test_what_was_written_is_read(void **state)
     assert_string_equal(lease.holder.container, "");
     assert_string_equal(lease.holder.listener, "local");
     assert_string_equal(lease.holder.sans, "");
-    json_decref(owner);
     buf_fini(&out);
+}
+
+/* Texts stand in the body as C strings. */
+static void test_texts_are_borrowed_from_the_body(void **state)
+{
+    struct ledger_lease lease;
+    struct buf out;
+    struct str body = write_lease(&FULL, &out);
+
+    (void)state;
+    assert_int_equal(ledger_lease_read(body, &lease, NULL), 0);
+    assert_true(lease.role > body.ptr && lease.role < body.ptr + body.len);
+    assert_true(lease.sealed.ptr + lease.sealed.len == body.ptr + body.len);
+    buf_fini(&out);
+}
+
+static void expect_same(const struct ledger_lease *lease, struct str body)
+{
+    struct buf again;
+
+    assert_true(str_eq(write_lease(lease, &again), body));
+    buf_fini(&again);
 }
 
 /* Each of its bytes changed, and each of its heads: read as something else, or refused. */
@@ -78,7 +98,6 @@ static void test_a_damaged_record_is_refused_or_harmless(void **state)
 {
     struct ledger_lease lease = {.role = "untouched"};
     char text[2048];
-    json_t *owner = NULL;
     struct buf out;
     struct str whole;
     size_t len;
@@ -88,39 +107,55 @@ static void test_a_damaged_record_is_refused_or_harmless(void **state)
     whole = write_lease(&FULL, &out);
     len = whole.len - FULL.sealed.len;
     assert_true(len <= sizeof(text));
-    for (i = 0; i < len; i++) {
+    for (i = 0; i < 8 * len; i++) {
+        if (i < len) {
+            assert_int_equal(ledger_lease_read((struct str){whole.ptr, i}, &lease, NULL),
+                             ERR_INVALID);
+            assert_string_equal(lease.role, "untouched");
+        }
         memcpy(text, whole.ptr, len);
-        assert_int_equal(ledger_lease_read((struct str){text, i}, &lease, &owner, NULL),
-                         ERR_INVALID);
-        assert_string_equal(lease.role, "untouched");
-        text[i] ^= 0x20;
-        if (ledger_lease_read((struct str){text, len}, &lease, &owner, NULL) == 0) {
-            json_decref(owner);
+        text[i / 8] = (char)((unsigned char)text[i / 8] ^ 1U << i % 8);
+        if (ledger_lease_read((struct str){text, len}, &lease, NULL) == 0) {
+            expect_same(&lease, (struct str){text, len});
             lease.role = "untouched";
         }
     }
     buf_fini(&out);
 }
 
-static void expect_refused(const char *text, const char *word)
+static void expect_refused(struct str body, const char *word)
 {
     struct ledger_lease lease;
-    json_t *owner;
     struct err e;
 
-    assert_int_equal(ledger_lease_read(str_of(text), &lease, &owner, &e), ERR_INVALID);
+    assert_int_equal(ledger_lease_read(body, &lease, &e), ERR_INVALID);
     assert_non_null(strstr(e.text, word));
 }
 
 static void test_what_is_no_such_record_is_refused_with_its_reason(void **state)
 {
     (void)state;
-    expect_refused("", "no JSON");
-    expect_refused("[]", "version");
-    expect_refused("{\"version\":1}", "another version");
-    expect_refused("{\"version\":2}", "`state`");
-    expect_refused("{\"version\":2,\"state\":7}", "`state`");
-    expect_refused("{\"version\":1,\"version\":1}", "no JSON");
+    expect_refused((struct str){.len = 0}, "empty");
+    expect_refused(str_of("{\"version\":2}"), "another version");
+    expect_refused(str_of("\3"), "`state`");
+    expect_refused((struct str){"\3\0\0\0\0", 5}, "`state`");           /* without its NUL */
+    expect_refused((struct str){"\3\1\0\0\0\0\0", 7}, "`state`");       /* with one inside */
+    expect_refused((struct str){"\3\1\0\0\0\xff\0", 7}, "`state`");     /* no UTF-8 */
+    expect_refused((struct str){"\3\xff\xff\xff\xff\0", 6}, "`state`"); /* longer than all */
+    expect_refused((struct str){"\3\1\0\0\0s\0", 7}, "`role`");
+}
+
+static void test_a_time_is_not_negative(void **state)
+{
+    struct ledger_lease lease = FULL;
+    struct buf out;
+    struct str body;
+
+    (void)state;
+    lease.expires_wall_ms = -1;
+    body = write_lease(&lease, &out);
+    expect_refused(body, "`expires_wall_ms`");
+    buf_fini(&out);
 }
 
 static void test_a_text_that_is_no_utf8_is_refused(void **state)
@@ -142,8 +177,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_written_is_read),
+        cmocka_unit_test(test_texts_are_borrowed_from_the_body),
         cmocka_unit_test(test_a_damaged_record_is_refused_or_harmless),
         cmocka_unit_test(test_what_is_no_such_record_is_refused_with_its_reason),
+        cmocka_unit_test(test_a_time_is_not_negative),
         cmocka_unit_test(test_a_text_that_is_no_utf8_is_refused),
     };
 
