@@ -217,13 +217,11 @@ static void join_grant(void *user, const char *id, struct str body)
 {
     struct sweep *sweep = user;
     struct ledger_grant grant;
-    json_t *owner = NULL;
     struct err e = {0};
-    int r = ledger_grant_read(body, &grant, &owner, &e);
+    int r = ledger_grant_read(body, &grant, &e);
 
     if (r == 0) {
         r = ledger_file_join(&sweep->file, grant.lease, id, &e);
-        json_decref(owner);
     }
     if (r != 0) {
         cli_message(sweep->cli, "%s: the record of %s can't be read: %s", sweep->file.path, id,

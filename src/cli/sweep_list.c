@@ -75,19 +75,17 @@ static void take(void *user, const char *id, struct str body)
 {
     struct sweep_list *list = user;
     struct ledger_lease lease;
-    json_t *owner = NULL;
     struct err e = {0};
 
     if (list->status != 0) {
         return;
     }
-    if (ledger_lease_read(body, &lease, &owner, &e) != 0) {
+    if (ledger_lease_read(body, &lease, &e) != 0) {
         list->unread_count++;
         list->tell(list->user, id, &e);
         return;
     }
     add(list, id, &lease);
-    json_decref(owner);
 }
 
 /* Logins last; else as they came. */
