@@ -391,8 +391,20 @@ class Chaos:
                      outages=self.outages.windows, ended_by_itself=self.ended_by_itself, reboots=self.reboots,
                      has_isolate=self.has_isolate,
                      shares={name: role["share"] for name, role in ROLES.items() if role["share"] != "none"}, issuer_trail=self.issuer_trail(),
-                     tokens=len(self.world.bao.call("LIST", "auth/token/accessors")["data"]["keys"]))
+                     children=self.children())
         return found
+
+    def children(self):
+        """Accessor → seconds that are left of each child token at OpenBao."""
+        bao, left = self.world.bao, {}
+        for accessor in bao.call("LIST", "auth/token/accessors")["data"]["keys"]:
+            try:
+                data = bao.call("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
+            except Failed:  # it has ended meanwhile
+                continue
+            if (data["meta"] or {}).get("role") in ROLES:
+                left[accessor] = data["ttl"]
+        return left
 
     def issuer_trail(self):
         records = []

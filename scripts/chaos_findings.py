@@ -25,6 +25,7 @@ EXITS_OF_FAULTS = ("exit 5", "exit 7", "exit 125")
 ANSWER_UNDER_WAY_MS = 250
 # What OpenBao says of a request that was canceled at COMMIT, and of one canceled in the middle of its record of the lease.
 CANCELED, HALF_RECORDED = re.compile(r"occurred:\s+\* context canceled\s*$"), re.compile(r"\* internal error\s*$")
+CHILD_LIFE_S = 60
 # How far the time in a database role's name, in seconds, may be from that of its request.
 NAME_SLACK_MS = 2000
 
@@ -41,6 +42,7 @@ CLASSES = {
     "left_revoking": "a lease is left at OpenBao that leased knows and hasn't revoked yet",
     "left_ledger": "the ledger holds a lease of which OpenBao knows nothing any more",
     "left_listed": "leased lists a lease as live that nobody holds",
+    "left_token": "a child token is left that lives longer than the minute it was made for",
     "lost_by_kill": "a lease is left at OpenBao whose answer was lost when leased was killed",
     "lost_by_outage": "a lease is left at OpenBao whose answer was lost in an outage of it",
     "no_end": "a lease or grant has no end on record",
@@ -270,6 +272,9 @@ class Judge:
                 self.add("issuer_half", what)
             else:
                 self.add("left_lease", f"{what}: OpenBao's trail has no answer with it")
+        for accessor, ttl_s in self.found["children"].items():
+            if ttl_s > CHILD_LIFE_S:
+                self.add("left_token", f"{accessor}, for {ttl_s} s")
         at_issuer = {left["lease"] for left in self.found["leases"]}
         for ref, entry in known.items():
             if ref.split("\n")[0] not in at_issuer:
@@ -350,7 +355,7 @@ def figures(found, judge):
     yield "audit records", len(found["trail"])
     yield "left after quiet time", (f"{found['roles_count']} database roles, {len(found['leases'])} leases at OpenBao, "
                                     f"{len(found['ledger'])} in the ledger; {found['quiet_s']:.1f} s")
-    yield "tokens of leased at OpenBao", found["tokens"]
+    yield "child tokens left at OpenBao", f"{len(found['children'])}, for {max(found['children'].values(), default=0)} s at most"
     for name, count in sorted(judge.notes.items()):
         yield f"  {name}", count
 

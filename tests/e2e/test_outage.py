@@ -1,11 +1,13 @@
 """An issuer that is away: the daemon starts, says so, and serves when it is back."""
 import socket
 import subprocess
+import tempfile
 import threading
+import time
 
 import pytest
 from conftest import CONSUMER
-from servers import clean_environment, free_port, until
+from servers import clean_environment, free_port, give_to, until
 
 
 class Forwarder:
@@ -124,3 +126,23 @@ def test_a_stop_that_cannot_revoke_says_what_lives_on(road, orders, world, shell
     left = [r for r in made.daemon.records() if r["event"] == "lease.revoking" and r["outcome"] == "failed"]
     assert [r["role"] for r in left] == [made.role]
     assert "lease.drain.late" in open(made.daemon.log, encoding="utf-8").read()
+
+
+@pytest.mark.parametrize("has_ledger", [False, True])
+def test_what_its_issuer_never_revokes_does_not_hold_a_stop(orders, shell, world, has_ledger):
+    """As where revocation statements need the database role, and that has gone: 400 to each revocation, for ever."""
+    config = {"limits": {"stop_timeout": "2s"}}
+    if has_ledger:
+        folder = tempfile.mkdtemp(prefix="ledger-", dir=world.folder)
+        give_to(folder, "leased")
+        config["state"] = {"ledger": {"sqlite": f"{folder}/ledger.db"}}
+    made = orders(config=config, on_stop="revoke")
+    credentials = [shell(made.daemon).get(made.role) for _ in range(12)]
+    for credential in credentials:
+        world.postgres.admin(f'DROP ROLE "{credential["credential"]["username"]}"')
+    begin = time.monotonic()
+    made.daemon.exit_code = 75
+    assert made.daemon.stop() == 75
+    assert time.monotonic() - begin < 3
+    left = [r for r in made.daemon.records() if r["event"] == "lease.revoking" and r["outcome"] == "failed"]
+    assert len(left) == 12
