@@ -304,6 +304,7 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
 
     CHECK(!core->is_closing);
     acquire_cancel_all(core);
+    reads_flush(core); /* of grants that don't end here */
     core->is_draining = true;
     core->is_closing = true;
     core->closed = closed;

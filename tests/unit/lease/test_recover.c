@@ -53,6 +53,26 @@ static void test_a_stop_leaves_them_as_a_kill_does(void **state)
     assert_int_equal(CALLS(ISSUE), 2);
 }
 
+static void test_what_is_left_is_served_until_the_core_closes_and_the_reads_are_on_record(
+    void **state)
+{
+    size_t read_count;
+
+    (void)state;
+    f.role.is_kept_on_stop = true;
+    fixture_get(fixture_client(0), &f.role);
+    fixture_get(fixture_client(1), &f.shared);
+    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, true, fixture_wait());
+    fixture_run();
+    read_count = fixture_records("credential.read");
+    assert_non_null(fixture_cached(&f.clients[0], &f.role));
+    assert_null(fixture_cached(&f.clients[1], &f.shared));
+    ledger_stop_drained();
+    assert_int_equal(fixture_records("credential.read"), read_count + 1);
+    ledger_start();
+    assert_non_null(fixture_cached(&f.clients[0], &f.role));
+}
+
 static void test_a_stop_leaves_nothing_that_hangs_on_a_connection(void **state)
 {
     (void)state;
@@ -418,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ledger_test(test_leases_and_their_holders_go_on),
         ledger_test(test_a_stop_leaves_them_as_a_kill_does),
+        ledger_test(test_what_is_left_is_served_until_the_core_closes_and_the_reads_are_on_record),
         ledger_test(test_a_stop_leaves_nothing_that_hangs_on_a_connection),
         ledger_test(test_what_goes_on_is_renewed_and_ends_as_ever),
         ledger_test(test_a_duration_goes_on_too),
