@@ -126,16 +126,9 @@ static void drained(struct lease_wait *wait, int status)
 /* Will another daemon follow, on the same machine? Not in a container that ends with this process,
  * not in a pod, and not when somebody has said so (SIGUSR2), as the shipped unit does when the
  * machine goes down. */
-static bool is_restart(struct daemon *daemon)
+static bool is_restart(const struct daemon *daemon)
 {
-    struct secret unused;
-    bool is_in_pod;
-
-    secret_init(&unused);
-    is_in_pod =
-        env_secret_read(daemon->env, STR("env:KUBERNETES_SERVICE_HOST"), &unused, NULL) == 0;
-    secret_fini(&unused);
-    return !daemon->is_final && !is_in_pod && getpid() != 1;
+    return !daemon->is_final && !daemon->options.is_in_pod && getpid() != 1;
 }
 
 static void stop(struct daemon *daemon)
