@@ -358,16 +358,19 @@ static void issue_written(struct audit_write *write, int status)
 static void issue_record(struct lease *lease)
 {
     struct lease_issuing *issuing = lease->issuing;
-    int r = issue_keep(lease);
+    int r;
 
     issuing->write.fn = issue_written;
     issuing->write.user = issuing;
-    issuing->unwritten_count = issuing->durable != NULL ? 2 : 1;
-    if (r == 0) {
-        r = record_lease_issued(lease, &issuing->write);
-    }
+    issuing->unwritten_count = 1;
+    r = record_lease_issued(lease, &issuing->write);
     if (r != 0) {
         record_lease_issued_late(lease);
+    } else {
+        r = issue_keep(lease); /* not before: the next start goes on with what it finds there */
+        issuing->unwritten_count += issuing->durable != NULL ? 1 : 0;
+    }
+    if (r != 0) {
         issue_unrecorded(lease, r);
         return;
     }
