@@ -504,6 +504,7 @@ check-abi:
 	$(Q)CC='$(CC)' scripts/check-abi
 check-unit:
 	$(Q)scripts/check-unit config/leased.service
+	$(Q)scripts/check-unit config/leased-poweroff.service
 check-hardening: $(programs)
 	$(Q)scripts/check-hardening $^
 

@@ -1,7 +1,8 @@
 /* The life of the daemon.
  *
  * Up: parts in their order (daemon_parts.c), then `ready`. Down, on SIGTERM or SIGINT: not ready
- * and no new requests → drain (what the next daemon can't go on with is revoked) → listeners →
+ * and no new connections → drain (what the next daemon can't go on with is revoked) → before a
+ * restart, who has connected already is served for a moment → listeners →
  * serve → lease core → backends (logged out, unless leases are left) → audit → ledger → the loop
  * ends. Each step begins when the one before has said that it is done. Failure paths: a part that
  * can't be made sends the rest down the same way, without a drain. A second signal leaves the drain
@@ -103,7 +104,11 @@ static void listeners_stop(struct daemon *daemon)
 {
     daemon->is_drained = true;
     env_timer_arm(daemon->env, &daemon->last_resort, env_now_ms(daemon->env) + LAST_RESORT_MS);
-    daemon_listeners_close(daemon);
+    if (daemon->is_restarting && !daemon->is_hurried) {
+        daemon_listeners_settle(daemon);
+    } else {
+        daemon_listeners_close(daemon);
+    }
 }
 
 /* In time or not: the lease core has told what is left. Whoever stopped us must see that too: the
@@ -121,16 +126,9 @@ static void drained(struct lease_wait *wait, int status)
 /* Will another daemon follow, on the same machine? Not in a container that ends with this process,
  * not in a pod, and not when somebody has said so (SIGUSR2), as the shipped unit does when the
  * machine goes down. */
-static bool is_restart(struct daemon *daemon)
+static bool is_restart(const struct daemon *daemon)
 {
-    struct secret unused;
-    bool is_in_pod;
-
-    secret_init(&unused);
-    is_in_pod =
-        env_secret_read(daemon->env, STR("env:KUBERNETES_SERVICE_HOST"), &unused, NULL) == 0;
-    secret_fini(&unused);
-    return !daemon->is_final && !is_in_pod && getpid() != 1;
+    return !daemon->is_final && !daemon->options.is_in_pod && getpid() != 1;
 }
 
 static void stop(struct daemon *daemon)
@@ -138,13 +136,14 @@ static void stop(struct daemon *daemon)
     uint64_t timeout_ms = daemon->config->settings.limits.stop_timeout_ms;
 
     daemon->is_stopping = true;
+    daemon->is_restarting = is_restart(daemon) && daemon->ledger != NULL;
     log_event(LOG_LEVEL_INFO, "daemon.stopping", NULL);
     notify_stopping(&daemon->notify, timeout_ms + LAST_RESORT_MS + STOP_SLACK_MS);
     serve_set_ready(daemon->serve, false);
-    daemon_listeners_quiesce(daemon);
+    daemon_listeners_quiesce(daemon, daemon->is_restarting);
     daemon->drain.fn = drained;
     daemon->drain.user = daemon;
-    lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, is_restart(daemon),
+    lease_core_drain(daemon->core, env_now_ms(daemon->env) + timeout_ms, daemon->is_restarting,
                      &daemon->drain);
     serve_end_streams(daemon->serve); /* who watches hears of the end of his grants before */
 }

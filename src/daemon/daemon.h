@@ -12,6 +12,7 @@ struct daemon_options {
     struct backend_registry *registry;
     const char *config_path; /* for reloads */
     const struct io_environment *environment;
+    bool is_in_pod; /* of Kubernetes, where no other daemon follows with the same disk */
     /* After a reload: what is beyond the daemon, such as the log. */
     void (*configured)(void *user, const struct config *config);
     void *user;

@@ -62,15 +62,18 @@ struct daemon {
     struct list listeners; /* struct daemon_listener */
     uint64_t clients_told; /* the limit of them that was told to be beyond reach; 0: none */
     struct env_timer retiring;
+    struct env_timer settling;
+    uint64_t settled_by_ms;
 
     bool has_started; /* the trail says so; then it also says when it stopped */
 
     /* The way down. */
     bool is_final; /* no other daemon follows on this machine: nothing is left for it */
     bool is_stopping;
-    bool is_drained; /* or nobody waits for it any more */
-    bool is_hurried; /* a second signal: the issuers aren't told */
-    bool is_forced;  /* the last time limit has passed */
+    bool is_restarting; /* another one does: what it can go on with is left for it */
+    bool is_drained;    /* or nobody waits for it any more */
+    bool is_hurried;    /* a second signal: the issuers aren't told */
+    bool is_forced;     /* the last time limit has passed */
     bool is_closing_listeners;
     bool is_closing_backends;
     struct lease_wait drain;
@@ -161,7 +164,9 @@ void daemon_listener_apply(struct daemon_listener *entry, const struct config_li
 void daemon_listener_retire(struct daemon_listener *entry, struct daemon_listener *successor);
 
 /* No new connections or requests anywhere. */
-void daemon_listeners_quiesce(struct daemon *daemon);
+void daemon_listeners_quiesce(struct daemon *daemon, bool is_restart);
+/* Closes them once nobody is connected any more, or after a while. */
+void daemon_listeners_settle(struct daemon *daemon);
 
 /* Closes all; `daemon_listeners_closed` follows, maybe at once. */
 void daemon_listeners_close(struct daemon *daemon);

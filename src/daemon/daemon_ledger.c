@@ -144,6 +144,25 @@ static int recover_setting(void *user, struct str id, struct str body)
     return 0;
 }
 
+/* One record for all that simply goes on; what doesn't has records of its own. */
+static void note(struct daemon *daemon, const struct lease_recovery *recovery)
+{
+    char reason[128];
+    struct audit_record record = {.event = "daemon.recovered",
+                                  .outcome = "ok",
+                                  .reason = reason,
+                                  .count = recovery->adopted_count,
+                                  .policy_digest = access_policy_digest(daemon->config->policy)};
+
+    (void)snprintf(reason, sizeof(reason),
+                   "leases: %llu go on, %llu are revoked; grants: %llu go on, %llu have ended",
+                   (unsigned long long)recovery->adopted_count,
+                   (unsigned long long)recovery->revoked_count,
+                   (unsigned long long)recovery->grant_count,
+                   (unsigned long long)recovery->ended_count);
+    audit_record_note(daemon->audit, &record);
+}
+
 static void tell(const struct lease_recovery *recovery)
 {
     const uint64_t counts[] = {recovery->adopted_count, recovery->grant_count,
@@ -187,7 +206,7 @@ int daemon_ledger_recover(struct daemon *daemon)
     lease_core_recovered(daemon->core, &recovery);
     if (recovery.adopted_count + recovery.revoked_count > 0) {
         tell(&recovery);
-        daemon_note(daemon, "daemon.recovered", "ok");
+        note(daemon, &recovery);
     }
     return 0;
 }

@@ -14,6 +14,10 @@
 #define RETIRING_INTERVAL_MS 250U
 /* On top of the time that an idle connection has. */
 #define RETIRED_EXTRA_MS 60000U
+/* Before a restart: how long those who have connected may take for what they came for. New ones
+ * wait in the socket's queue meanwhile. */
+#define SETTLED_MAX_MS 1000U
+#define SETTLING_INTERVAL_MS 5U
 
 static uint32_t apis_of(const struct schema_strings *words)
 {
@@ -320,7 +324,7 @@ void daemon_retiring_start(struct daemon *daemon)
 
 /* ---- the way down ------------------------------------------------------------ */
 
-void daemon_listeners_quiesce(struct daemon *daemon)
+void daemon_listeners_quiesce(struct daemon *daemon, bool is_restart)
 {
     struct list *node;
     struct list *following;
@@ -328,10 +332,47 @@ void daemon_listeners_quiesce(struct daemon *daemon)
     LIST_EACH (&daemon->listeners, node, following) {
         struct daemon_listener *entry = LIST_ENTRY(node, struct daemon_listener, node);
 
-        if (!entry->is_closing) {
+        if (entry->is_closing) {
+            continue;
+        }
+        if (is_restart) {
+            io_listener_wind_down(entry->io);
+        } else {
             io_listener_quiesce(entry->io);
         }
     }
+}
+
+static uint32_t connection_count(const struct daemon *daemon)
+{
+    struct list *node;
+    struct list *following;
+    uint32_t count = 0;
+
+    LIST_EACH (&daemon->listeners, node, following) {
+        count += io_listener_connection_count(LIST_ENTRY(node, struct daemon_listener, node)->io);
+    }
+    return count;
+}
+
+static void settling_due(struct env_timer *timer)
+{
+    struct daemon *daemon = OBJ_CAST(timer->user, struct daemon, DAEMON_MAGIC);
+    uint64_t now_ms = env_now_ms(daemon->env);
+
+    if (connection_count(daemon) > 0 && now_ms < daemon->settled_by_ms) {
+        env_timer_arm(daemon->env, timer, now_ms + SETTLING_INTERVAL_MS);
+    } else {
+        daemon_listeners_close(daemon);
+    }
+}
+
+void daemon_listeners_settle(struct daemon *daemon)
+{
+    daemon->settling.fn = settling_due;
+    daemon->settling.user = daemon;
+    daemon->settled_by_ms = env_now_ms(daemon->env) + SETTLED_MAX_MS;
+    settling_due(&daemon->settling);
 }
 
 void daemon_listeners_close(struct daemon *daemon)

@@ -214,6 +214,9 @@ static int daemon_start(struct run *run)
     if (io_passed_take(run->io, &e) != 0) {
         return complain(e.text, EX_CONFIG);
     }
+    /* While it is there: what the configuration doesn't name is dropped. */
+    options.is_in_pod =
+        io_environment_find(run->environment, STR("KUBERNETES_SERVICE_HOST")) != NULL;
     io_set_environment(run->io, run->environment);
     if (io_environment_keep(run->environment, run->config->env_names,
                             run->config->env_name_count) != 0) {

@@ -3,9 +3,9 @@
  * Happy path: io_listener_open binds (socket_unix.c, socket_tcp.c), or takes what the service
  * manager has bound (passed.c), and starts the server on the socket → connections and requests, see
  * server.c → io_listener_quiesce removes the socket file, accepts nothing more and lets what is
- * under way end → io_listener_close ends the rest from the loop and frees the listener once the
- * last libuv handle is closed. One that is replaced is retired instead of quiesced, see
- * listener_change.c.
+ * under way end (io_listener_wind_down: and serves who is there) → io_listener_close ends the rest
+ * from the loop and frees the listener once the last libuv handle is closed. One that is replaced
+ * is retired instead of quiesced, see listener_change.c.
  *
  * Failure paths: opening undoes what it did. Closing may be asked for from anywhere, also from a
  * handler in the midst of libmicrohttpd, which is why it is deferred. */
@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -259,6 +260,27 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
     return 0;
 }
 
+/* Ends a connection between requests, unless the next one is there already. Over a unix socket
+ * nothing can be sent any more once we don't receive, and what was sent before can still be read:
+ * so no request is lost. Over TCP one that is sent in this very moment is. */
+static void end_idle(const struct env_connection *conn)
+{
+    int size = 0;
+
+    if (conn->listener->is_unix) {
+        (void)shutdown(conn->fd, SHUT_RD);
+    }
+    if (ioctl(conn->fd, FIONREAD, &size) != 0 || size == 0) {
+        (void)shutdown(conn->fd, SHUT_RDWR);
+    }
+}
+
+void io_listener_wind_down(struct io_listener *listener)
+{
+    listener->is_served_on = true;
+    io_listener_quiesce(listener);
+}
+
 void io_listener_quiesce(struct io_listener *listener)
 {
     struct list *node;
@@ -274,7 +296,7 @@ void io_listener_quiesce(struct io_listener *listener)
     }
     /* Who waits for the client's next request would wait in vain. */
     LIST_EACH (&listener->phases[PHASE_IDLE], node, following) {
-        (void)shutdown(LIST_ENTRY(node, struct env_connection, node)->fd, SHUT_RDWR);
+        end_idle(LIST_ENTRY(node, struct env_connection, node));
     }
 }
 

@@ -72,6 +72,11 @@ int io_listener_check_tls(const struct io_listener_tls *tls, struct err *e) ATTR
 /* No new connections or requests; those under way go on. The socket file is removed. */
 void io_listener_quiesce(struct io_listener *listener);
 
+/* The same where somebody else goes on with the socket: who has connected already, or has sent a
+ * request, is served, and hears that the connection ends with the answer. Idle connections end in a
+ * way that a client sees before it has sent its next request, or at the latest when it does. */
+void io_listener_wind_down(struct io_listener *listener);
+
 /* New limits and TLS files for a listener that stays open, of which nothing counts before
  * io_listener_apply: reads the files. What was made ready before is gone. ERR_LIMIT: it wasn't
  * opened for that much (connections, head_max_bytes), or for TLS, and takes a successor; else the

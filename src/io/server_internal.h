@@ -115,7 +115,8 @@ struct io_listener {
     int fd_max; /* descriptors from here on are not for connections */
 
     bool is_quiesced;
-    bool is_retired; /* another one accepts instead, or none */
+    bool is_served_on; /* and what is there is served to its end */
+    bool is_retired;   /* another one accepts instead, or none */
     bool is_closing;
     uint32_t handle_count; /* libuv handles that aren't closed yet, ours and the connections' */
     void (*closed)(void *user);

@@ -32,7 +32,7 @@ static enum MHD_Result head_arrived(struct env_connection *conn, const char *met
         return reply_refuse(conn, status, status == MHD_HTTP_FORBIDDEN ? "denied" : "invalid",
                             detail);
     }
-    if (conn->listener->is_quiesced) {
+    if (conn->listener->is_quiesced && !conn->listener->is_served_on) {
         return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "the daemon is stopping");
     }
     if (conn->content_length > 0) {

@@ -113,6 +113,9 @@ static void core_fire(struct wheel *wheel, struct wheel_entry *entry)
     case CORE_ENTRY_ACQUIRES:
         acquire_due(core);
         break;
+    case CORE_ENTRY_ADOPTED:
+        adopted_due(core);
+        break;
     }
 }
 
@@ -257,6 +260,7 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     core->reads_due.kind = CORE_ENTRY_READS;
     core->drain_due.kind = CORE_ENTRY_DRAIN;
     core->acquires_due.kind = CORE_ENTRY_ACQUIRES;
+    core->adopted_due.kind = CORE_ENTRY_ADOPTED;
     list_init(&core->acquires);
     list_init(&core->issuers);
     list_init(&core->leases_by_age);
@@ -304,6 +308,7 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
 
     CHECK(!core->is_closing);
     acquire_cancel_all(core);
+    reads_flush(core); /* of grants that don't end here */
     core->is_draining = true;
     core->is_closing = true;
     core->closed = closed;

@@ -27,6 +27,7 @@ enum core_entry {
     CORE_ENTRY_READS,
     CORE_ENTRY_DRAIN,
     CORE_ENTRY_ACQUIRES,
+    CORE_ENTRY_ADOPTED,
 };
 
 /* One place at an issuer: a call that is in flight. */
@@ -101,6 +102,8 @@ struct lease_core {
     struct lease_core_stats stats; /* the totals */
     uint32_t recheck_run;
     struct lease_recovery recovery;
+    struct lease *adopted_next; /* adopted.c: where its walk stands; NULL: it is over */
+    struct wheel_entry adopted_due;
     struct list links;      /* recover.c: successors whose predecessors aren't known yet */
     int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
     uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
@@ -271,6 +274,16 @@ uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_cloc
 bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
 /* "l-" or "g-" and 32 hexadecimal digits. */
 bool recover_is_id(struct str id, char prefix);
+
+/* --- adopted.c --- */
+
+/* All leases of the ledger are there: those that go on are put on record in the seconds after. */
+void adopted_start(struct lease_core *core);
+void adopted_due(struct lease_core *core);
+/* Puts it on record now, unless it is or needn't be. */
+void adopted_tell(struct lease *lease);
+/* It is about to be freed. */
+void adopted_forget(struct lease *lease);
 
 /* --- ended.c --- */
 

@@ -113,6 +113,7 @@ void lease_free(struct lease *lease)
     struct role *role = lease->role;
 
     wheel_cancel(&core->wheel, &lease->due);
+    adopted_forget(lease);
     issue_forget(lease);
     if (lease->successor != NULL) {
         lease->successor->predecessor = lease->predecessor;
@@ -171,6 +172,7 @@ void lease_set_state(struct lease *lease, enum lease_state state)
     struct lease_core *core = lease->role->core;
 
     CHECK(fsm_lease_may(lease->state, state));
+    adopted_tell(lease);
     core->lease_counts[lease->state]--;
     core->lease_counts[state]++;
     lease->role->state_counts[lease->state]--;

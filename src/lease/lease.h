@@ -68,6 +68,7 @@ struct lease {
     bool is_held_back : 1;   /* its revocation waits until the ledger knows of it */
     bool is_pinned : 1;      /* the ledger will tell it something */
     bool is_login_bound : 1; /* revoking: its issuer's login ends it, and nothing else */
+    bool is_untold : 1;      /* adopted, which isn't on record yet */
     bool is_left : 1;        /* the daemon stops, and the next one goes on with it */
     struct role *role;
     struct source *source; /* what it was issued from */

@@ -66,12 +66,16 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask 
     struct binding_set set;
     struct grant *grant;
 
-    if (core->is_draining || lease_core_may_hand_out(core, NULL) != 0 ||
+    if (core->is_closing || lease_core_may_hand_out(core, NULL) != 0 ||
         !binding_resolve_known(ask, &set)) {
         return NULL;
     }
     grant = own_grant(core, ask, &set);
     if (grant == NULL || !is_plain(grant, ask->min_remaining_ms)) {
+        return NULL;
+    }
+    /* What the next daemon goes on with is served to the last. */
+    if (core->is_draining && !grant->lease->is_left) {
         return NULL;
     }
     reads_count(grant);

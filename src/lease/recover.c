@@ -3,12 +3,14 @@
  * Happy path: lease_core_recover: the record says that the lease lives, its credential opens, its
  * role and its anchor are still there → it is active again, as if nothing had happened → its grants
  * follow (recover_grant.c) → lease_core_recovered: successors are linked to what they replace, and
- * each lease is planned anew; what is overdue is spread over a while.
+ * each lease is planned anew; what is overdue is spread over a while. Each is put on record as
+ * adopted in the seconds after (adopted.c).
  *
  * Failure paths: one of these isn't so, or the lease was only intended, or it was being revoked: it
- * is there without a holder and a credential, and is revoked. Its time is up by the clock: its
- * issuer is asked all the same, because a clock alone ends no lease. The machine has booted since
- * and its clock is behind the record: nothing is known about the time, so it is revoked. */
+ * is there without a holder and a credential, is put on record as adopted, and is revoked. Its time
+ * is up by the clock: its issuer is asked all the same, because a clock alone ends no lease. The
+ * machine has booted since and its clock is behind the record: nothing is known about the time, so
+ * it is revoked. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
@@ -248,7 +250,7 @@ static int adopt(struct lease *lease, const struct ledger_lease *record)
     issue_forget(lease);
     observe_ready(lease);
     lease_limit_life(lease);
-    record_lease_adopted(lease);
+    lease->is_untold = true;
     core->recovery.adopted_count++;
     return 0;
 }
@@ -413,5 +415,6 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
         go_on(lease);
     }
     *ret_recovery = core->recovery;
+    adopted_start(core);
     core_touch(core);
 }

@@ -130,14 +130,10 @@ static int revive(const struct grant_making *making, struct grant **ret_grant, e
     const struct binding_found nothing = {.text = ""};
     struct grant_making bare = *making;
     struct binding_found found = *making->found;
-    int r = ERR_GONE;
+    /* Its processes are watched before anything else happens in this turn, so none has to be looked
+     * up for each grant. */
+    int r = *end == GRANT_END_NONE ? grant_new(making, ret_grant) : ERR_GONE;
 
-    if (*end == GRANT_END_NONE) {
-        r = grant_new(making, ret_grant);
-        if (r == 0 && !binding_is_alive(*ret_grant)) {
-            *end = GRANT_END_BINDING;
-        }
-    }
     if (r == ERR_GONE) {
         *end = *end != GRANT_END_NONE ? *end : GRANT_END_BINDING;
         found.set = nothing.set;

@@ -148,6 +148,28 @@ static struct role *role_new_removed(struct lease_core *core, const char *name)
     return role;
 }
 
+/* What many leases were issued from before the role changed is one source, too: the last ones made
+ * are looked at first. NULL when out of memory. */
+static struct source *source_again(struct role *role, struct issuer *issuer,
+                                   const char *params_json)
+{
+    struct source *source = role->source;
+    struct list *node;
+
+    if (source_is(source, issuer, params_json)) {
+        source->user_count++;
+        return source;
+    }
+    for (node = issuer->sources.prev; node != &issuer->sources; node = node->prev) {
+        source = LIST_ENTRY(node, struct source, node);
+        if (source->role == role && source_is(source, issuer, params_json)) {
+            source->user_count++;
+            return source;
+        }
+    }
+    return source_new(role, issuer, params_json);
+}
+
 int role_recover(struct lease_core *core, const char *name, struct lease_issuer *config,
                  const char *params_json, struct source **ret_source)
 {
@@ -164,15 +186,12 @@ int role_recover(struct lease_core *core, const char *name, struct lease_issuer 
         return r;
     }
     role_again(role);
-    source = source_is(role->source, issuer, params_json) ? role->source
-                                                          : source_new(role, issuer, params_json);
+    source = source_again(role, issuer, params_json);
     if (source == NULL) {
         role_put(role);
         return ERR_NOMEM;
     }
-    if (source == role->source) {
-        source->user_count++;
-    } else if (role->source == NULL) {
+    if (role->source == NULL) {
         source->user_count++;
         role_set_source(role, source);
     }

@@ -48,7 +48,9 @@ struct audit_record {
     int64_t expires_wall_ms;    /* 0: left out */
     const char *issuer_ref;     /* "hmac:…", never the id itself */
     const char *identifier_ref; /* "hmac:…" */
-    uint64_t count; /* credential.read, grant.denied: how many since the last record; 0: left out */
+    /* credential.read, grant.denied: how many since the last record; daemon.recovered: leases that
+     * go on; 0: left out */
+    uint64_t count;
     const char *error;
 };
 

@@ -1,4 +1,4 @@
-"""The daemon dies: what it had issued is ended by the one that starts next."""
+"""The daemon dies or is stopped: the one that starts next goes on with what is still held, and ends the rest."""
 import contextlib
 import glob
 import json
@@ -15,7 +15,7 @@ import pytest
 from conftest import CONSUMER, needs_root
 from servers import as_user, give_to, until
 
-LEASES, OUTBOX = 1, 4
+LEASES, GRANTS, OUTBOX = 1, 2, 4
 EVERYBODY = [{"name": "all", "subjects": [{"user": "*"}], "roles": ["*"], "limits": {"binding": ["none", "parent", "process"]}}]
 
 
@@ -49,40 +49,165 @@ def rows_in(made, kind):
             shutil.copy(path, folder)
         with contextlib.closing(sqlite3.connect(f"{folder}/ledger.db")) as db:
             bodies = [body for (body,) in db.execute("SELECT body FROM record WHERE kind = ? ORDER BY id", (kind,))]
-    return [(json.loads(body) if kind == OUTBOX else {}) | {"raw": body.decode("latin-1")} for body in bodies]
+    # Behind the object stands what is sealed.
+    return [json.JSONDecoder().raw_decode(body.decode("utf-8", "replace"))[0] | {"raw": body.decode("latin-1")} for body in bodies]
 
 
 def left_in(made):
     return rows_in(made, LEASES)
 
 
-def test_a_killed_daemon_s_credentials_are_dead_once_it_has_started_again(with_ledger):
+def take(made):
+    """A credential of a grant and a lease of its own, bound to nothing."""
+    done = subprocess.run([*as_user(CONSUMER), "curl", "-sSf", "--unix-socket", made.daemon.socket, "-H", "X-Leased-Request: 1", "-d",
+                           json.dumps({"role": made.role, "binding": "none"}), "http://localhost/leased/v1/leases"], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def is_same(one, other):
+    return all(one[key] == other[key] for key in ("lease", "grant", "version", "credential"))
+
+
+def verify(made):
+    verified = made.daemon.lease("leased", "audit", "verify", made.daemon.audit_path)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def issues(made):
+    return made.world.bao.requests(made.path)
+
+
+def test_holders_that_live_keep_their_credential_over_a_kill(with_ledger, shell):
     made = with_ledger()
-    credentials = [get(made)]
-    for _ in range(4):  # of other grants
-        done = subprocess.run([*as_user(CONSUMER), "curl", "-sSf", "--unix-socket", made.daemon.socket, "-H", "X-Leased-Request: 1", "-d",
-                               json.dumps({"role": made.role, "binding": "none"}), "http://localhost/leased/v1/leases"], capture_output=True, check=True)
-        credentials.append(json.loads(done.stdout))
-    assert all(made.logs_in(c) for c in credentials) and len(made.lease_ids()) == 5
+    consumer = shell(made.daemon)
+    before = consumer.get(made.role, "--bind parent")
     kill(made.daemon)
     left = left_in(made)
     dumped = made.daemon.lease("leased", "ledger", "dump", made.ledger, "-o", "json")
     assert dumped.returncode == 0, dumped.stderr
-    assert {f["lease"] for f in json.loads(dumped.stdout)} == {c["lease"] for c in credentials}
-    assert len({f["issuer_ref"] for f in json.loads(dumped.stdout)}) == 5
-    assert not any(c["credential"]["password"] in "".join(record["raw"] for record in left) for c in credentials), "no secret in the ledger"
-    assert all(made.logs_in(c) for c in credentials), "nobody has ended them yet"
+    assert {f["lease"] for f in json.loads(dumped.stdout)} == {before["lease"]} == {it["lease"] for it in rows_in(made, GRANTS)}
+    with open(made.ledger, "rb") as f, open(f"{made.ledger}-wal", "rb") as wal:
+        assert before["credential"]["password"].encode() not in f.read() + wal.read(), "no secret in the ledger"
+    assert len(left) == 1 and made.logs_in(before)
     made.daemon.start()
-    until(lambda: not made.lease_ids(), "bao lists no lease of the dead daemon")
     assert "a leased has" in made.daemon.lease("leased", "ledger", "check", made.ledger).stderr
-    assert not any(made.logs_in(c) for c in credentials)
-    until(lambda: len(made.events("lease.revoked")) == 5, "each end is on record")
-    assert {r["lease"] for r in made.events("lease.adopted")} == {c["lease"] for c in credentials}
-    verified = made.daemon.lease("leased", "audit", "verify", made.daemon.audit_path)
-    assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert made.logs_in(get(made))
+    assert is_same(consumer.get(made.role, "--bind parent"), before)
+    assert made.logs_in(before) and len(made.lease_ids()) == 1 and issues(made) == 1
+    until(lambda: [r["lease"] for r in made.events("lease.adopted")] == [before["lease"]], "it is on record")
+    consumer.end()
+    made.await_dead(before)
+    verify(made)
     assert made.daemon.stop() == 0
-    assert left_in(made) == [] and rows_in(made, OUTBOX) == []
+    assert left_in(made) == [] and rows_in(made, GRANTS) == [] and rows_in(made, OUTBOX) == []
+
+
+def test_holders_that_are_gone_are_found_out_after_a_kill(with_ledger, shell):
+    made = with_ledger()
+    living, dying = shell(made.daemon), shell(made.daemon)
+    kept = living.get(made.role, "--bind parent")
+    lost = dying.get(made.role, "--bind parent")
+    kill(made.daemon)
+    dying.end()
+    assert made.logs_in(lost), "nobody has ended it yet"
+    made.daemon.start()
+    until(lambda: [r for r in made.events("grant.ended") if r["grant"] == lost["grant"]], "the dead one's grant ends")
+    if lost["lease"] != kept["lease"]:
+        until(lambda: not made.logs_in(lost), "and its credential with it")
+    assert is_same(living.get(made.role, "--bind parent"), kept) and made.logs_in(kept)
+    living.end()
+    until(lambda: not made.lease_ids(), "the other's ends with its own holder")
+    verify(made)
+
+
+def test_what_is_bound_to_a_duration_lives_exactly_as_long_over_a_kill(with_ledger):
+    made = with_ledger()
+    done = made.daemon.lease(CONSUMER, "get", made.role, "-o", "json", "--bind", "none", "--for", "8s")
+    assert done.returncode == 0, done.stderr
+    begin, short = time.monotonic(), json.loads(done.stdout)
+    kill(made.daemon)
+    made.daemon.start()
+    assert made.logs_in(short), "its time isn't over"
+    made.await_dead(short, 20)
+    assert 6 < time.monotonic() - begin < 16
+    assert [r["reason"] for r in made.events("grant.ended") if "reason" in r][-1:] != ["stopping"]
+
+
+def test_several_grants_bound_to_nothing_go_on_over_a_kill(with_ledger):
+    made = with_ledger()
+    credentials = [get(made)] + [take(made) for _ in range(4)]
+    assert all(made.logs_in(c) for c in credentials) and len(made.lease_ids()) == 5
+    kill(made.daemon)
+    made.daemon.start()
+    until(lambda: {r["lease"] for r in made.events("lease.adopted")} == {c["lease"] for c in credentials}, "each is on record")
+    again = get(made)
+    assert any(is_same(again, c) for c in credentials) and all(made.logs_in(c) for c in credentials)
+    assert issues(made) == 5
+    ended = made.daemon.lease(CONSUMER, "revoke", *(c["grant"] for c in credentials))
+    assert ended.returncode == 0, ended.stderr
+    assert not any(made.logs_in(c) for c in credentials) and made.lease_ids() == []
+    verify(made)
+
+
+def test_a_replaced_key_revokes_everything(with_ledger):
+    made = with_ledger()
+    before = get(made)
+    kill(made.daemon)
+    with open(f"{made.ledger}.key", "w", encoding="utf-8") as f:
+        f.write(f"{os.urandom(32).hex()}\n")
+    made.daemon.start()
+    until(lambda: not made.logs_in(before), "what can't be opened any more is revoked")
+    until(lambda: before["lease"] in {r["lease"] for r in made.events("lease.revoked")}, "and on record")
+    after = get(made)
+    assert after["lease"] != before["lease"] and made.logs_in(after)
+    verify(made)
+
+
+def test_a_new_key_before_the_old_one_changes_nothing(with_ledger):
+    made = with_ledger()
+    before = get(made)
+    kill(made.daemon)
+    with open(f"{made.ledger}.key", encoding="utf-8") as f:
+        old = f.read()
+    with open(f"{made.ledger}.key", "w", encoding="utf-8") as f:
+        f.write(f"{os.urandom(32).hex()}\n{old}")
+    made.daemon.start()
+    assert is_same(get(made), before) and made.logs_in(before) and issues(made) == 1
+
+
+def test_a_stop_keeps_what_the_next_start_goes_on_with(with_ledger, shell):
+    made = with_ledger()
+    consumer = shell(made.daemon)
+    before = consumer.get(made.role, "--bind parent")
+    assert made.daemon.stop() == 0
+    assert made.logs_in(before) and len(left_in(made)) == 1
+    made.daemon.start()
+    assert is_same(consumer.get(made.role, "--bind parent"), before) and issues(made) == 1
+    verify(made)
+
+
+def test_a_stop_after_which_nobody_follows_revokes_everything(with_ledger):
+    made = with_ledger()
+    before = get(made)
+    made.daemon.send(signal.SIGUSR2)
+    until(lambda: "daemon.final" in made.daemon.log_lines(), "it has heard")
+    assert made.logs_in(before), "it goes on until it is stopped"
+    assert made.daemon.stop() == 0
+    assert made.is_dead(before) and left_in(made) == [] and rows_in(made, GRANTS) == []
+    made.daemon.start()
+    after = get(made)
+    assert made.daemon.stop() == 0
+    assert made.logs_in(after), "a start has forgotten it"
+    made.daemon.start()
+
+
+def test_a_stop_in_a_pod_revokes_everything(with_ledger):
+    made = with_ledger()
+    assert made.daemon.stop() == 0
+    made.daemon.environment = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    made.daemon.start()
+    before = get(made)
+    assert made.daemon.stop() == 0
+    assert made.is_dead(before) and left_in(made) == []
 
 
 class Takers:
@@ -170,28 +295,37 @@ def test_a_changed_outbox_is_refused_and_the_trail_left_as_it_is(with_ledger):
         assert f.read() == whole
 
 
-def test_it_waits_for_an_issuer_that_is_away(with_ledger, world):
+def test_it_waits_for_an_issuer_that_is_away(with_ledger, shell, world):
     made = with_ledger()
-    credential = get(made)
+    living, dying = shell(made.daemon), shell(made.daemon)
+    kept = living.get(made.role, "--bind parent")
+    lost = dying.get(made.role, "--bind parent")
     kill(made.daemon)
+    dying.end()
     world.bao.send(signal.SIGSTOP)
     try:
         made.daemon.start(wait=False)
         until(lambda: made.daemon.lease("root", "status").returncode == 0, "it answers meanwhile")
+        assert is_same(living.get(made.role, "--bind parent"), kept), "and serves what it has"
     finally:
         world.bao.send(signal.SIGCONT)
-    made.await_dead(credential, 60)
+    until(lambda: not made.logs_in(lost), "what nobody holds is dead", 60)
+    assert made.logs_in(kept) and issues(made) == 2
 
 
-def test_killed_again_and_again_nothing_is_forgotten(with_ledger):
+def test_killed_again_and_again_nothing_is_forgotten(with_ledger, shell):
     made = with_ledger()
-    credentials = []
+    kept, credentials = get(made), []
     for _ in range(6):
-        credentials.append(get(made))
+        consumer = shell(made.daemon)
+        credentials.append(consumer.get(made.role, "--bind parent"))
         kill(made.daemon)
+        consumer.end()
         made.daemon.start()
-    until(lambda: not made.lease_ids(), "nothing is left at bao")
-    assert not any(made.logs_in(c) for c in credentials)
+        assert is_same(get(made), kept)
+    until(lambda: len(made.lease_ids()) == 1, "only what is held is left at bao")
+    assert made.logs_in(kept) and not any(made.logs_in(c) for c in credentials)
+    verify(made)
 
 
 def test_what_only_an_unknown_backend_could_revoke_is_kept_and_told(with_ledger):
@@ -208,7 +342,13 @@ def test_what_only_an_unknown_backend_could_revoke_is_kept_and_told(with_ledger)
     assert len(left_in(made)) == 1 and made.logs_in(credential)
     config["backends"], config["roles"], config["policies"] = backends, roles, {"rules": EVERYBODY}
     made.daemon.start()
-    made.await_dead(credential, 30)
+    # Whose it was a start without its backend has let go; only the lease was kept.
+    until(lambda: not made.logs_in(credential), "its backend is back: nobody holds it, so it is revoked")
+    assert left_is_only(made, get(made))
+
+
+def left_is_only(made, credential):
+    return made.logs_in(credential) and len(made.lease_ids()) == 1
 
 
 def test_a_second_daemon_on_the_same_ledger_is_refused(with_ledger, world, start):
@@ -230,7 +370,8 @@ def test_a_full_disk_lets_no_credential_out_and_heals(with_ledger, world):
     try:
         give_to(folder, "leased")
         made.daemon.start()
-        assert made.logs_in(get(made))
+        held = get(made)
+        assert made.logs_in(held)
         ballast = os.open(f"{folder}/ballast", os.O_CREAT | os.O_WRONLY, 0o600)
         with contextlib.suppress(OSError):
             while os.write(ballast, b"x" * 4096):
@@ -243,6 +384,11 @@ def test_a_full_disk_lets_no_credential_out_and_heals(with_ledger, world):
         until(refused, "no credential leaves", 30, 0.2)
         os.remove(f"{folder}/ballast")
         until(lambda: made.daemon.lease(CONSUMER, "exec", made.role, "--", "true").returncode == 0, "it goes on by itself", 30, 0.2)
+        assert is_same(get(made), held)
+        kill(made.daemon)
+        made.daemon.start()
+        assert is_same(get(made), held) and made.logs_in(held), "the ledger was never behind"
+        until(lambda: len(made.lease_ids()) == 1, "what was issued without a record is revoked")
         assert made.daemon.stop() == 0
     finally:
         made.daemon.stop()

@@ -1,23 +1,14 @@
 """leased doesn't come back: an operator ends at bao what its ledger lists."""
 import json
 import signal
-import subprocess
 
-from conftest import CONSUMER
-from servers import ROOT_TOKEN, as_user, until
-from test_ledger import get, left_in, rows_in, with_ledger  # noqa: F401 (a fixture)
-
-GRANTS = 2
+from servers import ROOT_TOKEN, until
+from test_ledger import GRANTS, get, left_in, rows_in, take, with_ledger  # noqa: F401 (a fixture)
 
 
 def several(made, count):
     """Credentials of as many leases."""
-    credentials = [get(made)]
-    for _ in range(count - 1):
-        done = subprocess.run([*as_user(CONSUMER), "curl", "-sSf", "--unix-socket", made.daemon.socket, "-H", "X-Leased-Request: 1", "-d",
-                               json.dumps({"role": made.role, "binding": "none"}), "http://localhost/leased/v1/leases"], capture_output=True, check=True)
-        credentials.append(json.loads(done.stdout))
-    return credentials
+    return [get(made)] + [take(made) for _ in range(count - 1)]
 
 
 def kill(daemon):

@@ -89,6 +89,13 @@ static void record_read(struct str line, struct record *ret_record)
     field_read(line, "count", ret_record->count, sizeof(ret_record->count));
 }
 
+/* That it was to end, or had ended, was on record, but not yet in the ledger. */
+static void item_goes_on(struct sim_trail_item *item)
+{
+    item->end_count = 0;
+    item->is_revoking = false;
+}
+
 /* A record about `item`: it begins, ends, or is somewhere between. */
 static void item_note(struct sim_trail *trail, struct sim_trail_item *item, const char *begin,
                       const char *event)
@@ -103,9 +110,7 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     if (strcmp(event, begin) == 0) {
         item->begin_count = item->is_doubtful ? 1 : item->begin_count + 1;
     } else if (strcmp(event, "lease.adopted") == 0) {
-        /* That it was to end, or had ended, was on record, but not yet in the ledger. */
-        item->end_count = 0;
-        item->is_revoking = false;
+        item_goes_on(item);
     }
     if (is_end) {
         item->end_count++;
@@ -291,9 +296,17 @@ void sim_trail_crashed(struct sim_trail *trail, bool was_failing)
         item->is_orphaned = item->is_orphaned || item->end_count == 0 || was_failing;
         if (was_failing) {
             item->is_doubtful = true;
-            item->end_count = 0;
-            item->is_revoking = false;
+            item_goes_on(item);
         }
+    }
+}
+
+void sim_trail_adopted(struct sim_trail *trail, const char *id)
+{
+    struct map_entry *entry = map_find(&trail->items, str_of(id));
+
+    if (entry != NULL) {
+        item_goes_on(MAP_ENTRY(entry, struct sim_trail_item, entry));
     }
 }
 

@@ -65,6 +65,11 @@ void ledger_stop(void)
     lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, true, fixture_wait());
     fake_env_run(&f.fake);
     fake_env_advance(&f.fake, MINUTE_MS);
+    ledger_stop_drained();
+}
+
+void ledger_stop_drained(void)
+{
     assert_int_equal(f.wait_status, 0);
     close_core();
     fake_ledger_run(&ledger);

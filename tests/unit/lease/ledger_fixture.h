@@ -16,6 +16,8 @@ int ledger_teardown(void **state);
 void ledger_kill(void);
 /* The core stops in order, and leaves what another can go on with. */
 void ledger_stop(void);
+/* The rest of it, after a drain. */
+void ledger_stop_drained(void);
 /* The next core starts on what the ledger has. */
 void ledger_start(void);
 

@@ -53,6 +53,26 @@ static void test_a_stop_leaves_them_as_a_kill_does(void **state)
     assert_int_equal(CALLS(ISSUE), 2);
 }
 
+static void test_what_is_left_is_served_until_the_core_closes_and_the_reads_are_on_record(
+    void **state)
+{
+    size_t read_count;
+
+    (void)state;
+    f.role.is_kept_on_stop = true;
+    fixture_get(fixture_client(0), &f.role);
+    fixture_get(fixture_client(1), &f.shared);
+    lease_core_drain(f.core, f.fake.now_ms + HOUR_MS, true, fixture_wait());
+    fixture_run();
+    read_count = fixture_records("credential.read");
+    assert_non_null(fixture_cached(&f.clients[0], &f.role));
+    assert_null(fixture_cached(&f.clients[1], &f.shared));
+    ledger_stop_drained();
+    assert_int_equal(fixture_records("credential.read"), read_count + 1);
+    ledger_start();
+    assert_non_null(fixture_cached(&f.clients[0], &f.role));
+}
+
 static void test_a_stop_leaves_nothing_that_hangs_on_a_connection(void **state)
 {
     (void)state;
@@ -339,6 +359,26 @@ static void test_a_role_that_asks_for_something_else_replaces_what_goes_on(void 
     assert_int_equal(model_live_count(&f.model), 1);
 }
 
+static void test_what_was_issued_from_one_source_is_of_one_source_again(void **state)
+{
+    const struct lease *first;
+    const struct lease *second;
+    char ids[2][LEASE_ID_BYTES + 1];
+
+    (void)state;
+    fixture_get(fixture_client(0), &f.role);
+    fixture_get(fixture_client(45), &f.role);
+    memcpy(ids[0], fixture_lease(&f.clients[0])->id, sizeof(ids[0]));
+    memcpy(ids[1], fixture_lease(&f.clients[45])->id, sizeof(ids[1]));
+    ledger_kill();
+    f.role.params_json = "{\"path\":\"other\"}";
+    ledger_start();
+    first = ledger_lease_of(ids[0]);
+    second = ledger_lease_of(ids[1]);
+    assert_true(first != NULL && second != NULL && first != second);
+    assert_true(first->source == second->source && first->source != first->role->source);
+}
+
 static void test_what_its_issuer_cannot_revoke_goes_on_or_is_let_go(void **state)
 {
     (void)state;
@@ -398,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ledger_test(test_leases_and_their_holders_go_on),
         ledger_test(test_a_stop_leaves_them_as_a_kill_does),
+        ledger_test(test_what_is_left_is_served_until_the_core_closes_and_the_reads_are_on_record),
         ledger_test(test_a_stop_leaves_nothing_that_hangs_on_a_connection),
         ledger_test(test_what_goes_on_is_renewed_and_ends_as_ever),
         ledger_test(test_a_duration_goes_on_too),
@@ -414,6 +455,7 @@ int main(void)
         ledger_test(test_what_should_be_over_is_asked_about_all_the_same),
         ledger_test(test_a_role_that_is_not_configured_any_more_does_not_matter),
         ledger_test(test_a_role_that_asks_for_something_else_replaces_what_goes_on),
+        ledger_test(test_what_was_issued_from_one_source_is_of_one_source_again),
         ledger_test(test_what_its_issuer_cannot_revoke_goes_on_or_is_let_go),
         ledger_test(test_a_record_that_is_none_of_ours_is_refused),
     };
