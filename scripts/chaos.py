@@ -1,7 +1,7 @@
 """Kills leased again and again while clients go on, and looks for what was lost or left behind; scripts/chaos has set up and built before.
 
-The faults: SIGKILL of leased at random moments, a while after a request of it reached OpenBao, and within the first milliseconds after
-its start; OpenBao stopped for seconds, or killed and started again; clients killed, also while leased is down. With --reboots (root),
+The faults: SIGKILL of leased at random moments, a while after a request of it reached OpenBao, within the first milliseconds after its
+start, and while it stops because of a SIGTERM; OpenBao stopped for seconds, or killed and started again; clients killed, also while leased is down. With --reboots (root),
 everything on the machine dies and leased finds another boot id. Then the faults stop, the clients end, and within QUIET_S nothing may be
 left: no database role, no lease at OpenBao, no record in the ledger. No client may have been handed a credential that was dead, or have
 lost one that it still held; the trail must verify, and tell each lease's whole life. chaos_findings.py says what counts as what.
@@ -31,6 +31,7 @@ USERS = ("ci-runner", "ci-stranger") if IS_ROOT else (pwd.getpwuid(os.getuid()).
 ADMIN = "root" if IS_ROOT else USERS[0]
 QUIET_S = 75  # a child token whose end OpenBao was killed over lives on for a minute
 STOP_TIMEOUT_S = 20
+STOP_CODES = (0, 75, -signal.SIGTERM)  # all that was to be revoked is; not yet; it was only starting
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # Each has a role of its own at OpenBao, where credentials outlive the run: what is left doesn't go by itself. But for those of
 # `short`, which are renewed every few seconds.
@@ -183,6 +184,7 @@ class Chaos:
     def __init__(self, world, options):
         self.world, self.options, self.chance = world, options, random.Random(f"{options.seed}-kills")
         self.kills, self.starts, self.ended_by_itself, self.reboots = [], 0, [], 0
+        self.stops, self.is_stopping = 0, False
         self.daemon, self.has_isolate = None, not options.no_isolate
         self.clients = self.outages = None
 
@@ -233,9 +235,9 @@ class Chaos:
     # --- faults ---
 
     def note_own_end(self):
-        """leased may end by our signal only."""
+        """leased may end by our signals only."""
         code = self.daemon.process.poll()
-        if code is None:
+        if code is None or (self.is_stopping and code in STOP_CODES):
             return
         with open(self.daemon.log, encoding="utf-8", errors="replace") as f:
             last = [line for line in f.read().split("\n") if line][-3:]
@@ -247,7 +249,17 @@ class Chaos:
         self.kills.append(now_ms())
         self.daemon.process.wait()
 
+    def stop_and_kill(self):
+        """In the middle of its stop, or after it. What is held it leaves as it is."""
+        if self.daemon.process.poll() is None:
+            self.is_stopping = True
+            self.daemon.send(signal.SIGTERM)
+            self.stops += 1
+            time.sleep(self.chance.uniform(0, 0.3))
+        self.kill()
+
     def start(self):
+        self.is_stopping = False
         self.starts += 1
         self.daemon.start(wait=False)
 
@@ -280,7 +292,10 @@ class Chaos:
                 time.sleep(self.chance.uniform(0, 0.05))
         if self.chance.random() < 0.2:
             self.clients.kill_some()
-        self.kill()
+        if self.chance.random() < 0.2:
+            self.stop_and_kill()
+        else:
+            self.kill()
         if self.chance.random() < 0.3:
             self.clients.kill_some()
             time.sleep(self.chance.uniform(0, 0.5))
@@ -388,7 +403,7 @@ class Chaos:
         verified = self.daemon.lease("leased", "audit", "verify", self.daemon.audit_path)
         found["verify_code"], found["verify_said"] = verified.returncode, (verified.stdout + verified.stderr).strip()
         found.update(trail=self.daemon.records(), clients=self.clients.records(), kills=self.kills, starts=self.starts,
-                     outages=self.outages.windows, ended_by_itself=self.ended_by_itself, reboots=self.reboots,
+                     outages=self.outages.windows, ended_by_itself=self.ended_by_itself, reboots=self.reboots, stops=self.stops,
                      has_isolate=self.has_isolate,
                      shares={name: role["share"] for name, role in ROLES.items() if role["share"] != "none"}, issuer_trail=self.issuer_trail(),
                      children=self.children())

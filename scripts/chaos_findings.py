@@ -341,7 +341,7 @@ def figures(found, judge):
     kinds = collections.Counter(record["kind"] for record in found["clients"])
     logins = [record for record in found["clients"] if record["kind"] in ("login", "again")]
     outages = collections.Counter(kind for kind, _, _ in found["outages"])
-    yield "kills of leased", len(found["kills"])
+    yield "kills of leased", f"{len(found['kills'])}, {found['stops']} of them during or after a stop"
     yield "starts of leased", found["starts"] + 1
     yield "reboots", found["reboots"]
     yield "outages of OpenBao", f"{outages['stopped']} stopped, {outages['killed']} killed"
