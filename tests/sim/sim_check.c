@@ -51,14 +51,21 @@ static uint64_t least(uint64_t a_ms, uint64_t b_ms)
 
 /* The life that the credential was given at first, the daemon's own limits included. */
 static uint64_t first_life_ms(const struct sim_check *check, const struct lease_role *role,
-                              struct sim_vault_lease *lease, uint32_t uid)
+                              struct sim_vault_lease *lease, const char *lease_id, uint32_t uid)
 {
     size_t index = sim_world_role_index(check->world, str_of(role->name));
+    const struct sim_trail_item *item = sim_trail_find(&check->trail, lease_id);
     uint64_t life_ms;
 
-    /* It may have been fitted to what is configured, which a maximum can make short. */
-    if (lease->handed_out_count == 0 && lease->renewed_ms != 0) {
-        lease->granted_ms = least(lease->granted_ms, lease->expires_ms - lease->renewed_ms);
+    /* It may have been fitted to what is configured, which a maximum can make short, and a slow
+     * answer has used up a part of it. */
+    if (lease->handed_out_count == 0) {
+        if (lease->renewed_ms != 0) {
+            lease->granted_ms = least(lease->granted_ms, lease->expires_ms - lease->renewed_ms);
+        }
+        if (item != NULL) {
+            lease->granted_ms -= least(lease->granted_ms, item->begun_ms - lease->issued_ms);
+        }
     }
     /* Which of the role's limits was in force when it was issued isn't known. */
     life_ms = least(lease->granted_ms, check->world->life_least_ms[index]);
@@ -69,10 +76,10 @@ static uint64_t first_life_ms(const struct sim_check *check, const struct lease_
 }
 
 static void check_margin(struct sim_check *check, const struct lease_role *role,
-                         struct sim_vault_lease *lease, uint32_t uid)
+                         struct sim_vault_lease *lease, const char *lease_id, uint32_t uid)
 {
     struct sim *sim = &check->world->sim;
-    uint64_t life_ms = first_life_ms(check, role, lease, uid);
+    uint64_t life_ms = first_life_ms(check, role, lease, lease_id, uid);
     /* What is allowed for clocks isn't a part of the life that was granted. */
     uint64_t skew_ms = least(check->world->limits.skew_ms, life_ms / SKEW_PART);
     uint64_t margin_ms = least(role->min_remaining_ms, (life_ms - skew_ms) / 2);
@@ -164,10 +171,10 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     if (is_new) {
         check_version(check, lease);
     }
-    check_margin(check, role, lease, uid);
+    sim_trail_read(&check->trail);
+    check_margin(check, role, lease, lease_id, uid);
     lease->handed_out_count++;
     check->handed_out_count++;
-    sim_trail_read(&check->trail);
     check_on_record(check, grant_id, lease_id);
 }
 

@@ -147,6 +147,7 @@ void sim_check_sent(struct sim_check *check, const struct sim_call *call)
     if (str_eq_c(call->path, "/v1/sys/leases/revoke")) {
         lease = lease_of_call(check, call);
         if (lease != NULL) {
+            sim_trace(sim, "net %s: to be revoked", lease->id);
             check_revocation(check, lease);
         }
         return;

@@ -108,6 +108,7 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
                  item->id);
     }
     if (strcmp(event, begin) == 0) {
+        item->begun_ms = item->begin_count == 0 ? trail->sim->now_ms : item->begun_ms;
         item->begin_count = item->is_doubtful ? 1 : item->begin_count + 1;
     } else if (strcmp(event, "lease.adopted") == 0) {
         item_goes_on(item);

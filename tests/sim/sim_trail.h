@@ -15,6 +15,7 @@ struct sim_trail_item {
     struct map_entry entry; /* by id; "GRANT LEASE" for a reading */
     char id[96];
     bool is_grant;
+    uint64_t begun_ms;    /* the first of these was seen then */
     uint64_t begin_count; /* lease.issued, grant.created, credential.read */
     uint64_t end_count;   /* lease.revoked, .expired, .failed; grant.ended */
     uint64_t renewed_count;

@@ -441,8 +441,17 @@ static void stop_connections(struct sim_world *world)
     }
 }
 
+/* Records that nobody waits for pass by a ledger that is late. */
+static bool ledger_is_failing(const struct sim_world *world)
+{
+    return world->ledger.failure != 0 || !audit_is_ready(world->audit) ||
+           (!list_is_empty(&world->ledger.changes) &&
+            world->sim.now_ms - world->ledger.pending_since_ms >= AUDIT_CONFIRM_DEFAULT_MS);
+}
+
 void sim_world_stop(struct sim_world *world, bool logout)
 {
+    world->ledger_was_failing = ledger_is_failing(world);
     world->is_up = false;
     if (!list_is_empty(&world->listener.connections) ||
         !list_is_empty(&world->metrics.connections)) {
@@ -471,17 +480,15 @@ void sim_world_stop(struct sim_world *world, bool logout)
 
 void sim_world_crash(struct sim_world *world)
 {
+    bool was_failing = ledger_is_failing(world);
+
     sim_trace(&world->sim, "SIGKILL");
-    /* Records that nobody waits for pass by a ledger that is late. */
-    world->ledger_was_failing =
-        world->ledger.failure != 0 || !audit_is_ready(world->audit) ||
-        (!list_is_empty(&world->ledger.changes) &&
-         world->sim.now_ms - world->ledger.pending_since_ms >= AUDIT_CONFIRM_DEFAULT_MS);
     fake_ledger_crash(&world->ledger);
     sim_files_crash(&world->sim);
     world->sim.is_dead = true;
     sim_world_stop(world, false);
     world->sim.is_dead = false;
+    world->ledger_was_failing = was_failing;
     fake_ledger_restart(&world->ledger);
 }
 

@@ -60,7 +60,7 @@ struct sim_world {
     struct lease_core *core;
     struct fake_ledger ledger;      /* on the disk: it outlives the daemon */
     struct sim_event committing;    /* its next commit */
-    bool ledger_was_failing;        /* when the last daemon was killed */
+    bool ledger_was_failing;        /* when the last daemon ended */
     struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;
