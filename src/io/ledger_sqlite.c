@@ -418,5 +418,7 @@ int ledger_db_each(struct ledger_db *db, enum env_ledger_kind kind, env_ledger_f
         }
     }
     (void)sqlite3_finalize(statement);
+    /* A start reads everything, and after that nothing is read any more. */
+    (void)sqlite3_db_release_memory(db->handle);
     return r != 0 || result == SQLITE_DONE ? r : failed(db, result, "read", e);
 }

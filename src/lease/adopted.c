@@ -32,7 +32,8 @@ void adopted_forget(struct lease *lease)
 
 void adopted_start(struct lease_core *core)
 {
-    core->adopted_next = core->recovery.adopted_count > 0 ? lease_core_next_lease(core, NULL) : NULL;
+    core->adopted_next =
+        core->recovery.adopted_count > 0 ? lease_core_next_lease(core, NULL) : NULL;
     adopted_due(core);
 }
 

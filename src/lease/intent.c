@@ -26,6 +26,26 @@ static void intent_written(void *owner, int status)
     intent->fn(intent, status);
 }
 
+int intent_room(struct lease_issuing *issuing, size_t bytes)
+{
+    char *ref;
+
+    if (bytes <= issuing->ref_room) {
+        return 0;
+    }
+    ref = secret_alloc(bytes);
+    if (ref == NULL) {
+        return ERR_NOMEM;
+    }
+    if (issuing->ref_room > 0) {
+        memcpy(ref, issuing->ref, issuing->ref_room);
+    }
+    secret_free(issuing->ref);
+    issuing->ref = ref;
+    issuing->ref_room = bytes;
+    return 0;
+}
+
 int intent_start(struct lease_call *call, struct str ref, struct lease_intent *intent)
 {
     struct lease *lease = call_lease(call);
@@ -38,7 +58,10 @@ int intent_start(struct lease_call *call, struct str ref, struct lease_intent *i
     if (ref.len == 0 || ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
         return ERR_INVALID;
     }
-    r = core->ledger != NULL && !MUTATED(19) ? durable_put_intent(lease, ref) : 0;
+    r = intent_room(issuing, ref.len);
+    if (r == 0 && core->ledger != NULL && !MUTATED(19)) {
+        r = durable_put_intent(lease, ref);
+    }
     if (r == 0) {
         memcpy(issuing->ref, ref.ptr, ref.len);
         issuing->intent_len = ref.len;
@@ -76,8 +99,7 @@ static struct lease *orphan_new(struct lease *lease, struct str ref)
     if (orphan == NULL) {
         return NULL;
     }
-    issuing->ref = secret_alloc(LEASE_ISSUER_REF_MAX_BYTES);
-    if (issuing->ref == NULL) {
+    if (intent_room(issuing, ref.len) != 0) {
         lease_free(orphan);
         return NULL;
     }

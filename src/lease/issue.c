@@ -24,6 +24,9 @@
 #define ISSUE_PAUSE_MAX_MS                                                                         \
     1000U /* an issuer that wants a longer pause is down: who waits is told so at once */
 
+/* Of secret memory, which is scarce, each call under way has a block of 512 bytes for it. */
+#define ISSUE_REF_ROOM_BYTES 488U
+
 /* --- before --- */
 
 static uint64_t live_total(const struct lease_core *core)
@@ -143,11 +146,8 @@ int issue_fill(struct lease *lease, struct lease_call *call)
         .sans = lease->holder->sans,
         .uid = lease->holder->uid,
     };
-    if (lease->issuing->ref == NULL) {
-        lease->issuing->ref = secret_alloc(LEASE_ISSUER_REF_MAX_BYTES);
-    }
     durable_note_budget(lease->role);
-    return lease->issuing->ref != NULL ? 0 : ERR_NOMEM;
+    return intent_room(lease->issuing, ISSUE_REF_ROOM_BYTES);
 }
 
 void issue_forget(struct lease *lease)
@@ -358,16 +358,19 @@ static void issue_written(struct audit_write *write, int status)
 static void issue_record(struct lease *lease)
 {
     struct lease_issuing *issuing = lease->issuing;
-    int r = issue_keep(lease);
+    int r;
 
     issuing->write.fn = issue_written;
     issuing->write.user = issuing;
-    issuing->unwritten_count = issuing->durable != NULL ? 2 : 1;
-    if (r == 0) {
-        r = record_lease_issued(lease, &issuing->write);
-    }
+    issuing->unwritten_count = 1;
+    r = record_lease_issued(lease, &issuing->write);
     if (r != 0) {
         record_lease_issued_late(lease);
+    } else {
+        r = issue_keep(lease); /* not before: the next start goes on with what it finds there */
+        issuing->unwritten_count += issuing->durable != NULL ? 1 : 0;
+    }
+    if (r != 0) {
         issue_unrecorded(lease, r);
         return;
     }
@@ -386,24 +389,34 @@ static int issue_pack(struct lease *lease, const struct lease_result *result)
     return result->field_count <= room ? lease_seal(lease, result) : ERR_TOO_LARGE;
 }
 
+/* The reference, or what is on record since before: it ends the same. */
+static void issue_keep_ref(struct lease *lease, struct str ref)
+{
+    struct lease_issuing *issuing = lease->issuing;
+
+    if (ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
+        ref.len = LEASE_ISSUER_REF_MAX_BYTES; /* its issuer won't know this */
+    }
+    if (intent_room(issuing, ref.len) == 0) {
+        memcpy(issuing->ref, ref.ptr != NULL ? ref.ptr : "", ref.len);
+        issuing->ref_len = ref.len;
+    } else {
+        issuing->ref_len = issuing->intent_len;
+    }
+    lease->is_revocable = lease->is_revocable && issuing->ref_len > 0;
+}
+
 /* What came can't be handed out: too much of it, no memory for it, no life left. Its reference has
  * room, so it can be revoked. */
 static void issue_unusable(struct lease *lease, const struct lease_result *result, int status)
 {
     struct acquire_failure failure = {.status = ERR_UNAVAILABLE,
                                       .text = "the issuer's answer can't be used"};
-    struct lease_issuing *issuing = lease->issuing;
 
     log_event(LOG_LEVEL_ERROR, "lease.issue.unusable", "backend", lease_backend(lease), "role",
               lease->role->config.name, "err", err_str(status), NULL);
     lease_set_error(lease, "%s: %s", failure.text, err_str(status));
-    issuing->ref_len = result->issuer_ref.len;
-    if (issuing->ref_len > LEASE_ISSUER_REF_MAX_BYTES) {
-        issuing->ref_len =
-            LEASE_ISSUER_REF_MAX_BYTES; /* the issuer broke the contract, and won't know this */
-    }
-    memcpy(issuing->ref, result->issuer_ref.ptr != NULL ? result->issuer_ref.ptr : "",
-           issuing->ref_len);
+    issue_keep_ref(lease, result->issuer_ref);
     lease_set_life(lease, result);
     lease_set_state(lease, LEASE_STATE_ACTIVE);
     durable_note(lease);

@@ -44,8 +44,9 @@ struct lease_issuing {
     struct audit_write write;
     struct durable_wait *durable; /* NULL: not waited for */
     uint32_t unwritten_count;     /* of these two, those that aren't on disk yet */
-    char *ref; /* room for the issuer's reference from when the call is sent, in secret memory: what
-                  comes can be revoked */
+    char *ref; /* room for an issuer's usual reference from when the call is sent, in secret memory:
+                  what comes can be revoked */
+    size_t ref_room;
     size_t ref_len;    /* > 0: the credential couldn't be packed, this is all there is */
     size_t intent_len; /* > 0: what may have been made is on record under these bytes of `ref` */
     char *reason;      /* for the issuer's own audit; NULL: none */
@@ -286,6 +287,8 @@ void issue_forget(struct lease *lease);
 
 /* How long what its issue makes can live without being renewed. */
 uint64_t intent_life_ms(const struct lease *lease);
+/* Room for a reference of so many bytes, with what stands there. ERR_NOMEM: it is as it was. */
+int intent_room(struct lease_issuing *issuing, size_t bytes);
 /* The call's `intend`. */
 int intent_start(struct lease_call *call, struct str ref, struct lease_intent *intent);
 /* An issue has ended without a credential: what it may have made all the same, or has for sure

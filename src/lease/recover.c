@@ -102,12 +102,17 @@ bool recover_is_id(struct str id, char prefix)
 {
     size_t i;
 
-    for (i = 2; i < id.len; i++) {
-        if (strchr("0123456789abcdef", id.ptr[i]) == NULL || id.ptr[i] == '\0') {
+    if (id.len != LEASE_ID_BYTES || id.ptr[0] != prefix || id.ptr[1] != '-') {
+        return false;
+    }
+    for (i = 2; i < LEASE_ID_BYTES; i++) {
+        char c = id.ptr[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
             return false;
         }
     }
-    return id.len == LEASE_ID_BYTES && id.ptr[0] == prefix && id.ptr[1] == '-';
+    return true;
 }
 
 /* --- going on --------------------------------------------------------------------------------- */

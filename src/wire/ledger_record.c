@@ -5,6 +5,7 @@
 
 #include "wire/utf8.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define LENGTH_BYTES 4U
@@ -13,13 +14,18 @@
 
 static bool is_ascii(struct str text)
 {
-    unsigned char all = 0;
-    size_t i;
+    uint64_t all = 0;
+    uint64_t part = 0;
 
-    for (i = 0; i < text.len; i++) {
-        all |= (unsigned char)text.ptr[i];
+    for (; text.len >= sizeof(part); text.ptr += sizeof(part), text.len -= sizeof(part)) {
+        memcpy(&part, text.ptr, sizeof(part));
+        all |= part;
     }
-    return all < 0x80;
+    part = 0;
+    if (text.len > 0) {
+        memcpy(&part, text.ptr, text.len);
+    }
+    return ((all | part) & 0x8080808080808080U) == 0;
 }
 
 static bool is_utf8(struct str text)
@@ -45,13 +51,8 @@ static bool is_utf8(struct str text)
 
 static void put_number(struct buf *out, uint64_t number, size_t size)
 {
-    char bytes[sizeof(number)];
-    size_t i;
-
-    for (i = 0; i < size; i++) {
-        bytes[i] = (char)(unsigned char)(number >> 8 * i);
-    }
-    buf_add(out, bytes, size);
+    number = htole64(number); /* the low ones come first, so a part of it is a smaller number */
+    buf_add(out, &number, size);
 }
 
 static int put_text(struct buf *out, struct str text)
@@ -110,17 +111,14 @@ int ledger_record_write(const struct ledger_table *table, const void *record, st
 static bool take_number(struct str *rest, size_t size, uint64_t *ret_number)
 {
     uint64_t number = 0;
-    size_t i;
 
     if (rest->len < size) {
         return false;
     }
-    for (i = 0; i < size; i++) {
-        number |= (uint64_t)(unsigned char)rest->ptr[i] << 8 * i;
-    }
+    memcpy(&number, rest->ptr, size);
     rest->ptr += size;
     rest->len -= size;
-    *ret_number = number;
+    *ret_number = le64toh(number);
     return true;
 }
 

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -409,7 +410,7 @@ static void live(life_fn life, const char *path, uint32_t count, enum access_bin
 
 static void measure(const char *folder, uint32_t count, enum access_binding binding)
 {
-    static const char *const suffixes[] = {"", "-wal", ".key", ".audit"};
+    static const char *const suffixes[] = {"", "-wal", "-shm", ".key", ".audit"};
     char path[PATH_MAX_BYTES];
     char name[PATH_MAX_BYTES + 8];
     size_t i;
@@ -439,6 +440,7 @@ int main(int argc, char **argv)
     CHECK(mkdtemp(folder) != NULL);
     holder_pid = fork();
     if (holder_pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             (void)pause();
         }

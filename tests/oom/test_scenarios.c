@@ -145,6 +145,8 @@ static void die_and_start(struct scene *scene)
 {
     sim_oom_pause();
     sim_world_crash(&scene->world);
+    /* Without any memory the ledger doesn't learn either what happened. */
+    scene->world.ledger_was_failing = scene->world.ledger_was_failing || sim_oom_failed_count() > 1;
     sim_check_crashed(&scene->check);
     sim_world_start(&scene->world, &options);
     sim_oom_resume();

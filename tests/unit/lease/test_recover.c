@@ -39,6 +39,30 @@ static void test_leases_and_their_holders_go_on(void **state)
     assert_int_equal(fixture_records("lease.adopted"), 3);
 }
 
+static void test_they_are_on_record_a_few_at_a_time_and_each_before_what_happens_to_it(void **state)
+{
+    const size_t count = 250;
+    size_t i;
+
+    (void)state;
+    fixture_get(fixture_client(0), &f.role);
+    for (i = 0; i < count - 2; i++) {
+        fixture_get(fixture_client(100 + i), &f.role);
+    }
+    fixture_get(fixture_client(1), &f.role); /* the youngest */
+    ledger_kill();
+    ledger_start();
+    assert_int_equal(recovery.adopted_count, count);
+    assert_in_range(fixture_records("lease.adopted"), 1, count - 10);
+    fake_env_end_process(&f.fake, f.clients[1].identity.pid);
+    fake_env_end_process(&f.fake, f.clients[0].identity.pid);
+    fixture_run();
+    assert_int_equal(model_live_count(&f.model), count - 2);
+    assert_int_equal(fixture_records("lease.revoked"), 2); /* the turn of one hadn't come */
+    fixture_advance(MINUTE_MS);
+    assert_int_equal(fixture_records("lease.adopted"), count);
+}
+
 static void test_a_stop_leaves_them_as_a_kill_does(void **state)
 {
     (void)state;
@@ -437,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ledger_test(test_leases_and_their_holders_go_on),
+        ledger_test(test_they_are_on_record_a_few_at_a_time_and_each_before_what_happens_to_it),
         ledger_test(test_a_stop_leaves_them_as_a_kill_does),
         ledger_test(test_what_is_left_is_served_until_the_core_closes_and_the_reads_are_on_record),
         ledger_test(test_a_stop_leaves_nothing_that_hangs_on_a_connection),
