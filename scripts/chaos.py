@@ -6,8 +6,7 @@ everything on the machine dies and leased finds another boot id. Then the faults
 left: no database role, no lease at OpenBao, no record in the ledger. No client may have been handed a credential that was dead, or have
 lost one that it still held; the trail must verify, and tell each lease's whole life. chaos_findings.py says what counts as what.
 
-leased issues under child tokens, so no answer is lost (--no-isolate: what is lost without is told, and doesn't count); and it adopts its
-leases at each start, so nothing is minted because it was killed.
+leased issues under child tokens, so no answer is lost; and it adopts its leases at each start, so nothing is minted because it was killed.
 """
 import argparse
 import json
@@ -185,7 +184,7 @@ class Chaos:
         self.world, self.options, self.chance = world, options, random.Random(f"{options.seed}-kills")
         self.kills, self.starts, self.ended_by_itself, self.reboots = [], 0, [], 0
         self.stops, self.is_stopping = 0, False
-        self.daemon, self.has_isolate = None, not options.no_isolate
+        self.daemon = None
         self.clients = self.outages = None
 
     # --- set-up ---
@@ -198,7 +197,7 @@ class Chaos:
         world.start()
         for name in ROLES:
             world.bao.database_role(name, ttl=ISSUER_TTL.get(name, "2h"), max_ttl="24h", revocation_statements=REVOKE_TWICE)
-        roles = {name: {"backend": "bao", "path": f"database/creds/{name}", "max_ttl": "24h", "binding": "process", **({} if self.has_isolate else {"isolate": False}), **role}
+        roles = {name: {"backend": "bao", "path": f"database/creds/{name}", "max_ttl": "24h", "binding": "process", **role}
                  for name, role in ROLES.items()}
         rules = [{"name": "clients", "subjects": [{"user": user} for user in USERS], "roles": ["*"],
                   "limits": {"binding": ["none", "parent", "process"]}}]
@@ -208,8 +207,7 @@ class Chaos:
         daemon.config["backends"]["bao"]["limits"] = {"timeout": "3s"}  # some outages are longer
         world.daemons.append(daemon)
         self.daemon = daemon
-        if self.has_isolate:
-            self.isolate()
+        self.isolate()
         self.new_boot()
         self.clients = Clients(world, daemon, random.Random(f"{self.options.seed}-clients"), self.options.clients)
         self.outages = Outages(world.bao, random.Random(f"{self.options.seed}-bao"), self.options.outage_every)
@@ -402,12 +400,23 @@ class Chaos:
         found["roles"] = self.roles_left()
         verified = self.daemon.lease("leased", "audit", "verify", self.daemon.audit_path)
         found["verify_code"], found["verify_said"] = verified.returncode, (verified.stdout + verified.stderr).strip()
-        found.update(trail=self.daemon.records(), clients=self.clients.records(), kills=self.kills, starts=self.starts,
+        found["trail"], found["torn_count"] = self.trail()
+        found.update(clients=self.clients.records(), kills=self.kills, starts=self.starts,
                      outages=self.outages.windows, ended_by_itself=self.ended_by_itself, reboots=self.reboots, stops=self.stops,
-                     has_isolate=self.has_isolate,
                      shares={name: role["share"] for name, role in ROLES.items() if role["share"] != "none"}, issuer_trail=self.issuer_trail(),
                      children=self.children())
         return found
+
+    def trail(self):
+        """leased's records, and how many lines are none. `lease audit verify` has seen that their records follow."""
+        records, torn_count = [], 0
+        with open(self.daemon.audit_path, encoding="utf-8") as f:
+            for line in f:
+                try:
+                    records.append(json.loads(line))
+                except ValueError:
+                    torn_count += 1
+        return records, torn_count
 
     def children(self):
         """Accessor → seconds that are left of each child token at OpenBao."""
@@ -447,7 +456,6 @@ def options_of(arguments):
     parser.add_argument("--kills", type=int, default=None, help="how often leased is killed, at least [200; 100 with --short]")
     parser.add_argument("--clients", type=int, default=None, help="how many there are at a time [30; 16 with --short]")
     parser.add_argument("--short", action="store_true", help="for the test suite: about a minute")
-    parser.add_argument("--no-isolate", action="store_true", help="without child tokens, though leased could; what is lost then is told, not counted")
     parser.add_argument("--no-outages", action="store_true", help="OpenBao stays up")
     parser.add_argument("--outage-every", type=float, default=8, metavar="S", help="seconds between outages, on average [%(default)s]")
     parser.add_argument("--calm", type=float, default=3, metavar="S", help="seconds that clients go on without faults at the end [%(default)s]")

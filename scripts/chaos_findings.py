@@ -57,8 +57,6 @@ CLASSES = {
     "issuer_half": "(the issuer's own) a lease that OpenBao took back when its caller ended, but for its entry in the list",
     "issuer_unindexed": "(the issuer's own) a lease that OpenBao recorded but didn't find by its token, because it was killed in between",
 }
-# Without child tokens these are told, and don't count.
-LOST = ("lost_by_kill", "lost_by_outage")
 
 
 def ms_of(text):
@@ -334,7 +332,7 @@ class Judge:
         self.daemon()
 
     def counts(self, name):
-        return not name.startswith("issuer_") and (self.found["has_isolate"] or name not in LOST)
+        return not name.startswith("issuer_")
 
 
 def figures(found, judge):
@@ -352,7 +350,7 @@ def figures(found, judge):
     yield "minted because of a restart", sum(len(judge.findings.get(name, ())) for name in ("minted", "replaced"))
     yield "adopted over restarts", judge.trail.by_event["lease.adopted"]
     yield "renewed", judge.trail.by_event["lease.renewed"]
-    yield "audit records", len(found["trail"])
+    yield "audit records", f"{len(found['trail'])}; a kill cut off {found['torn_count']} more, which stand there again"
     yield "left after quiet time", (f"{found['roles_count']} database roles, {len(found['leases'])} leases at OpenBao, "
                                     f"{len(found['ledger'])} in the ledger; {found['quiet_s']:.1f} s")
     yield "child tokens left at OpenBao", f"{len(found['children'])}, for {max(found['children'].values(), default=0)} s at most"
