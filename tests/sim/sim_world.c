@@ -18,9 +18,6 @@
 
 #define CLOSE_MAX_MS (10U * 60U * 1000U)
 #define SKEW_MS 2000U
-#define COMMIT_MAX_MS 4
-#define COMMIT_SLOW_MAX_MS 5000
-#define COMMIT_RETRY_MS 1000
 #define POLICY_EVERYBODY                                                                           \
     "rules:\n"                                                                                     \
     "- name: everybody\n"                                                                          \
@@ -33,35 +30,6 @@
 int32_t leased_plugin_entry_vault(const struct leased_host *host,
                                   const struct leased_plugin **ret_plugin);
 
-/* --- the ledger's disk ------------------------------------------------------------------------ */
-
-static void ledger_waits(struct fake_ledger *fake)
-{
-    struct sim_world *world = CONTAINER_OF(fake, struct sim_world, ledger);
-    struct sim *sim = &world->sim;
-    bool is_slow = sim_random_chance(&sim->random, sim->faults.append_slow);
-
-    if (world->committing.heap_index == 0) {
-        sim_schedule_in(sim, &world->committing,
-                        sim_random_below(&sim->random,
-                                         is_slow ? COMMIT_SLOW_MAX_MS : COMMIT_MAX_MS));
-    }
-}
-
-static void ledger_commit(struct sim_event *event)
-{
-    struct sim_world *world = CONTAINER_OF(event, struct sim_world, committing);
-    struct sim *sim = &world->sim;
-    bool fails = sim->is_disk_full || sim_random_chance(&sim->random, sim->faults.append_failed);
-
-    world->ledger.fail_status = fails ? ERR_IO : 0;
-    sim_trace(sim, "ledger: %s", fails ? "commit failed" : "committed");
-    fake_ledger_run(&world->ledger);
-    if (fails && world->committing.heap_index == 0) {
-        sim_schedule_in(sim, &world->committing, COMMIT_RETRY_MS);
-    }
-}
-
 void sim_world_init(struct sim_world *world, uint64_t seed)
 {
     json_set_alloc_funcs(mem_alloc, mem_free);
@@ -71,10 +39,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_watch_aborts(&world->sim);
     sim_vault_init(&world->vault, &world->sim.random);
     sim_outside_listen(world);
-    fake_ledger_init(&world->ledger, &world->sim.env);
-    world->ledger.is_held = true;
-    world->ledger.waits = ledger_waits;
-    world->committing = (struct sim_event){.fn = ledger_commit};
+    sim_ledger_init(world);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -441,17 +406,9 @@ static void stop_connections(struct sim_world *world)
     }
 }
 
-/* Records that nobody waits for pass by a ledger that is late. */
-static bool ledger_is_failing(const struct sim_world *world)
-{
-    return world->ledger.failure != 0 || !audit_is_ready(world->audit) ||
-           (!list_is_empty(&world->ledger.changes) &&
-            world->sim.now_ms - world->ledger.pending_since_ms >= AUDIT_CONFIRM_DEFAULT_MS);
-}
-
 void sim_world_stop(struct sim_world *world, bool logout)
 {
-    world->ledger_was_failing = ledger_is_failing(world);
+    world->ledger_was_failing = sim_ledger_is_failing(world);
     world->is_up = false;
     if (!list_is_empty(&world->listener.connections) ||
         !list_is_empty(&world->metrics.connections)) {
@@ -480,7 +437,7 @@ void sim_world_stop(struct sim_world *world, bool logout)
 
 void sim_world_crash(struct sim_world *world)
 {
-    bool was_failing = ledger_is_failing(world);
+    bool was_failing = sim_ledger_is_failing(world);
 
     sim_trace(&world->sim, "SIGKILL");
     fake_ledger_crash(&world->ledger);

@@ -88,6 +88,14 @@ struct sim_world {
     bool is_closed; /* the part that is being closed has said so */
 };
 
+/* --- sim_ledger.c --- */
+
+void sim_ledger_init(struct sim_world *world);
+/* Or so late that records which nobody waits for pass by it. */
+bool sim_ledger_is_failing(const struct sim_world *world);
+
+/* --- sim_world.c --- */
+
 /* Clock, network, processes and the model Vault; faults may be set after it. */
 void sim_world_init(struct sim_world *world, uint64_t seed);
 

@@ -123,6 +123,15 @@ void fake_ledger_run(struct fake_ledger *fake)
     }
 }
 
+static void forget_changes(struct fake_ledger *fake)
+{
+    struct list *node;
+
+    while ((node = list_pop_front(&fake->changes)) != NULL) {
+        record_free(LIST_ENTRY(node, struct fake_record, node));
+    }
+}
+
 static void commit(struct env_deferred *deferred)
 {
     struct fake_ledger *fake = deferred->user;
@@ -135,17 +144,14 @@ static void commit(struct env_deferred *deferred)
     }
     if (closed != NULL) {
         fake->closed = NULL;
+        forget_changes(fake); /* those of a last commit that failed */
         closed(fake->closed_user);
     }
 }
 
 void fake_ledger_crash(struct fake_ledger *fake)
 {
-    struct list *node;
-
-    while ((node = list_pop_front(&fake->changes)) != NULL) {
-        record_free(LIST_ENTRY(node, struct fake_record, node));
-    }
+    forget_changes(fake);
     fake->put_status = ERR_CLOSED;
     fake->is_crashed = true;
 }
