@@ -6,7 +6,8 @@
  *
  * Failure paths: a transaction fails → its waits end with the error, its changes stay with the
  * writer in their order, before all later ones, and are tried again with the next group or after a
- * second. Closing: the writer tries what is left once more and ends; then the loop joins it.
+ * second. The files are gone or others → the same, noticed before each commit and every few seconds
+ * without one. Closing: the writer tries what is left once more and ends; then the loop joins it.
  *
  * The threads share the queue, the done list, the error and the flags, all under one lock. */
 #include "base/log.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define RETRY_NS 1000000000ULL
+#define LOOK_NS (5 * RETRY_NS) /* at the files, without work */
 
 struct io_ledger {
     uint32_t magic;
@@ -28,6 +30,7 @@ struct io_ledger {
     uv_async_t wake;
     struct env_deferred flush;
     bool has_flushed;
+    int writer_status;        /* the writer's: of the last group */
     struct list turn_changes; /* the loop's: of this turn */
     struct list turn_syncs;
     size_t pending_bytes; /* the loop's: queued and not committed */
@@ -82,10 +85,19 @@ static size_t free_changes(struct list *changes)
 static void write_group(struct io_ledger *ledger, struct list *kept, struct list *syncs)
 {
     struct err e = {.code = 0};
-    int r = list_is_empty(kept) ? 0 : ledger_db_commit(ledger->db, kept, &e);
-    size_t size = r == 0 ? free_changes(kept) : 0;
+    bool is_look = list_is_empty(kept) && list_is_empty(syncs);
+    int r = ledger_db_look(ledger->db, &e);
     struct list *node;
+    size_t size;
 
+    if (r == 0 && !list_is_empty(kept)) {
+        r = ledger_db_commit(ledger->db, kept, &e);
+    }
+    size = r == 0 ? free_changes(kept) : 0;
+    if (is_look && r == ledger->writer_status) {
+        return;
+    }
+    ledger->writer_status = r;
     for (node = syncs->next; node != syncs; node = node->next) {
         LIST_ENTRY(node, struct env_ledger_sync, node)->status = r;
     }
@@ -99,21 +111,17 @@ static void write_group(struct io_ledger *ledger, struct list *kept, struct list
     (void)uv_async_send(&ledger->wake);
 }
 
-/* Waits for work; what failed before is work again after a while. */
+/* Waits for work; what failed before is work again after a while, and so is a look at the files. */
 static bool take_work(struct io_ledger *ledger, struct list *kept, struct list *syncs)
 {
-    bool is_retry = !list_is_empty(kept);
+    bool is_retry = !list_is_empty(kept) || ledger->writer_status != 0;
     bool is_over;
     int r = 0;
 
     uv_mutex_lock(&ledger->lock);
     while (list_is_empty(&ledger->changes) && list_is_empty(&ledger->syncs) &&
            !ledger->is_stopping && r == 0) {
-        if (is_retry) {
-            r = uv_cond_timedwait(&ledger->has_work, &ledger->lock, RETRY_NS);
-        } else {
-            uv_cond_wait(&ledger->has_work, &ledger->lock);
-        }
+        r = uv_cond_timedwait(&ledger->has_work, &ledger->lock, is_retry ? RETRY_NS : LOOK_NS);
     }
     is_over = ledger->is_stopping;
     list_splice(kept, &ledger->changes);

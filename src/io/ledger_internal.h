@@ -28,6 +28,10 @@ int ledger_db_open(const char *path, struct ledger_db **ret_db, struct err *e) A
  * ERR_* or a negated errno with a text. */
 int ledger_db_commit(struct ledger_db *db, const struct list *changes, struct err *e) ATTR_MUST_USE;
 
+/* Are its files still those that were opened? A negated errno with a text: one was removed or
+ * replaced, and a commit would reach no later start. */
+int ledger_db_look(const struct ledger_db *db, struct err *e) ATTR_MUST_USE;
+
 /* As env_ledger_each. */
 int ledger_db_each(struct ledger_db *db, enum env_ledger_kind kind, env_ledger_fn fn, void *user,
                    struct err *e) ATTR_MUST_USE;

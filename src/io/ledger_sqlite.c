@@ -1,32 +1,33 @@
 /* The ledger in SQLite: one table of records, written by one thread.
  *
- * Happy path: the directory and the file are looked at, the file's first bytes say that it is a
- * ledger of a version that we know → SQLite opens it, takes its lock for good, checks the pages →
- * an older version is brought up to ours → each commit is one transaction in the write-ahead log,
- * synced (synchronous=FULL).
+ * Happy path: the files are looked at (ledger_files.c) → SQLite opens the ledger and takes its lock
+ * for good → the log doesn't make it a newer version's → the pages are checked → an older version
+ * is brought up to ours → each commit is one transaction in the write-ahead log, synced
+ * (synchronous=FULL), after a look whether the files are still there.
  *
  * Failure paths: a file that is no SQLite database, another program's, a newer version's, damaged,
- * not ours alone, or locked by another process is refused before SQLite may write to it. A
- * transaction that fails is rolled back as a whole. */
+ * not ours alone, or locked by another process is refused before SQLite may write to it, and then
+ * closing leaves the log as it was. A transaction that fails is rolled back as a whole. */
 #include "base/mem.h"
+#include "io/ledger_files.h"
 #include "io/ledger_internal.h"
-#include "io/safe_dir.h"
 #include "wire/ledger_header.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct ledger_db {
     sqlite3 *handle;
     sqlite3_stmt *put;
     sqlite3_stmt *remove;
     sqlite3_stmt *remove_up_to;
-    char *path;
+    struct ledger_files files;
+    bool has_lock;
+    bool is_ready;    /* … and it is ours to write */
+    uint64_t version; /* as it was found */
 };
 
 static const char make_sql[] =
@@ -61,91 +62,37 @@ static int code_of(int result)
     }
 }
 
+/* The errno behind a result, where SQLite has kept it; 0: none. */
+static int system_cause(const struct ledger_db *db, int result)
+{
+    int kind = result & 0xff;
+
+    if (kind == SQLITE_FULL) {
+        return ENOSPC;
+    }
+    return db->handle != NULL && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN)
+               ? sqlite3_system_errno(db->handle)
+               : 0;
+}
+
 static int failed(const struct ledger_db *db, int result, const char *what, struct err *e)
 {
     int code = code_of(result);
+    int cause = system_cause(db, result);
 
+    if (cause == ENOSPC || cause == EDQUOT) {
+        return err_set(e, -cause, "could not %s the ledger %s: its disk is full; make room", what,
+                       db->files.path);
+    }
     if (code == ERR_BUSY) {
         return err_set(e, code,
                        "the ledger %s is in use by another process; each leased needs one of its "
                        "own",
-                       db->path);
+                       db->files.path);
     }
-    return err_set(e, code, "could not %s the ledger %s: %s", what, db->path,
-                   db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(result));
-}
-
-/* --- the file, before SQLite sees it ---------------------------------------------------------- */
-
-static int check_rights(const struct stat *st, const char *path, struct err *e)
-{
-    if (!S_ISREG(st->st_mode)) {
-        return err_set(e, ERR_INVALID, "the ledger %s is not a regular file", path);
-    }
-    if (st->st_uid != geteuid()) {
-        return err_set(e, ERR_DENIED,
-                       "the ledger %s belongs to uid %u; it must be the daemon's own", path,
-                       (unsigned int)st->st_uid);
-    }
-    if ((st->st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        return err_set(e, ERR_DENIED,
-                       "the ledger %s is open to others (mode %04o); take that right away", path,
-                       (unsigned int)(st->st_mode & 07777));
-    }
-    return 0;
-}
-
-/* A file that is there and isn't empty must be a ledger. Sets ret_is_new where SQLite makes it. */
-static int check_file(const char *path, bool *ret_is_new, struct err *e)
-{
-    char header[LEDGER_HEADER_BYTES];
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat st;
-    ssize_t got;
-    int r;
-
-    *ret_is_new = fd < 0 && errno == ENOENT;
-    if (*ret_is_new) {
-        return 0;
-    }
-    if (fd < 0) {
-        return err_set(e, errno == EACCES ? ERR_DENIED : -errno,
-                       "could not open the ledger %s: %s%s", path, strerror(errno),
-                       errno == ELOOP ? " (it is a symbolic link)" : "");
-    }
-    r = fstat(fd, &st) == 0 ? check_rights(&st, path, e) : -errno;
-    *ret_is_new = r == 0 && st.st_size == 0;
-    if (r == 0 && st.st_size > 0) {
-        got = pread(fd, header, sizeof(header), 0);
-        r = got < 0 ? err_set(e, -errno, "could not read the ledger %s: %s", path, strerror(errno))
-                    : ledger_header_check((struct str){header, (size_t)got}, path, e);
-    }
-    (void)close(fd);
-    return r;
-}
-
-/* The directory must be one in which nobody else can put files: SQLite opens two more by name. */
-static int check_directory(const char *path, struct err *e)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder;
-    int fd = -1;
-    int r;
-
-    if (path[0] != '/' || slash[1] == '\0') {
-        return err_set(e, ERR_INVALID, "the path of a ledger begins with /: %s", path);
-    }
-    folder = mem_strdup(path);
-    if (folder == NULL) {
-        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
-    }
-    folder[slash == path ? 1 : slash - path] = '\0';
-    r = safe_dir_open(folder, &(struct safe_dir_make){.mode = 0700}, &fd, e);
-    mem_free(folder);
-    if (r == 0) {
-        (void)close(fd);
-    }
-    return r;
+    return err_set(e, code, "could not %s the ledger %s: %s%s%s", what, db->files.path,
+                   db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(result),
+                   cause != 0 ? ": " : "", cause != 0 ? strerror(cause) : "");
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -182,21 +129,36 @@ static int check_pages(struct ledger_db *db, struct err *e)
         r = err_set(e, ERR_CORRUPT,
                     "the ledger %s is damaged (%s): keep a copy of it and its -wal file, and move "
                     "them away; what they list must be revoked at the issuers by hand",
-                    db->path, answer);
+                    db->files.path, answer);
     }
     return r;
 }
 
-/* Takes the lock, which is kept until the end: with locking_mode=EXCLUSIVE no other process can
- * read either, and no shared memory file is needed. */
+/* Takes the lock, which is kept until the end. Writes nothing. */
 static int lock(struct ledger_db *db, struct err *e)
 {
-    return run_sql(
-        db,
-        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
-        "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON;"
-        "BEGIN IMMEDIATE; COMMIT",
-        "open", e);
+    int r = run_sql(db,
+                    "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
+                    "PRAGMA cell_size_check = ON; BEGIN IMMEDIATE; COMMIT",
+                    "open", e);
+
+    db->has_lock = r == 0;
+    if (r == 0 && sqlite3_db_readonly(db->handle, "main") != 0) {
+        r = err_set(e, -EROFS, "the ledger %s can't be written; chmod 0600", db->files.path);
+    }
+    return r;
+}
+
+/* With what its log says, which a crash may have kept from the file itself. */
+static int read_version(struct ledger_db *db, struct err *e)
+{
+    char answer[32] = "";
+    int r = ask_sql(db, "PRAGMA user_version", answer, sizeof(answer), e);
+
+    if (r == 0 && str_parse_u64(str_of(answer), &db->version) != 0) {
+        r = err_set(e, ERR_CORRUPT, "the ledger %s has no version", db->files.path);
+    }
+    return r != 0 ? r : ledger_version_check(db->version, db->files.path, e);
 }
 
 /* Versions 1 and 2 had leases and grants as JSON, which no release of leased has written; so nobody
@@ -212,17 +174,17 @@ static int check_older(struct ledger_db *db, struct err *e)
                     "the ledger %s has %s leases and grants of a leased before its first release; "
                     "let that one end them (SIGUSR2, then SIGTERM), or move the file away and "
                     "revoke at the issuers what its `lease ledger dump` shows",
-                    db->path, answer);
+                    db->files.path, answer);
     }
     return r;
 }
 
-static int take_version(struct ledger_db *db, uint64_t version, bool is_new, struct err *e)
+static int take_version(struct ledger_db *db, struct err *e)
 {
     char sql[64];
-    int r = version == 0 ? run_sql(db, make_sql, "make", e) : check_older(db, e);
+    int r = db->version == 0 ? run_sql(db, make_sql, "make", e) : check_older(db, e);
 
-    if (r == 0 && is_new) {
+    if (r == 0 && db->version == 0) {
         (void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", LEDGER_APPLICATION_ID);
         r = run_sql(db, sql, "make", e);
     }
@@ -233,21 +195,16 @@ static int take_version(struct ledger_db *db, uint64_t version, bool is_new, str
     return r;
 }
 
-static int migrate(struct ledger_db *db, bool is_new, struct err *e)
+static int migrate(struct ledger_db *db, struct err *e)
 {
-    char answer[32] = "";
-    uint64_t version = 0;
-    int r = ask_sql(db, "PRAGMA user_version", answer, sizeof(answer), e);
+    int r;
 
-    if (r == 0 && str_parse_u64(str_of(answer), &version) != 0) {
-        r = err_set(e, ERR_CORRUPT, "the ledger %s has no version", db->path);
-    }
-    if (r != 0 || version == LEDGER_VERSION) {
-        return r;
+    if (db->version == LEDGER_VERSION) {
+        return 0;
     }
     r = run_sql(db, "BEGIN", "write", e);
     if (r == 0) {
-        r = take_version(db, version, is_new, e);
+        r = take_version(db, e);
     }
     if (r == 0) {
         r = run_sql(db, "COMMIT", "write", e);
@@ -277,48 +234,71 @@ static int prepare(struct ledger_db *db, struct err *e)
 static int open_handle(struct ledger_db *db, struct err *e)
 {
     mode_t before = umask(0177);
-    int result = sqlite3_open_v2(db->path, &db->handle,
+    int result = sqlite3_open_v2(db->files.path, &db->handle,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                                      SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
                                  NULL);
 
     if (result == SQLITE_OK) {
-        /* Touches the file, so that it is made with these rights. */
-        result = sqlite3_exec(db->handle, "PRAGMA user_version", NULL, NULL, NULL);
+        /* Until it is known that the ledger is ours to write, its log stays as it is. */
+        result = sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    if (result == SQLITE_OK) {
+        /* With this mode before the first look no other process can read, and no shared memory file
+         * is made. The look touches the file, so that it is made with these rights. */
+        result = sqlite3_exec(db->handle,
+                              "PRAGMA locking_mode = EXCLUSIVE; SELECT count(*) FROM sqlite_schema",
+                              NULL, NULL, NULL);
     }
     (void)umask(before);
     return result == SQLITE_OK ? 0 : failed(db, result, "open", e);
 }
 
-int ledger_db_open(const char *path, struct ledger_db **ret_db, struct err *e)
+static int make_ready(struct ledger_db *db, struct err *e)
 {
-    struct ledger_db *db;
-    bool is_new = false;
-    int r = check_directory(path, e);
+    int r = lock(db, e);
 
     if (r == 0) {
-        r = check_file(path, &is_new, e);
+        r = read_version(db, e);
     }
-    if (r != 0) {
-        return r;
-    }
-    db = mem_calloc(1, sizeof(*db));
-    if (db == NULL || (db->path = mem_strdup(path)) == NULL) {
-        mem_free(db);
-        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
-    }
-    r = open_handle(db, e);
-    if (r == 0) {
-        r = lock(db, e);
-    }
-    if (r == 0 && !is_new) {
+    if (r == 0 && !db->files.is_new) {
         r = check_pages(db, e);
     }
     if (r == 0) {
-        r = migrate(db, is_new, e);
+        r = migrate(db, e);
+    }
+    if (r == 0) {
+        /* Only now, so that a new ledger is there whole before it has a log. */
+        r = run_sql(db, "PRAGMA journal_mode = WAL; SELECT count(*) FROM record", "open", e);
     }
     if (r == 0) {
         r = prepare(db, e);
+    }
+    if (r == 0) {
+        r = ledger_files_note(&db->files, e);
+    }
+    if (r == 0) {
+        ledger_files_tidy(&db->files, false);
+        (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        db->is_ready = true;
+    }
+    return r;
+}
+
+int ledger_db_open(const char *path, struct ledger_db **ret_db, struct err *e)
+{
+    struct ledger_db *db = mem_calloc(1, sizeof(*db));
+    int r;
+
+    if (db == NULL) {
+        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
+    r = ledger_files_check(&db->files, path, e);
+    if (r == 0) {
+        r = open_handle(db, e);
+    }
+    if (r == 0) {
+        r = make_ready(db, e);
     }
     if (r != 0) {
         ledger_db_close(db);
@@ -334,10 +314,18 @@ void ledger_db_close(struct ledger_db *db)
         (void)sqlite3_finalize(db->put);
         (void)sqlite3_finalize(db->remove);
         (void)sqlite3_finalize(db->remove_up_to);
+        if (db->has_lock && !db->is_ready) {
+            ledger_files_tidy(&db->files, true);
+        }
         (void)sqlite3_close(db->handle);
-        mem_free(db->path);
+        ledger_files_fini(&db->files);
         mem_free(db);
     }
+}
+
+int ledger_db_look(const struct ledger_db *db, struct err *e)
+{
+    return ledger_files_look(&db->files, e);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

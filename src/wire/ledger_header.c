@@ -25,11 +25,16 @@ int ledger_header_check(struct str header, const char *path, struct err *e)
         return err_set(e, ERR_INVALID,
                        "%s is no ledger of leased; name another file, or move this one away", path);
     }
-    if (big_endian(header.ptr + VERSION_AT) > LEDGER_VERSION) {
+    return ledger_version_check(big_endian(header.ptr + VERSION_AT), path, e);
+}
+
+int ledger_version_check(uint64_t version, const char *path, struct err *e)
+{
+    if (version > LEDGER_VERSION) {
         return err_set(e, ERR_INVALID,
-                       "%s is a ledger of version %u, and this leased knows versions up to %d; run "
-                       "the newer leased that made it",
-                       path, (unsigned int)big_endian(header.ptr + VERSION_AT), LEDGER_VERSION);
+                       "%s is a ledger of version %llu, and this leased knows versions up to %d; "
+                       "run the newer leased that made it",
+                       path, (unsigned long long)version, LEDGER_VERSION);
     }
     return 0;
 }

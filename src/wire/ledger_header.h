@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdint.h>
+
 #define LEDGER_HEADER_BYTES 100U
 #define LEDGER_APPLICATION_ID 0x6c656173 /* "leas" */
 /* The version of what this leased writes. 1 and 2 had leases and grants as JSON: they are brought
@@ -17,5 +19,8 @@
 /* `header`: the file's first bytes, LEDGER_HEADER_BYTES or all that it has. ERR_INVALID with a text
  * that begins with `path`: it is no ledger, or one of a newer version. */
 int ledger_header_check(struct str header, const char *path, struct err *e) ATTR_MUST_USE;
+
+/* The same of the version that SQLite tells: behind a crash only the log has it. */
+int ledger_version_check(uint64_t version, const char *path, struct err *e) ATTR_MUST_USE;
 
 #endif
