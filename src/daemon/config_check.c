@@ -231,6 +231,10 @@ static void state_check(const struct config_state *state, struct yaml_errors *er
         yaml_error_at(errors, yaml_get(state->ledger.node, "sqlite"),
                       "expected the absolute path of a file, found `%s`", path);
     }
+    if (state->seal_key_file != NULL && state->seal_key_file[0] != '/') {
+        yaml_error_at(errors, yaml_get(state->node, "seal_key_file"),
+                      "expected the absolute path of a file, found `%s`", state->seal_key_file);
+    }
     if (state->seal_key_file != NULL && state->seal_key_credential != NULL) {
         yaml_error_at_key(errors, yaml_get(state->node, "seal_key_credential"),
                           "give `seal_key_file` or `seal_key_credential`, not both");

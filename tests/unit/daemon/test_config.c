@@ -234,6 +234,8 @@ static void test_a_ledger_is_a_file_with_an_absolute_path(void **state)
          "c.yaml:3:26: expected the absolute path of a file, found `l.db`\n"},
         {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {sqlite: /var/lib/}}\n",
          "c.yaml:3:26: expected the absolute path of a file, found `/var/lib/`\n"},
+        {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {sqlite: /l}, seal_key_file: k}\n",
+         "c.yaml:3:46: expected the absolute path of a file, found `k`\n"},
         {LISTENER "audit: [{sink: stdout}]\nstate: {ledger: {}}\n",
          "c.yaml:3:9: `sqlite` is missing in a ledger\n"},
     };
