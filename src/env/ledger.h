@@ -72,8 +72,9 @@ struct env_ledger {
 struct env_ledger_options {
     const char *path;
     /* Where its key is, as for env_secret_read; NULL: in `path`.key, which is made (0600) where
-     * there is none. One key a line, 64 hexadecimal digits: the first seals, all open. So a new one
-     * is put before the old, which goes when nothing is left that it has sealed. */
+     * there is none, or if the ledger has something sealed, with the first group. One key a line,
+     * 64 hexadecimal digits: the first seals, all open. So a new one is put before the old, which
+     * goes when nothing is left that it has sealed. */
     const char *key_source;
 };
 
@@ -152,7 +153,8 @@ static inline int env_ledger_unseal(struct env_ledger *ledger, struct str owner,
 }
 
 /* What is queued is tried once more and each wait ends; then `closed` runs and the memory is gone.
- */
+ * In the turn in which the ledger was opened without the key of what it holds, nothing is written:
+ * that start was refused. */
 static inline void env_ledger_close(struct env_ledger *ledger, void (*closed)(void *user),
                                     void *user)
 {

@@ -230,6 +230,14 @@ static void flush(struct env_deferred *deferred)
 {
     struct io_ledger *ledger = OBJ_CAST(deferred->user, struct io_ledger, LEDGER_MAGIC);
 
+    if (!ledger->has_flushed && ledger_keys_are_unsaved(ledger->keys)) {
+        struct err e = {.code = 0};
+
+        /* The start is through. Without a file what is sealed from here on is lost to the next. */
+        if (ledger_keys_save(ledger->keys, &e) != 0) {
+            log_event(LOG_LEVEL_ERROR, "ledger.key.failed", "err", e.text, NULL);
+        }
+    }
     ledger->has_flushed = true;
     uv_mutex_lock(&ledger->lock);
     list_splice(&ledger->changes, &ledger->turn_changes);
@@ -343,6 +351,11 @@ static void ledger_close(struct env_ledger *base, void (*closed)(void *user), vo
     ledger->closed = closed;
     ledger->closed_user = user;
     env_undefer(&ledger->flush);
+    if (!ledger->has_flushed && ledger_keys_are_unsaved(ledger->keys)) {
+        /* A start that was refused: whoever finds the key again finds all as it was. */
+        ledger->pending_bytes -= free_changes(&ledger->turn_changes);
+        ledger->has_flushed = true;
+    }
     flush(&ledger->flush);
     uv_mutex_lock(&ledger->lock);
     ledger->is_stopping = true;
@@ -399,6 +412,23 @@ err_ledger:
     return r;
 }
 
+/* Of a new ledger it is made at once. Where it may only be mislaid it waits for the first group. */
+static int take_new_key(struct io_ledger *ledger, struct err *e)
+{
+    bool has_sealed = false;
+    int r = ledger_db_has_sealed(ledger->db, &has_sealed, e);
+
+    if (r == 0 && !has_sealed) {
+        r = ledger_keys_save(ledger->keys, e);
+    } else if (r == 0) {
+        log_event(LOG_LEVEL_WARN, "ledger.key.missing", "detail",
+                  "the ledger's key is gone, and with it every credential that the ledger holds: "
+                  "these leases are revoked, and a new key is made",
+                  "hint", "it was beside the ledger, with .key at the end of its name", NULL);
+    }
+    return r;
+}
+
 int io_ledger_open(struct env *env, const struct env_ledger_options *options,
                    struct env_ledger **ret_ledger, struct err *e)
 {
@@ -421,6 +451,9 @@ int io_ledger_open(struct env *env, const struct env_ledger_options *options,
     r = ledger_db_open(options->path, &ledger->db, e);
     if (r == 0) {
         r = ledger_keys_read(env, options, &ledger->keys, e);
+    }
+    if (r == 0 && ledger_keys_are_unsaved(ledger->keys)) {
+        r = take_new_key(ledger, e);
     }
     if (r != 0) {
         ledger_free(ledger);

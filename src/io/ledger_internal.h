@@ -36,6 +36,9 @@ int ledger_db_look(const struct ledger_db *db, struct err *e) ATTR_MUST_USE;
 int ledger_db_each(struct ledger_db *db, enum env_ledger_kind kind, env_ledger_fn fn, void *user,
                    struct err *e) ATTR_MUST_USE;
 
+/* Has it records of a kind that the ledger's key seals? At start, as ledger_db_each. */
+int ledger_db_has_sealed(struct ledger_db *db, bool *ret_has_sealed, struct err *e) ATTR_MUST_USE;
+
 /* NULL is fine. */
 void ledger_db_close(struct ledger_db *db);
 

@@ -5,9 +5,10 @@
  * twice. What earlier runs have sealed is opened under theirs; a few of those are kept, because a
  * start opens many values of few runs.
  *
- * Failure paths: no key where none was named and a ledger is there already: a new one is made, and
- * what the old one had sealed can't be opened any more, which its owner is told. A key that is
- * named and can't be read: the start is refused. */
+ * Failure paths: no key where none was named and the ledger has something sealed: a warning, a new
+ * one is drawn, and what the old one had sealed can't be opened any more, which its owner is told.
+ * It is only made with the first group of changes, so that a start that is refused makes none. A
+ * key that is named and can't be read, or that others can: the start is refused. */
 #include "io/ledger_key.h"
 
 #include "base/log.h"
@@ -51,7 +52,9 @@ struct ledger_keys {
     char ids[ENV_LEDGER_KEYS_MAX][ID_BYTES];
     struct run own;
     struct run earlier[RUNS_MAX];
-    size_t next; /* place in `earlier` that is used next */
+    size_t next;           /* place in `earlier` that is used next */
+    char *path;            /* beside the ledger; NULL: it was named */
+    struct secret unsaved; /* the text of one that isn't in its file yet */
 };
 
 /* --- drawing keys ----------------------------------------------------------------------------- */
@@ -185,7 +188,7 @@ static int write_all(int fd, const char *bytes, size_t size)
 }
 
 /* Content before name: a key that is only half there after a crash would be worse than none. */
-static int key_write(int dir, const char *name, const char *text)
+static int key_write(int dir, const char *name, struct str text)
 {
     char temporary[256];
     int fd;
@@ -197,7 +200,10 @@ static int key_write(int dir, const char *name, const char *text)
     if (fd < 0) {
         return -errno;
     }
-    r = write_all(fd, text, KEY_HEX_BYTES + 1);
+    r = write_all(fd, text.ptr, text.len);
+    if (r == 0) {
+        r = write_all(fd, "\n", 1);
+    }
     (void)close(fd);
     if (r == 0 && renameat(dir, temporary, dir, name) != 0) {
         r = -errno;
@@ -208,27 +214,38 @@ static int key_write(int dir, const char *name, const char *text)
     return r;
 }
 
-static int key_make(const char *path, struct err *e)
+static int key_draw(struct secret *ret_text)
 {
     static const char digits[] = "0123456789abcdef";
+    unsigned char *key = secret_alloc(KEY_BYTES + KEY_HEX_BYTES);
+    char *text = (char *)key + KEY_BYTES;
+    size_t i;
+    int r;
+
+    if (key == NULL) {
+        return ERR_NOMEM;
+    }
+    CHECK(getrandom(key, KEY_BYTES, 0) == (ssize_t)KEY_BYTES);
+    for (i = 0; i < KEY_BYTES; i++) {
+        text[2 * i] = digits[key[i] >> 4];
+        text[2 * i + 1] = digits[key[i] & 0x0f];
+    }
+    r = secret_set(ret_text, (struct str){.ptr = text, .len = KEY_HEX_BYTES});
+    secret_free(key);
+    return r;
+}
+
+static int key_make(const char *path, struct str text, struct err *e)
+{
     const char *slash = strrchr(path, '/');
     char *folder = mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    unsigned char *key = secret_alloc(KEY_BYTES + KEY_HEX_BYTES + 1);
-    char *text = (char *)key + KEY_BYTES;
     int at = -1;
     int dir = -1;
-    size_t i;
-    int r = folder != NULL && key != NULL ? safe_dir_open(folder, NULL, &at, e)
-                                          : err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    int r = folder != NULL ? safe_dir_open(folder, NULL, &at, e)
+                           : err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
 
     if (r == 0) {
         dir = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        CHECK(getrandom(key, KEY_BYTES, 0) == (ssize_t)KEY_BYTES);
-        for (i = 0; i < KEY_BYTES; i++) {
-            text[2 * i] = digits[key[i] >> 4];
-            text[2 * i + 1] = digits[key[i] & 0x0f];
-        }
-        text[KEY_HEX_BYTES] = '\n';
         r = dir >= 0 ? key_write(dir, slash + 1, text) : -errno;
         if (r == 0 && fsync(dir) != 0) {
             r = -errno;
@@ -243,33 +260,64 @@ static int key_make(const char *path, struct err *e)
     if (at >= 0) {
         (void)close(at);
     }
-    secret_free(key);
     mem_free(folder);
     return r;
 }
 
-/* `path`.key, which is made where there is none. */
-static int read_beside(const char *path, struct secret *ret_text, struct err *e)
+int ledger_keys_save(struct ledger_keys *keys, struct err *e)
 {
-    size_t len = strlen(path);
-    char *name = mem_alloc(len + sizeof(".key"));
     int r;
 
-    if (name == NULL) {
+    if (!ledger_keys_are_unsaved(keys)) {
+        return 0;
+    }
+    r = key_make(keys->path, secret_view(&keys->unsaved), e);
+    if (r == 0) {
+        secret_fini(&keys->unsaved);
+        secret_init(&keys->unsaved);
+        log_event(LOG_LEVEL_INFO, "ledger.key.made", "path", keys->path, NULL);
+    }
+    return r;
+}
+
+bool ledger_keys_are_unsaved(const struct ledger_keys *keys)
+{
+    return secret_view(&keys->unsaved).len > 0;
+}
+
+/* `path`.key, which is drawn where there is none. */
+static int read_beside(struct ledger_keys *keys, const char *path, struct secret *ret_text,
+                       struct err *e)
+{
+    size_t size = strlen(path) + sizeof(".key");
+    int r;
+
+    keys->path = mem_alloc(size);
+    if (keys->path == NULL) {
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
-    memcpy(name, path, len);
-    memcpy(name + len, ".key", sizeof(".key"));
-    r = io_read_secret_file(name, 0, ret_text, e);
+    (void)snprintf(keys->path, size, "%s.key", path);
+    r = io_read_secret_file(keys->path, IO_SECRET_PRIVATE, ret_text, e);
     if (r == -ENOENT) {
-        r = key_make(name, e);
+        r = key_draw(&keys->unsaved);
         if (r == 0) {
-            log_event(LOG_LEVEL_INFO, "ledger.key.made", "path", name, NULL);
-            r = io_read_secret_file(name, 0, ret_text, e);
+            r = secret_set(ret_text, secret_view(&keys->unsaved));
+        }
+        if (r != 0) {
+            (void)err_set(e, r, "%s", err_str(r));
         }
     }
-    mem_free(name);
     return r;
+}
+
+/* A file must be ours alone, too; what the service manager hands over has rights of its making. */
+static int read_named(struct env *env, const char *source, struct secret *ret_text, struct err *e)
+{
+    static const char file[] = "file:";
+
+    return strncmp(source, file, sizeof(file) - 1) == 0
+               ? io_read_secret_file(source + sizeof(file) - 1, IO_SECRET_PRIVATE, ret_text, e)
+               : env_secret_read(env, str_of(source), ret_text, e);
 }
 
 static int keys_fill(struct ledger_keys *keys, struct str text, const char *where, struct err *e)
@@ -302,10 +350,11 @@ int ledger_keys_read(struct env *env, const struct env_ledger_options *options,
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
     secret_init(&text);
+    secret_init(&keys->unsaved);
     if (options->key_source != NULL) {
-        r = env_secret_read(env, str_of(options->key_source), &text, e);
+        r = read_named(env, options->key_source, &text, e);
     } else {
-        r = read_beside(options->path, &text, e);
+        r = read_beside(keys, options->path, &text, e);
     }
     if (r == 0) {
         r = keys_fill(keys, secret_view(&text), where, e);
@@ -331,6 +380,8 @@ void ledger_keys_free(struct ledger_keys *keys)
         io_seal_free(keys->earlier[i].seal);
     }
     secret_free(keys->bytes);
+    secret_fini(&keys->unsaved);
+    mem_free(keys->path);
     mem_free(keys);
 }
 

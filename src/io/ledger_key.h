@@ -7,9 +7,14 @@
 
 struct ledger_keys;
 
-/* Reads the key, or makes one beside the ledger. As env_ledger_open. */
+/* Reads the key, or draws one that belongs beside the ledger. As env_ledger_open. */
 int ledger_keys_read(struct env *env, const struct env_ledger_options *options,
                      struct ledger_keys **ret_keys, struct err *e) ATTR_MUST_USE;
+
+/* Is it drawn and in no file yet? Then what it seals can't be opened after the next start, so it
+ * must be saved before anything of that is written. 0, ERR_* or a negated errno. */
+bool ledger_keys_are_unsaved(const struct ledger_keys *keys);
+int ledger_keys_save(struct ledger_keys *keys, struct err *e) ATTR_MUST_USE;
 
 /* As env_ledger_seal and env_ledger_unseal. */
 int ledger_keys_seal(struct ledger_keys *keys, struct str owner, struct str plain,

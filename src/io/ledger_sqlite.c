@@ -410,3 +410,15 @@ int ledger_db_each(struct ledger_db *db, enum env_ledger_kind kind, env_ledger_f
     (void)sqlite3_db_release_memory(db->handle);
     return r != 0 || result == SQLITE_DONE ? r : failed(db, result, "read", e);
 }
+
+int ledger_db_has_sealed(struct ledger_db *db, bool *ret_has_sealed, struct err *e)
+{
+    char answer[32] = "";
+    int r = ask_sql(db, "SELECT EXISTS (SELECT 1 FROM record WHERE kind IN (1, 3, 5))", answer,
+                    sizeof(answer), e);
+
+    if (r == 0) {
+        *ret_has_sealed = strcmp(answer, "1") == 0;
+    }
+    return r;
+}

@@ -20,7 +20,8 @@
 int io_check_secret_file(const char *path, const struct stat *facts, unsigned int flags,
                          struct err *e)
 {
-    mode_t refused = S_IWOTH | S_IWGRP | ((flags & IO_SECRET_SHARED) != 0 ? 0 : S_IROTH);
+    mode_t refused = S_IWOTH | S_IWGRP | ((flags & IO_SECRET_SHARED) != 0 ? 0 : S_IROTH) |
+                     ((flags & IO_SECRET_PRIVATE) != 0 ? S_IRGRP : 0);
 
     if (!S_ISREG(facts->st_mode)) {
         return err_set(e, ERR_INVALID, "%s is not a regular file", path);

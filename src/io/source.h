@@ -9,6 +9,7 @@
 
 enum io_secret_flags {
     IO_SECRET_SHARED = 1,    /* others may read it: who writes it doesn't let its mode be chosen */
+    IO_SECRET_PRIVATE = 4,   /* its group may not read it either */
     IO_SECRET_ANY_OWNER = 2, /* for a look at a file that another user's daemon will read */
 };
 

@@ -327,6 +327,7 @@ static void test_an_older_ledger_is_brought_up_to_date(void **state)
     assert_int_equal(env_ledger_each(f->ledger, ENV_LEDGER_SETTING, on_record, f, &f->e), 0);
     assert_string_equal(f->seen, "audit-key= ");
     put(f, "l-a", "one");
+    assert_int_equal(sync_all(f), 0);
     reopen(f);
     assert_string_equal(records(f), "l-a=one ");
 }

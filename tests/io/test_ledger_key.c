@@ -2,6 +2,7 @@
  * older key for as long as that is there. */
 #include "loop_fixture.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "env/ledger.h"
 
@@ -225,6 +226,66 @@ static void test_what_is_no_key_is_refused(void **state)
     refuses(f, "accessible to others");
 }
 
+static void test_a_key_that_its_group_can_read_is_refused(void **state)
+{
+    struct key_fixture *f = *state;
+
+    write_key(f, KEY_1 "\n");
+    assert_int_equal(chmod(f->key_path, 0640), 0);
+    refuses(f, "0640");
+    (void)snprintf(f->key_source, sizeof(f->key_source), "file:%s", f->key_path);
+    refuses(f, "0640");
+    assert_int_equal(chmod(f->key_path, 0400), 0);
+    assert_int_equal(open_ledger(f), 0);
+}
+
+static size_t told;
+
+static void count_missing(void *user, enum log_level level, const char *event,
+                          const struct log_field *fields, size_t field_count)
+{
+    (void)user;
+    (void)level;
+    (void)fields;
+    (void)field_count;
+    told += strcmp(event, "ledger.key.missing") == 0 ? 1 : 0;
+}
+
+static void put_sealed(struct key_fixture *f)
+{
+    const struct str body = {.ptr = f->sealed, .len = SEALED_BYTES};
+
+    seal(f);
+    assert_int_equal(env_ledger_put(f->ledger, ENV_LEDGER_LEASE, STR("l-1"), body), 0);
+}
+
+static void test_a_key_that_is_gone_is_told_and_made_only_when_the_start_is_through(void **state)
+{
+    struct key_fixture *f = *state;
+
+    told = 0;
+    log_set_sink(count_missing, NULL, LOG_LEVEL_WARN);
+    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(access(f->key_path, F_OK), 0);
+    put_sealed(f);
+    close_ledger(f);
+    assert_int_equal(told, 0);
+    assert_int_equal(unlink(f->key_path), 0);
+    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(told, 1);
+    put_sealed(f); /* as the trail does, before its files are looked at */
+    close_ledger(f);
+    assert_int_equal(access(f->key_path, F_OK), -1);
+    assert_int_equal(open_ledger(f), 0);
+    put_sealed(f);
+    io_run_once(f->io, true);
+    assert_int_equal(access(f->key_path, F_OK), 0);
+    reopen(f);
+    assert_int_equal(unseal(f, STR("l-1"), SEALED_BYTES), 0);
+    assert_int_equal(told, 2);
+    log_set_sink(NULL, NULL, LOG_LEVEL_WARN);
+}
+
 static void test_a_key_that_is_named_and_is_not_there_is_not_made(void **state)
 {
     struct key_fixture *f = *state;
@@ -243,6 +304,8 @@ int main(void)
         TEST(test_the_key_is_made_once_and_is_ours_alone),
         TEST(test_a_new_key_before_the_old_one_takes_over),
         TEST(test_what_is_no_key_is_refused),
+        TEST(test_a_key_that_its_group_can_read_is_refused),
+        TEST(test_a_key_that_is_gone_is_told_and_made_only_when_the_start_is_through),
         TEST(test_a_key_that_is_named_and_is_not_there_is_not_made),
     };
 
