@@ -82,7 +82,13 @@ static void show_json(struct ledger_run *run, const char *id, const struct ledge
 static void wrong(struct ledger_run *run, const char *id, const struct err *e)
 {
     run->wrong_count++;
-    cli_message(run->cli, "%s: the record of %s can't be read: %s", run->path, id, e->text);
+    cli_message(run->cli, "%s: the record of %s can't be read: %s", run->path,
+                id[0] != '\0' ? id : "-", e->text);
+}
+
+static int check_id(const char *id, struct err *e)
+{
+    return id[0] != '\0' ? 0 : err_set(e, ERR_CORRUPT, "it has no id");
 }
 
 static void take_lease(void *user, const char *id, struct str body)
@@ -91,7 +97,7 @@ static void take_lease(void *user, const char *id, struct str body)
     struct ledger_lease lease;
     struct err e;
 
-    if (ledger_lease_read(body, &lease, &e) != 0) {
+    if (check_id(id, &e) != 0 || ledger_lease_read(body, &lease, &e) != 0) {
         wrong(run, id, &e);
         return;
     }
@@ -109,7 +115,7 @@ static void take_grant(void *user, const char *id, struct str body)
     struct ledger_grant grant;
     struct err e;
 
-    if (ledger_grant_read(body, &grant, &e) != 0) {
+    if (check_id(id, &e) != 0 || ledger_grant_read(body, &grant, &e) != 0) {
         wrong(run, id, &e);
         return;
     }
@@ -186,7 +192,9 @@ int ledger_run_dump(struct cli *cli)
         json_out_array_open(&run.json, NULL);
     }
     r = run_over(&run, &e);
-    if (cli_wants_json(cli)) {
+    if (r != 0 && run.lease_count + run.grant_count + run.wrong_count == 0) {
+        buf_reset(&cli->out); /* no list is another thing than an empty one */
+    } else if (cli_wants_json(cli)) {
         json_out_array_close(&run.json);
         buf_add_char(&cli->out, '\n');
     } else if (table_print(&run.table, &cli->out) != 0 && r == 0) {

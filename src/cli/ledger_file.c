@@ -1,28 +1,73 @@
 /* Happy path: the first bytes say that it is a ledger → SQLite opens it, with its write-ahead log
  * as a killed daemon left it, and takes the lock that a daemon would have.
  *
- * Failures: no ledger, a newer one, one that a leased has open, a damaged one. */
+ * Failures: no ledger, a newer one, a link, one that can't be written, one that a leased has open,
+ * a damaged one. */
 #include "cli/ledger_file.h"
 
 #include "wire/ledger_header.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-static int check_header(const struct ledger_file *file, struct err *e)
+static bool stands_beside(const struct ledger_file *file, const char *suffix, struct stat *ret_st)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s%s", file->path, suffix);
+
+    return len > 0 && (size_t)len < sizeof(path) && lstat(path, ret_st) == 0;
+}
+
+static int check_open(const struct ledger_file *file, int fd, struct err *e)
 {
     char header[LEDGER_HEADER_BYTES];
-    FILE *stream = fopen(file->path, "re");
-    size_t size;
+    struct stat st = {.st_size = 0};
+    ssize_t size = pread(fd, header, sizeof(header), 0);
+    int code = errno;
 
-    if (stream == NULL) {
-        return err_set(e, -errno, "could not open %s: %s", file->path, err_str(-errno));
+    if (size < 0) {
+        return err_set(e, -code, "could not read %s: %s", file->path, err_str(-code));
     }
-    size = fread(header, 1, sizeof(header), stream);
-    (void)fclose(stream);
-    return ledger_header_check((struct str){.ptr = header, .len = size}, file->path, e);
+    if (size == 0 && stands_beside(file, "-wal", &st) && st.st_size > 0) {
+        return err_set(e, ERR_CORRUPT,
+                       "%s is empty, but %s-wal beside it isn't: that log has leases; put the "
+                       "ledger back beside it",
+                       file->path, file->path);
+    }
+    return ledger_header_check((struct str){.ptr = header, .len = (size_t)size}, file->path, e);
+}
+
+/* What SQLite would say less clearly, or find out too late. */
+static int check_file(const struct ledger_file *file, struct err *e)
+{
+    int fd = open(file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int code = errno;
+    int r;
+
+    if (fd < 0 && code == ELOOP) {
+        return err_set(
+            e, -code, "%s is a symbolic link, which isn't followed; name the file that it leads to",
+            file->path);
+    }
+    if (fd < 0) {
+        return err_set(e, -code, "could not open %s: %s", file->path, err_str(-code));
+    }
+    r = check_open(file, fd, e);
+    (void)close(fd);
+    if (r == 0 && faccessat(AT_FDCWD, file->path, W_OK, AT_EACCESS) != 0) {
+        code = errno;
+        r = err_set(e, -code,
+                    "%s can't be written (%s), and without that right it can't be locked, even to "
+                    "be looked at: chmod u+w, or look at a copy of it and its -wal",
+                    file->path, err_str(-code));
+    }
+    return r;
 }
 
 static int failed(const struct ledger_file *file, int result, const char *what, struct err *e)
@@ -45,32 +90,81 @@ static const char sweep_sql[] =
 static const char look_sql[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;"
                                "SELECT count(*) FROM record";
 
+/* With what the log says, which a crash may have kept from the file itself. */
+static int check_version(struct ledger_file *file, struct err *e)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(file->db, "PRAGMA user_version", -1, &statement, NULL);
+    uint64_t version = 0;
+
+    if (result == SQLITE_OK) {
+        result = sqlite3_step(statement);
+    }
+    if (result == SQLITE_ROW) {
+        version = (uint64_t)sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    return result == SQLITE_ROW ? ledger_version_check(version, file->path, e)
+                                : failed(file, result, "read", e);
+}
+
 int ledger_file_open(struct ledger_file *file, const char *path, bool is_swept, struct err *e)
 {
-    int r;
+    struct stat st;
     int result;
+    int r;
 
     *file = (struct ledger_file){.path = path};
-    r = check_header(file, e);
+    r = check_file(file, e);
     if (r != 0) {
         return r;
     }
+    file->has_log = stands_beside(file, "-wal", &st);
     result =
         sqlite3_open_v2(path, &file->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
-    if (result == SQLITE_OK && !is_swept) {
+    if (result == SQLITE_OK) {
+        /* Until it is known that it may be written, its log stays as it is. */
         result = sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }
     if (result == SQLITE_OK) {
         result = sqlite3_exec(file->db, is_swept ? sweep_sql : look_sql, NULL, NULL, NULL);
     }
-    return result == SQLITE_OK ? 0 : failed(file, result, is_swept ? "open" : "read", e);
+    if (result != SQLITE_OK) {
+        return failed(file, result, is_swept ? "open" : "read", e);
+    }
+    file->is_locked = true;
+    r = check_version(file, e);
+    if (r == 0 && is_swept) {
+        (void)sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        file->is_swept = true;
+    }
+    return r;
 }
 
+static void remove_beside(const struct ledger_file *file, const char *suffix)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s%s", file->path, suffix);
+
+    if (len > 0 && (size_t)len < sizeof(path)) {
+        (void)unlink(path);
+    }
+}
+
+/* SQLite makes an empty log for a look. It goes while the lock is held, so it is nobody else's. */
 void ledger_file_close(struct ledger_file *file)
 {
+    struct stat st;
+
+    if (file->is_locked && file->is_swept) {
+        remove_beside(file, "-shm");
+    } else if (file->is_locked && !file->has_log && stands_beside(file, "-wal", &st) &&
+               st.st_size == 0) {
+        remove_beside(file, "-wal");
+    }
     (void)sqlite3_close(file->db);
-    file->db = NULL;
+    *file = (struct ledger_file){.path = file->path};
 }
 
 int ledger_file_check(struct ledger_file *file, struct err *e)
@@ -105,9 +199,10 @@ int ledger_file_each(struct ledger_file *file, int kind, ledger_file_fn fn, void
     }
     if (result == SQLITE_OK) {
         while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+            const char *id = (const char *)sqlite3_column_text(statement, 0);
             const char *body = sqlite3_column_blob(statement, 1);
 
-            fn(user, (const char *)sqlite3_column_text(statement, 0),
+            fn(user, id != NULL ? id : "",
                (struct str){.ptr = body, .len = (size_t)sqlite3_column_bytes(statement, 1)});
         }
     }

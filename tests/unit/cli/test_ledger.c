@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -171,6 +172,102 @@ static void test_a_record_that_cannot_be_read_is_told_and_hides_no_other(void **
     assert_string_equal(result->out, "{\"ok\":false,\"leases\":1,\"grants\":0}\n");
 }
 
+static bool is_beside(const char *suffix)
+{
+    char name[128];
+
+    (void)snprintf(name, sizeof(name), "%s%s", path, suffix);
+    return access(name, F_OK) == 0;
+}
+
+static void test_a_look_leaves_no_file_behind(void **state)
+{
+    (void)state;
+    open_ledger();
+    add("l-1", "database/creds/orders/abc");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    db = NULL;
+    assert_false(is_beside("-wal"));
+    assert_int_equal(RUN_LEASE(NULL, "ledger", "check", path)->exit_code, 0);
+    assert_int_equal(RUN_LEASE(NULL, "ledger", "dump", path)->exit_code, 0);
+    assert_false(is_beside("-wal") || is_beside("-shm"));
+}
+
+static void test_a_newer_version_that_only_the_log_has_is_said(void **state)
+{
+    const struct lease_result *result;
+
+    (void)state;
+    open_ledger();
+    run_sql("PRAGMA user_version = 4");
+    leave();
+    result = RUN_LEASE(NULL, "ledger", "check", path);
+    assert_int_equal(result->exit_code, 1);
+    assert_non_null(strstr(result->err, "newer"));
+    assert_true(is_beside("-wal"));
+}
+
+static void test_a_link_is_said(void **state)
+{
+    const struct lease_result *result;
+    char link[128];
+
+    (void)state;
+    open_ledger();
+    leave();
+    (void)snprintf(link, sizeof(link), "%s/link", folder);
+    assert_int_equal(symlink(path, link), 0);
+    result = RUN_LEASE(NULL, "ledger", "check", link);
+    assert_int_equal(result->exit_code, 1);
+    assert_non_null(strstr(result->err, "symbolic link"));
+}
+
+static void test_one_that_cannot_be_written_is_said(void **state)
+{
+    const struct lease_result *result;
+    uid_t before = geteuid();
+
+    (void)state;
+    open_ledger();
+    leave();
+    assert_int_equal(chmod(path, 0444), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    if (before == 0) {
+        assert_int_equal(seteuid(65534), 0);
+    }
+    result = RUN_LEASE(NULL, "ledger", "check", path);
+    assert_int_equal(seteuid(before), 0);
+    assert_int_equal(result->exit_code, 1);
+    assert_non_null(strstr(result->err, "can't be written"));
+}
+
+static void test_what_cannot_be_read_at_all_is_no_empty_list(void **state)
+{
+    const struct lease_result *result = RUN_LEASE(NULL, "ledger", "dump", path);
+
+    (void)state;
+    assert_int_equal(result->exit_code, 1);
+    assert_string_equal(result->out, "");
+    result = RUN_LEASE(NULL, "ledger", "dump", path, "-o", "json");
+    assert_int_equal(result->exit_code, 1);
+    assert_string_equal(result->out, "");
+}
+
+static void test_a_record_without_an_id_is_told(void **state)
+{
+    const struct lease_result *result;
+
+    (void)state;
+    open_ledger();
+    run_sql("DROP TABLE record; CREATE TABLE record (kind INTEGER, id TEXT, body BLOB);"
+            "INSERT INTO record VALUES (1, NULL, x'7b7d')");
+    leave();
+    result = RUN_LEASE(NULL, "ledger", "check", path);
+    assert_int_equal(result->exit_code, 1);
+    assert_null(strstr(result->err, "(null)"));
+    assert_non_null(strstr(result->err, "it has no id"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +275,12 @@ int main(void)
         TEST(test_what_a_killed_daemon_left_is_listed),
         TEST(test_one_that_is_in_use_is_left_alone),
         TEST(test_what_is_no_ledger_is_said),
+        TEST(test_a_look_leaves_no_file_behind),
+        TEST(test_a_newer_version_that_only_the_log_has_is_said),
+        TEST(test_a_link_is_said),
+        TEST(test_one_that_cannot_be_written_is_said),
+        TEST(test_what_cannot_be_read_at_all_is_no_empty_list),
+        TEST(test_a_record_without_an_id_is_told),
         TEST(test_a_record_that_cannot_be_read_is_told_and_hides_no_other),
     };
 
