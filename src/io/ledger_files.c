@@ -237,6 +237,11 @@ int ledger_files_look(const struct ledger_files *files, struct err *e)
     return r != 0 ? r : look_again(files->log_path, &files->log_id, e);
 }
 
+bool ledger_files_has_database(const struct ledger_files *files)
+{
+    return look_again(files->path, &files->id, NULL) == 0;
+}
+
 void ledger_files_tidy(const struct ledger_files *files, bool is_log_too)
 {
     struct stat st;

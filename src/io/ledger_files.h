@@ -36,6 +36,9 @@ int ledger_files_note(struct ledger_files *files, struct err *e) ATTR_MUST_USE;
  * what no later start finds. */
 int ledger_files_look(const struct ledger_files *files, struct err *e) ATTR_MUST_USE;
 
+/* Is at least the database still the noted one? */
+bool ledger_files_has_database(const struct ledger_files *files);
+
 /* Removes what a look has left and nobody needs: the shared memory, and an empty log that wasn't
  * there before. Only under the ledger's lock. */
 void ledger_files_tidy(const struct ledger_files *files, bool is_log_too);

@@ -317,6 +317,11 @@ void ledger_db_close(struct ledger_db *db)
         if (db->has_lock && !db->is_ready) {
             ledger_files_tidy(&db->files, true);
         }
+        if (db->is_ready && !ledger_files_has_database(&db->files)) {
+            /* It would remove a log by its name that is another ledger's by now, or all that is
+             * left of ours. */
+            (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        }
         (void)sqlite3_close(db->handle);
         ledger_files_fini(&db->files);
         mem_free(db);

@@ -361,6 +361,29 @@ static void test_files_that_go_away_under_it_are_noticed(void **state)
     assert_int_equal(count(f), 3);
 }
 
+/* Only the log is gone: what it had is in the database after a stop. Only the database is: its log
+ * waits for it. */
+static void test_a_stop_keeps_what_is_left(void **state)
+{
+    struct files_fixture *f = *state;
+    char aside[128];
+
+    (void)snprintf(aside, sizeof(aside), "%s.aside", f->path);
+    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(put(f, "l-a"), 0);
+    assert_int_equal(unlink(f->log_path), 0);
+    close_ledger(f);
+    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(count(f), 1);
+    assert_int_equal(put(f, "l-b"), 0);
+    assert_int_equal(rename(f->path, aside), 0);
+    close_ledger(f);
+    refuses(f, ERR_CORRUPT, "missing or empty");
+    assert_int_equal(rename(aside, f->path), 0);
+    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(count(f), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +395,7 @@ int main(void)
         TEST(test_files_that_cannot_be_written_are_refused),
         TEST(test_a_disk_that_takes_nothing_at_start_is_said),
         TEST(test_files_that_go_away_under_it_are_noticed),
+        TEST(test_a_stop_keeps_what_is_left),
     };
 
     return cmocka_run_group_tests_name("ledger files", tests, NULL, NULL);
