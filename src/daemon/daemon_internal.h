@@ -55,6 +55,7 @@ struct daemon {
     /* In the order in which they are made; what isn't there is NULL. */
     struct audit *audit;
     struct env_ledger *ledger; /* also NULL when none is configured */
+    struct left left;          /* what the start has left in it */
     struct lease_core *core;
     struct list backends;    /* struct daemon_backend */
     struct backend **served; /* those of the configuration, in its order: what serve/ shows */
@@ -101,6 +102,8 @@ int daemon_ledger_open(struct daemon *daemon) ATTR_MUST_USE;
 const char *daemon_ledger_key(const struct daemon *daemon);
 /* Gives the core what an earlier daemon left. Once roles and backends are there. */
 int daemon_ledger_recover(struct daemon *daemon) ATTR_MUST_USE;
+/* After a reload: it doesn't take up what the start has left, and says so. */
+void daemon_ledger_reloaded(const struct daemon *daemon);
 /* Closes it; `daemon_ledger_closed` follows, maybe at once. */
 void daemon_ledger_close(struct daemon *daemon);
 void daemon_ledger_closed(struct daemon *daemon);

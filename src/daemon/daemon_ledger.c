@@ -3,7 +3,7 @@
  *
  * First its leases, then the grants on them: what can go on does, the rest is ended. A lease whose
  * backend isn't configured any more, or whose record can't be read, stays where it is and is told
- * at each start: nobody else could revoke it. */
+ * at each start, and by the status: nobody else could revoke it. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -99,18 +99,22 @@ static int recover_lease(void *user, struct str id, struct str body)
 
     if (r != 0) {
         left("lease", id, e.text);
+        left_add(&daemon->left, LEFT_UNREADABLE, "");
         return 0;
     }
     entry = daemon_backend_find(daemon, lease.backend);
     if (entry == NULL) {
         (void)snprintf(why, sizeof(why),
-                       "its backend %s isn't configured any more; only with it can it be revoked",
+                       "its backend %s isn't configured any more; only with it can it be revoked: "
+                       "configure it again and restart leased, or use `lease ledger sweep`",
                        lease.backend);
         left("lease", id, why);
+        left_add(&daemon->left, LEFT_UNCONFIGURED, lease.backend);
     } else {
         r = lease_core_recover(daemon->core, id, &lease, backend_issuer(entry->backend));
         if (r != 0) {
             left("lease", id, err_str(r));
+            left_add(&daemon->left, LEFT_REFUSED, lease.backend);
         }
     }
     return 0;
@@ -147,7 +151,7 @@ static int recover_setting(void *user, struct str id, struct str body)
 /* One record for all that simply goes on; what doesn't has records of its own. */
 static void note(struct daemon *daemon, const struct lease_recovery *recovery)
 {
-    char reason[128];
+    char reason[256];
     struct audit_record record = {.event = "daemon.recovered",
                                   .outcome = "ok",
                                   .reason = reason,
@@ -155,18 +159,20 @@ static void note(struct daemon *daemon, const struct lease_recovery *recovery)
                                   .policy_digest = access_policy_digest(daemon->config->policy)};
 
     (void)snprintf(reason, sizeof(reason),
-                   "leases: %llu go on, %llu are revoked; grants: %llu go on, %llu have ended",
+                   "leases: %llu go on, %llu are revoked, %llu are left in the ledger; "
+                   "grants: %llu go on, %llu have ended",
                    (unsigned long long)recovery->adopted_count,
                    (unsigned long long)recovery->revoked_count,
+                   (unsigned long long)daemon->left.total,
                    (unsigned long long)recovery->grant_count,
                    (unsigned long long)recovery->ended_count);
     audit_record_note(daemon->audit, &record);
 }
 
-static void tell(const struct lease_recovery *recovery)
+static void tell(const struct daemon *daemon, const struct lease_recovery *recovery)
 {
     const uint64_t counts[] = {recovery->adopted_count, recovery->grant_count,
-                               recovery->revoked_count, recovery->ended_count};
+                               recovery->revoked_count, recovery->ended_count, daemon->left.total};
     char texts[ARRAY_LEN(counts)][STR_U64_MAX_BYTES + 1];
     size_t i;
 
@@ -174,7 +180,23 @@ static void tell(const struct lease_recovery *recovery)
         (void)snprintf(texts[i], sizeof(texts[i]), "%llu", (unsigned long long)counts[i]);
     }
     log_event(LOG_LEVEL_INFO, "ledger.recovered", "leases", texts[0], "grants", texts[1],
-              "leases_revoked", texts[2], "grants_ended", texts[3], NULL);
+              "leases_revoked", texts[2], "grants_ended", texts[3], "leases_left", texts[4], NULL);
+}
+
+void daemon_ledger_reloaded(const struct daemon *daemon)
+{
+    char text[LEFT_TEXT_MAX_BYTES];
+    size_t i;
+
+    for (i = 0; i < daemon->left.entry_count; i++) {
+        const struct left_entry *entry = &daemon->left.entries[i];
+
+        if (entry->why == LEFT_UNCONFIGURED &&
+            daemon_backend_find(daemon, entry->backend) != NULL) {
+            left_text(entry, true, text);
+            log_event(LOG_LEVEL_ERROR, "ledger.left", "backend", entry->backend, "err", text, NULL);
+        }
+    }
 }
 
 int daemon_ledger_recover(struct daemon *daemon)
@@ -204,8 +226,8 @@ int daemon_ledger_recover(struct daemon *daemon)
     /* The policy of now decides on what an earlier one has allowed. */
     (void)lease_core_recheck(daemon->core, access_policy_digest(policy), daemon_judge, policy);
     lease_core_recovered(daemon->core, &recovery);
-    if (recovery.adopted_count + recovery.revoked_count > 0) {
-        tell(&recovery);
+    if (recovery.adopted_count + recovery.revoked_count + daemon->left.total > 0) {
+        tell(daemon, &recovery);
         note(daemon, &recovery);
     }
     return 0;

@@ -149,6 +149,7 @@ static int serve_start(struct daemon *daemon)
                                     .version = LEASED_VERSION,
                                     .ledger = daemon->ledger,
                                     .seal_key = daemon_ledger_key(daemon),
+                                    .left = &daemon->left,
                                     .exchanges_max = (uint32_t)config->settings.limits.requests,
                                     .reply_max_bytes = config->settings.limits.reply_bytes,
                                     .reload = reload_asked,

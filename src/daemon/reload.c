@@ -390,6 +390,7 @@ int daemon_reload(struct daemon *daemon, struct serve_reload *asked)
     if (r == 0) {
         commit(&reload);
         reloaded_tell(&reload, status);
+        daemon_ledger_reloaded(daemon);
         config_free(reload.before);
         daemon->options.configured(daemon->options.user, daemon->config);
     } else {

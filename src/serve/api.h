@@ -6,6 +6,7 @@
 #include "access/policy.h"
 #include "backend/backend.h"
 #include "lease/core.h"
+#include "serve/left.h"
 
 struct serve;
 
@@ -34,6 +35,7 @@ struct serve_options {
     const char *version;
     struct env_ledger *ledger; /* NULL: none */
     const char *seal_key;      /* where its key is, for people */
+    const struct left *left;   /* what the start has left in it; NULL: nothing */
     uint32_t exchanges_max;    /* [4096] requests under way at once */
     size_t reply_max_bytes;    /* [1 MiB] of one answer; see SERVE_REPLY_MIN_BYTES */
     /* Reads the configuration anew and applies it, all or nothing. 0; ERR_INVALID (mistakes:

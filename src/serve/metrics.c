@@ -104,6 +104,9 @@ static void core_write(const struct serve *serve, struct buf *out)
                    "How long the oldest of them has waited.");
     buf_add_c(out, "leased_revoke_oldest_seconds ");
     metrics_seconds(out, stats.revoke_oldest_ms, 1000);
+    metrics_single(out, "leased_ledger_left", "gauge",
+                   "Leases that the start has left in the ledger, which nobody revokes.",
+                   serve->options.left != NULL ? serve->options.left->total : 0);
     metrics_single(out, "leased_sealed_bytes", "gauge", "Bytes of sealed credentials held.",
                    stats.sealed_bytes);
 }

@@ -4,6 +4,7 @@
 #include "env/ledger.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Revocations that have waited for longer are worth a warning. */
 #define REVOKE_DEBT_MS 60000U
@@ -71,6 +72,33 @@ static void backend_warn(const struct exchange *x, struct json_out *json,
     }
 }
 
+static bool is_configured(const struct serve_options *options, const char *name)
+{
+    struct backend_status status;
+    size_t i;
+
+    for (i = 0; i < options->backend_count; i++) {
+        backend_status(options->backends[i], &status);
+        if (strcmp(status.name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void left_warn(const struct serve_options *options, struct json_out *json)
+{
+    char text[LEFT_TEXT_MAX_BYTES];
+    size_t i;
+
+    for (i = 0; options->left != NULL && i < options->left->entry_count; i++) {
+        const struct left_entry *entry = &options->left->entries[i];
+
+        left_text(entry, is_configured(options, entry->backend), text);
+        json_out_string_c(json, NULL, text);
+    }
+}
+
 /* What an operator should look at, in words. */
 static void warnings_write(const struct exchange *x, struct json_out *json)
 {
@@ -104,6 +132,9 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
             "in the audit trail",
             (unsigned long long)stats.unconfirmed_total);
         json_out_string_c(json, NULL, text);
+    }
+    if (is_reader(x)) {
+        left_warn(options, json);
     }
     json_out_array_close(json);
 }
@@ -243,6 +274,7 @@ static void ledger_write(const struct serve_options *options, struct json_out *j
     json_out_bool(json, "ready",
                   options->ledger != NULL && env_ledger_is_ready(options->ledger, NULL));
     json_out_string_c(json, "seal_key", options->seal_key);
+    json_out_u64(json, "left", options->left != NULL ? options->left->total : 0);
     json_out_object_close(json);
 }
 

@@ -54,7 +54,7 @@ def exchange(made, port, lines, number):  # noqa: F811
         made.daemon.start()
         until(lambda n=before: reads(it) >= n + READS_PER_ROUND, "each client reads again")
     it.process.stdin.close()
-    counts = until(lambda: it.has(done=True), "the clients have counted")
+    counts = until(lambda: next((line for line in it.lines if "done" in line), None), "the clients have counted")
     errors = [line for line in it.lines if "error" in line]
     print(f"\n{ROUNDS} times {signal.Signals(number).name}: {counts['reads']} reads, {counts['failed']} failed, {counts['refused']} refused, "
           f"{counts['reopened']} connections opened anew")

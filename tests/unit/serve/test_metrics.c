@@ -253,6 +253,16 @@ static void test_a_role_tells_how_long_an_outage_it_rides_out(void **state)
     assert_false(has(scrape(), "leased_outage_tolerance_seconds{role=\"db-shared\"}"));
 }
 
+static void test_what_the_start_has_left_in_the_ledger_is_told(void **state)
+{
+    struct left left = {.total = 0};
+
+    (void)state;
+    left_add(&left, LEFT_UNCONFIGURED, "bao");
+    f.options.left = &left;
+    assert_int_equal(value_of(scrape(), "leased_ledger_left"), 1);
+}
+
 static void test_the_lag_of_each_sink_is_told(void **state)
 {
     (void)state;
@@ -389,6 +399,7 @@ int main(void)
         fixture_test(test_attempts_are_counted_and_failures_among_them),
         fixture_test(test_a_histogram_cumulates_and_ends_with_infinity),
         fixture_test(test_a_role_tells_how_long_an_outage_it_rides_out),
+        fixture_test(test_what_the_start_has_left_in_the_ledger_is_told),
         fixture_test(test_the_lag_of_each_sink_is_told),
         fixture_test(test_a_backends_breaker_and_addresses_are_told),
         fixture_test(test_denials_are_counted_by_rule),

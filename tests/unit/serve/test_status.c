@@ -1,5 +1,6 @@
 /* Health: what people, tools and supervisors are told. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "unit/serve/fixture.h"
@@ -230,6 +231,83 @@ static void test_a_login_that_never_ends_has_no_end(void **state)
     assert_null(json_object_get(backend_of(fixture_get(ALICE, STATUS), 0), "login_expires_at"));
 }
 
+static const json_t *left_of(struct call *call)
+{
+    return call_member(call, "ledger.left");
+}
+
+static void test_what_the_start_has_left_is_told_to_readers_with_what_to_do(void **state)
+{
+    struct left left = {.total = 0};
+    struct call *call;
+
+    (void)state;
+    left_add(&left, LEFT_UNCONFIGURED, "bao");
+    left_add(&left, LEFT_UNCONFIGURED, "bao");
+    left_add(&left, LEFT_UNREADABLE, "");
+    f.options.left = &left;
+    call = fixture_get(RITA, STATUS);
+    assert_string_equal(call_text(call, "status"), "ok");
+    assert_int_equal(json_integer_value(left_of(call)), 3);
+    assert_int_equal(json_array_size(call_member(call, "warnings")), 2);
+    assert_true(warns(call, "2 leases of backend bao left in the ledger, because it isn't "
+                            "configured any more"));
+    assert_true(warns(call, "configure it again and restart leased (a reload doesn't"));
+    assert_true(warns(call, "stop leased and end them with `lease ledger sweep`"));
+    assert_true(warns(call, "1 lease left in the ledger, and nobody revokes what can't be read"));
+    call = fixture_get(ALICE, STATUS);
+    assert_null(left_of(call));
+    assert_int_equal(json_array_size(call_member(call, "warnings")), 0);
+}
+
+static void test_left_by_a_backend_that_is_back_it_takes_a_restart(void **state)
+{
+    struct left left = {.total = 0};
+    struct call *call;
+
+    (void)state;
+    left_add(&left, LEFT_UNCONFIGURED, "vault-prod");
+    left_add(&left, LEFT_REFUSED, "vault-prod");
+    f.options.left = &left;
+    idle_backend_login(fixture_add_backend("vault-prod"), UINT64_MAX);
+    call = fixture_get(RITA, STATUS);
+    assert_true(warns(call, "is configured again, but a reload doesn't take them up: restart"));
+    assert_true(warns(call, "because they could not be taken up"));
+    assert_false(warns(call, "sweep"));
+}
+
+static void test_without_anything_left_nothing_is_told(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    call = fixture_get(RITA, STATUS);
+    assert_int_equal(json_integer_value(left_of(call)), 0);
+    assert_int_equal(json_array_size(call_member(call, "warnings")), 0);
+}
+
+static void test_what_further_backends_left_is_counted_together(void **state)
+{
+    struct left left = {.total = 0};
+    char text[LEFT_TEXT_MAX_BYTES];
+    char name[LEFT_BACKEND_MAX_BYTES + 32];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2 * LEFT_ENTRIES_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "%02zu%0130d", i, 0);
+        left_add(&left, LEFT_UNCONFIGURED, name);
+    }
+    left_add(&left, LEFT_UNCONFIGURED, name);
+    assert_int_equal(left.total, 2 * LEFT_ENTRIES_MAX + 1);
+    assert_int_equal(left.entry_count, LEFT_ENTRIES_MAX);
+    assert_int_equal(strlen(left.entries[0].backend), LEFT_BACKEND_MAX_BYTES);
+    left_text(&left.entries[0], false, text);
+    assert_non_null(strstr(text, "sweep`"));
+    left_text(&left.entries[LEFT_ENTRIES_MAX - 1], false, text);
+    assert_non_null(strstr(text, "18 leases of several backends"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +321,10 @@ int main(void)
         fixture_test(test_a_backend_that_is_down_degrades_but_stays_ready),
         fixture_test(test_a_backend_shows_more_to_those_who_may_read),
         fixture_test(test_a_login_that_never_ends_has_no_end),
+        fixture_test(test_what_the_start_has_left_is_told_to_readers_with_what_to_do),
+        fixture_test(test_left_by_a_backend_that_is_back_it_takes_a_restart),
+        fixture_test(test_without_anything_left_nothing_is_told),
+        cmocka_unit_test(test_what_further_backends_left_is_counted_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
