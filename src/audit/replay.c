@@ -8,10 +8,11 @@
  * How much there is at most, the queues of the earlier run have bounded (outbox.c), so it is taken
  * into the queues whole; until it is written, new notes find less room.
  *
- * Failure paths. A record that is none, a hole, two that don't continue each other, or the files
- * and the outbox contradict each other: no start, and nothing is touched. A sink that was behind by
- * more than the outbox has (the ledger failed in the earlier run, or it is optional): it is told
- * which records it lacks, as after an outage. */
+ * Failure paths. A record that is none, a hole that no file covers, two that don't continue each
+ * other, or the files and the outbox contradict each other: no start, and nothing is touched. A
+ * hole that a file covers was left by records that passed a failing ledger by before a crash. A
+ * sink that was behind by more than the outbox has (the ledger failed in the earlier run, or it is
+ * optional): it is told which records it lacks, as after an outage. */
 #include "audit/audit_internal.h"
 #include "base/str.h"
 
@@ -59,11 +60,28 @@ static int record_read(struct replay *replay, struct str id, struct str body,
     return 0;
 }
 
-/* Does it continue the one before it in the outbox? */
+/* Of the furthest file. */
+static size_t furthest(const struct replay *replay)
+{
+    size_t at = 0;
+    size_t i;
+
+    for (i = 0; i < replay->audit->sink_count; i++) {
+        at = replay->heads[i].seq > replay->heads[at].seq ? i : at;
+    }
+    return at;
+}
+
+/* Does it continue the one before it in the outbox, or behind a hole what is in a file? That it
+ * fits the end of that file is for check_file. */
 static int check_chain(const struct replay *replay, const struct audit_line *line)
 {
     const struct audit_line *last = &replay->last;
 
+    if (last->seq != 0 && line->seq > last->seq + 1 &&
+        replay->heads[furthest(replay)].seq >= line->seq - 1) {
+        return 0;
+    }
     if (last->seq != 0 && line->seq != last->seq + 1) {
         return err_set(replay->e, ERR_CORRUPT,
                        "the ledger's audit records %" PRIu64 " to %" PRIu64
@@ -100,13 +118,12 @@ static int check_file(const struct replay *replay, const struct audit_line *line
 static int check_begin(const struct replay *replay, const struct audit_line *line)
 {
     const struct audit *audit = replay->audit;
+    size_t at = furthest(replay);
     bool has_required = false;
-    size_t at = 0;
     size_t i;
 
     for (i = 0; i < audit->sink_count; i++) {
         has_required = has_required || audit->sinks[i].is_required;
-        at = replay->heads[i].seq > replay->heads[at].seq ? i : at;
     }
     if (replay->last.seq == 0 && has_required && replay->heads[at].seq != 0 &&
         line->seq > replay->heads[at].seq + 1) {
@@ -199,6 +216,9 @@ int outbox_replay(struct audit *audit, const struct audit_line *heads, struct er
     audit->outbox.committed_seq = audit->head_seq;
     for (i = 0; i < audit->sink_count; i++) {
         sink_finish(audit, &audit->sinks[i], replay.wanted_seqs[i]);
+    }
+    if (audit->head_seq > replay.last.seq) {
+        outbox_trim(audit); /* with the next record: what passed by must leave no hole before it */
     }
     outbox_durable(audit);
     return 0;
