@@ -84,7 +84,7 @@ static void set_cut_off(struct fake_file *file, const char *whole, size_t size, 
 
     assert_non_null(bytes);
     memcpy(bytes, whole, size);
-    if (line < size && again > 0) {
+    if (line < size && again > 0 && whole[size] != '\n') {
         bytes[size++] = '\n';
         memcpy(bytes + size, whole + line, again);
         size += again;
