@@ -105,6 +105,7 @@ static struct str id_of(uint64_t seq, char out[OUTBOX_ID_BYTES + 1])
     return (struct str){.ptr = out, .len = OUTBOX_ID_BYTES};
 }
 
+/* That they were there is put first, so that the ledger knows it at any time. */
 static int remove_up_to(struct audit *audit, uint64_t seq)
 {
     struct outbox *outbox = &audit->outbox;
@@ -112,6 +113,10 @@ static int remove_up_to(struct audit *audit, uint64_t seq)
     int r = 0;
 
     if (seq > outbox->removed_seq) {
+        r = env_ledger_put(outbox->ledger, ENV_LEDGER_SETTING, STR(OUTBOX_REMOVED_ID),
+                           id_of(seq, id));
+    }
+    if (r == 0 && seq > outbox->removed_seq) {
         r = env_ledger_remove_up_to(outbox->ledger, ENV_LEDGER_AUDIT, id_of(seq, id));
     }
     if (r == 0 && seq > outbox->removed_seq) {
@@ -216,7 +221,7 @@ static void put_told(struct env_ledger_sync *sync, int status)
 
     CHECK(outbox->entries.next == &entry->node);
     if (status == 0) {
-        outbox->committed_seq = entry->seq;
+        outbox->committed_seq = outbox->ledger_seq = entry->seq;
         entry_release(entry);
     } else {
         release_all(outbox);

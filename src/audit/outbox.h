@@ -8,6 +8,10 @@
 /* A record's id in the ledger: its number in so many digits, so that ids sort as numbers do. */
 #define OUTBOX_ID_BYTES 20
 
+/* The setting that says which was the last one removed, so that an empty outbox isn't that of an
+ * older copy of the ledger. */
+#define OUTBOX_REMOVED_ID "audit-removed"
+
 /* So many records leave together, or what there is after this time: a removal is a commit of its
  * own unless a record comes with it. */
 #define OUTBOX_TRIM_RECORDS 64U
@@ -20,6 +24,9 @@ struct outbox {
     struct list entries;       /* records on their way into the ledger, by number */
     struct list kept_back;     /* those behind them, until the sinks have what passed by */
     uint64_t committed_seq;
+    /* The last that the ledger has confirmed, in this run or an earlier one: every record says it,
+     * which is how a start finds out that the ledger is an older copy (replay.c). */
+    uint64_t ledger_seq;
     uint64_t removed_seq; /* all up to it are removed, or were never there */
     uint64_t skipped_seq; /* the last that only the sinks got, while the ledger failed */
     uint64_t confirm_max_ms;
@@ -59,7 +66,8 @@ void outbox_trim(struct audit *audit);
 
 /* Start: gives each sink what is in the outbox behind its last record (heads, one for each sink;
  * number 0: none), and moves the head of the chain on. The sinks are started. ERR_CORRUPT: the
- * outbox is damaged, or not of the trail in the files; the text says what to do. */
+ * outbox is damaged, or not of the trail in the files, or the ledger is an older copy; the text
+ * says what to do. */
 int outbox_replay(struct audit *audit, const struct audit_line *heads, struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -8,10 +8,16 @@
  * How much there is at most, the queues of the earlier run have bounded (outbox.c), so it is taken
  * into the queues whole; until it is written, new notes find less room.
  *
- * Failure paths. A record that is none, a hole, two that don't continue each other, or the files
- * and the outbox contradict each other: no start, and nothing is touched. A sink that was behind by
- * more than the outbox has (the ledger failed in the earlier run, or it is optional): it is told
- * which records it lacks, as after an outage. */
+ * Failure paths. A record that is none, a hole that no file covers, two that don't continue each
+ * other, or the files and the outbox contradict each other: no start, and nothing is touched. A
+ * hole that a file covers was left by records that passed a failing ledger by before a crash. A
+ * sink that was behind by more than the outbox has (the ledger failed in the earlier run, or it is
+ * optional): it is told which records it lacks, as after an outage.
+ *
+ * The ledger is an older copy: what is in the outbox may fit all the same, or there is nothing. But
+ * the file's last record says up to which one the ledger had them when it was written, and the
+ * ledger knows of none so late. That a file has more records than the ledger proves nothing: while
+ * it fails, they pass it by; but then they don't say that it has them. */
 #include "audit/audit_internal.h"
 #include "base/str.h"
 
@@ -20,13 +26,14 @@
 
 #define HINT_LEDGER                                                                                \
     "keep a copy of the ledger and take its outbox away: sqlite3 LEDGER \"DELETE FROM record "     \
-    "WHERE kind = 4\""
+    "WHERE kind = 4 OR id = '" OUTBOX_REMOVED_ID "'\""
 
 struct replay {
     struct audit *audit;
     const struct audit_line *heads;
     uint64_t wanted_seqs[AUDIT_SINKS_MAX]; /* the next for each sink; 0: whatever comes first */
     struct audit_line last;                /* of the outbox; number 0: none yet */
+    uint64_t removed_seq;                  /* what was the last one removed; 0: none ever was */
     struct err *e;
 };
 
@@ -59,11 +66,28 @@ static int record_read(struct replay *replay, struct str id, struct str body,
     return 0;
 }
 
-/* Does it continue the one before it in the outbox? */
+/* Of the furthest file. */
+static size_t furthest(const struct replay *replay)
+{
+    size_t at = 0;
+    size_t i;
+
+    for (i = 0; i < replay->audit->sink_count; i++) {
+        at = replay->heads[i].seq > replay->heads[at].seq ? i : at;
+    }
+    return at;
+}
+
+/* Does it continue the one before it in the outbox, or behind a hole what is in a file? That it
+ * fits the end of that file is for check_file. */
 static int check_chain(const struct replay *replay, const struct audit_line *line)
 {
     const struct audit_line *last = &replay->last;
 
+    if (last->seq != 0 && line->seq > last->seq + 1 &&
+        replay->heads[furthest(replay)].seq >= line->seq - 1) {
+        return 0;
+    }
     if (last->seq != 0 && line->seq != last->seq + 1) {
         return err_set(replay->e, ERR_CORRUPT,
                        "the ledger's audit records %" PRIu64 " to %" PRIu64
@@ -100,13 +124,12 @@ static int check_file(const struct replay *replay, const struct audit_line *line
 static int check_begin(const struct replay *replay, const struct audit_line *line)
 {
     const struct audit *audit = replay->audit;
+    size_t at = furthest(replay);
     bool has_required = false;
-    size_t at = 0;
     size_t i;
 
     for (i = 0; i < audit->sink_count; i++) {
         has_required = has_required || audit->sinks[i].is_required;
-        at = replay->heads[i].seq > replay->heads[at].seq ? i : at;
     }
     if (replay->last.seq == 0 && has_required && replay->heads[at].seq != 0 &&
         line->seq > replay->heads[at].seq + 1) {
@@ -167,6 +190,42 @@ static int replay_one(void *user, struct str id, struct str body)
     return r;
 }
 
+/* One that can't be read proves nothing. */
+static int removed_find(void *user, struct str id, struct str body)
+{
+    struct replay *replay = user;
+
+    if (str_eq_c(id, OUTBOX_REMOVED_ID) && str_parse_u64(body, &replay->removed_seq) != 0) {
+        replay->removed_seq = UINT64_MAX;
+    }
+    return 0;
+}
+
+/* Does the ledger know what the files say that it had? A new one knows nothing. */
+static int check_age(struct replay *replay)
+{
+    struct audit *audit = replay->audit;
+    uint64_t known_seq = 0;
+    size_t i;
+    int r =
+        env_ledger_each(audit->outbox.ledger, ENV_LEDGER_SETTING, removed_find, replay, replay->e);
+
+    known_seq = replay->last.seq > replay->removed_seq ? replay->last.seq : replay->removed_seq;
+    for (i = 0; r == 0 && known_seq != 0 && i < audit->sink_count; i++) {
+        if (replay->heads[i].ledger_seq > known_seq) {
+            r = err_set(replay->e, ERR_CORRUPT,
+                        "the ledger is an older copy: it ends with audit record %" PRIu64
+                        ", and by %s it had record %" PRIu64
+                        ". Leases that have been revoked would be handed out. Bring the newer one "
+                        "back; if it is lost, move the ledger away to begin a new one (what it has "
+                        "issued lives to its end at the issuer)",
+                        known_seq, audit->sinks[i].path, replay->heads[i].ledger_seq);
+        }
+    }
+    audit->outbox.ledger_seq = known_seq;
+    return r;
+}
+
 /* What neither a sink nor the outbox has. */
 static void sink_finish(struct audit *audit, struct audit_sink *sink, uint64_t wanted_seq)
 {
@@ -189,6 +248,9 @@ int outbox_replay(struct audit *audit, const struct audit_line *heads, struct er
     }
     audit->outbox.removed_seq = audit->head_seq;
     r = env_ledger_each(audit->outbox.ledger, ENV_LEDGER_AUDIT, replay_one, &replay, e);
+    if (r == 0) {
+        r = check_age(&replay);
+    }
     if (r != 0) {
         return r;
     }
@@ -197,8 +259,14 @@ int outbox_replay(struct audit *audit, const struct audit_line *heads, struct er
         memcpy(audit->head_hash, replay.last.hash, sizeof(audit->head_hash));
     }
     audit->outbox.committed_seq = audit->head_seq;
+    if (audit->outbox.ledger_seq > audit->head_seq) {
+        audit->outbox.ledger_seq = audit->head_seq; /* the file was moved away: a new trail */
+    }
     for (i = 0; i < audit->sink_count; i++) {
         sink_finish(audit, &audit->sinks[i], replay.wanted_seqs[i]);
+    }
+    if (audit->head_seq > replay.last.seq) {
+        outbox_trim(audit); /* with the next record: what passed by must leave no hole before it */
     }
     outbox_durable(audit);
     return 0;

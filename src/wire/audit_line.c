@@ -43,6 +43,7 @@ static int fields_read(const json_t *root, struct audit_line *line, struct err *
 {
     json_int_t version = json_integer_value(json_object_get(root, "v"));
     json_int_t seq = json_integer_value(json_object_get(root, "seq"));
+    json_int_t ledger_seq = json_integer_value(json_object_get(root, "ledger"));
     const char *prev = json_string_value(json_object_get(root, "prev"));
     const char *hash = json_string_value(json_object_get(root, "hash"));
 
@@ -53,6 +54,7 @@ static int fields_read(const json_t *root, struct audit_line *line, struct err *
         return err_set(e, ERR_INVALID, "its number or hashes aren't valid");
     }
     line->seq = (uint64_t)seq;
+    line->ledger_seq = ledger_seq > 0 ? (uint64_t)ledger_seq : 0;
     memcpy(line->prev, prev, sizeof(line->prev));
     memcpy(line->hash, hash, sizeof(line->hash));
     return 0;

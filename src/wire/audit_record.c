@@ -100,6 +100,9 @@ static void body_write(struct buf *out, const struct audit_record *record, const
         json_out_u64(&json, "count", record->count);
     }
     text_member(&json, "error", record->error);
+    if (record->ledger_seq != 0) {
+        json_out_u64(&json, "ledger", record->ledger_seq);
+    }
     json_out_string_c(&json, "prev", prev);
 }
 

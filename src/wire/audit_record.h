@@ -52,6 +52,7 @@ struct audit_record {
      * go on; 0: left out */
     uint64_t count;
     const char *error;
+    uint64_t ledger_seq; /* the last record that the ledger had confirmed; 0: left out */
 };
 
 /* Writes the line with its newline, chained to `prev` (64 hex digits), and puts its own hash into
@@ -63,6 +64,7 @@ int audit_record_format(const struct audit_record *record, const char *prev, str
 /* What the verifier and the start-up need of a line. */
 struct audit_line {
     uint64_t seq;
+    uint64_t ledger_seq; /* 0: it doesn't say */
     char prev[AUDIT_HASH_HEX_BYTES + 1];
     char hash[AUDIT_HASH_HEX_BYTES + 1];
 };

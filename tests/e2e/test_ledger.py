@@ -295,6 +295,39 @@ def test_a_changed_outbox_is_refused_and_the_trail_left_as_it_is(with_ledger):
         assert f.read() == whole
 
 
+def test_an_older_copy_of_the_ledger_is_refused(with_ledger):
+    made = with_ledger()
+    kept = get(made)
+    assert made.daemon.stop() == 0
+    old = f"{made.ledger}.old"
+    shutil.copy2(made.ledger, old)
+    made.daemon.start()
+    made.daemon.lease(CONSUMER, "revoke", kept["lease"])
+    until(lambda: not made.logs_in(kept), "it is revoked")
+    kill(made.daemon)
+    newer = f"{made.ledger}.newer"
+    for suffix in ("", "-wal"):
+        if os.path.exists(made.ledger + suffix):
+            os.rename(made.ledger + suffix, newer + suffix)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(f"{made.ledger}-shm")
+    shutil.copy2(old, made.ledger)
+    give_to(made.ledger, "leased")
+    made.daemon.exit_code = 74
+    made.daemon.start(wait=False)
+    assert made.daemon.process.wait(timeout=30) == 74
+    assert "the ledger is an older copy" in made.daemon.log_lines()
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(made.ledger + suffix)
+    for suffix in ("", "-wal"):
+        if os.path.exists(newer + suffix):
+            os.rename(newer + suffix, made.ledger + suffix)
+    made.daemon.exit_code = 0
+    made.daemon.start()
+    verify(made)
+
+
 def test_it_waits_for_an_issuer_that_is_away(with_ledger, shell, world):
     made = with_ledger()
     living, dying = shell(made.daemon), shell(made.daemon)

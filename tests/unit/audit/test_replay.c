@@ -84,7 +84,7 @@ static void set_cut_off(struct fake_file *file, const char *whole, size_t size, 
 
     assert_non_null(bytes);
     memcpy(bytes, whole, size);
-    if (line < size && again > 0) {
+    if (line < size && again > 0 && whole[size] != '\n') {
         bytes[size++] = '\n';
         memcpy(bytes + size, whole + line, again);
         size += again;
@@ -338,6 +338,69 @@ static void test_a_damaged_outbox_is_refused(void **state)
     is_refused(&trail, "damaged", delete_it);
 }
 
+/* The ledger fails while a lease is revoked, and the process is killed: the file alone has the last
+ * records. The next one is killed, too, before its timer has trimmed the outbox. */
+static void test_what_passed_the_ledger_by_leaves_no_hole_in_the_outbox(void **state)
+{
+    struct trail trail;
+
+    (void)state;
+    begin(&trail);
+    write_some(&trail, 4);
+    trail.ledger.fail_status = -ENOSPC;
+    write_some(&trail, 3);
+    trail_crash(&trail);
+    assert_int_equal(trail_outbox(&trail), 4);
+    trail_open_required(&trail);
+    write_some(&trail, 3);
+    assert_int_equal(trail_outbox(&trail), 3);
+    trail_crash(&trail);
+    trail_open_required(&trail);
+    trail_note(&trail, "daemon.started");
+    trail_close(&trail);
+    assert_int_equal(trail_verify(trail.file), 11);
+    assert_int_equal(trail_count(trail.file, "sink."), 0);
+    trail_fini(&trail);
+}
+
+static void remove_one(struct trail *trail, const char *id)
+{
+    assert_int_equal(env_ledger_remove(&trail->ledger.ledger, ENV_LEDGER_AUDIT, str_of(id)), 0);
+    fake_env_run(&trail->fake);
+}
+
+/* What the file has nobody misses; a file that was behind is told. */
+static void test_a_hole_in_the_outbox_that_a_file_covers_is_fine(void **state)
+{
+    size_t behind;
+
+    (void)state;
+    for (behind = 0; behind < 4; behind++) {
+        struct fake_file *copy;
+        struct trail trail;
+
+        trail_init(&trail);
+        trail.has_ledger = true;
+        copy = fake_env_file(&trail.fake, "/copy");
+        trail_open(&trail, two_sinks, 2);
+        write_some(&trail, 1);
+        copy->is_held = behind > 0;
+        write_some(&trail, 6 - behind);
+        trail.file->is_held = true; /* it has the hole, and of what is behind it all or nothing */
+        write_some(&trail, behind);
+        trail_crash(&trail);
+        remove_one(&trail, "00000000000000000003");
+        remove_one(&trail, "00000000000000000004");
+        trail_open(&trail, two_sinks, 2);
+        trail_note(&trail, "daemon.started");
+        fake_env_run(&trail.fake);
+        trail_close(&trail);
+        assert_int_equal(trail_verify(trail.file), behind > 0 ? 9 : 8);
+        assert_int_equal(trail_count(copy, "this sink lacks records from 3 to 4"), behind > 0);
+        trail_fini(&trail);
+    }
+}
+
 /* The file of another installation, or of another time. */
 static void test_a_file_of_another_trail_is_refused(void **state)
 {
@@ -384,6 +447,8 @@ int main(void)
         TEST(test_a_file_that_was_rotated_away_goes_on_from_the_outbox),
         TEST(test_a_long_outage_and_a_crash_lose_no_record),
         TEST(test_a_damaged_outbox_is_refused),
+        TEST(test_what_passed_the_ledger_by_leaves_no_hole_in_the_outbox),
+        TEST(test_a_hole_in_the_outbox_that_a_file_covers_is_fine),
         TEST(test_a_file_of_another_trail_is_refused),
     };
 

@@ -46,6 +46,7 @@ static const struct audit_record full_record = {
     .identifier_ref = "hmac:2",
     .count = 3,
     .error = "none",
+    .ledger_seq = 40,
 };
 
 static const char full_body[] =
@@ -57,7 +58,8 @@ static const char full_body[] =
     "\"until\":\"2026-11-22T21:05:00.000Z\",\"reason\":\"OPS-1\",\"ticket\":\"T-9\","
     "\"policy\":{\"digest\":\"d1\",\"rule\":\"ci\"},\"ttl\":3600,"
     "\"expires\":\"2026-11-22T21:35:00.500Z\",\"issuer_ref\":\"hmac:1\","
-    "\"identifier_ref\":\"hmac:2\",\"count\":3,\"error\":\"none\",\"prev\":\"" AUDIT_HASH_ZERO "\"";
+    "\"identifier_ref\":\"hmac:2\",\"count\":3,\"error\":\"none\",\"ledger\":40,"
+    "\"prev\":\"" AUDIT_HASH_ZERO "\"";
 
 /* The formula of the header, done here a second time and in one piece. */
 static void expected_hash(const char *prev, struct str body, char out[65])
