@@ -2,8 +2,8 @@
  * what an earlier daemon has left in it.
  *
  * First its leases, then the grants on them: what can go on does, the rest is ended. A lease whose
- * backend isn't configured any more, or whose record can't be read, stays where it is and is told
- * at each start: nobody else could revoke it. */
+ * backend isn't configured any more, or whose record can't be read, stays where it is with its
+ * grants and is told at each start: nobody else could revoke it. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -88,6 +88,13 @@ static void left(const char *key, struct str id, const char *why)
     log_event(LOG_LEVEL_ERROR, "ledger.left", key, text, "err", why, NULL);
 }
 
+/* Its grants stay with it. */
+static void left_lease(struct daemon *daemon, struct str id, const char *why)
+{
+    lease_core_recover_left(daemon->core, id);
+    left("lease", id, why);
+}
+
 static int recover_lease(void *user, struct str id, struct str body)
 {
     struct daemon *daemon = user;
@@ -98,7 +105,7 @@ static int recover_lease(void *user, struct str id, struct str body)
     int r = ledger_lease_read(body, &lease, &e);
 
     if (r != 0) {
-        left("lease", id, e.text);
+        left_lease(daemon, id, e.text);
         return 0;
     }
     entry = daemon_backend_find(daemon, lease.backend);
@@ -106,11 +113,11 @@ static int recover_lease(void *user, struct str id, struct str body)
         (void)snprintf(why, sizeof(why),
                        "its backend %s isn't configured any more; only with it can it be revoked",
                        lease.backend);
-        left("lease", id, why);
+        left_lease(daemon, id, why);
     } else {
         r = lease_core_recover(daemon->core, id, &lease, backend_issuer(entry->backend));
         if (r != 0) {
-            left("lease", id, err_str(r));
+            left_lease(daemon, id, err_str(r));
         }
     }
     return 0;
@@ -128,7 +135,9 @@ static int recover_grant(void *user, struct str id, struct str body)
         return 0;
     }
     r = lease_core_recover_grant(daemon->core, id, &grant);
-    if (r != 0 && r != ERR_NOT_FOUND) {
+    if (r == ERR_UNAVAILABLE) {
+        left("grant", id, "its lease was left");
+    } else if (r != 0 && r != ERR_NOT_FOUND) {
         left("grant", id, err_str(r));
     }
     return 0;

@@ -424,6 +424,7 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
         go_on(lease);
     }
     *ret_recovery = core->recovery;
+    left_forget(core);
     adopted_start(core);
     core_touch(core);
 }
