@@ -50,7 +50,8 @@ enum grant_state {
 
 enum grant_end {
     GRANT_END_NONE,
-    GRANT_END_RELEASED, /* its owner or an admin ended it */
+    GRANT_END_RELEASED, /* its owner ended it */
+    GRANT_END_REVOKED,  /* somebody else did */
     GRANT_END_DURATION,
     GRANT_END_BINDING,     /* the process, parent or connection has ended */
     GRANT_END_UNDELIVERED, /* the answer could not be delivered */
