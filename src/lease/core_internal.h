@@ -107,6 +107,7 @@ struct lease_core {
     struct list links;      /* recover.c: successors whose predecessors aren't known yet */
     struct map left;        /* left.c: leases that stay in the ledger as they are */
     bool is_all_left;       /* … not all of them fit into memory */
+    bool is_unlinked;       /* recover.c: leases are there, their successors aren't known yet */
     int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
     uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;

@@ -260,6 +260,7 @@ static int adopt(struct lease *lease, const struct ledger_lease *record)
     lease_limit_life(lease);
     lease->is_untold = true;
     core->recovery.adopted_count++;
+    core->is_unlinked = true;
     return 0;
 }
 
@@ -420,6 +421,7 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
             offer(lease);
         }
     }
+    core->is_unlinked = false;
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         go_on(lease);
     }

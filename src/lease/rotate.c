@@ -100,7 +100,8 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
 
 void rotate_try(struct lease *lease, bool is_forced, const char *why)
 {
-    if (rotate_start(lease, is_forced, why) == 0) {
+    /* Its successor may be there already: rotate_recover knows. */
+    if (!lease->role->core->is_unlinked && rotate_start(lease, is_forced, why) == 0) {
         return;
     }
     rotate_force(lease, is_forced);

@@ -175,6 +175,30 @@ static void test_a_replacement_that_was_asked_for_is_made_by_the_next(void **sta
     assert_int_equal(model_live_count(&f.model), 1);
 }
 
+/* The policy of the next daemon takes access from one who is still on what was replaced. */
+static void test_access_that_a_start_takes_away_bounds_what_was_replaced(void **state)
+{
+    struct grant *grant;
+
+    (void)state;
+    f.model.is_renewable = false;
+    fixture_get(fixture_client(0), &f.shared);
+    fixture_get(fixture_client(1), &f.shared);
+    while (CALLS(ISSUE) < 2) {
+        fixture_advance(1000);
+    }
+    f.model.is_renewable = true;
+    ledger_kill();
+    ledger_start_reading();
+    grant = lease_core_next_grant(f.core, NULL);
+    lease_end_grant(f.core, grant, GRANT_END_POLICY, NULL);
+    ledger_start_going_on();
+    assert_int_equal(CALLS(ISSUE), 2); /* the others have where to go */
+    fixture_advance(f.shared.overlap_ms + 1000);
+    assert_false(model_is_live(&f.model, 0));
+    assert_int_equal(model_live_count(&f.model), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +209,7 @@ int main(void)
         ledger_test(test_a_planned_replacement_has_no_bound),
         ledger_test(test_access_that_was_taken_away_stays_bounded),
         ledger_test(test_access_that_was_taken_from_what_was_replaced_stays_bounded),
+        ledger_test(test_access_that_a_start_takes_away_bounds_what_was_replaced),
         ledger_test(test_a_replacement_that_was_asked_for_is_made_by_the_next),
     };
 
