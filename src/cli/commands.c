@@ -143,7 +143,7 @@ const struct command commands[] = {
      .summary = "End leases or grants, and wait until the issuer confirms",
      .help =
          "Of a lease it ends your grant; the lease itself ends when nobody else holds it. An admin\n"
-         "ends the lease.",
+         "ends the lease; of another one's grant on a shared lease it replaces the lease for the others.",
      .options = OUTPUT | OPTION_BIT(OPTION_CONFIRM),
      .args_min = 1,
      .args_max = OPTION_ARGS_MAX,

@@ -2,8 +2,8 @@
  * what an earlier daemon has left in it.
  *
  * First its leases, then the grants on them: what can go on does, the rest is ended. A lease whose
- * backend isn't configured any more, or whose record can't be read, stays where it is and is told
- * at each start, and by the status: nobody else could revoke it. */
+ * backend isn't configured any more, or whose record can't be read, stays where it is with its
+ * grants and is told at each start, and by the status: nobody else could revoke it. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -88,6 +88,15 @@ static void left(const char *key, struct str id, const char *why)
     log_event(LOG_LEVEL_ERROR, "ledger.left", key, text, "err", why, NULL);
 }
 
+/* Its grants stay with it. */
+static void left_lease(struct daemon *daemon, struct str id, enum left_why why, const char *backend,
+                       const char *text)
+{
+    lease_core_recover_left(daemon->core, id);
+    left_add(&daemon->left, why, backend);
+    left("lease", id, text);
+}
+
 static int recover_lease(void *user, struct str id, struct str body)
 {
     struct daemon *daemon = user;
@@ -98,8 +107,7 @@ static int recover_lease(void *user, struct str id, struct str body)
     int r = ledger_lease_read(body, &lease, &e);
 
     if (r != 0) {
-        left("lease", id, e.text);
-        left_add(&daemon->left, LEFT_UNREADABLE, "");
+        left_lease(daemon, id, LEFT_UNREADABLE, "", e.text);
         return 0;
     }
     entry = daemon_backend_find(daemon, lease.backend);
@@ -108,13 +116,11 @@ static int recover_lease(void *user, struct str id, struct str body)
                        "its backend %s isn't configured any more; only with it can it be revoked: "
                        "configure it again and restart leased, or use `lease ledger sweep`",
                        lease.backend);
-        left("lease", id, why);
-        left_add(&daemon->left, LEFT_UNCONFIGURED, lease.backend);
+        left_lease(daemon, id, LEFT_UNCONFIGURED, lease.backend, why);
     } else {
         r = lease_core_recover(daemon->core, id, &lease, backend_issuer(entry->backend));
         if (r != 0) {
-            left("lease", id, err_str(r));
-            left_add(&daemon->left, LEFT_REFUSED, lease.backend);
+            left_lease(daemon, id, LEFT_REFUSED, lease.backend, err_str(r));
         }
     }
     return 0;
@@ -132,7 +138,9 @@ static int recover_grant(void *user, struct str id, struct str body)
         return 0;
     }
     r = lease_core_recover_grant(daemon->core, id, &grant);
-    if (r != 0 && r != ERR_NOT_FOUND) {
+    if (r == ERR_UNAVAILABLE) {
+        left("grant", id, "its lease was left");
+    } else if (r != 0 && r != ERR_NOT_FOUND) {
         left("grant", id, err_str(r));
     }
     return 0;

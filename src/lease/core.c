@@ -154,6 +154,8 @@ static void core_fini_maps(struct lease_core *core)
     index_fini(&core->holders);
     index_fini(&core->accounts);
     map_fini(&core->texts);
+    left_forget(core);
+    map_fini(&core->left);
     index_fini(&core->processes);
 }
 
@@ -296,6 +298,7 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     index_init(&core->holders, core_random(core));
     index_init(&core->accounts, core_random(core));
     map_init(&core->texts, core_random(core));
+    map_init(&core->left, 0); /* the ids in it are our own */
     index_init(&core->processes, core_random(core));
     *ret_core = core;
     return 0;

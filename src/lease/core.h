@@ -50,7 +50,8 @@ enum grant_state {
 
 enum grant_end {
     GRANT_END_NONE,
-    GRANT_END_RELEASED, /* its owner or an admin ended it */
+    GRANT_END_RELEASED, /* its owner ended it */
+    GRANT_END_REVOKED,  /* somebody else did */
     GRANT_END_DURATION,
     GRANT_END_BINDING,     /* the process, parent or connection has ended */
     GRANT_END_UNDELIVERED, /* the answer could not be delivered */
@@ -183,9 +184,14 @@ struct ledger_lease;
 int lease_core_recover(struct lease_core *core, struct str id, const struct ledger_lease *record,
                        struct lease_issuer *issuer) ATTR_MUST_USE;
 
+/* The lease of this id stays in the ledger as it is, for a later daemon that can go on with it; and
+ * with it the grants on it. `id` is copied. */
+void lease_core_recover_left(struct lease_core *core, struct str id);
+
 /* A grant goes on if its lease does and everything that it is bound to is still there; else it
- * ends, which is on record. ERR_NOT_FOUND: its lease isn't known; the record is removed. ERR_NOMEM,
- * ERR_INVALID as above. */
+ * ends, which is on record. ERR_UNAVAILABLE: its lease was left, so the record is, too.
+ * ERR_NOT_FOUND: the ledger has no such lease; the record is removed. ERR_NOMEM, ERR_INVALID as
+ * above. */
 int lease_core_recover_grant(struct lease_core *core, struct str id,
                              const struct ledger_grant *record) ATTR_MUST_USE;
 

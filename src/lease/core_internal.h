@@ -105,6 +105,9 @@ struct lease_core {
     struct lease *adopted_next; /* adopted.c: where its walk stands; NULL: it is over */
     struct wheel_entry adopted_due;
     struct list links;      /* recover.c: successors whose predecessors aren't known yet */
+    struct map left;        /* left.c: leases that stay in the ledger as they are */
+    bool is_all_left;       /* … not all of them fit into memory */
+    bool is_unlinked;       /* recover.c: leases are there, their successors aren't known yet */
     int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
     uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
@@ -274,6 +277,12 @@ uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_cloc
 bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
 /* "l-" or "g-" and 32 hexadecimal digits. */
 bool recover_is_id(struct str id, char prefix);
+
+/* --- left.c --- */
+
+/* Does the lease of this id stay in the ledger, or may it? */
+bool left_has(const struct lease_core *core, struct str id);
+void left_forget(struct lease_core *core);
 
 /* --- adopted.c --- */
 

@@ -162,6 +162,8 @@ static void fill(struct lease *lease, struct ledger_lease *record)
         .is_revocable = lease->is_revocable,
         .is_capped = lease->is_capped,
         .is_refused = lease->is_refused,
+        .is_forced = lease->is_forced,
+        .moves_wall_ms = lease->move_ms != 0 ? core_wall_of(core, lease->move_ms) : 0,
         .issued_wall_ms = core_wall_of(core, lease->issued_ms),
         .answered_wall_ms = core_wall_of(core, lease->answered_ms),
         .own_end_wall_ms = core_wall_of(core, lease->own_end_ms),

@@ -44,13 +44,10 @@ static const char *const grant_state_names[] = {
 };
 
 static const char *const grant_end_names[] = {
-    [GRANT_END_NONE] = "none",
-    [GRANT_END_RELEASED] = "released",
-    [GRANT_END_DURATION] = "duration",
-    [GRANT_END_BINDING] = "binding",
-    [GRANT_END_UNDELIVERED] = "undelivered",
-    [GRANT_END_POLICY] = "policy",
-    [GRANT_END_STOPPING] = "stopping",
+    [GRANT_END_NONE] = "none",       [GRANT_END_RELEASED] = "released",
+    [GRANT_END_REVOKED] = "revoked", [GRANT_END_DURATION] = "duration",
+    [GRANT_END_BINDING] = "binding", [GRANT_END_UNDELIVERED] = "undelivered",
+    [GRANT_END_POLICY] = "policy",   [GRANT_END_STOPPING] = "stopping",
     [GRANT_END_FAILED] = "failed",
 };
 

@@ -395,6 +395,7 @@ struct acquire_failure grant_failure(const struct grant *grant)
     case GRANT_END_STOPPING:
         return (struct acquire_failure){.status = ERR_CANCELED, .text = "the daemon is stopping"};
     case GRANT_END_POLICY:
+    case GRANT_END_REVOKED:
         return (struct acquire_failure){.status = ERR_POLICY, .text = "access was taken away"};
     default:
         return (struct acquire_failure){.status = ERR_GONE, .text = "the grant has ended"};

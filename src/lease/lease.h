@@ -98,6 +98,7 @@ struct lease {
     uint64_t expires_ms;  /* as it counts here, all limits applied */
     uint64_t ends_ms;     /* at the issuer, at the latest */
     uint64_t next_ms;     /* when `step` is due */
+    uint64_t move_ms;     /* forced and superseded: when its holders are moved; else 0 */
     uint64_t rotate_after_ms; /* no replacement is issued before */
     uint64_t since_ms;        /* when the state was entered */
     uint64_t issued_ms;       /* when the issue was sent; 0: it isn't answered yet */
@@ -314,6 +315,8 @@ void rotate_try(struct lease *lease, bool is_forced, const char *why);
  * for.
  */
 void rotate_bound(struct lease *lease);
+/* An earlier daemon's bound holds: of what is superseded, or is to be replaced. */
+void rotate_recover(struct lease *lease);
 /* Is a successor asked for, or issued and not yet on record? */
 bool rotate_is_under_way(const struct lease *lease);
 /* The successor's issue is durable. */

@@ -197,6 +197,8 @@ static void take_times(struct lease *lease, const struct ledger_lease *record)
     lease->own_end_ms = recover_when_ms(core, clock, record->own_end_wall_ms);
     lease->expires_ms = recover_when_ms(core, clock, record->expires_wall_ms);
     lease->ends_ms = recover_when_ms(core, clock, record->ends_wall_ms);
+    lease->move_ms =
+        record->moves_wall_ms != 0 ? recover_when_ms(core, clock, record->moves_wall_ms) : 0;
     lease->rotate_after_ms = schedule_add_ms(core_now_ms(core), SCHEDULE_FLOOR_MS);
 }
 
@@ -206,6 +208,7 @@ static void take_facts(struct lease *lease, const struct ledger_lease *record)
     lease->is_revocable = record->is_revocable;
     lease->is_capped = record->is_capped;
     lease->is_refused = record->is_refused;
+    lease->is_forced = record->is_forced;
     lease->granted_ms = record->granted_ms;
     lease->lifetime_ms = record->lifetime_ms;
     lease->refresh_ms = record->refresh_ms;
@@ -257,6 +260,7 @@ static int adopt(struct lease *lease, const struct ledger_lease *record)
     lease_limit_life(lease);
     lease->is_untold = true;
     core->recovery.adopted_count++;
+    core->is_unlinked = true;
     return 0;
 }
 
@@ -394,6 +398,7 @@ static void go_on(struct lease *lease)
     }
     if (lease_is_wanted(lease)) {
         lease_replan(lease);
+        rotate_recover(lease);
     } else {
         lease_settle(lease, GRANT_END_RELEASED);
     }
@@ -416,10 +421,12 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
             offer(lease);
         }
     }
+    core->is_unlinked = false;
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         go_on(lease);
     }
     *ret_recovery = core->recovery;
+    left_forget(core);
     adopted_start(core);
     core_touch(core);
 }

@@ -4,8 +4,10 @@
  * the same boot), its duration isn't over → it is held again, under its own id, and its caller
  * finds it when it asks.
  *
- * Failure paths: one of these isn't so: it is there for a moment, and ends with the reason. So each
- * grant that began on record ends on record. Its lease isn't settled before all others that hold it
+ * Failure paths: its lease was left in the ledger: its record stays there, too, or the lease would
+ * be revoked under its holder by the daemon that can go on with it. One of the others isn't so: it
+ * is there for a moment, and ends with the reason. So each grant that began on record ends on
+ * record. Its lease isn't settled before all others that hold it
  * are there (lease_core_recovered). */
 #include "base/log.h"
 #include "lease/core_internal.h"
@@ -156,6 +158,9 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
 
     if (!recover_is_id(id, 'g') || lease_core_find_grant(core, id) != NULL) {
         return ERR_INVALID;
+    }
+    if (lease == NULL && left_has(core, str_of(record->lease))) {
+        return ERR_UNAVAILABLE;
     }
     if (lease == NULL) {
         (void)env_ledger_remove(core->ledger, ENV_LEDGER_GRANT, id);

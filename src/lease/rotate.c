@@ -52,13 +52,24 @@ static bool may_replace_now(const struct lease *lease)
             lease->early_death_count == 0);
 }
 
+/* On record at once, so that a later daemon goes on with it. It stays so when a try has failed. */
+static void rotate_force(struct lease *lease, bool is_forced)
+{
+    if (is_forced && !lease->is_forced) {
+        lease->is_forced = true;
+        if (lease->is_recorded && fsm_lease_is_live(lease->state)) {
+            durable_note(lease);
+        }
+    }
+}
+
 int rotate_start(struct lease *lease, bool is_forced, const char *why)
 {
     const struct grant *first = lease_next_grant(lease, NULL);
     struct lease *successor;
 
     if (rotate_is_under_way(lease)) {
-        lease->is_forced = lease->is_forced || is_forced;
+        rotate_force(lease, is_forced);
         return 0;
     }
     if (!lease->is_recorded) {
@@ -78,7 +89,7 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
     if (successor == NULL) {
         return ERR_NOMEM;
     }
-    lease->is_forced = is_forced;
+    rotate_force(lease, is_forced);
     rotate_link(lease, successor, why);
     if (!fsm_lease_is_live(lease->state)) {
         sharing_offer(successor);
@@ -89,8 +100,12 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
 
 void rotate_try(struct lease *lease, bool is_forced, const char *why)
 {
-    if (rotate_start(lease, is_forced, why) != 0 && lease->state == LEASE_STATE_ACTIVE &&
-        lease->step == LEASE_STEP_NONE) {
+    /* Its successor may be there already: rotate_recover knows. */
+    if (!lease->role->core->is_unlinked && rotate_start(lease, is_forced, why) == 0) {
+        return;
+    }
+    rotate_force(lease, is_forced);
+    if (lease->state == LEASE_STATE_ACTIVE && lease->step == LEASE_STEP_NONE) {
         lease_set_step(lease, LEASE_STEP_REPLACE,
                        schedule_add_ms(core_now_ms(lease->role->core), SCHEDULE_FLOOR_MS));
     }
@@ -98,10 +113,21 @@ void rotate_try(struct lease *lease, bool is_forced, const char *why)
 
 /* --- the successor is there --- */
 
+static uint64_t overlap_end_ms(const struct lease *lease)
+{
+    return schedule_add_ms(core_now_ms(lease->role->core), lease->role->config.overlap_ms);
+}
+
+/* A restart changes nothing about that, so it is on record. */
+static void rotate_move_at(struct lease *lease, uint64_t when_ms)
+{
+    lease->move_ms = when_ms;
+    lease_set_step(lease, LEASE_STEP_MOVE, when_ms);
+    durable_note(lease);
+}
+
 static void rotate_supersede(struct lease *lease)
 {
-    uint64_t now_ms = core_now_ms(lease->role->core);
-
     if (lease->state != LEASE_STATE_SUPERSEDED) {
         queue_remove(&lease->source->lane, &lease->item);
         record_lease_superseded(lease);
@@ -109,22 +135,34 @@ static void rotate_supersede(struct lease *lease)
         waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease has been replaced");
     }
     if (lease->is_forced) {
-        lease_set_step(lease, LEASE_STEP_MOVE,
-                       schedule_add_ms(now_ms, lease->role->config.overlap_ms));
+        rotate_move_at(lease, overlap_end_ms(lease));
     }
     observe_superseded(lease);
 }
 
 void rotate_bound(struct lease *lease)
 {
-    uint64_t when_ms =
-        schedule_add_ms(core_now_ms(lease->role->core), lease->role->config.overlap_ms);
+    uint64_t when_ms = overlap_end_ms(lease);
 
     CHECK(lease->state == LEASE_STATE_SUPERSEDED);
-    lease->is_forced = true;
     if (lease->step != LEASE_STEP_MOVE || when_ms < lease->next_ms) {
-        lease_set_step(lease, LEASE_STEP_MOVE, when_ms);
+        lease->is_forced = true;
+        rotate_move_at(lease, when_ms);
         observe_superseded(lease);
+    }
+}
+
+void rotate_recover(struct lease *lease)
+{
+    if (!lease->is_forced || !fsm_lease_is_live(lease->state)) {
+        return;
+    }
+    if (lease->state != LEASE_STATE_SUPERSEDED) {
+        rotate_try(lease, true, "an earlier leased was asked for it");
+    } else if (lease->move_ms == 0) {
+        rotate_move_at(lease, overlap_end_ms(lease)); /* it died before it could write that down */
+    } else {
+        lease_set_step(lease, LEASE_STEP_MOVE, lease->move_ms);
     }
 }
 

@@ -16,7 +16,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* An end against the holder's will: nobody gets this credential again. */
 static bool is_hostile(enum grant_end end)
 {
-    return end == GRANT_END_POLICY || end == GRANT_END_STOPPING || end == GRANT_END_FAILED;
+    return end == GRANT_END_POLICY || end == GRANT_END_REVOKED || end == GRANT_END_STOPPING ||
+           end == GRANT_END_FAILED;
 }
 
 /* Until when the lease may be kept for the next caller; at or before now: not at all. */
@@ -47,6 +48,7 @@ static const char *unheld_text(enum grant_end end)
     case GRANT_END_STOPPING:
         return "the daemon stops";
     case GRANT_END_POLICY:
+    case GRANT_END_REVOKED:
         return "access was taken away";
     default:
         return "nobody holds it any more";

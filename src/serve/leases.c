@@ -388,19 +388,22 @@ void serve_grants_delete(struct exchange *x)
     struct grant *grant = grant_of_path(x);
     struct grant_view view;
     struct lease_wait *wait;
+    bool is_own;
 
     if (grant == NULL) {
         return;
     }
     grant_view(grant, &view);
-    if (!str_eq_c(str_of(view.identity_key), x->key) && !may_revoke(x)) {
+    is_own = str_eq_c(str_of(view.identity_key), x->key);
+    if (!is_own && !may_revoke(x)) {
         exchange_fail(x, &(struct exchange_problem){.status = 403,
                                                     .code = "denied",
                                                     .detail = "the grant is another caller's"});
         return;
     }
     wait = end_begin(x, view.id);
-    lease_end_grant(x->serve->options.core, grant, GRANT_END_RELEASED, wait);
+    lease_end_grant(x->serve->options.core, grant, is_own ? GRANT_END_RELEASED : GRANT_END_REVOKED,
+                    wait);
     if (wait == NULL) {
         reply_grant(x, 202, grant);
     }
@@ -425,6 +428,21 @@ static void end_own_grants(struct exchange *x, struct lease *lease, struct lease
     }
 }
 
+/* It gives back what is its own alone, and takes from others what they hold. */
+static enum grant_end end_of_all(const struct exchange *x, const struct lease *lease)
+{
+    const struct grant *grant = lease_next_grant(lease, NULL);
+    struct grant_view view;
+
+    for (; grant != NULL; grant = lease_next_grant(lease, grant)) {
+        grant_view(grant, &view);
+        if (!str_eq_c(str_of(view.identity_key), x->key)) {
+            return GRANT_END_REVOKED;
+        }
+    }
+    return GRANT_END_RELEASED;
+}
+
 /* An owner's DELETE ends its grants, an admin's the lease. An owner may ask again, to wait for the
  * issuer's word. */
 void serve_leases_delete(struct exchange *x)
@@ -445,7 +463,7 @@ void serve_leases_delete(struct exchange *x)
     }
     wait = end_begin(x, view.id);
     if (ends_all) {
-        lease_end(x->serve->options.core, lease, GRANT_END_RELEASED, wait);
+        lease_end(x->serve->options.core, lease, end_of_all(x, lease), wait);
     } else {
         end_own_grants(x, lease, wait);
     }

@@ -1,4 +1,6 @@
-/* The table of the ledger's leases: one place to read, one to extend. */
+/* The table of the ledger's leases: one place to read, one to extend.
+ *
+ * Few leases are bounded, and those that aren't are written as they always were. */
 #include "wire/ledger_lease.h"
 
 #include "base/str.h"
@@ -35,24 +37,45 @@ static const struct ledger_field fields[] = {
     FIELD(renewal_count, LEDGER_U32),
     FIELD(predecessor, LEDGER_TEXT),
     LEDGER_HOLDER_FIELDS(struct ledger_lease),
+    /* Of bounded ones alone: */
+    FIELD(is_forced, LEDGER_BOOL),
+    FIELD(moves_wall_ms, LEDGER_TIME),
 };
+
+#define BOUND_FIELDS 2U
 
 static const struct ledger_table table = {
     .version = LEDGER_LEASE_VERSION,
     .fields = fields,
+    .field_count = ARRAY_LEN(fields) - BOUND_FIELDS,
+};
+
+static const struct ledger_table bounded_table = {
+    .version = LEDGER_LEASE_VERSION_BOUNDED,
+    .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
 
+static bool is_bounded(const struct ledger_lease *lease)
+{
+    return lease->is_forced || lease->moves_wall_ms != 0;
+}
+
 int ledger_lease_write(const struct ledger_lease *lease, struct buf *out)
 {
-    return ledger_record_write(&table, lease, lease->sealed, out);
+    return ledger_record_write(is_bounded(lease) ? &bounded_table : &table, lease, lease->sealed,
+                               out);
 }
 
 int ledger_lease_read(struct str body, struct ledger_lease *ret_lease, struct err *e)
 {
     struct ledger_lease lease = {.role = NULL};
-    int r = ledger_record_read(&table, body, &lease, &lease.sealed, e);
+    bool has_bound = body.len > 0 && body.ptr[0] == LEDGER_LEASE_VERSION_BOUNDED;
+    int r = ledger_record_read(has_bound ? &bounded_table : &table, body, &lease, &lease.sealed, e);
 
+    if (r == 0 && has_bound && !is_bounded(&lease)) {
+        r = err_set(e, ERR_INVALID, "its bound is missing");
+    }
     if (r == 0 && lease.is_revocable && lease.issuer_ref.len == 0) {
         r = err_set(e, ERR_INVALID, "`issuer_ref` is missing");
     }

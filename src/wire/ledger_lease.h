@@ -9,6 +9,8 @@
 #include "wire/ledger_record.h"
 
 #define LEDGER_LEASE_VERSION 3
+/* The same with what bounds the lease behind the other fields; none without. */
+#define LEDGER_LEASE_VERSION_BOUNDED 4
 
 /* What is known of it. */
 #define LEDGER_LEASE_INTENDED "intended" /* an issuer was asked, or is about to be */
@@ -26,6 +28,8 @@ struct ledger_lease {
     bool is_revocable;
     bool is_capped;
     bool is_refused;
+    bool is_forced;        /* its replacement was asked for, or access was taken away */
+    int64_t moves_wall_ms; /* when its holders are moved to its successor, and it ends */
     int64_t issued_wall_ms;
     int64_t answered_wall_ms; /* when the present life began */
     int64_t own_end_wall_ms;  /* of the present life, as it counts here, without its anchor */

@@ -174,6 +174,7 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     sim_trail_read(&check->trail);
     check_margin(check, role, lease, lease_id, uid);
     lease->handed_out_count++;
+    lease->fate = SIM_VAULT_DELIVERED; /* an earlier daemon's crash didn't lose it */
     check->handed_out_count++;
     check_on_record(check, grant_id, lease_id);
 }

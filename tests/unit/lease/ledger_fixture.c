@@ -116,7 +116,7 @@ static int recover_budget(void *user, struct str id, struct str body)
     return 0;
 }
 
-void ledger_start(void)
+void ledger_start_reading(void)
 {
     forget_grants();
     fixture_open();
@@ -126,8 +126,18 @@ void ledger_start(void)
                      0);
     assert_int_equal(
         env_ledger_each(&ledger.ledger, ENV_LEDGER_SETTING, recover_budget, NULL, NULL), 0);
+}
+
+void ledger_start_going_on(void)
+{
     lease_core_recovered(f.core, &recovery);
     fixture_run();
+}
+
+void ledger_start(void)
+{
+    ledger_start_reading();
+    ledger_start_going_on();
 }
 
 struct lease *ledger_lease_of(const char *id)

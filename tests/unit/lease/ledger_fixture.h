@@ -20,6 +20,9 @@ void ledger_stop(void);
 void ledger_stop_drained(void);
 /* The next core starts on what the ledger has. */
 void ledger_start(void);
+/* The same in two parts, between which it is told what isn't allowed any more. */
+void ledger_start_reading(void);
+void ledger_start_going_on(void);
 
 /* The lease or grant that the last core knew under this id; NULL: this one doesn't know it. */
 struct lease *ledger_lease_of(const char *id);

@@ -206,6 +206,34 @@ static void test_access_that_is_taken_away_rotates_a_shared_lease(void **state)
     assert_false(model_is_live(&f.model, 0));
 }
 
+static void test_a_grant_that_somebody_else_ends_rotates_a_shared_lease(void **state)
+{
+    struct client *a = fixture_client(0);
+    struct client *b = fixture_client(1);
+
+    (void)state;
+    fixture_get(a, &f.shared);
+    fixture_get(b, &f.shared);
+    lease_end_grant(f.core, a->grant, GRANT_END_REVOKED, NULL);
+    fixture_run();
+    assert_int_equal(f.model.lease_count, 2);
+    fixture_advance(f.shared.overlap_ms + MINUTE_MS); /* the other doesn't come for it */
+    assert_false(model_is_live(&f.model, 0));
+    assert_true(model_is_live(&f.model, 1));
+    assert_int_equal(fixture_trail_has("\"outcome\":\"revoked\""), 1);
+}
+
+static void test_a_grant_that_is_given_back_rotates_nothing(void **state)
+{
+    (void)state;
+    fixture_get(fixture_client(0), &f.shared);
+    fixture_get(fixture_client(1), &f.shared);
+    lease_end_grant(f.core, f.clients[0].grant, GRANT_END_RELEASED, NULL);
+    fixture_advance(f.shared.overlap_ms + MINUTE_MS);
+    assert_int_equal(f.model.lease_count, 1);
+    assert_true(model_is_live(&f.model, 0));
+}
+
 static void test_a_credential_that_was_taken_away_does_not_linger(void **state)
 {
     struct client *client = fixture_client(0);
@@ -248,6 +276,8 @@ int main(void)
         fixture_test(test_what_cannot_be_revoked_is_kept_for_the_next_caller),
         fixture_test(test_what_cannot_be_revoked_ends_expired_and_not_revoked),
         fixture_test(test_access_that_is_taken_away_rotates_a_shared_lease),
+        fixture_test(test_a_grant_that_somebody_else_ends_rotates_a_shared_lease),
+        fixture_test(test_a_grant_that_is_given_back_rotates_nothing),
         fixture_test(test_a_credential_that_was_taken_away_does_not_linger),
         fixture_test(test_the_number_of_an_identitys_grants_leaves_out_the_one_asked_for),
     };

@@ -134,6 +134,44 @@ static void test_an_owner_ends_its_grant_and_an_admin_the_lease(void **state)
     assert_string_equal(call_text(call, "state"), "revoked");
     call = fixture_get(BOB, fixture_path(API "/grants/%s", call_text(bob, "grant")));
     assert_string_equal(call_text(call, "state"), "ended");
+    assert_string_equal(call_text(call, "ended_by"), "revoked");
+}
+
+/* Who lost it still knows the credential. */
+static void test_a_grant_of_a_shared_lease_that_an_admin_ends_rotates_it(void **state)
+{
+    struct call *alice;
+    struct call *bob;
+    struct call *call;
+
+    (void)state;
+    alice = fixture_get(ALICE, API "/credentials/db-shared");
+    (void)fixture_get(BOB, API "/credentials/db-shared");
+    call = end(ADA, API "/grants/%s", call_text(alice, "grant"));
+    assert_int_equal(call->status, 202);
+    assert_string_equal(call_text(call, "ended_by"), "revoked");
+    assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 2);
+    bob = fixture_get(BOB, API "/credentials/db-shared");
+    assert_string_not_equal(call_text(bob, "lease"), call_text(alice, "lease"));
+    fixture_run();
+    assert_int_equal(scripted_live_count(&f.issuer), 1);
+}
+
+static void test_an_admin_gives_back_its_own(void **state)
+{
+    struct call *ada;
+    struct call *call;
+
+    (void)state;
+    ada = fixture_get(ADA, API "/credentials/db-shared");
+    (void)fixture_get(BOB, API "/credentials/db-shared");
+    call = end(ADA, API "/grants/%s", call_text(ada, "grant"));
+    assert_string_equal(call_text(call, "ended_by"), "released");
+    assert_int_equal(f.issuer.call_counts[LEASE_CALL_ISSUE], 1);
+    ada = fixture_get(ADA, DB);
+    (void)end(ADA, API "/leases/%s", call_text(ada, "lease"));
+    call = fixture_get(ADA, fixture_path(API "/grants/%s", call_text(ada, "grant")));
+    assert_string_equal(call_text(call, "ended_by"), "released");
 }
 
 static void test_nobody_ends_what_is_anothers(void **state)
@@ -224,6 +262,8 @@ int main(void)
         fixture_test(test_a_client_that_goes_while_it_waits_is_forgotten),
         fixture_test(test_what_cannot_be_revoked_says_so),
         fixture_test(test_an_owner_ends_its_grant_and_an_admin_the_lease),
+        fixture_test(test_a_grant_of_a_shared_lease_that_an_admin_ends_rotates_it),
+        fixture_test(test_an_admin_gives_back_its_own),
         fixture_test(test_nobody_ends_what_is_anothers),
         fixture_test(test_a_former_holder_of_a_shared_lease_cannot_end_it),
         fixture_test(test_an_owners_delete_ends_all_grants_that_it_has_on_the_lease),

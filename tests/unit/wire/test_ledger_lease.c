@@ -94,7 +94,7 @@ static void expect_same(const struct ledger_lease *lease, struct str body)
 }
 
 /* Each of its bytes changed, and each of its heads: read as something else, or refused. */
-static void test_a_damaged_record_is_refused_or_harmless(void **state)
+static void expect_no_damage(const struct ledger_lease *full)
 {
     struct ledger_lease lease = {.role = "untouched"};
     char text[2048];
@@ -103,9 +103,8 @@ static void test_a_damaged_record_is_refused_or_harmless(void **state)
     size_t len;
     size_t i;
 
-    (void)state;
-    whole = write_lease(&FULL, &out);
-    len = whole.len - FULL.sealed.len;
+    whole = write_lease(full, &out);
+    len = whole.len - full->sealed.len;
     assert_true(len <= sizeof(text));
     for (i = 0; i < 8 * len; i++) {
         if (i < len) {
@@ -121,6 +120,17 @@ static void test_a_damaged_record_is_refused_or_harmless(void **state)
         }
     }
     buf_fini(&out);
+}
+
+static void test_a_damaged_record_is_refused_or_harmless(void **state)
+{
+    struct ledger_lease bounded = FULL;
+
+    (void)state;
+    expect_no_damage(&FULL);
+    bounded.is_forced = true;
+    bounded.moves_wall_ms = 7;
+    expect_no_damage(&bounded);
 }
 
 static void expect_refused(struct str body, const char *word)
@@ -143,6 +153,36 @@ static void test_what_is_no_such_record_is_refused_with_its_reason(void **state)
     expect_refused((struct str){"\3\1\0\0\0\xff\0", 7}, "`state`");     /* no UTF-8 */
     expect_refused((struct str){"\3\xff\xff\xff\xff\0", 6}, "`state`"); /* longer than all */
     expect_refused((struct str){"\3\1\0\0\0s\0", 7}, "`role`");
+}
+
+/* Whatever isn't bounded is written as before there were bounds. */
+static void test_a_bound_stands_in_a_record_of_its_own_version(void **state)
+{
+    struct ledger_lease lease;
+    struct ledger_lease bounded = FULL;
+    struct buf plain;
+    struct buf out;
+    struct str body;
+
+    (void)state;
+    assert_int_equal(ledger_lease_read(write_lease(&FULL, &plain), &lease, NULL), 0);
+    assert_true(!lease.is_forced && lease.moves_wall_ms == 0);
+    assert_int_equal(plain.bytes[0], 3);
+    bounded.is_forced = true;
+    body = write_lease(&bounded, &out);
+    assert_int_equal(body.ptr[0], 4);
+    assert_int_equal(ledger_lease_read(body, &lease, NULL), 0);
+    assert_true(lease.is_forced && lease.moves_wall_ms == 0);
+    assert_true(str_eq(lease.sealed, FULL.sealed));
+    buf_fini(&out);
+    bounded.moves_wall_ms = INT64_MAX;
+    assert_int_equal(ledger_lease_read(write_lease(&bounded, &out), &lease, NULL), 0);
+    assert_true(lease.is_forced && lease.moves_wall_ms == INT64_MAX);
+    /* One without a bound has no other way to be written. */
+    memset(out.bytes + out.len - FULL.sealed.len - 9, 0, 9);
+    expect_refused(buf_str(&out), "bound");
+    buf_fini(&out);
+    buf_fini(&plain);
 }
 
 static void test_a_time_is_not_negative(void **state)
@@ -180,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_texts_are_borrowed_from_the_body),
         cmocka_unit_test(test_a_damaged_record_is_refused_or_harmless),
         cmocka_unit_test(test_what_is_no_such_record_is_refused_with_its_reason),
+        cmocka_unit_test(test_a_bound_stands_in_a_record_of_its_own_version),
         cmocka_unit_test(test_a_time_is_not_negative),
         cmocka_unit_test(test_a_text_that_is_no_utf8_is_refused),
     };
