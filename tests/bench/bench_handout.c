@@ -150,6 +150,7 @@ static void run(const char *folder, bool has_outbox, uint32_t consumer_count)
     struct bench bench = {.started_count = 0};
     char trail[128];
     char ledger[128];
+    struct env_ledger_options at;
     struct audit_sink_options sink = {.kind = "file", .path = trail, .is_required = true};
     struct audit_options options = {.node = "bench", .sinks = &sink, .sink_count = 1};
     struct err e = {.code = 0};
@@ -159,8 +160,9 @@ static void run(const char *folder, bool has_outbox, uint32_t consumer_count)
 
     (void)snprintf(trail, sizeof(trail), "%s/audit.jsonl", folder);
     (void)snprintf(ledger, sizeof(ledger), "%s/ledger.db", folder);
+    at = (struct env_ledger_options){.path = ledger};
     CHECK(io_new(&bench.io, NULL) == 0);
-    CHECK(env_ledger_open(io_env(bench.io), ledger, &bench.ledger, &e) == 0);
+    CHECK(env_ledger_open(io_env(bench.io), &at, &bench.ledger, &e) == 0);
     options.env = io_env(bench.io);
     options.ledger = has_outbox ? bench.ledger : NULL;
     CHECK(audit_new(&options, &bench.audit, &e) == 0);
