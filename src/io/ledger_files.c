@@ -92,7 +92,7 @@ static int check_database(struct ledger_files *files, struct err *e)
     char header[LEDGER_HEADER_BYTES];
     struct stat st;
     ssize_t got;
-    int fd;
+    int fd = -1;
     int r = open_file(files->path, &st, &fd, e);
 
     if (r != 0 || fd < 0 || st.st_size == 0) {
@@ -112,7 +112,7 @@ static int check_database(struct ledger_files *files, struct err *e)
 static int check_log(struct ledger_files *files, struct err *e)
 {
     struct stat st;
-    int fd;
+    int fd = -1;
     int r = open_file(files->log_path, &st, &fd, e);
 
     if (r != 0 || fd < 0) {

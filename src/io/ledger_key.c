@@ -218,13 +218,14 @@ static int key_draw(struct secret *ret_text)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char *key = secret_alloc(KEY_BYTES + KEY_HEX_BYTES);
-    char *text = (char *)key + KEY_BYTES;
+    char *text;
     size_t i;
     int r;
 
     if (key == NULL) {
         return ERR_NOMEM;
     }
+    text = (char *)key + KEY_BYTES;
     CHECK(getrandom(key, KEY_BYTES, 0) == (ssize_t)KEY_BYTES);
     for (i = 0; i < KEY_BYTES; i++) {
         text[2 * i] = digits[key[i] >> 4];
