@@ -174,7 +174,6 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     sim_trail_read(&check->trail);
     check_margin(check, role, lease, lease_id, uid);
     lease->handed_out_count++;
-    lease->fate = SIM_VAULT_DELIVERED; /* an earlier daemon's crash didn't lose it */
     check->handed_out_count++;
     check_on_record(check, grant_id, lease_id);
 }
@@ -398,6 +397,10 @@ size_t sim_check_healed(struct sim_check *check)
                  sim_trail_undelivered(&check->trail));
     }
     while ((credential = sim_vault_next_valid(&world->vault, sim->now_ms, credential)) != NULL) {
+        if (daemon_lease(world->core, credential) != NULL) {
+            continue; /* also one that its first daemon was killed over, and the next goes on with
+                       */
+        }
         if (credential->fate == SIM_VAULT_LOST) {
             sim_trace(sim, "lost: %s, issued at %llu (net %llu) under %s, valid until %llu",
                       credential->id, (unsigned long long)credential->issued_ms,
@@ -406,7 +409,6 @@ size_t sim_check_healed(struct sim_check *check)
                       (unsigned long long)sim_vault_valid_until_ms(credential, sim->now_ms));
             lost_count++;
         } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
-                   daemon_lease(world->core, credential) == NULL &&
                    ++revoking_count > stats.revoke_pending + stats.revoke_login_bound) {
             sim_check_trace_leases(check);
             sim_fail(sim,
