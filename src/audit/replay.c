@@ -167,7 +167,7 @@ static int give(struct replay *replay, size_t index, struct str body, uint64_t s
 static int replay_one(void *user, struct str id, struct str body)
 {
     struct replay *replay = user;
-    struct audit_line line;
+    struct audit_line line = {0};
     size_t i;
     int r = record_read(replay, id, body, &line);
 
@@ -183,11 +183,14 @@ static int replay_one(void *user, struct str id, struct str body)
     for (i = 0; r == 0 && i < replay->audit->sink_count; i++) {
         r = give(replay, i, body, line.seq);
     }
+    if (r != 0) {
+        return r;
+    }
     if (replay->last.seq == 0) {
         replay->audit->outbox.removed_seq = line.seq - 1;
     }
     replay->last = line;
-    return r;
+    return 0;
 }
 
 /* One that can't be read proves nothing. */

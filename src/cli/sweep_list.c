@@ -120,9 +120,12 @@ static void backends_of(const struct sweep_list *list, const char *ret_names[2])
 {
     size_t i;
 
-    ret_names[0] = list->count > 0 ? list->items[0].backend : NULL;
-    ret_names[1] = NULL;
-    for (i = 0; i < list->count && ret_names[1] == NULL; i++) {
+    ret_names[0] = ret_names[1] = NULL;
+    if (list->count == 0) {
+        return;
+    }
+    ret_names[0] = list->items[0].backend;
+    for (i = 1; i < list->count && ret_names[1] == NULL; i++) {
         if (strcmp(list->items[i].backend, ret_names[0]) != 0) {
             ret_names[1] = list->items[i].backend;
         }
