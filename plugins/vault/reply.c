@@ -79,7 +79,7 @@ static bool is_bounded(const struct leased_http_reply *http)
 static json_t *load(const struct leased_http_reply *http, size_t flags, const char **ret_problem)
 {
     struct leased_str encoding = vault_header(http, "content-encoding");
-    json_error_t problem;
+    json_error_t problem = {0}; /* without memory jansson leaves it as it was */
     json_t *root;
 
     if (encoding.len > 0 && !vault_str_eq(encoding, "identity")) {
