@@ -348,7 +348,7 @@ void lease_take_source(struct lease *lease)
 
 /* --- the credential --- */
 
-static_assert(LEASE_OWNER_MAX_BYTES == LEASE_ID_BYTES + ROLE_NAME_MAX_BYTES, "both fit");
+static_assert(ROLE_NAME_MAX_BYTES <= LEASE_OWNER_MAX_BYTES - LEASE_ID_BYTES, "both fit");
 
 struct str lease_owner(const struct lease *lease, char bytes[LEASE_OWNER_MAX_BYTES])
 {
