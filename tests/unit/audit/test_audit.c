@@ -406,36 +406,27 @@ static void test_a_record_that_is_too_long_is_kept_without_its_words(void **stat
     free(reason);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_a_write_is_done_when_the_record_is_durable, teardown),
-        cmocka_unit_test_teardown(test_writes_end_in_the_order_of_their_calls, teardown),
-        cmocka_unit_test_teardown(test_records_are_appended_in_groups, teardown),
-        cmocka_unit_test_teardown(test_a_restart_continues_number_and_hash, teardown),
-        cmocka_unit_test_teardown(test_the_furthest_file_gives_the_head, teardown),
-        cmocka_unit_test_teardown(test_a_cut_off_last_line_is_ended_and_the_chain_goes_on,
-                                  teardown),
-        cmocka_unit_test_teardown(test_a_last_record_without_its_newline_counts, teardown),
-        cmocka_unit_test_teardown(test_a_cut_off_first_record_starts_the_chain_anew, teardown),
-        cmocka_unit_test_teardown(test_a_file_that_is_no_trail_is_refused, teardown),
-        cmocka_unit_test_teardown(test_a_changed_last_record_is_refused, teardown),
-        cmocka_unit_test_teardown(test_a_file_that_cannot_be_opened_is_refused, teardown),
-        cmocka_unit_test_teardown(test_an_unknown_kind_of_sink_is_refused, teardown),
-        cmocka_unit_test_teardown(test_without_required_sinks_nobody_waits_for_the_disk, teardown),
-        cmocka_unit_test_teardown(test_a_forgotten_write_is_not_told, teardown),
-        cmocka_unit_test_teardown(test_closing_writes_what_is_queued, teardown),
-        cmocka_unit_test_teardown(test_records_are_reopened_into_the_same_chain, teardown),
-        cmocka_unit_test_teardown(test_a_reference_is_keyed_and_stable_until_the_next_start,
-                                  teardown),
-        cmocka_unit_test_teardown(test_a_record_that_is_too_long_is_kept_without_its_words,
-                                  teardown),
+        TRAIL_TEST(test_a_write_is_done_when_the_record_is_durable),
+        TRAIL_TEST(test_writes_end_in_the_order_of_their_calls),
+        TRAIL_TEST(test_records_are_appended_in_groups),
+        TRAIL_TEST(test_a_restart_continues_number_and_hash),
+        TRAIL_TEST(test_the_furthest_file_gives_the_head),
+        TRAIL_TEST(test_a_cut_off_last_line_is_ended_and_the_chain_goes_on),
+        TRAIL_TEST(test_a_last_record_without_its_newline_counts),
+        TRAIL_TEST(test_a_cut_off_first_record_starts_the_chain_anew),
+        TRAIL_TEST(test_a_file_that_is_no_trail_is_refused),
+        TRAIL_TEST(test_a_changed_last_record_is_refused),
+        TRAIL_TEST(test_a_file_that_cannot_be_opened_is_refused),
+        TRAIL_TEST(test_an_unknown_kind_of_sink_is_refused),
+        TRAIL_TEST(test_without_required_sinks_nobody_waits_for_the_disk),
+        TRAIL_TEST(test_a_forgotten_write_is_not_told),
+        TRAIL_TEST(test_closing_writes_what_is_queued),
+        TRAIL_TEST(test_records_are_reopened_into_the_same_chain),
+        TRAIL_TEST(test_a_reference_is_keyed_and_stable_until_the_next_start),
+        TRAIL_TEST(test_a_record_that_is_too_long_is_kept_without_its_words),
     };
 
     return cmocka_run_group_tests_name("audit", tests, NULL, NULL);

@@ -229,22 +229,14 @@ static void test_no_memory_refuses_the_record_and_nothing_else(void **state)
     }
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_notes_are_kept_up_to_a_limit_and_the_rest_is_counted),
-        TEST(test_writes_are_refused_before_notes_are),
-        TEST(test_an_optional_sink_that_fails_delays_nobody),
-        TEST(test_an_optional_sink_loses_records_past_its_limit_and_says_which),
-        TEST(test_no_memory_refuses_the_record_and_nothing_else),
+        TRAIL_TEST(test_notes_are_kept_up_to_a_limit_and_the_rest_is_counted),
+        TRAIL_TEST(test_writes_are_refused_before_notes_are),
+        TRAIL_TEST(test_an_optional_sink_that_fails_delays_nobody),
+        TRAIL_TEST(test_an_optional_sink_loses_records_past_its_limit_and_says_which),
+        TRAIL_TEST(test_no_memory_refuses_the_record_and_nothing_else),
     };
 
     return cmocka_run_group_tests_name("limits", tests, NULL, NULL);

@@ -11,29 +11,11 @@
 #include <string.h>
 
 #include "audit/outbox.h"
-#include "base/mem.h"
 #include "trail.h"
 
 static const struct audit_sink_options required = {.kind = "file",
                                                    .path = "/audit",
                                                    .is_required = true};
-
-static void begin(struct trail *trail)
-{
-    trail_init(trail);
-    trail->has_ledger = true;
-    trail_open_required(trail);
-}
-
-static void write_some(struct trail *trail, size_t count)
-{
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        trail_note(trail, "lease.issued");
-        fake_env_run(&trail->fake);
-    }
-}
 
 /* What a start with the ledger as it is says; 0: it starts. */
 static int start(struct trail *trail, struct err *e)
@@ -59,10 +41,10 @@ static void set_file(struct trail *trail, const struct trail *newer)
 /* Two that are the same so far; one of them stops there and is the copy. */
 static void begin_copied(struct trail *copy, struct trail *newer, size_t count, bool is_trimmed)
 {
-    begin(copy);
-    begin(newer);
-    write_some(copy, count);
-    write_some(newer, count);
+    trail_begin(copy);
+    trail_begin(newer);
+    trail_note_some(copy, count);
+    trail_note_some(newer, count);
     if (is_trimmed) {
         fake_env_advance(&copy->fake, OUTBOX_TRIM_MS);
         fake_env_advance(&newer->fake, OUTBOX_TRIM_MS);
@@ -85,7 +67,7 @@ static void test_an_older_copy_of_the_ledger_is_refused(void **state)
         size_t size;
 
         begin_copied(&copy, &newer, 5, is_trimmed);
-        write_some(&newer, 2);
+        trail_note_some(&newer, 2);
         if (was_killed) {
             trail_crash(&newer);
         }
@@ -113,21 +95,21 @@ static void test_a_ledger_that_failed_is_no_older_copy(void **state)
         struct err e = {0};
         struct trail trail;
 
-        begin(&trail);
-        write_some(&trail, variant % 4);
+        trail_begin(&trail);
+        trail_note_some(&trail, variant % 4);
         if (variant / 4 % 2 == 0) {
             fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
         }
         trail.ledger.fail_status = -ENOSPC;
         assert_int_equal(trail_try(&trail, "lease.issued"), 0); /* it is in the file all the same */
-        write_some(&trail, 3);
+        trail_note_some(&trail, 3);
         trail_crash(&trail);
         trail.ledger.fail_status = variant / 8 == 0 ? -ENOSPC : 0;
         assert_int_equal(start(&trail, &e), 0);
-        write_some(&trail, 4);
+        trail_note_some(&trail, 4);
         trail_crash(&trail);
         assert_int_equal(start(&trail, &e), 0);
-        write_some(&trail, 1);
+        trail_note_some(&trail, 1);
         trail_close(&trail);
         assert_int_equal(start(&trail, &e), 0);
         (void)trail_verify(trail.file);
@@ -142,17 +124,17 @@ static void test_a_ledger_that_was_late_is_no_older_copy(void **state)
     struct trail trail;
 
     (void)state;
-    begin(&trail);
-    write_some(&trail, 3);
+    trail_begin(&trail);
+    trail_note_some(&trail, 3);
     trail.ledger.is_held = true;
-    write_some(&trail, 2);
+    trail_note_some(&trail, 2);
     fake_env_advance(&trail.fake, AUDIT_CONFIRM_DEFAULT_MS);
-    write_some(&trail, 2);
+    trail_note_some(&trail, 2);
     fake_ledger_run(&trail.ledger);
-    write_some(&trail, 2);
+    trail_note_some(&trail, 2);
     fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
     fake_ledger_run(&trail.ledger);
-    write_some(&trail, 1);
+    trail_note_some(&trail, 1);
     trail_crash(&trail);
     assert_int_equal(start(&trail, &e), 0);
     trail_close(&trail);
@@ -167,13 +149,13 @@ static void test_a_ledger_that_knows_nothing_goes_on_from_the_file(void **state)
     struct trail trail;
 
     (void)state;
-    begin(&trail);
-    write_some(&trail, 5);
+    trail_begin(&trail);
+    trail_note_some(&trail, 5);
     trail_close(&trail);
     fake_ledger_fini(&trail.ledger);
     fake_ledger_init(&trail.ledger, &trail.fake.env);
     assert_int_equal(start(&trail, &e), 0);
-    write_some(&trail, 1);
+    trail_note_some(&trail, 1);
     trail_crash(&trail);
     assert_int_equal(start(&trail, &e), 0);
     trail_close(&trail);
@@ -191,22 +173,22 @@ static void test_a_file_that_was_moved_away_begins_a_new_trail(void **state)
         struct err e = {0};
         struct trail trail;
 
-        begin(&trail);
-        write_some(&trail, 9);
+        trail_begin(&trail);
+        trail_note_some(&trail, 9);
         trail_close(&trail);
         fake_file_set(trail.file, "", 0);
         assert_int_equal(start(&trail, &e), 0);
-        write_some(&trail, count);
+        trail_note_some(&trail, count);
         if (count % 2 == 0) {
             fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
         }
         trail_crash(&trail);
         assert_int_equal(start(&trail, &e), 0);
         trail.ledger.fail_status = -ENOSPC;
-        write_some(&trail, 2);
+        trail_note_some(&trail, 2);
         trail_crash(&trail);
         assert_int_equal(start(&trail, &e), 0);
-        write_some(&trail, 1);
+        trail_note_some(&trail, 1);
         trail_crash(&trail);
         assert_int_equal(start(&trail, &e), 0);
         trail_close(&trail);
@@ -215,22 +197,14 @@ static void test_a_file_that_was_moved_away_begins_a_new_trail(void **state)
     }
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_an_older_copy_of_the_ledger_is_refused),
-        TEST(test_a_ledger_that_failed_is_no_older_copy),
-        TEST(test_a_ledger_that_was_late_is_no_older_copy),
-        TEST(test_a_ledger_that_knows_nothing_goes_on_from_the_file),
-        TEST(test_a_file_that_was_moved_away_begins_a_new_trail),
+        TRAIL_TEST(test_an_older_copy_of_the_ledger_is_refused),
+        TRAIL_TEST(test_a_ledger_that_failed_is_no_older_copy),
+        TRAIL_TEST(test_a_ledger_that_was_late_is_no_older_copy),
+        TRAIL_TEST(test_a_ledger_that_knows_nothing_goes_on_from_the_file),
+        TRAIL_TEST(test_a_file_that_was_moved_away_begins_a_new_trail),
     };
 
     return cmocka_run_group_tests_name("older_ledger", tests, NULL, NULL);

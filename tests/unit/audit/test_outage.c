@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "audit/sink.h"
-#include "base/mem.h"
 #include "trail.h"
 
 static void test_a_failed_append_is_told_and_refuses_what_comes(void **state)
@@ -454,34 +453,26 @@ static void test_a_callback_may_forget_others_and_note(void **state)
     }
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_failed_append_is_told_and_refuses_what_comes),
-        TEST(test_what_failed_is_written_first_when_the_disk_is_back),
-        TEST(test_a_sink_that_hangs_fails_after_two_seconds),
-        TEST(test_waiting_behind_a_slow_append_counts_too),
-        TEST(test_a_note_alone_that_hangs_stops_hand_outs),
-        TEST(test_retries_back_off),
-        TEST(test_an_append_that_cannot_start_is_a_failure_too),
-        TEST(test_reopening_tries_again_at_once),
-        TEST(test_all_required_sinks_must_have_a_record),
-        TEST(test_closing_gives_a_failing_sink_one_more_try),
-        TEST(test_a_write_that_waits_at_the_end_is_told),
-        TEST(test_the_time_to_confirm_can_be_set),
-        TEST(test_out_of_the_reserve_only_notes_are_written),
-        TEST(test_an_idle_sink_finds_out_that_there_is_room_again),
-        TEST(test_a_reserve_that_is_used_up_is_the_same_outage),
-        TEST(test_a_short_sink_closes_with_all_that_was_queued),
-        TEST(test_a_callback_may_forget_others_and_note),
+        TRAIL_TEST(test_a_failed_append_is_told_and_refuses_what_comes),
+        TRAIL_TEST(test_what_failed_is_written_first_when_the_disk_is_back),
+        TRAIL_TEST(test_a_sink_that_hangs_fails_after_two_seconds),
+        TRAIL_TEST(test_waiting_behind_a_slow_append_counts_too),
+        TRAIL_TEST(test_a_note_alone_that_hangs_stops_hand_outs),
+        TRAIL_TEST(test_retries_back_off),
+        TRAIL_TEST(test_an_append_that_cannot_start_is_a_failure_too),
+        TRAIL_TEST(test_reopening_tries_again_at_once),
+        TRAIL_TEST(test_all_required_sinks_must_have_a_record),
+        TRAIL_TEST(test_closing_gives_a_failing_sink_one_more_try),
+        TRAIL_TEST(test_a_write_that_waits_at_the_end_is_told),
+        TRAIL_TEST(test_the_time_to_confirm_can_be_set),
+        TRAIL_TEST(test_out_of_the_reserve_only_notes_are_written),
+        TRAIL_TEST(test_an_idle_sink_finds_out_that_there_is_room_again),
+        TRAIL_TEST(test_a_reserve_that_is_used_up_is_the_same_outage),
+        TRAIL_TEST(test_a_short_sink_closes_with_all_that_was_queued),
+        TRAIL_TEST(test_a_callback_may_forget_others_and_note),
     };
 
     return cmocka_run_group_tests_name("outage", tests, NULL, NULL);

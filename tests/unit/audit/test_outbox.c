@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "audit/outbox.h"
-#include "base/mem.h"
 #include "trail.h"
 
 static const struct audit_sink_options two_sinks[] = {
@@ -17,33 +16,19 @@ static const struct audit_sink_options two_sinks[] = {
     {.kind = "file", .path = "/copy"},
 };
 
-static void begin(struct trail *trail)
-{
-    trail_init(trail);
-    trail->has_ledger = true;
-    trail_open_required(trail);
-    fake_env_run(&trail->fake);
-}
-
-static void commit(struct trail *trail)
-{
-    fake_ledger_run(&trail->ledger);
-    fake_env_run(&trail->fake);
-}
-
 static void test_who_waits_is_told_with_the_commit(void **state)
 {
     struct trail_write *write;
     struct trail trail;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.ledger.is_held = trail.file->is_held = true;
     write = trail_write(&trail, "lease.issued");
     fake_env_advance(&trail.fake, 1000);
     assert_int_equal(write->call_count, 0);
     assert_int_equal(trail.file->append_count, 0); /* no sink has what the ledger hasn't */
-    commit(&trail);
+    trail_commit(&trail);
     assert_int_equal(write->call_count, 1);
     assert_int_equal(write->status, 0);
     assert_int_equal(trail.file->append_count, 1);
@@ -60,7 +45,7 @@ static void test_what_all_sinks_have_leaves_together(void **state)
     size_t i;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     for (i = 0; i < 10; i++) {
         trail_note(&trail, "lease.renewed");
         fake_env_run(&trail.fake);
@@ -88,7 +73,7 @@ static void test_closing_leaves_nothing_in_the_outbox(void **state)
     struct trail trail;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail_note(&trail, "a");
     fake_env_run(&trail.fake);
     write = trail_write(&trail, "daemon.stopped");
@@ -107,7 +92,7 @@ static void test_a_required_sink_that_fails_stops_hand_outs_and_its_records_stay
     struct err e = {0};
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.file->fail_status = -ENOSPC;
     write = trail_write(&trail, "lease.issued");
     fake_env_run(&trail.fake);
@@ -132,7 +117,7 @@ static void test_a_required_sink_that_hangs_stops_hand_outs_after_two_seconds(vo
     struct trail trail;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.file->is_held = true;
     write = trail_write(&trail, "lease.issued");
     fake_env_advance(&trail.fake, AUDIT_CONFIRM_DEFAULT_MS - 1);
@@ -144,7 +129,7 @@ static void test_a_required_sink_that_hangs_stops_hand_outs_after_two_seconds(vo
     fake_env_advance(&trail.fake, 1);
     assert_int_equal(write->status, ERR_TIMEOUT);
     assert_false(audit_is_ready(trail.audit));
-    commit(&trail);
+    trail_commit(&trail);
     assert_int_equal(write->call_count, 1);
     trail.file->is_held = trail.ledger.is_held = false;
     fake_env_advance(&trail.fake, 10000);
@@ -211,7 +196,7 @@ static void test_a_reference_means_the_same_after_a_restart(void **state)
     struct err e = {0};
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     (void)audit_ref(trail.audit, STR("database/creds/x/1"), first);
     trail_close(&trail);
     fake_env_run(&trail.fake);
@@ -231,25 +216,17 @@ static void test_a_reference_means_the_same_after_a_restart(void **state)
     trail_fini(&trail);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_who_waits_is_told_with_the_commit),
-        TEST(test_what_all_sinks_have_leaves_together),
-        TEST(test_closing_leaves_nothing_in_the_outbox),
-        TEST(test_a_required_sink_that_fails_stops_hand_outs_and_its_records_stay),
-        TEST(test_a_required_sink_that_hangs_stops_hand_outs_after_two_seconds),
-        TEST(test_an_optional_sink_keeps_records_until_it_has_lost_one),
-        TEST(test_without_sinks_there_is_no_outbox),
-        TEST(test_a_reference_means_the_same_after_a_restart),
+        TRAIL_TEST(test_who_waits_is_told_with_the_commit),
+        TRAIL_TEST(test_what_all_sinks_have_leaves_together),
+        TRAIL_TEST(test_closing_leaves_nothing_in_the_outbox),
+        TRAIL_TEST(test_a_required_sink_that_fails_stops_hand_outs_and_its_records_stay),
+        TRAIL_TEST(test_a_required_sink_that_hangs_stops_hand_outs_after_two_seconds),
+        TRAIL_TEST(test_an_optional_sink_keeps_records_until_it_has_lost_one),
+        TRAIL_TEST(test_without_sinks_there_is_no_outbox),
+        TRAIL_TEST(test_a_reference_means_the_same_after_a_restart),
     };
 
     return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);

@@ -8,22 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "trail.h"
-
-static void begin(struct trail *trail)
-{
-    trail_init(trail);
-    trail->has_ledger = true;
-    trail_open_required(trail);
-    fake_env_run(&trail->fake);
-}
-
-static void commit(struct trail *trail)
-{
-    fake_ledger_run(&trail->ledger);
-    fake_env_run(&trail->fake);
-}
 
 static void test_a_ledger_that_fails_stops_hand_outs_and_the_trail_goes_on(void **state)
 {
@@ -34,7 +19,7 @@ static void test_a_ledger_that_fails_stops_hand_outs_and_the_trail_goes_on(void 
     size_t i;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.ledger.fail_status = -ENOSPC;
     first = trail_write(&trail, "lease.issued");
     second = trail_write(&trail, "lease.issued");
@@ -51,7 +36,7 @@ static void test_a_ledger_that_fails_stops_hand_outs_and_the_trail_goes_on(void 
     assert_int_equal(trail_verify(trail.file), 102);
     /* What was put while it failed comes late, and leaves again; nothing piled up behind it. */
     trail.ledger.fail_status = 0;
-    commit(&trail);
+    trail_commit(&trail);
     assert_int_equal(trail_outbox(&trail), 2);
     assert_true(audit_is_ready(trail.audit));
     (void)trail_write(&trail, "lease.issued");
@@ -73,7 +58,7 @@ static void test_a_ledger_that_hangs_fails_after_two_seconds(void **state)
     struct err e = {0};
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.ledger.is_held = true;
     write = trail_write(&trail, "lease.issued");
     fake_env_advance(&trail.fake, AUDIT_CONFIRM_DEFAULT_MS - 1);
@@ -85,7 +70,7 @@ static void test_a_ledger_that_hangs_fails_after_two_seconds(void **state)
     trail_note(&trail, "lease.revoked");
     fake_env_run(&trail.fake);
     assert_int_equal(trail_verify(trail.file), 2); /* the trail goes on without it */
-    commit(&trail);
+    trail_commit(&trail);
     assert_true(audit_is_ready(trail.audit));
     assert_int_equal(write->call_count, 1);
     trail.ledger.is_held = false;
@@ -103,7 +88,7 @@ static void test_the_outbox_waits_for_the_sinks_after_an_outage_of_both(void **s
     struct err e = {0};
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail_note(&trail, "a");
     fake_env_run(&trail.fake);
     trail.file->fail_status = trail.ledger.fail_status = -ENOSPC;
@@ -112,7 +97,7 @@ static void test_the_outbox_waits_for_the_sinks_after_an_outage_of_both(void **s
     trail_note(&trail, "c");
     fake_env_run(&trail.fake);
     trail.ledger.fail_status = 0;
-    commit(&trail);
+    trail_commit(&trail);
     trail_note(&trail, "d");
     fake_env_run(&trail.fake);
     assert_false(audit_is_ready(trail.audit));
@@ -128,7 +113,7 @@ static void test_the_outbox_waits_for_the_sinks_after_an_outage_of_both(void **s
     fake_env_run(&trail.fake);
     trail_note(&trail, "g");
     trail.ledger.fail_status = 0;
-    commit(&trail);
+    trail_commit(&trail);
     trail.file->fail_status = 0;
     fake_env_advance(&trail.fake, 10000);
     assert_true(audit_is_ready(trail.audit));
@@ -147,7 +132,7 @@ static void test_a_stream_of_notes_does_not_keep_the_ledger_out(void **state)
     size_t i;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.file->is_held = true;
     trail.ledger.fail_status = -ENOSPC;
     for (i = 0; i < 50; i++) {
@@ -155,7 +140,7 @@ static void test_a_stream_of_notes_does_not_keep_the_ledger_out(void **state)
         fake_env_run(&trail.fake);
     }
     trail.ledger.fail_status = 0;
-    commit(&trail);
+    trail_commit(&trail);
     for (i = 0; i < 50 && !audit_is_ready(trail.audit); i++) {
         trail_note(&trail, "lease.renewed");
         trail.file->release_count = 1;
@@ -184,13 +169,13 @@ static void test_what_is_kept_back_is_not_lost(void **state)
     for (i = 0; i < ARRAY_LEN(fails_again); i++) {
         struct trail trail;
 
-        begin(&trail);
+        trail_begin(&trail);
         trail.file->fail_status = trail.ledger.fail_status = -ENOSPC;
         trail_note(&trail, "a");
         fake_env_run(&trail.fake);
         trail_note(&trail, "b");
         trail.ledger.fail_status = 0;
-        commit(&trail);
+        trail_commit(&trail);
         trail_note(&trail, "c");
         trail_note(&trail, "d");
         fake_env_run(&trail.fake);
@@ -221,13 +206,13 @@ static void test_closing_lets_go_what_is_kept_back(void **state)
     struct trail trail;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.file->fail_status = trail.ledger.fail_status = -ENOSPC;
     trail_note(&trail, "a");
     fake_env_run(&trail.fake);
     trail_note(&trail, "b");
     trail.ledger.fail_status = 0;
-    commit(&trail);
+    trail_commit(&trail);
     trail_note(&trail, "c");
     trail.file->fail_status = 0;
     trail_close(&trail);
@@ -244,7 +229,7 @@ static void test_a_full_queue_of_the_ledger_refuses_who_waits(void **state)
     struct trail trail;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.ledger.put_status = ERR_LIMIT;
     assert_int_equal(trail_try(&trail, "lease.issued"), ERR_LIMIT);
     trail_note(&trail, "lease.revoked");
@@ -264,7 +249,7 @@ static void test_closing_while_the_ledger_fails_still_writes_the_file(void **sta
     struct trail trail;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail.ledger.fail_status = -EROFS;
     trail_note(&trail, "a");
     trail_close(&trail);
@@ -272,25 +257,17 @@ static void test_closing_while_the_ledger_fails_still_writes_the_file(void **sta
     trail_fini(&trail);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_ledger_that_fails_stops_hand_outs_and_the_trail_goes_on),
-        TEST(test_a_ledger_that_hangs_fails_after_two_seconds),
-        TEST(test_the_outbox_waits_for_the_sinks_after_an_outage_of_both),
-        TEST(test_a_stream_of_notes_does_not_keep_the_ledger_out),
-        TEST(test_what_is_kept_back_is_not_lost),
-        TEST(test_closing_lets_go_what_is_kept_back),
-        TEST(test_a_full_queue_of_the_ledger_refuses_who_waits),
-        TEST(test_closing_while_the_ledger_fails_still_writes_the_file),
+        TRAIL_TEST(test_a_ledger_that_fails_stops_hand_outs_and_the_trail_goes_on),
+        TRAIL_TEST(test_a_ledger_that_hangs_fails_after_two_seconds),
+        TRAIL_TEST(test_the_outbox_waits_for_the_sinks_after_an_outage_of_both),
+        TRAIL_TEST(test_a_stream_of_notes_does_not_keep_the_ledger_out),
+        TRAIL_TEST(test_what_is_kept_back_is_not_lost),
+        TRAIL_TEST(test_closing_lets_go_what_is_kept_back),
+        TRAIL_TEST(test_a_full_queue_of_the_ledger_refuses_who_waits),
+        TRAIL_TEST(test_closing_while_the_ledger_fails_still_writes_the_file),
     };
 
     return cmocka_run_group_tests_name("outbox_outage", tests, NULL, NULL);

@@ -10,30 +10,12 @@
 #include <string.h>
 
 #include "audit/outbox.h"
-#include "base/mem.h"
 #include "trail.h"
 
 static const struct audit_sink_options two_sinks[] = {
     {.kind = "file", .path = "/audit", .is_required = true},
     {.kind = "file", .path = "/copy"},
 };
-
-static void begin(struct trail *trail)
-{
-    trail_init(trail);
-    trail->has_ledger = true;
-    trail_open_required(trail);
-}
-
-static void write_some(struct trail *trail, size_t count)
-{
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        trail_note(trail, "lease.issued");
-        fake_env_run(&trail->fake);
-    }
-}
 
 /* --- killed at each point --- */
 
@@ -54,11 +36,11 @@ static void test_killed_at_any_point_the_trail_is_whole(void **state)
     for (point = POINT_QUEUED; point < POINT_COUNT; point++) {
         struct trail trail;
 
-        begin(&trail);
-        write_some(&trail, 5);
+        trail_begin(&trail);
+        trail_note_some(&trail, 5);
         trail.ledger.is_held = point == POINT_QUEUED;
         trail.file->is_held = point <= POINT_COMMITTED;
-        write_some(&trail, 2);
+        trail_note_some(&trail, 2);
         if (point == POINT_REMOVED) {
             fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
         }
@@ -104,10 +86,10 @@ static void test_a_cut_off_record_is_appended_again_whole(void **state)
         char *whole;
         size_t before;
 
-        begin(&trail);
-        write_some(&trail, 3);
+        trail_begin(&trail);
+        trail_note_some(&trail, 3);
         before = trail.file->size;
-        write_some(&trail, 3);
+        trail_note_some(&trail, 3);
         trail_crash(&trail);
         whole = strdup(trail.file->bytes);
         assert_non_null(whole);
@@ -140,14 +122,14 @@ static void test_each_file_gets_what_it_lacks(void **state)
     copy = fake_env_file(&trail.fake, "/copy");
     trail_open(&trail, sinks, 3);
     out = fake_env_file(&trail.fake, "-");
-    write_some(&trail, 3);
+    trail_note_some(&trail, 3);
     fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
     copy->is_held = true;
-    write_some(&trail, 3);
+    trail_note_some(&trail, 3);
     fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
     assert_int_equal(trail_outbox(&trail), 3);
     trail.file->is_held = true;
-    write_some(&trail, 2);
+    trail_note_some(&trail, 2);
     trail_crash(&trail);
     assert_int_equal(trail_verify(trail.file), 6);
     assert_int_equal(trail_verify(copy), 3);
@@ -173,11 +155,11 @@ static void test_a_file_that_lacks_more_than_the_outbox_has_is_told(void **state
     trail.has_ledger = true;
     copy = fake_env_file(&trail.fake, "/copy");
     trail_open(&trail, two_sinks, 2);
-    write_some(&trail, 2);
+    trail_note_some(&trail, 2);
     /* The ledger fails, and what passes it by reaches one file only. */
     trail.ledger.fail_status = -ENOSPC;
     copy->is_held = true;
-    write_some(&trail, 4);
+    trail_note_some(&trail, 4);
     trail_crash(&trail);
     assert_int_equal(trail_verify(trail.file), 6);
     trail_open(&trail, two_sinks, 2);
@@ -196,13 +178,13 @@ static void test_a_file_that_was_rotated_away_goes_on_from_the_outbox(void **sta
     struct trail trail;
 
     (void)state;
-    begin(&trail);
-    write_some(&trail, 3);
+    trail_begin(&trail);
+    trail_note_some(&trail, 3);
     assert_int_equal(audit_reopen(trail.audit, NULL), 0);
     fake_env_run(&trail.fake);
     assert_int_equal(trail_outbox(&trail), 0); /* or they'd be in the new file again */
     trail.file->is_held = true;
-    write_some(&trail, 2);
+    trail_note_some(&trail, 2);
     trail_crash(&trail);
     fake_file_set(trail.file, "", 0);
     trail_open_required(&trail);
@@ -224,7 +206,7 @@ static void test_a_long_outage_and_a_crash_lose_no_record(void **state)
     size_t i;
 
     (void)state;
-    begin(&trail);
+    trail_begin(&trail);
     trail_note(&trail, "daemon.started");
     fake_env_run(&trail.fake);
     trail.file->fail_status = -ENOSPC;
@@ -265,10 +247,10 @@ static void put(struct trail *trail, const char *id, const char *body)
 /* Three records in the file, five in the outbox. */
 static void begin_behind(struct trail *trail)
 {
-    begin(trail);
-    write_some(trail, 3);
+    trail_begin(trail);
+    trail_note_some(trail, 3);
     trail->file->is_held = true;
-    write_some(trail, 2);
+    trail_note_some(trail, 2);
     trail_crash(trail);
     assert_int_equal(trail_outbox(trail), 5);
 }
@@ -345,14 +327,14 @@ static void test_what_passed_the_ledger_by_leaves_no_hole_in_the_outbox(void **s
     struct trail trail;
 
     (void)state;
-    begin(&trail);
-    write_some(&trail, 4);
+    trail_begin(&trail);
+    trail_note_some(&trail, 4);
     trail.ledger.fail_status = -ENOSPC;
-    write_some(&trail, 3);
+    trail_note_some(&trail, 3);
     trail_crash(&trail);
     assert_int_equal(trail_outbox(&trail), 4);
     trail_open_required(&trail);
-    write_some(&trail, 3);
+    trail_note_some(&trail, 3);
     assert_int_equal(trail_outbox(&trail), 3);
     trail_crash(&trail);
     trail_open_required(&trail);
@@ -383,11 +365,11 @@ static void test_a_hole_in_the_outbox_that_a_file_covers_is_fine(void **state)
         trail.has_ledger = true;
         copy = fake_env_file(&trail.fake, "/copy");
         trail_open(&trail, two_sinks, 2);
-        write_some(&trail, 1);
+        trail_note_some(&trail, 1);
         copy->is_held = behind > 0;
-        write_some(&trail, 6 - behind);
+        trail_note_some(&trail, 6 - behind);
         trail.file->is_held = true; /* it has the hole, and of what is behind it all or nothing */
-        write_some(&trail, behind);
+        trail_note_some(&trail, behind);
         trail_crash(&trail);
         remove_one(&trail, "00000000000000000003");
         remove_one(&trail, "00000000000000000004");
@@ -409,47 +391,39 @@ static void test_a_file_of_another_trail_is_refused(void **state)
     size_t size;
 
     (void)state;
-    begin(&other);
+    trail_begin(&other);
     fake_env_advance(&other.fake, 5000);
-    write_some(&other, 3);
+    trail_note_some(&other, 3);
     begin_behind(&trail);
     fake_file_set(trail.file, other.file->bytes, other.file->size);
     trail_fini(&other);
     is_refused(&trail, "/audit and the ledger's audit record 3 are of two trails", "move the file");
 
     /* Cut off by a record, where the outbox has it no more. */
-    begin(&trail);
-    write_some(&trail, 2);
+    trail_begin(&trail);
+    trail_note_some(&trail, 2);
     size = trail.file->size;
-    write_some(&trail, 3);
+    trail_note_some(&trail, 3);
     fake_env_advance(&trail.fake, OUTBOX_TRIM_MS);
-    write_some(&trail, 1);
+    trail_note_some(&trail, 1);
     trail_crash(&trail);
     fake_file_set(trail.file, trail.file->bytes, size);
     is_refused(&trail, "/audit ends with record 2, and the ledger goes on with 6", "Bring it back");
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return mem_in_use_bytes() == 0 ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_killed_at_any_point_the_trail_is_whole),
-        TEST(test_a_cut_off_record_is_appended_again_whole),
-        TEST(test_each_file_gets_what_it_lacks),
-        TEST(test_a_file_that_lacks_more_than_the_outbox_has_is_told),
-        TEST(test_a_file_that_was_rotated_away_goes_on_from_the_outbox),
-        TEST(test_a_long_outage_and_a_crash_lose_no_record),
-        TEST(test_a_damaged_outbox_is_refused),
-        TEST(test_what_passed_the_ledger_by_leaves_no_hole_in_the_outbox),
-        TEST(test_a_hole_in_the_outbox_that_a_file_covers_is_fine),
-        TEST(test_a_file_of_another_trail_is_refused),
+        TRAIL_TEST(test_killed_at_any_point_the_trail_is_whole),
+        TRAIL_TEST(test_a_cut_off_record_is_appended_again_whole),
+        TRAIL_TEST(test_each_file_gets_what_it_lacks),
+        TRAIL_TEST(test_a_file_that_lacks_more_than_the_outbox_has_is_told),
+        TRAIL_TEST(test_a_file_that_was_rotated_away_goes_on_from_the_outbox),
+        TRAIL_TEST(test_a_long_outage_and_a_crash_lose_no_record),
+        TRAIL_TEST(test_a_damaged_outbox_is_refused),
+        TRAIL_TEST(test_what_passed_the_ledger_by_leaves_no_hole_in_the_outbox),
+        TRAIL_TEST(test_a_hole_in_the_outbox_that_a_file_covers_is_fine),
+        TRAIL_TEST(test_a_file_of_another_trail_is_refused),
     };
 
     return cmocka_run_group_tests_name("replay", tests, NULL, NULL);

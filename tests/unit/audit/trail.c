@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 void trail_init(struct trail *trail)
@@ -39,6 +40,14 @@ void trail_open_required(struct trail *trail)
     const struct audit_sink_options sink = {.kind = "file", .path = "/audit", .is_required = true};
 
     trail_open(trail, &sink, 1);
+}
+
+void trail_begin(struct trail *trail)
+{
+    trail_init(trail);
+    trail->has_ledger = true;
+    trail_open_required(trail);
+    fake_env_run(&trail->fake);
 }
 
 static void trail_closed(void *user)
@@ -173,4 +182,26 @@ size_t trail_count(const struct fake_file *file, const char *text)
         at += strlen(text);
     }
     return count;
+}
+
+void trail_commit(struct trail *trail)
+{
+    fake_ledger_run(&trail->ledger);
+    fake_env_run(&trail->fake);
+}
+
+void trail_note_some(struct trail *trail, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        trail_note(trail, "lease.issued");
+        fake_env_run(&trail->fake);
+    }
+}
+
+int trail_teardown(void **state)
+{
+    (void)state;
+    return mem_in_use_bytes() == 0 ? 0 : -1;
 }

@@ -37,12 +37,18 @@ void trail_open(struct trail *trail, const struct audit_sink_options *sinks, siz
 /* One required file sink. */
 void trail_open_required(struct trail *trail);
 
+/* All of it: a fake world with a ledger, and one required file sink. */
+void trail_begin(struct trail *trail);
+
 /* Closes the trail if it is open, and lets it finish. */
 void trail_close(struct trail *trail);
 void trail_fini(struct trail *trail);
 
 /* The process is killed: what neither disk has is lost. Then both work again. */
 void trail_crash(struct trail *trail);
+
+/* The ledger commits what is queued, and who waits for that is told. */
+void trail_commit(struct trail *trail);
 
 /* Records in the outbox. */
 size_t trail_outbox(const struct trail *trail);
@@ -55,6 +61,9 @@ struct trail_write *trail_write(struct trail *trail, const char *event);
 int trail_try(struct trail *trail, const char *event);
 void trail_note(struct trail *trail, const char *event);
 
+/* So many of lease.issued, one after the other. */
+void trail_note_some(struct trail *trail, size_t count);
+
 /* Verifies the whole file and returns how many records it has; the test fails on any problem. */
 uint64_t trail_verify(const struct fake_file *file);
 
@@ -63,5 +72,9 @@ uint64_t trail_problems(const struct fake_file *file, enum audit_problem *ret_la
 
 /* How often `text` stands in the file. */
 size_t trail_count(const struct fake_file *file, const char *text);
+
+/* A test that leaves no memory behind. */
+int trail_teardown(void **state);
+#define TRAIL_TEST(name) cmocka_unit_test_teardown(name, trail_teardown)
 
 #endif
