@@ -1,9 +1,8 @@
 /* The ledger's files on a real disk: what isn't whole, not ours or not ours to write is refused at
  * start and left as it was, and files that go away under a running ledger are noticed. */
-#include "loop_fixture.h"
+#include "ledger_disk.h"
 
 #include "child.h"
-#include "env/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,17 +21,12 @@
 #define LOG_MAX_BYTES (1U << 16)
 
 struct files_fixture {
-    struct io *io;
-    struct env_ledger *ledger;
-    char dir[64];
-    char path[96];
+    struct ledger_disk disk;
     char log_path[104];
     char index_path[104];
-    struct err e;
     struct env_ledger_sync sync;
     int status;
     bool is_synced;
-    bool is_closed;
 };
 
 static int setup(void **state)
@@ -40,49 +34,18 @@ static int setup(void **state)
     struct files_fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
-    assert_int_equal(io_new(&f->io, NULL), 0);
-    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/leased-ledger-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->path, sizeof(f->path), "%s/ledger.db", f->dir);
-    (void)snprintf(f->log_path, sizeof(f->log_path), "%s-wal", f->path);
-    (void)snprintf(f->index_path, sizeof(f->index_path), "%s-shm", f->path);
+    ledger_disk_init(&f->disk);
+    (void)snprintf(f->log_path, sizeof(f->log_path), "%s-wal", f->disk.path);
+    (void)snprintf(f->index_path, sizeof(f->index_path), "%s-shm", f->disk.path);
     *state = f;
     return 0;
-}
-
-static int open_ledger(struct files_fixture *f)
-{
-    const struct env_ledger_options options = {.path = f->path};
-
-    return env_ledger_open(io_env(f->io), &options, &f->ledger, &f->e);
-}
-
-static void on_closed(void *user)
-{
-    ((struct files_fixture *)user)->is_closed = true;
-}
-
-static void close_ledger(struct files_fixture *f)
-{
-    f->is_closed = false;
-    env_ledger_close(f->ledger, on_closed, f);
-    while (!f->is_closed) {
-        io_run_once(f->io, true);
-    }
-    f->ledger = NULL;
 }
 
 static int teardown(void **state)
 {
     struct files_fixture *f = *state;
-    char command[128];
 
-    if (f->ledger != NULL) {
-        close_ledger(f);
-    }
-    assert_int_equal(io_close(f->io), 0);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
-    assert_int_equal(system(command), 0);
+    ledger_disk_fini(&f->disk);
     free(f);
     return 0;
 }
@@ -98,12 +61,12 @@ static void on_synced(struct env_ledger_sync *sync, int status)
 /* Puts a record; how that went. */
 static int put(struct files_fixture *f, const char *id)
 {
-    assert_int_equal(env_ledger_put(f->ledger, ENV_LEDGER_LEASE, str_of(id), STR("body")), 0);
+    assert_int_equal(env_ledger_put(f->disk.ledger, ENV_LEDGER_LEASE, str_of(id), STR("body")), 0);
     f->is_synced = false;
     f->sync = (struct env_ledger_sync){.fn = on_synced, .user = f};
-    env_ledger_sync(f->ledger, &f->sync);
+    env_ledger_sync(f->disk.ledger, &f->sync);
     while (!f->is_synced) {
-        io_run_once(f->io, true);
+        io_run_once(f->disk.io, true);
     }
     return f->status;
 }
@@ -120,7 +83,8 @@ static size_t count(struct files_fixture *f)
 {
     size_t number = 0;
 
-    assert_int_equal(env_ledger_each(f->ledger, ENV_LEDGER_LEASE, on_record, &number, &f->e), 0);
+    assert_int_equal(
+        env_ledger_each(f->disk.ledger, ENV_LEDGER_LEASE, on_record, &number, &f->disk.e), 0);
     return number;
 }
 
@@ -130,10 +94,11 @@ static void leave_log(struct files_fixture *f)
     pid_t child = fork();
 
     if (child == 0) {
-        struct files_fixture own = {.is_closed = false};
+        struct files_fixture own = {.is_synced = false};
 
-        memcpy(own.path, f->path, sizeof(own.path));
-        if (io_new(&own.io, NULL) != 0 || open_ledger(&own) != 0 || put(&own, "l-a") != 0) {
+        memcpy(own.disk.path, f->disk.path, sizeof(own.disk.path));
+        if (io_new(&own.disk.io, NULL) != 0 || ledger_disk_open(&own.disk) != 0 ||
+            put(&own, "l-a") != 0) {
             _exit(1);
         }
         (void)kill(getpid(), SIGKILL);
@@ -146,7 +111,7 @@ static void run_into_log(struct files_fixture *f, const char *sql)
 {
     sqlite3 *db;
 
-    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(f->disk.path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL),
                      SQLITE_OK);
@@ -172,16 +137,16 @@ static void refuses(struct files_fixture *f, int code, const char *word)
 {
     static char before[2][LOG_MAX_BYTES];
     static char after[LOG_MAX_BYTES];
-    const char *const paths[] = {f->path, f->log_path};
+    const char *const paths[] = {f->disk.path, f->log_path};
     ssize_t sizes[2];
     size_t i;
 
     for (i = 0; i < 2; i++) {
         sizes[i] = read_file(paths[i], before[i]);
     }
-    assert_int_equal(open_ledger(f), code);
-    assert_non_null(strstr(f->e.text, word));
-    assert_non_null(strstr(f->e.text, f->path));
+    assert_int_equal(ledger_disk_open(&f->disk), code);
+    assert_non_null(strstr(f->disk.e.text, word));
+    assert_non_null(strstr(f->disk.e.text, f->disk.path));
     for (i = 0; i < 2; i++) {
         assert_int_equal(read_file(paths[i], after), sizes[i]);
         if (sizes[i] > 0) {
@@ -197,15 +162,15 @@ static void test_a_log_without_its_ledger_is_refused(void **state)
     char aside[128];
 
     leave_log(f);
-    (void)snprintf(aside, sizeof(aside), "%s.aside", f->path);
-    assert_int_equal(rename(f->path, aside), 0);
+    (void)snprintf(aside, sizeof(aside), "%s.aside", f->disk.path);
+    assert_int_equal(rename(f->disk.path, aside), 0);
     refuses(f, ERR_CORRUPT, "missing or empty");
-    assert_int_equal(access(f->path, F_OK), -1);
-    assert_int_equal(close(open(f->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(access(f->disk.path, F_OK), -1);
+    assert_int_equal(close(open(f->disk.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
     refuses(f, ERR_CORRUPT, "missing or empty");
-    assert_non_null(strstr(f->e.text, f->log_path));
-    assert_int_equal(rename(aside, f->path), 0);
-    assert_int_equal(open_ledger(f), 0);
+    assert_non_null(strstr(f->disk.e.text, f->log_path));
+    assert_int_equal(rename(aside, f->disk.path), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(count(f), 1);
 }
 
@@ -226,10 +191,10 @@ static void test_no_shared_memory_is_made(void **state)
     int i;
 
     for (i = 0; i < 3; i++) {
-        assert_int_equal(open_ledger(f), 0);
+        assert_int_equal(ledger_disk_open(&f->disk), 0);
         assert_int_equal(put(f, "l-a"), 0);
         assert_int_equal(access(f->index_path, F_OK), -1);
-        close_ledger(f);
+        ledger_disk_close(&f->disk);
         assert_int_equal(access(f->index_path, F_OK), -1);
         assert_int_equal(access(f->log_path, F_OK), -1);
     }
@@ -245,13 +210,13 @@ static void test_a_log_that_is_not_ours_alone_is_refused(void **state)
     leave_log(f);
     assert_int_equal(chmod(f->log_path, 0644), 0);
     refuses(f, ERR_DENIED, "open to others");
-    assert_non_null(strstr(f->e.text, f->log_path));
+    assert_non_null(strstr(f->disk.e.text, f->log_path));
     assert_int_equal(chmod(f->log_path, 0600), 0);
-    (void)snprintf(aside, sizeof(aside), "%s.aside", f->path);
+    (void)snprintf(aside, sizeof(aside), "%s.aside", f->disk.path);
     assert_int_equal(rename(f->log_path, aside), 0);
     assert_int_equal(symlink(aside, f->log_path), 0);
     refuses(f, -ELOOP, "symbolic link");
-    assert_non_null(strstr(f->e.text, f->log_path));
+    assert_non_null(strstr(f->disk.e.text, f->log_path));
     assert_int_equal(unlink(f->log_path), 0);
     assert_int_equal(rename(aside, f->log_path), 0);
     if (geteuid() == 0) {
@@ -259,14 +224,14 @@ static void test_a_log_that_is_not_ours_alone_is_refused(void **state)
         refuses(f, ERR_DENIED, "belongs to uid 65534");
         assert_int_equal(chown(f->log_path, 0, 0), 0);
     }
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(count(f), 1);
 }
 
 static bool is_refused(struct files_fixture *f, const char *path)
 {
     struct io *io;
-    const struct env_ledger_options options = {.path = f->path};
+    const struct env_ledger_options options = {.path = f->disk.path};
     struct env_ledger *ledger;
     struct err e = {.code = 0};
 
@@ -298,11 +263,11 @@ static void test_files_that_cannot_be_written_are_refused(void **state)
 
     leave_log(f);
     if (geteuid() == 0) {
-        assert_int_equal(chown(f->dir, NOBODY, NOBODY), 0);
-        assert_int_equal(chown(f->path, NOBODY, NOBODY), 0);
+        assert_int_equal(chown(f->disk.dir, NOBODY, NOBODY), 0);
+        assert_int_equal(chown(f->disk.path, NOBODY, NOBODY), 0);
         assert_int_equal(chown(f->log_path, NOBODY, NOBODY), 0);
     }
-    refuses_unwritable(f, f->path);
+    refuses_unwritable(f, f->disk.path);
     refuses_unwritable(f, f->log_path);
 }
 
@@ -316,12 +281,12 @@ static void test_a_disk_that_takes_nothing_at_start_is_said(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     limit.rlim_cur = 1;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    r = open_ledger(f);
+    r = ledger_disk_open(&f->disk);
     limit.rlim_cur = limit.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     assert_int_not_equal(r, 0);
-    assert_non_null(strstr(f->e.text, "File too large"));
-    assert_int_equal(open_ledger(f), 0);
+    assert_non_null(strstr(f->disk.e.text, "File too large"));
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
 }
 
 /* --- under a running ledger --- */
@@ -331,7 +296,7 @@ static void fails(struct files_fixture *f, const char *path, const char *word)
     struct err e = {.code = 0};
 
     assert_int_not_equal(put(f, "l-b"), 0);
-    assert_false(env_ledger_is_ready(f->ledger, &e));
+    assert_false(env_ledger_is_ready(f->disk.ledger, &e));
     assert_non_null(strstr(e.text, path));
     assert_non_null(strstr(e.text, word));
     assert_non_null(strstr(e.text, "restart"));
@@ -340,12 +305,12 @@ static void fails(struct files_fixture *f, const char *path, const char *word)
 static void test_files_that_go_away_under_it_are_noticed(void **state)
 {
     struct files_fixture *f = *state;
-    const char *const paths[] = {f->path, f->log_path};
+    const char *const paths[] = {f->disk.path, f->log_path};
     char aside[128];
     size_t i;
 
-    (void)snprintf(aside, sizeof(aside), "%s.aside", f->path);
-    assert_int_equal(open_ledger(f), 0);
+    (void)snprintf(aside, sizeof(aside), "%s.aside", f->disk.path);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(put(f, "l-a"), 0);
     for (i = 0; i < 2; i++) {
         assert_int_equal(rename(paths[i], aside), 0);
@@ -354,10 +319,10 @@ static void test_files_that_go_away_under_it_are_noticed(void **state)
         fails(f, paths[i], "replaced");
         assert_int_equal(rename(aside, paths[i]), 0);
         assert_int_equal(put(f, "l-c"), 0);
-        assert_true(env_ledger_is_ready(f->ledger, NULL));
+        assert_true(env_ledger_is_ready(f->disk.ledger, NULL));
     }
-    close_ledger(f);
-    assert_int_equal(open_ledger(f), 0);
+    ledger_disk_close(&f->disk);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(count(f), 3);
 }
 
@@ -368,19 +333,19 @@ static void test_a_stop_keeps_what_is_left(void **state)
     struct files_fixture *f = *state;
     char aside[128];
 
-    (void)snprintf(aside, sizeof(aside), "%s.aside", f->path);
-    assert_int_equal(open_ledger(f), 0);
+    (void)snprintf(aside, sizeof(aside), "%s.aside", f->disk.path);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(put(f, "l-a"), 0);
     assert_int_equal(unlink(f->log_path), 0);
-    close_ledger(f);
-    assert_int_equal(open_ledger(f), 0);
+    ledger_disk_close(&f->disk);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(count(f), 1);
     assert_int_equal(put(f, "l-b"), 0);
-    assert_int_equal(rename(f->path, aside), 0);
-    close_ledger(f);
+    assert_int_equal(rename(f->disk.path, aside), 0);
+    ledger_disk_close(&f->disk);
     refuses(f, ERR_CORRUPT, "missing or empty");
-    assert_int_equal(rename(aside, f->path), 0);
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(rename(aside, f->disk.path), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(count(f), 2);
 }
 

@@ -1,10 +1,9 @@
 /* The ledger's key: what it has sealed opens after a restart, for the same owner alone, and with an
  * older key for as long as that is there. */
-#include "loop_fixture.h"
+#include "ledger_disk.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "env/ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +17,9 @@
 #define KEY_2 "ABCDEF6789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF"
 
 struct key_fixture {
-    struct io *io;
-    struct env_ledger *ledger;
-    char dir[64];
-    char path[96];
+    struct ledger_disk disk;
     char key_path[112];
-    char key_source[128]; /* "": the ledger's own */
-    struct err e;
-    bool is_closed;
+    char key_source[128];
     char sealed[SEALED_BYTES];
 };
 
@@ -34,57 +28,25 @@ static int setup(void **state)
     struct key_fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
-    assert_int_equal(io_new(&f->io, NULL), 0);
-    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/leased-ledger-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->path, sizeof(f->path), "%s/ledger.db", f->dir);
-    (void)snprintf(f->key_path, sizeof(f->key_path), "%s.key", f->path);
+    ledger_disk_init(&f->disk);
+    (void)snprintf(f->key_path, sizeof(f->key_path), "%s.key", f->disk.path);
     *state = f;
     return 0;
-}
-
-static void on_closed(void *user)
-{
-    ((struct key_fixture *)user)->is_closed = true;
-}
-
-static void close_ledger(struct key_fixture *f)
-{
-    f->is_closed = false;
-    env_ledger_close(f->ledger, on_closed, f);
-    while (!f->is_closed) {
-        io_run_once(f->io, true);
-    }
-    f->ledger = NULL;
 }
 
 static int teardown(void **state)
 {
     struct key_fixture *f = *state;
-    char command[128];
 
-    if (f->ledger != NULL) {
-        close_ledger(f);
-    }
-    assert_int_equal(io_close(f->io), 0);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
-    assert_int_equal(system(command), 0);
+    ledger_disk_fini(&f->disk);
     free(f);
     return 0;
 }
 
-static int open_ledger(struct key_fixture *f)
-{
-    const struct env_ledger_options options = {
-        .path = f->path, .key_source = f->key_source[0] != '\0' ? f->key_source : NULL};
-
-    return env_ledger_open(io_env(f->io), &options, &f->ledger, &f->e);
-}
-
 static void reopen(struct key_fixture *f)
 {
-    close_ledger(f);
-    assert_int_equal(open_ledger(f), 0);
+    ledger_disk_close(&f->disk);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
 }
 
 static void write_key(struct key_fixture *f, const char *text)
@@ -99,14 +61,15 @@ static void write_key(struct key_fixture *f, const char *text)
 
 static void seal(struct key_fixture *f)
 {
-    assert_int_equal(env_ledger_seal(f->ledger, STR("l-1"), STR(PLAIN), f->sealed), 0);
+    assert_int_equal(env_ledger_seal(f->disk.ledger, STR("l-1"), STR(PLAIN), f->sealed), 0);
     assert_null(memmem(f->sealed, SEALED_BYTES, PLAIN, sizeof(PLAIN) - 1));
 }
 
 static int unseal(struct key_fixture *f, struct str owner, size_t len)
 {
     char plain[sizeof(PLAIN)] = "";
-    int r = env_ledger_unseal(f->ledger, owner, (struct str){.ptr = f->sealed, .len = len}, plain);
+    int r =
+        env_ledger_unseal(f->disk.ledger, owner, (struct str){.ptr = f->sealed, .len = len}, plain);
 
     if (r == 0) {
         assert_string_equal(plain, PLAIN);
@@ -119,7 +82,7 @@ static void test_what_was_sealed_opens_after_a_restart(void **state)
     struct key_fixture *f = *state;
     char before[SEALED_BYTES];
 
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     seal(f);
     assert_int_equal(unseal(f, STR("l-1"), SEALED_BYTES), 0);
     reopen(f);
@@ -136,7 +99,7 @@ static void test_more_runs_than_are_kept_at_once_open_too(void **state)
     char sealed[40][SEALED_BYTES];
     size_t i;
 
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     for (i = 0; i < 40; i++) {
         seal(f);
         memcpy(sealed[i], f->sealed, SEALED_BYTES);
@@ -153,7 +116,7 @@ static void test_it_opens_for_its_owner_alone_and_unchanged(void **state)
     struct key_fixture *f = *state;
     size_t i;
 
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     seal(f);
     assert_int_equal(unseal(f, STR("l-2"), SEALED_BYTES), ERR_INVALID);
     for (i = 0; i < SEALED_BYTES; i++) {
@@ -173,7 +136,7 @@ static void test_the_key_is_made_once_and_is_ours_alone(void **state)
     struct stat first;
     struct stat second;
 
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(stat(f->key_path, &first), 0);
     assert_int_equal(first.st_mode & 07777, 0600);
     assert_int_equal(first.st_size, 65);
@@ -188,7 +151,7 @@ static void test_a_new_key_before_the_old_one_takes_over(void **state)
     char old[SEALED_BYTES];
 
     write_key(f, KEY_1 "\n");
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     seal(f);
     memcpy(old, f->sealed, sizeof(old));
     write_key(f, KEY_2 "\n" KEY_1 "\n");
@@ -204,9 +167,9 @@ static void test_a_new_key_before_the_old_one_takes_over(void **state)
 
 static void refuses(struct key_fixture *f, const char *word)
 {
-    assert_int_not_equal(open_ledger(f), 0);
-    assert_non_null(strstr(f->e.text, word));
-    assert_null(strstr(f->e.text, "0123456789abcdef"));
+    assert_int_not_equal(ledger_disk_open(&f->disk), 0);
+    assert_non_null(strstr(f->disk.e.text, word));
+    assert_null(strstr(f->disk.e.text, "0123456789abcdef"));
 }
 
 static void test_what_is_no_key_is_refused(void **state)
@@ -234,9 +197,10 @@ static void test_a_key_that_its_group_can_read_is_refused(void **state)
     assert_int_equal(chmod(f->key_path, 0640), 0);
     refuses(f, "0640");
     (void)snprintf(f->key_source, sizeof(f->key_source), "file:%s", f->key_path);
+    f->disk.key_source = f->key_source;
     refuses(f, "0640");
     assert_int_equal(chmod(f->key_path, 0400), 0);
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
 }
 
 static size_t told;
@@ -256,7 +220,7 @@ static void put_sealed(struct key_fixture *f)
     const struct str body = {.ptr = f->sealed, .len = SEALED_BYTES};
 
     seal(f);
-    assert_int_equal(env_ledger_put(f->ledger, ENV_LEDGER_LEASE, STR("l-1"), body), 0);
+    assert_int_equal(env_ledger_put(f->disk.ledger, ENV_LEDGER_LEASE, STR("l-1"), body), 0);
 }
 
 static void test_a_key_that_is_gone_is_told_and_made_only_when_the_start_is_through(void **state)
@@ -265,20 +229,20 @@ static void test_a_key_that_is_gone_is_told_and_made_only_when_the_start_is_thro
 
     told = 0;
     log_set_sink(count_missing, NULL, LOG_LEVEL_WARN);
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(access(f->key_path, F_OK), 0);
     put_sealed(f);
-    close_ledger(f);
+    ledger_disk_close(&f->disk);
     assert_int_equal(told, 0);
     assert_int_equal(unlink(f->key_path), 0);
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     assert_int_equal(told, 1);
     put_sealed(f); /* as the trail does, before its files are looked at */
-    close_ledger(f);
+    ledger_disk_close(&f->disk);
     assert_int_equal(access(f->key_path, F_OK), -1);
-    assert_int_equal(open_ledger(f), 0);
+    assert_int_equal(ledger_disk_open(&f->disk), 0);
     put_sealed(f);
-    io_run_once(f->io, true);
+    io_run_once(f->disk.io, true);
     assert_int_equal(access(f->key_path, F_OK), 0);
     reopen(f);
     assert_int_equal(unseal(f, STR("l-1"), SEALED_BYTES), 0);
@@ -290,7 +254,8 @@ static void test_a_key_that_is_named_and_is_not_there_is_not_made(void **state)
 {
     struct key_fixture *f = *state;
 
-    (void)snprintf(f->key_source, sizeof(f->key_source), "file:%s/none", f->dir);
+    (void)snprintf(f->key_source, sizeof(f->key_source), "file:%s/none", f->disk.dir);
+    f->disk.key_source = f->key_source;
     refuses(f, "none");
 }
 
