@@ -172,7 +172,6 @@ void lease_set_state(struct lease *lease, enum lease_state state)
     struct lease_core *core = lease->role->core;
 
     CHECK(fsm_lease_may(lease->state, state));
-    adopted_tell(lease);
     core->lease_counts[lease->state]--;
     core->lease_counts[state]++;
     lease->role->state_counts[lease->state]--;

@@ -31,8 +31,10 @@ static void fill_holder(struct audit_record *record, const struct holder *holder
     record->san = or_null(holder->sans);
 }
 
-static void fill_lease(struct audit_record *record, const struct lease *lease)
+/* Whatever is told of a lease stands behind its adoption. */
+static void fill_lease(struct audit_record *record, struct lease *lease)
 {
+    adopted_tell(lease);
     record->role = lease->role->name;
     record->backend = lease_backend(lease);
     record->lease = lease->id;
@@ -106,8 +108,7 @@ static void fill_grant(struct audit_record *record, const struct grant *grant)
 
 /* --- records that are waited for --- */
 
-static int fill_issued(struct audit_record *record, const struct lease *lease,
-                       struct record_texts *texts)
+static int fill_issued(struct audit_record *record, struct lease *lease, struct record_texts *texts)
 {
     fill_lease(record, lease);
     fill_life(record, lease);
@@ -124,7 +125,7 @@ int record_lease_issued(struct lease *lease, struct audit_write *write)
     return r != 0 ? r : audit_record_write(lease->role->core->audit, &record, write);
 }
 
-int record_grant_created(struct grant *grant, const struct lease *lease, const char *request,
+int record_grant_created(struct grant *grant, struct lease *lease, const char *request,
                          struct audit_write *write)
 {
     struct audit_record record = {.event = "grant.created", .outcome = "ok", .request = request};
@@ -135,7 +136,7 @@ int record_grant_created(struct grant *grant, const struct lease *lease, const c
     return audit_record_write(grant->lease->role->core->audit, &record, write);
 }
 
-int record_first_read(struct grant *grant, const struct lease *lease, const char *request,
+int record_first_read(struct grant *grant, struct lease *lease, const char *request,
                       struct audit_write *write)
 {
     struct audit_record record = {
@@ -210,7 +211,7 @@ void record_lease_issued_late(struct lease *lease)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_renewed(const struct lease *lease)
+void record_lease_renewed(struct lease *lease)
 {
     struct audit_record record = {.event = "lease.renewed", .outcome = "ok"};
     struct record_texts texts;
@@ -222,7 +223,7 @@ void record_lease_renewed(const struct lease *lease)
 }
 
 /* Written for the successor; `reason` names the lease that it replaces and why. */
-void record_lease_rotated(const struct lease *successor, const struct lease *lease, const char *why)
+void record_lease_rotated(struct lease *successor, const struct lease *lease, const char *why)
 {
     struct audit_record record = {.event = "lease.rotated", .outcome = "ok"};
     char reason[LEASE_REASON_MAX_BYTES];
@@ -233,7 +234,7 @@ void record_lease_rotated(const struct lease *successor, const struct lease *lea
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_superseded(const struct lease *lease)
+void record_lease_superseded(struct lease *lease)
 {
     struct audit_record record = {.event = "lease.superseded", .outcome = "ok"};
     struct record_texts texts;
@@ -244,7 +245,7 @@ void record_lease_superseded(const struct lease *lease)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_revoking(const struct lease *lease, const char *why)
+void record_lease_revoking(struct lease *lease, const char *why)
 {
     struct audit_record record = {.event = "lease.revoking", .outcome = "ok", .reason = why};
     struct record_texts texts;
@@ -254,7 +255,7 @@ void record_lease_revoking(const struct lease *lease, const char *why)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_unrevoked(const struct lease *lease, const char *why)
+void record_lease_unrevoked(struct lease *lease, const char *why)
 {
     struct audit_record record = {.event = "lease.revoking", .outcome = "failed", .error = why};
     struct record_texts texts;
@@ -265,7 +266,7 @@ void record_lease_unrevoked(const struct lease *lease, const char *why)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_revoked(const struct lease *lease)
+void record_lease_revoked(struct lease *lease)
 {
     struct audit_record record = {.event = "lease.revoked", .outcome = "ok"};
     struct record_texts texts;
@@ -275,7 +276,7 @@ void record_lease_revoked(const struct lease *lease)
     audit_record_note(lease->role->core->audit, &record);
 }
 
-static void note_over(const struct lease *lease, const char *outcome, const char *why)
+static void note_over(struct lease *lease, const char *outcome, const char *why)
 {
     struct audit_record record = {.event = "lease.expired", .outcome = outcome, .reason = why};
     struct record_texts texts;
@@ -286,17 +287,17 @@ static void note_over(const struct lease *lease, const char *outcome, const char
     audit_record_note(lease->role->core->audit, &record);
 }
 
-void record_lease_expired(const struct lease *lease, const char *why)
+void record_lease_expired(struct lease *lease, const char *why)
 {
     note_over(lease, "ok", why);
 }
 
-void record_lease_unconfirmed(const struct lease *lease, const char *why)
+void record_lease_unconfirmed(struct lease *lease, const char *why)
 {
     note_over(lease, "unconfirmed", why);
 }
 
-void record_lease_failed(const struct lease *lease, const char *why)
+void record_lease_failed(struct lease *lease, const char *why)
 {
     struct audit_record record = {.event = "lease.failed", .outcome = "failed", .error = why};
 

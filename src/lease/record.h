@@ -10,9 +10,9 @@ struct lease;
 
 /* These are waited for. */
 int record_lease_issued(struct lease *lease, struct audit_write *write) ATTR_MUST_USE;
-int record_grant_created(struct grant *grant, const struct lease *lease, const char *request,
+int record_grant_created(struct grant *grant, struct lease *lease, const char *request,
                          struct audit_write *write) ATTR_MUST_USE;
-int record_first_read(struct grant *grant, const struct lease *lease, const char *request,
+int record_first_read(struct grant *grant, struct lease *lease, const char *request,
                       struct audit_write *write) ATTR_MUST_USE;
 
 /* These aren't: what they tell has happened at the issuer or will happen whether it is on record or
@@ -24,15 +24,14 @@ void record_lease_issued_late(struct lease *lease);
 /* What an issue of `lease` may have made, which isn't known to exist. */
 void record_lease_suspected(struct lease *orphan, const struct lease *lease);
 void record_lease_adopted(struct lease *lease);
-void record_lease_renewed(const struct lease *lease);
-void record_lease_rotated(const struct lease *successor, const struct lease *lease,
-                          const char *why);
-void record_lease_superseded(const struct lease *lease);
-void record_lease_revoking(const struct lease *lease, const char *why);
-void record_lease_unrevoked(const struct lease *lease, const char *why);
-void record_lease_revoked(const struct lease *lease);
-void record_lease_expired(const struct lease *lease, const char *why);
-void record_lease_unconfirmed(const struct lease *lease, const char *why);
-void record_lease_failed(const struct lease *lease, const char *why);
+void record_lease_renewed(struct lease *lease);
+void record_lease_rotated(struct lease *successor, const struct lease *lease, const char *why);
+void record_lease_superseded(struct lease *lease);
+void record_lease_revoking(struct lease *lease, const char *why);
+void record_lease_unrevoked(struct lease *lease, const char *why);
+void record_lease_revoked(struct lease *lease);
+void record_lease_expired(struct lease *lease, const char *why);
+void record_lease_unconfirmed(struct lease *lease, const char *why);
+void record_lease_failed(struct lease *lease, const char *why);
 
 #endif

@@ -117,7 +117,6 @@ void revoke_start(struct lease *lease, const char *why)
         lease_expire(lease, why);
         return;
     }
-    adopted_tell(lease); /* stands before */
     record_lease_revoking(lease, why);
     if (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED) {
         sharing_replace(lease, lease->successor);

@@ -359,21 +359,6 @@ void sim_check_crashed(struct sim_check *check)
     }
 }
 
-void sim_check_recovered(struct sim_check *check)
-{
-    struct lease_core *core = check->world->core;
-    struct lease *lease = NULL;
-    struct lease_view view;
-
-    sim_trail_read(&check->trail);
-    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
-        lease_view(lease, &view);
-        if (view.state == LEASE_STATE_ACTIVE || view.state == LEASE_STATE_SUPERSEDED) {
-            sim_trail_adopted(&check->trail, view.id);
-        }
-    }
-}
-
 size_t sim_check_healed(struct sim_check *check)
 {
     struct sim_world *world = check->world;

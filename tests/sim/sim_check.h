@@ -78,9 +78,6 @@ void sim_check_answered(struct sim_check *check, const struct sim_request *reque
  * as lost by the network: the ledger needn't know of it. */
 void sim_check_crashed(struct sim_check *check);
 
-/* The next one has found what the ledger has. */
-void sim_check_recovered(struct sim_check *check);
-
 /* With faults gone and time to heal: nothing waits, and each valid credential whose answer arrived
  * belongs to a lease that somebody holds (or that lingers). Returns how many valid credentials
  * there are whose answer was lost. */

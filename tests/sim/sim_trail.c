@@ -302,15 +302,6 @@ void sim_trail_crashed(struct sim_trail *trail, bool was_failing)
     }
 }
 
-void sim_trail_adopted(struct sim_trail *trail, const char *id)
-{
-    struct map_entry *entry = map_find(&trail->items, str_of(id));
-
-    if (entry != NULL) {
-        item_goes_on(MAP_ENTRY(entry, struct sim_trail_item, entry));
-    }
-}
-
 void sim_trail_check_ended(struct sim_trail *trail)
 {
     struct map_entry *entry;

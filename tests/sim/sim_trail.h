@@ -67,9 +67,6 @@ const char *sim_trail_undelivered(const struct sim_trail *trail);
  * work, so that what ended by the trail may end once more. */
 void sim_trail_crashed(struct sim_trail *trail, bool was_failing);
 
-/* The next daemon has found the lease, and goes on with it. That comes on record a little later. */
-void sim_trail_adopted(struct sim_trail *trail, const char *id);
-
 /* At the very end: each grant and each lease has ended exactly once; those of a daemon that was
  * killed at most once. */
 void sim_trail_check_ended(struct sim_trail *trail);

@@ -326,9 +326,6 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
          &e, "ledger");
     lease_core_recovered(world->core, &world->recovery);
-    if (world->check != NULL) {
-        sim_check_recovered(world->check);
-    }
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
     if (options->other_policy != NULL) {
