@@ -110,16 +110,16 @@ static int remove_up_to(struct audit *audit, uint64_t seq)
 {
     struct outbox *outbox = &audit->outbox;
     char id[OUTBOX_ID_BYTES + 1];
-    int r = 0;
+    int r;
 
-    if (seq > outbox->removed_seq) {
-        r = env_ledger_put(outbox->ledger, ENV_LEDGER_SETTING, STR(OUTBOX_REMOVED_ID),
-                           id_of(seq, id));
+    if (seq <= outbox->removed_seq) {
+        return 0;
     }
-    if (r == 0 && seq > outbox->removed_seq) {
+    r = env_ledger_put(outbox->ledger, ENV_LEDGER_SETTING, STR(OUTBOX_REMOVED_ID), id_of(seq, id));
+    if (r == 0) {
         r = env_ledger_remove_up_to(outbox->ledger, ENV_LEDGER_AUDIT, id_of(seq, id));
     }
-    if (r == 0 && seq > outbox->removed_seq) {
+    if (r == 0) {
         outbox->removed_seq = seq;
     }
     return r;

@@ -318,6 +318,8 @@ static int client_error(const struct client *client, CURL *easy, CURLcode code,
     char limit[UNITS_DURATION_MAX_BYTES];
 
     switch (code) {
+    case CURLE_OK:
+        return 0;
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
         return client_connect_error(client, easy, e);
@@ -388,33 +390,6 @@ static int client_unready(int status, struct err *e)
     return err_set(e, status, "could not prepare the request: %s", err_str(status));
 }
 
-int client_call(const struct client *client, const struct client_request *request,
-                struct client_reply *reply, struct err *e)
-{
-    CURL *easy = curl_easy_init();
-    struct curl_slist *headers = client_headers();
-    CURLcode code;
-    int result = ERR_NOMEM;
-
-    buf_reset(&reply->body);
-    reply->retry_after_ms = 0;
-    if (easy != NULL && headers != NULL) {
-        result = client_set_options(easy, client, request, reply);
-    }
-    if (result != 0 || curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
-        result = client_unready(result, e);
-    } else {
-        code = client_perform(easy);
-        result = code != CURLE_OK ? client_error(client, easy, code, request, e) : 0;
-    }
-    if (result == 0) {
-        reply->status = client_status(easy);
-    }
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(easy);
-    return result;
-}
-
 /* Adds the header to the list; false when out of memory. */
 static bool client_add_last_id(struct curl_slist *headers, const char *id)
 {
@@ -429,8 +404,6 @@ static int client_stream_error(const struct client *client, CURL *easy, CURLcode
                                const struct client_request *request, struct err *e)
 {
     switch (code) {
-    case CURLE_OK:
-        return 0;
     case CURLE_ABORTED_BY_CALLBACK:
     case CURLE_WRITE_ERROR:
         return err_set(e, ERR_CANCELED, "%s", err_str(ERR_CANCELED));
@@ -441,25 +414,32 @@ static int client_stream_error(const struct client *client, CURL *easy, CURLcode
     }
 }
 
-int client_stream(const struct client *client, const struct client_request *request,
-                  const struct client_stream *stream, struct client_reply *reply, struct err *e)
+/* `it`: the answer goes on; NULL: it comes as a whole. */
+static int client_do(const struct client *client, const struct client_request *request,
+                     struct client_streaming *it, struct client_reply *reply, struct err *e)
 {
     CURL *easy = curl_easy_init();
     struct curl_slist *headers = client_headers();
-    struct client_streaming it = {.stream = stream, .reply = reply, .easy = easy};
+    CURLcode code;
     int result = ERR_NOMEM;
 
     buf_reset(&reply->body);
     reply->retry_after_ms = 0;
     reply->status = 0;
-    if (easy != NULL && headers != NULL && client_add_last_id(headers, stream->last_id)) {
+    if (easy != NULL && headers != NULL &&
+        (it == NULL || client_add_last_id(headers, it->stream->last_id))) {
         result = client_set_options(easy, client, request, reply);
     }
-    if (result != 0 || client_set_stream(easy, &it) != 0 ||
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
+    if (result == 0 && it != NULL) {
+        it->easy = easy;
+        result = client_set_stream(easy, it);
+    }
+    if (result != 0 || curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
         result = client_unready(result, e);
     } else {
-        result = client_stream_error(client, easy, client_perform(easy), request, e);
+        code = client_perform(easy);
+        result = it != NULL ? client_stream_error(client, easy, code, request, e)
+                            : client_error(client, easy, code, request, e);
     }
     if (result == 0) {
         reply->status = client_status(easy);
@@ -467,4 +447,18 @@ int client_stream(const struct client *client, const struct client_request *requ
     curl_slist_free_all(headers);
     curl_easy_cleanup(easy);
     return result;
+}
+
+int client_call(const struct client *client, const struct client_request *request,
+                struct client_reply *reply, struct err *e)
+{
+    return client_do(client, request, NULL, reply, e);
+}
+
+int client_stream(const struct client *client, const struct client_request *request,
+                  const struct client_stream *stream, struct client_reply *reply, struct err *e)
+{
+    struct client_streaming it = {.stream = stream, .reply = reply};
+
+    return client_do(client, request, &it, reply, e);
 }

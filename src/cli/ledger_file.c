@@ -16,12 +16,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* False: its name is too long. */
+static bool name_beside(const struct ledger_file *file, const char *suffix, char path[PATH_MAX])
+{
+    int len = snprintf(path, PATH_MAX, "%s%s", file->path, suffix);
+
+    return len > 0 && len < PATH_MAX;
+}
+
 static bool stands_beside(const struct ledger_file *file, const char *suffix, struct stat *ret_st)
 {
     char path[PATH_MAX];
-    int len = snprintf(path, sizeof(path), "%s%s", file->path, suffix);
 
-    return len > 0 && (size_t)len < sizeof(path) && lstat(path, ret_st) == 0;
+    return name_beside(file, suffix, path) && lstat(path, ret_st) == 0;
+}
+
+static void remove_beside(const struct ledger_file *file, const char *suffix)
+{
+    char path[PATH_MAX];
+
+    if (name_beside(file, suffix, path)) {
+        (void)unlink(path);
+    }
 }
 
 static int check_open(const struct ledger_file *file, int fd, struct err *e)
@@ -90,22 +106,33 @@ static const char sweep_sql[] =
 static const char look_sql[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;"
                                "SELECT count(*) FROM record";
 
-/* With what the log says, which a crash may have kept from the file itself. */
-static int check_version(struct ledger_file *file, struct err *e)
+/* The first text or number of the first row. */
+static int ask(struct ledger_file *file, const char *sql, char *out, size_t size, struct err *e)
 {
     sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(file->db, "PRAGMA user_version", -1, &statement, NULL);
-    uint64_t version = 0;
+    int result = sqlite3_prepare_v2(file->db, sql, -1, &statement, NULL);
 
     if (result == SQLITE_OK) {
         result = sqlite3_step(statement);
     }
     if (result == SQLITE_ROW) {
-        version = (uint64_t)sqlite3_column_int64(statement, 0);
+        (void)snprintf(out, size, "%s", (const char *)sqlite3_column_text(statement, 0));
     }
     (void)sqlite3_finalize(statement);
-    return result == SQLITE_ROW ? ledger_version_check(version, file->path, e)
-                                : failed(file, result, "read", e);
+    return result == SQLITE_ROW ? 0 : failed(file, result, "read", e);
+}
+
+/* With what the log says, which a crash may have kept from the file itself. */
+static int check_version(struct ledger_file *file, struct err *e)
+{
+    char answer[32] = "";
+    uint64_t version = 0;
+    int r = ask(file, "PRAGMA user_version", answer, sizeof(answer), e);
+
+    if (r == 0 && str_parse_u64(str_of(answer), &version) != 0) {
+        r = err_set(e, ERR_CORRUPT, "%s has no version", file->path);
+    }
+    return r != 0 ? r : ledger_version_check(version, file->path, e);
 }
 
 int ledger_file_open(struct ledger_file *file, const char *path, bool is_swept, struct err *e)
@@ -142,16 +169,6 @@ int ledger_file_open(struct ledger_file *file, const char *path, bool is_swept, 
     return r;
 }
 
-static void remove_beside(const struct ledger_file *file, const char *suffix)
-{
-    char path[PATH_MAX];
-    int len = snprintf(path, sizeof(path), "%s%s", file->path, suffix);
-
-    if (len > 0 && (size_t)len < sizeof(path)) {
-        (void)unlink(path);
-    }
-}
-
 /* SQLite makes an empty log for a look. It goes while the lock is held, so it is nobody else's. */
 void ledger_file_close(struct ledger_file *file)
 {
@@ -169,20 +186,12 @@ void ledger_file_close(struct ledger_file *file)
 
 int ledger_file_check(struct ledger_file *file, struct err *e)
 {
-    sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(file->db, "PRAGMA integrity_check(1)", -1, &statement, NULL);
-    int r = 0;
+    char answer[ERR_TEXT_MAX_BYTES] = "";
+    int r = ask(file, "PRAGMA integrity_check(1)", answer, sizeof(answer), e);
 
-    if (result == SQLITE_OK) {
-        result = sqlite3_step(statement);
+    if (r == 0 && strcmp(answer, "ok") != 0) {
+        r = err_set(e, ERR_CORRUPT, "%s is damaged: %s", file->path, answer);
     }
-    if (result != SQLITE_ROW) {
-        r = failed(file, result, "read", e);
-    } else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0) {
-        r = err_set(e, ERR_CORRUPT, "%s is damaged: %s", file->path,
-                    (const char *)sqlite3_column_text(statement, 0));
-    }
-    (void)sqlite3_finalize(statement);
     return r;
 }
 

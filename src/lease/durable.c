@@ -110,14 +110,27 @@ void durable_forget_all(struct list *group)
 
 /* --- what stands in a record --- */
 
+static const char *const callers[] = {
+    [ENV_PEER_UNIX] = "unix",
+    [ENV_PEER_LOOPBACK] = "loopback",
+    [ENV_PEER_TLS] = "tls",
+};
+
+int durable_caller(const char *name, enum env_peer_kind *ret_kind)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(callers); i++) {
+        if (strcmp(callers[i], name) == 0) {
+            *ret_kind = (enum env_peer_kind)i;
+            return 0;
+        }
+    }
+    return ERR_INVALID;
+}
+
 void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_holder)
 {
-    static const char *const callers[] = {
-        [ENV_PEER_UNIX] = "unix",
-        [ENV_PEER_LOOPBACK] = "loopback",
-        [ENV_PEER_TLS] = "tls",
-    };
-
     *ret_holder = (struct ledger_holder){
         .caller = callers[holder->kind],
         .uid = holder->uid,

@@ -40,20 +40,13 @@ static bool put_text(char *place, size_t size, const char *text)
 
 int recover_identity(const struct ledger_holder *record, struct access_identity *ret_identity)
 {
-    static const struct {
-        const char *name;
-        enum env_peer_kind kind;
-    } callers[] = {{"unix", ENV_PEER_UNIX}, {"loopback", ENV_PEER_LOOPBACK}, {"tls", ENV_PEER_TLS}};
-    size_t i = 0;
+    enum env_peer_kind kind;
 
-    while (i < ARRAY_LEN(callers) && strcmp(callers[i].name, record->caller) != 0) {
-        i++;
-    }
-    if (i == ARRAY_LEN(callers)) {
+    if (durable_caller(record->caller, &kind) != 0) {
         return ERR_INVALID;
     }
     *ret_identity = (struct access_identity){
-        .kind = callers[i].kind,
+        .kind = kind,
         .listener = record->listener,
         .uid = record->uid,
         .gid = ENV_NO_ID,
