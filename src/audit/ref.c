@@ -4,6 +4,7 @@
 #include "audit/audit_internal.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "wire/ledger_header.h"
 
 #include <assert.h>
 #include <openssl/evp.h>
@@ -81,7 +82,7 @@ int audit_ref_init(struct audit *audit, struct env_ledger *ledger, struct err *e
         return err_set(e, r,
                        "the ledger's key for references in the trail is damaged: keep a copy of "
                        "the ledger and take the key away: sqlite3 LEDGER \"DELETE FROM record "
-                       "WHERE kind = 5 AND id = '" KEY_ID "'\"");
+                       "WHERE kind = " LEDGER_SQL(LEDGER_KIND_SETTING) " AND id = '" KEY_ID "'\"");
     }
     if (r == 0 && !search.is_found) {
         env_random(audit->env, audit->key, AUDIT_KEY_BYTES);

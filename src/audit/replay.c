@@ -20,13 +20,14 @@
  * it fails, they pass it by; but then they don't say that it has them. */
 #include "audit/audit_internal.h"
 #include "base/str.h"
+#include "wire/ledger_header.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define HINT_LEDGER                                                                                \
     "keep a copy of the ledger and take its outbox away: sqlite3 LEDGER \"DELETE FROM record "     \
-    "WHERE kind = 4 OR id = '" OUTBOX_REMOVED_ID "'\""
+    "WHERE kind = " LEDGER_SQL(LEDGER_KIND_AUDIT) " OR id = '" OUTBOX_REMOVED_ID "'\""
 
 struct replay {
     struct audit *audit;

@@ -13,6 +13,7 @@
 #include "cli/table.h"
 #include "wire/json_out.h"
 #include "wire/ledger_grant.h"
+#include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
 
 #include <stdio.h>
@@ -132,10 +133,10 @@ static int run_over(struct ledger_run *run, struct err *e)
         r = ledger_file_check(&run->file, e);
     }
     if (r == 0) {
-        r = ledger_file_each(&run->file, LEDGER_FILE_LEASE, take_lease, run, e);
+        r = ledger_file_each(&run->file, LEDGER_KIND_LEASE, take_lease, run, e);
     }
     if (r == 0) {
-        r = ledger_file_each(&run->file, LEDGER_FILE_GRANT, take_grant, run, e);
+        r = ledger_file_each(&run->file, LEDGER_KIND_GRANT, take_grant, run, e);
     }
     ledger_file_close(&run->file);
     if (r == 0 && run->wrong_count > 0) {

@@ -247,8 +247,11 @@ int ledger_file_join(struct ledger_file *file, const char *lease, const char *gr
 
 int ledger_file_remove(struct ledger_file *file, const char *lease, struct err *e)
 {
-    static const char grants[] = "DELETE FROM record WHERE kind = 2 AND id IN "
-                                 "(SELECT id FROM temp.holder WHERE lease = ?1)";
+    static const char grants[] = "DELETE FROM record WHERE kind = " LEDGER_SQL(
+        LEDGER_KIND_GRANT) " AND id IN "
+                           "(SELECT id FROM temp.holder WHERE lease = ?1)";
+    static const char leases[] =
+        "DELETE FROM record WHERE kind = " LEDGER_SQL(LEDGER_KIND_LEASE) " AND id = ?1";
     int result = run(file, "BEGIN IMMEDIATE", NULL, NULL);
     int r;
 
@@ -256,7 +259,7 @@ int ledger_file_remove(struct ledger_file *file, const char *lease, struct err *
         result = run(file, grants, lease, NULL);
     }
     if (result == SQLITE_OK) {
-        result = run(file, "DELETE FROM record WHERE kind = 1 AND id = ?1", lease, NULL);
+        result = run(file, leases, lease, NULL);
     }
     if (result == SQLITE_OK) {
         result = run(file, "COMMIT", NULL, NULL);

@@ -9,10 +9,6 @@
 
 struct sqlite3;
 
-/* The kinds of records; env/ledger.h has all. */
-#define LEDGER_FILE_LEASE 1
-#define LEDGER_FILE_GRANT 2
-
 struct ledger_file {
     const char *path; /* borrowed for the file's life */
     struct sqlite3 *db;
@@ -35,7 +31,7 @@ int ledger_file_check(struct ledger_file *file, struct err *e) ATTR_MUST_USE;
 /* Borrowed until the call returns. */
 typedef void (*ledger_file_fn)(void *user, const char *id, struct str body);
 
-/* Every record of a kind, in the order of their ids; "" for one that has none. */
+/* Every record of a kind (LEDGER_KIND_*), in the order of their ids; "" for one that has none. */
 int ledger_file_each(struct ledger_file *file, int kind, ledger_file_fn fn, void *user,
                      struct err *e) ATTR_MUST_USE;
 

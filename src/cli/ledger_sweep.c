@@ -17,6 +17,7 @@
 #include "cli/table.h"
 #include "wire/json_out.h"
 #include "wire/ledger_grant.h"
+#include "wire/ledger_header.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -171,6 +172,11 @@ static void leave(struct sweep *sweep, struct sweep_item *item, enum sweep_resul
     tell_left(sweep, item);
 }
 
+static bool is_left_alone(const struct sweep *sweep, const struct sweep_item *item)
+{
+    return item->target.kind == REVOCATION_LOGIN && !sweep->takes_logins;
+}
+
 static void end(struct sweep *sweep, struct sweep_item *item)
 {
     struct err e = {0};
@@ -180,7 +186,7 @@ static void end(struct sweep *sweep, struct sweep_item *item)
         leave(sweep, item, SWEEP_FAILED, "not tried");
         return;
     }
-    if (item->target.kind == REVOCATION_LOGIN && !sweep->takes_logins) {
+    if (is_left_alone(sweep, item)) {
         leave(sweep, item, SWEEP_LEFT, "it hangs on a login of leased; --logins ends that");
         return;
     }
@@ -212,6 +218,14 @@ static void settle(struct sweep *sweep, struct sweep_item *item)
     }
 }
 
+static void unread(void *user, const char *id, const struct err *e)
+{
+    struct sweep *sweep = user;
+
+    cli_message(sweep->cli, "%s: the record of %s can't be read: %s", sweep->file.path, id,
+                e->text);
+}
+
 /* What holds the leases goes with them. */
 static void join_grant(void *user, const char *id, struct str body)
 {
@@ -224,15 +238,14 @@ static void join_grant(void *user, const char *id, struct str body)
         r = ledger_file_join(&sweep->file, grant.lease, id, &e);
     }
     if (r != 0) {
-        cli_message(sweep->cli, "%s: the record of %s can't be read: %s", sweep->file.path, id,
-                    e.text);
+        unread(sweep, id, &e);
     }
 }
 
 static int revoke_all(struct sweep *sweep, struct err *e)
 {
     size_t i;
-    int r = ledger_file_each(&sweep->file, LEDGER_FILE_GRANT, join_grant, sweep, e);
+    int r = ledger_file_each(&sweep->file, LEDGER_KIND_GRANT, join_grant, sweep, e);
 
     for (i = 0; r == 0 && i < sweep->list.count; i++) {
         end(sweep, &sweep->list.items[i]);
@@ -244,19 +257,6 @@ static int revoke_all(struct sweep *sweep, struct err *e)
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */
-
-static void unread(void *user, const char *id, const struct err *e)
-{
-    struct sweep *sweep = user;
-
-    cli_message(sweep->cli, "%s: the record of %s can't be read: %s", sweep->file.path, id,
-                e->text);
-}
-
-static bool is_left_alone(const struct sweep *sweep, const struct sweep_item *item)
-{
-    return item->target.kind == REVOCATION_LOGIN && !sweep->takes_logins;
-}
 
 static void describe(const struct sweep *sweep, const struct sweep_item *item, struct buf *out)
 {

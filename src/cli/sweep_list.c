@@ -2,6 +2,7 @@
 #include "cli/sweep_list.h"
 
 #include "base/mem.h"
+#include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
 
 #include <stdlib.h>
@@ -135,7 +136,7 @@ static void backends_of(const struct sweep_list *list, const char *ret_names[2])
 int sweep_list_read(struct sweep_list *list, struct ledger_file *file, struct err *e)
 {
     const char *names[2];
-    int r = ledger_file_each(file, LEDGER_FILE_LEASE, take, list, e);
+    int r = ledger_file_each(file, LEDGER_KIND_LEASE, take, list, e);
 
     if (r == 0 && list->status != 0) {
         r = err_set(e, list->status, "%s", err_str(list->status));

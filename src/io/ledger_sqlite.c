@@ -19,6 +19,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static_assert((int)ENV_LEDGER_LEASE == LEDGER_KIND_LEASE &&
+                  (int)ENV_LEDGER_GRANT == LEDGER_KIND_GRANT &&
+                  (int)ENV_LEDGER_BACKEND == LEDGER_KIND_BACKEND &&
+                  (int)ENV_LEDGER_AUDIT == LEDGER_KIND_AUDIT &&
+                  (int)ENV_LEDGER_SETTING == LEDGER_KIND_SETTING,
+              "the numbers that are in files");
+
 struct ledger_db {
     sqlite3 *handle;
     sqlite3_stmt *put;
@@ -33,6 +40,15 @@ struct ledger_db {
 static const char make_sql[] =
     "CREATE TABLE record (kind INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, "
     "PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;";
+/* What versions 1 and 2 had in another form. */
+static const char older_sql[] = "SELECT count(*) FROM record WHERE kind IN (" //
+    LEDGER_SQL(LEDGER_KIND_LEASE) ", "                                        //
+    LEDGER_SQL(LEDGER_KIND_GRANT) ")";
+/* What the ledger's key seals. */
+static const char sealed_sql[] = "SELECT EXISTS (SELECT 1 FROM record WHERE kind IN (" //
+    LEDGER_SQL(LEDGER_KIND_LEASE) ", "                                                 //
+    LEDGER_SQL(LEDGER_KIND_BACKEND) ", "                                               //
+    LEDGER_SQL(LEDGER_KIND_SETTING) "))";
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
@@ -166,8 +182,7 @@ static int read_version(struct ledger_db *db, struct err *e)
 static int check_older(struct ledger_db *db, struct err *e)
 {
     char answer[32] = "";
-    int r =
-        ask_sql(db, "SELECT count(*) FROM record WHERE kind IN (1, 2)", answer, sizeof(answer), e);
+    int r = ask_sql(db, older_sql, answer, sizeof(answer), e);
 
     if (r == 0 && strcmp(answer, "0") != 0) {
         r = err_set(e, ERR_INVALID,
@@ -419,8 +434,7 @@ int ledger_db_each(struct ledger_db *db, enum env_ledger_kind kind, env_ledger_f
 int ledger_db_has_sealed(struct ledger_db *db, bool *ret_has_sealed, struct err *e)
 {
     char answer[32] = "";
-    int r = ask_sql(db, "SELECT EXISTS (SELECT 1 FROM record WHERE kind IN (1, 3, 5))", answer,
-                    sizeof(answer), e);
+    int r = ask_sql(db, sealed_sql, answer, sizeof(answer), e);
 
     if (r == 0) {
         *ret_has_sealed = strcmp(answer, "1") == 0;

@@ -16,6 +16,16 @@
  * up to it once no such record is left in them. */
 #define LEDGER_VERSION 3
 
+/* The kinds of records, as they stand in the file and in SQL; what they are is said in
+ * env/ledger.h, whose numbers io holds against these. */
+#define LEDGER_KIND_LEASE 1
+#define LEDGER_KIND_GRANT 2
+#define LEDGER_KIND_BACKEND 3
+#define LEDGER_KIND_AUDIT 4
+#define LEDGER_KIND_SETTING 5
+#define LEDGER_SQL_(kind) #kind
+#define LEDGER_SQL(kind) LEDGER_SQL_(kind)
+
 /* `header`: the file's first bytes, LEDGER_HEADER_BYTES or all that it has. ERR_INVALID with a text
  * that begins with `path`: it is no ledger, or one of a newer version. */
 int ledger_header_check(struct str header, const char *path, struct err *e) ATTR_MUST_USE;
