@@ -27,8 +27,6 @@
 
 #define EXTENSIONS_MAX 2U
 #define CHILD_REF_MAX_BYTES (sizeof(VAULT_REF_CHILD) + VAULT_ACCESSOR_MAX_BYTES)
-#define RENEW_ACCESSOR "auth/token/renew-accessor"
-#define REVOKE_ACCESSOR "auth/token/revoke-accessor"
 
 /* --- made ------------------------------------------------------------------------------------- */
 
@@ -247,18 +245,10 @@ static bool send_about(struct vault_op *op, const char *path, enum vault_op_stat
                        int64_t increment_s)
 {
     struct vault_request request;
-    json_t *body = json_pack("{s:s}", "accessor", op->accessor);
 
-    if (body == NULL || !vault_token_is_usable(op->vault)) {
-        json_decref(body);
-        return false;
-    }
-    if (increment_s > 0 &&
-        json_object_set_new(body, "increment", json_integer((json_int_t)increment_s)) != 0) {
-        json_decref(body);
-        return false;
-    }
-    return vault_request_init(op->vault->host, path, body, &request) == 0 &&
+    return vault_token_is_usable(op->vault) &&
+           vault_request_init_about(op->vault->host, path, op->accessor, increment_s, &request) ==
+               0 &&
            vault_op_send(op, state, &request) == 0;
 }
 
@@ -266,7 +256,7 @@ static void extend(struct vault_op *op, int64_t lease_s)
 {
     op->extend_count++;
     op->extended_s = lease_s + VAULT_CHILD_LIFE_S;
-    if (!send_about(op, RENEW_ACCESSOR, VAULT_OP_EXTENDING, op->extended_s)) {
+    if (!send_about(op, VAULT_RENEW_ACCESSOR, VAULT_OP_EXTENDING, op->extended_s)) {
         vault_op_fail(op, LEASED_RETRY, "the child token's renewal could not be started");
     }
 }
@@ -306,10 +296,10 @@ static void extension_denied(struct vault_op *op)
     bool falls_back = op->call == VAULT_CALL_ISSUE && op->isolate == VAULT_ISOLATE_AUTO;
 
     if (op->call == VAULT_CALL_ISSUE) {
-        vault_rights_isolation_denied(op->vault, RENEW_ACCESSOR);
+        vault_rights_isolation_denied(op->vault, VAULT_RENEW_ACCESSOR);
     }
     vault_op_fail(op, falls_back ? LEASED_RETRY : LEASED_DENIED,
-                  "isolation needs the capability \"update\" on " RENEW_ACCESSOR
+                  "isolation needs the capability \"update\" on " VAULT_RENEW_ACCESSOR
                   ", which the policy of leased's token lacks");
 }
 
@@ -366,7 +356,7 @@ void vault_child_extended(struct vault_op *op, const struct leased_http_reply *h
 
 void vault_child_end(struct vault_op *op)
 {
-    if (op->vault->is_closing || !send_about(op, REVOKE_ACCESSOR, VAULT_OP_ENDING_CHILD, 0)) {
+    if (op->vault->is_closing || !send_about(op, VAULT_REVOKE_ACCESSOR, VAULT_OP_ENDING_CHILD, 0)) {
         vault_op_fail(op, LEASED_RETRY,
                       "the lease is revoked; its token's revocation could not be "
                       "started");

@@ -18,8 +18,6 @@
 
 #define LOGIN_PAUSE_MS 300000U
 #define LOGIN_PAUSE_LEAST_MS 1000U
-#define LOOKUP_ACCESSOR "auth/token/lookup-accessor"
-#define REVOKE_ACCESSOR "auth/token/revoke-accessor"
 
 /* --- what is only waited for ------------------------------------------------------------------ */
 
@@ -67,20 +65,12 @@ static int32_t revoke_nameless(struct vault_op *op, struct leased_str name)
 
 /* --- what is ended ---------------------------------------------------------------------------- */
 
-/* 0, or -1. */
-static int prepare(struct vault_op *op, const char *path, struct vault_request *request)
-{
-    json_t *body = json_pack("{s:s}", "accessor", op->lease_id);
-
-    return body != NULL ? vault_request_init(op->vault->host, path, body, request) : -1;
-}
-
 int32_t vault_intent_revoke(struct vault_op *op, const struct vault_ref *ref)
 {
     struct leased_instance *vault = op->vault;
     bool is_login = ref->kind == VAULT_REF_KIND_LOGIN;
     const struct vault_token *known = vault_token_find_accessor(vault, ref->name);
-    const char *path = REVOKE_ACCESSOR;
+    const char *path = VAULT_REVOKE_ACCESSOR;
 
     op->ref_kind = ref->kind;
     if (is_login && ref->name.ptr[0] == '@') {
@@ -90,11 +80,12 @@ int32_t vault_intent_revoke(struct vault_op *op, const struct vault_ref *ref)
         return wait_for(op, known->expires_ms - vault->host->now_ms(vault->context));
     }
     if (is_login && !vault_config_makes_tokens(&vault->config)) {
-        path = LOOKUP_ACCESSOR;
+        path = VAULT_LOOKUP_ACCESSOR;
         op->is_look_only = true;
     }
     op->lease_id = vault_strdup(vault->host, ref->name);
-    if (op->lease_id == NULL || prepare(op, path, &op->request) != 0) {
+    if (op->lease_id == NULL ||
+        vault_request_init_about(vault->host, path, op->lease_id, 0, &op->request) != 0) {
         vault_op_free(op);
         return -LEASED_RETRY;
     }
@@ -126,7 +117,8 @@ static bool ask(struct vault_op *op, enum vault_op_state state, const char *path
     struct vault_request request;
 
     return !op->vault->is_closing && vault_token_is_usable(op->vault) &&
-           prepare(op, path, &request) == 0 && vault_op_send(op, state, &request) == 0;
+           vault_request_init_about(op->vault->host, path, op->lease_id, 0, &request) == 0 &&
+           vault_op_send(op, state, &request) == 0;
 }
 
 static void half_ended(struct vault_op *op)
@@ -143,7 +135,7 @@ bool vault_intent_in_doubt(struct vault_op *op, const struct leased_http_reply *
         return false;
     }
     op->is_half_ended = true;
-    if (is_repeated || !ask(op, VAULT_OP_LOOKING, LOOKUP_ACCESSOR)) {
+    if (is_repeated || !ask(op, VAULT_OP_LOOKING, VAULT_LOOKUP_ACCESSOR)) {
         half_ended(op);
     }
     return true;
@@ -152,7 +144,7 @@ bool vault_intent_in_doubt(struct vault_op *op, const struct leased_http_reply *
 /* The look-up is only meant to have Vault go on, whatever it says; then the revocation tells. */
 static void revoke_again(struct vault_op *op)
 {
-    if (!ask(op, VAULT_OP_SENT, REVOKE_ACCESSOR)) {
+    if (!ask(op, VAULT_OP_SENT, VAULT_REVOKE_ACCESSOR)) {
         half_ended(op);
     }
 }
@@ -169,7 +161,7 @@ void vault_intent_answered(struct vault_op *op, const struct leased_http_reply *
         vault_op_end(op, LEASED_GONE, NULL);
     } else if (http->status != 204 && http->status != 200) {
         vault_op_fail(op, LEASED_RETRY, "the revocation was accepted but isn't confirmed yet");
-    } else if (!ask(op, VAULT_OP_LOOKING, LOOKUP_ACCESSOR)) {
+    } else if (!ask(op, VAULT_OP_LOOKING, VAULT_LOOKUP_ACCESSOR)) {
         vault_op_fail(op, LEASED_RETRY, "the revocation could not be checked");
     }
 }

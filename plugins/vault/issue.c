@@ -261,9 +261,6 @@ void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *htt
     hand_over(op);
 }
 
-/* --- the answer --------------------------------------------------------------------------------
- */
-
 /* What is in op->issued becomes a credential, or not. */
 static void decide(struct vault_op *op, const struct leased_http_reply *http)
 {

@@ -132,6 +132,20 @@ static int init_get(const struct leased_host *host, const struct vault_params *p
     return rc;
 }
 
+int vault_request_init_about(const struct leased_host *host, const char *path, const char *accessor,
+                             int64_t increment_s, struct vault_request *ret_request)
+{
+    json_t *body = json_pack("{s:s}", "accessor", accessor);
+
+    if (body == NULL ||
+        (increment_s > 0 &&
+         json_object_set_new(body, "increment", json_integer((json_int_t)increment_s)) != 0)) {
+        json_decref(body);
+        return -1;
+    }
+    return vault_request_init(host, path, body, ret_request);
+}
+
 int vault_request_init_params(const struct leased_host *host, const struct vault_params *params,
                               struct vault_request *ret_request)
 {

@@ -29,6 +29,15 @@ struct vault_request {
 int vault_request_init(const struct leased_host *host, const char *path, json_t *body,
                        struct vault_request *ret_request);
 
+#define VAULT_RENEW_ACCESSOR "auth/token/renew-accessor"
+#define VAULT_REVOKE_ACCESSOR "auth/token/revoke-accessor"
+#define VAULT_LOOKUP_ACCESSOR "auth/token/lookup-accessor"
+
+/* One of these, about the token that has the accessor. `increment_s`: 0 leaves it out. As of
+ * vault_request_init. */
+int vault_request_init_about(const struct leased_host *host, const char *path, const char *accessor,
+                             int64_t increment_s, struct vault_request *ret_request);
+
 /* What a role's parameters ask for. */
 int vault_request_init_params(const struct leased_host *host, const struct vault_params *params,
                               struct vault_request *ret_request);

@@ -27,8 +27,8 @@ static const struct {
     {"sys/leases/renew",
      "credentials can't be renewed, and are replaced at the end of their first life"},
     {NULL, NULL},
-    {"auth/token/renew-accessor", NULL},
-    {"auth/token/revoke-accessor", NULL},
+    {VAULT_RENEW_ACCESSOR, NULL},
+    {VAULT_REVOKE_ACCESSOR, NULL},
 };
 
 void vault_rights_create_path(const struct vault_config *config,
