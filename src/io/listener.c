@@ -36,6 +36,10 @@
 #define DEFAULT_IDLE_TIMEOUT_MS 60000U
 #define DEFAULT_WRITE_TIMEOUT_MS 10000U
 
+/* For the next request over a kept TCP connection, which no end of ours could be told from a loss
+ * (RFC 9112, 9.5). A stop takes that much longer where there are such connections. */
+#define WIND_DOWN_IDLE_MS 100U
+
 /* Beyond these nothing was measured. */
 #define HARD_MAX_CONNECTIONS 16000U
 #define HARD_MAX_STREAMS 4096U
@@ -263,7 +267,7 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
 /* Ends a connection between requests, unless the next one is there already. Over a unix socket
  * nothing can be sent any more once we don't receive, and what was sent before can still be read:
  * so no request is lost. Over TCP one that is sent in this very moment is. */
-static void end_idle(const struct env_connection *conn)
+static void end_idle_now(const struct env_connection *conn)
 {
     int size = 0;
 
@@ -275,6 +279,22 @@ static void end_idle(const struct env_connection *conn)
     }
 }
 
+static void end_idle(struct io_listener *listener)
+{
+    struct list *node;
+    struct list *following;
+
+    if (listener->is_served_on && !listener->is_unix) {
+        /* Who reads all the time has time for one more request, and its answer tells him. */
+        listener->limits.idle_timeout_ms = WIND_DOWN_IDLE_MS;
+        server_set_timeouts(listener);
+        return;
+    }
+    LIST_EACH (&listener->phases[PHASE_IDLE], node, following) {
+        end_idle_now(LIST_ENTRY(node, struct env_connection, node));
+    }
+}
+
 void io_listener_wind_down(struct io_listener *listener)
 {
     listener->is_served_on = true;
@@ -283,9 +303,6 @@ void io_listener_wind_down(struct io_listener *listener)
 
 void io_listener_quiesce(struct io_listener *listener)
 {
-    struct list *node;
-    struct list *following;
-
     if (listener->is_quiesced) {
         return;
     }
@@ -295,9 +312,7 @@ void io_listener_quiesce(struct io_listener *listener)
         server_quiesce(listener);
     }
     /* Who waits for the client's next request would wait in vain. */
-    LIST_EACH (&listener->phases[PHASE_IDLE], node, following) {
-        end_idle(LIST_ENTRY(node, struct env_connection, node));
-    }
+    end_idle(listener);
 }
 
 static void close_now(struct env_deferred *deferred)
