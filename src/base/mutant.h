@@ -24,12 +24,13 @@
  *   20  a page of something in between confirms a revocation (plugins/vault/op.c)
  *   21  an acquire that has waited for too long is forgotten
  *   22  a lease is believed to live a minute longer than its issuer says
+ *   23  a credential is handed out without having been tried out
  *
  * Plugins see no header of ours, so theirs is written out. */
 #ifndef LEASED_BASE_MUTANT_H
 #define LEASED_BASE_MUTANT_H
 
-#define MUTANT_COUNT 22
+#define MUTANT_COUNT 23
 
 #if defined(MUTANT)
 #define MUTATED(number) (MUTANT == (number))

@@ -219,8 +219,8 @@ void acquire_step(struct lease_acquire *acquire)
         acquire_fail(acquire, &(struct acquire_failure){.status = ERR_UNAVAILABLE,
                                                         .retry_after_ms = retry_after_ms(lease),
                                                         .text = lease_error(lease)});
-    } else if (lease->state == LEASE_STATE_REQUESTED) {
-        return; /* the answer wakes it */
+    } else if (issue_is_under_way(lease)) {
+        return; /* the answer wakes it, or the verification */
     } else if (fsm_lease_is_live(lease->state) && left_ms > 0 &&
                left_ms >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
         if (lease_is_outdated(lease)) {
@@ -309,6 +309,10 @@ static const char *late_text(const struct lease *lease)
 {
     const struct lease *asked = rotate_is_under_way(lease) ? lease->successor : lease;
 
+    if (asked->is_unverified) {
+        return asked->last_error != NULL ? asked->last_error
+                                         : "the new credential is still being verified";
+    }
     return asked->call != NULL ? "the issuer has not answered yet"
                                : "others are served by the issuer first";
 }
@@ -334,7 +338,7 @@ static void acquire_give_up(struct lease_acquire *acquire)
         acquire_finish(acquire, 0);
         return;
     }
-    if (lease->state == LEASE_STATE_REQUESTED) {
+    if (issue_is_under_way(lease)) {
         issue_set_late(lease);
     }
     acquire_fail_late(acquire);

@@ -116,6 +116,9 @@ static void core_fire(struct wheel *wheel, struct wheel_entry *entry)
     case CORE_ENTRY_ADOPTED:
         adopted_due(core);
         break;
+    case CORE_ENTRY_VERIFY:
+        verify_due(OBJ_CAST(CONTAINER_OF(entry, struct verify, due), struct verify, VERIFY_MAGIC));
+        break;
     }
 }
 
@@ -230,6 +233,7 @@ static void core_set_options(struct lease_core *core, const struct lease_core_op
     core->options.env = core->env;
     core->options.audit = core->audit;
     core->options.ledger = core->ledger;
+    core->options.verifier = core->verifier;
     core->options.leases_max = or_default(options->leases_max, LEASES_MAX_DEFAULT);
     core->options.grants_max = or_default(options->grants_max, GRANTS_MAX_DEFAULT);
     core->options.waiting_max = or_default(options->waiting_max, WAITING_MAX_DEFAULT);
@@ -252,6 +256,7 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     core->env = options->env;
     core->audit = options->audit;
     core->ledger = options->ledger;
+    core->verifier = options->verifier;
     core_set_options(core, options);
     wheel_init(&core->wheel, core_now_ms(core), core_fire);
     core->timer.fn = core_timer;

@@ -10,7 +10,8 @@
  * follow the rules of env/env.h.
  *
  * Files, in the order of a credential's way: admit.c (asked for), binding.c (what ends it),
- * sharing.c (is there one?), acquire.c (waited for), issue.c, handout.c (on record, then out),
+ * sharing.c (is there one?), acquire.c (waited for), issue.c, verify.c (does it work?), handout.c
+ * (on record, then out),
  * reads.c (again), plan.c (what next), renew.c, rotate.c, ack.c (moved over), settle.c (nobody
  * holds it), revoke.c. Who follows what becomes of grants: observe.h. Below them: wheel.h, fsm.h
  * (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of calls),
@@ -24,6 +25,7 @@
 #include "audit/audit.h"
 #include "base/secret.h"
 #include "lease/issuer.h"
+#include "lease/verifier.h"
 
 #define LEASE_ID_BYTES 34 /* "l-" and 32 hex digits; ids of grants: "g-" */
 #define LEASE_REASON_MAX_BYTES 256
@@ -86,6 +88,9 @@ struct lease_role {
     uint64_t linger_ms;
     enum access_binding binding;
     bool is_kept_on_stop;         /* its leases outlive the daemon, for the next one */
+    const char *verify_json;      /* how its new credentials are tried out, in the verifier's words;
+                                     NULL: they aren't */
+    uint64_t verify_timeout_ms;   /* all tries together; > 0 where there are any */
     uint32_t live_max;            /* leases at once; 0: no limit but the core's */
     struct units_rate issue_rate; /* count 0: only the issuer's */
     struct units_rate renew_rate;
@@ -102,9 +107,10 @@ struct grant;
 struct lease_core_options {
     struct env *env;
     struct audit *audit;
-    struct env_ledger *ledger; /* borrowed until lease_core_close's callback; NULL: none */
-    uint32_t leases_max;       /* [100000] */
-    uint32_t grants_max;       /* [200000] */
+    struct env_ledger *ledger;       /* borrowed until lease_core_close's callback; NULL: none */
+    struct lease_verifier *verifier; /* the same; NULL: no role has a verify_json */
+    uint32_t leases_max;             /* [100000] */
+    uint32_t grants_max;             /* [200000] */
     /* [256] Requests that wait for one lease, or of one uid for anything. Where a lease has that
      * many, one more of each uid that waits for nothing else is taken, up to twice as many. */
     uint32_t waiting_max;
@@ -377,7 +383,8 @@ struct lease_core_stats {
     uint64_t unconfirmed_total;  /* leases that ended without their issuer's confirmation */
     uint64_t issue_total, issue_failed_total, renew_total, renew_failed_total, rotate_total,
         revoke_total, revoke_failed_total;
-    uint64_t sealed_bytes; /* credentials at rest */
+    uint64_t verify_total, verify_failed_total; /* credentials that were tried out */
+    uint64_t sealed_bytes;                      /* credentials at rest */
 };
 void lease_core_stats(const struct lease_core *core, struct lease_core_stats *ret_stats);
 

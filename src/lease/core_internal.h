@@ -13,6 +13,7 @@
 #include "lease/refusal.h"
 #include "lease/role.h"
 #include "lease/text.h"
+#include "lease/verify.h"
 
 #define LEASE_CORE_MAGIC 0x636f7265U
 #define CORE_ENDED_MAX 512 /* ended leases, and ended grants, that are kept to be looked at */
@@ -28,6 +29,7 @@ enum core_entry {
     CORE_ENTRY_DRAIN,
     CORE_ENTRY_ACQUIRES,
     CORE_ENTRY_ADOPTED,
+    CORE_ENTRY_VERIFY,
 };
 
 /* One place at an issuer: a call that is in flight. */
@@ -67,7 +69,8 @@ struct lease_core {
     struct lease_core_options options;
     struct env *env;
     struct audit *audit;
-    struct env_ledger *ledger; /* NULL: none */
+    struct env_ledger *ledger;       /* NULL: none */
+    struct lease_verifier *verifier; /* NULL: none */
     struct wheel wheel;
     struct env_timer timer;   /* armed for the wheel's next deadline */
     struct env_deferred turn; /* core_touch: what is done once a turn of the loop */

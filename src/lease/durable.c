@@ -159,7 +159,9 @@ static const char *state_of(const struct lease *lease)
     if (lease->state == LEASE_STATE_REQUESTED) {
         return LEDGER_LEASE_INTENDED;
     }
-    return fsm_lease_is_live(lease->state) ? LEDGER_LEASE_LIVE : LEDGER_LEASE_REVOKING;
+    /* A later daemon gives nobody what hasn't been tried out. */
+    return fsm_lease_is_live(lease->state) && !lease->is_unverified ? LEDGER_LEASE_LIVE
+                                                                    : LEDGER_LEASE_REVOKING;
 }
 
 static void fill(struct lease *lease, struct ledger_lease *record)
@@ -235,7 +237,7 @@ static char *seal(struct lease *lease, const struct secret *packed, struct str *
     char *sealed = NULL;
     int r;
 
-    if (!fsm_lease_is_live(lease->state) || plain.len == 0) {
+    if (!fsm_lease_is_live(lease->state) || lease->is_unverified || plain.len == 0) {
         return NULL;
     }
     sealed = mem_alloc(size);

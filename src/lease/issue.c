@@ -1,23 +1,19 @@
 /* From a requested lease to an active one.
  *
  * Happy path: issue_check (is there budget?) → lease_new → issue_start queues → calls.c sends →
- * issue_answered: the credential is packed, the lease is active, lease.issued is queued →
- * issue_written: the record is durable, so holders may have it; a successor replaces its
- * predecessor now.
+ * issue_answered: what came becomes a credential that holders may have, see issued.c.
  *
  * Failure paths. The issuer can't serve: an issue that somebody waits for is tried up to three
  * times, a successor's for as long as it is wanted. It refuses, the request is wrong, or the answer
  * was lost: the lease has failed. A lost answer is never asked for a second time, because the first
  * may have made a credential that nobody knows; that is logged and counted. Nobody waits any more:
- * a call in flight runs to its end and what it brings is revoked. The record can't be written: the
- * credential is revoked. */
+ * a call in flight runs to its end and what it brings is revoked. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #define ISSUE_TRIES_MAX 3U
 #define ISSUE_PATIENCE_MS 10000U /* nobody waits for longer than this for a token */
@@ -157,6 +153,7 @@ void issue_forget(struct lease *lease)
     if (issuing != NULL) {
         audit_write_forget(&issuing->write);
         durable_forget(issuing->durable);
+        verify_forget(issuing->verify);
         secret_free(issuing->ref);
         mem_free(issuing->reason);
         mem_free(issuing);
@@ -239,9 +236,7 @@ static void issue_log(const struct lease *lease, const struct lease_result *resu
     }
 }
 
-/* An issuer that refuses isn't asked again at once. One that can't serve is its backend's to watch,
- * unless it says when to come again; a backend that keeps calls back says when that is over. */
-static void issue_remember(struct lease *lease, struct acquire_failure *failure)
+void issue_remember(struct lease *lease, struct acquire_failure *failure)
 {
     struct refusal **place = &lease->role->refusal;
     uint64_t pause_ms;
@@ -287,169 +282,6 @@ static void issue_refused(struct lease *lease, const struct lease_result *result
 
 /* --- answered --- */
 
-static void issue_unrecorded(struct lease *lease, int status)
-{
-    struct acquire_failure failure = {
-        .status = ERR_IO,
-        .text = "its record could not be written, so no credential leaves",
-    };
-
-    log_event(LOG_LEVEL_WARN, "lease.issue.unrecorded", "lease", lease->id, "err", err_str(status),
-              NULL);
-    issue_forget(lease);
-    lease_set_error(lease, "%s", failure.text);
-    acquire_fail_lease(lease, &failure);
-    rotate_failed(lease); /* from here on it is nobody's successor, and isn't replaced itself */
-    if (fsm_lease_is_live(lease->state)) {
-        revoke_start(lease, failure.text);
-    }
-}
-
-void issue_arrived(struct lease_issuing *issuing, int status)
-{
-    struct lease *lease = issuing->lease;
-    bool is_late = issuing->is_late;
-
-    if (status != 0) {
-        issue_unrecorded(lease, status);
-        return;
-    }
-    if (--issuing->unwritten_count > 0 && !MUTATED(7)) {
-        return;
-    }
-    lease->is_recorded = true;
-    if (fsm_lease_is_live(lease->state)) {
-        rotate_done(lease);
-        acquire_wake_lease(lease);
-    }
-    issue_forget(lease); /* unless the lease has ended just now, and with it this */
-    (void)drain_leave(lease);
-    if (is_late && lease->state == LEASE_STATE_ACTIVE && !lease_is_wanted(lease)) {
-        settle_late(lease);
-    }
-    core_touch(lease->role->core);
-}
-
-static void issue_durable(void *owner, int status)
-{
-    struct lease_issuing *issuing = OBJ_CAST(owner, struct lease_issuing, ISSUING_MAGIC);
-
-    issuing->durable = NULL;
-    issue_arrived(issuing, status);
-}
-
-static int issue_keep(struct lease *lease)
-{
-    struct env_ledger *ledger = lease->role->core->ledger;
-    int r = ledger != NULL ? durable_put(lease) : 0;
-
-    if (r == 0 && ledger != NULL) {
-        r = durable_wait(ledger, &lease->role->core->durables, issue_durable, lease->issuing,
-                         &lease->issuing->durable);
-    }
-    return r;
-}
-
-static void issue_written(struct audit_write *write, int status)
-{
-    issue_arrived(OBJ_CAST(write->user, struct lease_issuing, ISSUING_MAGIC), status);
-}
-
-static void issue_record(struct lease *lease)
-{
-    struct lease_issuing *issuing = lease->issuing;
-    int r;
-
-    issuing->write.fn = issue_written;
-    issuing->write.user = issuing;
-    issuing->unwritten_count = 1;
-    r = record_lease_issued(lease, &issuing->write);
-    if (r != 0) {
-        record_lease_issued_late(lease);
-    } else {
-        r = issue_keep(lease); /* not before: the next start goes on with what it finds there */
-        issuing->unwritten_count += issuing->durable != NULL ? 1 : 0;
-    }
-    if (r != 0) {
-        issue_unrecorded(lease, r);
-        return;
-    }
-    if (!lease_is_wanted(lease) && !issuing->is_late) {
-        lease_settle(lease, GRANT_END_FAILED);
-        return;
-    }
-    lease_plan(lease);
-    acquire_wake_lease(lease);
-}
-
-static int issue_pack(struct lease *lease, const struct lease_result *result)
-{
-    size_t room = LEASE_FIELDS_MAX - lease->role->config.attribute_count;
-
-    return result->field_count <= room ? lease_seal(lease, result) : ERR_TOO_LARGE;
-}
-
-/* The reference, or what is on record since before: it ends the same. */
-static void issue_keep_ref(struct lease *lease, struct str ref)
-{
-    struct lease_issuing *issuing = lease->issuing;
-
-    if (ref.len > LEASE_ISSUER_REF_MAX_BYTES) {
-        ref.len = LEASE_ISSUER_REF_MAX_BYTES; /* its issuer won't know this */
-    }
-    if (intent_room(issuing, ref.len) == 0) {
-        memcpy(issuing->ref, ref.ptr != NULL ? ref.ptr : "", ref.len);
-        issuing->ref_len = ref.len;
-    } else {
-        issuing->ref_len = issuing->intent_len;
-    }
-    lease->is_revocable = lease->is_revocable && issuing->ref_len > 0;
-}
-
-/* What came can't be handed out: too much of it, no memory for it, no life left. Its reference has
- * room, so it can be revoked. */
-static void issue_unusable(struct lease *lease, const struct lease_result *result, int status)
-{
-    struct acquire_failure failure = {.status = ERR_UNAVAILABLE,
-                                      .text = "the issuer's answer can't be used"};
-
-    log_event(LOG_LEVEL_ERROR, "lease.issue.unusable", "backend", lease_backend(lease), "role",
-              lease->role->config.name, "err", err_str(status), NULL);
-    lease_set_error(lease, "%s: %s", failure.text, err_str(status));
-    issue_keep_ref(lease, result->issuer_ref);
-    lease_set_life(lease, result);
-    lease_set_state(lease, LEASE_STATE_ACTIVE);
-    durable_note(lease);
-    record_lease_issued_late(lease);
-    acquire_fail_lease(lease, &failure);
-    rotate_failed(lease); /* before it is revoked, as above */
-    if (fsm_lease_is_live(lease->state)) {
-        revoke_start(lease, failure.text);
-    }
-}
-
-static void issue_accepted(struct lease *lease, const struct lease_result *result)
-{
-    int r = issue_pack(lease, result);
-
-    lease->is_revocable = result->is_revocable && result->issuer_ref.len > 0;
-    lease->anchor = result->anchor;
-    lease->refresh_ms = result->refresh_ms;
-    lease->failure_count = 0;
-    refusal_forget(&lease->role->refusal);
-    refusal_forget(&lease->holder->refusal);
-    if (r == 0 && result->lifetime_ms == 0) {
-        r = ERR_INVALID;
-    }
-    if (r != 0) {
-        issue_unusable(lease, result, r);
-        return;
-    }
-    lease_set_life(lease, result);
-    lease_set_state(lease, LEASE_STATE_ACTIVE);
-    issue_record(lease);
-}
-
 void issue_answered(struct lease *lease, const struct lease_result *result)
 {
     CHECK(lease->state == LEASE_STATE_REQUESTED);
@@ -463,6 +295,12 @@ void issue_answered(struct lease *lease, const struct lease_result *result)
 
 /* --- not wanted any more --- */
 
+bool issue_is_under_way(const struct lease *lease)
+{
+    return lease->state == LEASE_STATE_REQUESTED ||
+           (lease->is_unverified && fsm_lease_is_live(lease->state));
+}
+
 bool issue_is_backing_off(const struct lease *lease)
 {
     return lease->state == LEASE_STATE_REQUESTED && lease->issuing->is_background &&
@@ -471,10 +309,12 @@ bool issue_is_backing_off(const struct lease *lease)
 
 void issue_set_late(struct lease *lease)
 {
-    if (lease->call != NULL && !lease_is_shared(lease) && !list_is_linked(&lease->by_state)) {
+    bool is_asked = lease->call != NULL || lease->is_unverified;
+
+    if (is_asked && !lease_is_shared(lease) && !list_is_linked(&lease->by_state)) {
         list_push_back(&lease->holder->idle, &lease->by_state);
     }
-    lease->issuing->is_late = lease->call != NULL;
+    lease->issuing->is_late = is_asked;
 }
 
 void issue_forget_late(struct lease *lease)

@@ -156,6 +156,7 @@ void lease_check(const struct lease *lease)
     CHECK((lease->state == LEASE_STATE_REQUESTED) <= (lease->issuing != NULL));
     CHECK(list_is_empty(&lease->grants) == (lease->grant_count == 0));
     CHECK(lease->pin_count >= lease->grant_count);
+    CHECK(!lease->is_unverified || !lease->is_recorded);
     if (lease->state == LEASE_STATE_REVOKING || lease->state == LEASE_STATE_REVOKED) {
         CHECK(lease->is_revocable);
     }
@@ -202,6 +203,12 @@ void lease_set_error(struct lease *lease, const char *format, ...)
     va_end(args);
     mem_free(lease->last_error);
     lease->last_error = mem_strdup(text); /* without memory the text is lost, nothing else */
+}
+
+void lease_clear_error(struct lease *lease)
+{
+    mem_free(lease->last_error);
+    lease->last_error = NULL;
 }
 
 const char *lease_error(const struct lease *lease)

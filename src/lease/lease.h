@@ -11,10 +11,12 @@
 
 #define LEASE_MAGIC 0x6c656173U
 
+struct acquire_failure;
 struct call;
 struct holder;
 struct role;
 struct source;
+struct verify;
 
 /* What a lease does next by itself, at next_ms. */
 enum lease_step {
@@ -31,7 +33,8 @@ enum lease_step {
 /* A lease that is over at the issuer or being revoked can still have holders: then a successor is
  * on its way. If that fails for good, their grants end. */
 
-/* Exists from the request until lease.issued is durable, and its place in the ledger. */
+/* Exists from the request until lease.issued is durable, and its place in the ledger, and the
+ * credential has been tried out where its role wants that. */
 #define ISSUING_MAGIC 0x69737375U
 
 struct lease_issuing {
@@ -43,6 +46,7 @@ struct lease_issuing {
     struct lease *lease;
     struct audit_write write;
     struct durable_wait *durable; /* NULL: not waited for */
+    struct verify *verify;        /* NULL: it isn't being tried out */
     uint32_t unwritten_count;     /* of these two, those that aren't on disk yet */
     char *ref; /* room for an issuer's usual reference from when the call is sent, in secret memory:
                   what comes can be revoked */
@@ -71,6 +75,7 @@ struct lease {
     bool is_login_bound : 1; /* revoking: its issuer's login ends it, and nothing else */
     bool is_untold : 1;      /* adopted, which isn't on record yet */
     bool is_left : 1;        /* the daemon stops, and the next one goes on with it */
+    bool is_unverified : 1;  /* issued, but not tried out yet: nobody gets it */
     struct role *role;
     struct source *source; /* what it was issued from */
     struct holder *holder; /* for whom it was issued */
@@ -206,6 +211,8 @@ bool lease_is_wanted(struct lease *lease);
 struct lease *lease_current(struct lease *lease);
 
 void lease_set_error(struct lease *lease, const char *format, ...) ATTR_PRINTF(2, 3);
+/* What it told is over. */
+void lease_clear_error(struct lease *lease);
 const char *lease_error(const struct lease *lease);
 
 /* The step and its time, and the wheel with it; never before now + floor when it is a retry. */
@@ -268,13 +275,18 @@ int issue_check(struct role *role, struct holder *holder, uint64_t *ret_retry_af
 bool issue_may_replace(const struct lease *lease);
 /* Queues the issue of a requested lease; where the queue is full it is tried again soon. */
 void issue_start(struct lease *lease);
+/* Isn't it answered yet, or its credential not tried out? */
+bool issue_is_under_way(const struct lease *lease);
 /* The issuer couldn't serve, and the next try is some time away. */
 bool issue_is_backing_off(const struct lease *lease);
 /* ERR_NOMEM: it can't be sent now. */
 int issue_fill(struct lease *lease, struct lease_call *call) ATTR_MUST_USE;
 void issue_answered(struct lease *lease, const struct lease_result *result);
-/* One of the two things that its credential waits for is on disk, or isn't (`status`). */
-void issue_arrived(struct lease_issuing *issuing, int status);
+/* An issuer that refuses isn't asked again at once. One that can't serve is its backend's to watch,
+ * unless it says when to come again; a backend that keeps calls back says when that is over. Puts
+ * the time into `failure`. */
+void issue_remember(struct lease *lease, struct acquire_failure *failure);
+
 /* Nobody wants a requested lease any more. An issue that is in flight runs to its end; what it
  * brings is for who comes again after it was late, or revoked. */
 void issue_drop(struct lease *lease);
@@ -283,6 +295,19 @@ void issue_set_late(struct lease *lease);
 /* It has been ended: what its issue brings is for nobody. */
 void issue_forget_late(struct lease *lease);
 void issue_forget(struct lease *lease);
+
+/* --- issued.c --- */
+
+/* The issuer gave a credential. */
+void issue_accepted(struct lease *lease, const struct lease_result *result);
+/* One of the two things that its credential waits for is on disk, or isn't (`status`). */
+void issue_arrived(struct lease_issuing *issuing, int status);
+/* Its credential works: the ledger is told, then holders may have it. */
+void issue_verified(struct lease *lease);
+/* It doesn't, and won't any more (lease_error says why): it is revoked. */
+void issue_unverified(struct lease *lease);
+/* Its lease ends, and the credential needn't be tried out any more. */
+void issue_overtaken(struct lease *lease);
 
 /* --- intent.c --- */
 

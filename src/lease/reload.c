@@ -208,6 +208,7 @@ int lease_core_set_role(struct lease_core *core, const struct lease_role *config
     bool is_new = role == NULL;
     int r = issuer_of(core, config->issuer, &issuer);
 
+    CHECK(config->verify_json == NULL || core->verifier != NULL);
     if (r != 0 || (!is_new && is_as_it_was(role, issuer, config))) {
         return r;
     }

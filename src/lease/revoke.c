@@ -32,6 +32,7 @@ void lease_expire(struct lease *lease, const char *why)
     struct lease *successor = lease->successor;
 
     record_lease_expired(lease, why);
+    issue_overtaken(lease);
     if (successor != NULL && successor->state == LEASE_STATE_REQUESTED) {
         sharing_replace(lease, successor);
     }
@@ -118,6 +119,7 @@ void revoke_start(struct lease *lease, const char *why)
         return;
     }
     record_lease_revoking(lease, why);
+    issue_overtaken(lease);
     if (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED) {
         sharing_replace(lease, lease->successor);
     }

@@ -48,6 +48,7 @@ static void put_fields(char **at, struct lease_field *copies, const struct lease
 int role_texts_copy(const struct lease_role *config, struct role_texts *ret_texts)
 {
     size_t field_count = config->attribute_count + config->env_name_count;
+    size_t verify_bytes = config->verify_json != NULL ? strlen(config->verify_json) + 1 : 0;
     struct lease_field *fields;
     char *at;
 
@@ -56,7 +57,8 @@ int role_texts_copy(const struct lease_role *config, struct role_texts *ret_text
         return ERR_INVALID;
     }
     fields = mem_calloc(1, fields_bytes(config->attributes, config->attribute_count) +
-                               fields_bytes(config->env_names, config->env_name_count) + 1);
+                               fields_bytes(config->env_names, config->env_name_count) +
+                               verify_bytes + 1);
     if (fields == NULL) {
         return ERR_NOMEM;
     }
@@ -67,6 +69,9 @@ int role_texts_copy(const struct lease_role *config, struct role_texts *ret_text
     ret_texts->config = *config;
     ret_texts->config.attributes = fields;
     ret_texts->config.env_names = fields + config->attribute_count;
+    if (config->verify_json != NULL) {
+        ret_texts->config.verify_json = put_text(&at, str_of(config->verify_json)).ptr;
+    }
     return 0;
 }
 
@@ -91,6 +96,12 @@ static bool fields_are(const struct lease_field *a, size_t a_count, const struct
     return a_count == b_count;
 }
 
+/* NULL: none. */
+static bool text_is(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 static bool timing_is(const struct lease_role *a, const struct lease_role *b)
 {
     return a->ttl_ms == b->ttl_ms && a->max_ttl_ms == b->max_ttl_ms &&
@@ -105,6 +116,8 @@ bool role_is_configured(const struct role *role, const struct lease_role *config
 
     return timing_is(own, config) && own->share == config->share &&
            own->binding == config->binding && own->is_kept_on_stop == config->is_kept_on_stop &&
+           text_is(own->verify_json, config->verify_json) &&
+           own->verify_timeout_ms == config->verify_timeout_ms &&
            own->live_max == config->live_max && rate_is(own->issue_rate, config->issue_rate) &&
            rate_is(own->renew_rate, config->renew_rate) &&
            rate_is(own->revoke_rate, config->revoke_rate) &&

@@ -55,11 +55,17 @@ static const char *unheld_text(enum grant_end end)
     }
 }
 
+/* Who was told to come again gets what has been tried out by then. */
+static bool is_tried_for_later(const struct lease *lease)
+{
+    return lease->is_unverified && lease->issuing != NULL && lease->issuing->is_late;
+}
+
 static void settle_live(struct lease *lease, enum grant_end end)
 {
     uint64_t until_ms = kept_until_ms(lease, end);
 
-    if (MUTATED(2)) {
+    if (MUTATED(2) || is_tried_for_later(lease)) {
         return;
     }
     if (until_ms <= core_now_ms(lease->role->core)) {

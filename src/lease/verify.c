@@ -1,0 +1,130 @@
+/* Tries a new credential out before anybody gets it, where its role asks for that: some issuers
+ * give credentials that aren't known everywhere yet.
+ *
+ * Happy path: issue_arrived → verify_start: the first try is due at once → verify_due opens the
+ * credential for the verifier → it works: issue_verified.
+ *
+ * Failure paths. It is refused, or nobody answers: it is tried again, in pauses that grow, until
+ * the role's time is up, or the credential's life has become too short for a hand-out; then
+ * issue_unverified. The lease ends meanwhile: verify_forget. The daemon dies: the ledger has the
+ * lease as one to be revoked (durable.c), and the next start does that. */
+#include "lease/verify.h"
+
+#include "base/mem.h"
+#include "lease/core_internal.h"
+
+#define VERIFY_TRY_MAX_MS 10000U /* a server that hangs is asked again */
+#define VERIFY_PAUSE_MS 200U
+#define VERIFY_PAUSE_DOUBLINGS_MAX 5U
+
+static uint64_t pause_ms(const struct verify *verify)
+{
+    uint32_t doublings = verify->try_count < VERIFY_PAUSE_DOUBLINGS_MAX
+                             ? verify->try_count
+                             : VERIFY_PAUSE_DOUBLINGS_MAX;
+
+    return (uint64_t)VERIFY_PAUSE_MS << doublings;
+}
+
+static void not_yet(struct verify *verify, const char *detail)
+{
+    struct lease *lease = verify->lease;
+    uint64_t when_ms = schedule_add_ms(core_now_ms(lease->role->core), pause_ms(verify));
+
+    verify->try_count++;
+    lease_set_error(lease, "could not be verified: %s", detail);
+    if (when_ms >= verify->until_ms) {
+        issue_unverified(lease); /* verify is gone */
+        return;
+    }
+    wheel_arm(&lease->role->core->wheel, &verify->due, when_ms);
+    core_touch(lease->role->core);
+}
+
+static void tried(void *user, int status, const char *detail)
+{
+    struct verify *verify = OBJ_CAST(user, struct verify, VERIFY_MAGIC);
+
+    verify->running = NULL;
+    if (status == 0) {
+        issue_verified(verify->lease);
+    } else {
+        not_yet(verify, detail);
+    }
+}
+
+static int try_out(struct verify *verify, struct err *e)
+{
+    struct lease *lease = verify->lease;
+    struct lease_core *core = lease->role->core;
+    struct lease_verifier *verifier = core->verifier;
+    uint64_t left_ms = schedule_left_ms(verify->until_ms, core_now_ms(core));
+    struct lease_trial trial = {
+        .verify_json = lease->role->config.verify_json,
+        .timeout_ms = left_ms < VERIFY_TRY_MAX_MS ? left_ms : VERIFY_TRY_MAX_MS,
+        .fn = tried,
+        .user = verify,
+    };
+    struct lease_credential credential;
+    int r = left_ms > 0 ? lease_credential_open(core, lease, &credential)
+                        : err_set(e, ERR_TIMEOUT, "the time was up");
+
+    if (r == 0) {
+        trial.fields = credential.fields;
+        trial.field_count = credential.field_count;
+        r = verifier->ops->start(verifier, &trial, &verify->running, e);
+        lease_credential_close(&credential);
+    }
+    return r;
+}
+
+void verify_due(struct verify *verify)
+{
+    struct err e = {0};
+    int r;
+
+    if (verify->lease->role->config.verify_json == NULL) {
+        issue_verified(verify->lease); /* a reload has taken it away */
+        return;
+    }
+    r = try_out(verify, &e);
+    if (r != 0) {
+        not_yet(verify, e.text[0] != '\0' ? e.text : err_str(r));
+    }
+}
+
+int verify_start(struct lease *lease)
+{
+    struct lease_core *core = lease->role->core;
+    uint64_t now_ms = core_now_ms(core);
+    uint64_t useful_ms = schedule_left_ms(lease->expires_ms, lease_needed_ms(lease, 0));
+    struct verify *verify = mem_calloc(1, sizeof(*verify));
+
+    if (verify == NULL) {
+        return ERR_NOMEM;
+    }
+    verify->magic = VERIFY_MAGIC;
+    verify->lease = lease;
+    verify->due.kind = CORE_ENTRY_VERIFY;
+    verify->until_ms = schedule_add_ms(now_ms, lease->role->config.verify_timeout_ms);
+    if (useful_ms < verify->until_ms) {
+        verify->until_ms = useful_ms;
+    }
+    lease->issuing->verify = verify;
+    wheel_arm(&core->wheel, &verify->due, now_ms);
+    core_touch(core);
+    return 0;
+}
+
+void verify_forget(struct verify *verify)
+{
+    if (verify != NULL) {
+        struct lease_core *core = verify->lease->role->core;
+
+        wheel_cancel(&core->wheel, &verify->due);
+        if (verify->running != NULL) {
+            core->verifier->ops->cancel(core->verifier, verify->running);
+        }
+        mem_free(verify);
+    }
+}
