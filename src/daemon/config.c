@@ -118,7 +118,7 @@ static struct lease_field *fields_make(const struct schema_pairs *pairs)
     return fields;
 }
 
-static int roles_finish(struct config_settings *settings)
+static int roles_finish(struct config_settings *settings, struct yaml_errors *errors)
 {
     struct config_role *roles = settings->roles.items;
     size_t i;
@@ -127,6 +127,9 @@ static int roles_finish(struct config_settings *settings)
         roles[i].attribute_fields = fields_make(&roles[i].attributes);
         roles[i].env_fields = fields_make(&roles[i].env);
         if (roles[i].attribute_fields == NULL || roles[i].env_fields == NULL) {
+            return ERR_NOMEM;
+        }
+        if (config_check_verify(&roles[i], errors) != 0) {
             return ERR_NOMEM;
         }
     }
@@ -151,6 +154,8 @@ void config_fill_role(const struct config_role *role, struct lease_issuer *issue
         .linger_ms = role->linger_ms,
         .binding = (enum access_binding)role->binding,
         .is_kept_on_stop = role->on_stop == CONFIG_ON_STOP_KEEP,
+        .verify_json = role->verify_json,
+        .verify_timeout_ms = role->verify.timeout_ms,
         .live_max = (uint32_t)role->budget.live,
         .issue_rate = role->budget.issue,
         .renew_rate = role->budget.renew,
@@ -196,7 +201,7 @@ static int config_fill(struct config *config, const struct config_options *optio
         r = policies_load(config, options->warnings, errors);
     }
     if (r == 0) {
-        r = roles_finish(settings);
+        r = roles_finish(settings, errors);
     }
     if (r == 0) {
         r = config_collect_env(config);
@@ -244,6 +249,7 @@ void config_free(struct config *config)
     roles = config->settings.roles.items;
     for (i = 0; i < config->settings.roles.count; i++) {
         mem_free(roles[i].params_json);
+        mem_free(roles[i].verify_json);
         mem_free(roles[i].attribute_fields);
         mem_free(roles[i].env_fields);
     }

@@ -74,6 +74,16 @@ struct config_budget {
     struct units_rate revoke;
 };
 
+struct config_verify {
+    const struct yaml_node *node; /* NULL: nothing is tried out */
+    char *tcp;
+    char *http;
+    struct schema_pairs headers;
+    char *basic_auth;
+    char *ca_file;
+    uint64_t timeout_ms;
+};
+
 struct config_role {
     const struct yaml_node *node;
     char *name;
@@ -90,6 +100,8 @@ struct config_role {
     int binding; /* enum access_binding */
     int on_stop; /* enum config_on_stop */
     struct config_budget budget;
+    struct config_verify verify;
+    char *verify_json;                    /* NULL: none; made by config_load */
     char *params_json;                    /* the plugin's own keys; made by config_check_plugins */
     struct lease_field *attribute_fields; /* over attributes; made by config_load */
     struct lease_field *env_fields;       /* over env; made by config_load */

@@ -164,6 +164,29 @@ static const struct schema_field budget_fields[] = {
 static const struct schema_object budget_table =
     TABLE("budget", config_budget, budget_fields, false);
 
+static const struct schema_field verify_fields[] = {
+    {FIELD(config_verify, "tcp", SCHEMA_STRING, tcp), .pattern = "^[^/?#@ ]+:[0-9]{1,5}$",
+     .doc = "host:port where somebody must take a connection"},
+    {FIELD(config_verify, "http", SCHEMA_STRING, http),
+     .pattern = "^(https://|http://(127\\.|localhost|\\[::1\\]))",
+     .doc = "address whose answer to a GET must be 2xx"},
+    {FIELD(config_verify, "headers", SCHEMA_PAIRS, headers),
+     .doc = "of the GET; ${field} is a field of the credential"},
+    {FIELD(config_verify, "basic_auth", SCHEMA_STRING, basic_auth), .pattern = ":",
+     .doc = "of the GET: ${username}:${password}"},
+    {FIELD(config_verify, "ca_file", SCHEMA_STRING, ca_file), ABSOLUTE,
+     .doc = "instead of the system's"},
+    {FIELD(config_verify, "timeout", SCHEMA_DURATION, timeout_ms), .min = 100, .max = HOUR_MS,
+     .default_text = "20s", .doc = "for all tries together; then the credential is revoked"},
+    LATER("exec", "programs are run by a helper process, which this version doesn't have"),
+    {0},
+};
+static const struct schema_object verify_table = TABLE_WITH(
+    "verify", config_verify, verify_fields, false,
+    "\"oneOf\":[{\"required\":[\"tcp\"],\"not\":{\"anyOf\":[{\"required\":[\"headers\"]},"
+    "{\"required\":[\"basic_auth\"]},{\"required\":[\"ca_file\"]}]}},"
+    "{\"required\":[\"http\"]}]");
+
 static const struct schema_field role_fields[] = {
     {FIELD(config_role, "backend", SCHEMA_NAME, backend), .flags = SCHEMA_REQUIRED_BY_OWNER,
      .doc = "who issues it"},
@@ -190,6 +213,9 @@ static const struct schema_field role_fields[] = {
      .doc = "when leased stops to be started again; without a ledger, and for good, it is revoked"},
     {FIELD(config_role, "budget", SCHEMA_OBJECT, budget), .object = &budget_table,
      .doc = "how much of it there may be; no limits but the backend's by default"},
+    {FIELD(config_role, "verify", SCHEMA_OBJECT, verify), .object = &verify_table, .min = 1,
+     .flags = SCHEMA_OR_NONE,
+     .doc = "tries a new credential out before anybody gets it; none by default"},
     {FIELD(config_role, "env", SCHEMA_PAIRS, env), .doc = "names of variables for `lease exec`"},
     {0},
 };

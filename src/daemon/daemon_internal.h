@@ -9,6 +9,7 @@
 #define LEASED_DAEMON_DAEMON_INTERNAL_H
 
 #include "backend/backend.h"
+#include "backend/verifier.h"
 #include "daemon/daemon.h"
 #include "daemon/notify.h"
 #include "io/listener.h"
@@ -56,6 +57,7 @@ struct daemon {
     struct audit *audit;
     struct env_ledger *ledger; /* also NULL when none is configured */
     struct left left;          /* what the start has left in it */
+    struct backend_verifier verifier;
     struct lease_core *core;
     struct list backends;    /* struct daemon_backend */
     struct backend **served; /* those of the configuration, in its order: what serve/ shows */

@@ -66,6 +66,7 @@ static int core_start(struct daemon *daemon)
     struct lease_core_options options = {.env = daemon->env,
                                          .audit = daemon->audit,
                                          .ledger = daemon->ledger,
+                                         .verifier = &daemon->verifier.verifier,
                                          .leases_max = (uint32_t)limits->leases,
                                          .grants_max = (uint32_t)limits->grants,
                                          .waiting_max = (uint32_t)limits->waiting,
@@ -77,6 +78,7 @@ static int core_start(struct daemon *daemon)
                                          .grants_per_uid = limits->grants_per_uid};
     struct err e = {0};
 
+    backend_verifier_init(&daemon->verifier, daemon->env);
     if (lease_core_new(&options, &daemon->core, &e) != 0) {
         return start_failed("leases", &e, EX_OSERR);
     }

@@ -26,6 +26,9 @@ enum env_http_flags {
      * second or soon by itself. It goes out on a connection that is kept, though on one that nobody
      * shares (HTTP/1.1). */
     ENV_HTTP_REPEATABLE = 2,
+    /* Only the connection is made (and TLS begun, with https): nothing is sent, so plain http may
+     * name any host, and success comes with a reply of status 0. */
+    ENV_HTTP_CONNECT_ONLY = 4,
 };
 
 /* TLS of one backend; borrowed until the callback. Empty paths: the system's trust store, no client

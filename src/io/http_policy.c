@@ -177,8 +177,13 @@ static CURLcode set_route(CURL *easy, const struct exchange *exchange)
 static CURLcode set_connection(CURL *easy, const struct env_http *http)
 {
     bool creates = (http->flags & ENV_HTTP_CREATES) != 0;
-    long is_alone = is_sent_once(http) ? 1 : 0;
+    bool connects = (http->flags & ENV_HTTP_CONNECT_ONLY) != 0;
+    long is_alone = connects || is_sent_once(http) ? 1 : 0;
     CURLcode code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, is_alone);
+
+    if (code == CURLE_OK && connects) {
+        code = curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    }
 
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, is_alone);

@@ -181,7 +181,8 @@ static int check_target(struct http_request *request, const struct env_http *htt
         }
         return 0;
     }
-    if (!request->is_tls && !is_loopback(&request->target)) {
+    if (!request->is_tls && !is_loopback(&request->target) &&
+        (http->flags & ENV_HTTP_CONNECT_ONLY) == 0) {
         return err_set(e, ERR_INVALID,
                        "plain http to %s is refused: use https, or a loopback address",
                        request->target.name);

@@ -92,6 +92,12 @@ static void core_write(const struct serve *serve, struct buf *out)
     metrics_single(out, "leased_renew_failed_total", "counter", "Renewals that failed, of those.",
                    stats.renew_failed_total);
     metrics_single(out, "leased_rotate_total", "counter", "Successors issued.", stats.rotate_total);
+    metrics_single(out, "leased_verify_total", "counter",
+                   "New credentials that were tried out before their hand-out, well or not.",
+                   stats.verify_total);
+    metrics_single(out, "leased_verify_failed_total", "counter",
+                   "New credentials that didn't work in time, of those.",
+                   stats.verify_failed_total);
     metrics_single(out, "leased_revoke_total", "counter",
                    "Revocations that were answered, well or not.", stats.revoke_total);
     metrics_single(out, "leased_revoke_failed_total", "counter",

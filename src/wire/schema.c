@@ -205,6 +205,8 @@ static bool lacks_items(const struct schema_field *field, const struct yaml_node
 
 /* ---- objects ---------------------------------------------------------------- */
 
+static int field_default(const struct schema_field *field, void *object);
+
 static int field_decode(const struct schema_field *field, const struct yaml_node *node,
                         void *object, struct yaml_errors *errors)
 {
@@ -214,6 +216,10 @@ static int field_decode(const struct schema_field *field, const struct yaml_node
         yaml_error_at_key(errors, node, "`%s` is not supported by this version%s%s", field->key,
                           field->doc != NULL ? ": " : "", field->doc != NULL ? field->doc : "");
         return ERR_INVALID;
+    }
+    if ((field->flags & SCHEMA_OR_NONE) != 0 && node->type == YAML_SCALAR &&
+        str_eq_c(node->text, "none")) {
+        return field_default(field, object);
     }
     if (lacks_items(field, node)) {
         yaml_error_at_key(errors, node, "`%s` is empty", field->key);

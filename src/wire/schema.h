@@ -80,6 +80,9 @@ struct schema_object;
 /* A change takes effect at the next start only; see schema_compare.h. */
 #define SCHEMA_RESTART 16u
 
+/* Of an OBJECT: the word `none` may stand there, which is as if nothing did. */
+#define SCHEMA_OR_NONE 32u
+
 struct schema_field {
     const char *key;
     enum schema_type type;

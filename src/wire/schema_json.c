@@ -204,7 +204,16 @@ static void container_write(struct json_out *json, const struct schema_field *fi
         pairs_write(json);
         break;
     case SCHEMA_OBJECT:
-        object_write(json, field->object, field->min == 0);
+        if ((field->flags & SCHEMA_OR_NONE) != 0) {
+            json_out_array_open(json, "anyOf");
+            json_out_object_open(json, NULL);
+            json_out_string_c(json, "const", "none");
+            json_out_object_close(json);
+            child_write(json, NULL, field->object);
+            json_out_array_close(json);
+        } else {
+            object_write(json, field->object, field->min == 0);
+        }
         break;
     case SCHEMA_LIST:
         if (field->min > 0) {

@@ -227,6 +227,32 @@ static void test_an_idempotent_call_reuses_the_connection_a_creating_one_has_its
     peer_free(peer);
 }
 
+static void test_a_connection_alone_sends_nothing(void **state)
+{
+    struct loop *loop = *state;
+    struct peer *peer = plain_peer(peer_script_ok, NULL);
+    struct call call;
+
+    call_init(&call, peer, "/");
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    assert_int_equal(call_run(loop, &call), 0);
+    assert_int_equal(call.http_status, 0);
+    call_init(&call, peer, "/");
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    assert_int_equal(call_run(loop, &call), 0);
+    call_init(&call, peer, "/");
+    assert_int_equal(call_run(loop, &call), 0); /* and the peer has seen what came before it */
+    assert_int_equal(peer_connection_count(peer), 3);
+    assert_int_equal(peer_request_count(peer), 1);
+    call_init(&call, peer, "/");
+    peer_free(peer);
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    assert_int_equal(call_run(loop, &call), ERR_CONNECT);
+    /* Nothing is sent, so it may be any host. */
+    (void)snprintf(call.url, sizeof(call.url), "http://no-such-host.invalid:5432/");
+    assert_int_equal(call_run(loop, &call), ERR_CONNECT);
+}
+
 static void test_many_exchanges_run_at_once(void **state)
 {
     struct loop *loop = *state;
@@ -485,6 +511,7 @@ int main(void)
         LOOP_TEST(test_interim_responses_and_trailers_are_not_the_reply),
         LOOP_TEST(test_a_unix_socket_is_spoken_to),
         LOOP_TEST(test_an_idempotent_call_reuses_the_connection_a_creating_one_has_its_own),
+        LOOP_TEST(test_a_connection_alone_sends_nothing),
         LOOP_TEST(test_many_exchanges_run_at_once),
         LOOP_TEST(test_a_callback_may_start_the_next_exchange),
         LOOP_TEST(test_a_callback_may_free_the_owner),

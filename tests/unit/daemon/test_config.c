@@ -195,6 +195,34 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
     expect_valid(f, ROLE("ttl: 1m"));
 }
 
+static void test_how_credentials_are_verified_goes_to_the_verifier(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {ROLE("verify: {tcp: db}"), "c.yaml:8:59: expected HOST:PORT, found \"db\"\n"},
+        {ROLE("verify: {timeout: 3s}"), "c.yaml:8:45: expected one of `tcp` and `http`\n"},
+        {ROLE("verify: {http: 'http://db/'}"),
+         "c.yaml:8:60: expected https://… (or http:// to this machine), found \"http://db/\"\n"},
+        {ROLE("verify: {exec: [/bin/true]}"),
+         "c.yaml:8:54: `exec` is not supported by this version: programs are run by a helper "
+         "process, which this version doesn't have\n"},
+        {ROLE("verify: {http: 'https://db/', ca_file: a}"),
+         "c.yaml:8:84: expected an absolute path, found `a`\n"},
+        {ROLE("verify: tcp"),
+         "c.yaml:8:53: verify: expected a mapping with the keys of verify, found `tcp`\n"},
+    };
+    struct config_fixture *f = *state;
+    struct lease_role role;
+
+    expect_each(f, mistakes, ARRAY_LEN(mistakes));
+    expect_valid(f, ROLE("verify: {http: 'https://db/', headers: {A: 1}, timeout: 3s}"));
+    config_fill_role(f->config->settings.roles.items, NULL, &role);
+    assert_string_equal(role.verify_json, "{\"http\":\"https://db/\",\"headers\":{\"A\":\"1\"}}");
+    assert_int_equal(role.verify_timeout_ms, 3000);
+    expect_valid(f, ROLE("verify: none"));
+    config_fill_role(f->config->settings.roles.items, NULL, &role);
+    assert_null(role.verify_json);
+}
+
 /* 0 would be the lease layer's word for "the default". */
 static void test_there_is_always_an_allowance_for_clocks(void **state)
 {
@@ -465,6 +493,7 @@ int main(void)
         TEST(test_ten_mistakes_are_ten_errors_in_one_go),
         TEST(test_addresses_are_tls_or_local),
         TEST(test_a_role_that_contradicts_itself_is_refused),
+        TEST(test_how_credentials_are_verified_goes_to_the_verifier),
         TEST(test_there_is_always_an_allowance_for_clocks),
         TEST(test_audit_sinks_are_real_and_apart),
         TEST(test_a_ledger_is_a_file_with_an_absolute_path),

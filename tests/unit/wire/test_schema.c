@@ -37,6 +37,7 @@ struct sample {
     struct schema_strings serve;
     struct schema_pairs pairs;
     struct inner inner;
+    struct inner maybe;
     struct schema_list list;
     struct schema_list map;
     char *json;
@@ -106,6 +107,12 @@ static const struct schema_field sample_fields[] = {
      .default_text = "native,metrics"},
     {.key = "pairs", .type = SCHEMA_PAIRS, AT(pairs)},
     {.key = "inner", .type = SCHEMA_OBJECT, AT(inner), .object = &inner_table},
+    {.key = "maybe",
+     .type = SCHEMA_OBJECT,
+     AT(maybe),
+     .object = &inner_table,
+     .min = 1,
+     .flags = SCHEMA_OR_NONE},
     {.key = "list", .type = SCHEMA_LIST, AT(list), .object = &thing_table},
     {.key = "map", .type = SCHEMA_MAP, AT(map), .object = &thing_table},
     {.key = "json", .type = SCHEMA_JSON, AT(json)},
@@ -229,6 +236,20 @@ static void test_empty_containers_are_fine(void **state)
     assert_int_equal(decode(f, "inner:\nlist:\nmap:\npairs:\nwords: []\n"), 0);
     assert_int_equal(f->sample.list.count, 0);
     assert_int_equal(f->sample.inner.size_bytes, 65536);
+}
+
+static void test_none_is_as_if_nothing_stood_there(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(decode(f, "maybe: none\n"), 0);
+    assert_null(f->sample.maybe.node);
+    assert_int_equal(f->sample.maybe.size_bytes, 65536);
+    expect_errors(f, "maybe: some\n",
+                  "c:1:8: maybe: expected a mapping with the keys of inner, found `some`\n");
+    expect_errors(f, "maybe:\n", "c:1:1: `maybe` is empty\n");
+    expect_errors(f, "inner: none\n",
+                  "c:1:8: inner: expected a mapping with the keys of inner, found `none`\n");
 }
 
 static void test_an_item_that_is_nothing_is_no_object(void **state)
@@ -458,6 +479,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_each_type_is_decoded),
+        TEST(test_none_is_as_if_nothing_stood_there),
         TEST(test_what_is_absent_gets_its_default),
         TEST(test_empty_containers_are_fine),
         TEST(test_an_item_that_is_nothing_is_no_object),

@@ -58,6 +58,7 @@ static const struct schema_field fields[] = {
     {.key = "words", .type = SCHEMA_STRINGS, .values = colours, .default_text = "a,b"},
     {.key = "pairs", .type = SCHEMA_PAIRS},
     {.key = "object", .type = SCHEMA_OBJECT, .object = &inner},
+    {.key = "maybe", .type = SCHEMA_OBJECT, .object = &inner, .flags = SCHEMA_OR_NONE},
     {.key = "list", .type = SCHEMA_LIST, .object = &inner},
     {.key = "map", .type = SCHEMA_MAP, .object = &open_table},
     {.key = "two", .type = SCHEMA_JSON, .object = &inner, .other_object = &open_table},
@@ -177,6 +178,7 @@ static void test_words_may_be_one_or_a_list(void **state)
 static void test_an_object_is_closed_and_what_is_not_supported_fits_nothing(void **state)
 {
     expect_property(*state, "object", "{" INNER "}");
+    expect_property(*state, "maybe", "{\"anyOf\":[{\"const\":\"none\"},{" INNER "}]}");
     expect_property(*state, "list", "{\"type\":[\"array\",\"null\"],\"items\":{" INNER "}}");
 }
 
