@@ -79,6 +79,9 @@ struct sim_faults {
 };
 
 /* One request as the model issuer sees it; borrowed until the call returns. */
+/* What credentials are for: where they can be tried out. */
+#define SIM_TARGET "https://target.example"
+
 struct sim_call {
     uint64_t id; /* of the exchange */
     uint64_t now_ms;
@@ -86,6 +89,8 @@ struct sim_call {
     struct str path; /* without the query */
     struct str token;
     struct str body;
+    bool is_for_target; /* it goes to what the credentials are for, not to the issuer */
+    struct str secret;  /* … and shows this one */
 };
 
 struct sim_answer {

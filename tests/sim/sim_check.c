@@ -171,6 +171,10 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     if (is_new) {
         check_version(check, lease);
     }
+    if (role->verify_json != NULL && sim->now_ms < lease->known_ms) {
+        sim_fail(sim, "S13: a credential of %s is handed out %llu ms before it works", role->name,
+                 (unsigned long long)(lease->known_ms - sim->now_ms));
+    }
     sim_trail_read(&check->trail);
     check_margin(check, role, lease, lease_id, uid);
     lease->handed_out_count++;

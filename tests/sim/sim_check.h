@@ -13,6 +13,7 @@
  *   S9 never two identical issues in flight for one shared credential, also an identity's own
  *   S10 a new grant gets what its role asks for now, whatever it asked for before
  *   S12 who asks for a credential is answered within acquire_timeout
+ *   S13 what is tried out before its hand-out works by then
  *   I10 nobody holds what the policy forbids
  *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
 #ifndef LEASED_TESTS_SIM_CHECK_H

@@ -51,9 +51,14 @@ struct exchange {
     bool answer_came_first; /* before the cancelling had an effect */
 };
 
+static bool is_for_target(const struct env_http *http)
+{
+    return str_starts_with(str_of(http->url), SIM_TARGET);
+}
+
 static bool is_down(const struct sim *sim, const struct env_http *http)
 {
-    return sim->is_issuer_down ||
+    return (sim->is_issuer_down && !is_for_target(http)) ||
            (sim->down_prefix != NULL && str_starts_with(str_of(http->url), sim->down_prefix));
 }
 
@@ -104,6 +109,22 @@ static enum fate draw_fate(struct sim *sim, const struct env_http *http)
     return draw_odd_fate(sim);
 }
 
+/* Nothing in between can answer for the target, or change what it says: TLS sees to that. Of the
+ * issuer's answers the daemon is to notice it by itself. */
+static enum fate fate_at_target(enum fate fate)
+{
+    switch (fate) {
+    case FATE_OK:
+    case FATE_REFUSED:
+    case FATE_UNREACHABLE:
+    case FATE_LOST_REQUEST:
+    case FATE_DUPLICATED:
+        return fate;
+    default:
+        return FATE_LOST_ANSWER;
+    }
+}
+
 static uint64_t draw_latency(struct sim *sim)
 {
     bool is_slow = sim_random_chance(&sim->random, sim->faults.slow);
@@ -121,12 +142,12 @@ static struct str path_of(const char *url)
     return str_cut(&rest, '?');
 }
 
-static struct str token_of(const struct env_http *http)
+static struct str header_of(const struct env_http *http, struct str wanted)
 {
     for (size_t i = 0; i < http->header_count; i++) {
         struct str name = http->headers[i].name;
 
-        if (name.len == 13 && strncasecmp(name.ptr, "X-Vault-Token", name.len) == 0) {
+        if (name.len == wanted.len && strncasecmp(name.ptr, wanted.ptr, name.len) == 0) {
             return http->headers[i].value;
         }
     }
@@ -139,8 +160,10 @@ static struct sim_call call_of(const struct exchange *x)
                              .now_ms = x->sim->now_ms,
                              .method = str_of(x->http->method),
                              .path = path_of(x->http->url),
-                             .token = token_of(x->http),
-                             .body = x->http->body};
+                             .token = header_of(x->http, STR("X-Vault-Token")),
+                             .body = x->http->body,
+                             .is_for_target = is_for_target(x->http),
+                             .secret = header_of(x->http, STR("X-Secret"))};
 }
 
 static void execute(struct exchange *x)
@@ -372,6 +395,9 @@ int sim_http_start(struct env *env, struct env_http *http, struct err *e)
     x->arrive.fn = arrived;
     x->complete.fn = completed;
     x->fate = draw_fate(sim, http);
+    if (is_for_target(http)) {
+        x->fate = fate_at_target(x->fate);
+    }
     buf_init(&x->answer.body, ANSWER_MAX_BYTES);
     http->impl = x;
     call = call_of(x);
@@ -434,7 +460,9 @@ size_t sim_net_in_flight_all(const struct sim *sim)
     struct list *following;
 
     LIST_EACH (&sim->exchanges, node, following) {
-        count += !LIST_ENTRY(node, struct exchange, node)->is_canceled;
+        const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
+
+        count += !x->is_canceled && !is_for_target(x->http);
     }
     return count;
 }

@@ -312,6 +312,19 @@ static void draw_more(struct swarm *swarm)
     swarm->mishaps.stalled = swarm->world.listener.stalled;
 }
 
+/* Of chances of its own, so that all else is the same without it. */
+static void draw_verification(struct swarm *swarm, uint64_t seed)
+{
+    struct sim_random random = {.state = seed * 0xd1342543de82ef95U + 3};
+
+    for (size_t i = 0; i < swarm->world.role_count; i++) {
+        if (sim_random_chance(&random, 250)) {
+            swarm->roles[i].spread_ms = sim_random_below(&random, 12U * SECOND_MS);
+            swarm->roles[i].verify_timeout_ms = (5U + sim_random_below(&random, 60)) * SECOND_MS;
+        }
+    }
+}
+
 static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
 {
     struct sim_world_options *options = &swarm->options;
@@ -342,6 +355,7 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
     draw_limits(swarm, &options->limits);
     if (!run->is_plain) {
         draw_shortage(swarm, options);
+        draw_verification(swarm, run->seed);
     }
     sim_world_start(&swarm->world, options);
     draw_crowd(swarm);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAP_SEED 1
+#define SPREAD_STEP_MS 1777U
 
 void sim_vault_init(struct sim_vault *vault, struct sim_random *random)
 {
@@ -208,6 +209,8 @@ struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_
     lease->token = token;
     lease->exchange = exchange;
     lease->issued_ms = vault->now_ms;
+    /* By its number, so that no seed without it means anything else. */
+    lease->known_ms = vault->now_ms + exchange * SPREAD_STEP_MS % (role->spread_ms + 1);
     lease->expires_ms = vault->now_ms + role->default_ttl_ms;
     (void)snprintf(prefix, sizeof(prefix), "database/creds/%s/" SIM_VAULT_MARK, role->name);
     sim_vault_draw_id(vault, prefix, 18, lease->id, sizeof(lease->id));

@@ -31,6 +31,7 @@ struct sim_vault_role {
     uint64_t max_ttl_ms;
     bool is_renewable;
     uint64_t issue_count;
+    uint64_t spread_ms; /* until what its credentials are for knows a new one, at most */
 };
 
 struct sim_vault_token_options {
@@ -85,6 +86,7 @@ struct sim_vault_lease {
     struct sim_vault_token *token;
     uint64_t exchange;
     uint64_t issued_ms;
+    uint64_t known_ms;   /* from then on it works */
     uint64_t renewed_ms; /* 0: never */
     uint64_t expires_ms;
     uint64_t granted_ms; /* the life that its issue's answer told of, its token's end counted */

@@ -18,6 +18,7 @@
 
 #define CLOSE_MAX_MS (10U * 60U * 1000U)
 #define SKEW_MS 2000U
+#define VERIFY "{\"http\":\"" SIM_TARGET "/who\",\"headers\":{\"X-Secret\":\"${password}\"}}"
 #define POLICY_EVERYBODY                                                                           \
     "rules:\n"                                                                                     \
     "- name: everybody\n"                                                                          \
@@ -187,10 +188,13 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
 
     (void)snprintf(twin, sizeof(twin), "%s" SIM_WORLD_TWIN, role->name);
     if (sim_vault_find_role(&world->vault, str_of(role->name)) == NULL) {
-        (void)sim_vault_add_role(&world->vault, role->name, role->issuer_ttl_ms,
-                                 role->issuer_max_ttl_ms, role->is_renewable);
-        (void)sim_vault_add_role(&world->vault, twin, role->issuer_ttl_ms, role->issuer_max_ttl_ms,
-                                 role->is_renewable);
+        const char *const names[] = {role->name, twin};
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            sim_vault_add_role(&world->vault, names[i], role->issuer_ttl_ms,
+                               role->issuer_max_ttl_ms, role->is_renewable)
+                ->spread_ms = role->spread_ms;
+        }
     }
     *config = (struct lease_role){
         .name = role->name,
@@ -204,6 +208,8 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
         .linger_ms = role->linger_ms,
         .binding = role->binding != ACCESS_BINDING_DEFAULT ? role->binding : ACCESS_BINDING_PROCESS,
         .live_max = role->live_max,
+        .verify_json = role->verify_timeout_ms > 0 ? VERIFY : NULL,
+        .verify_timeout_ms = role->verify_timeout_ms,
     };
     sim_world_set_path(world, index);
     sim_world_note_limits(world, index);
@@ -309,6 +315,8 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
     world->limits.ledger = ledger;
+    backend_verifier_init(&world->verifier, &world->sim.env);
+    world->limits.verifier = &world->verifier.verifier;
     if (world->check != NULL) {
         world->check->trail.ledger = ledger;
     }

@@ -8,6 +8,7 @@
 #include "sim_vault.h"
 
 #include "backend/registry.h"
+#include "backend/verifier.h"
 #include "serve/api.h"
 #include "support/fake_ledger.h"
 
@@ -36,6 +37,8 @@ struct sim_role {
     uint64_t overlap_ms;
     uint64_t linger_ms;
     uint32_t live_max;
+    uint64_t spread_ms;         /* what its credentials are for knows a new one so late, at most */
+    uint64_t verify_timeout_ms; /* > 0: they are tried out there */
 };
 
 struct sim_world_options {
@@ -64,6 +67,7 @@ struct sim_world {
     struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;
+    struct backend_verifier verifier;
     struct access_policy *policies[2]; /* the first, and what operators change it to */
     size_t policy_index;
     struct serve *serve;
