@@ -7,7 +7,7 @@ import time
 
 
 class FakeApi:
-    """Answers by `handle(method, path, body)` -> (status, object); remembers who exists in `users`, and the calls."""
+    """Answers by `handle(method, path, body, headers)` -> (status, object); remembers who exists in `users`, and the calls."""
 
     def __init__(self):
         api = self
@@ -15,7 +15,7 @@ class FakeApi:
         class Handler(http.server.BaseHTTPRequestHandler):
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                status, answer = api.handle(self.command, self.path, body)
+                status, answer = api.handle(self.command, self.path, body, self.headers)
                 payload = b"" if answer is None else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -33,7 +33,7 @@ class FakeApi:
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def handle(self, method, path, body):
+    def handle(self, method, path, body, headers):
         raise NotImplementedError
 
     def close(self):
@@ -42,7 +42,7 @@ class FakeApi:
 
 
 class RabbitMq(FakeApi):
-    def handle(self, method, path, body):
+    def handle(self, method, path, body, headers):
         self.calls.append((method, path))
         name = path.rsplit("/", 1)[-1]
         if path.startswith("/api/users/") and method == "PUT":
@@ -65,7 +65,7 @@ class Kubernetes(FakeApi):
 
     lifetime_s = 900
 
-    def handle(self, method, path, body):
+    def handle(self, method, path, body, headers):
         self.calls.append((method, path))
         if method != "POST" or not path.endswith("/token"):
             return 404, {"kind": "Status", "code": 404}

@@ -335,6 +335,12 @@ class Daemon(Server):
             text = f.read()  # at once: going on after half a line would give its other half as a line of its own
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
+    def metric(self, series):
+        """Its value, as /metrics has it; None: it isn't there."""
+        done = subprocess.run(["curl", "-sS", "--unix-socket", self.socket, "http://localhost/metrics"], capture_output=True, text=True,
+                              check=True)
+        return next((float(line.rsplit(" ", 1)[1]) for line in done.stdout.splitlines() if line.startswith(series + " ")), None)
+
     def log_lines(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read()

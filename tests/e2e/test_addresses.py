@@ -1,7 +1,6 @@
 """Several addresses of one issuer: one that is dead, sealed or killed is gone around, and come back to."""
 import http.server
 import json
-import socket
 import threading
 import time
 
@@ -79,17 +78,6 @@ def cluster(nodes, orders, world):
 
 def backend(made):
     return json.loads(made.daemon.lease("root", "status", "-o", "json").stdout)["backends"][0]
-
-
-def metric(made, series):
-    """Its value, as /metrics has it."""
-    with socket.socket(socket.AF_UNIX) as it:
-        it.connect(made.daemon.socket)
-        it.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        text = b""
-        while data := it.recv(65536):
-            text += data
-    return next((float(line.rsplit(" ", 1)[1]) for line in text.decode().splitlines() if line.startswith(series + " ")), None)
 
 
 def test_a_dead_address_is_gone_around_and_come_back_to(nodes, cluster, shell):
@@ -170,8 +158,8 @@ def test_an_outage_opens_the_breaker_and_its_end_closes_it(nodes, cluster, shell
         it.process.stdin.write(f"lease get {made.role}\n")
         it.process.stdin.flush()
     until(lambda: backend(made)["breaker"]["state"] != "closed", "the breaker is open", 15, 0.1)
-    assert metric(made, 'leased_breaker_open{backend="bao"}') == 1
-    assert metric(made, 'leased_backend_up{backend="bao"}') == 0
+    assert made.daemon.metric('leased_breaker_open{backend="bao"}') == 1
+    assert made.daemon.metric('leased_backend_up{backend="bao"}') == 0
     failed, before = len(made.events("lease.failed")), time.monotonic()
     code, output = shell(made.daemon).run(f"lease get {made.role}")
     assert code == 7 and "issuer_unavailable" in output
@@ -182,7 +170,7 @@ def test_an_outage_opens_the_breaker_and_its_end_closes_it(nodes, cluster, shell
     fresh = shell(made.daemon).get(made.role, "--wait 20s 2>/dev/null")
     assert made.logs_in(fresh)
     assert backend(made)["breaker"]["state"] == "closed"
-    assert metric(made, 'leased_breaker_open{backend="bao"}') == 0
+    assert made.daemon.metric('leased_breaker_open{backend="bao"}') == 0
 
 
 def test_a_rate_limit_pauses_the_backend(nodes, cluster, shell):
