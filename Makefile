@@ -152,7 +152,7 @@ all_ldflags = $(variant_ldflags_$(VARIANT)) $(link_hardening) -Wl,--as-needed
 defines := -DLEASED_VERSION='"$(VERSION)"' -DLEASED_SYSCONFDIR='"$(SYSCONFDIR)"' -DLEASED_PLUGINDIR='"$(PLUGINDIR)"'
 
 inc_src    := -Isrc -Iinclude
-inc_plugin := -Iinclude
+inc_plugin := -Iinclude -Iplugins
 inc_tests  := -Isrc -Iinclude -Itests
 
 # $(call remember,FILE,TEXT): rewrites FILE only when TEXT is new, so that what depends on it is rebuilt exactly then.
@@ -205,15 +205,15 @@ endif
 
 # -------------------------------------------------------------------------------------------------------------- plugins
 plugins := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
-plugins := $(sort $(plugins))
+plugins := $(filter-out common,$(sort $(plugins)))
 builtin := $(filter $(BUILTIN_PLUGINS),$(plugins))
 loadable := $(filter-out $(BUILTIN_PLUGINS),$(plugins))
-builtin_archives := $(builtin:%=$(LIB)/libplugin_%.a)
-plugin_objects := $(foreach p,$(plugins),$(call objects,$(wildcard plugins/$p/*.c)))
+builtin_archives := $(builtin:%=$(LIB)/libplugin_%.a) $(LIB)/libplugin_common.a
+plugin_objects := $(foreach p,common $(plugins),$(call objects,$(wildcard plugins/$p/*.c)))
 
 # A built-in plugin's entry point gets its name, because several of them share one program.
 $(foreach p,$(builtin),$(eval $(OBJ)/plugins/$p/%.o: private extra := -fPIE -Dleased_plugin_entry=leased_plugin_entry_$p))
-$(foreach p,$(loadable),$(eval $(OBJ)/plugins/$p/%.o: private extra := -fPIC))
+$(foreach p,common $(loadable),$(eval $(OBJ)/plugins/$p/%.o: private extra := -fPIC))
 $(OBJ)/plugins/%.o: plugins/%.c $(flags_stamp)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)
@@ -226,7 +226,7 @@ $(OUT)/plugins/$1.so: $(call objects,$(wildcard plugins/$1/*.c)) $(flags_stamp)
 	$$(Q)$$(CC) $$(all_cflags) -shared $$(CFLAGS) $$(all_ldflags) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call ext,plugin)
 endef
 ifneq ($(compiles),)
-$(foreach p,$(builtin),$(eval $(call archive_rule,plugin_$p,$(call objects,$(wildcard plugins/$p/*.c)))))
+$(foreach p,common $(builtin),$(eval $(call archive_rule,plugin_$p,$(call objects,$(wildcard plugins/$p/*.c)))))
 $(foreach p,$(loadable),$(eval $(call loadable_rule,$p)))
 endif
 
@@ -267,12 +267,12 @@ $(if $(support_archive),$(eval $(call archive_rule,testsupport,$(call objects,$(
 $(foreach f,$(filter $(layers:%=tests/unit/%),$(unit_folders)),$(eval $(call suite_rule,$f,$(notdir $f) $(uses_$(notdir $f)),,$(if \
 	$(filter daemon,$(notdir $f)),$(builtin_archives)))))
 $(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eval $(call \
-	suite_rule,tests/unit/plugin_$p,base,$(LIB)/libplugin_$p.a,$(LIB)/libplugin_$p.a))))
+	suite_rule,tests/unit/plugin_$p,base,$(LIB)/libplugin_$p.a,$(LIB)/libplugin_$p.a $(LIB)/libplugin_common.a))))
 $(eval $(call suite_rule,tests/io,$(tests_io)))
 $(eval $(call suite_rule,tests/sim,$(tests_sim),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/abi,$(tests_abi),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a),$(builtin_archives)))
-$(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Dleased_plugin_entry=leased_plugin_entry_$p))
+$(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Iplugins -Dleased_plugin_entry=leased_plugin_entry_$p))
 endif
 
 # The simulator with one deliberate bug each (src/base/mutant.h): the sources that have it are compiled anew and linked before the archives.

@@ -45,12 +45,12 @@ void vault_child_denied(struct vault_op *op)
 {
     struct leased_instance *vault = op->vault;
     char path[VAULT_CREATE_PATH_MAX_BYTES];
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
 
     vault_rights_create_path(&vault->config, path);
     op->is_child_asked = false;
     if (op->isolate == VAULT_ISOLATE_ALWAYS) {
-        vault_text_set(
+        plugin_text_set(
             &detail,
             "`isolate: true` needs the capability \"update\" on %.280s, which the policy "
             "of leased's token lacks",
@@ -90,8 +90,8 @@ static bool take_child(struct vault_op *op, json_t *auth, int64_t life_s)
 {
     const struct leased_host *host = op->vault->host;
 
-    op->child_token = vault_secret_dup(host, vault_reply_text(auth, "client_token"));
-    op->accessor = vault_strdup(host, vault_reply_text(auth, "accessor"));
+    op->child_token = plugin_secret_dup(host, vault_reply_text(auth, "client_token"));
+    op->accessor = plugin_strdup(host, vault_reply_text(auth, "accessor"));
     op->is_orphan = json_is_true(json_object_get(auth, "orphan"));
     /* Under one of more uses a second issue would be another credential. */
     op->request.is_repeatable =
@@ -135,7 +135,7 @@ static void take_answer(struct vault_op *op, const struct leased_http_reply *htt
                         const struct vault_reply *reply)
 {
     struct leased_str token = vault_reply_text(reply->auth, "client_token");
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     const char *problem = check_child(reply->auth);
     int64_t life_s = 0;
 
@@ -146,10 +146,10 @@ static void take_answer(struct vault_op *op, const struct leased_http_reply *htt
     }
     life_s = vault_aged_s(life_s, vault_header_age_s(http));
     if (problem != NULL) {
-        vault_text_set(&detail, "the token role %.200s %.160s",
-                       op->vault->config.token_role[0] != '\0' ? op->vault->config.token_role
-                                                               : "(none)",
-                       problem);
+        plugin_text_set(&detail, "the token role %.200s %.160s",
+                        op->vault->config.token_role[0] != '\0' ? op->vault->config.token_role
+                                                                : "(none)",
+                        problem);
         vault_op_fail(op, LEASED_INVALID, detail.bytes);
     } else if (!take_child(op, reply->auth, life_s)) {
         vault_op_fail(op, LEASED_RETRY, "out of memory");
@@ -164,7 +164,7 @@ static void take_answer(struct vault_op *op, const struct leased_http_reply *htt
 void vault_child_created(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
 
     if (!vault_status_is_success(http)) {
         vault_op_classify(op, http, &op->failure);
@@ -175,7 +175,7 @@ void vault_child_created(struct vault_op *op, const struct leased_http_reply *ht
         if (op->failure.status == LEASED_LOST) {
             op->failure.status = LEASED_RETRY; /* a bare token dies soon, and has nothing */
         }
-        vault_text_set(&detail, "could not make a child token: %.370s", op->failure.detail.bytes);
+        plugin_text_set(&detail, "could not make a child token: %.370s", op->failure.detail.bytes);
         vault_op_fail(op, op->failure.status, detail.bytes);
         return;
     }
@@ -197,8 +197,8 @@ static void resent(struct vault_op *op, const char *detail)
     char ref[CHILD_REF_MAX_BYTES];
     const struct leased_result result = {
         .size = sizeof(result),
-        .issuer_ref = vault_str(child_ref(op, ref)),
-        .detail = vault_str(detail),
+        .issuer_ref = plugin_str(child_ref(op, ref)),
+        .detail = plugin_str(detail),
         .retry_after_ms = op->failure.retry_after_ms,
     };
 
@@ -208,7 +208,7 @@ static void resent(struct vault_op *op, const char *detail)
 bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct leased_instance *vault = op->vault;
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
 
     if (op->accessor == NULL) {
         return false;
@@ -216,13 +216,13 @@ bool vault_child_refused(struct vault_op *op, const struct leased_http_reply *ht
     if (op->failure.status == VAULT_STATUS_CHECK_TOKEN && vault_status_is_dead_token(http)) {
         resent(op, "the child token had ended");
     } else if (op->failure.status == VAULT_STATUS_CHECK_TOKEN) {
-        vault_text_set(&detail,
-                       vault->config.token_role[0] != '\0'
-                           ? "the policies that the token role %.200s gives don't allow it: %.120s"
-                           : "the policies of leased's token%.0s don't allow it: %.120s",
-                       vault->config.token_role, op->path);
+        plugin_text_set(&detail,
+                        vault->config.token_role[0] != '\0'
+                            ? "the policies that the token role %.200s gives don't allow it: %.120s"
+                            : "the policies of leased's token%.0s don't allow it: %.120s",
+                        vault->config.token_role, op->path);
         vault_op_fail(op, LEASED_DENIED, detail.bytes);
-    } else if (vault_str_has(vault_str(op->failure.detail.bytes), "one use left")) {
+    } else if (plugin_str_has(plugin_str(op->failure.detail.bytes), "one use left")) {
         resent(op, "the issue was sent twice, and Vault has refused that");
     } else {
         return false;
@@ -306,7 +306,7 @@ static void extension_denied(struct vault_op *op)
 static void extension_failed(struct vault_op *op, const struct leased_http_reply *http)
 {
     bool is_renewal = op->call == VAULT_CALL_RENEW;
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
 
     vault_status_classify(VAULT_CALL_RENEW, http, &op->failure);
     if (vault_status_is_unknown_accessor(http) || vault_status_is_half_ended(http)) {
@@ -318,8 +318,8 @@ static void extension_failed(struct vault_op *op, const struct leased_http_reply
     } else if (op->extend_count < EXTENSIONS_MAX && !op->vault->is_closing) {
         extend(op, is_renewal ? op->renewed_s : lease_seconds(op)); /* op may be gone */
     } else {
-        vault_text_set(&detail, "the token that it was issued under could not be renewed: %.330s",
-                       op->failure.detail.bytes);
+        plugin_text_set(&detail, "the token that it was issued under could not be renewed: %.330s",
+                        op->failure.detail.bytes);
         vault_op_fail(op, LEASED_RETRY, detail.bytes);
     }
 }
@@ -327,7 +327,7 @@ static void extension_failed(struct vault_op *op, const struct leased_http_reply
 void vault_child_extended(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     int64_t life_s = 0;
     bool is_read;
 
@@ -365,7 +365,7 @@ void vault_child_end(struct vault_op *op)
 
 void vault_child_ended(struct vault_op *op, const struct leased_http_reply *http)
 {
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
 
     if (vault_status_is_success(http) || vault_status_is_unknown_accessor(http) ||
         vault_status_is_half_ended(http)) {
@@ -378,8 +378,8 @@ void vault_child_ended(struct vault_op *op, const struct leased_http_reply *http
         vault_op_end(op, op->revoked_status, NULL);
         return;
     }
-    vault_text_set(&detail,
-                   "the lease is revoked, but not the token that it was issued under: %.330s",
-                   op->failure.detail.bytes);
+    plugin_text_set(&detail,
+                    "the lease is revoked, but not the token that it was issued under: %.330s",
+                    op->failure.detail.bytes);
     vault_op_fail(op, LEASED_RETRY, detail.bytes);
 }

@@ -2,12 +2,11 @@
 #ifndef VAULT_CONFIG_H
 #define VAULT_CONFIG_H
 
-#include "text.h"
+#include "common/config.h"
 
 #include <jansson.h>
 
 #define VAULT_NAME_MAX_BYTES 256
-#define VAULT_SOURCE_MAX_BYTES 1100
 
 enum vault_auth {
     VAULT_AUTH_TOKEN,
@@ -27,11 +26,6 @@ enum vault_source_id {
     VAULT_SOURCE_COUNT,
 };
 
-/* Where it is, in secret_read's words ("file:/path"); empty: not given. */
-struct vault_source {
-    char text[VAULT_SOURCE_MAX_BYTES];
-};
-
 struct vault_config {
     enum vault_auth method;
     const char *method_name;                   /* static */
@@ -42,12 +36,12 @@ struct vault_config {
     char role_id[VAULT_NAME_MAX_BYTES];        /* empty: VAULT_SOURCE_ROLE_ID */
     /* Where a wrapped secret_id must have been made; "*" stands for one segment. */
     char wrapping_path[2 * VAULT_NAME_MAX_BYTES];
-    struct vault_source sources[VAULT_SOURCE_COUNT];
+    struct plugin_source sources[VAULT_SOURCE_COUNT];
 };
 
 /* 0, or -1 with the reason in `ret_detail`. */
 int vault_config_parse(struct leased_str json, struct vault_config *ret_config,
-                       struct vault_text *ret_detail);
+                       struct plugin_text *ret_detail);
 
 /* Is that source given? */
 bool vault_config_has(const struct vault_config *config, enum vault_source_id id);
@@ -57,18 +51,10 @@ bool vault_config_makes_tokens(const struct vault_config *config);
 
 /* --- for config_auth.c ------------------------------------------------------------------------ */
 
-/* Each key of `object` must be known. */
-int vault_config_check_keys(json_t *object, const char *const *known, size_t known_count,
-                            const char *where, struct vault_text *detail);
-
-/* A short text into `out`; absent leaves it as it is. */
-int vault_config_text(json_t *object, const char *key, char *out, size_t out_size,
-                      struct vault_text *detail);
-
 /* A path of plain segments, as mounts and namespaces are; trailing slashes are cut off. */
-int vault_config_path(char *path, const char *key, struct vault_text *detail);
+int vault_config_path(char *path, const char *key, struct plugin_text *detail);
 
 /* The `auth` object (config_auth.c). */
-int vault_config_auth(json_t *auth, struct vault_config *config, struct vault_text *detail);
+int vault_config_auth(json_t *auth, struct vault_config *config, struct plugin_text *detail);
 
 #endif

@@ -47,79 +47,49 @@ static const struct method methods[] = {
      "file"},
 };
 
-/* One of NAME_file, NAME_env, NAME_credential. */
-static int read_source(json_t *auth, const char *name, const char *file_kind,
-                       struct vault_source *source, struct vault_text *detail)
-{
-    const char *const places[] = {"file", "env", "credential"};
-    const char *const kinds[] = {file_kind, "env", "credential"};
-    bool is_found = false;
-
-    for (size_t i = 0; i < COUNT(places); i++) {
-        char key[64];
-        char value[VAULT_SOURCE_MAX_BYTES - 16] = "";
-
-        (void)snprintf(key, sizeof(key), "%s_%s", name, places[i]);
-        if (vault_config_text(auth, key, value, sizeof(value), detail) != 0) {
-            return -1;
-        }
-        if (value[0] == '\0') {
-            continue;
-        }
-        if (is_found) {
-            vault_text_set(detail,
-                           "auth: only one of %s_file, %s_env and %s_credential may be given", name,
-                           name, name);
-            return -1;
-        }
-        is_found = true;
-        (void)snprintf(source->text, sizeof(source->text), "%s:%s", kinds[i], value);
-    }
-    return 0;
-}
-
 /* A name becomes a segment of a path, or a text in a body. */
 static int read_name(json_t *auth, const struct method *method, struct vault_config *config,
-                     struct vault_text *detail)
+                     struct plugin_text *detail)
 {
     if (method->name_key == NULL) {
         return 0;
     }
-    if (vault_config_text(auth, method->name_key, config->name, sizeof(config->name), detail) !=
+    if (plugin_config_text(auth, method->name_key, config->name, sizeof(config->name), detail) !=
         0) {
         return -1;
     }
     if (config->name[0] == '\0' && method->is_name_needed) {
-        vault_text_set(detail, "auth: method %s needs %s", method->name, method->name_key);
+        plugin_text_set(detail, "auth: method %s needs %s", method->name, method->name_key);
         return -1;
     }
     for (const char *at = config->name; *at != '\0'; at++) {
         if ((unsigned char)*at < 0x20 || *at == 0x7f) {
-            vault_text_set(detail, "auth.%s: control characters are not allowed", method->name_key);
+            plugin_text_set(detail, "auth.%s: control characters are not allowed",
+                            method->name_key);
             return -1;
         }
     }
     if (strcmp(config->name, ".") == 0 || strcmp(config->name, "..") == 0) {
-        vault_text_set(detail, "auth.%s: \"%s\" is not a name", method->name_key, config->name);
+        plugin_text_set(detail, "auth.%s: \"%s\" is not a name", method->name_key, config->name);
         return -1;
     }
     return 0;
 }
 
 static int read_credential(json_t *auth, const struct method *method, struct vault_config *config,
-                           struct vault_text *detail)
+                           struct plugin_text *detail)
 {
-    struct vault_source *source = &config->sources[VAULT_SOURCE_CREDENTIAL];
+    struct plugin_source *source = &config->sources[VAULT_SOURCE_CREDENTIAL];
 
     if (method->credential == NULL) {
         return 0;
     }
-    if (read_source(auth, method->credential, method->file_kind, source, detail) != 0) {
+    if (plugin_config_source(auth, method->credential, method->file_kind, source, detail) != 0) {
         return -1;
     }
     if (source->text[0] == '\0' && method->is_credential_needed) {
-        vault_text_set(detail, "auth: method %s needs %s_file, %s_env or %s_credential",
-                       method->name, method->credential, method->credential, method->credential);
+        plugin_text_set(detail, "auth: method %s needs %s_file, %s_env or %s_credential",
+                        method->name, method->credential, method->credential, method->credential);
         return -1;
     }
     if (source->text[0] == '\0' && method->auth == VAULT_AUTH_KUBERNETES) {
@@ -130,7 +100,7 @@ static int read_credential(json_t *auth, const struct method *method, struct vau
 }
 
 /* The path of an AppRole's secret-id endpoint, where "*" may stand for the role. */
-static int check_wrapping_path(const char *path, struct vault_text *detail)
+static int check_wrapping_path(const char *path, struct plugin_text *detail)
 {
     static const char suffix[] = "/secret-id";
     char plain[sizeof(((struct vault_config *)NULL)->wrapping_path)];
@@ -142,86 +112,88 @@ static int check_wrapping_path(const char *path, struct vault_text *detail)
     }
     if (len <= strlen(suffix) || strcmp(path + len - strlen(suffix), suffix) != 0 ||
         vault_config_path(plain, "auth.secret_id_wrapping_path", detail) != 0) {
-        vault_text_set(detail, "auth.secret_id_wrapping_path: a path such as "
-                               "auth/approle/role/NAME/secret-id is expected");
+        plugin_text_set(detail, "auth.secret_id_wrapping_path: a path such as "
+                                "auth/approle/role/NAME/secret-id is expected");
         return -1;
     }
     return 0;
 }
 
-static int read_wrapping(json_t *auth, struct vault_config *config, struct vault_text *detail)
+static int read_wrapping(json_t *auth, struct vault_config *config, struct plugin_text *detail)
 {
     static const char path_key[] = "secret_id_wrapping_path";
-    struct vault_source *source = &config->sources[VAULT_SOURCE_WRAPPING];
+    struct plugin_source *source = &config->sources[VAULT_SOURCE_WRAPPING];
 
-    if (read_source(auth, "secret_id_wrapping_token", "file", source, detail) != 0) {
+    if (plugin_config_source(auth, "secret_id_wrapping_token", "file", source, detail) != 0) {
         return -1;
     }
     if (source->text[0] == '\0' && json_object_get(auth, path_key) == NULL) {
         return 0;
     }
     if (source->text[0] == '\0') {
-        vault_text_set(detail,
-                       "auth.%s: goes with secret_id_wrapping_token_file, "
-                       "secret_id_wrapping_token_env or secret_id_wrapping_token_credential",
-                       path_key);
+        plugin_text_set(detail,
+                        "auth.%s: goes with secret_id_wrapping_token_file, "
+                        "secret_id_wrapping_token_env or secret_id_wrapping_token_credential",
+                        path_key);
         return -1;
     }
     if (vault_config_has(config, VAULT_SOURCE_CREDENTIAL)) {
-        vault_text_set(detail, "auth: secret_id and secret_id_wrapping_token exclude each other");
+        plugin_text_set(detail, "auth: secret_id and secret_id_wrapping_token exclude each other");
         return -1;
     }
     (void)snprintf(config->wrapping_path, sizeof(config->wrapping_path), "auth/%s/role/*/secret-id",
                    config->mount);
-    if (vault_config_text(auth, path_key, config->wrapping_path, sizeof(config->wrapping_path),
-                          detail) != 0) {
+    if (plugin_config_text(auth, path_key, config->wrapping_path, sizeof(config->wrapping_path),
+                           detail) != 0) {
         return -1;
     }
     return check_wrapping_path(config->wrapping_path, detail);
 }
 
-static int read_approle(json_t *auth, struct vault_config *config, struct vault_text *detail)
+static int read_approle(json_t *auth, struct vault_config *config, struct plugin_text *detail)
 {
-    if (vault_config_text(auth, "role_id", config->role_id, sizeof(config->role_id), detail) != 0 ||
-        read_source(auth, "role_id", "file", &config->sources[VAULT_SOURCE_ROLE_ID], detail) != 0) {
+    if (plugin_config_text(auth, "role_id", config->role_id, sizeof(config->role_id), detail) !=
+            0 ||
+        plugin_config_source(auth, "role_id", "file", &config->sources[VAULT_SOURCE_ROLE_ID],
+                             detail) != 0) {
         return -1;
     }
     if ((config->role_id[0] != '\0') == vault_config_has(config, VAULT_SOURCE_ROLE_ID)) {
-        vault_text_set(detail, "auth: method approle needs exactly one of role_id, role_id_file, "
-                               "role_id_env and role_id_credential");
+        plugin_text_set(detail, "auth: method approle needs exactly one of role_id, role_id_file, "
+                                "role_id_env and role_id_credential");
         return -1;
     }
     return read_wrapping(auth, config, detail);
 }
 
 static int read_method(json_t *auth, const struct method *method, struct vault_config *config,
-                       struct vault_text *detail)
+                       struct plugin_text *detail)
 {
     config->method = method->auth;
     config->method_name = method->name;
     (void)snprintf(config->mount, sizeof(config->mount), "%s", method->name);
-    if (vault_config_check_keys(auth, method->keys, method->key_count, "auth.", detail) != 0 ||
-        vault_config_text(auth, "mount", config->mount, sizeof(config->mount), detail) != 0 ||
+    if (plugin_config_check_keys(auth, method->keys, method->key_count, "auth.", detail) != 0 ||
+        plugin_config_text(auth, "mount", config->mount, sizeof(config->mount), detail) != 0 ||
         vault_config_path(config->mount, "auth.mount", detail) != 0 ||
         read_name(auth, method, config, detail) != 0 ||
         read_credential(auth, method, config, detail) != 0) {
         return -1;
     }
     if (config->mount[0] == '\0') {
-        vault_text_set(detail, "auth.mount: a path is expected, such as %s", method->name);
+        plugin_text_set(detail, "auth.mount: a path is expected, such as %s", method->name);
         return -1;
     }
     return method->auth == VAULT_AUTH_APPROLE ? read_approle(auth, config, detail) : 0;
 }
 
-int vault_config_auth(json_t *auth, struct vault_config *config, struct vault_text *detail)
+int vault_config_auth(json_t *auth, struct vault_config *config, struct plugin_text *detail)
 {
     const char *name = json_string_value(json_object_get(auth, "method"));
     char known[128] = "";
 
     if (!json_is_object(auth)) {
-        vault_text_set(detail, "auth: an object is expected, such as {method: approle, "
-                               "role_id_file: …, secret_id_file: …}");
+        plugin_text_set(detail, "auth: an object is expected, such as {method: approle, "
+                                "role_id_file: …, secret_id_file: …}");
         return -1;
     }
     for (size_t i = 0; i < COUNT(methods); i++) {
@@ -233,6 +205,6 @@ int vault_config_auth(json_t *auth, struct vault_config *config, struct vault_te
         (void)snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "",
                        methods[i].name);
     }
-    vault_text_set(detail, "auth.method: one of %s is expected", known);
+    plugin_text_set(detail, "auth.method: one of %s is expected", known);
     return -1;
 }

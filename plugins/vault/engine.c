@@ -7,7 +7,7 @@
 #include "engine.h"
 
 #include "sshcert.h"
-#include "when.h"
+#include "common/when.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,10 +31,10 @@ static int64_t moment_of(json_t *object, const char *key)
 
 /* Refuses an end that has come, or is absurdly far away. */
 static int32_t end_at(const struct vault_answer *answer, int64_t end_s, struct vault_life *life,
-                      struct vault_text *detail)
+                      struct plugin_text *detail)
 {
     if (end_s <= answer->now_s) {
-        vault_text_set(detail, "the credential's end has passed already; compare the clocks");
+        plugin_text_set(detail, "the credential's end has passed already; compare the clocks");
         return LEASED_INVALID;
     }
     life->seconds = end_s - answer->now_s;
@@ -52,12 +52,12 @@ static int64_t wanted_or(const struct vault_answer *answer, int64_t default_s)
 }
 
 static int32_t end_of(const struct vault_answer *answer, const char *key, struct vault_life *life,
-                      struct vault_text *detail)
+                      struct plugin_text *detail)
 {
     int64_t end_s = moment_of(answer->reply->data, key);
 
     if (end_s < 0) {
-        vault_text_set(detail, "the credential's end can't be read: %s is no unix time", key);
+        plugin_text_set(detail, "the credential's end can't be read: %s is no unix time", key);
         return LEASED_INVALID;
     }
     return end_at(answer, end_s, life, detail);
@@ -79,17 +79,17 @@ static bool is_sts(json_t *data)
 }
 
 static int32_t lease_life(const struct vault_answer *answer, struct vault_life *life,
-                          struct vault_text *detail)
+                          struct plugin_text *detail)
 {
     const struct vault_reply *reply = answer->reply;
 
     if (reply->lease_duration_s == 0) {
-        vault_text_set(detail, "the lease has no lease_duration");
+        plugin_text_set(detail, "the lease has no lease_duration");
         return LEASED_INVALID;
     }
     life->seconds = vault_aged_s(reply->lease_duration_s, answer->age_s);
     if (life->seconds == 0) {
-        vault_text_set(detail, "the answer is so old that its lease has ended");
+        plugin_text_set(detail, "the answer is so old that its lease has ended");
         return LEASED_RETRY;
     }
     life->is_renewable = reply->is_renewable && !is_sts(reply->data);
@@ -108,7 +108,7 @@ static int64_t chosen_seconds(json_t *data)
     int64_t seconds = 0;
 
     if (json_is_string(json_object_get(data, key))) {
-        seconds = vault_when_duration(vault_reply_text(data, key));
+        seconds = plugin_when_duration(vault_reply_text(data, key));
     } else {
         (void)vault_reply_seconds(data, key, &seconds);
     }
@@ -130,11 +130,11 @@ static bool is_unnamed(const struct vault_answer *answer)
 
 /* It ends with its duration, and nothing can be done about that. */
 static int32_t unnamed_life(const struct vault_answer *answer, struct vault_life *life,
-                            struct vault_text *detail)
+                            struct plugin_text *detail)
 {
     life->seconds = vault_aged_s(answer->reply->lease_duration_s, answer->age_s);
     if (life->seconds == 0) {
-        vault_text_set(detail, "the answer is so old that the credential has ended");
+        plugin_text_set(detail, "the answer is so old that the credential has ended");
         return LEASED_RETRY;
     }
     life->warning = "the issuer gave a lease_duration without a lease_id: the credential can "
@@ -173,7 +173,7 @@ static bool is_serial(struct leased_str serial)
 }
 
 static int32_t certificate_life(const struct vault_answer *answer, struct vault_life *life,
-                                struct vault_text *detail)
+                                struct plugin_text *detail)
 {
     const struct vault_op *op = answer->op;
     struct leased_str serial = vault_reply_text(answer->reply->data, "serial_number");
@@ -192,14 +192,14 @@ static bool is_ssh_certificate(const struct vault_answer *answer)
 }
 
 static int32_t ssh_certificate_life(const struct vault_answer *answer, struct vault_life *life,
-                                    struct vault_text *detail)
+                                    struct plugin_text *detail)
 {
     uint64_t before_s;
 
     if (vault_sshcert_valid_before(answer->op->vault->host,
                                    vault_reply_text(answer->reply->data, "signed_key"),
                                    &before_s) != 0) {
-        vault_text_set(detail, "the signed key is no OpenSSH certificate whose end can be read");
+        plugin_text_set(detail, "the signed key is no OpenSSH certificate whose end can be read");
         return LEASED_INVALID;
     }
     return end_at(answer, before_s > (uint64_t)UNIX_MAX_S ? UNIX_MAX_S : (int64_t)before_s, life,
@@ -221,7 +221,7 @@ static bool is_static(const struct vault_answer *answer)
 static int64_t late_seconds(const struct vault_answer *answer)
 {
     json_t *data = answer->reply->data;
-    int64_t last_s = vault_when_rfc3339(vault_reply_text(data, "last_vault_rotation"));
+    int64_t last_s = plugin_when_rfc3339(vault_reply_text(data, "last_vault_rotation"));
     int64_t period_s = 0;
 
     if (last_s < 0 || vault_reply_seconds(data, "rotation_period", &period_s) != 1) {
@@ -244,13 +244,13 @@ static void until_rotation(const struct vault_answer *answer, int64_t poll_s,
  * Vault can't rotate (the database is down) the old one stays good, and the polls come less and
  * less often. While Vault is away nobody rotates: it is served on then as other secrets are. */
 static int32_t static_life(const struct vault_answer *answer, struct vault_life *life,
-                           struct vault_text *detail)
+                           struct plugin_text *detail)
 {
     int64_t ttl_s = 0;
     int64_t poll_s;
 
     if (vault_reply_seconds(answer->reply->data, "ttl", &ttl_s) != 1) {
-        vault_text_set(detail, "ttl is not a number of seconds");
+        plugin_text_set(detail, "ttl is not a number of seconds");
         return LEASED_INVALID;
     }
     ttl_s = vault_aged_s(ttl_s, answer->age_s);
@@ -260,7 +260,7 @@ static int32_t static_life(const struct vault_answer *answer, struct vault_life 
 
         if (ttl_s == 1 || late_s < ROTATION_LATE_S) {
             life->retry_after_ms = (uint64_t)poll_s * 1000U;
-            vault_text_set(detail, "the password is about to be rotated");
+            plugin_text_set(detail, "the password is about to be rotated");
             return LEASED_RETRY_AFTER;
         }
         poll_s = late_s < ROTATION_POLL_MAX_S ? late_s : ROTATION_POLL_MAX_S;
@@ -277,12 +277,12 @@ static bool is_static_key(const struct vault_answer *answer)
 }
 
 static int32_t static_key_life(const struct vault_answer *answer, struct vault_life *life,
-                               struct vault_text *detail)
+                               struct plugin_text *detail)
 {
-    int64_t end_s = vault_when_rfc3339(vault_reply_text(answer->reply->data, "expiration"));
+    int64_t end_s = plugin_when_rfc3339(vault_reply_text(answer->reply->data, "expiration"));
 
     if (end_s < 0) {
-        vault_text_set(detail, "the key's rotation can't be read: expiration is no date");
+        plugin_text_set(detail, "the key's rotation can't be read: expiration is no date");
         return LEASED_INVALID;
     }
     until_rotation(answer, end_s > answer->now_s ? end_s - answer->now_s + 1 : ROTATION_POLL_MAX_S,
@@ -299,7 +299,7 @@ static bool is_code(const struct vault_answer *answer)
 }
 
 static int32_t code_life(const struct vault_answer *answer, struct vault_life *life,
-                         struct vault_text *detail)
+                         struct plugin_text *detail)
 {
     int64_t end_s = moment_of(answer->reply->data, "expire_time");
     int64_t least_s;
@@ -321,7 +321,7 @@ static bool is_data_key(const struct vault_answer *answer)
 }
 
 static int32_t data_key_life(const struct vault_answer *answer, struct vault_life *life,
-                             struct vault_text *detail)
+                             struct plugin_text *detail)
 {
     (void)detail;
     life->refresh_ms = UINT64_MAX;
@@ -357,7 +357,7 @@ static bool is_versioned(const struct vault_answer *answer)
 }
 
 static int32_t versioned_life(const struct vault_answer *answer, struct vault_life *life,
-                              struct vault_text *detail)
+                              struct plugin_text *detail)
 {
     (void)detail;
     life->fields = json_object_get(answer->reply->data, "data");
@@ -377,7 +377,7 @@ static bool has_own_end(const struct vault_answer *answer)
 }
 
 static int32_t own_end_life(const struct vault_answer *answer, struct vault_life *life,
-                            struct vault_text *detail)
+                            struct plugin_text *detail)
 {
     json_t *data = answer->reply->data;
     const char *key =
@@ -387,12 +387,12 @@ static int32_t own_end_life(const struct vault_answer *answer, struct vault_life
         return end_of(answer, key, life, detail);
     }
     if (vault_reply_seconds(data, "ttl", &life->seconds) != 1 || life->seconds == 0) {
-        vault_text_set(detail, "ttl gives the credential no life");
+        plugin_text_set(detail, "ttl gives the credential no life");
         return LEASED_INVALID;
     }
     life->seconds = vault_aged_s(life->seconds, answer->age_s);
     if (life->seconds == 0) {
-        vault_text_set(detail, "the answer is so old that the credential has ended");
+        plugin_text_set(detail, "the answer is so old that the credential has ended");
         return LEASED_RETRY;
     }
     return LEASED_OK;
@@ -405,7 +405,7 @@ static bool is_anything(const struct vault_answer *answer)
 }
 
 static int32_t other_life(const struct vault_answer *answer, struct vault_life *life,
-                          struct vault_text *detail)
+                          struct plugin_text *detail)
 {
     const struct vault_reply *reply = answer->reply;
     bool is_chosen = reply->lease_duration_s > 0 && chosen_seconds(reply->data) > 0;
@@ -419,7 +419,7 @@ static int32_t other_life(const struct vault_answer *answer, struct vault_life *
 static const struct {
     bool (*applies)(const struct vault_answer *answer);
     int32_t (*life)(const struct vault_answer *answer, struct vault_life *life,
-                    struct vault_text *detail);
+                    struct plugin_text *detail);
 } engines[] = {
     {is_lease, lease_life},                     /* database, aws, rabbitmq, ldap, kubernetes, … */
     {is_unnamed, unnamed_life},                 /* the same, whose lease isn't told */
@@ -435,7 +435,7 @@ static const struct {
 };
 
 int32_t vault_engine_decide(const struct vault_answer *answer, struct vault_life *ret_life,
-                            struct vault_text *ret_detail)
+                            struct plugin_text *ret_detail)
 {
     size_t i = 0;
 
@@ -448,7 +448,7 @@ int32_t vault_engine_decide(const struct vault_answer *answer, struct vault_life
 
 int64_t vault_engine_now_s(struct leased_instance *vault, const struct leased_http_reply *http)
 {
-    int64_t date_s = vault_when_http(vault_header(http, "date"));
+    int64_t date_s = plugin_when_http(vault_header(http, "date"));
 
     return date_s >= 0 ? date_s : vault->host->wall_ms(vault->context) / 1000;
 }

@@ -20,7 +20,7 @@ struct vault_answer {
 
 /* LEASED_OK, or a class with the reason. */
 int32_t vault_engine_decide(const struct vault_answer *answer, struct vault_life *ret_life,
-                            struct vault_text *ret_detail);
+                            struct plugin_text *ret_detail);
 
 /* Makes a failed issue's text say what to do, where the path or the answer tells
  * (engine_explain.c). */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A deleted or destroyed version answers with an envelope and 404. */
-static bool explain_deleted(json_t *data, struct vault_text *detail)
+static bool explain_deleted(json_t *data, struct plugin_text *detail)
 {
     json_t *metadata = json_object_get(data, "metadata");
     struct leased_str deleted = vault_reply_text(metadata, "deletion_time");
@@ -14,16 +14,16 @@ static bool explain_deleted(json_t *data, struct vault_text *detail)
     if (metadata == NULL || (deleted.len == 0 && !is_destroyed)) {
         return false;
     }
-    vault_text_set(detail, "version %lld of the secret was %s%s%.*s (HTTP status 404)",
-                   (long long)json_integer_value(json_object_get(metadata, "version")),
-                   is_destroyed ? "destroyed" : "deleted", deleted.len > 0 ? " at " : "",
-                   deleted.len < 40 ? (int)deleted.len : 0, deleted.ptr);
+    plugin_text_set(detail, "version %lld of the secret was %s%s%.*s (HTTP status 404)",
+                    (long long)json_integer_value(json_object_get(metadata, "version")),
+                    is_destroyed ? "destroyed" : "deleted", deleted.len > 0 ? " at " : "",
+                    deleted.len < 40 ? (int)deleted.len : 0, deleted.ptr);
     return true;
 }
 
 /* KV version 2 warns when a path lacks its `data/`. */
 static bool explain_unversioned(const struct vault_op *op, json_t *warnings,
-                                struct vault_text *detail)
+                                struct plugin_text *detail)
 {
     size_t mount_len = strcspn(op->path, "/");
 
@@ -31,7 +31,7 @@ static bool explain_unversioned(const struct vault_op *op, json_t *warnings,
         strstr(json_string_value(json_array_get(warnings, 0)), "versioned K/V") == NULL) {
         return false;
     }
-    vault_text_set(
+    plugin_text_set(
         detail,
         "this is a versioned KV engine, whose paths have data/ behind the mount: did you "
         "mean \"%.*s/data%s\"? (HTTP status 404)",
@@ -43,16 +43,16 @@ void vault_engine_explain(const struct vault_op *op, const struct leased_http_re
                           struct vault_failure *failure)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused = {{0}};
+    struct plugin_text unused = {{0}};
 
     if (http->transport != LEASED_HTTP_OK || op->path == NULL) {
         return;
     }
     if (http->status == 405) {
-        vault_text_set(&failure->detail,
-                       "the path doesn't support %s: set `method: %s` in the role (HTTP status "
-                       "405)",
-                       op->is_post ? "POST" : "GET", op->is_post ? "get" : "post");
+        plugin_text_set(&failure->detail,
+                        "the path doesn't support %s: set `method: %s` in the role (HTTP status "
+                        "405)",
+                        op->is_post ? "POST" : "GET", op->is_post ? "get" : "post");
     } else if (http->status == 404 && vault_reply_parse(http, &reply, &unused) == 0) {
         if (!explain_deleted(reply.data, &failure->detail)) {
             (void)explain_unversioned(op, reply.warnings, &failure->detail);

@@ -2,7 +2,7 @@
  */
 #include "fields.h"
 
-#include "dump.h"
+#include "common/dump.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@
 static int write_out(struct vault_fields *fields, const json_t *value, struct leased_str *ret_text)
 {
     size_t size = 0;
-    char *text = vault_dump(fields->host, value, &size);
+    char *text = plugin_dump(fields->host, value, &size);
 
     if (text == NULL) {
         return -1;
@@ -22,7 +22,7 @@ static int write_out(struct vault_fields *fields, const json_t *value, struct le
 }
 
 static int32_t add(struct vault_fields *fields, const char *name, const json_t *value,
-                   struct vault_text *detail)
+                   struct plugin_text *detail)
 {
     struct leased_kv *item;
 
@@ -30,17 +30,17 @@ static int32_t add(struct vault_fields *fields, const char *name, const json_t *
         return LEASED_OK;
     }
     if (fields->count == VAULT_FIELDS_MAX) {
-        vault_text_set(detail, "the credential has more than %u fields", VAULT_FIELDS_MAX);
+        plugin_text_set(detail, "the credential has more than %u fields", VAULT_FIELDS_MAX);
         return LEASED_INVALID;
     }
     item = &fields->items[fields->count];
-    *item = (struct leased_kv){.key = vault_str(name)};
+    *item = (struct leased_kv){.key = plugin_str(name)};
     item->flags =
         strcmp(name, "username") == 0 || strcmp(name, VERSION) == 0 ? 0 : LEASED_KV_SECRET;
     if (json_is_string(value)) {
         item->value = (struct leased_str){json_string_value(value), json_string_length(value)};
     } else if (write_out(fields, value, &item->value) != 0) {
-        vault_text_set(detail, "out of memory");
+        plugin_text_set(detail, "out of memory");
         return LEASED_RETRY;
     }
     fields->count++;
@@ -53,7 +53,7 @@ static void trim_key(struct vault_fields *fields)
     for (size_t i = 0; i < fields->count; i++) {
         struct leased_str *value = &fields->items[i].value;
 
-        while (vault_str_eq(fields->items[i].key, "signed_key") && value->len > 0 &&
+        while (plugin_str_eq(fields->items[i].key, "signed_key") && value->len > 0 &&
                value->ptr[value->len - 1] == '\n') {
             value->len--;
         }
@@ -62,7 +62,7 @@ static void trim_key(struct vault_fields *fields)
 
 /* Older versions call an STS session's token only by its old name, which no SDK reads. */
 static int32_t add_session_token(struct vault_fields *fields, json_t *data,
-                                 struct vault_text *detail)
+                                 struct plugin_text *detail)
 {
     json_t *token = json_object_get(data, "security_token");
 
@@ -74,7 +74,7 @@ static int32_t add_session_token(struct vault_fields *fields, json_t *data,
 }
 
 int32_t vault_fields_read(const struct leased_host *host, json_t *data, json_t *metadata,
-                          struct vault_fields *fields, struct vault_text *ret_detail)
+                          struct vault_fields *fields, struct plugin_text *ret_detail)
 {
     const char *key;
     json_t *value;
@@ -87,7 +87,7 @@ int32_t vault_fields_read(const struct leased_host *host, json_t *data, json_t *
         }
     }
     if (status == LEASED_OK && fields->count == 0) {
-        vault_text_set(ret_detail, "the answer has no data");
+        plugin_text_set(ret_detail, "the answer has no data");
         status = LEASED_INVALID;
     }
     if (status == LEASED_OK) {

@@ -2,7 +2,7 @@
 #ifndef VAULT_FIELDS_H
 #define VAULT_FIELDS_H
 
-#include "text.h"
+#include "common/text.h"
 
 #include <jansson.h>
 
@@ -21,7 +21,7 @@ struct vault_fields {
  * until vault_fields_fini. LEASED_OK, or a class with the reason; call vault_fields_fini in either
  * case. */
 int32_t vault_fields_read(const struct leased_host *host, json_t *data, json_t *metadata,
-                          struct vault_fields *fields, struct vault_text *ret_detail);
+                          struct vault_fields *fields, struct plugin_text *ret_detail);
 void vault_fields_fini(struct vault_fields *fields);
 
 #endif

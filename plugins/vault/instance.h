@@ -12,7 +12,7 @@
 #include "issued.h"
 #include "request.h"
 #include "status.h"
-#include "text.h"
+#include "common/text.h"
 
 #define VAULT_NEVER UINT64_MAX
 #define VAULT_QUEUE_MAX 256U

@@ -23,9 +23,9 @@
 
 static void wait_text(struct vault_failure *failure)
 {
-    vault_text_set(&failure->detail,
-                   "what an issue may have created whose answer was lost ends with leased's login "
-                   "under which it was asked for");
+    plugin_text_set(&failure->detail,
+                    "what an issue may have created whose answer was lost ends with leased's login "
+                    "under which it was asked for");
 }
 
 static int32_t wait_for(struct vault_op *op, uint64_t left_ms)
@@ -83,7 +83,7 @@ int32_t vault_intent_revoke(struct vault_op *op, const struct vault_ref *ref)
         path = VAULT_LOOKUP_ACCESSOR;
         op->is_look_only = true;
     }
-    op->lease_id = vault_strdup(vault->host, ref->name);
+    op->lease_id = plugin_strdup(vault->host, ref->name);
     if (op->lease_id == NULL ||
         vault_request_init_about(vault->host, path, op->lease_id, 0, &op->request) != 0) {
         vault_op_free(op);
@@ -96,15 +96,15 @@ int32_t vault_intent_revoke(struct vault_op *op, const struct vault_ref *ref)
 static bool was_unknown(const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused = {{0}};
+    struct plugin_text unused = {{0}};
     json_t *warning;
     size_t index;
     bool is_unknown = false;
 
     if (vault_reply_parse(http, &reply, &unused) == 0) {
         json_array_foreach (reply.warnings, index, warning) {
-            is_unknown = is_unknown || vault_str_has(vault_str(json_string_value(warning)),
-                                                     "No token found with this accessor");
+            is_unknown = is_unknown || plugin_str_has(plugin_str(json_string_value(warning)),
+                                                      "No token found with this accessor");
         }
     }
     vault_reply_fini(&reply);

@@ -14,7 +14,7 @@
 #include "isolate.h"
 
 #include "child.h"
-#include "dump.h"
+#include "common/dump.h"
 #include "rights.h"
 #include "token.h"
 
@@ -108,7 +108,7 @@ int vault_isolate_intend(struct vault_op *op, const char *ref,
         if (op->timer == NULL) {
             return -1;
         }
-    } else if (host->intent(op->vault->context, op->handle, vault_str(ref), intended, op) < 0) {
+    } else if (host->intent(op->vault->context, op->handle, plugin_str(ref), intended, op) < 0) {
         return -1;
     }
     op->state = VAULT_OP_INTENDING;
@@ -175,7 +175,7 @@ static int intend_login(struct vault_op *op)
 
 static enum way way_of(const struct vault_op *op)
 {
-    enum vault_kind kind = vault_kinds_find(&op->vault->kinds, vault_str(op->path));
+    enum vault_kind kind = vault_kinds_find(&op->vault->kinds, plugin_str(op->path));
 
     if (vault_op_is_read(op)) {
         return WAY_ALONE;

@@ -34,7 +34,7 @@ int32_t vault_issue(struct leased_instance *vault, const struct leased_issue *re
         return vault_op_end_soon(op, &failure); /* only this way it comes with a reason */
     }
     op->ttl_ms = request->ttl_ms;
-    op->path = vault_strdup(vault->host, vault_str(params.path));
+    op->path = plugin_strdup(vault->host, plugin_str(params.path));
     op->shape = params.shape;
     op->refresh_s = params.refresh_s;
     op->is_unrevoked = params.is_unrevoked;
@@ -129,11 +129,11 @@ static size_t read_warnings(const struct vault_reply *reply, const struct vault_
     size_t count = 0;
 
     if (life->warning != NULL) {
-        texts[count++] = vault_str(life->warning);
+        texts[count++] = plugin_str(life->warning);
     }
     json_array_foreach (reply->warnings, index, warning) {
         if (count < WARNINGS_MAX) {
-            texts[count++] = vault_str(json_string_value(warning));
+            texts[count++] = plugin_str(json_string_value(warning));
         }
     }
     return count;
@@ -146,7 +146,7 @@ static void hand_over(struct vault_op *op)
     struct leased_str warnings[WARNINGS_MAX];
     struct leased_result result = {.size = sizeof(result)};
     struct vault_fields fields;
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     uint64_t lifetime_ms = (uint64_t)life->seconds * 1000U;
     bool is_lease = reply->lease_id.len > 0;
     int32_t status;
@@ -154,13 +154,13 @@ static void hand_over(struct vault_op *op)
     if (is_lease) {
         cut_to_token(op, life, &lifetime_ms);
     }
-    result.issuer_ref = is_lease ? vault_str(op->made) : vault_str(life->ref);
+    result.issuer_ref = is_lease ? plugin_str(op->made) : plugin_str(life->ref);
     status = vault_fields_read(op->vault->host, life->fields, life->metadata, &fields, &detail);
     if (status != LEASED_OK) {
-        result.detail = vault_str(detail.bytes);
+        result.detail = plugin_str(detail.bytes);
     } else if (lifetime_ms == 0) {
         status = LEASED_RETRY;
-        result.detail = VAULT_STR("the login that it hangs on ended meanwhile");
+        result.detail = PLUGIN_STR("the login that it hangs on ended meanwhile");
     } else {
         result.flags = (life->is_renewable ? LEASED_RESULT_RENEWABLE : 0) |
                        (life->is_revocable ? LEASED_RESULT_REVOCABLE : 0) |
@@ -215,8 +215,8 @@ static void refuse(struct vault_op *op, int32_t status, const struct vault_life 
 {
     const struct leased_result result = {
         .size = sizeof(result),
-        .issuer_ref = vault_str(op->made != NULL ? op->made : life->ref),
-        .detail = vault_str(detail),
+        .issuer_ref = plugin_str(op->made != NULL ? op->made : life->ref),
+        .detail = plugin_str(detail),
         .retry_after_ms = life->retry_after_ms,
     };
 
@@ -238,7 +238,7 @@ static bool is_gone(const struct leased_http_reply *http)
 void vault_issue_fitted(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     struct vault_life *life = &op->life;
     int64_t age_s = vault_header_age_s(http);
 
@@ -268,7 +268,7 @@ static void decide(struct vault_op *op, const struct leased_http_reply *http)
                                         .reply = &op->issued,
                                         .age_s = vault_header_age_s(http),
                                         .now_s = vault_engine_now_s(op->vault, http)};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     int32_t status;
 
     if (op->issued.data == NULL) {
@@ -278,7 +278,7 @@ static void decide(struct vault_op *op, const struct leased_http_reply *http)
     status = vault_engine_decide(&answer, &op->life, &detail);
     if (status == LEASED_OK || op->issued.lease_id.len > 0) {
         /* An answer that isn't one of its engine's says nothing about that. */
-        vault_kinds_learn(&op->vault->kinds, vault_str(op->path),
+        vault_kinds_learn(&op->vault->kinds, plugin_str(op->path),
                           op->issued.lease_id.len > 0 ? VAULT_KIND_LEASED : VAULT_KIND_BARE);
     }
     if (status != LEASED_OK) {
@@ -297,7 +297,7 @@ static bool note_made(struct vault_op *op, struct leased_str lease_id)
     size_t size = lease_id.len + 2 + (op->accessor != NULL ? strlen(op->accessor) : 0);
 
     op->issued_under = op->generation;
-    op->made = vault_alloc(host, size);
+    op->made = plugin_alloc(host, size);
     if (op->made != NULL) {
         (void)snprintf(op->made, size, "%.*s%s%s", (int)lease_id.len, lease_id.ptr,
                        op->accessor != NULL ? "\n" : "", op->accessor != NULL ? op->accessor : "");
@@ -312,7 +312,7 @@ static const char *check_foreign(struct vault_op *op, const struct leased_http_r
     if (reply->lease_id.len == 0) {
         return NULL;
     }
-    if (vault_str_has(vault_header(http, "x-cache"), "HIT")) {
+    if (plugin_str_has(vault_header(http, "x-cache"), "HIT")) {
         *ret_status = LEASED_INVALID;
         return "the lease was made for somebody else, and a cache has answered with it: let "
                "nothing in between cache (an Agent or Proxy: no `cache`)";
@@ -327,7 +327,7 @@ static bool take_lease(struct vault_op *op, const struct vault_reply *reply)
 {
     const struct leased_result result = {.size = sizeof(result),
                                          .issuer_ref = reply->lease_id,
-                                         .detail = VAULT_STR("out of memory")};
+                                         .detail = PLUGIN_STR("out of memory")};
 
     if (reply->lease_id.len == 0 || note_made(op, reply->lease_id)) {
         return true;
@@ -339,7 +339,7 @@ static bool take_lease(struct vault_op *op, const struct vault_reply *reply)
 void vault_issue_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     const struct vault_life none = {0};
     const char *problem;
     int32_t status = LEASED_LOST;

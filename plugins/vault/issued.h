@@ -3,7 +3,7 @@
 #ifndef VAULT_ISSUED_H
 #define VAULT_ISSUED_H
 
-#include "text.h"
+#include "common/text.h"
 
 #define VAULT_ISSUED_MAX 1024U
 

@@ -11,7 +11,7 @@
  * set right by the look-up, too. */
 #include "kept.h"
 
-#include "dump.h"
+#include "common/dump.h"
 #include "login.h"
 #include "reply.h"
 #include "token.h"
@@ -40,7 +40,7 @@ static bool name_login(const struct leased_instance *vault, struct login_name *r
                               config->sources[VAULT_SOURCE_CREDENTIAL].text,
                               config->sources[VAULT_SOURCE_ROLE_ID].text,
                               config->sources[VAULT_SOURCE_WRAPPING].text);
-    char *text = parts != NULL ? vault_dump(vault->host, parts, &len) : NULL;
+    char *text = parts != NULL ? plugin_dump(vault->host, parts, &len) : NULL;
     bool is_done = text != NULL && EVP_Digest(text, len, digest, NULL, EVP_sha256(), NULL) == 1;
 
     for (size_t i = 0; is_done && i < sizeof(digest); i++) {
@@ -107,7 +107,7 @@ void vault_kept_step(struct leased_instance *vault)
     }
     root = pack(vault);
     if (root != NULL) {
-        text = vault_dump(vault->host, root, &len);
+        text = plugin_dump(vault->host, root, &len);
     }
     json_decref(root);
     if (text == NULL) {
@@ -168,7 +168,7 @@ static bool unpack_token(struct leased_instance *vault, json_t *object, struct v
     if (accessor.len > 0) {
         memcpy(token->accessor, accessor.ptr, accessor.len);
     }
-    token->bytes = vault_secret_dup(vault->host, bytes);
+    token->bytes = plugin_secret_dup(vault->host, bytes);
     return token->bytes != NULL;
 }
 
@@ -180,7 +180,7 @@ static void take_over(struct leased_instance *vault, json_t *root)
     json_t *old;
     size_t index;
     bool is_same =
-        name_login(vault, &name) && vault_str_eq(vault_reply_text(root, "login"), name.hex);
+        name_login(vault, &name) && plugin_str_eq(vault_reply_text(root, "login"), name.hex);
 
     json_array_foreach (json_object_get(root, "old"), index, old) {
         if (vault->old_count < VAULT_OLD_TOKENS_MAX && unpack_token(vault, old, &token)) {

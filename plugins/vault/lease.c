@@ -33,9 +33,9 @@ static int32_t begin(struct vault_op *op, const struct vault_ref *ref, const cha
     bool is_started = body != NULL;
 
     op->ref_kind = ref->kind;
-    op->lease_id = vault_strdup(vault->host, ref->name);
+    op->lease_id = plugin_strdup(vault->host, ref->name);
     if (ref->accessor.len > 0) {
-        op->accessor = vault_strdup(vault->host, ref->accessor);
+        op->accessor = plugin_strdup(vault->host, ref->accessor);
     }
     if (is_started) {
         is_started = vault_request_init(vault->host, path, body, &op->request) == 0;
@@ -160,7 +160,7 @@ static void renewed(struct vault_op *op, int64_t life_s, bool is_renewable, bool
 void vault_renew_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     int64_t life_s;
 
     if (vault_reply_parse(http, &reply, &detail) != 0) {
@@ -210,7 +210,7 @@ static void unproved(struct vault_op *op)
 static void doubt(struct vault_op *op, unsigned look_max, const char *why)
 {
     op->failure = (struct vault_failure){.status = LEASED_RETRY};
-    vault_text_set(&op->failure.detail, "%s", why);
+    plugin_text_set(&op->failure.detail, "%s", why);
     op->look_max = look_max;
     if (!look(op)) {
         unproved(op);
@@ -229,7 +229,7 @@ void vault_revoked(struct vault_op *op, int32_t status)
 
 bool vault_revoke_in_doubt(struct vault_op *op, const struct leased_http_reply *http)
 {
-    struct vault_text why = op->failure.detail;
+    struct plugin_text why = op->failure.detail;
     bool is_doubtful = http->transport == LEASED_HTTP_LOST;
 
     if (op->ref_kind == VAULT_REF_KIND_CHILD || op->ref_kind == VAULT_REF_KIND_LOGIN) {
@@ -296,7 +296,7 @@ static void certificate_revoked(struct vault_op *op, const struct vault_reply *r
 void vault_revoke_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
 
     if (op->ref_kind == VAULT_REF_KIND_CHILD || op->ref_kind == VAULT_REF_KIND_LOGIN) {
         vault_intent_answered(op, http);

@@ -58,16 +58,16 @@ uint64_t vault_login_failed(struct leased_instance *vault, const char *event,
         kept->status = LEASED_RETRY;
     }
     if (vault_config_makes_tokens(config)) {
-        vault_text_set(&kept->detail, "could not log in (%s at auth/%.60s): %.320s",
-                       config->method_name, config->mount, failure->detail.bytes);
+        plugin_text_set(&kept->detail, "could not log in (%s at auth/%.60s): %.320s",
+                        config->method_name, config->mount, failure->detail.bytes);
     } else {
-        vault_text_set(&kept->detail, "could not log in (%s): %.360s", config->method_name,
-                       failure->detail.bytes);
+        plugin_text_set(&kept->detail, "could not log in (%s): %.360s", config->method_name,
+                        failure->detail.bytes);
     }
     if (failure->retry_after_ms > delay_ms) {
         delay_ms = failure->retry_after_ms;
     }
-    vault->host->metric_add(vault->context, VAULT_STR("login_failures"), 1);
+    vault->host->metric_add(vault->context, PLUGIN_STR("login_failures"), 1);
     vault_log(vault, LEASED_LOG_WARN, event, kept->detail.bytes);
     vault_ops_login_ended(vault);
     return vault->host->now_ms(vault->context) + delay_ms;
@@ -77,7 +77,7 @@ uint64_t vault_login_failed_text(struct leased_instance *vault, const char *even
 {
     struct vault_failure failure = {.status = LEASED_RETRY};
 
-    vault_text_set(&failure.detail, "%s", text);
+    plugin_text_set(&failure.detail, "%s", text);
     return vault_login_failed(vault, event, &failure);
 }
 
@@ -96,7 +96,7 @@ bool vault_is_token(const char *text, size_t len)
     return true;
 }
 
-static bool start_token_login(struct leased_instance *vault, struct vault_text *detail)
+static bool start_token_login(struct leased_instance *vault, struct plugin_text *detail)
 {
     struct vault_request request;
 
@@ -106,11 +106,11 @@ static bool start_token_login(struct leased_instance *vault, struct vault_text *
         return false;
     }
     if (!vault_is_token(vault->candidate, strlen(vault->candidate))) {
-        vault_text_set(detail, "what %.200s holds is not a token",
-                       vault->config.sources[VAULT_SOURCE_CREDENTIAL].text);
+        plugin_text_set(detail, "what %.200s holds is not a token",
+                        vault->config.sources[VAULT_SOURCE_CREDENTIAL].text);
         return false;
     }
-    vault_text_set(detail, "the request could not be started");
+    plugin_text_set(detail, "the request could not be started");
     return vault_request_init(vault->host, "auth/token/lookup-self", NULL, &request) == 0 &&
            vault_own_send(vault, VAULT_OWN_LOGIN, &request, vault->candidate);
 }
@@ -171,7 +171,7 @@ static json_t *login_body(const struct vault_config *config, const char *shown, 
     }
 }
 
-static bool start_login(struct leased_instance *vault, struct vault_text *detail)
+static bool start_login(struct leased_instance *vault, struct plugin_text *detail)
 {
     const struct vault_config *config = &vault->config;
     char path[PATH_MAX_BYTES];
@@ -197,11 +197,11 @@ static bool start_login(struct leased_instance *vault, struct vault_text *detail
     }
     body = login_body(config, shown, role_id != NULL ? role_id : config->role_id);
     if (body == NULL) {
-        vault_text_set(detail, "what the login shows is not UTF-8");
+        plugin_text_set(detail, "what the login shows is not UTF-8");
         goto out;
     }
     login_path(config, path);
-    vault_text_set(detail, "the request could not be started");
+    plugin_text_set(detail, "the request could not be started");
     if (vault_request_init(vault->host, path, body, &request) == 0) {
         request.creates = true;
         is_sent = vault_own_send(vault, VAULT_OWN_LOGIN, &request, NULL);
@@ -214,7 +214,7 @@ out:
 
 void vault_login_start(struct leased_instance *vault)
 {
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     bool is_sent;
 
     if (vault_config_has(&vault->config, VAULT_SOURCE_WRAPPING) && vault->secret_id == NULL) {
@@ -302,7 +302,7 @@ static const char *take_answer(struct leased_instance *vault, const struct vault
 
     if (!vault_config_makes_tokens(&vault->config)) {
         problem = vault_login_read_lookup(reply->data, &facts);
-        token = vault_str(vault->candidate);
+        token = plugin_str(vault->candidate);
     } else {
         problem = read_login(reply->auth, &token, &facts);
     }
@@ -314,7 +314,7 @@ static const char *take_answer(struct leased_instance *vault, const struct vault
         problem = "out of memory";
     }
     if (problem != NULL && token.len > 0 && vault_config_makes_tokens(&vault->config)) {
-        vault_token_discard(vault, vault_secret_dup(vault->host, token));
+        vault_token_discard(vault, plugin_secret_dup(vault->host, token));
     }
     return problem;
 }
@@ -348,7 +348,7 @@ void vault_login_answered(struct leased_instance *vault, const struct leased_htt
 void vault_login_dropped(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused = {{0}};
+    struct plugin_text unused = {{0}};
     struct vault_token_facts facts = {0};
     struct leased_str token = {0};
 
@@ -358,7 +358,7 @@ void vault_login_dropped(struct leased_instance *vault, const struct leased_http
     }
     (void)read_login(reply.auth, &token, &facts);
     if (token.len > 0) {
-        vault_token_discard(vault, vault_secret_dup(vault->host, token));
+        vault_token_discard(vault, plugin_secret_dup(vault->host, token));
     }
     vault_reply_fini(&reply);
 }

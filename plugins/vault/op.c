@@ -22,7 +22,7 @@ static void answered(void *user, const struct leased_http_reply *http);
 struct vault_op *vault_op_new(struct leased_instance *vault, leased_op *handle,
                               enum vault_call call)
 {
-    struct vault_op *op = vault_alloc(vault->host, sizeof(*op));
+    struct vault_op *op = plugin_alloc(vault->host, sizeof(*op));
 
     if (op == NULL) {
         return NULL;
@@ -84,8 +84,8 @@ void vault_op_fail(struct vault_op *op, int32_t status, const char *detail)
     const struct leased_result result = {
         .size = sizeof(result),
         .flags = op->is_login_bound ? LEASED_RESULT_LOGIN_BOUND : 0,
-        .issuer_ref = vault_str(op->made),
-        .detail = vault_str(detail),
+        .issuer_ref = plugin_str(op->made),
+        .detail = plugin_str(detail),
         .retry_after_ms = op->failure.retry_after_ms,
     };
 
@@ -177,14 +177,14 @@ int32_t vault_op_begin(struct vault_op *op)
         if (vault_op_go(op) == 0) {
             return 0;
         }
-        vault_text_set(&failure.detail, "the request could not be started");
+        plugin_text_set(&failure.detail, "the request could not be started");
         return vault_op_end_soon(op, &failure);
     }
     if (!is_login_under_way(vault)) {
         return vault_op_end_soon(op, &vault->login_failure);
     }
     if (vault->queued_count >= VAULT_QUEUE_MAX) {
-        vault_text_set(&failure.detail, "too many wait for the login");
+        plugin_text_set(&failure.detail, "too many wait for the login");
         return vault_op_end_soon(op, &failure);
     }
     op->state = VAULT_OP_QUEUED;

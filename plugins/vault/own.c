@@ -40,7 +40,7 @@ static void renew_later(struct leased_instance *vault, const char *detail)
     vault->renew_at_ms =
         vault->host->now_ms(vault->context) + vault_backoff_ms(vault, vault->renew_failures);
     vault->renew_failures++;
-    vault->host->metric_add(vault->context, VAULT_STR("token_renewal_failures"), 1);
+    vault->host->metric_add(vault->context, PLUGIN_STR("token_renewal_failures"), 1);
     vault_log(vault, LEASED_LOG_WARN, "vault.token.renew.failed", detail);
 }
 
@@ -78,7 +78,7 @@ static void renew_failed(struct leased_instance *vault, const struct leased_http
 static void renew_answered(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     int64_t ttl_s = 0;
 
     if (vault->token.bytes == NULL) {
@@ -125,7 +125,7 @@ void vault_own_verify(struct leased_instance *vault)
 static bool is_sign_of_life(const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused = {{0}};
+    struct plugin_text unused = {{0}};
     bool is_alive;
 
     if (!vault_status_is_success(http)) {
@@ -141,14 +141,14 @@ static bool is_sign_of_life(const struct leased_http_reply *http)
 static void prove_kept(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text unused = {{0}};
+    struct plugin_text unused = {{0}};
     struct vault_token_facts facts = {0};
     int64_t life_s = vault->token.life_s;
 
     if (vault_status_is_success(http) && vault_reply_parse(http, &reply, &unused) == 0 &&
         vault_login_read_lookup(reply.data, &facts) == NULL) {
         facts.life_s = life_s > facts.life_s ? life_s : facts.life_s;
-        (void)vault_token_install(vault, vault_str(vault->token.bytes), &facts);
+        (void)vault_token_install(vault, plugin_str(vault->token.bytes), &facts);
     }
     vault->is_kept_unproved = false;
     vault_reply_fini(&reply);

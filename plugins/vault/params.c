@@ -3,7 +3,7 @@
  * cleaned path. */
 #include "params.h"
 
-#include "when.h"
+#include "common/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ static const char *path_problem(const char *path)
     return NULL;
 }
 
-static int check_keys(json_t *root, struct vault_text *detail)
+static int check_keys(json_t *root, struct plugin_text *detail)
 {
     const char *key;
     json_t *value;
@@ -59,28 +59,28 @@ static int check_keys(json_t *root, struct vault_text *detail)
         if (is_known) {
             continue;
         }
-        close = vault_suggest(key, keys, COUNT(keys));
-        vault_text_set(detail, "%.64s: unknown key%s%s%s", key,
-                       close != NULL ? "; did you mean \"" : "", close != NULL ? close : "",
-                       close != NULL
-                           ? "\"?"
-                           : "; there are path, method, params, refresh, revoke and isolate");
+        close = plugin_suggest(key, keys, COUNT(keys));
+        plugin_text_set(detail, "%.64s: unknown key%s%s%s", key,
+                        close != NULL ? "; did you mean \"" : "", close != NULL ? close : "",
+                        close != NULL
+                            ? "\"?"
+                            : "; there are path, method, params, refresh, revoke and isolate");
         return -1;
     }
     return 0;
 }
 
 /* A query can hold plain values only. */
-static int check_query(json_t *params, struct vault_text *detail)
+static int check_query(json_t *params, struct plugin_text *detail)
 {
     const char *key;
     json_t *value;
 
     json_object_foreach (params, key, value) {
         if (key[0] == '\0' || json_is_object(value) || json_is_array(value)) {
-            vault_text_set(detail,
-                           "params.%.64s: with method get a text, number or boolean is expected",
-                           key);
+            plugin_text_set(detail,
+                            "params.%.64s: with method get a text, number or boolean is expected",
+                            key);
             return -1;
         }
     }
@@ -88,7 +88,7 @@ static int check_query(json_t *params, struct vault_text *detail)
 }
 
 /* Without one it is what the path's shape asks for. */
-static int read_method(struct vault_params *params, struct vault_text *detail)
+static int read_method(struct vault_params *params, struct plugin_text *detail)
 {
     json_t *method = json_object_get(params->root, "method");
     const char *name = json_string_value(method);
@@ -99,43 +99,43 @@ static int read_method(struct vault_params *params, struct vault_text *detail)
     }
     params->is_post = name != NULL && strcmp(name, "post") == 0;
     if (!params->is_post && (name == NULL || strcmp(name, "get") != 0)) {
-        vault_text_set(detail, "method: one of get, post is expected");
+        plugin_text_set(detail, "method: one of get, post is expected");
         return -1;
     }
     return 0;
 }
 
 /* What becomes of what was issued. */
-static int read_life(struct vault_params *params, struct vault_text *detail)
+static int read_life(struct vault_params *params, struct plugin_text *detail)
 {
     json_t *refresh = json_object_get(params->root, "refresh");
     json_t *revoke = json_object_get(params->root, "revoke");
 
     if (json_is_string(refresh)) {
-        params->refresh_s = vault_when_duration(
+        params->refresh_s = plugin_when_duration(
             (struct leased_str){json_string_value(refresh), json_string_length(refresh)});
     } else if (json_is_integer(refresh)) {
         params->refresh_s = json_integer_value(refresh);
     }
     if (refresh != NULL &&
         (params->refresh_s < REFRESH_MIN_S || params->refresh_s > REFRESH_MAX_S)) {
-        vault_text_set(detail, "refresh: a duration between 1s and 365d is expected, such as 5m");
+        plugin_text_set(detail, "refresh: a duration between 1s and 365d is expected, such as 5m");
         return -1;
     }
     if (revoke != NULL && !json_is_boolean(revoke)) {
-        vault_text_set(detail, "revoke: true or false is expected");
+        plugin_text_set(detail, "revoke: true or false is expected");
         return -1;
     }
     params->is_unrevoked = json_is_false(revoke);
     return 0;
 }
 
-static int read_isolate(struct vault_params *params, struct vault_text *detail)
+static int read_isolate(struct vault_params *params, struct plugin_text *detail)
 {
     json_t *isolate = json_object_get(params->root, "isolate");
 
     if (isolate != NULL && !json_is_boolean(isolate)) {
-        vault_text_set(detail, "isolate: true or false is expected");
+        plugin_text_set(detail, "isolate: true or false is expected");
         return -1;
     }
     if (isolate != NULL) {
@@ -144,23 +144,23 @@ static int read_isolate(struct vault_params *params, struct vault_text *detail)
     return 0;
 }
 
-static int read_fields(struct vault_params *params, struct vault_text *detail)
+static int read_fields(struct vault_params *params, struct plugin_text *detail)
 {
     const char *problem;
 
     params->path = json_string_value(json_object_get(params->root, "path"));
     if (params->path == NULL) {
-        vault_text_set(detail, "path: a text is expected, such as database/creds/orders");
+        plugin_text_set(detail, "path: a text is expected, such as database/creds/orders");
         return -1;
     }
     problem = path_problem(params->path);
     if (problem != NULL) {
-        vault_text_set(detail, "path: %s", problem);
+        plugin_text_set(detail, "path: %s", problem);
         return -1;
     }
     params->params = json_object_get(params->root, "params");
     if (params->params != NULL && !json_is_object(params->params)) {
-        vault_text_set(detail, "params: an object is expected");
+        plugin_text_set(detail, "params: an object is expected");
         return -1;
     }
     params->shape = vault_shape_of(params->path, params->params);
@@ -172,14 +172,14 @@ static int read_fields(struct vault_params *params, struct vault_text *detail)
 }
 
 int vault_params_parse(struct leased_str json, struct vault_params *ret_params,
-                       struct vault_text *ret_detail)
+                       struct plugin_text *ret_detail)
 {
     struct vault_params params = {0};
     json_error_t problem;
 
     params.root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &problem);
     if (!json_is_object(params.root)) {
-        vault_text_set(ret_detail, "the parameters are not a JSON object");
+        plugin_text_set(ret_detail, "the parameters are not a JSON object");
     } else if (check_keys(params.root, ret_detail) == 0 && read_fields(&params, ret_detail) == 0) {
         *ret_params = params;
         return 0;

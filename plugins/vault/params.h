@@ -3,7 +3,7 @@
 #define VAULT_PARAMS_H
 
 #include "shape.h"
-#include "text.h"
+#include "common/text.h"
 
 #define VAULT_PATH_MAX_BYTES 512
 
@@ -26,7 +26,7 @@ struct vault_params {
 
 /* 0, or -1 with the reason in `ret_detail`. */
 int vault_params_parse(struct leased_str json, struct vault_params *ret_params,
-                       struct vault_text *ret_detail);
+                       struct plugin_text *ret_detail);
 
 /* Asks for a life by the parameter `ttl`, where the engine takes it and the role doesn't say
  * another. 0, or -1 when out of memory. */

@@ -131,9 +131,9 @@ static const char *request_problem(const struct leased_call *request)
         return "the body is too large";
     }
     for (size_t i = 0; i < request->header_count; i++) {
-        if (vault_str_is(request->headers[i].name, "x-vault-token") ||
-            vault_str_is(request->headers[i].name, "x-vault-namespace") ||
-            vault_str_is(request->headers[i].name, "authorization")) {
+        if (plugin_str_is(request->headers[i].name, "x-vault-token") ||
+            plugin_str_is(request->headers[i].name, "x-vault-namespace") ||
+            plugin_str_is(request->headers[i].name, "authorization")) {
             return "a token or namespace of the client's isn't passed on";
         }
     }
@@ -153,7 +153,7 @@ int32_t vault_pass(struct leased_instance *vault, const struct leased_call *requ
         return -LEASED_RETRY;
     }
     if (problem != NULL) {
-        vault_text_set(&failure.detail, "%s", problem);
+        plugin_text_set(&failure.detail, "%s", problem);
         return vault_op_end_soon(op, &failure);
     }
     if (vault_request_init_pass(vault->host, request, &op->request) != 0) {
@@ -167,10 +167,10 @@ int32_t vault_pass(struct leased_instance *vault, const struct leased_call *requ
 
 static bool may_reach_clients(struct leased_str name)
 {
-    return vault_str_is(name, "content-type") || vault_str_is(name, "retry-after") ||
+    return plugin_str_is(name, "content-type") || plugin_str_is(name, "retry-after") ||
            (name.len > strlen("x-vault-") &&
             memcmp(name.ptr, "x-vault-", strlen("x-vault-")) == 0 &&
-            !vault_str_is(name, "x-vault-token"));
+            !plugin_str_is(name, "x-vault-token"));
 }
 
 static void hand_over(struct vault_op *op, const struct leased_call_reply *reply)
@@ -196,15 +196,15 @@ static void pass_back(struct vault_op *op, const struct leased_http_reply *http)
 /* Until it is known whether the token or its policy is meant. */
 static bool keep_denial(struct vault_op *op, const struct leased_http_reply *http)
 {
-    op->kept_body = vault_strdup(op->vault->host, http->body);
+    op->kept_body = plugin_strdup(op->vault->host, http->body);
     op->kept_body_len = http->body.len;
     return op->kept_body != NULL;
 }
 
 void vault_pass_denied(struct vault_op *op)
 {
-    const struct leased_http_header type = {VAULT_STR("content-type"),
-                                            VAULT_STR("application/json")};
+    const struct leased_http_header type = {PLUGIN_STR("content-type"),
+                                            PLUGIN_STR("application/json")};
     const struct leased_call_reply reply = {
         .size = sizeof(reply),
         .status = 403,
@@ -226,7 +226,7 @@ bool vault_pass_answered(struct vault_op *op, const struct leased_http_reply *ht
         http->status > STATUS_MAX || (http->status >= 300 && http->status < 400)) {
         op->failure = failure;
         vault_op_fail(op, failure.status, failure.detail.bytes);
-    } else if (encoding.len > 0 && !vault_str_eq(encoding, "identity")) {
+    } else if (encoding.len > 0 && !plugin_str_eq(encoding, "identity")) {
         vault_op_fail(op, LEASED_LOST, "the answer is compressed, which was not asked for");
     } else if (http->status == 403 && failure.status == VAULT_STATUS_CHECK_TOKEN) {
         if (keep_denial(op, http)) {

@@ -11,7 +11,7 @@
 #ifndef VAULT_REF_H
 #define VAULT_REF_H
 
-#include "text.h"
+#include "common/text.h"
 
 #define VAULT_REF_CERTIFICATE "#cert "
 #define VAULT_REF_CHILD "#child "

@@ -15,7 +15,7 @@
 struct leased_str vault_header(const struct leased_http_reply *http, const char *name)
 {
     for (size_t i = 0; i < http->header_count; i++) {
-        if (vault_str_eq(http->headers[i].name, name)) {
+        if (plugin_str_eq(http->headers[i].name, name)) {
             return http->headers[i].value;
         }
     }
@@ -82,7 +82,7 @@ static json_t *load(const struct leased_http_reply *http, size_t flags, const ch
     json_error_t problem = {0}; /* without memory jansson leaves it as it was */
     json_t *root;
 
-    if (encoding.len > 0 && !vault_str_eq(encoding, "identity")) {
+    if (encoding.len > 0 && !plugin_str_eq(encoding, "identity")) {
         *ret_problem = "it is compressed, which was not asked for";
         return NULL;
     }
@@ -191,7 +191,7 @@ static const char *read_warnings(struct vault_reply *reply)
 }
 
 int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *ret_reply,
-                      struct vault_text *ret_detail)
+                      struct plugin_text *ret_detail)
 {
     struct vault_reply reply = {0};
     const char *problem = NULL;
@@ -212,7 +212,7 @@ int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *
         }
     }
     if (problem != NULL) {
-        vault_text_set(ret_detail, "the answer can't be used: %s", problem);
+        plugin_text_set(ret_detail, "the answer can't be used: %s", problem);
         json_decref(reply.root);
         return -1;
     }
@@ -262,9 +262,9 @@ bool vault_reply_is_capped(const struct vault_reply *reply)
     size_t index;
 
     json_array_foreach (reply->warnings, index, warning) {
-        struct leased_str text = vault_str(json_string_value(warning));
+        struct leased_str text = plugin_str(json_string_value(warning));
 
-        if (vault_str_has(text, "capped") || vault_str_has(text, "exceeded")) {
+        if (plugin_str_has(text, "capped") || plugin_str_has(text, "exceeded")) {
             return true;
         }
     }

@@ -3,7 +3,7 @@
 #ifndef VAULT_REPLY_H
 #define VAULT_REPLY_H
 
-#include "text.h"
+#include "common/text.h"
 
 #include <jansson.h>
 
@@ -24,7 +24,7 @@ struct vault_reply {
 /* Parses the body of a 2xx answer; an empty body is an empty reply. 0, or -1 with the reason (none
  * of the body's bytes) in `ret_detail`. */
 int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *ret_reply,
-                      struct vault_text *ret_detail);
+                      struct plugin_text *ret_detail);
 
 /* What vault_reply_parse refuses may still name the lease that was created. 0: only `root` and
  * `lease_id` are set. -1: it can't be known. */

@@ -1,7 +1,7 @@
 /* Builds what is sent. Everything that may hold a secret is in the host's secret memory. */
 #include "request.h"
 
-#include "dump.h"
+#include "common/dump.h"
 #include "instance.h"
 
 #include <assert.h>
@@ -14,16 +14,16 @@
 int vault_request_init(const struct leased_host *host, const char *path, json_t *body,
                        struct vault_request *ret_request)
 {
-    struct vault_request request = {.method = VAULT_STR("GET")};
+    struct vault_request request = {.method = PLUGIN_STR("GET")};
     size_t size = strlen("/v1/") + strlen(path) + 1;
 
-    request.path = vault_alloc(host, size);
+    request.path = plugin_alloc(host, size);
     if (request.path != NULL) {
         (void)snprintf(request.path, size, "/v1/%s", path);
     }
     if (body != NULL) {
-        request.method = VAULT_STR("POST");
-        request.body = vault_dump(host, body, &request.body_len);
+        request.method = PLUGIN_STR("POST");
+        request.body = plugin_dump(host, body, &request.body_len);
         json_decref(body);
         if (request.body == NULL) {
             vault_request_fini(host, &request);
@@ -94,7 +94,7 @@ static int query_add_value(const struct leased_host *host, struct query *query, 
         query_add_encoded(query, json_string_value(value));
         return 0;
     }
-    text = vault_dump(host, value, &len);
+    text = plugin_dump(host, value, &len);
     if (text == NULL) {
         return -1;
     }
@@ -106,7 +106,7 @@ static int query_add_value(const struct leased_host *host, struct query *query, 
 static int init_get(const struct leased_host *host, const struct vault_params *params,
                     struct vault_request *ret_request)
 {
-    struct query *query = vault_alloc(host, sizeof(*query));
+    struct query *query = plugin_alloc(host, sizeof(*query));
     const char *key;
     json_t *value;
     int rc = 0;
@@ -171,8 +171,8 @@ struct leased_str vault_request_method(struct leased_str method)
     static const char *const methods[] = {"GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"};
 
     for (size_t i = 0; i < COUNT(methods); i++) {
-        if (vault_str_eq(method, methods[i])) {
-            return vault_str(methods[i]);
+        if (plugin_str_eq(method, methods[i])) {
+            return plugin_str(methods[i]);
         }
     }
     return (struct leased_str){0};
@@ -187,16 +187,16 @@ static int copy_header(const struct leased_host *host, const struct leased_http_
 
     static_assert(COUNT(names) == VAULT_PASSED_HEADERS_MAX, "there is room for each, once");
     for (size_t i = 0; i < COUNT(names); i++) {
-        if (!vault_str_is(header->name, names[i]) ||
+        if (!plugin_str_is(header->name, names[i]) ||
             request->passed_count == VAULT_PASSED_HEADERS_MAX) {
             continue;
         }
-        value = vault_strdup(host, header->value);
+        value = plugin_strdup(host, header->value);
         if (value == NULL) {
             return -1;
         }
         request->passed[request->passed_count++] =
-            (struct leased_http_header){vault_str(names[i]), {value, header->value.len}};
+            (struct leased_http_header){plugin_str(names[i]), {value, header->value.len}};
     }
     return 0;
 }
@@ -208,9 +208,9 @@ int vault_request_init_pass(const struct leased_host *host, const struct leased_
                                     .creates = (call->flags & LEASED_CALL_REPEATABLE) == 0};
     int rc = 0;
 
-    request.path = vault_strdup(host, call->path);
+    request.path = plugin_strdup(host, call->path);
     if (call->body.len > 0) {
-        request.body = vault_strdup(host, call->body);
+        request.body = plugin_strdup(host, call->body);
         request.body_len = call->body.len;
     }
     for (size_t i = 0; i < call->header_count && rc == 0; i++) {
@@ -242,33 +242,34 @@ leased_http *vault_request_send(struct leased_instance *vault, const struct vaul
     struct leased_http_request http = {.size = sizeof(http)};
     size_t count = 0;
 
-    headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-Request"), VAULT_STR("true")};
+    headers[count++] =
+        (struct leased_http_header){PLUGIN_STR("X-Vault-Request"), PLUGIN_STR("true")};
     if (token != NULL) {
         headers[count++] =
-            (struct leased_http_header){VAULT_STR("X-Vault-Token"), vault_str(token)};
+            (struct leased_http_header){PLUGIN_STR("X-Vault-Token"), plugin_str(token)};
     }
     if (vault->config.namespace_path[0] != '\0' && !request->is_root) {
-        headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-Namespace"),
-                                                       vault_str(vault->config.namespace_path)};
+        headers[count++] = (struct leased_http_header){PLUGIN_STR("X-Vault-Namespace"),
+                                                       plugin_str(vault->config.namespace_path)};
     }
     if (vault_request_is_movable(vault, request)) {
-        headers[count++] = (struct leased_http_header){VAULT_STR("X-Vault-No-Request-Forwarding"),
-                                                       VAULT_STR("true")};
+        headers[count++] = (struct leased_http_header){PLUGIN_STR("X-Vault-No-Request-Forwarding"),
+                                                       PLUGIN_STR("true")};
     }
     for (size_t i = 0; i < request->passed_count; i++) {
-        has_type = has_type || vault_str_eq(request->passed[i].name, "content-type");
+        has_type = has_type || plugin_str_eq(request->passed[i].name, "content-type");
         headers[count++] = request->passed[i];
     }
     if (!has_type) {
         headers[count++] =
-            (struct leased_http_header){VAULT_STR("Content-Type"), VAULT_STR("application/json")};
+            (struct leased_http_header){PLUGIN_STR("Content-Type"), PLUGIN_STR("application/json")};
     }
     http.timeout_ms = request->timeout_ms;
     http.flags = request->creates ? LEASED_HTTP_CREATES : 0;
     http.flags |= request->is_repeatable ? LEASED_HTTP_REPEATABLE : 0;
     http.flags |= vault_request_is_movable(vault, request) ? LEASED_HTTP_MOVABLE : 0;
     http.method = request->method;
-    http.path = vault_str(request->path);
+    http.path = plugin_str(request->path);
     http.headers = headers;
     http.header_count = count;
     http.body = (struct leased_str){request->body, request->body_len};

@@ -3,7 +3,7 @@
 #define VAULT_REQUEST_H
 
 #include "params.h"
-#include "text.h"
+#include "common/text.h"
 
 struct leased_instance;
 

@@ -43,13 +43,13 @@ void vault_rights_create_path(const struct vault_config *config,
 /* `paths`: what is missing. */
 static void unisolated(struct leased_instance *vault, const char *paths)
 {
-    struct vault_text text = {{0}};
+    struct plugin_text text = {{0}};
 
     vault->rights.is_isolation_denied = true;
-    vault_text_set(&text,
-                   "credentials are not isolated, because the policy of leased's token lacks "
-                   "update on %.250s: they end with leased's own login",
-                   paths);
+    plugin_text_set(&text,
+                    "credentials are not isolated, because the policy of leased's token lacks "
+                    "update on %.250s: they end with leased's own login",
+                    paths);
     vault_warn(vault, KEY_UNISOLATED, text.bytes);
     if (!vault->rights.is_told_unisolated) {
         vault->rights.is_told_unisolated = true;
@@ -105,10 +105,10 @@ static bool may_update(json_t *data, const char *path)
 /* Logged when it is new. */
 static void missing(struct leased_instance *vault, size_t need)
 {
-    struct vault_text text = {{0}};
+    struct plugin_text text = {{0}};
 
-    vault_text_set(&text, "the policy of leased's token lacks update on %.280s: %s",
-                   needs[need].path, needs[need].follows);
+    plugin_text_set(&text, "the policy of leased's token lacks update on %.280s: %s",
+                    needs[need].path, needs[need].follows);
     vault_warn(vault, needs[need].path, text.bytes);
     if ((vault->rights.missing & 1U << need) == 0) {
         vault_log(vault, LEASED_LOG_WARN, "vault.right.missing", text.bytes);
@@ -119,7 +119,7 @@ static void missing(struct leased_instance *vault, size_t need)
 static bool read_rights(struct leased_instance *vault, json_t *data)
 {
     char create[VAULT_CREATE_PATH_MAX_BYTES];
-    struct vault_text for_isolation = {{0}};
+    struct plugin_text for_isolation = {{0}};
     uint32_t lacks = 0;
 
     vault_rights_create_path(&vault->config, create);
@@ -133,10 +133,10 @@ static bool read_rights(struct leased_instance *vault, json_t *data)
         } else if (needs[i].follows != NULL) {
             missing(vault, i);
         } else if (!is_there) {
-            struct vault_text before = for_isolation;
+            struct plugin_text before = for_isolation;
 
-            vault_text_set(&for_isolation, "%.200s%s%.120s", before.bytes,
-                           before.bytes[0] != '\0' ? ", " : "", path);
+            plugin_text_set(&for_isolation, "%.200s%s%.120s", before.bytes,
+                            before.bytes[0] != '\0' ? ", " : "", path);
         }
     }
     if (for_isolation.bytes[0] != '\0') {
@@ -210,7 +210,7 @@ static uint64_t read_answer(struct leased_instance *vault, const struct leased_h
 {
     uint64_t now_ms = vault->host->now_ms(vault->context);
     struct vault_reply reply = {0};
-    struct vault_text unused = {{0}};
+    struct plugin_text unused = {{0}};
     uint64_t at_ms = now_ms + RETRY_MS;
 
     if (http->transport == LEASED_HTTP_OK && http->status >= 400 && http->status < 429 &&

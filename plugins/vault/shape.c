@@ -61,14 +61,14 @@ static struct leased_str cut_last(struct leased_str *text)
 /* The length of what stands before `tail` in `path`; 0: it doesn't end so, or has no mount. */
 static size_t mount_before(const char *path, const char *tail)
 {
-    struct leased_str left = vault_str(path);
-    struct leased_str want = vault_str(tail);
+    struct leased_str left = plugin_str(path);
+    struct leased_str want = plugin_str(tail);
 
     while (want.len > 0) {
         struct leased_str segment = cut_last(&left);
         struct leased_str wanted = cut_last(&want);
         bool is_same =
-            vault_str_eq(wanted, "*")
+            plugin_str_eq(wanted, "*")
                 ? segment.len > 0
                 : segment.len == wanted.len && memcmp(segment.ptr, wanted.ptr, wanted.len) == 0;
 

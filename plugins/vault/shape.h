@@ -3,7 +3,7 @@
 #ifndef VAULT_SHAPE_H
 #define VAULT_SHAPE_H
 
-#include "text.h"
+#include "common/text.h"
 
 #include <jansson.h>
 

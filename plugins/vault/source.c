@@ -10,7 +10,7 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
-static bool can_change(const struct vault_source *source)
+static bool can_change(const struct plugin_source *source)
 {
     return source->text[0] != '\0' && strncmp(source->text, "env:", strlen("env:")) != 0;
 }
@@ -44,21 +44,21 @@ static bool see(struct leased_instance *vault, enum vault_source_id id, struct l
 
 /* The bytes (secret_free) through `ret_bytes`; their number, or -1 with the reason. */
 static int64_t read_bytes(struct leased_instance *vault, enum vault_source_id id, char **ret_bytes,
-                          struct vault_text *detail)
+                          struct plugin_text *detail)
 {
     const char *source = vault->config.sources[id].text;
     struct leased_str why = {0};
-    int64_t len = vault->host->secret_read(vault->context, vault_str(source), ret_bytes, &why);
+    int64_t len = vault->host->secret_read(vault->context, plugin_str(source), ret_bytes, &why);
 
     if (len < 0) {
-        vault_text_set(detail, "%.*s", (int)why.len, why.ptr != NULL ? why.ptr : "");
+        plugin_text_set(detail, "%.*s", (int)why.len, why.ptr != NULL ? why.ptr : "");
         return -1;
     }
     return len;
 }
 
 char *vault_source_read(struct leased_instance *vault, enum vault_source_id id,
-                        struct vault_text *detail)
+                        struct plugin_text *detail)
 {
     char *bytes = NULL;
     char *text = NULL;
@@ -69,11 +69,11 @@ char *vault_source_read(struct leased_instance *vault, enum vault_source_id id,
     }
     (void)see(vault, id, (struct leased_str){bytes, (size_t)len});
     if (memchr(bytes, '\0', (size_t)len) != NULL) {
-        vault_text_set(detail, "%.300s holds a zero byte", vault->config.sources[id].text);
+        plugin_text_set(detail, "%.300s holds a zero byte", vault->config.sources[id].text);
     } else {
-        text = vault_secret_dup(vault->host, (struct leased_str){bytes, (size_t)len});
+        text = plugin_secret_dup(vault->host, (struct leased_str){bytes, (size_t)len});
         if (text == NULL) {
-            vault_text_set(detail, "out of memory");
+            plugin_text_set(detail, "out of memory");
         }
     }
     vault->host->secret_free(bytes);
@@ -102,7 +102,7 @@ static void look(struct leased_instance *vault, bool acts)
 {
     for (int i = 0; i < VAULT_SOURCE_COUNT; i++) {
         enum vault_source_id id = (enum vault_source_id)i;
-        struct vault_text detail = {{0}};
+        struct plugin_text detail = {{0}};
         char *bytes = NULL;
         int64_t len;
 

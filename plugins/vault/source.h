@@ -6,7 +6,7 @@
 
 /* What it holds (secret_free), or NULL with the reason. It counts as seen from then on. */
 char *vault_source_read(struct leased_instance *vault, enum vault_source_id id,
-                        struct vault_text *detail);
+                        struct plugin_text *detail);
 
 /* Is there one that can change while the daemon runs? */
 bool vault_source_can_change(const struct leased_instance *vault);

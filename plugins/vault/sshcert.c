@@ -73,7 +73,7 @@ static int read_certificate(struct reader *reader, struct leased_str type, uint6
     uint64_t before_s;
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        parts = vault_str_eq(type, types[i].type) ? types[i].part_count : parts;
+        parts = plugin_str_eq(type, types[i].type) ? types[i].part_count : parts;
     }
     /* The name outside is only the line's; the one inside is signed. */
     if (parts == 0 || inner.len != type.len || memcmp(inner.ptr, type.ptr, type.len) != 0) {
@@ -126,7 +126,7 @@ int vault_sshcert_valid_before(const struct leased_host *host, struct leased_str
     if (type.len == 0 || word.len < 4 || word.len % 4 != 0 || word.len > WORD_MAX_BYTES) {
         return -1;
     }
-    bytes = vault_alloc(host, word.len / 4 * 3);
+    bytes = plugin_alloc(host, word.len / 4 * 3);
     if (bytes != NULL) {
         size = EVP_DecodeBlock(bytes, (const unsigned char *)word.ptr, (int)word.len);
     }

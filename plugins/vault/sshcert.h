@@ -2,7 +2,7 @@
 #ifndef VAULT_SSHCERT_H
 #define VAULT_SSHCERT_H
 
-#include "text.h"
+#include "common/text.h"
 
 #define VAULT_SSHCERT_FOREVER UINT64_MAX
 

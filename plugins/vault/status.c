@@ -8,7 +8,7 @@
 #include "status.h"
 
 #include "reply.h"
-#include "when.h"
+#include "common/when.h"
 
 #include <string.h>
 
@@ -96,8 +96,8 @@ bool vault_status_is_dead_token(const struct leased_http_reply *http)
     vault_errors_parse(http, &errors);
     /* A policy's denial is wrapped ("1 error occurred: …"); a bad token's is plain, or says so. */
     return errors.is_vault &&
-           (errors.is_plain_denial || vault_str_has(vault_str(errors.text), "invalid token") ||
-            !vault_str_has(vault_str(errors.text), "permission denied"));
+           (errors.is_plain_denial || plugin_str_has(plugin_str(errors.text), "invalid token") ||
+            !plugin_str_has(plugin_str(errors.text), "permission denied"));
 }
 
 static void classify_transport(enum vault_call call, const struct leased_http_reply *http,
@@ -111,16 +111,16 @@ static void classify_transport(enum vault_call call, const struct leased_http_re
         (call == VAULT_CALL_PASS && http->transport == LEASED_HTTP_LOST)) {
         failure->status = LEASED_LOST;
     }
-    vault_text_set(&failure->detail, "%.*s", (int)http->detail.len,
-                   http->detail.ptr != NULL ? http->detail.ptr : "");
+    plugin_text_set(&failure->detail, "%.*s", (int)http->detail.len,
+                    http->detail.ptr != NULL ? http->detail.ptr : "");
 }
 
 /* Seconds, or a date by the sender's own clock. */
 static int64_t retry_after_s(const struct leased_http_reply *http)
 {
     struct leased_str after = vault_header(http, "retry-after");
-    int64_t then_s = vault_when_http(after);
-    int64_t now_s = vault_when_http(vault_header(http, "date"));
+    int64_t then_s = plugin_when_http(after);
+    int64_t now_s = plugin_when_http(vault_header(http, "date"));
     int64_t seconds = 0;
 
     if (then_s >= 0) {
@@ -154,7 +154,7 @@ static int32_t class_of_400(enum vault_call call, const struct vault_errors *err
 {
     for (size_t i = 0; i < COUNT(messages); i++) {
         if (messages[i].call == call &&
-            vault_str_has(vault_str(errors->text), messages[i].message)) {
+            plugin_str_has(plugin_str(errors->text), messages[i].message)) {
             return messages[i].class;
         }
     }
@@ -197,8 +197,8 @@ static int32_t class_of_status(enum vault_call call, uint32_t status,
     }
     if (status == 412) {
         /* A proxy asks for a header that we always send, or a replica isn't up to date yet. */
-        return vault_str_has(vault_str(errors->text), "X-Vault-Request") ? LEASED_INVALID
-                                                                         : LEASED_RETRY;
+        return plugin_str_has(plugin_str(errors->text), "X-Vault-Request") ? LEASED_INVALID
+                                                                           : LEASED_RETRY;
     }
     if (status >= 300 && status < 400) {
         *ret_text = "it redirects, which is not followed: configure the address of the active node "
@@ -224,7 +224,7 @@ static bool says(const struct leased_http_reply *http, const char *words)
         return false;
     }
     vault_errors_parse(http, &errors);
-    return vault_str_has(vault_str(errors.text), words);
+    return plugin_str_has(plugin_str(errors.text), words);
 }
 
 bool vault_status_is_unknown_accessor(const struct leased_http_reply *http)
@@ -249,7 +249,7 @@ static const char *advice_for(uint32_t status, const struct vault_errors *errors
 {
     for (size_t i = 0; i < COUNT(advices); i++) {
         if (advices[i].status == status &&
-            vault_str_has(vault_str(errors->text), advices[i].message)) {
+            plugin_str_has(plugin_str(errors->text), advices[i].message)) {
             return advices[i].advice;
         }
     }
@@ -285,9 +285,9 @@ void vault_status_classify(enum vault_call call, const struct leased_http_reply 
         text = errors.text;
     }
     if (text == NULL) {
-        vault_text_set(&ret_failure->detail, "HTTP status %u", http->status);
+        plugin_text_set(&ret_failure->detail, "HTTP status %u", http->status);
     } else {
-        vault_text_set(&ret_failure->detail, "%s%s%s (HTTP status %u)", text,
-                       advice != NULL ? ": " : "", advice != NULL ? advice : "", http->status);
+        plugin_text_set(&ret_failure->detail, "%s%s%s (HTTP status %u)", text,
+                        advice != NULL ? ": " : "", advice != NULL ? advice : "", http->status);
     }
 }

@@ -2,7 +2,7 @@
 #ifndef VAULT_STATUS_H
 #define VAULT_STATUS_H
 
-#include "text.h"
+#include "common/text.h"
 
 /* What was asked; some answers mean different things to different calls. */
 enum vault_call {
@@ -21,7 +21,7 @@ struct vault_failure {
     int32_t status; /* LEASED_* or VAULT_STATUS_CHECK_TOKEN */
     uint64_t retry_after_ms;
     bool is_refusal; /* Vault's own 400 or 403: asking the same again is in vain */
-    struct vault_text detail;
+    struct plugin_text detail;
 };
 
 /* Is this a 2xx that came whole? */

@@ -53,11 +53,11 @@ const struct vault_token *vault_token_find_accessor(const struct leased_instance
                                                     struct leased_str accessor)
 {
     if (vault->token.bytes != NULL && accessor.len > 0 &&
-        vault_str_eq(accessor, vault->token.accessor)) {
+        plugin_str_eq(accessor, vault->token.accessor)) {
         return &vault->token;
     }
     for (size_t i = 0; i < vault->old_count && accessor.len > 0; i++) {
-        if (vault_str_eq(accessor, vault->old[i].accessor)) {
+        if (plugin_str_eq(accessor, vault->old[i].accessor)) {
             return &vault->old[i];
         }
     }
@@ -123,7 +123,7 @@ static bool has_room(struct leased_instance *vault, uint64_t now_ms)
         vault->is_unkept = true;
         vault->host->anchor_ends(
             vault->context, first->generation, first->expires_ms,
-            VAULT_STR("the token that it hangs on makes room: too many were replaced"));
+            PLUGIN_STR("the token that it hangs on makes room: too many were replaced"));
     }
     vault->login_at_ms = first->expires_ms;
     return false;
@@ -140,7 +140,7 @@ static void bound(struct leased_instance *vault, const char *reason)
         token->is_bounded = true;
         vault->is_unkept = true;
         vault->host->anchor_ends(vault->context, token->generation, token->expires_ms,
-                                 vault_str(reason));
+                                 plugin_str(reason));
     }
 }
 
@@ -222,11 +222,11 @@ int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
 {
     struct vault_token *token = &vault->token;
     uint64_t now_ms = vault->host->now_ms(vault->context);
-    bool is_same = token->bytes != NULL && vault_str_eq(bytes, token->bytes);
+    bool is_same = token->bytes != NULL && plugin_str_eq(bytes, token->bytes);
     char *copy;
 
     if (!is_same) {
-        copy = vault_secret_dup(vault->host, bytes);
+        copy = plugin_secret_dup(vault->host, bytes);
         if (copy == NULL) {
             return -1;
         }
@@ -252,7 +252,7 @@ int vault_token_install(struct leased_instance *vault, struct leased_str bytes,
     }
     schedule(vault, now_ms);
     vault->host->login_expires(vault->context, token->expires_ms);
-    vault->host->metric_add(vault->context, VAULT_STR("logins"), 1);
+    vault->host->metric_add(vault->context, PLUGIN_STR("logins"), 1);
     if (!is_same) {
         vault_log(vault, LEASED_LOG_INFO, "vault.login.done", "");
     }
@@ -270,7 +270,7 @@ void vault_token_renewed(struct leased_instance *vault, int64_t ttl_s, bool is_r
     vault->verified_ms = now_ms;
     vault->is_unkept = true;
     vault->host->login_expires(vault->context, token->expires_ms);
-    vault->host->metric_add(vault->context, VAULT_STR("token_renewals"), 1);
+    vault->host->metric_add(vault->context, PLUGIN_STR("token_renewals"), 1);
     is_capped = is_capped || (ttl_s != 0 && ttl_s + SLACK_S < token->life_s);
     token->is_renewable = is_renewable && !is_capped && ttl_s != 0;
     if (!token->is_renewable) {
@@ -296,7 +296,7 @@ void vault_token_lost(struct leased_instance *vault, const char *reason)
     }
     vault->host->login_expires(vault->context, 0);
     vault_log(vault, LEASED_LOG_WARN, "vault.token.lost", reason);
-    vault->host->anchor_ends(vault->context, generation, 0, vault_str(reason));
+    vault->host->anchor_ends(vault->context, generation, 0, plugin_str(reason));
 }
 
 void vault_token_restore(struct leased_instance *vault, const struct vault_token *token,
@@ -322,7 +322,7 @@ void vault_token_restore(struct leased_instance *vault, const struct vault_token
 /* Whoever took leases over from an earlier run has to hear when they end; and not before it has. */
 static void retell(struct leased_instance *vault)
 {
-    const struct leased_str reason = VAULT_STR("the token that it hangs on ends");
+    const struct leased_str reason = PLUGIN_STR("the token that it hangs on ends");
 
     vault->retell_at_ms = VAULT_NEVER;
     if (vault->token.bytes != NULL && vault->token.is_bounded) {

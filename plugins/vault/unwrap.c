@@ -61,10 +61,10 @@ static const char *suspicion(const struct leased_instance *vault, bool was_valid
 static void refused(struct leased_instance *vault, bool was_valid, const char *reason)
 {
     const char *source = vault->config.sources[VAULT_SOURCE_WRAPPING].text;
-    struct vault_text text = {{0}};
+    struct plugin_text text = {{0}};
 
-    vault_text_set(&text, "the wrapping token in %.80s is refused: %.90s. %s", source, reason,
-                   suspicion(vault, was_valid));
+    plugin_text_set(&text, "the wrapping token in %.80s is refused: %.90s. %s", source, reason,
+                    suspicion(vault, was_valid));
     given_up(vault, EVENT_REFUSED, text.bytes);
 }
 
@@ -93,7 +93,7 @@ static void not_answered(struct leased_instance *vault, bool was_valid,
 void vault_unwrap_start(struct leased_instance *vault)
 {
     struct vault_request request;
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     json_t *body;
 
     vault->unwrap_at_ms = VAULT_NEVER;
@@ -104,8 +104,8 @@ void vault_unwrap_start(struct leased_instance *vault)
         return;
     }
     if (!vault_is_token(vault->candidate, strlen(vault->candidate))) {
-        vault_text_set(&detail, "what %.200s holds is not a token",
-                       vault->config.sources[VAULT_SOURCE_WRAPPING].text);
+        plugin_text_set(&detail, "what %.200s holds is not a token",
+                        vault->config.sources[VAULT_SOURCE_WRAPPING].text);
         failed(vault, detail.bytes);
         return;
     }
@@ -158,7 +158,7 @@ void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_h
 {
     struct vault_reply reply = {0};
     struct vault_request request;
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     const char *path;
 
     if (is_refusal(http) && !vault->is_unwrap_doubted) {
@@ -175,17 +175,18 @@ void vault_unwrap_looked_up(struct leased_instance *vault, const struct leased_h
         return;
     }
     path = json_string_value(json_object_get(reply.data, "creation_path"));
-    if (path == NULL || !is_ours(&vault->config, vault_str(path))) {
-        vault_text_set(&detail,
-                       "the wrapping token in %.80s was made at %.80s instead of %.80s: it was not "
-                       "unwrapped. Find out who put it there",
-                       vault->config.sources[VAULT_SOURCE_WRAPPING].text,
-                       path != NULL ? path : "an unknown path", vault->config.wrapping_path);
+    if (path == NULL || !is_ours(&vault->config, plugin_str(path))) {
+        plugin_text_set(
+            &detail,
+            "the wrapping token in %.80s was made at %.80s instead of %.80s: it was not "
+            "unwrapped. Find out who put it there",
+            vault->config.sources[VAULT_SOURCE_WRAPPING].text,
+            path != NULL ? path : "an unknown path", vault->config.wrapping_path);
         given_up(vault, EVENT_SUBSTITUTED, detail.bytes);
     } else if (vault_request_init(vault->host, "sys/wrapping/unwrap", NULL, &request) != 0) {
         failed(vault, "out of memory");
     } else {
-        request.method = VAULT_STR("POST");
+        request.method = PLUGIN_STR("POST");
         request.creates = true; /* never sent twice: the second would be refused */
         if (!vault_own_send(vault, VAULT_OWN_UNWRAP, &request, vault->candidate)) {
             failed(vault, "the request could not be started");
@@ -214,7 +215,7 @@ static void unwrapped(struct leased_instance *vault, char *secret_id)
 void vault_unwrap_answered(struct leased_instance *vault, const struct leased_http_reply *http)
 {
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     json_t *found;
     char *secret_id = NULL;
 
@@ -234,8 +235,8 @@ void vault_unwrap_answered(struct leased_instance *vault, const struct leased_ht
     /* It is used up, whatever it held. */
     found = json_object_get(reply.data, "secret_id");
     if (json_string_length(found) > 0) {
-        secret_id = vault_secret_dup(vault->host, (struct leased_str){json_string_value(found),
-                                                                      json_string_length(found)});
+        secret_id = plugin_secret_dup(vault->host, (struct leased_str){json_string_value(found),
+                                                                       json_string_length(found)});
     }
     if (secret_id != NULL) {
         unwrapped(vault, secret_id);

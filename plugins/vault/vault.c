@@ -20,11 +20,11 @@
 #define BACKOFF_LEAST_MS 100U
 
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
-static struct vault_text last_detail;
+static struct plugin_text last_detail;
 
 static int32_t refuse(struct leased_str *ret_detail)
 {
-    *ret_detail = vault_str(last_detail.bytes);
+    *ret_detail = plugin_str(last_detail.bytes);
     return -LEASED_INVALID;
 }
 
@@ -48,15 +48,15 @@ uint64_t vault_backoff_ms(struct leased_instance *vault, uint32_t failures)
 
 void vault_log(struct leased_instance *vault, uint32_t level, const char *event, const char *detail)
 {
-    const struct leased_kv field = {.key = VAULT_STR("detail"), .value = vault_str(detail)};
+    const struct leased_kv field = {.key = PLUGIN_STR("detail"), .value = plugin_str(detail)};
 
-    vault->host->log(vault->context, level, vault_str(event), &field, detail[0] != '\0' ? 1 : 0);
+    vault->host->log(vault->context, level, plugin_str(event), &field, detail[0] != '\0' ? 1 : 0);
 }
 
 void vault_warn(struct leased_instance *vault, const char *key, const char *text)
 {
     if (LEASED_HAS(vault->host, warning)) {
-        vault->host->warning(vault->context, vault_str(key), vault_str(text));
+        vault->host->warning(vault->context, plugin_str(key), plugin_str(text));
     }
 }
 
@@ -93,10 +93,10 @@ static int32_t vault_open(const struct leased_host *host, leased_host_context *c
                           struct leased_str config, leased_instance **ret_instance,
                           struct leased_str *ret_detail)
 {
-    struct leased_instance *vault = vault_alloc(host, sizeof(*vault));
+    struct leased_instance *vault = plugin_alloc(host, sizeof(*vault));
 
     if (vault == NULL) {
-        vault_text_set(&last_detail, "out of memory");
+        plugin_text_set(&last_detail, "out of memory");
         (void)refuse(ret_detail);
         return -LEASED_RETRY;
     }

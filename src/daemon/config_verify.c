@@ -55,12 +55,21 @@ static void complain(const struct config_verify *verify, const char *text,
     }
 }
 
+static char *verify_json(const struct config_verify *verify)
+{
+    struct json_out json;
+    BUF_AUTO text;
+
+    buf_init(&text, VERIFY_MAX_BYTES);
+    json_out_init(&json, &text);
+    verify_write(&json, verify);
+    return buf_steal(&text);
+}
+
 int config_check_verify(struct config_role *role, struct yaml_errors *errors)
 {
     const struct config_verify *verify = &role->verify;
-    struct json_out json;
     struct err e = {0};
-    BUF_AUTO text;
 
     if (verify->node == NULL || verify->node->type != YAML_MAPPING ||
         config_is_given(verify->node, "exec")) {
@@ -70,10 +79,7 @@ int config_check_verify(struct config_role *role, struct yaml_errors *errors)
         yaml_error_at(errors, yaml_get(verify->node, "ca_file"),
                       "expected an absolute path, found `%s`", verify->ca_file);
     }
-    buf_init(&text, VERIFY_MAX_BYTES);
-    json_out_init(&json, &text);
-    verify_write(&json, verify);
-    role->verify_json = buf_steal(&text);
+    role->verify_json = verify_json(verify);
     if (role->verify_json == NULL) {
         return ERR_NOMEM;
     }

@@ -203,58 +203,6 @@ static void test_a_unix_socket_is_spoken_to(void **state)
     (void)rmdir(folder);
 }
 
-static void test_an_idempotent_call_reuses_the_connection_a_creating_one_has_its_own(void **state)
-{
-    struct loop *loop = *state;
-    struct peer *peer = plain_peer(peer_script_ok, NULL);
-    struct call call;
-
-    for (int i = 0; i < 3; i++) {
-        call_init(&call, peer, "/");
-        assert_int_equal(call_run(loop, &call), 0);
-    }
-    assert_int_equal(peer_connection_count(peer), 1);
-    for (int i = 0; i < 3; i++) {
-        call_init(&call, peer, "/");
-        call.http.flags = ENV_HTTP_CREATES;
-        assert_int_equal(call_run(loop, &call), 0);
-    }
-    assert_int_equal(peer_connection_count(peer), 4);
-    call_init(&call, peer, "/");
-    assert_int_equal(call_run(loop, &call), 0);
-    assert_int_equal(peer_connection_count(peer), 4);
-    assert_int_equal(peer_request_count(peer), 7);
-    peer_free(peer);
-}
-
-static void test_a_connection_alone_sends_nothing(void **state)
-{
-    struct loop *loop = *state;
-    struct peer *peer = plain_peer(peer_script_ok, NULL);
-    struct call call;
-
-    call_init(&call, peer, "/");
-    call.http.flags = ENV_HTTP_CONNECT_ONLY;
-    assert_int_equal(call_run(loop, &call), 0);
-    assert_int_equal(call.http_status, 0);
-    call_init(&call, peer, "/");
-    call.http.flags = ENV_HTTP_CONNECT_ONLY;
-    assert_int_equal(call_run(loop, &call), 0);
-    call_init(&call, peer, "/");
-    assert_int_equal(call_run(loop, &call), 0); /* and the peer has seen what came before it */
-    assert_int_equal(peer_connection_count(peer), 3);
-    assert_int_equal(peer_request_count(peer), 1);
-    call_init(&call, peer, "/");
-    peer_free(peer);
-    call.http.flags = ENV_HTTP_CONNECT_ONLY;
-    assert_int_equal(call_run(loop, &call), ERR_CONNECT);
-    /* Nothing is sent, so it may be any host. */
-    call_init(&call, NULL, "/");
-    call.http.flags = ENV_HTTP_CONNECT_ONLY;
-    call.http.url = "http://no-such-host.invalid:5432/";
-    assert_int_equal(call_run(loop, &call), ERR_CONNECT);
-}
-
 static void test_many_exchanges_run_at_once(void **state)
 {
     struct loop *loop = *state;
@@ -512,8 +460,6 @@ int main(void)
         LOOP_TEST(test_the_path_is_sent_as_it_is),
         LOOP_TEST(test_interim_responses_and_trailers_are_not_the_reply),
         LOOP_TEST(test_a_unix_socket_is_spoken_to),
-        LOOP_TEST(test_an_idempotent_call_reuses_the_connection_a_creating_one_has_its_own),
-        LOOP_TEST(test_a_connection_alone_sends_nothing),
         LOOP_TEST(test_many_exchanges_run_at_once),
         LOOP_TEST(test_a_callback_may_start_the_next_exchange),
         LOOP_TEST(test_a_callback_may_free_the_owner),

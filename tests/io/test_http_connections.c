@@ -30,6 +30,58 @@ static void test_a_request_waits_for_no_timer(void **state)
     peer_free(peer);
 }
 
+static void test_an_idempotent_call_reuses_the_connection_a_creating_one_has_its_own(void **state)
+{
+    struct loop *loop = *state;
+    struct peer *peer = plain_peer(peer_script_ok);
+    struct call call;
+
+    for (int i = 0; i < 3; i++) {
+        call_init(&call, peer, "/");
+        assert_int_equal(call_run(loop, &call), 0);
+    }
+    assert_int_equal(peer_connection_count(peer), 1);
+    for (int i = 0; i < 3; i++) {
+        call_init(&call, peer, "/");
+        call.http.flags = ENV_HTTP_CREATES;
+        assert_int_equal(call_run(loop, &call), 0);
+    }
+    assert_int_equal(peer_connection_count(peer), 4);
+    call_init(&call, peer, "/");
+    assert_int_equal(call_run(loop, &call), 0);
+    assert_int_equal(peer_connection_count(peer), 4);
+    assert_int_equal(peer_request_count(peer), 7);
+    peer_free(peer);
+}
+
+static void test_a_connection_alone_sends_nothing(void **state)
+{
+    struct loop *loop = *state;
+    struct peer *peer = plain_peer(peer_script_ok);
+    struct call call;
+
+    call_init(&call, peer, "/");
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    assert_int_equal(call_run(loop, &call), 0);
+    assert_int_equal(call.http_status, 0);
+    call_init(&call, peer, "/");
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    assert_int_equal(call_run(loop, &call), 0);
+    call_init(&call, peer, "/");
+    assert_int_equal(call_run(loop, &call), 0); /* and the peer has seen what came before it */
+    assert_int_equal(peer_connection_count(peer), 3);
+    assert_int_equal(peer_request_count(peer), 1);
+    call_init(&call, peer, "/");
+    peer_free(peer);
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    assert_int_equal(call_run(loop, &call), ERR_CONNECT);
+    /* Nothing is sent, so it may be any host. */
+    call_init(&call, NULL, "/");
+    call.http.flags = ENV_HTTP_CONNECT_ONLY;
+    call.http.url = "http://no-such-host.invalid:5432/";
+    assert_int_equal(call_run(loop, &call), ERR_CONNECT);
+}
+
 /* POST: what curl would rather not send again. */
 static void init_creating(struct call *call, const struct peer *peer)
 {
@@ -102,6 +154,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_a_request_waits_for_no_timer),
+        LOOP_TEST(test_an_idempotent_call_reuses_the_connection_a_creating_one_has_its_own),
+        LOOP_TEST(test_a_connection_alone_sends_nothing),
         LOOP_TEST(test_what_may_be_created_twice_uses_a_kept_connection),
         LOOP_TEST(test_what_may_be_created_twice_survives_a_dead_connection),
         LOOP_TEST(test_what_may_be_created_twice_can_be_lost),

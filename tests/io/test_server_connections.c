@@ -386,70 +386,6 @@ static void test_a_quiesced_listener_ends_what_is_under_way_and_takes_nothing_ne
     client_free(pending);
 }
 
-static void test_a_listener_that_winds_down_serves_who_is_there(void **state)
-{
-    struct fixture *f = *state;
-    struct client *idle;
-    struct client *sent;
-    struct client *begun;
-    struct client *fresh;
-
-    fixture_listen(f);
-    idle = client_new(f);
-    client_send(f, idle, GET);
-    assert_int_equal(client_reply(f, idle, NULL), 200);
-    sent = client_new(f);
-    client_send(f, sent, GET);
-    assert_int_equal(client_reply(f, sent, NULL), 200);
-    begun = client_new(f);
-    client_send(f, begun, "GET / HTTP/1.1\r\n");
-    fresh = client_new(f);
-    FIXTURE_UNTIL(f, io_listener_connection_count(f->listener) == 4);
-    assert_int_equal(write(sent->fd, GET, strlen(GET)), strlen(GET)); /* nobody has read it yet */
-    io_listener_wind_down(f->listener);
-    client_wait_eof(f, idle);
-    assert_int_equal(client_reply(f, sent, NULL), 200);
-    client_wait_eof(f, sent);
-    client_send(f, begun, "Host: localhost\r\n\r\n");
-    assert_int_equal(client_reply(f, begun, NULL), 200);
-    client_wait_eof(f, begun);
-    client_send(f, fresh, GET);
-    assert_int_equal(client_reply(f, fresh, NULL), 200);
-    client_wait_eof(f, fresh);
-    FIXTURE_UNTIL(f, io_listener_connection_count(f->listener) == 0);
-    client_free(idle);
-    client_free(sent);
-    client_free(begun);
-    client_free(fresh);
-}
-
-static void test_a_kept_tcp_connection_has_one_more_request_when_its_listener_winds_down(
-    void **state)
-{
-    struct fixture *f = *state;
-    struct client *busy;
-    struct client *idle;
-
-    f->options.unix_path = NULL;
-    f->options.tcp = "127.0.0.1:0";
-    fixture_listen(f);
-    busy = client_new(f);
-    client_send(f, busy, GET);
-    assert_int_equal(client_reply(f, busy, NULL), 200);
-    idle = client_new(f);
-    client_send(f, idle, GET);
-    assert_int_equal(client_reply(f, idle, NULL), 200);
-    io_listener_wind_down(f->listener);
-    fixture_turn(f, 0);
-    client_send(f, busy, GET); /* which can't know it yet */
-    assert_int_equal(client_reply(f, busy, NULL), 200);
-    client_wait_eof(f, busy);
-    client_wait_eof(f, idle);
-    FIXTURE_UNTIL(f, io_listener_connection_count(f->listener) == 0);
-    client_free(busy);
-    client_free(idle);
-}
-
 static void test_a_client_of_loopback_tcp_that_goes_is_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -492,8 +428,6 @@ int main(void)
         TEST(test_closing_the_listener_ends_requests_and_watches),
         TEST(test_quiescing_from_a_handler_lets_its_answer_out),
         TEST(test_a_quiesced_listener_ends_what_is_under_way_and_takes_nothing_new),
-        TEST(test_a_listener_that_winds_down_serves_who_is_there),
-        TEST(test_a_kept_tcp_connection_has_one_more_request_when_its_listener_winds_down),
         TEST(test_a_client_of_loopback_tcp_that_goes_is_noticed),
     };
 

@@ -116,3 +116,21 @@ void config_fixture_expect(struct config_fixture *f, const char *text, const cha
     assert_string_equal(config_fixture_errors(f), errors);
     assert_null(f->config);
 }
+
+void config_fixture_expect_valid(struct config_fixture *f, const char *text)
+{
+    config_fixture_write(f, "c.yaml", text);
+    if (config_fixture_load(f, "c.yaml") != 0) {
+        fail_msg("%s", config_fixture_errors(f));
+    }
+}
+
+void config_fixture_expect_each(struct config_fixture *f, const struct config_mistake *mistakes,
+                                size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        config_fixture_expect(f, mistakes[i].text, mistakes[i].errors);
+    }
+}

@@ -32,9 +32,33 @@ const char *config_fixture_errors(struct config_fixture *f);
 /* `text` as the whole configuration gives exactly these complaints. */
 void config_fixture_expect(struct config_fixture *f, const char *text, const char *errors);
 
+/* `text` as the whole configuration gives none. */
+void config_fixture_expect_valid(struct config_fixture *f, const char *text);
+
+struct config_mistake {
+    const char *text;
+    const char *errors;
+};
+
+void config_fixture_expect_each(struct config_fixture *f, const struct config_mistake *mistakes,
+                                size_t count);
+
 /* The least that is a configuration: a listener and a sink. */
 #define CONFIG_FIXTURE_LEAST                                                                       \
     "listeners: [{unix: /run/leased/leased.sock}]\n"                                               \
     "audit: [{sink: file, path: /var/log/leased/audit.jsonl}]\n"
+
+/* One backend, vault-prod. */
+#define CONFIG_FIXTURE_BACKEND                                                                     \
+    "backends:\n"                                                                                  \
+    "  vault-prod:\n"                                                                              \
+    "    plugin: vault\n"                                                                          \
+    "    address: https://vault.example:8200\n"                                                    \
+    "    auth: {method: approle, role_id_file: /r, secret_id_file: /s}\n"
+
+/* The least with a role `r` that has these keys, too. */
+#define CONFIG_FIXTURE_ROLE(keys)                                                                  \
+    CONFIG_FIXTURE_LEAST CONFIG_FIXTURE_BACKEND                                                    \
+        "roles: {r: {backend: vault-prod, path: a/b, " keys "}}\n"
 
 #endif

@@ -1,7 +1,7 @@
 /* What something between us and Vault answers: it refuses nothing for good, ends no token, and is
  * no proof of anything. */
 #include "fake_host.h"
-#include "text.h"
+#include "common/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,7 +127,7 @@ static void test_lives_are_counted_from_when_the_answer_was_made(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const struct leased_http_header age = {VAULT_STR("age"), vault_str(cases[i].age)};
+        const struct leased_http_header age = {PLUGIN_STR("age"), plugin_str(cases[i].age)};
         struct leased_host_context *host = host_open_root();
         struct fake_op *op = host_issue(host, ISSUE, 0);
 
@@ -144,7 +144,7 @@ static void test_lives_are_counted_from_when_the_answer_was_made(void **state)
 
 static void test_a_tokens_life_is_counted_so_as_well(void **state)
 {
-    const struct leased_http_header age = {VAULT_STR("age"), VAULT_STR("600")};
+    const struct leased_http_header age = {PLUGIN_STR("age"), PLUGIN_STR("600")};
     struct leased_host_context *host = host_open(APPROLE_CONFIG);
 
     (void)state;
@@ -158,8 +158,8 @@ static void test_a_tokens_life_is_counted_so_as_well(void **state)
 
 static void test_a_lease_out_of_a_cache_is_somebody_elses(void **state)
 {
-    const struct leased_http_header hit = {VAULT_STR("x-cache"), VAULT_STR("HIT")};
-    const struct leased_http_header miss = {VAULT_STR("x-cache"), VAULT_STR("MISS")};
+    const struct leased_http_header hit = {PLUGIN_STR("x-cache"), PLUGIN_STR("HIT")};
+    const struct leased_http_header miss = {PLUGIN_STR("x-cache"), PLUGIN_STR("MISS")};
     struct leased_host_context *host = host_open_root();
     struct fake_op *op = host_issue(host, ISSUE, 0);
 

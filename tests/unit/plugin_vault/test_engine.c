@@ -366,8 +366,8 @@ static void test_no_number_makes_a_life_of_zero_or_without_bound(void **state)
 
 static void test_the_issuers_clock_counts_where_it_tells_it(void **state)
 {
-    const struct leased_http_header date = {VAULT_STR("date"),
-                                            VAULT_STR("Tue, 14 Nov 2023 23:03:20 GMT")};
+    const struct leased_http_header date = {PLUGIN_STR("date"),
+                                            PLUGIN_STR("Tue, 14 Nov 2023 23:03:20 GMT")};
     struct leased_host_context *host = host_open_root();
     struct fake_op *op = host_issue(host, PKI, 0);
 

@@ -3,7 +3,7 @@
 #include "issued.h"
 #include "ssh_certificates.h"
 #include "sshcert.h"
-#include "when.h"
+#include "common/when.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@ static void test_a_certificates_end_is_read_from_its_bytes(void **state)
     for (size_t i = 0; i < COUNT(lines); i++) {
         uint64_t before_s = 0;
 
-        assert_int_equal(vault_sshcert_valid_before(&fake_host, vault_str(lines[i].line),
+        assert_int_equal(vault_sshcert_valid_before(&fake_host, plugin_str(lines[i].line),
                                                     &before_s),
                          lines[i].rc);
         assert_int_equal(before_s, lines[i].before_s);
@@ -109,13 +109,13 @@ static void test_moments_and_durations_are_read_strictly(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
-        struct leased_str text = vault_str(texts[i].text);
+        struct leased_str text = plugin_str(texts[i].text);
 
-        if (vault_when_http(text) != texts[i].http ||
-            vault_when_rfc3339(text) != texts[i].rfc3339 ||
-            vault_when_duration(text) != texts[i].duration) {
-            fail_msg("%s: %lld %lld %lld", texts[i].text, (long long)vault_when_http(text),
-                     (long long)vault_when_rfc3339(text), (long long)vault_when_duration(text));
+        if (plugin_when_http(text) != texts[i].http ||
+            plugin_when_rfc3339(text) != texts[i].rfc3339 ||
+            plugin_when_duration(text) != texts[i].duration) {
+            fail_msg("%s: %lld %lld %lld", texts[i].text, (long long)plugin_when_http(text),
+                     (long long)plugin_when_rfc3339(text), (long long)plugin_when_duration(text));
         }
     }
 }
@@ -128,11 +128,11 @@ static void test_the_last_thousand_references_are_remembered(void **state)
     (void)state;
     for (int i = 0; i <= (int)VAULT_ISSUED_MAX; i++) {
         (void)snprintf(text, sizeof(text), "a/b/%d", i);
-        assert_true(vault_issued_add(&issued, vault_str(text)));
+        assert_true(vault_issued_add(&issued, plugin_str(text)));
     }
-    assert_false(vault_issued_add(&issued, vault_str(text)));
-    assert_false(vault_issued_add(&issued, vault_str("a/b/1")));
-    assert_true(vault_issued_add(&issued, vault_str("a/b/0"))); /* bounded */
+    assert_false(vault_issued_add(&issued, plugin_str(text)));
+    assert_false(vault_issued_add(&issued, plugin_str("a/b/1")));
+    assert_true(vault_issued_add(&issued, plugin_str("a/b/0"))); /* bounded */
 }
 
 int main(void)

@@ -2,7 +2,7 @@
  * still ends once. */
 #include "fake_host.h"
 #include "ssh_certificates.h"
-#include "text.h"
+#include "common/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,13 +78,13 @@ static void answer_all(struct leased_host_context *host)
 static bool live(const char *config)
 {
     struct leased_host_context *host = host_open_with(config, "file:/w", "s.SECRET-w");
-    const struct leased_http_header header = {VAULT_STR("x-vault-index"), VAULT_STR("x")};
+    const struct leased_http_header header = {PLUGIN_STR("x-vault-index"), PLUGIN_STR("x")};
     const struct leased_call request = {.size = sizeof(request),
-                                        .method = VAULT_STR("POST"),
-                                        .path = VAULT_STR("/v1/kv/b"),
+                                        .method = PLUGIN_STR("POST"),
+                                        .path = PLUGIN_STR("/v1/kv/b"),
                                         .headers = &header,
                                         .header_count = 1,
-                                        .body = VAULT_STR("{}")};
+                                        .body = PLUGIN_STR("{}")};
     bool is_good = true;
 
     if (host->vault == NULL) {

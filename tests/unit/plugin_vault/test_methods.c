@@ -223,11 +223,11 @@ static void test_configurations_of_methods_say_what_is_wrong(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[512];
         struct vault_config config;
-        struct vault_text detail = {{0}};
+        struct plugin_text detail = {{0}};
         int rc;
 
         (void)snprintf(text, sizeof(text), "{'auth':{%s}}", cases[i].auth);
-        rc = vault_config_parse(vault_str(json(text)), &config, &detail);
+        rc = vault_config_parse(plugin_str(json(text)), &config, &detail);
         assert_int_equal(rc, cases[i].word == NULL ? 0 : -1);
         if (cases[i].word != NULL && strstr(detail.bytes, cases[i].word) == NULL) {
             fail_msg("%s: %s", cases[i].auth, detail.bytes);
@@ -241,10 +241,10 @@ static void test_only_a_login_by_certificate_needs_one(void **state)
     struct leased_str detail = {0};
 
     (void)state;
-    assert_int_equal(host->plugin->check_config(vault_str(json("{'auth':{'method':'cert'}}")),
+    assert_int_equal(host->plugin->check_config(plugin_str(json("{'auth':{'method':'cert'}}")),
                                                 &detail),
                      LEASED_NEEDS_CLIENT_CERTIFICATE);
-    assert_int_equal(host->plugin->check_config(vault_str(TOKEN_CONFIG), &detail), 0);
+    assert_int_equal(host->plugin->check_config(plugin_str(TOKEN_CONFIG), &detail), 0);
     host_close(host, 0);
 }
 

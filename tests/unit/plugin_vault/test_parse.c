@@ -70,8 +70,8 @@ static void test_parameters_that_reach_elsewhere_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct vault_params params;
-        struct vault_text detail = {{0}};
-        int rc = vault_params_parse(vault_str(cases[i].params), &params, &detail);
+        struct plugin_text detail = {{0}};
+        int rc = vault_params_parse(plugin_str(cases[i].params), &params, &detail);
 
         if (cases[i].word == NULL) {
             assert_int_equal(rc, 0);
@@ -124,8 +124,8 @@ static void test_configurations_are_read_or_say_what_is_wrong(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct vault_config config;
-        struct vault_text detail = {{0}};
-        int rc = vault_config_parse(vault_str(cases[i].config), &config, &detail);
+        struct plugin_text detail = {{0}};
+        int rc = vault_config_parse(plugin_str(cases[i].config), &config, &detail);
 
         assert_int_equal(rc, cases[i].word == NULL ? 0 : -1);
         if (cases[i].word != NULL && strstr(detail.bytes, cases[i].word) == NULL) {
@@ -134,11 +134,11 @@ static void test_configurations_are_read_or_say_what_is_wrong(void **state)
     }
 }
 
-static int parse(const char *body, struct vault_reply *ret_reply, struct vault_text *detail)
+static int parse(const char *body, struct vault_reply *ret_reply, struct plugin_text *detail)
 {
     const struct leased_http_reply http = {.size = sizeof(http),
                                            .status = 200,
-                                           .body = vault_str(body)};
+                                           .body = plugin_str(body)};
 
     return vault_reply_parse(&http, ret_reply, detail);
 }
@@ -176,7 +176,7 @@ static void test_answers_of_the_wrong_shape_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++) {
         struct vault_reply reply = {0};
-        struct vault_text detail = {{0}};
+        struct plugin_text detail = {{0}};
 
         if (parse(wrong[i], &reply, &detail) == 0) {
             fail_msg("taken: %s", wrong[i]);
@@ -189,7 +189,7 @@ static void test_answers_of_the_wrong_shape_are_refused(void **state)
 static void test_a_good_answer_is_read_and_unknown_keys_are_fine(void **state)
 {
     struct vault_reply reply;
-    struct vault_text detail;
+    struct plugin_text detail;
 
     (void)state;
     assert_int_equal(parse("{\"request_id\":\"x\",\"lease_id\":\"a/b/c\",\"renewable\":true,"
@@ -197,7 +197,7 @@ static void test_a_good_answer_is_read_and_unknown_keys_are_fine(void **state)
                            "\"warnings\":[\"TTL exceeded\"],\"auth\":null,\"mount_type\":\"kv\"}",
                            &reply, &detail),
                      0);
-    assert_true(vault_str_eq(reply.lease_id, "a/b/c"));
+    assert_true(plugin_str_eq(reply.lease_id, "a/b/c"));
     assert_true(reply.is_renewable && reply.lease_duration_s == 3600);
     assert_true(vault_reply_is_capped(&reply));
     assert_null(reply.auth);
@@ -234,7 +234,7 @@ static char *nested(const char *opening, const char *closing, size_t n)
 static void test_bombs_are_refused_before_they_are_parsed(void **state)
 {
     struct vault_reply reply;
-    struct vault_text detail;
+    struct plugin_text detail;
     char *body = nested("{\"a\":", "}", 32);
 
     (void)state;
@@ -278,11 +278,11 @@ static int parse_within(const char *body, uint32_t depth_max, uint32_t values_ma
 {
     const struct leased_http_reply http = {.size = size,
                                            .status = 200,
-                                           .body = vault_str(body),
+                                           .body = plugin_str(body),
                                            .depth_max = depth_max,
                                            .values_max = values_max};
     struct vault_reply reply = {0};
-    struct vault_text detail = {{0}};
+    struct plugin_text detail = {{0}};
     int rc = vault_reply_parse(&http, &reply, &detail);
 
     if (rc != 0 && strstr(detail.bytes, "deeply") == NULL) {
@@ -357,7 +357,7 @@ static void test_a_value_takes_no_more_memory_than_is_counted_for_it(void **stat
     (void)state;
     for (size_t i = 0; i < COUNT(items); i++) {
         struct vault_reply reply = {0};
-        struct vault_text detail = {{0}};
+        struct plugin_text detail = {{0}};
         char *body = malloc(8 * 10000 + 10000 * 8 + 64);
         size_t len = (size_t)snprintf(body, 16, "{\"a\":[");
         size_t counted = 2;
@@ -384,14 +384,14 @@ static void test_a_value_takes_no_more_memory_than_is_counted_for_it(void **stat
 
 static void test_a_compressed_answer_is_refused(void **state)
 {
-    const struct leased_http_header header = {VAULT_STR("content-encoding"), VAULT_STR("gzip")};
+    const struct leased_http_header header = {PLUGIN_STR("content-encoding"), PLUGIN_STR("gzip")};
     const struct leased_http_reply http = {.size = sizeof(http),
                                            .status = 200,
                                            .headers = &header,
                                            .header_count = 1,
-                                           .body = VAULT_STR("{}")};
+                                           .body = PLUGIN_STR("{}")};
     struct vault_reply reply;
-    struct vault_text detail;
+    struct plugin_text detail;
 
     (void)state;
     assert_int_equal(vault_reply_parse(&http, &reply, &detail), -1);
@@ -400,7 +400,7 @@ static void test_a_compressed_answer_is_refused(void **state)
 static void test_fields_are_texts_and_all_but_the_user_name_is_secret(void **state)
 {
     struct vault_fields fields;
-    struct vault_text detail;
+    struct plugin_text detail;
     json_t *data = json_pack("{s:s, s:s, s:i, s:b, s:[s], s:n}", "username", "u", "password", "p",
                              "port", 22, "on", 1, "list", "x", "none");
 
@@ -408,15 +408,15 @@ static void test_fields_are_texts_and_all_but_the_user_name_is_secret(void **sta
     assert_int_equal(vault_fields_read(&fake_host, data, NULL, &fields, &detail), 0);
     assert_int_equal(fields.count, 5);
     for (size_t i = 0; i < fields.count; i++) {
-        bool is_user = vault_str_eq(fields.items[i].key, "username");
+        bool is_user = plugin_str_eq(fields.items[i].key, "username");
 
         assert_int_equal(fields.items[i].flags, is_user ? 0 : LEASED_KV_SECRET);
-        if (vault_str_eq(fields.items[i].key, "port")) {
-            assert_true(vault_str_eq(fields.items[i].value, "22"));
-        } else if (vault_str_eq(fields.items[i].key, "on")) {
-            assert_true(vault_str_eq(fields.items[i].value, "true"));
-        } else if (vault_str_eq(fields.items[i].key, "list")) {
-            assert_true(vault_str_eq(fields.items[i].value, "[\"x\"]"));
+        if (plugin_str_eq(fields.items[i].key, "port")) {
+            assert_true(plugin_str_eq(fields.items[i].value, "22"));
+        } else if (plugin_str_eq(fields.items[i].key, "on")) {
+            assert_true(plugin_str_eq(fields.items[i].value, "true"));
+        } else if (plugin_str_eq(fields.items[i].key, "list")) {
+            assert_true(plugin_str_eq(fields.items[i].value, "[\"x\"]"));
         }
     }
     vault_fields_fini(&fields);
@@ -440,13 +440,13 @@ static void test_a_query_is_encoded_and_bounded(void **state)
 {
     struct vault_request request;
     struct vault_params params;
-    struct vault_text detail;
+    struct plugin_text detail;
     char huge[5000];
 
     (void)state;
     assert_int_equal(
-        vault_params_parse(VAULT_STR("{\"path\":\"aws/sts/x\",\"params\":{\"ttl\":\"1h\",\"a b\":"
-                                     "\"c&d=e/\\u00e4\",\"n\":60,\"t\":false}}"),
+        vault_params_parse(PLUGIN_STR("{\"path\":\"aws/sts/x\",\"params\":{\"ttl\":\"1h\",\"a b\":"
+                                      "\"c&d=e/\\u00e4\",\"n\":60,\"t\":false}}"),
                            &params, &detail),
         0);
     assert_int_equal(vault_request_init_params(&fake_host, &params, &request), 0);
@@ -456,7 +456,7 @@ static void test_a_query_is_encoded_and_bounded(void **state)
     vault_request_fini(&fake_host, &request);
     vault_params_fini(&params);
     (void)snprintf(huge, sizeof(huge), "{\"path\":\"a\",\"params\":{\"x\":\"%04500d\"}}", 1);
-    assert_int_equal(vault_params_parse(vault_str(huge), &params, &detail), 0);
+    assert_int_equal(vault_params_parse(plugin_str(huge), &params, &detail), 0);
     assert_int_equal(vault_request_init_params(&fake_host, &params, &request), -1);
     vault_params_fini(&params);
     assert_int_equal(host_block_count(), 0);

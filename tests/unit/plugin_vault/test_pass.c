@@ -17,29 +17,29 @@
 static struct leased_call get(const char *path)
 {
     return (struct leased_call){.size = sizeof(struct leased_call),
-                                .method = VAULT_STR("GET"),
-                                .path = vault_str(path)};
+                                .method = PLUGIN_STR("GET"),
+                                .path = plugin_str(path)};
 }
 
 static void test_a_request_goes_out_with_our_token_and_what_is_harmless(void **state)
 {
     const struct leased_http_header headers[] = {
-        {VAULT_STR("content-type"), VAULT_STR("application/merge-patch+json")},
-        {VAULT_STR("x-vault-wrap-ttl"), VAULT_STR("60s")},
-        {VAULT_STR("user-agent"), VAULT_STR("hvac")},
-        {VAULT_STR("x-forwarded-for"), VAULT_STR("127.0.0.1")},
-        {VAULT_STR("x-vault-request"), VAULT_STR("true")},
-        {VAULT_STR("cookie"), VAULT_STR("a=b")},
+        {PLUGIN_STR("content-type"), PLUGIN_STR("application/merge-patch+json")},
+        {PLUGIN_STR("x-vault-wrap-ttl"), PLUGIN_STR("60s")},
+        {PLUGIN_STR("user-agent"), PLUGIN_STR("hvac")},
+        {PLUGIN_STR("x-forwarded-for"), PLUGIN_STR("127.0.0.1")},
+        {PLUGIN_STR("x-vault-request"), PLUGIN_STR("true")},
+        {PLUGIN_STR("cookie"), PLUGIN_STR("a=b")},
     };
     const struct leased_call request = {.size = sizeof(request),
-                                        .method = VAULT_STR("PATCH"),
-                                        .path = VAULT_STR("/v1/kv/data/a%20b?version=2"),
+                                        .method = PLUGIN_STR("PATCH"),
+                                        .path = PLUGIN_STR("/v1/kv/data/a%20b?version=2"),
                                         .headers = headers,
                                         .header_count = COUNT(headers),
-                                        .body = VAULT_STR("{\"data\":{}}")};
+                                        .body = PLUGIN_STR("{\"data\":{}}")};
     struct leased_host_context *host = host_open_root();
-    const struct leased_http_header type = {VAULT_STR("content-type"),
-                                            VAULT_STR("application/json")};
+    const struct leased_http_header type = {PLUGIN_STR("content-type"),
+                                            PLUGIN_STR("application/json")};
     struct fake_op *op = host_pass(host, &request);
 
     (void)state;
@@ -64,8 +64,8 @@ static void test_a_body_without_a_type_is_json_and_a_repeatable_request_keeps_it
     struct leased_call request = get("/v1/kv/a");
 
     (void)state;
-    request.method = VAULT_STR("POST");
-    request.body = VAULT_STR("{}");
+    request.method = PLUGIN_STR("POST");
+    request.body = PLUGIN_STR("{}");
     request.flags = LEASED_CALL_REPEATABLE;
     (void)host_pass(host, &request);
     assert_string_equal(host_last(host)->others, "Content-Type=application/json\n");
@@ -116,7 +116,7 @@ static void test_only_headers_for_clients_come_back(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
-        const struct leased_http_header header = {vault_str(names[i].name), VAULT_STR("v")};
+        const struct leased_http_header header = {plugin_str(names[i].name), PLUGIN_STR("v")};
         struct leased_call request = get("/v1/kv/a");
         struct fake_op *op = host_pass(host, &request);
 
@@ -143,7 +143,7 @@ static void test_what_is_no_answer_of_vaults_ends_with_its_class(void **state)
         {100, 0, LEASED_INVALID},
         {600, 0, LEASED_LOST},
     };
-    const struct leased_http_header gzip = {VAULT_STR("content-encoding"), VAULT_STR("gzip")};
+    const struct leased_http_header gzip = {PLUGIN_STR("content-encoding"), PLUGIN_STR("gzip")};
     struct leased_host_context *host = host_open_root();
     struct fake_op *op;
 
@@ -201,7 +201,7 @@ static void test_a_clients_token_or_namespace_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
-        const struct leased_http_header header = {vault_str(names[i]), VAULT_STR("s.other")};
+        const struct leased_http_header header = {plugin_str(names[i]), PLUGIN_STR("s.other")};
         struct leased_call request = get("/v1/kv/a");
         struct fake_op *op;
 
@@ -273,7 +273,7 @@ static void test_paths_that_could_be_read_in_another_way_are_refused(void **stat
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const char *problem = vault_pass_path_problem(vault_str(cases[i].path));
+        const char *problem = vault_pass_path_problem(plugin_str(cases[i].path));
 
         if (cases[i].word == NULL ? problem != NULL
                                   : problem == NULL || strstr(problem, cases[i].word) == NULL) {
@@ -283,9 +283,9 @@ static void test_paths_that_could_be_read_in_another_way_are_refused(void **stat
     memset(huge, 'a', sizeof(huge) - 1);
     huge[sizeof(huge) - 1] = '\0';
     memcpy(huge, "/v1/", 4);
-    assert_non_null(vault_pass_path_problem(vault_str(huge)));
+    assert_non_null(vault_pass_path_problem(plugin_str(huge)));
     huge[sizeof(huge) - 2] = '\0';
-    assert_null(vault_pass_path_problem(vault_str(huge)));
+    assert_null(vault_pass_path_problem(plugin_str(huge)));
 }
 
 static void test_methods_and_bodies_are_bounded(void **state)
@@ -299,7 +299,7 @@ static void test_methods_and_bodies_are_bounded(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(bad); i++) {
         request = get("/v1/kv/a");
-        request.method = vault_str(bad[i]);
+        request.method = plugin_str(bad[i]);
         op = host_pass(host, &request);
         host_run(host);
         assert_int_equal(op->status, LEASED_INVALID);

@@ -1,6 +1,6 @@
 /* Revoking: what proves that a lease or a certificate is dead, and what happens in doubt. */
 #include "fake_host.h"
-#include "text.h"
+#include "common/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

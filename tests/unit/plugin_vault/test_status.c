@@ -108,7 +108,7 @@ static void test_each_status_of_each_call_has_its_class(void **state)
     for (size_t i = 0; i < COUNT(classes); i++) {
         const struct leased_http_reply http = {.size = sizeof(http),
                                                .status = classes[i].status,
-                                               .body = vault_str(classes[i].body)};
+                                               .body = plugin_str(classes[i].body)};
         struct vault_failure failure;
 
         assert_false(vault_status_is_success(&http));
@@ -139,7 +139,7 @@ static void test_what_transport_failed_says_whether_it_can_be_repeated(void **st
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct leased_http_reply http = {.size = sizeof(http),
                                                .transport = cases[i].transport,
-                                               .detail = VAULT_STR("reset")};
+                                               .detail = PLUGIN_STR("reset")};
         struct vault_failure failure;
 
         vault_status_classify(cases[i].call, &http, &failure);
@@ -176,9 +176,9 @@ static void test_retry_after_is_seconds_or_a_date_and_bounded(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const struct leased_http_header headers[] = {{VAULT_STR("retry-after"),
-                                                      vault_str(cases[i].value)},
-                                                     {VAULT_STR("date"), vault_str(cases[i].date)}};
+        const struct leased_http_header headers[] = {
+            {PLUGIN_STR("retry-after"), plugin_str(cases[i].value)},
+            {PLUGIN_STR("date"), plugin_str(cases[i].date)}};
         const struct leased_http_reply http = {.size = sizeof(http),
                                                .status = cases[i].http_status,
                                                .headers = headers,
@@ -217,7 +217,7 @@ static void test_a_text_says_what_to_do(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct leased_http_reply http = {.size = sizeof(http),
                                                .status = cases[i].status,
-                                               .body = vault_str(cases[i].body)};
+                                               .body = plugin_str(cases[i].body)};
         struct vault_failure failure;
 
         vault_status_classify(cases[i].call, &http, &failure);
@@ -249,7 +249,7 @@ static void test_a_dead_token_is_told_from_a_policy_that_denies_the_look_up(void
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct leased_http_reply http = {.size = sizeof(http),
                                                .status = cases[i].status,
-                                               .body = vault_str(cases[i].body)};
+                                               .body = plugin_str(cases[i].body)};
 
         assert_int_equal(vault_status_is_dead_token(&http), cases[i].want);
     }
@@ -262,16 +262,16 @@ static void test_messages_are_joined_and_cut(void **state)
     struct vault_failure failure;
 
     (void)state;
-    http.body = VAULT_STR("{\"errors\":[\"a\",\"b\",3,\"c\"]}");
+    http.body = PLUGIN_STR("{\"errors\":[\"a\",\"b\",3,\"c\"]}");
     vault_status_classify(I, &http, &failure);
     assert_string_equal(failure.detail.bytes, "a; b; c (HTTP status 400)");
     memset(body, 'x', sizeof(body) - 1);
     body[sizeof(body) - 1] = '\0';
     memcpy(body, "{\"errors\":[\"", 12);
     memcpy(body + sizeof(body) - 4, "\"]}", 3);
-    http.body = vault_str(body);
+    http.body = plugin_str(body);
     vault_status_classify(I, &http, &failure);
-    assert_true(strlen(failure.detail.bytes) < VAULT_TEXT_MAX_BYTES);
+    assert_true(strlen(failure.detail.bytes) < PLUGIN_TEXT_MAX_BYTES);
     assert_non_null(strstr(failure.detail.bytes, "(HTTP status 400)"));
 }
 

@@ -1,6 +1,6 @@
 /* A wrapped secret_id: checked before it is unwrapped, never tried twice, kept for later logins. */
 #include "fake_host.h"
-#include "text.h"
+#include "common/text.h"
 #include "unwrap.h"
 
 #include <setjmp.h>
@@ -122,10 +122,10 @@ static void test_a_configured_path_is_the_only_one(void **state)
     assert_string_equal(host->last_warning, "vault.unwrap.substituted");
     host_close(host, 0);
     assert_true(
-        vault_unwrap_path_fits(VAULT_STR("auth/a/role/b/secret-id"), "auth/*/role/*/secret-id"));
+        vault_unwrap_path_fits(PLUGIN_STR("auth/a/role/b/secret-id"), "auth/*/role/*/secret-id"));
     assert_false(
-        vault_unwrap_path_fits(VAULT_STR("auth/a/role/b/secret-id/"), "auth/*/role/*/secret-id"));
-    assert_false(vault_unwrap_path_fits(VAULT_STR("auth/a"), "auth/*/role/*/secret-id"));
+        vault_unwrap_path_fits(PLUGIN_STR("auth/a/role/b/secret-id/"), "auth/*/role/*/secret-id"));
+    assert_false(vault_unwrap_path_fits(PLUGIN_STR("auth/a"), "auth/*/role/*/secret-id"));
 }
 
 static void test_the_namespace_may_stand_before_the_path(void **state)

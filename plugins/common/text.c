@@ -8,27 +8,27 @@
 
 #define NAME_MAX_BYTES 32U
 
-struct leased_str vault_str(const char *text)
+struct leased_str plugin_str(const char *text)
 {
     return (struct leased_str){text, text != NULL ? strlen(text) : 0};
 }
 
-bool vault_str_eq(struct leased_str a, const char *b)
+bool plugin_str_eq(struct leased_str a, const char *b)
 {
     return a.len == strlen(b) && (a.len == 0 || memcmp(a.ptr, b, a.len) == 0);
 }
 
-bool vault_str_is(struct leased_str a, const char *lower)
+bool plugin_str_is(struct leased_str a, const char *lower)
 {
     return a.len == strlen(lower) && strncasecmp(a.ptr, lower, a.len) == 0;
 }
 
-bool vault_str_has(struct leased_str s, const char *part)
+bool plugin_str_has(struct leased_str s, const char *part)
 {
     return s.len > 0 && memmem(s.ptr, s.len, part, strlen(part)) != NULL;
 }
 
-void vault_text_set(struct vault_text *text, const char *format, ...)
+void plugin_text_set(struct plugin_text *text, const char *format, ...)
 {
     va_list args;
 
@@ -66,7 +66,7 @@ static size_t distance(const char *a, const char *b)
     return row[b_len];
 }
 
-const char *vault_suggest(const char *name, const char *const *known, size_t known_count)
+const char *plugin_suggest(const char *name, const char *const *known, size_t known_count)
 {
     const char *best = NULL;
     size_t best_distance = 3;
@@ -82,7 +82,7 @@ const char *vault_suggest(const char *name, const char *const *known, size_t kno
     return best;
 }
 
-void *vault_alloc(const struct leased_host *host, size_t size)
+void *plugin_alloc(const struct leased_host *host, size_t size)
 {
     void *block = LEASED_HAS(host, alloc) ? host->alloc(size) : host->secret_alloc(size);
 
@@ -92,7 +92,7 @@ void *vault_alloc(const struct leased_host *host, size_t size)
     return block;
 }
 
-char *vault_secret_dup(const struct leased_host *host, struct leased_str s)
+char *plugin_secret_dup(const struct leased_host *host, struct leased_str s)
 {
     char *copy = host->secret_alloc(s.len + 1);
 
@@ -103,9 +103,9 @@ char *vault_secret_dup(const struct leased_host *host, struct leased_str s)
     return copy;
 }
 
-char *vault_strdup(const struct leased_host *host, struct leased_str s)
+char *plugin_strdup(const struct leased_host *host, struct leased_str s)
 {
-    char *copy = vault_alloc(host, s.len + 1);
+    char *copy = plugin_alloc(host, s.len + 1);
 
     if (copy != NULL && s.len > 0) {
         memcpy(copy, s.ptr, s.len);

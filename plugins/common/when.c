@@ -1,13 +1,12 @@
 /* Read by position and digit: no locale, no time zone, nothing of the process's. */
 #include "when.h"
 
-#include "reply.h"
-
 #include <string.h>
 
 #define DAY_S 86400
 #define HTTP_LEN 29U
 #define RFC3339_LEAST 20U
+#define DURATION_MAX_S INT64_C(3153600000) /* a hundred years */
 
 /* `count` digits at `at`; -1: they aren't. */
 static int64_t digits(struct leased_str text, size_t at, size_t count)
@@ -58,7 +57,7 @@ static int64_t join(int64_t year, int64_t month, int64_t day, int64_t time_s)
     return days_of(year, month, day) * DAY_S + time_s;
 }
 
-int64_t vault_when_http(struct leased_str text)
+int64_t plugin_when_http(struct leased_str text)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int64_t month = 0;
@@ -90,7 +89,7 @@ static int64_t offset_of(struct leased_str text, size_t at)
     return (text.ptr[at] == '+' ? 1 : -1) * (hour * 3600 + minute * 60);
 }
 
-int64_t vault_when_rfc3339(struct leased_str text)
+int64_t plugin_when_rfc3339(struct leased_str text)
 {
     size_t at = 19;
     int64_t moment_s;
@@ -110,7 +109,7 @@ int64_t vault_when_rfc3339(struct leased_str text)
     return moment_s < 0 || offset_s == INT64_MIN ? -1 : moment_s - offset_s;
 }
 
-int64_t vault_when_duration(struct leased_str text)
+int64_t plugin_when_duration(struct leased_str text)
 {
     static const struct {
         char unit;
@@ -136,11 +135,11 @@ int64_t vault_when_duration(struct leased_str text)
         if (at == text.len && total_s == 0) {
             factor = 1; /* a plain number */
         }
-        if (count == 0 || factor == 0 || value > VAULT_SECONDS_MAX) {
+        if (count == 0 || factor == 0 || value > DURATION_MAX_S) {
             return -1;
         }
         total_s += value * factor;
-        if (total_s > VAULT_SECONDS_MAX) {
+        if (total_s > DURATION_MAX_S) {
             return -1;
         }
         at++;

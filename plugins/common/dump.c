@@ -9,7 +9,7 @@ static char *dump(const struct leased_host *host, const json_t *value, int digit
 {
     size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits);
     size_t size = json_dumpb(value, NULL, 0, flags);
-    char *text = size > 0 ? vault_alloc(host, size + 1) : NULL;
+    char *text = size > 0 ? plugin_alloc(host, size + 1) : NULL;
 
     if (text != NULL && json_dumpb(value, text, size, flags) != size) {
         host->secret_free(text);
@@ -31,7 +31,7 @@ static bool is_same(const json_t *value, const char *text, size_t len)
     return is_equal;
 }
 
-char *vault_dump(const struct leased_host *host, const json_t *value, size_t *ret_len)
+char *plugin_dump(const struct leased_host *host, const json_t *value, size_t *ret_len)
 {
     size_t len = 0;
     char *text = NULL;
