@@ -448,7 +448,7 @@ int32_t vault_engine_decide(const struct vault_answer *answer, struct vault_life
 
 int64_t vault_engine_now_s(struct leased_instance *vault, const struct leased_http_reply *http)
 {
-    int64_t date_s = plugin_when_http(vault_header(http, "date"));
+    int64_t date_s = plugin_when_http(plugin_header(http, "date"));
 
     return date_s >= 0 ? date_s : vault->host->wall_ms(vault->context) / 1000;
 }

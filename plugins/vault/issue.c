@@ -312,7 +312,7 @@ static const char *check_foreign(struct vault_op *op, const struct leased_http_r
     if (reply->lease_id.len == 0) {
         return NULL;
     }
-    if (plugin_str_has(vault_header(http, "x-cache"), "HIT")) {
+    if (plugin_str_has(plugin_header(http, "x-cache"), "HIT")) {
         *ret_status = LEASED_INVALID;
         return "the lease was made for somebody else, and a cache has answered with it: let "
                "nothing in between cache (an Agent or Proxy: no `cache`)";

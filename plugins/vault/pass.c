@@ -218,7 +218,7 @@ void vault_pass_denied(struct vault_op *op)
 
 bool vault_pass_answered(struct vault_op *op, const struct leased_http_reply *http)
 {
-    struct leased_str encoding = vault_header(http, "content-encoding");
+    struct leased_str encoding = plugin_header(http, "content-encoding");
     struct vault_failure failure;
 
     vault_op_classify(op, http, &failure);

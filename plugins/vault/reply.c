@@ -7,24 +7,11 @@
 
 #include <string.h>
 
-/* Where the host doesn't say. */
-#define DEPTH_MAX 32U
 #define AGE_DIGITS_MAX 9U
-#define VALUES_MAX 20000U
-
-struct leased_str vault_header(const struct leased_http_reply *http, const char *name)
-{
-    for (size_t i = 0; i < http->header_count; i++) {
-        if (plugin_str_eq(http->headers[i].name, name)) {
-            return http->headers[i].value;
-        }
-    }
-    return (struct leased_str){0};
-}
 
 int64_t vault_header_age_s(const struct leased_http_reply *http)
 {
-    struct leased_str age = vault_header(http, "age");
+    struct leased_str age = plugin_header(http, "age");
     int64_t seconds = 0;
 
     for (size_t i = 0; i < age.len; i++) {
@@ -39,69 +26,6 @@ int64_t vault_header_age_s(const struct leased_http_reply *http)
 int64_t vault_aged_s(int64_t life_s, int64_t age_s)
 {
     return life_s > age_s ? life_s - age_s : 0;
-}
-
-/* Are depth and number of values within bounds? Counts on the raw bytes, before anything is
- * allocated. */
-static bool is_bounded(const struct leased_http_reply *http)
-{
-    bool has_limits = LEASED_HAS(http, values_max);
-    size_t depth_max = has_limits && http->depth_max > 0 ? http->depth_max : DEPTH_MAX;
-    size_t values_max = has_limits && http->values_max > 0 ? http->values_max : VALUES_MAX;
-    struct leased_str body = http->body;
-    size_t depth = 0;
-    size_t values = 0;
-    bool is_in_string = false;
-
-    for (size_t i = 0; i < body.len; i++) {
-        char c = body.ptr[i];
-
-        if (is_in_string) {
-            if (c == '\\') {
-                i++;
-            } else if (c == '"') {
-                is_in_string = false;
-            }
-            continue;
-        }
-        is_in_string = c == '"';
-        depth += c == '{' || c == '[' ? 1U : 0U;
-        depth -= depth > 0 && (c == '}' || c == ']') ? 1U : 0U;
-        values += c == ',' || c == '{' || c == '[' ? 1U : 0U;
-        if (depth > depth_max || values > values_max) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The body as an object, or NULL with the reason. `flags` are jansson's. */
-static json_t *load(const struct leased_http_reply *http, size_t flags, const char **ret_problem)
-{
-    struct leased_str encoding = vault_header(http, "content-encoding");
-    json_error_t problem = {0}; /* without memory jansson leaves it as it was */
-    json_t *root;
-
-    if (encoding.len > 0 && !plugin_str_eq(encoding, "identity")) {
-        *ret_problem = "it is compressed, which was not asked for";
-        return NULL;
-    }
-    if (!is_bounded(http)) {
-        *ret_problem = "it is nested too deeply or has too many values";
-        return NULL;
-    }
-    root = json_loadb(http->body.ptr, http->body.len, JSON_REJECT_DUPLICATES | flags, &problem);
-    if (root == NULL && (json_error_code(&problem) == json_error_null_character ||
-                         json_error_code(&problem) == json_error_null_byte_in_key)) {
-        *ret_problem = "a text in it holds a zero byte, which no field can hold";
-        return NULL;
-    }
-    if (!json_is_object(root)) {
-        *ret_problem = "it is not a JSON object";
-        json_decref(root);
-        return NULL;
-    }
-    return root;
 }
 
 struct leased_str vault_reply_text(json_t *object, const char *key)
@@ -197,7 +121,7 @@ int vault_reply_parse(const struct leased_http_reply *http, struct vault_reply *
     const char *problem = NULL;
 
     if (http->body.len > 0) {
-        reply.root = load(http, 0, &problem);
+        reply.root = plugin_reply_json(http, 0, &problem);
     }
     if (problem == NULL && reply.root != NULL) {
         problem = read_lease(&reply);
@@ -234,7 +158,7 @@ static bool is_plain(struct leased_str lease_id)
 int vault_reply_salvage(const struct leased_http_reply *http, struct vault_reply *ret_reply)
 {
     const char *problem = NULL;
-    json_t *root = load(http, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
+    json_t *root = plugin_reply_json(http, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
     struct leased_str lease_id = vault_reply_text(root, "lease_id");
 
     if (!is_plain(lease_id)) {
@@ -290,7 +214,7 @@ static void add_message(struct vault_errors *errors, const char *message)
 void vault_errors_parse(const struct leased_http_reply *http, struct vault_errors *ret_errors)
 {
     const char *problem = NULL;
-    json_t *root = http->body.len > 0 ? load(http, 0, &problem) : NULL;
+    json_t *root = http->body.len > 0 ? plugin_reply_json(http, 0, &problem) : NULL;
     json_t *list = json_object_get(root, "errors");
     json_t *item;
     size_t index;

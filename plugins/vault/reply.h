@@ -3,9 +3,7 @@
 #ifndef VAULT_REPLY_H
 #define VAULT_REPLY_H
 
-#include "common/text.h"
-
-#include <jansson.h>
+#include "common/reply.h"
 
 /* A hundred years; more is nonsense. */
 #define VAULT_SECONDS_MAX INT64_C(3153600000)
@@ -58,8 +56,5 @@ int64_t vault_header_age_s(const struct leased_http_reply *http);
 
 /* `life_s` less an answer's age, and never below zero. */
 int64_t vault_aged_s(int64_t life_s, int64_t age_s);
-
-/* The value of a header (`name` in lower case); empty if absent. */
-struct leased_str vault_header(const struct leased_http_reply *http, const char *name);
 
 #endif

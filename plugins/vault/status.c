@@ -118,9 +118,9 @@ static void classify_transport(enum vault_call call, const struct leased_http_re
 /* Seconds, or a date by the sender's own clock. */
 static int64_t retry_after_s(const struct leased_http_reply *http)
 {
-    struct leased_str after = vault_header(http, "retry-after");
+    struct leased_str after = plugin_header(http, "retry-after");
     int64_t then_s = plugin_when_http(after);
-    int64_t now_s = plugin_when_http(vault_header(http, "date"));
+    int64_t now_s = plugin_when_http(plugin_header(http, "date"));
     int64_t seconds = 0;
 
     if (then_s >= 0) {

@@ -66,8 +66,8 @@ int http_result_status(struct exchange *exchange, CURLcode result, uint64_t elap
 {
     /* Before the verdict: a whole answer that arrives after a cancel may be a credential to be
      * revoked. */
-    if (result == CURLE_OK && (exchange->reply.is_complete ||
-                               (exchange->owner->flags & ENV_HTTP_CONNECT_ONLY) != 0)) {
+    if (result == CURLE_OK &&
+        (exchange->reply.is_complete || (exchange->owner->flags & ENV_HTTP_CONNECT_ONLY) != 0)) {
         *ret_detail = "";
         return 0;
     }

@@ -73,9 +73,9 @@ int io_listener_check_tls(const struct io_listener_tls *tls, struct err *e) ATTR
 void io_listener_quiesce(struct io_listener *listener);
 
 /* The same where somebody else goes on with the socket: who has connected already, or has sent a
- * request, is served, and hears that the connection ends with the answer. Idle connections over unix
- * sockets end in a way that a client sees before it has sent its next request, or at the latest
- * when it does; those over TCP have 100 ms for one more request before they end. */
+ * request, is served, and hears that the connection ends with the answer. Idle connections over
+ * unix sockets end in a way that a client sees before it has sent its next request, or at the
+ * latest when it does; those over TCP have 100 ms for one more request before they end. */
 void io_listener_wind_down(struct io_listener *listener);
 
 /* New limits and TLS files for a listener that stays open, of which nothing counts before
