@@ -12,6 +12,8 @@
  *         state_put and state_get: a login that outlives the daemon; warning: what status shows;
  *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
  *         line feed in issuer_ref ends its name
+ *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
+ *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -51,7 +53,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 6
+#define LEASED_ABI_MINOR 7
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -134,6 +136,9 @@ struct leased_result {
  * refuses it and ends the first one's. It may be sent twice, and on a connection that is kept open.
  */
 #define LEASED_HTTP_REPEATABLE 4u
+/* Since 1.7, with `address`: it is the machine's own metadata service, which speaks plain http at a
+ * link-local address (169.254.0.0/16, fd00:ec2::254) or as metadata.google.internal. */
+#define LEASED_HTTP_METADATA 8u
 
 struct leased_http_header {
     struct leased_str name;
@@ -149,6 +154,10 @@ struct leased_http_request {
     size_t header_count;
     struct leased_str body;
     uint64_t timeout_ms; /* 0: the backend's limits.timeout */
+    /* Since 1.7. Where it goes instead of to the backend's addresses: "https://host[:port]", or
+     * http:// to this machine. Empty: there. The backend's TLS files and proxy count here, too.
+     * What becomes of it says nothing of the backend's addresses: the operation's end does. */
+    struct leased_str address;
 };
 
 /* transport values of a leased_http_reply */
@@ -384,6 +393,10 @@ struct leased_backend_ops {
 
 #define LEASED_KIND_BACKEND 1u
 
+/* Since 1.7: its backends needn't have an `address`, because the plugin knows where its issuer is,
+ * or there is none. */
+#define LEASED_PLUGIN_NO_ADDRESS 1u
+
 struct leased_plugin {
     uint32_t size;
     uint16_t abi_major;
@@ -391,6 +404,8 @@ struct leased_plugin {
     struct leased_str name; /* as in `plugin: NAME`, [a-z0-9-]{1,32} */
     struct leased_str version;
     const void *ops; /* by kind: struct leased_backend_ops */
+    uint32_t flags;  /* since 1.7: LEASED_PLUGIN_* */
+    uint32_t reserved;
 };
 
 /* 0, or < 0 when the plugin can't work with this host. Built-in plugins are linked under

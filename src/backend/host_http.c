@@ -19,6 +19,7 @@ void http_free(struct host_http *exchange)
     handles_remove(&exchange->context->https, exchange->handle);
     mem_free(exchange->path);
     mem_free(exchange->url);
+    mem_free(exchange->elsewhere);
     mem_free(exchange->unix_socket);
     buf_fini(&exchange->bytes);
     mem_free(exchange);
@@ -117,19 +118,57 @@ static void point_to_copies(struct host_http *exchange, const struct leased_http
     exchange->http.body = (struct str){at, request->body.len};
 }
 
+/* scheme://host[:port], nothing behind it: the rest is the path's. Who may be spoken to in the
+ * clear is env/http.h's to say. */
+static bool is_address(struct str address)
+{
+    size_t scheme = str_starts_with(address, "https://")  ? strlen("https://")
+                    : str_starts_with(address, "http://") ? strlen("http://")
+                                                          : 0;
+
+    for (size_t i = scheme; i < address.len; i++) {
+        char c = address.ptr[i];
+
+        if (c <= ' ' || c >= 0x7f || strchr("/?#@\\\"", c) != NULL) {
+            return false;
+        }
+    }
+    return scheme > 0 && address.len > scheme && address.len < URL_MAX_BYTES;
+}
+
+static struct str address_of(const struct leased_http_request *request)
+{
+    return LEASED_HAS(request, address) ? host_str(request->address) : STR("");
+}
+
+static int copy_target(struct host_http *exchange, const struct leased_http_request *request)
+{
+    struct str address = address_of(request);
+    struct str path = host_str(request->path);
+
+    if (!is_path(path) || (address.len > 0 && !is_address(address))) {
+        return ERR_INVALID;
+    }
+    exchange->path = mem_strndup(path.ptr, path.len);
+    if (address.len > 0) {
+        exchange->elsewhere = mem_strndup(address.ptr, address.len);
+    }
+    return exchange->path != NULL && (address.len == 0 || exchange->elsewhere != NULL) ? 0
+                                                                                       : ERR_NOMEM;
+}
+
 static int copy_request(struct host_http *exchange, const struct leased_http_request *request)
 {
     struct str method = host_str(request->method);
-    struct str path = host_str(request->path);
     int rc;
 
-    if (method.len == 0 || method.len >= sizeof(exchange->method) || !is_path(path)) {
+    if (method.len == 0 || method.len >= sizeof(exchange->method)) {
         return ERR_INVALID;
     }
     memcpy(exchange->method, method.ptr, method.len);
-    exchange->path = mem_strndup(path.ptr, path.len);
-    if (exchange->path == NULL) {
-        return ERR_NOMEM;
+    rc = copy_target(exchange, request);
+    if (rc != 0) {
+        return rc;
     }
     rc = copy_headers(exchange, request);
     if (rc == 0) {
@@ -172,6 +211,9 @@ static uint64_t untried_count(const struct host_http *exchange)
 {
     uint64_t count = 0;
 
+    if (exchange->elsewhere != NULL) {
+        return 0;
+    }
     for (size_t i = 0; i < exchange->context->guard.addresses.count; i++) {
         count += (exchange->tried >> i & 1U) == 0;
     }
@@ -198,15 +240,16 @@ int http_try(struct host_http *exchange, size_t address, struct err *e)
     if (left_ms < TRY_LEAST_MS) {
         return ERR_TIMEOUT;
     }
-    rc = set_url(exchange, context->addresses[address]);
+    rc = set_url(exchange,
+                 exchange->elsewhere != NULL ? exchange->elsewhere : context->addresses[address]);
     if (rc != 0) {
         return rc;
     }
     exchange->address_index = address;
-    exchange->tried |= 1U << address;
+    exchange->tried |= exchange->elsewhere == NULL ? 1U << address : 0;
     http->url = exchange->url;
     http->unix_socket = exchange->unix_socket;
-    http->proxy = exchange->unix_socket == NULL ? context->proxy : NULL;
+    http->proxy = str_starts_with(str_of(exchange->url), "https://") ? context->proxy : NULL;
     http->timeout_ms = left_ms;
     http->connect_timeout_ms = connect_timeout_ms(exchange, left_ms);
     http->impl = NULL;
@@ -244,12 +287,26 @@ static struct host_http *http_new(leased_host_context *context,
         (request->flags & LEASED_HTTP_CREATES) != 0 ? (uint32_t)ENV_HTTP_CREATES : 0;
     exchange->http.flags |=
         (request->flags & LEASED_HTTP_REPEATABLE) != 0 ? (uint32_t)ENV_HTTP_REPEATABLE : 0;
+    exchange->http.flags |=
+        (request->flags & LEASED_HTTP_METADATA) != 0 ? (uint32_t)ENV_HTTP_METADATA : 0;
     exchange->http.reply_max_bytes = context->answer_max_bytes;
     exchange->is_movable = (request->flags & LEASED_HTTP_MOVABLE) != 0;
     exchange->http.fn = http_done;
     exchange->http.user = exchange;
     buf_init(&exchange->bytes, ENV_HTTP_REPLY_MAX_BYTES);
     return exchange;
+}
+
+static size_t first_address(const struct host_http *exchange)
+{
+    const struct leased_host_context *context = exchange->context;
+
+    if (exchange->elsewhere != NULL) {
+        return ADDRESS_NONE;
+    }
+    return exchange->is_pinned
+               ? context->probed
+               : addresses_pick(&context->guard.addresses, 0, env_now_ms(context->env));
 }
 
 leased_http *host_http_start(leased_host_context *context,
@@ -260,7 +317,8 @@ leased_http *host_http_start(leased_host_context *context,
     struct err e = {0};
     int rc;
 
-    if (context->is_ended || context->address_count == 0 || !LEASED_HAS(request, timeout_ms)) {
+    if (context->is_ended || !LEASED_HAS(request, timeout_ms) ||
+        (context->address_count == 0 && address_of(request).len == 0)) {
         return NULL;
     }
     exchange = http_new(context, request);
@@ -274,11 +332,7 @@ leased_http *host_http_start(leased_host_context *context,
         rc = copy_request(exchange, request);
     }
     if (rc == 0) {
-        rc = http_try(exchange,
-                      exchange->is_pinned
-                          ? context->probed
-                          : addresses_pick(&context->guard.addresses, 0, env_now_ms(context->env)),
-                      &e);
+        rc = http_try(exchange, first_address(exchange), &e);
     }
     if (rc != 0) {
         guard_note_error(&context->guard, e.text[0] != '\0' ? e.text : err_str(rc));

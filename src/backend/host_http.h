@@ -26,6 +26,7 @@ struct host_http {
     char method[8];
     char *path;        /* owned */
     char *url;         /* owned */
+    char *elsewhere;   /* owned; where it goes instead of to the backend's addresses, or NULL */
     char *unix_socket; /* owned, or NULL */
     struct buf bytes;  /* headers and body, one after the other */
     leased_http_fn fn;

@@ -6,6 +6,7 @@
  * that create nothing; and when a node names another configured address (307, 308), at most twice,
  * unless the request creates something and its plugin doesn't vouch for that it wasn't executed. A
  * redirect to anywhere else is handed over as it is: the token goes nowhere that isn't configured.
+ * What goes elsewhere by the plugin's own word has one try, and says nothing of the addresses.
  * After host_end replies are dropped. */
 #include "backend/host_http.h"
 
@@ -164,20 +165,27 @@ void http_done(struct env_http *http, int status, const struct env_http_reply *r
 {
     struct host_http *exchange = OBJ_CAST(http->user, struct host_http, HTTP_MAGIC);
     struct guard *guard = &exchange->context->guard;
-    size_t target = target_of(exchange, status, reply);
+    size_t target;
     size_t next;
     char text[96] = "";
     struct guard_news news = {
         .verdict = verdict_of(status, reply),
         .address = exchange->address_index,
         .is_probe = exchange->is_pinned,
-        .is_moved = target != ADDRESS_NONE && target != exchange->address_index,
     };
 
     if (status == 0) {
-        news.retry_after_ms = retry_after_ms(reply);
         skew_heard(&exchange->context->skew, exchange->context->name,
                    env_http_reply_header(reply, "date"), env_wall_ms(exchange->context->env));
+    }
+    if (exchange->elsewhere != NULL) {
+        hand_over(exchange, status, reply, detail != NULL ? detail : "");
+        return;
+    }
+    target = target_of(exchange, status, reply);
+    news.is_moved = target != ADDRESS_NONE && target != exchange->address_index;
+    if (status == 0) {
+        news.retry_after_ms = retry_after_ms(reply);
         (void)snprintf(text, sizeof(text), "the issuer answered with HTTP status %u%s",
                        reply->status, news.is_moved ? ", which names another address" : "");
     } else if (detail == NULL || detail[0] == '\0') {

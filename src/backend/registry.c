@@ -164,6 +164,11 @@ int backend_check_config(const struct leased_plugin *plugin, const char *config_
     return check(LEASED_HAS(ops, check_config) ? ops->check_config : NULL, config_json, e);
 }
 
+bool backend_needs_address(const struct leased_plugin *plugin)
+{
+    return !LEASED_HAS(plugin, flags) || (plugin->flags & LEASED_PLUGIN_NO_ADDRESS) == 0;
+}
+
 uint32_t backend_needs(const struct leased_plugin *plugin, const char *config_json)
 {
     const struct leased_backend_ops *ops = plugin->ops;

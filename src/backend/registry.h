@@ -49,4 +49,7 @@ int backend_check_params(const struct leased_plugin *plugin, const char *params_
 /* LEASED_NEEDS_*: which of the host's own keys a valid `config` can't work without. */
 uint32_t backend_needs(const struct leased_plugin *plugin, const char *config_json);
 
+/* Or does it know where its issuer is? */
+bool backend_needs_address(const struct leased_plugin *plugin);
+
 #endif

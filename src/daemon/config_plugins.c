@@ -293,12 +293,14 @@ static int backend_check(struct config *config, struct config_backend *backend,
     int r;
 
     required_check(&shared, "plugin");
-    required_check(&shared, "address");
     if (backend->plugin != NULL) {
         shared.plugin = backend_registry_find(registry, str_of(backend->plugin));
         if (shared.plugin == NULL) {
             unknown_plugin_report(backend, registry, errors);
         }
+    }
+    if (shared.plugin == NULL || backend_needs_address(shared.plugin)) {
+        required_check(&shared, "address");
     }
     r = shared_check(&shared, &backend->config_json);
     if (r == 0 && shared.plugin != NULL) {

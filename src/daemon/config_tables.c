@@ -106,8 +106,8 @@ static const struct schema_object backend_limits_table =
 static const struct schema_field backend_fields[] = {
     {FIELD(config_backend, "plugin", SCHEMA_NAME, plugin), .flags = SCHEMA_REQUIRED_BY_OWNER,
      .doc = "which plugin speaks to it"},
-    {FIELD(config_backend, "address", SCHEMA_STRINGS, addresses), .flags = SCHEMA_REQUIRED_BY_OWNER,
-     .min = 1, .pattern = "^(https://|unix:///|http://(127\\.|localhost|\\[::1\\]))",
+    {FIELD(config_backend, "address", SCHEMA_STRINGS, addresses), .min = 1,
+     .pattern = "^(https://|unix:///|http://(127\\.|localhost|\\[::1\\]))",
      .doc = "https://host:port or unix:///path; a list is tried in turn"},
     {FIELD(config_backend, "ca_file", SCHEMA_STRING, ca_file), ABSOLUTE,
      .doc = "instead of the system's"},
@@ -126,7 +126,8 @@ static const struct schema_field backend_fields[] = {
 static const struct schema_object backend_table =
     TABLE_WITH("a backend", config_backend, backend_fields, true,
                "\"dependentRequired\":{\"cert_file\":[\"key_file\"],\"key_file\":"
-               "[\"cert_file\"]}");
+               "[\"cert_file\"]},\"if\":{\"properties\":{\"plugin\":{\"const\":\"vault\"}}},"
+               "\"then\":{\"required\":[\"address\"]}");
 
 /* ---- roles ------------------------------------------------------------------ */
 

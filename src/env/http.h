@@ -29,6 +29,9 @@ enum env_http_flags {
     /* Only the connection is made (and TLS begun, with https): nothing is sent, so plain http may
      * name any host, and success comes with a reply of status 0. */
     ENV_HTTP_CONNECT_ONLY = 4,
+    /* Plain http may go to the machine's metadata service: a link-local address (169.254.0.0/16,
+     * fd00:ec2::254), or metadata.google.internal. */
+    ENV_HTTP_METADATA = 8,
 };
 
 /* TLS of one backend; borrowed until the callback. Empty paths: the system's trust store, no client

@@ -72,6 +72,24 @@ static bool is_loopback(const struct http_host *host)
     return inet_pton(AF_INET, host->name, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
 }
 
+/* Where clouds have their machines ask who they are. */
+static bool is_metadata(const struct http_host *host)
+{
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, host->name, &v4) == 1) {
+        return ntohl(v4.s_addr) >> 16 == 0xa9feU;
+    }
+    return strcmp(host->name, "metadata.google.internal") == 0 ||
+           strcmp(host->name, "fd00:ec2::254") == 0;
+}
+
+static bool may_be_plain(const struct http_request *request, const struct env_http *http)
+{
+    return is_loopback(&request->target) || (http->flags & ENV_HTTP_CONNECT_ONLY) != 0 ||
+           ((http->flags & ENV_HTTP_METADATA) != 0 && is_metadata(&request->target));
+}
+
 /* One part of the URL; the empty text if it has none. */
 static int get_part(CURLU *url, CURLUPart part, unsigned flags, char *out, size_t size)
 {
@@ -181,8 +199,7 @@ static int check_target(struct http_request *request, const struct env_http *htt
         }
         return 0;
     }
-    if (!request->is_tls && !is_loopback(&request->target) &&
-        (http->flags & ENV_HTTP_CONNECT_ONLY) == 0) {
+    if (!request->is_tls && !may_be_plain(request, http)) {
         return err_set(e, ERR_INVALID,
                        "plain http to %s is refused: use https, or a loopback address",
                        request->target.name);

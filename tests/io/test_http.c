@@ -362,7 +362,12 @@ static void test_plain_http_goes_to_loopback_only(void **state)
         call_init(&call, NULL, NULL);
         call.http.url = urls[i];
         assert_refused(loop, &call, "plain http to");
+        call.http.flags = ENV_HTTP_METADATA; /* nor are these the machine's metadata service */
+        assert_refused(loop, &call, "plain http to");
     }
+    call.http.url = "http://169.254.169.254/"; /* this one is, but nobody asks for it */
+    call.http.flags = 0;
+    assert_refused(loop, &call, "plain http to");
 }
 
 static void test_headers_that_could_smuggle_are_refused(void **state)
