@@ -143,8 +143,8 @@ static json_t *header_of(enum plugin_jwt_alg alg, const json_t *more)
     return header;
 }
 
-char *plugin_jwt_sign(const struct leased_host *host, enum plugin_jwt_alg alg, EVP_PKEY *key,
-                      const json_t *header, const json_t *claims, struct plugin_text *detail)
+char *plugin_jwt_sign(const struct leased_host *host, const struct plugin_jwt *jwt,
+                      struct plugin_text *detail)
 {
     struct plugin_form out = {.host = host};
     unsigned char signature[SIGNATURE_MAX_BYTES];
@@ -153,19 +153,19 @@ char *plugin_jwt_sign(const struct leased_host *host, enum plugin_jwt_alg alg, E
     bool has_header;
     size_t size = 0;
 
-    if (!fits(alg, key, detail)) {
+    if (!fits(jwt->alg, jwt->key, detail)) {
         return NULL;
     }
-    whole = header_of(alg, header);
+    whole = header_of(jwt->alg, jwt->header);
     has_header = whole != NULL;
     if (has_header) {
         add_json(&out, whole);
         plugin_form_add(&out, PLUGIN_STR("."));
-        add_json(&out, claims);
+        add_json(&out, jwt->claims);
     }
     json_decref(whole);
     if (has_header && !out.is_failed) {
-        size = sign(alg, key, plugin_form_str(&out), signature);
+        size = sign(jwt->alg, jwt->key, plugin_form_str(&out), signature);
     }
     if (size > 0) {
         plugin_form_add(&out, PLUGIN_STR("."));

@@ -20,10 +20,16 @@ const char *plugin_jwt_alg_name(enum plugin_jwt_alg alg);
  */
 EVP_PKEY *plugin_key_read(struct leased_str pem, struct plugin_text *detail);
 
+struct plugin_jwt {
+    enum plugin_jwt_alg alg;
+    EVP_PKEY *key;
+    const json_t *header; /* what is said beside alg and typ (kid, x5t#S256); NULL: nothing */
+    const json_t *claims;
+};
+
 /* header.claims.signature, to be freed by host->secret_free; NULL with the reason: out of memory,
- * or a key that doesn't fit `alg`. `header` has what is said beside alg and typ (kid, x5t#S256);
- * may be NULL. Both objects are borrowed. */
-char *plugin_jwt_sign(const struct leased_host *host, enum plugin_jwt_alg alg, EVP_PKEY *key,
-                      const json_t *header, const json_t *claims, struct plugin_text *detail);
+ * or a key that doesn't fit its algorithm. */
+char *plugin_jwt_sign(const struct leased_host *host, const struct plugin_jwt *jwt,
+                      struct plugin_text *detail);
 
 #endif
