@@ -153,7 +153,7 @@ defines := -DLEASED_VERSION='"$(VERSION)"' -DLEASED_SYSCONFDIR='"$(SYSCONFDIR)"'
 
 inc_src    := -Isrc -Iinclude
 inc_plugin := -Iinclude -Iplugins
-inc_tests  := -Isrc -Iinclude -Itests
+inc_tests  := -Isrc -Iinclude -Itests -Iplugins
 
 # $(call remember,FILE,TEXT): rewrites FILE only when TEXT is new, so that what depends on it is rebuilt exactly then.
 remember = $(if $(call same,$(file <$1),$(strip $2)),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
@@ -271,6 +271,7 @@ $(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eva
 $(eval $(call suite_rule,tests/io,$(tests_io)))
 $(eval $(call suite_rule,tests/sim,$(tests_sim),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/abi,$(tests_abi),,$(builtin_archives)))
+$(eval $(call suite_rule,tests/plugins,$(tests_plugins),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a),$(builtin_archives)))
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Iplugins -Dleased_plugin_entry=leased_plugin_entry_$p))
 endif
@@ -324,6 +325,7 @@ unit_bins := $(foreach f,$(unit_folders),$(call bins_of,$f))
 io_bins   := $(call bins_of,tests/io)
 sim_bins  := $(call bins_of,tests/sim)
 abi_bins  := $(call bins_of,tests/abi)
+plugin_bins := $(call bins_of,tests/plugins)
 
 # T= narrows a suite: by a part of the program's path, else by a part of a test function's name.
 narrow = $(if $(T),$(or $(call by_path,$1),$(call by_text,$1)),$1)
@@ -376,6 +378,7 @@ unit_run := $(call narrow,$(unit_bins))
 io_run   := $(call narrow,$(io_bins))
 sim_run  := $(call narrow,$(sim_bins))
 abi_run  := $(call narrow,$(abi_bins))
+plugins_run := $(call narrow,$(plugin_bins))
 oom_run  := $(call narrow,$(call bins_of,tests/oom))
 fuzz_run := $(if $(wildcard tests/fuzz/replay_main.c),$(call narrow,$(replay_bins)))
 suites = $(if $(strip $2),--suite $1 $2)
@@ -386,14 +389,14 @@ checks := 'scripts/check-style --self-test' 'scripts/check-layers --self-test' '
 check_run = $(if $(filter release,$(VARIANT)),$(if $(T),,$(checks)))
 total := $(or $(if $(VALGRIND),valgrind),$(if $(filter release,$(VARIANT)),test),$(VARIANT))
 
-#:   test, check          unit, io, sim, abi, fuzz corpora and the checks of the tree: no root, no network, < 2 min
+#:   test, check          unit, io, sim, abi, plugins, fuzz corpora and the checks of the tree: no root, no network, < 2 min
 check: test
-test: $(if $(T),,$(programs)) $(unit_run) $(io_run) $(sim_run) $(abi_run) $(oom_run) $(if $(VALGRIND),,$(fuzz_run))
+test: $(if $(T),,$(programs)) $(unit_run) $(io_run) $(sim_run) $(abi_run) $(plugins_run) $(oom_run) $(if $(VALGRIND),,$(fuzz_run))
 	$(Q)$(run_tests) --total $(total) $(call suites,unit,$(unit_run)) $(call suites,io,$(io_run)) \
-		$(call suites,sim,$(sim_run)) $(call suites,abi,$(abi_run)) $(call suites,oom,$(oom_run)) \
+		$(call suites,sim,$(sim_run)) $(call suites,abi,$(abi_run)) $(call suites,plugins,$(plugins_run)) $(call suites,oom,$(oom_run)) \
 		$(if $(VALGRIND),,$(call suites,fuzz,$(fuzz_run)) $(call suites,checks,$(check_run)))
 
-#:   unit io sim abi      one suite; `make unit T=wheel`, `make sim SEED=7 STEPS=200000 V=1`, `make sim SEEDS=500 STEPS=20000`
+#:   unit io sim abi plugins  one suite; `make unit T=wheel`, `make sim SEED=7 STEPS=200000 V=1`, `make sim SEEDS=500 STEPS=20000`
 unit: $(unit_run)
 	$(Q)$(run_tests) --suite $@ $^
 io: $(io_run)
@@ -406,6 +409,8 @@ sim: $(sim_run)
 	$(Q)$(run_tests) --suite $@ $^
 endif
 abi: $(abi_run)
+	$(Q)$(run_tests) --suite $@ $^
+plugins: $(plugins_run)
 	$(Q)$(run_tests) --suite $@ $^
 ifneq ($(wildcard tests/oom),)
 #:   oom                  allocation failures, one after the other; test runs every 13th (STRIDE=13)
@@ -564,7 +569,7 @@ distclean: clean
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile | sed 's/^\(variables\|targets\)$$/\n\1:/'
 
-.PHONY: all debug objects opts check test unit io sim mutants abi oom fuzz-corpora e2e soak asan ubsan tsan valgrind coverage fuzz \
+.PHONY: all debug objects opts check test unit io sim mutants abi plugins oom fuzz-corpora e2e soak asan ubsan tsan valgrind coverage fuzz \
 	fuzz-programs bench lint lint-all lint-tidy lint-cppcheck check-format format check-style check-layers check-abi check-unit \
 	check-hardening install uninstall dist run tags compile_commands.json clean distclean help
 

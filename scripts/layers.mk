@@ -21,6 +21,7 @@ core := serve $(uses_serve)
 tests_io      := io $(uses_io)
 tests_sim     := $(core)
 tests_abi     := $(core)
+tests_plugins := $(core)
 tests_bench   := daemon $(uses_daemon)
 tests_fuzz    := daemon $(uses_daemon)
 tests_support := env base

@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "base/secret.h"
+#include "daemon/builtins.h"
 #include "daemon/config_internal.h"
 #include "daemon/daemon.h"
 #include "daemon/harden.h"
@@ -27,12 +28,6 @@
 #define SCHEMA_MAX_BYTES (1024U * 1024U)
 
 extern char **environ;
-
-/* Plugins that are linked in. */
-int32_t leased_plugin_entry_vault(const struct leased_host *host,
-                                  const struct leased_plugin **ret_plugin);
-
-static const leased_plugin_entry_fn builtins[] = {leased_plugin_entry_vault};
 
 /* What a run is made of, in the order in which it comes to be. */
 struct run {
@@ -106,17 +101,11 @@ static int process_prepare(struct run *run)
 static int plugins_open(struct run *run)
 {
     struct err e = {0};
-    size_t i;
 
     if (backend_registry_new(&run->registry) != 0) {
         return complain("could not start: out of memory", EX_OSERR);
     }
-    for (i = 0; i < ARRAY_LEN(builtins); i++) {
-        if (backend_registry_add_builtin(run->registry, builtins[i], &e) != 0) {
-            return complain(e.text, EX_SOFTWARE);
-        }
-    }
-    return EX_OK;
+    return builtins_add(run->registry, &e) == 0 ? EX_OK : complain(e.text, EX_SOFTWARE);
 }
 
 static void print_mistakes(const struct yaml_errors *errors)

@@ -3,6 +3,7 @@
  * to start with: what the rest of the daemon takes for granted is there. Read a second time it is
  * no change that a reload would have to make. */
 #include "base/mem.h"
+#include "daemon/builtins.h"
 #include "daemon/config.h"
 #include "daemon/config_internal.h"
 #include "wire/schema_compare.h"
@@ -15,9 +16,6 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-int32_t leased_plugin_entry_vault(const struct leased_host *host,
-                                  const struct leased_plugin **ret_plugin);
 
 /* libfyaml 0.7 loses a table of its own after some syntax errors; the configuration is read once
  * per start. What we allocate is counted below. */
@@ -117,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     json_set_alloc_funcs(mem_alloc, mem_free);
     if (registry == NULL) {
         CHECK(backend_registry_new(&registry) == 0);
-        CHECK(backend_registry_add_builtin(registry, leased_plugin_entry_vault, NULL) == 0);
+        CHECK(builtins_add(registry, NULL) == 0);
     }
     bytes_before = mem_in_use_bytes();
     options.registry = registry;

@@ -2,6 +2,7 @@
 #include "unit/daemon/config_fixture.h"
 
 #include "base/mem.h"
+#include "daemon/builtins.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -9,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-int32_t leased_plugin_entry_vault(const struct leased_host *host,
-                                  const struct leased_plugin **ret_plugin);
 
 int config_fixture_setup(void **state)
 {
@@ -21,8 +19,7 @@ int config_fixture_setup(void **state)
     (void)snprintf(fixture.folder, sizeof(fixture.folder), "/tmp/leased-config-XXXXXX");
     assert_non_null(mkdtemp(fixture.folder));
     assert_int_equal(backend_registry_new(&fixture.registry), 0);
-    assert_int_equal(
-        backend_registry_add_builtin(fixture.registry, leased_plugin_entry_vault, NULL), 0);
+    assert_int_equal(builtins_add(fixture.registry, NULL), 0);
     yaml_errors_init(&fixture.errors);
     *state = &fixture;
     return 0;
