@@ -284,7 +284,7 @@ static int make_ready(struct ledger_db *db, struct err *e)
     }
     if (r == 0) {
         /* Only now, so that a new ledger is there whole before it has a log. */
-        r = run_sql(db, "PRAGMA journal_mode = WAL; SELECT count(*) FROM record", "open", e);
+        r = run_sql(db, "PRAGMA journal_mode = WAL; SELECT kind FROM record LIMIT 1", "open", e);
     }
     if (r == 0) {
         r = prepare(db, e);
