@@ -1,6 +1,7 @@
 /* Leases into the ledger.
  *
- * Happy path: intended (intent.c) → issued: put with its credential, beside the audit record → the
+ * Happy path: intended (intent.c) → issued: put with its credential, beside the audit record (where
+ * it is to be tried out first: as one to be revoked, and with its credential once it works) → the
  * credential leaves → renewed: put again → ended: put without its credential, so that nobody is
  * given it again → its issuer confirms: removed.
  *

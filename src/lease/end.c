@@ -40,7 +40,7 @@ void lease_end_grant(struct lease_core *core, struct grant *grant, enum grant_en
     grant_end(grant, end);
     /* Who lost it against his will still knows a shared credential. */
     if ((end == GRANT_END_POLICY || end == GRANT_END_REVOKED) && lease_is_shared(lease) &&
-        lease->grant_count > 0) {
+        lease->grant_count > 0 && lease->is_recorded) {
         take_back(lease);
     }
     end_wait(lease, wait);

@@ -14,14 +14,42 @@
 
 #include <string.h>
 
+#define UNVERIFIED_PAUSE_LEAST_MS 5000U
+
 /* An active lease whose credential nobody gets. */
 static void issue_withdraw(struct lease *lease, const struct acquire_failure *failure)
 {
-    issue_forget(lease);
-    acquire_fail_lease(lease, failure);
-    rotate_failed(lease); /* from here on it is nobody's successor, and isn't replaced itself */
+    lease->issuing->failure = failure;
     if (fsm_lease_is_live(lease->state)) {
-        revoke_start(lease, failure->text);
+        revoke_start(lease, failure->text); /* which comes back to issue_overtaken */
+    } else {
+        issue_overtaken(lease, failure->text);
+    }
+}
+
+void issue_overtaken(struct lease *lease, const char *why)
+{
+    struct acquire_failure failure = {.status = ERR_UNAVAILABLE,
+                                      .retry_after_ms = SCHEDULE_FLOOR_MS,
+                                      .text = why};
+
+    bool is_withdrawn = lease->issuing != NULL && lease->issuing->failure != NULL;
+
+    if (is_withdrawn) {
+        failure = *lease->issuing->failure;
+    }
+    if (lease->last_error == NULL) {
+        lease_set_error(lease, "%s", why);
+    }
+    if (lease->issuing == NULL || lease->issuing->ref_len == 0) {
+        issue_forget(lease); /* else what to revoke stands there */
+    }
+    acquire_fail_lease(lease, &failure);
+    /* From here on it is nobody's successor, and isn't replaced itself. */
+    if (is_withdrawn) {
+        rotate_failed(lease);
+    } else {
+        rotate_overtaken(lease);
     }
 }
 
@@ -120,10 +148,12 @@ void issue_verified(struct lease *lease)
 
 void issue_unverified(struct lease *lease)
 {
-    /* Each try costs a credential, so the next one comes after a pause as long as this one took. */
+    uint64_t timeout_ms = lease->role->config.verify_timeout_ms;
+    /* Each costs a credential, so the next one comes after a pause as long as this one took. */
     struct acquire_failure failure = {
         .status = ERR_UNAVAILABLE,
-        .retry_after_ms = lease->role->config.verify_timeout_ms,
+        .retry_after_ms =
+            timeout_ms > UNVERIFIED_PAUSE_LEAST_MS ? timeout_ms : UNVERIFIED_PAUSE_LEAST_MS,
         .text = lease_error(lease),
     };
 
@@ -133,13 +163,6 @@ void issue_unverified(struct lease *lease)
               lease->role->config.name, "lease", lease->id, "err", failure.text, NULL);
     issue_remember(lease, &failure);
     issue_withdraw(lease, &failure);
-}
-
-void issue_overtaken(struct lease *lease)
-{
-    if (lease->is_unverified) {
-        issue_forget(lease);
-    }
 }
 
 static void issue_written(struct audit_write *write, int status)

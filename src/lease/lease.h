@@ -45,9 +45,10 @@ struct lease_issuing {
     const char *why;    /* … and why there is one; static */
     struct lease *lease;
     struct audit_write write;
-    struct durable_wait *durable; /* NULL: not waited for */
-    struct verify *verify;        /* NULL: it isn't being tried out */
-    uint32_t unwritten_count;     /* of these two, those that aren't on disk yet */
+    struct durable_wait *durable;          /* NULL: not waited for */
+    struct verify *verify;                 /* NULL: it isn't being tried out */
+    const struct acquire_failure *failure; /* while it is withdrawn: what those are told who wait */
+    uint32_t unwritten_count; /* of `write` and `durable`, those that aren't on disk yet */
     char *ref; /* room for an issuer's usual reference from when the call is sent, in secret memory:
                   what comes can be revoked */
     size_t ref_room;
@@ -306,8 +307,9 @@ void issue_arrived(struct lease_issuing *issuing, int status);
 void issue_verified(struct lease *lease);
 /* It doesn't, and won't any more (lease_error says why): it is revoked. */
 void issue_unverified(struct lease *lease);
-/* Its lease ends, and the credential needn't be tried out any more. */
-void issue_overtaken(struct lease *lease);
+/* Its lease, which isn't on record yet, has ended: who waits is told so, and its predecessor serves
+ * on and tries again. */
+void issue_overtaken(struct lease *lease, const char *why);
 
 /* --- intent.c --- */
 
@@ -350,6 +352,9 @@ void rotate_done(struct lease *successor);
 void rotate_delayed(struct lease *successor);
 /* It has failed for good; `successor` is over. */
 void rotate_failed(struct lease *successor);
+/* It has ended before it was ready, though its issue was fine: where the old lease is dead, too,
+ * its holders get another one. */
+void rotate_overtaken(struct lease *successor);
 /* A renewal has succeeded after all: a successor that isn't being issued yet isn't needed. */
 void rotate_cancel(struct lease *lease);
 /* The lease is dead or dying at its issuer and still has holders: they get a successor. */

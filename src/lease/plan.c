@@ -126,6 +126,14 @@ void lease_replan(struct lease *lease)
 
 /* It is renewed on while its successor is on its way. A replacement that may not be made yet is
  * tried when it may. */
+static const char *replace_reason(const struct lease *lease)
+{
+    if (lease->is_forced) {
+        return "asked for";
+    }
+    return lease_is_outdated(lease) ? "its role has changed" : "it can't be renewed any longer";
+}
+
 static void replace_due(struct lease *lease)
 {
     uint64_t soon_ms = schedule_add_ms(core_now_ms(lease->role->core), SCHEDULE_FLOOR_MS);
@@ -134,9 +142,7 @@ static void replace_due(struct lease *lease)
     if (!lease_is_wanted(lease)) {
         return;
     }
-    r = rotate_start(lease, false,
-                     lease_is_outdated(lease) ? "its role has changed"
-                                              : "it can't be renewed any longer");
+    r = rotate_start(lease, lease->is_forced, replace_reason(lease));
     if (r != 0) {
         lease_set_step(lease, LEASE_STEP_REPLACE,
                        lease->rotate_after_ms > soon_ms ? lease->rotate_after_ms : soon_ms);

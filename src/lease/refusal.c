@@ -1,5 +1,6 @@
-/* Refusals that are remembered. A pause is at least a second and at most half a minute, so a policy
- * that is mended at the issuer is noticed within that time. */
+/* Refusals that are remembered. A pause is as long as the issuer says, else it begins with a
+ * second, and at most half a minute, so a policy that is mended at the issuer is noticed within
+ * that time. */
 #include "lease/refusal.h"
 
 #include "base/err.h"

@@ -25,6 +25,7 @@ static void reload_unheld(struct lease *lease)
 
 static void reload_lease(struct lease *lease)
 {
+    verify_again(lease);
     switch (lease->state) {
     case LEASE_STATE_REQUESTED:
         if (lease->call == NULL && lease_is_outdated(lease)) {

@@ -183,8 +183,10 @@ int lease_renew_start(struct lease_core *core, struct lease *lease, struct lease
         return ERR_BUSY;
     }
     waits_add(lease, WAIT_RENEW, wait);
-    if (lease->state != LEASE_STATE_ACTIVE || !lease->is_recorded) {
+    if (lease->state != LEASE_STATE_ACTIVE) {
         waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease isn't active");
+    } else if (!lease->is_recorded) {
+        waits_end(lease, WAIT_RENEW, ERR_GONE, "its credential isn't ready yet");
     } else if (!lease->is_renewable || lease->is_refused ||
                lease_max_until_ms(lease) <= core_now_ms(core)) {
         waits_end(lease, WAIT_RENEW, ERR_UNSUPPORTED, "its issuer doesn't renew this lease");

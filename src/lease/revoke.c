@@ -25,23 +25,30 @@ uint64_t revoke_gives_up_ms(const struct lease *lease)
     return schedule_add_ms(from_ms, REVOKE_MARGIN_MS);
 }
 
+/* Its holders get a successor. What isn't on record yet has none: nobody has got it. */
+static void holders_go_on(struct lease *lease, const char *why)
+{
+    if (lease->is_recorded) {
+        rotate_dead(lease);
+        acquire_wake_lease(lease);
+    } else {
+        issue_overtaken(lease, why);
+    }
+}
+
 /* --- expired --- */
 
 void lease_expire(struct lease *lease, const char *why)
 {
-    struct lease *successor = lease->successor;
-
     record_lease_expired(lease, why);
-    issue_overtaken(lease);
-    if (successor != NULL && successor->state == LEASE_STATE_REQUESTED) {
-        sharing_replace(lease, successor);
+    if (rotate_is_under_way(lease)) {
+        sharing_replace(lease, lease->successor);
     }
     lease_set_state(lease, LEASE_STATE_EXPIRED);
     waits_end(lease, WAIT_RENEW, ERR_GONE, why);
     waits_end(lease, WAIT_REVOKE, lease->is_revocable ? 0 : ERR_UNSUPPORTED,
               lease->is_revocable ? NULL : "its issuer can't revoke it: it lives to its own end");
-    rotate_dead(lease);
-    acquire_wake_lease(lease);
+    holders_go_on(lease, why);
 }
 
 static void revoke_give_up(struct lease *lease)
@@ -119,8 +126,7 @@ void revoke_start(struct lease *lease, const char *why)
         return;
     }
     record_lease_revoking(lease, why);
-    issue_overtaken(lease);
-    if (lease->successor != NULL && lease->successor->state == LEASE_STATE_REQUESTED) {
+    if (rotate_is_under_way(lease)) {
         sharing_replace(lease, lease->successor);
     }
     if (!MUTATED(4)) {
@@ -138,8 +144,7 @@ void revoke_start(struct lease *lease, const char *why)
         revoke_note(lease);
     }
     revoke_push(lease);
-    rotate_dead(lease);
-    acquire_wake_lease(lease);
+    holders_go_on(lease, why);
 }
 
 int revoke_fill(struct lease *lease, struct lease_call *call, struct secret *ret_ref)

@@ -241,7 +241,8 @@ static void grants_fail(struct lease *lease)
     }
 }
 
-/* Whose successor has failed and who has no other step. A renewal that waits in its queue may wait
+/* Whose successor has failed and who has no other step, or which was asked for: what its holders
+ * know is to end, so a renewal alone isn't enough. A renewal that waits in its queue may wait
  * for longer than the lease lives. */
 static bool may_need_another(const struct lease *lease)
 {
@@ -277,10 +278,24 @@ void rotate_failed(struct lease *successor)
     if (lease->state == LEASE_STATE_ACTIVE && lease->failure_count == 0 &&
         lease_is_outdated(lease)) {
         lease_plan(lease);
-    } else if (lease->step == LEASE_STEP_NONE && may_need_another(lease)) {
+    } else if ((lease->step == LEASE_STEP_NONE || lease->is_forced) && may_need_another(lease)) {
         lease_set_step(lease, LEASE_STEP_REPLACE, lease->rotate_after_ms);
     }
     observe_ending(lease);
+    acquire_wake_lease(lease);
+}
+
+void rotate_overtaken(struct lease *successor)
+{
+    struct lease *lease = successor->predecessor;
+
+    if (lease == NULL || fsm_lease_is_live(lease->state)) {
+        rotate_failed(successor);
+        return;
+    }
+    rotate_unlink(successor);
+    waits_end(lease, WAIT_ROTATE, ERR_UNAVAILABLE, lease_error(successor));
+    rotate_dead(lease);
     acquire_wake_lease(lease);
 }
 
@@ -334,6 +349,8 @@ int lease_rotate_start(struct lease_core *core, struct lease *lease, struct leas
         waits_end(lease, WAIT_ROTATE, ERR_GONE, "the lease isn't active");
     } else if (!lease_is_wanted(lease)) {
         waits_end(lease, WAIT_ROTATE, ERR_GONE, "nobody holds the lease");
+    } else if (!lease->is_recorded) {
+        waits_end(lease, WAIT_ROTATE, ERR_GONE, "its credential isn't ready yet");
     } else {
         r = rotate_start(lease, true, "asked for");
         if (r != 0) {

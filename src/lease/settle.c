@@ -65,7 +65,12 @@ static void settle_live(struct lease *lease, enum grant_end end)
 {
     uint64_t until_ms = kept_until_ms(lease, end);
 
-    if (MUTATED(2) || is_tried_for_later(lease)) {
+    if (MUTATED(2)) {
+        return;
+    }
+    if (end == GRANT_END_FAILED && is_tried_for_later(lease)) {
+        lease_set_step(lease, LEASE_STEP_DROP,
+                       schedule_add_ms(core_now_ms(lease->role->core), LATE_KEEP_MS));
         return;
     }
     if (until_ms <= core_now_ms(lease->role->core)) {
@@ -113,6 +118,9 @@ void lease_unsettle(struct lease *lease)
 {
     if (!lease_is_ending(lease)) {
         list_remove(&lease->by_state); /* its holder's idle leases */
+    }
+    if (lease->issuing != NULL) {
+        lease->issuing->is_late = false; /* somebody has come again */
     }
     if (lease->step == LEASE_STEP_DROP) {
         lease->step = LEASE_STEP_NONE;

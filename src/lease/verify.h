@@ -24,6 +24,10 @@ int verify_start(struct lease *lease) ATTR_MUST_USE;
 /* Its wheel entry has fired. */
 void verify_due(struct verify *verify);
 
+/* Its role has changed: one that isn't to be tried out any more is handed out. Fine with any lease.
+ */
+void verify_again(struct lease *lease);
+
 /* The lease has ended, or the core does: nothing more is tried. Frees it; fine with NULL. */
 void verify_forget(struct verify *verify);
 

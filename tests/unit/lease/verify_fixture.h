@@ -1,9 +1,11 @@
-/* A verifier by script: it counts what it is asked, and answers as it is told to. */
-#ifndef LEASED_TESTS_UNIT_LEASE_SCRIPT_VERIFIER_H
-#define LEASED_TESTS_UNIT_LEASE_SCRIPT_VERIFIER_H
+/* The fixture with roles whose credentials are tried out, by a verifier by script: it counts what
+ * it is asked, and answers as it is told to. */
+#ifndef LEASED_TESTS_UNIT_LEASE_VERIFY_FIXTURE_H
+#define LEASED_TESTS_UNIT_LEASE_VERIFY_FIXTURE_H
 
 #include "lease/verifier.h"
 #include "support/fake_env.h"
+#include "unit/lease/fixture.h"
 
 struct script_verifier {
     struct lease_verifier verifier; /* first */
@@ -25,8 +27,15 @@ struct script_verifier {
     struct env_deferred answering;
 };
 
-void verifier_init(struct script_verifier *script, struct fake_env *fake);
+extern struct script_verifier script;
+
+/* cmocka's setup, for the roles f.role and f.shared. */
+int verify_setup(void **state);
+
+#define VERIFY_TEST(test) cmocka_unit_test_setup_teardown(test, verify_setup, fixture_teardown)
+
+void verifier_init(struct script_verifier *self, struct fake_env *fake);
 /* Answers the try that is held; its callback runs with the next fake_env_run. */
-void verifier_answer(struct script_verifier *script);
+void verifier_answer(struct script_verifier *self);
 
 #endif
