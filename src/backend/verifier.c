@@ -8,7 +8,9 @@
  * that is cancelled lives on until its exchange has ended, because that borrows its texts. */
 #include "backend/verifier.h"
 
+#include "backend/host.h"
 #include "base/buf.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "env/http.h"
 
@@ -20,7 +22,7 @@
 
 #define VALUE_MAX_BYTES (16U * 1024U)
 #define HEADERS_MAX 16U
-#define REPLY_MAX_BYTES (64U * 1024U)
+#define HEADER_MAX_BYTES 4096U
 #define TRY_MAGIC 0x76747279U
 #define BASIC_AUTH_HEADER "Authorization"
 
@@ -43,49 +45,53 @@ static const char *text_of(const json_t *settings, const char *key)
     return json_string_value(json_object_get(settings, key));
 }
 
-static bool is_port(const char *text)
-{
-    uint64_t port = 0;
-
-    return str_parse_u64(str_of(text), &port) == 0 && port > 0 && port <= UINT16_MAX;
-}
-
-/* HOST:PORT, the host perhaps in brackets. */
 static int check_tcp(const char *address, struct err *e)
 {
-    const char *colon = strrchr(address, ':');
-    bool has_brackets = address[0] == '[';
+    struct str host;
+    uint16_t port;
 
-    if (colon == NULL || colon == address || !is_port(colon + 1) ||
-        strcspn(address, "/?#@ \\") != strlen(address) || has_brackets != (colon[-1] == ']') ||
-        (!has_brackets && strchr(address, ':') != colon)) {
-        return err_set(e, ERR_INVALID, "tcp: expected HOST:PORT, found \"%s\"", address);
+    if (host_parse(str_of(address), &host, &port) != 0 || port == 0) {
+        return err_set(e, ERR_INVALID, "tcp: expected HOST:PORT, found \"%.200s\"", address);
     }
     return 0;
 }
 
-static bool is_loopback_http(const char *url)
+static bool is_printable(const char *text)
 {
-    static const char *const starts[] = {"http://127.", "http://localhost", "http://[::1]"};
-
-    for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
-        if (str_starts_with(str_of(url), starts[i])) {
-            return true;
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f) {
+            return false;
         }
     }
-    return false;
+    return true;
+}
+
+/* https://host[:port][/path], or http:// to this machine. */
+static bool is_url(const char *url)
+{
+    bool is_tls = str_starts_with(str_of(url), "https://");
+    const char *at = url + strlen(is_tls ? "https://" : "http://");
+    struct str host;
+    uint16_t port;
+
+    return (is_tls || str_starts_with(str_of(url), "http://")) && is_printable(url) &&
+           strchr(url, '#') == NULL &&
+           host_parse((struct str){.ptr = at, .len = strcspn(at, "/?")}, &host, &port) == 0 &&
+           (is_tls || host_is_loopback(host));
 }
 
 static int check_url(const char *url, struct err *e)
 {
-    if (!str_starts_with(str_of(url), "https://") && !is_loopback_http(url)) {
+    if (strchr(url, '?') != NULL || strstr(url, "${") != NULL) {
         return err_set(e, ERR_INVALID,
-                       "http: expected https://… (or http:// to this machine), found \"%s\"", url);
+                       "http: a query or a credential has no place in an address, which is logged "
+                       "on its way; what is secret goes into `headers` or `basic_auth`");
     }
-    if (strstr(url, "${") != NULL) {
+    if (!is_url(url)) {
         return err_set(e, ERR_INVALID,
-                       "http: a credential has no place in an address, which is logged on its way; "
-                       "it goes into `headers` or `basic_auth`");
+                       "http: expected https://host/path (or http:// to this machine), found "
+                       "\"%.200s\"",
+                       url);
     }
     return 0;
 }
@@ -105,27 +111,58 @@ static int check_template(const char *key, const char *text, struct err *e)
     return 0;
 }
 
+/* Names differ in more than case, and Authorization is given once. */
+static int check_header_name(const json_t *settings, const char *name, struct err *e)
+{
+    const char *other;
+    json_t *value;
+
+    json_object_foreach (json_object_get(settings, "headers"), other, value) {
+        if (strcmp(name, other) != 0 && strcasecmp(name, other) == 0) {
+            return err_set(e, ERR_INVALID, "headers: `%.64s` is given twice", name);
+        }
+    }
+    if (strcasecmp(name, BASIC_AUTH_HEADER) == 0 && text_of(settings, "basic_auth") != NULL) {
+        return err_set(e, ERR_INVALID, "basic_auth: there is an %s among the headers, too",
+                       BASIC_AUTH_HEADER);
+    }
+    return 0;
+}
+
+static int check_header(const char *name, const char *value, struct err *e)
+{
+    const struct leased_http_header header = {host_leased_str(str_of(name)),
+                                              host_leased_str(str_of(value))};
+
+    if (!host_is_header(&header)) {
+        return err_set(e, ERR_INVALID, "headers: `%.64s` can't be sent", name);
+    }
+    if (strlen(value) > HEADER_MAX_BYTES) {
+        return err_set(e, ERR_INVALID, "headers: `%.64s` is longer than %u bytes", name,
+                       HEADER_MAX_BYTES);
+    }
+    return check_template("headers", value, e);
+}
+
 static int check_headers(const json_t *settings, struct err *e)
 {
     json_t *headers = json_object_get(settings, "headers");
     const char *name;
     json_t *value;
+    int r = 0;
 
     if (json_object_size(headers) > HEADERS_MAX) {
         return err_set(e, ERR_INVALID, "headers: there are more than %u", HEADERS_MAX);
     }
     json_object_foreach (headers, name, value) {
-        int r = check_template("headers", json_string_value(value), e);
-
-        if (r != 0) {
-            return r;
+        if (r == 0) {
+            r = check_header_name(settings, name, e);
         }
-        if (strcasecmp(name, BASIC_AUTH_HEADER) == 0 && text_of(settings, "basic_auth") != NULL) {
-            return err_set(e, ERR_INVALID, "basic_auth: there is an %s among the headers, too",
-                           BASIC_AUTH_HEADER);
+        if (r == 0) {
+            r = check_header(name, json_string_value(value), e);
         }
     }
-    return 0;
+    return r;
 }
 
 static int check_http(const json_t *settings, struct err *e)
@@ -240,7 +277,7 @@ static int add_basic_auth(struct trial *trial, const struct lease_trial *asked, 
     buf_init(&plain, VALUE_MAX_BYTES / 2);
     buf_init(&value, VALUE_MAX_BYTES);
     r = fill(asked, name, &plain, e);
-    if (r == 0 && memchr(plain.bytes, ':', plain.len) != NULL) {
+    if (r == 0 && plain.len > 0 && memchr(plain.bytes, ':', plain.len) != NULL) {
         return err_set(e, ERR_INVALID, "a user's name with a colon can't go into basic_auth");
     }
     if (r == 0) {
@@ -290,7 +327,7 @@ static int prepare(struct trial *trial, const struct lease_trial *asked, struct 
     trial->http.headers = trial->headers;
     trial->http.timeout_ms = asked->timeout_ms;
     trial->http.connect_timeout_ms = asked->timeout_ms;
-    trial->http.reply_max_bytes = REPLY_MAX_BYTES;
+    trial->http.reply_max_bytes = ENV_HTTP_REPLY_HARD_MAX_BYTES;
     if (tcp == NULL) {
         trial->http.url = text_of(trial->settings, "http");
         trial->tls.ca_file = ca_file != NULL ? ca_file : "";
@@ -317,6 +354,14 @@ static int verdict_of(uint32_t http_status)
     return http_status == 401 || http_status == 403 ? ERR_DENIED : ERR_UNAVAILABLE;
 }
 
+/* As the configuration names it. */
+static const char *target_of(const struct trial *trial)
+{
+    const char *tcp = text_of(trial->settings, "tcp");
+
+    return tcp != NULL ? tcp : trial->http.url;
+}
+
 static void replied(struct env_http *http, int status, const struct env_http_reply *reply,
                     const char *detail)
 {
@@ -327,10 +372,10 @@ static void replied(struct env_http *http, int status, const struct env_http_rep
 
     if (status == 0 && (http->flags & ENV_HTTP_CONNECT_ONLY) == 0) {
         status = verdict_of(reply->status);
-        (void)snprintf(text, sizeof(text), "%s answered %" PRIu32, http->url, reply->status);
+        (void)snprintf(text, sizeof(text), "%.120s answered %" PRIu32, http->url, reply->status);
     } else if (status != 0) {
         status = ERR_UNAVAILABLE;
-        (void)snprintf(text, sizeof(text), "%s: %s", http->url, detail);
+        (void)snprintf(text, sizeof(text), "%.120s: %s", target_of(trial), detail);
     }
     trial_free(trial);
     if (fn != NULL) {

@@ -5,8 +5,8 @@
  *       Somebody takes a connection there. Nothing is sent.
  *   {"http": "https://rabbit.internal:15671/api/whoami", "basic_auth": "${username}:${password}",
  *    "headers": {"Authorization": "Bearer ${token}"}, "ca_file": "/etc/leased/rabbit.pem"}
- *       A GET is answered with 2xx. ${field} is a field of the credential, in basic_auth (RFC 7617)
- *       and in the values of headers.
+ *       A GET is answered with 2xx, and at most 1 MiB. ${field} is a field of the credential, in
+ * basic_auth (RFC 7617) and in the values of headers.
  *
  * `timeout` belongs to the lease layer. */
 #ifndef LEASED_BACKEND_VERIFIER_H

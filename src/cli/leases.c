@@ -163,7 +163,7 @@ static int run_effect(struct cli *cli, struct id_call *call)
         exit_code = show_document(cli, document);
     }
     if (exit_code == CLI_OK && status == 202) {
-        cli_message(cli, "the issuer has not answered yet; leased goes on trying");
+        cli_message(cli, "it isn't done yet; leased goes on trying");
         exit_code = CLI_TEMPORARY;
     }
     json_decref(document);

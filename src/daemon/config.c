@@ -172,6 +172,7 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
 {
     const struct config_backend *backends = config->settings.backends.items;
     const struct config_listener *listeners = config->settings.listeners.items;
+    const struct config_role *roles = config->settings.roles.items;
     size_t i;
 
     for (i = 0; i < config->settings.backends.count; i++) {
@@ -179,6 +180,11 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
     }
     for (i = 0; i < config->settings.listeners.count; i++) {
         config_check_places(config, listeners[i].node, warnings, errors);
+    }
+    for (i = 0; i < config->settings.roles.count; i++) {
+        if (roles[i].verify.node != NULL) {
+            config_check_places(config, roles[i].verify.node, warnings, errors);
+        }
     }
 }
 

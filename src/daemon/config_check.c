@@ -2,6 +2,8 @@
  * other, addresses. Each check reports and goes on. */
 #include "daemon/config_internal.h"
 
+#include "base/host.h"
+
 #include "base/mem.h"
 
 #include <string.h>
@@ -54,7 +56,7 @@ static void address_check(const struct yaml_node *node, struct yaml_errors *erro
     } else if (str_starts_with(host, "[::1]")) {
         host.len = strlen("[::1]");
     }
-    if (!config_host_is_loopback(host)) {
+    if (!host_is_loopback(host)) {
         yaml_error_at(errors, node, "plain http goes to loopback only: use https");
     }
 }

@@ -42,9 +42,6 @@ void config_check_shared_ttl(const struct config_settings *settings,
 /* config_listeners.c: the same for listeners. */
 void config_check_listeners(const struct config_settings *settings, struct yaml_errors *errors);
 
-/* "localhost", "127.0.0.1" or "[::1]": this machine and nobody else. */
-bool config_host_is_loopback(struct str host);
-
 /* config_verify.c: the role's `verify` for the verifier (verify_json), which says what is wrong
  * with it. 0 or ERR_NOMEM. */
 int config_check_verify(struct config_role *role, struct yaml_errors *errors) ATTR_MUST_USE;

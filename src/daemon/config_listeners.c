@@ -1,24 +1,9 @@
 /* Listeners: what no single entry of the table can tell. */
+#include "base/host.h"
 #include "daemon/config_internal.h"
 
 #include <arpa/inet.h>
 #include <string.h>
-
-bool config_host_is_loopback(struct str host)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-
-    if (str_eq_c(host, "[::1]") || str_eq_c(host, "localhost")) {
-        return true;
-    }
-    if (host.len >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, host.ptr, host.len);
-    text[host.len] = '\0';
-    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
-}
 
 /* Metrics are for anyone; everything else asks who it is. */
 static bool is_for_metrics(const struct config_listener *listener)
@@ -45,8 +30,7 @@ static void tcp_check(const struct config_listener *listener, struct yaml_errors
     } else if (host.ptr[0] != '[' && memchr(host.ptr, ':', host.len) != NULL) {
         yaml_error_at(errors, node, "an IPv6 address stands in brackets: write `[%.*s]%s`",
                       STR_ARG(host), colon);
-    } else if (!config_host_is_loopback(host) && listener->tls.node == NULL &&
-               !is_for_metrics(listener)) {
+    } else if (!host_is_loopback(host) && listener->tls.node == NULL && !is_for_metrics(listener)) {
         yaml_error_at(errors, node,
                       "`%s` is no loopback address: callers from elsewhere need `tls`, unless "
                       "only metrics are served",

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -269,12 +268,10 @@ int io_listener_open(struct io *io, const struct io_listener_options *options,
  * so no request is lost. Over TCP one that is sent in this very moment is. */
 static void end_idle_now(const struct env_connection *conn)
 {
-    int size = 0;
-
     if (conn->listener->is_unix) {
         (void)shutdown(conn->fd, SHUT_RD);
     }
-    if (ioctl(conn->fd, FIONREAD, &size) != 0 || size == 0) {
+    if (!conn_has_unread(conn)) {
         (void)shutdown(conn->fd, SHUT_RDWR);
     }
 }

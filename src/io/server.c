@@ -154,6 +154,9 @@ static uint64_t expire_phase(struct io_listener *listener, enum conn_phase phase
         if (conn->deadline_ms > now_ms) {
             return conn->deadline_ms;
         }
+        if (phase == PHASE_IDLE && listener->is_quiesced && conn_has_unread(conn)) {
+            continue; /* the loop was late: it came in time, and is read in this turn */
+        }
         if (phase == PHASE_STREAM) {
             stream_idle(conn); /* which moves it to another phase */
             continue;

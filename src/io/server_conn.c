@@ -26,6 +26,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* This part of all connections is for callers that have no more than so many. */
@@ -177,6 +178,13 @@ static const char *check_limits(struct env_connection *conn)
         return problem != NULL || identify(conn) ? problem : "the caller can't be identified";
     }
     return identify(conn) ? check_usage(conn, conn->peer.facts.uid) : "TLS is not available";
+}
+
+bool conn_has_unread(const struct env_connection *conn)
+{
+    int size = 0;
+
+    return ioctl(conn->fd, FIONREAD, &size) == 0 && size > 0;
 }
 
 bool conn_drain(int fd)

@@ -195,6 +195,9 @@ void conn_resume(struct env_connection *conn);
 /* The client has gone, or has to go: its request ends undelivered, libmicrohttpd closes the
  * connection. */
 void conn_lose(struct env_connection *conn);
+/* Has the client sent something that nobody has read yet? */
+bool conn_has_unread(const struct env_connection *conn);
+
 /* Takes from the kernel what the client has sent already: closing over unread bytes would make it
  * lose our answer. Was there anything? */
 bool conn_drain(int fd);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define GET "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -88,6 +89,26 @@ static void test_a_kept_tcp_connection_has_one_more_request_when_its_listener_wi
     client_free(idle);
 }
 
+static void test_a_request_that_came_in_time_is_answered_by_a_loop_that_was_late(void **state)
+{
+    const struct timespec late = {.tv_nsec = 150000000}; /* more than such a connection has */
+    struct fixture *f = *state;
+    struct client *busy;
+
+    f->options.unix_path = NULL;
+    f->options.tcp = "127.0.0.1:0";
+    fixture_listen(f);
+    busy = client_new(f);
+    client_send(f, busy, GET);
+    assert_int_equal(client_reply(f, busy, NULL), 200);
+    io_listener_wind_down(f->listener);
+    assert_int_equal(write(busy->fd, GET, strlen(GET)), strlen(GET));
+    (void)nanosleep(&late, NULL); /* the loop stands still */
+    assert_int_equal(client_reply(f, busy, NULL), 200);
+    client_wait_eof(f, busy);
+    client_free(busy);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -95,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_listener_that_winds_down_serves_who_is_there),
         TEST(test_a_kept_tcp_connection_has_one_more_request_when_its_listener_winds_down),
+        TEST(test_a_request_that_came_in_time_is_answered_by_a_loop_that_was_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

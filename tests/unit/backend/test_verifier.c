@@ -92,7 +92,7 @@ static void test_tcp_is_a_connection_alone(void **state)
     assert_int_equal(answer, 0);
     finish(started("{\"tcp\":\"db:1\"}"), ERR_CONNECT, 0);
     assert_int_equal(answer, ERR_UNAVAILABLE);
-    assert_string_equal(answer_text, "http://db:1/: no route");
+    assert_string_equal(answer_text, "db:1: no route");
 }
 
 static void test_http_sends_the_credential_in_headers(void **state)
@@ -150,6 +150,9 @@ static void test_what_is_not_there_or_does_not_fit_is_not_sent(void **state)
                            &running),
                      ERR_INVALID);
     assert_null(strstr(problem.text, "MARKER"));
+    finish(started("{\"http\":\"https://a\",\"basic_auth\":\":${password}\"}"), 0, 200);
+    assert_int_equal(fake.http_start_count, 1);
+    fake.http_start_count = 0;
     assert_int_equal(fake.http_start_count, 0);
 }
 
@@ -183,6 +186,12 @@ static void test_a_cancelled_try_says_nothing(void **state)
     assert_int_equal(answer_count, 0);
 }
 
+#define NOT_A_URL(url)                                                                             \
+    "http: expected https://host/path (or http:// to this machine), found \"" url "\""
+#define NO_PLACE                                                                                   \
+    "http: a query or a credential has no place in an address, which is logged on its way; what "  \
+    "is secret goes into `headers` or `basic_auth`"
+
 static void test_settings_are_checked(void **state)
 {
     static const struct {
@@ -191,8 +200,9 @@ static void test_settings_are_checked(void **state)
     } checks[] = {
         {"{\"tcp\":\"db:5432\"}", NULL},
         {"{\"tcp\":\"[::1]:5432\"}", NULL},
-        {"{\"http\":\"https://a/\",\"headers\":{\"A\":\"${b}\"}}", NULL},
-        {"{\"http\":\"http://[::1]/\"}", NULL},
+        {"{\"http\":\"https://a/\",\"headers\":{\"A\":\"${b} c\"}}", NULL},
+        {"{\"http\":\"http://[::1]:80/\"}", NULL},
+        {"{\"http\":\"https://a\"}", NULL},
         {"{}", "expected one of `tcp` and `http`"},
         {"{\"tcp\":\"db\"}", "tcp: expected HOST:PORT, found \"db\""},
         {"{\"tcp\":\"db:0\"}", "tcp: expected HOST:PORT, found \"db:0\""},
@@ -200,9 +210,19 @@ static void test_settings_are_checked(void **state)
         {"{\"tcp\":\"::1:80\"}", "tcp: expected HOST:PORT, found \"::1:80\""},
         {"{\"tcp\":\":80\"}", "tcp: expected HOST:PORT, found \":80\""},
         {"{\"tcp\":\"u@db:80\"}", "tcp: expected HOST:PORT, found \"u@db:80\""},
+        {"{\"tcp\":\"${host}:80\"}", "tcp: expected HOST:PORT, found \"${host}:80\""},
         {"{\"tcp\":\"a:1\",\"basic_auth\":\"a:b\"}", "basic_auth: is for `http` only"},
-        {"{\"http\":\"http://a/\"}",
-         "http: expected https://… (or http:// to this machine), found \"http://a/\""},
+        {"{\"http\":\"http://a/\"}", NOT_A_URL("http://a/")},
+        {"{\"http\":\"http://localhost.evil.example/\"}",
+         NOT_A_URL("http://localhost.evil.example/")},
+        {"{\"http\":\"http://127.evil.example/\"}", NOT_A_URL("http://127.evil.example/")},
+        {"{\"http\":\"https://\"}", NOT_A_URL("https://")},
+        {"{\"http\":\"https:///x\"}", NOT_A_URL("https:///x")},
+        {"{\"http\":\"https://a:99999/\"}", NOT_A_URL("https://a:99999/")},
+        {"{\"http\":\"https://u:p@a/\"}", NOT_A_URL("https://u:p@a/")},
+        {"{\"http\":\"https://a/ b\"}", NOT_A_URL("https://a/ b")},
+        {"{\"http\":\"https://a/?q=x\"}", NO_PLACE},
+        {"{\"http\":\"https://a/${password}\"}", NO_PLACE},
         {"{\"http\":\"https://a/\",\"basic_auth\":\"a\"}",
          "basic_auth: expected \"${username}:${password}\""},
         {"{\"http\":\"https://a/\",\"headers\":{\"A\":\"${b\"}}",
@@ -211,6 +231,13 @@ static void test_settings_are_checked(void **state)
          "headers: \"${\" is not followed by a field and \"}\""},
         {"{\"http\":\"https://a/\",\"headers\":{\"A\":\"${${a}}\"}}",
          "headers: \"${\" is not followed by a field and \"}\""},
+        {"{\"http\":\"https://a/\",\"headers\":{\"Content-Length\":\"1\"}}",
+         "headers: `Content-Length` can't be sent"},
+        {"{\"http\":\"https://a/\",\"headers\":{\"Bad Name\":\"1\"}}",
+         "headers: `Bad Name` can't be sent"},
+        {"{\"http\":\"https://a/\",\"headers\":{\"A\":\"a\\nb\"}}", "headers: `A` can't be sent"},
+        {"{\"http\":\"https://a/\",\"headers\":{\"a\":\"1\",\"A\":\"2\"}}",
+         "headers: `a` is given twice"},
         {"{\"http\":\"https://a/\",\"basic_auth\":\"a:b\",\"headers\":{\"authorization\":\"b\"}}",
          "basic_auth: there is an Authorization among the headers, too"},
     };

@@ -35,7 +35,7 @@ static void test_how_credentials_are_verified_goes_to_the_verifier(void **state)
         {CONFIG_FIXTURE_ROLE("verify: {timeout: 3s}"),
          "c.yaml:8:45: expected one of `tcp` and `http`\n"},
         {CONFIG_FIXTURE_ROLE("verify: {http: 'http://db/'}"),
-         "c.yaml:8:60: expected https://… (or http:// to this machine), found \"http://db/\"\n"},
+         "c.yaml:8:60: expected https://host/path (or http:// to this machine), found \"http://db/\"\n"},
         {CONFIG_FIXTURE_ROLE("verify: {exec: [/bin/true]}"),
          "c.yaml:8:54: `exec` is not supported by this version: programs are run by a helper "
          "process, which this version doesn't have\n"},
