@@ -16,7 +16,7 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
         .id = lease->id,
         .role = &lease->role->config,
         .backend = lease_backend(lease),
-        .state = issue_is_under_way(lease) ? LEASE_STATE_REQUESTED : lease->state,
+        .state = lease->state,
         .version = lease->version,
         .issued_wall_ms = is_issued ? core_wall_of(lease->role->core, lease->issued_ms) : 0,
         .expires_wall_ms = is_issued ? core_wall_of(lease->role->core, lease->expires_ms) : 0,
