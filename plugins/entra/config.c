@@ -15,8 +15,9 @@ static const char *const keys[] = {"tenant", "client_id", "auth", "cloud", "auth
 static const char *const secret_keys[] = {"method", PLACES("client_secret")};
 static const char *const certificate_keys[] = {"method", PLACES("key"), PLACES("certificate")};
 static const char *const federated_keys[] = {"method", PLACES("token")};
-static const char *const managed_keys[] = {"method", "service", "object_id", "resource_id",
-                                           "endpoint"};
+static const char *const managed_keys[] = {"method",        "service",  "object_id",
+                                           "resource_id",   "endpoint", PLACES("endpoint"),
+                                           PLACES("header")};
 
 static const struct method {
     const char *name;
@@ -107,6 +108,24 @@ static int read_endpoint(const char *url, const char *key, unsigned flags,
     return 0;
 }
 
+/* The platform says where, and which header keeps other programs' requests out. */
+static int read_app_service(json_t *auth, const struct entra_config *config,
+                            struct plugin_text *detail)
+{
+    if (json_object_get(auth, "endpoint") != NULL) {
+        plugin_text_set(detail, "auth.endpoint: goes with service imds; App Service's is in "
+                                "endpoint_env");
+        return -1;
+    }
+    if (config->sources[ENTRA_SOURCE_ENDPOINT].text[0] == '\0' ||
+        config->sources[ENTRA_SOURCE_PROOF].text[0] == '\0') {
+        plugin_text_set(detail, "auth: service app_service needs endpoint_env: IDENTITY_ENDPOINT "
+                                "and header_env: IDENTITY_HEADER");
+        return -1;
+    }
+    return 0;
+}
+
 /* Which of the machine's identities, and who is asked for it. */
 static int read_managed(json_t *auth, struct entra_config *config, struct plugin_text *detail)
 {
@@ -116,6 +135,10 @@ static int read_managed(json_t *auth, struct entra_config *config, struct plugin
 
     if (plugin_config_text(auth, "service", service, sizeof(service), detail) != 0 ||
         plugin_config_text(auth, "endpoint", endpoint, sizeof(endpoint), detail) != 0 ||
+        plugin_config_source(auth, "endpoint", "file", &config->sources[ENTRA_SOURCE_ENDPOINT],
+                             detail) != 0 ||
+        plugin_config_source(auth, "header", "file", &config->sources[ENTRA_SOURCE_PROOF],
+                             detail) != 0 ||
         read_name(auth, "object_id", config->object_id, detail) != 0 ||
         plugin_config_text(auth, "resource_id", config->resource_id, sizeof(config->resource_id),
                            detail) != 0) {
@@ -134,9 +157,12 @@ static int read_managed(json_t *auth, struct entra_config *config, struct plugin
         plugin_text_set(detail, "auth.service: one of imds, app_service is expected");
         return -1;
     }
-    if (config->method == ENTRA_APP_SERVICE && json_object_get(auth, "endpoint") != NULL) {
-        plugin_text_set(detail, "auth.endpoint: goes with service imds; App Service says its own "
-                                "in IDENTITY_ENDPOINT");
+    if (config->method == ENTRA_APP_SERVICE) {
+        return read_app_service(auth, config, detail);
+    }
+    if (config->sources[ENTRA_SOURCE_ENDPOINT].text[0] != '\0' ||
+        config->sources[ENTRA_SOURCE_PROOF].text[0] != '\0') {
+        plugin_text_set(detail, "auth.service: endpoint_env and header_env go with app_service");
         return -1;
     }
     return read_endpoint(endpoint, "auth.endpoint", PLUGIN_ENDPOINT_METADATA, config, detail);

@@ -17,8 +17,10 @@ enum entra_method {
 };
 
 enum entra_source {
-    ENTRA_SOURCE_PROOF,       /* the secret, the private key or the other issuer's token */
+    ENTRA_SOURCE_PROOF,       /* the secret, the private key, the other issuer's token, or the
+                                 header that App Service wants */
     ENTRA_SOURCE_CERTIFICATE, /* with ENTRA_CERTIFICATE */
+    ENTRA_SOURCE_ENDPOINT,    /* with ENTRA_APP_SERVICE: its URL */
     ENTRA_SOURCE_COUNT,
 };
 

@@ -168,24 +168,25 @@ static int send_managed(struct entra_work *asked, const struct plugin_endpoint *
 /* Where the platform says, with the header's value that keeps other programs' requests out. */
 static int ask_app_service(struct entra_work *asked, struct entra_failure *failure)
 {
-    static const struct plugin_source places[] = {{"env:IDENTITY_ENDPOINT"},
-                                                  {"env:IDENTITY_HEADER"}};
     const struct plugin_works *works = &asked->entra->works;
+    const struct plugin_source *sources = asked->entra->config.sources;
     struct plugin_endpoint endpoint;
     const char *problem;
-    char *url = plugin_oauth_secret(works, &places[0], &failure->detail);
+    char *url = plugin_oauth_secret(works, &sources[ENTRA_SOURCE_ENDPOINT], &failure->detail);
 
-    failure->status = LEASED_INVALID;
+    failure->status = LEASED_RETRY;
     if (url == NULL) {
         return -1;
     }
     problem = plugin_endpoint_parse(plugin_str(url), PLUGIN_ENDPOINT_METADATA, &endpoint);
     works->host->secret_free(url);
     if (problem != NULL) {
-        plugin_text_set(&failure->detail, "IDENTITY_ENDPOINT: %s", problem);
+        failure->status = LEASED_INVALID;
+        plugin_text_set(&failure->detail, "%.300s: %s", sources[ENTRA_SOURCE_ENDPOINT].text,
+                        problem);
         return -1;
     }
-    asked->sent = plugin_oauth_secret(works, &places[1], &failure->detail);
+    asked->sent = plugin_oauth_secret(works, &sources[ENTRA_SOURCE_PROOF], &failure->detail);
     return asked->sent != NULL ? send_managed(asked, &endpoint, failure) : -1;
 }
 

@@ -199,7 +199,7 @@ static void test_an_identity_is_named_in_the_query(void **state)
         {"{\"auth\":{\"method\":\"managed_identity\",\"object_id\":\"o-1\"}}", "&object_id=o-1"},
         {"{\"auth\":{\"method\":\"managed_identity\",\"resource_id\":\"/sub/x&y\"}}",
          "&msi_res_id=%2Fsub%2Fx%26y"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"resource_id\":"
+        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"IDENTITY_ENDPOINT\",\"header_env\":\"IDENTITY_HEADER\",\"resource_id\":"
          "\"/s\"}}",
          "&mi_res_id=%2Fs"},
     };
@@ -217,7 +217,8 @@ static void test_an_identity_is_named_in_the_query(void **state)
 static void test_app_service_says_where_and_wants_its_header(void **state)
 {
     (void)state;
-    open_world("{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\"}}");
+    open_world(
+        "{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"IDENTITY_ENDPOINT\",\"header_env\":\"IDENTITY_HEADER\"}}");
     plugin_world_issue(&world, &call, SCOPE, 0);
     assert_string_equal(plugin_world_http(&world)->url,
                         "http://169.254.129.3:8081/msi/token?api-version=2019-08-01&resource="

@@ -13,7 +13,7 @@
     CONFIG("\"method\":\"certificate\",\"key_file\":\"/k\",\"certificate_file\":\"/c\"")
 #define IMDS_CONFIG "{\"auth\":{\"method\":\"managed_identity\"}}"
 #define APP_SERVICE_CONFIG                                                                         \
-    "{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\"}}"
+    "{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"IDENTITY_ENDPOINT\",\"header_env\":\"IDENTITY_HEADER\"}}"
 #define SCOPE "{\"scope\":\"https://vault.azure.net/.default\"}"
 #define GOOD "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_token\":\"eyJ.to-ken.x\"}"
 #define SECRET "the-client-secret"
@@ -94,9 +94,15 @@ static void test_mistakes_in_the_configuration_are_named_by_their_key(void **sta
          "auth: only one of client_id, auth.object_id and auth.resource_id"},
         {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"arc\"}}",
          "auth.service: one of imds, app_service"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint\":"
+        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"IDENTITY_ENDPOINT\",\"header_env\":\"IDENTITY_HEADER\",\"endpoint\":"
          "\"http://127.0.0.1\"}}",
          "auth.endpoint: goes with service imds"},
+        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"E\"}}",
+         "auth: service app_service needs endpoint_env: IDENTITY_ENDPOINT and header_env"},
+        {"{\"auth\":{\"method\":\"managed_identity\",\"header_env\":\"E\"}}",
+         "auth.service: endpoint_env and header_env go with app_service"},
+        {"{\"auth\":{\"method\":\"managed_identity\",\"header\":\"E\"}}",
+         "auth.header: a secret is never written"},
         {"{\"auth\":{\"method\":\"managed_identity\",\"endpoint\":\"http://10.0.0.1\"}}",
          "auth.endpoint: plain http is for this machine only"},
         {"{\"auth\":{\"method\":\"managed_identity\",\"object_id\":5}}",
@@ -304,9 +310,9 @@ static void test_a_proof_that_cannot_be_used_is_named(void **state)
          "shared-file:/c: it holds no certificate in PEM"},
         {CERTIFICATE_CONFIG, "shared-file:/c", NULL, LEASE_OUTCOME_RETRY, ""},
         {APP_SERVICE_CONFIG, "env:IDENTITY_ENDPOINT", "http://10.0.0.1/x", LEASE_OUTCOME_INVALID,
-         "IDENTITY_ENDPOINT: plain http"},
-        {APP_SERVICE_CONFIG, "env:IDENTITY_ENDPOINT", NULL, LEASE_OUTCOME_INVALID, ""},
-        {APP_SERVICE_CONFIG, "env:IDENTITY_HEADER", NULL, LEASE_OUTCOME_INVALID, ""},
+         "env:IDENTITY_ENDPOINT: plain http"},
+        {APP_SERVICE_CONFIG, "env:IDENTITY_ENDPOINT", NULL, LEASE_OUTCOME_RETRY, ""},
+        {APP_SERVICE_CONFIG, "env:IDENTITY_HEADER", NULL, LEASE_OUTCOME_RETRY, ""},
     };
 
     (void)state;
