@@ -8,8 +8,8 @@ import jwt
 import pytest
 from azure.identity import ManagedIdentityCredential
 from msal.oauth2cli.assertion import JwtAssertionCreator
-from servers import free_port, give_to, until
-from token_services import Entra, Key
+from servers import free_port, until
+from token_services import Entra, Files, Key
 
 RESOURCE = "https://vault.example"
 ROLES = {"app": {"backend": "entra", "scope": f"{RESOURCE}/.default"}}
@@ -22,23 +22,14 @@ def entra():
     service.close()
 
 
-class Proofs:
-    """Files that leased reads its proofs from."""
-
-    def __init__(self, folder, service):
-        self.folder, self.service = folder, service
+class Proofs(Files):
+    def __init__(self, world, service):
+        super().__init__(world)
+        self.service = service
         self.write("secret", service.secret)
         self.write("key.pem", service.application.pem())
         self.write("certificate.pem", service.application.certificate_pem())
         self.write_token()
-
-    def write(self, name, text):
-        path = f"{self.folder}/{name}"
-        with open(os.open(path + ".new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o400), "w", encoding="utf-8") as f:
-            f.write(text)
-        give_to(path + ".new", "leased")
-        os.rename(path + ".new", path)
-        return path
 
     def write_token(self, lifetime_s=600, **changes):
         claims = {"iss": "https://cluster.example", "sub": self.service.federated_subject, "aud": self.service.federated_audience}
@@ -52,11 +43,8 @@ class Proofs:
 
 
 @pytest.fixture
-def proofs(tmp_path, entra):
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and str(folder) != "/tmp":
-            folder.chmod(0o755)
-    return Proofs(tmp_path, entra)
+def proofs(world, entra):
+    return Proofs(world, entra)
 
 
 @pytest.fixture

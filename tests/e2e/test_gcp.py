@@ -1,6 +1,5 @@
 """Tokens of Google Cloud, from a strict stand-in of its services: each source, impersonation, and bad days."""
 import json
-import os
 import unittest.mock
 
 import google.auth.transport.requests
@@ -9,8 +8,8 @@ import pytest
 from google.auth import compute_engine, identity_pool
 from google.auth.compute_engine import _metadata
 from google.oauth2 import service_account
-from servers import free_port, give_to, until
-from token_services import Google
+from servers import free_port, until
+from token_services import Files, Google
 
 AUDIENCE = "https://service.example"
 ROLES = {
@@ -30,21 +29,12 @@ def google_cloud():
     service.close()
 
 
-class Proofs:
-    """Files that leased reads its proofs from."""
-
-    def __init__(self, folder, service):
-        self.folder, self.service = folder, service
+class Proofs(Files):
+    def __init__(self, world, service):
+        super().__init__(world)
+        self.service = service
         self.key = self.write("key.json", service.key_file())
         self.token = self.write_token()
-
-    def write(self, name, text):
-        path = f"{self.folder}/{name}"
-        with open(os.open(path + ".new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o400), "w", encoding="utf-8") as f:
-            f.write(text)
-        give_to(path + ".new", "leased")
-        os.rename(path + ".new", path)
-        return path
 
     def write_token(self, lifetime_s=600):
         return self.write("token", self.service.other_issuer.sign(lifetime_s, iss="https://cluster.example", sub="runner",
@@ -57,11 +47,8 @@ class Proofs:
 
 
 @pytest.fixture
-def proofs(tmp_path, google_cloud):
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and str(folder) not in ("/tmp", "/"):
-            folder.chmod(0o755)
-    return Proofs(tmp_path, google_cloud)
+def proofs(world, google_cloud):
+    return Proofs(world, google_cloud)
 
 
 @pytest.fixture

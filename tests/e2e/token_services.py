@@ -8,6 +8,8 @@ import datetime
 import email.utils
 import http.server
 import json
+import os
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -17,6 +19,7 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from servers import give_to
 
 FORM = "application/x-www-form-urlencoded"
 SLOW_S = 3
@@ -48,6 +51,22 @@ class Key:
     def sign(self, lifetime_s=3600, **claims):
         now = int(time.time())
         return jwt.encode({"iat": now, "exp": now + lifetime_s, **claims}, self.key, "RS256", {"kid": self.id})
+
+
+class Files:
+    """What leased proves itself with, in files that only it can read."""
+
+    def __init__(self, world):
+        self.folder = tempfile.mkdtemp(prefix="proofs-", dir=world.folder)
+        os.chmod(self.folder, 0o755)
+
+    def write(self, name, text):
+        path = f"{self.folder}/{name}"
+        with open(os.open(path + ".new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o400), "w", encoding="utf-8") as f:
+            f.write(text)
+        give_to(path + ".new", "leased")
+        os.rename(path + ".new", path)
+        return path
 
 
 class Wrong(Exception):
