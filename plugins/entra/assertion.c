@@ -42,7 +42,8 @@ static json_t *header_of(const X509 *certificate)
 static json_t *claims_of(struct leased_instance *entra, const char *audience)
 {
     const struct plugin_works *works = &entra->works;
-    int64_t now_s = works->host->wall_ms(works->context) / 1000 + entra->skew_s;
+    json_int_t now_s = works->host->wall_ms(works->context) / 1000 + entra->skew_s;
+    json_int_t end_s = now_s + LIFE_S;
     const char *who = entra->config.client_id;
     unsigned char id[JTI_BYTES];
     char text[PLUGIN_BASE64_ROOM(JTI_BYTES)];
@@ -50,8 +51,7 @@ static json_t *claims_of(struct leased_instance *entra, const char *audience)
     works->host->random(works->context, id, sizeof(id));
     (void)plugin_base64url(id, sizeof(id), text);
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "aud", audience, "iss", who, "sub", who,
-                     "jti", text, "iat", (json_int_t)now_s, "nbf", (json_int_t)now_s, "exp",
-                     (json_int_t)(now_s + LIFE_S));
+                     "jti", text, "iat", now_s, "nbf", now_s, "exp", end_s);
 }
 
 static char *sign(struct leased_instance *entra, const char *audience, const X509 *certificate,

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define DEFAULT "/.default"
 
 static const char *const keys[] = {"scope", "resource"};
 
@@ -26,11 +25,11 @@ static bool is_one(const char *text)
 
 static int read(json_t *root, struct entra_params *params, struct plugin_text *detail)
 {
-    size_t resource_size = sizeof(params->resource) - strlen(DEFAULT);
     size_t len;
 
     if (plugin_config_text(root, "scope", params->scope, sizeof(params->scope), detail) != 0 ||
-        plugin_config_text(root, "resource", params->resource, resource_size, detail) != 0) {
+        plugin_config_text(root, "resource", params->resource, sizeof(params->resource), detail) !=
+            0) {
         return -1;
     }
     if ((params->scope[0] == '\0') == (params->resource[0] == '\0')) {
@@ -40,7 +39,7 @@ static int read(json_t *root, struct entra_params *params, struct plugin_text *d
         return -1;
     }
     if (params->scope[0] == '\0') {
-        (void)snprintf(params->scope, sizeof(params->scope), "%s" DEFAULT, params->resource);
+        (void)snprintf(params->scope, sizeof(params->scope), "%s" ENTRA_DEFAULT, params->resource);
         if (!is_one(params->scope)) {
             plugin_text_set(detail, "resource: one resource without blanks is expected");
             return -1;
@@ -48,14 +47,14 @@ static int read(json_t *root, struct entra_params *params, struct plugin_text *d
         return 0;
     }
     len = strlen(params->scope);
-    if (!is_one(params->scope) || len <= strlen(DEFAULT) ||
-        strcmp(params->scope + len - strlen(DEFAULT), DEFAULT) != 0) {
-        plugin_text_set(detail, "scope: one resource and " DEFAULT
-                                " is expected, such as https://vault.azure.net" DEFAULT);
+    if (!is_one(params->scope) || len <= strlen(ENTRA_DEFAULT) ||
+        strcmp(params->scope + len - strlen(ENTRA_DEFAULT), ENTRA_DEFAULT) != 0) {
+        plugin_text_set(detail, "scope: one resource and " ENTRA_DEFAULT
+                                " is expected, such as https://vault.azure.net" ENTRA_DEFAULT);
         return -1;
     }
-    (void)snprintf(params->resource, sizeof(params->resource), "%.*s", (int)(len - strlen(DEFAULT)),
-                   params->scope);
+    (void)snprintf(params->resource, sizeof(params->resource), "%.*s",
+                   (int)(len - strlen(ENTRA_DEFAULT)), params->scope);
     return 0;
 }
 

@@ -4,11 +4,12 @@
 
 #include "common/text.h"
 
-#define ENTRA_SCOPE_MAX_BYTES 512
+#define ENTRA_RESOURCE_MAX_BYTES 512
+#define ENTRA_DEFAULT "/.default"
 
 struct entra_params {
-    char scope[ENTRA_SCOPE_MAX_BYTES];    /* RESOURCE/.default */
-    char resource[ENTRA_SCOPE_MAX_BYTES]; /* RESOURCE, as managed identities are asked */
+    char resource[ENTRA_RESOURCE_MAX_BYTES]; /* as managed identities are asked */
+    char scope[ENTRA_RESOURCE_MAX_BYTES + sizeof(ENTRA_DEFAULT) - 1]; /* RESOURCE/.default */
 };
 
 /* 0, or -1 with the reason, which begins with the key. */

@@ -96,10 +96,11 @@ json_t *gcp_key_claims(const struct gcp_key *key, const struct gcp_params *param
                        const char *scope, const char *subject, int64_t now_s)
 {
     bool is_id = params->is_id && params->impersonate == NULL;
+    json_int_t end_s = now_s + LIFE_S;
     json_t *claims =
         json_pack("{s:s, s:s, s:I, s:I, s:s}", "iss", key->email, "aud", key->token_url, "iat",
-                  (json_int_t)now_s, "exp", (json_int_t)(now_s + LIFE_S),
-                  is_id ? "target_audience" : "scope", is_id ? params->audience : scope);
+                  (json_int_t)now_s, "exp", end_s, is_id ? "target_audience" : "scope",
+                  is_id ? params->audience : scope);
 
     if (claims != NULL && subject[0] != '\0' &&
         json_object_set_new(claims, "sub", json_string(subject)) != 0) {

@@ -47,75 +47,75 @@ static void ended_with(enum lease_outcome outcome, const char *text)
 
 /* --- configuration ---------------------------------------------------------------------------- */
 
+static const struct {
+    const char *config;
+    const char *text;
+} mistakes[] = {
+    {"{}", "auth: an object is expected"},
+    {"{\"tenent\":\"x\"}", "tenent: unknown key; did you mean \"tenant\"?"},
+    {"{\"auth\":{}}", "auth.method: one of secret, certificate"},
+    {"{\"auth\":{\"method\":\"password\"}}", "auth.method: one of secret, certificate"},
+    {"{\"auth\":{\"method\":\"secret\"}}", "auth: method secret needs client_secret_file"},
+    {"{\"auth\":{\"method\":\"secret\",\"client_secret\":\"x\"}}",
+     "auth.client_secret: a secret is never written in the configuration"},
+    {"{\"auth\":{\"method\":\"secret\",\"client_secret_file\":\"/a\",\"client_secret_env\":"
+     "\"B\"}}",
+     "auth.client_secret_env: only one of"},
+    {"{\"auth\":{\"method\":\"secret\",\"key_file\":\"/a\"}}", "auth.key_file: unknown key"},
+    {"{\"auth\":{\"method\":\"certificate\",\"key_file\":\"/a\"}}",
+     "auth: method certificate needs certificate_file"},
+    {"{\"auth\":{\"method\":\"federated\"}}", "auth: method federated needs token_file"},
+    {"{\"auth\":{\"method\":\"federated\",\"token_file\":\"/t\"}}", "tenant: the directory's"},
+    {"{\"tenant\":\"t\",\"auth\":{\"method\":\"federated\",\"token_file\":\"/t\"}}",
+     "client_id: the application's"},
+    {"{\"tenant\":\"../t\",\"client_id\":\"c\",\"auth\":{\"method\":\"federated\","
+     "\"token_file\":\"/t\"}}",
+     "tenant: letters, digits"},
+    {"{\"tenant\":\"..\",\"client_id\":\"c\",\"auth\":{\"method\":\"federated\","
+     "\"token_file\":\"/t\"}}",
+     "tenant: letters, digits"},
+    {"{\"tenant\":\"t\",\"client_id\":\"c\",\"cloud\":\"mars\",\"auth\":{\"method\":"
+     "\"federated\",\"token_file\":\"/t\"}}",
+     "cloud: one of public, usgov, china"},
+    {"{\"tenant\":\"t\",\"client_id\":\"c\",\"cloud\":\"china\",\"authority\":\"https://a\","
+     "\"auth\":{\"method\":\"federated\",\"token_file\":\"/t\"}}",
+     "authority: stands instead of cloud"},
+    {"{\"tenant\":\"t\",\"client_id\":\"c\",\"authority\":\"http://a.example\",\"auth\":{"
+     "\"method\":\"federated\",\"token_file\":\"/t\"}}",
+     "authority: plain http is for this machine only"},
+    {"{\"tenant\":\"t\",\"client_id\":\"c\",\"authority\":\"https://a.example/x\",\"auth\":{"
+     "\"method\":\"federated\",\"token_file\":\"/t\"}}",
+     "authority: an address without a path"},
+    {"{\"tenant\":\"t\",\"auth\":{\"method\":\"managed_identity\"}}",
+     "tenant: a managed identity belongs to its machine's tenant"},
+    {"{\"client_id\":\"c\",\"auth\":{\"method\":\"managed_identity\",\"object_id\":\"o\"}}",
+     "auth: only one of client_id, auth.object_id and auth.resource_id"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"arc\"}}",
+     "auth.service: one of imds, app_service"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"IDENTITY_ENDPOINT\",\"header_env\":\"IDENTITY_HEADER\",\"endpoint\":"
+     "\"http://127.0.0.1\"}}",
+     "auth.endpoint: goes with service imds"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"E\"}}",
+     "auth: service app_service needs endpoint_env: IDENTITY_ENDPOINT and header_env"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"header_env\":\"E\"}}",
+     "auth.service: endpoint_env and header_env go with app_service"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"header\":\"E\"}}",
+     "auth.header: a secret is never written"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"endpoint\":\"http://10.0.0.1\"}}",
+     "auth.endpoint: plain http is for this machine only"},
+    {"{\"auth\":{\"method\":\"managed_identity\",\"object_id\":5}}",
+     "auth.object_id: a text of 1 to"},
+};
+
 static void test_mistakes_in_the_configuration_are_named_by_their_key(void **state)
 {
-    static const struct {
-        const char *config;
-        const char *text;
-    } cases[] = {
-        {"{}", "auth: an object is expected"},
-        {"{\"tenent\":\"x\"}", "tenent: unknown key; did you mean \"tenant\"?"},
-        {"{\"auth\":{}}", "auth.method: one of secret, certificate"},
-        {"{\"auth\":{\"method\":\"password\"}}", "auth.method: one of secret, certificate"},
-        {"{\"auth\":{\"method\":\"secret\"}}", "auth: method secret needs client_secret_file"},
-        {"{\"auth\":{\"method\":\"secret\",\"client_secret\":\"x\"}}",
-         "auth.client_secret: a secret is never written in the configuration"},
-        {"{\"auth\":{\"method\":\"secret\",\"client_secret_file\":\"/a\",\"client_secret_env\":"
-         "\"B\"}}",
-         "auth.client_secret_env: only one of"},
-        {"{\"auth\":{\"method\":\"secret\",\"key_file\":\"/a\"}}", "auth.key_file: unknown key"},
-        {"{\"auth\":{\"method\":\"certificate\",\"key_file\":\"/a\"}}",
-         "auth: method certificate needs certificate_file"},
-        {"{\"auth\":{\"method\":\"federated\"}}", "auth: method federated needs token_file"},
-        {"{\"auth\":{\"method\":\"federated\",\"token_file\":\"/t\"}}", "tenant: the directory's"},
-        {"{\"tenant\":\"t\",\"auth\":{\"method\":\"federated\",\"token_file\":\"/t\"}}",
-         "client_id: the application's"},
-        {"{\"tenant\":\"../t\",\"client_id\":\"c\",\"auth\":{\"method\":\"federated\","
-         "\"token_file\":\"/t\"}}",
-         "tenant: letters, digits"},
-        {"{\"tenant\":\"..\",\"client_id\":\"c\",\"auth\":{\"method\":\"federated\","
-         "\"token_file\":\"/t\"}}",
-         "tenant: letters, digits"},
-        {"{\"tenant\":\"t\",\"client_id\":\"c\",\"cloud\":\"mars\",\"auth\":{\"method\":"
-         "\"federated\",\"token_file\":\"/t\"}}",
-         "cloud: one of public, usgov, china"},
-        {"{\"tenant\":\"t\",\"client_id\":\"c\",\"cloud\":\"china\",\"authority\":\"https://a\","
-         "\"auth\":{\"method\":\"federated\",\"token_file\":\"/t\"}}",
-         "authority: stands instead of cloud"},
-        {"{\"tenant\":\"t\",\"client_id\":\"c\",\"authority\":\"http://a.example\",\"auth\":{"
-         "\"method\":\"federated\",\"token_file\":\"/t\"}}",
-         "authority: plain http is for this machine only"},
-        {"{\"tenant\":\"t\",\"client_id\":\"c\",\"authority\":\"https://a.example/x\",\"auth\":{"
-         "\"method\":\"federated\",\"token_file\":\"/t\"}}",
-         "authority: an address without a path"},
-        {"{\"tenant\":\"t\",\"auth\":{\"method\":\"managed_identity\"}}",
-         "tenant: a managed identity belongs to its machine's tenant"},
-        {"{\"client_id\":\"c\",\"auth\":{\"method\":\"managed_identity\",\"object_id\":\"o\"}}",
-         "auth: only one of client_id, auth.object_id and auth.resource_id"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"arc\"}}",
-         "auth.service: one of imds, app_service"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"IDENTITY_ENDPOINT\",\"header_env\":\"IDENTITY_HEADER\",\"endpoint\":"
-         "\"http://127.0.0.1\"}}",
-         "auth.endpoint: goes with service imds"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"service\":\"app_service\",\"endpoint_env\":\"E\"}}",
-         "auth: service app_service needs endpoint_env: IDENTITY_ENDPOINT and header_env"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"header_env\":\"E\"}}",
-         "auth.service: endpoint_env and header_env go with app_service"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"header\":\"E\"}}",
-         "auth.header: a secret is never written"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"endpoint\":\"http://10.0.0.1\"}}",
-         "auth.endpoint: plain http is for this machine only"},
-        {"{\"auth\":{\"method\":\"managed_identity\",\"object_id\":5}}",
-         "auth.object_id: a text of 1 to"},
-    };
-
     (void)state;
     plugin_world_init(&world, leased_plugin_entry_entra, "entra");
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *said = plugin_world_config_error(&world, cases[i].config);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        const char *said = plugin_world_config_error(&world, mistakes[i].config);
 
-        if (strstr(said, cases[i].text) == NULL) {
-            fail_msg("%s: %s", cases[i].config, said);
+        if (strstr(said, mistakes[i].text) == NULL) {
+            fail_msg("%s: %s", mistakes[i].config, said);
         }
     }
     assert_string_equal(plugin_world_config_error(&world, SECRET_CONFIG), "");
