@@ -33,7 +33,7 @@ class Proofs(Files):
 
     def write_token(self, lifetime_s=600, **changes):
         claims = {"iss": "https://cluster.example", "sub": self.service.federated_subject, "aud": self.service.federated_audience}
-        self.write("token", self.service.other_issuer.sign(lifetime_s, **{**claims, **changes}))
+        self.token = self.write("token", self.service.other_issuer.sign(lifetime_s, **{**claims, **changes}))
 
     def auth(self, method):
         return {"secret": {"method": method, "client_secret_file": f"{self.folder}/secret"},
@@ -174,3 +174,17 @@ def test_nothing_secret_is_logged(leased, shell, entra):
     credential = shell(daemon).get("app")
     for text in (daemon.log_lines(), json.dumps(daemon.records())):
         assert entra.secret not in text and credential["credential"]["access_token"] not in text
+
+
+def test_a_proof_that_is_gone_is_seen_before_somebody_asks(leased, entra, proofs):
+    daemon = leased("federated", health_interval="1s")
+
+    def backend():
+        return json.loads(daemon.lease("root", "status", "-o", "json").stdout)["backends"][0]
+
+    until(lambda: backend()["up"], "the backend is up")
+    os.unlink(proofs.token)
+    until(lambda: not backend()["up"], "the backend is down")
+    proofs.write_token()
+    until(lambda: backend()["up"], "the backend is up again")
+    assert not entra.calls
