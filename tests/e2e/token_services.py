@@ -4,6 +4,7 @@ What isn't exactly as their documentation has it is refused and stands in `compl
 Each has keys of its own, signs the tokens that it gives, and can be told to fail (`mode`) or to have another clock (`ahead_s`).
 """
 import base64
+import concurrent.futures
 import datetime
 import email.utils
 import http.server
@@ -19,7 +20,7 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from servers import give_to
+from servers import free_port, give_to
 
 FORM = "application/x-www-form-urlencoded"
 SLOW_S = 3
@@ -51,6 +52,22 @@ class Key:
     def sign(self, lifetime_s=3600, **claims):
         now = int(time.time())
         return jwt.encode({"iat": now, "exp": now + lifetime_s, **claims}, self.key, "RS256", {"kid": self.id})
+
+
+def on_bad_days(service_of, leased, shell, role):
+    """What `lease get` says while the service is as the words' keys say, all at once: each takes a few seconds of trying again."""
+    words = {"throttled": "429", "garbage": "can't be used", "slow": "", "down": "issuer_unavailable"}
+    services = {mode: service_of() for mode in words if mode != "down"}
+    for mode, service in services.items():
+        service.mode = mode
+    scripts = [shell(leased(services[mode].address if mode in services else f"http://127.0.0.1:{free_port()}")) for mode in words]
+    with concurrent.futures.ThreadPoolExecutor(len(words)) as pool:
+        said = list(pool.map(lambda script: script.run(f"lease get {role} 2>&1"), scripts))
+    for service in services.values():
+        service.close()
+    for (code, output), (mode, word) in zip(said, words.items()):
+        assert code == 7 and word in output, (mode, code, output)
+    return "".join(output for _, output in said)
 
 
 class Files:
