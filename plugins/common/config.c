@@ -93,3 +93,11 @@ int plugin_config_source(json_t *object, const char *name, const char *file_kind
     }
     return 0;
 }
+
+int plugin_config_inside(const char *where, struct plugin_text *detail)
+{
+    const struct plugin_text reason = *detail;
+
+    plugin_text_set(detail, "%s%.350s", where, reason.bytes);
+    return -1;
+}

@@ -27,4 +27,8 @@ int plugin_config_text(json_t *object, const char *key, char *out, size_t out_si
 int plugin_config_source(json_t *object, const char *name, const char *file_kind,
                          struct plugin_source *source, struct plugin_text *detail);
 
+/* Puts `where` ("auth.") before a reason of these that is about a key of an inner object. Returns
+ * -1. */
+int plugin_config_inside(const char *where, struct plugin_text *detail);
+
 #endif

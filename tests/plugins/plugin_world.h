@@ -15,8 +15,9 @@
 
 #include <cmocka.h>
 
-#define WORLD_START_MS 5000U /* of the env's clock; the wall clock begins at 2026-01-01T00:00:00Z  \
-                              */
+#define WORLD_START_MS                                                                             \
+    5000U /* of the env's clock; the wall clock begins at 2026-01-01T00:00:00Z                     \
+           */
 
 struct plugin_world {
     struct fake_env fake; /* secrets (fake_env_add_secret) may be added before the backend opens */

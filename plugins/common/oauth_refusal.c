@@ -1,0 +1,145 @@
+/* What a token service says when it refuses, as a class and one line.
+ *
+ * Only known members of the body are shown, cut, without control bytes; and nothing at all of what
+ * they say when they hold the secret that was sent: a service that echoes it must not put it into a
+ * log. */
+#include "oauth.h"
+#include "reply.h"
+#include "when.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ERROR_MAX_BYTES 64U
+#define SAID_MAX_BYTES 200U
+#define RETRY_AFTER_MAX_S INT64_C(3600)
+#define SECRET_LEAST_BYTES 4U /* shorter ones stand in any text */
+#define S_MS 1000
+
+/* Microsoft says: go by `error`, not by the numbers; Google's status is as good. */
+static const struct {
+    const char *error;
+    int32_t status;
+} classes[] = {
+    {"temporarily_unavailable", LEASED_RETRY}, {"server_error", LEASED_RETRY},
+    {"internal_failure", LEASED_RETRY},        {"UNAVAILABLE", LEASED_RETRY},
+    {"RESOURCE_EXHAUSTED", LEASED_RETRY},      {"invalid_client", LEASED_DENIED},
+    {"invalid_grant", LEASED_DENIED},          {"unauthorized_client", LEASED_DENIED},
+    {"access_denied", LEASED_DENIED},          {"PERMISSION_DENIED", LEASED_DENIED},
+    {"UNAUTHENTICATED", LEASED_DENIED},        {"invalid_request", LEASED_INVALID},
+    {"invalid_scope", LEASED_INVALID},         {"invalid_target", LEASED_INVALID},
+    {"invalid_resource", LEASED_INVALID},      {"unsupported_grant_type", LEASED_INVALID},
+    {"INVALID_ARGUMENT", LEASED_INVALID},      {"NOT_FOUND", LEASED_INVALID},
+};
+
+static int32_t class_of(uint32_t status, const char *error)
+{
+    if (status == 408 || status == 429 || status >= 500) {
+        return LEASED_RETRY;
+    }
+    for (size_t i = 0; i < COUNT(classes); i++) {
+        if (strcmp(error, classes[i].error) == 0) {
+            return classes[i].status;
+        }
+    }
+    return status == 401 || status == 403 ? LEASED_DENIED : LEASED_INVALID;
+}
+
+/* Cut between characters, control bytes as blanks. */
+static void copy_clean(char *out, size_t size, const json_t *text)
+{
+    const char *from = json_is_string(text) ? json_string_value(text) : "";
+    size_t len = strlen(from);
+
+    if (len >= size) {
+        len = size - 1;
+        while (len > 0 && ((unsigned char)from[len] & 0xc0U) == 0x80U) {
+            len--;
+        }
+    }
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)from[i];
+
+        out[i] = (char)(c < 0x20 || c == 0x7f ? ' ' : c);
+    }
+    out[len] = '\0';
+}
+
+/* Does it hold the secret? A few bytes of one may be anything. */
+static bool echoes(const json_t *text, struct leased_str secret)
+{
+    return secret.len >= SECRET_LEAST_BYTES && json_is_string(text) &&
+           memmem(json_string_value(text), json_string_length(text), secret.ptr, secret.len) !=
+               NULL;
+}
+
+/* Microsoft's number: in `error_codes`, and in the sentence. */
+static int64_t code_of(const json_t *root, const char *said)
+{
+    const char *mark = strstr(said, "AADSTS");
+    json_int_t code = json_integer_value(json_array_get(json_object_get(root, "error_codes"), 0));
+
+    if (code <= 0 && mark != NULL) {
+        code = strtoll(mark + strlen("AADSTS"), NULL, 10);
+    }
+    return code > 0 ? (int64_t)code : 0;
+}
+
+static uint64_t retry_after_ms(const struct plugin_work *work, const struct leased_http_reply *http)
+{
+    struct leased_str text = plugin_header(http, "retry-after");
+    int64_t wait_s = 0;
+
+    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
+        wait_s = wait_s > RETRY_AFTER_MAX_S ? wait_s : wait_s * 10 + (text.ptr[i] - '0');
+    }
+    if (wait_s == 0 && text.len > 0) {
+        wait_s = plugin_when_http(text) - plugin_oauth_now_s(work, http);
+    }
+    wait_s = wait_s < RETRY_AFTER_MAX_S ? wait_s : RETRY_AFTER_MAX_S;
+    return wait_s > 0 ? (uint64_t)wait_s * S_MS : 0;
+}
+
+void plugin_oauth_refused(const struct plugin_work *work, const struct leased_http_reply *http,
+                          const char *who, struct leased_str secret, struct plugin_refusal *ret)
+{
+    const char *problem;
+    json_t *root = plugin_reply_json(http, 0, &problem);
+    const json_t *error = json_object_get(root, "error");
+    const json_t *inner = json_is_object(error) ? error : NULL;
+    const json_t *name = inner != NULL ? json_object_get(inner, "status") : error;
+    const json_t *said = json_object_get(root, "error_description");
+    char name_text[ERROR_MAX_BYTES] = "";
+    char said_text[SAID_MAX_BYTES] = "";
+
+    if (said == NULL) {
+        said = json_object_get(inner != NULL ? inner : root, "message");
+    }
+    if (!echoes(name, secret) && !echoes(said, secret)) {
+        copy_clean(name_text, sizeof(name_text), name);
+        copy_clean(said_text, sizeof(said_text), said);
+    }
+    *ret = (struct plugin_refusal){.status = class_of(http->status, name_text),
+                                   .code = code_of(root, said_text)};
+    json_decref(root);
+    if (ret->status == LEASED_RETRY) {
+        ret->retry_after_ms = retry_after_ms(work, http);
+        ret->status = ret->retry_after_ms > 0 ? LEASED_RETRY_AFTER : LEASED_RETRY;
+    }
+    plugin_text_set(&ret->detail, "%.100s answered with HTTP status %" PRIu32 "%s%s%s%s", who,
+                    http->status, name_text[0] != '\0' ? ": " : "", name_text,
+                    said_text[0] != '\0' ? ": " : "", said_text);
+}
+
+void plugin_oauth_fail(struct plugin_work *work, const struct plugin_refusal *refusal)
+{
+    struct plugin_text detail = refusal->detail;
+
+    if (refusal->status == LEASED_RETRY_AFTER) {
+        plugin_work_retry_after(work, refusal->retry_after_ms, detail.bytes);
+    } else {
+        plugin_work_fail(work, refusal->status, detail.bytes);
+    }
+}
