@@ -419,7 +419,7 @@ struct leased_sink_ops {
      * every other status the host gives them again, and nothing after them until they are taken.
      * So a record may come twice, also after a restart; it is known by its `seq` and `hash`. One
      * write at a time. Where the sink is `required`, no credential leaves while it fails, or takes
-     * longer than limits.audit_confirm. */
+     * longer than limits.audit_confirm. Close comes when no write is under way. */
     int32_t (*write)(leased_instance *instance, const struct leased_sink_write *request,
                      leased_op *op);
 
