@@ -234,7 +234,7 @@ endif
 
 # ------------------------------------------------------------------------------------------------------------- programs
 programs := $(if $(wildcard src/daemon/main.c),$(OUT)/leased) $(if $(wildcard src/cli/main.c),$(OUT)/lease) \
-	$(call so_of,$(loadable))
+	$(OUT)/leased-plugin-check $(call so_of,$(loadable))
 
 $(OUT)/leased: $(OBJ)/src/daemon/main.o $(call archives,daemon) $(builtin_archives) $(call archives,$(uses_daemon)) $(flags_stamp)
 	$(call say,LD,$@)
@@ -243,6 +243,12 @@ $(OUT)/leased: $(OBJ)/src/daemon/main.o $(call archives,daemon) $(builtin_archiv
 $(OUT)/lease: $(OBJ)/src/cli/main.o $(call archives,cli $(uses_cli)) $(flags_stamp)
 	$(call say,LD,$@)
 	$(Q)$(call link,$(call ext,cli $(uses_cli)))
+
+# The conformance suite of the plugins' interface: built from tests, installed for who writes plugins.
+plugin_check_sources := $(wildcard tests/conformance/*.c tests/support/*.c)
+$(OUT)/leased-plugin-check: $(call objects,$(plugin_check_sources)) $(call archives,$(tests_conformance)) $(builtin_archives) $(flags_stamp)
+	$(call say,LD,$@)
+	$(Q)$(call link,$(call ext,plugin $(tests_conformance)))
 
 # ---------------------------------------------------------------------------------------------------------------- tests
 # Each tests/<suite>/test_*.c is a program. Other files of the folder, but *_main.c, go into an archive that its tests link.
@@ -530,7 +536,7 @@ completions := bash:$(DATADIR)/bash-completion/completions/lease zsh:$(DATADIR)/
 #:   install uninstall    leased, lease, plugins, header, config (never over an existing one), units, man pages, completions
 install: all
 	install -D -m 755 $(OUT)/leased $(DESTDIR)$(SBINDIR)/leased
-	install -D -m 755 $(OUT)/lease $(DESTDIR)$(BINDIR)/lease
+	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/lease $(OUT)/leased-plugin-check
 	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/leased include/leased/plugin.h
 	$(if $(installed),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(call so_of,$(installed)))
 	install -D -m 644 plugins/README.md $(doc)/plugins.md
@@ -542,7 +548,7 @@ install: all
 	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
+	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(BINDIR)/leased-plugin-check $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
 	rm -f $(foreach p,$(installed),$(DESTDIR)$(PLUGINDIR)/$(subst _,-,$p).so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
 	rm -f $(foreach f,$(pages),$(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f))/$(notdir $f)) \
 		$(foreach c,$(completions),$(DESTDIR)$(lastword $(subst :, ,$c)))
