@@ -279,6 +279,7 @@ $(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eva
 $(eval $(call suite_rule,tests/io,$(tests_io)))
 $(eval $(call suite_rule,tests/sim,$(tests_sim),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/abi,$(tests_abi),,$(builtin_archives)))
+$(OUT)/tests/abi/test_conformance: $(OUT)/leased-plugin-check $(call so_of,$(loadable))
 $(eval $(call suite_rule,tests/plugins,$(tests_plugins),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a),$(builtin_archives)))
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Iplugins -Dleased_plugin_entry=leased_plugin_entry_$p))

@@ -79,12 +79,6 @@ void report_failed(struct report *report, const char *name, const char *why)
     (void)printf("FAIL  %-24s %s\n", name, why);
 }
 
-void report_skipped(struct report *report, const char *name, const char *why)
-{
-    report->skipped_count++;
-    (void)printf("skip  %-24s %s\n", name, why);
-}
-
 /* By what the spy has seen. */
 static void report_seen(struct report *report, const char *name, const char *what)
 {

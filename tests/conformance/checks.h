@@ -7,13 +7,11 @@
 struct report {
     size_t passed_count;
     size_t failed_count;
-    size_t skipped_count;
 };
 
-/* One line; `why` of a check that failed or was skipped. */
+/* One line; `why` of a check that failed. */
 void report_passed(struct report *report, const char *name, const char *what);
 void report_failed(struct report *report, const char *name, const char *why);
-void report_skipped(struct report *report, const char *name, const char *why);
 
 /* A plugin that crashes is reported, and ends the program. */
 void checks_catch_crashes(void);

@@ -29,11 +29,9 @@ void spy_begin(enum spy_host host, uint64_t failing);
 uint64_t spy_allocation_count(void);
 bool spy_has_failed(void);
 
-/* Operations that the plugin has accepted and not ended. */
+/* Operations that the plugin has accepted and not ended, but health, which the host asks by itself.
+ */
 uint64_t spy_running_count(void);
-
-/* Operations that were cancelled. */
-uint64_t spy_cancel_count(void);
 
 /* What broke the contract first, in words; NULL: nothing did. */
 const char *spy_violation(void);
@@ -42,8 +40,5 @@ void spy_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What the plugin has. */
 bool spy_has_renew(void);
 bool spy_has_revoke(void);
-bool spy_has_health(void);
-bool spy_has_check_params(void);
-bool spy_has_check_config(void);
 
 #endif

@@ -31,6 +31,5 @@ size_t spy_start(enum spy_op kind, const leased_instance *instance, const leased
 int32_t spy_started(size_t index, int32_t status);
 
 void spy_opened(leased_host_context *context, const leased_instance *instance);
-void spy_canceled(const leased_op *op);
 
 #endif

@@ -91,12 +91,6 @@ static int32_t on_call(leased_instance *instance, const struct leased_call *requ
     return spy_started(index, theirs.backend.call(instance, &larger.request, op));
 }
 
-static void on_cancel(leased_instance *instance, leased_op *op)
-{
-    spy_canceled(op);
-    theirs.backend.cancel(instance, op);
-}
-
 static int32_t on_sink_open(const struct leased_host *host, leased_host_context *context,
                             struct leased_str config, leased_instance **ret_instance,
                             struct leased_str *ret_detail)
@@ -120,12 +114,6 @@ static int32_t on_write(leased_instance *instance, const struct leased_sink_writ
     LARGER(leased_sink_write, larger, request);
 
     return spy_started(index, theirs.sink.write(instance, &larger.request, op));
-}
-
-static void on_sink_cancel(leased_instance *instance, leased_op *op)
-{
-    spy_canceled(op);
-    theirs.sink.cancel(instance, op);
 }
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -153,7 +141,7 @@ static const void *wrap_backend(const struct leased_backend_ops *ops)
         WRAP(theirs.backend, renew, on_renew),
         WRAP(theirs.backend, revoke, on_revoke),
         WRAP(theirs.backend, health, on_health),
-        WRAP(theirs.backend, cancel, on_cancel),
+        .cancel = theirs.backend.cancel,
         WRAP(theirs.backend, call, on_call),
     };
     return &wrapped;
@@ -170,7 +158,7 @@ static const void *wrap_sink(const struct leased_sink_ops *ops)
         WRAP(theirs.sink, open, on_sink_open),
         WRAP(theirs.sink, close, on_sink_close),
         WRAP(theirs.sink, write, on_write),
-        WRAP(theirs.sink, cancel, on_sink_cancel),
+        .cancel = theirs.sink.cancel,
     };
     return &wrapped;
 }
@@ -199,19 +187,4 @@ bool spy_has_renew(void)
 bool spy_has_revoke(void)
 {
     return theirs.backend.revoke != NULL;
-}
-
-bool spy_has_health(void)
-{
-    return theirs.backend.health != NULL;
-}
-
-bool spy_has_check_params(void)
-{
-    return theirs.backend.check_params != NULL;
-}
-
-bool spy_has_check_config(void)
-{
-    return theirs.backend.check_config != NULL || theirs.sink.check_config != NULL;
 }

@@ -11,7 +11,8 @@
 
 #define START_MS 5000U
 #define SETTLE_SECONDS 120U /* longer than any deadline of the host */
-#define RUNS_MAX 1000U      /* a plugin that always asks again at once has no end */
+#define HEALTH_INTERVAL_MS 10000U
+#define RUNS_MAX 1000U /* a plugin that always asks again at once has no end */
 #define DEEP_BYTES 20000U
 
 const char *const answers_names[ANSWERS_COUNT] = {
@@ -234,6 +235,7 @@ static int open_backend(struct world *world, struct err *e)
                              ? 0
                              : 1,
         .config_json = setup->config_json,
+        .health_interval_ms = HEALTH_INTERVAL_MS,
         .user = world,
     };
 
@@ -300,8 +302,11 @@ void world_close(struct world *world)
     }
     world_settle(world, NULL);
     if (world->closed_count != 1) {
-        spy_note("close didn't end");
+        spy_note("the host doesn't get the plugin closed");
         return; /* what is still there can't be taken down */
+    }
+    if (spy_running_count() > 0) {
+        spy_note("close hasn't ended");
     }
     take_down(world);
 }
