@@ -173,10 +173,11 @@ class Daemon:
         with open(self.folder / "leased.log", "a", encoding="utf-8") as log:
             self.process = subprocess.Popen([f"{self.root}/usr/local/sbin/leased", "--config", "leased.yaml"], cwd=self.folder,
                                             env=environment(self.root), stderr=log)
-        until(lambda: (self.folder / "leased.sock").exists() and self.get()[0] in (0, 1, 2, 3, 4, 5), "leased answers")
+        until(lambda: (self.folder / "leased.sock").exists() and self.use()[0] == 0, "leased answers")
 
-    def get(self):
-        done = subprocess.run([f"{self.root}/usr/local/bin/lease", "get", "password"], text=True, capture_output=True,
+    def use(self):
+        """A credential for a process that ends at once; (exit code, output)."""
+        done = subprocess.run([f"{self.root}/usr/local/bin/lease", "exec", "password", "--", "true"], text=True, capture_output=True,
                               check=False, env={**environment(self.root), "LEASED_ADDR": f"unix://{self.folder}/leased.sock"})
         return done.returncode, done.stdout + done.stderr
 
@@ -206,7 +207,7 @@ def daemon(installed, tmp_path):
 
 def test_the_example_sink_gets_every_record(daemon, store):
     it = daemon(store.address, required=False)
-    until(lambda: it.get()[0] == 0, "a credential")
+    until(lambda: it.use()[0] == 0, "a credential")
     it.end()
     assert store.text() == it.trail()
     assert store.paths == {"/audit"}
@@ -215,7 +216,7 @@ def test_the_example_sink_gets_every_record(daemon, store):
 def test_a_sink_that_fails_is_on_record_and_gets_all_when_it_is_back(daemon, store):
     it = daemon(store.address, required=False)
     store.status = 503
-    until(lambda: it.get()[0] == 0, "a credential, though the sink fails")
+    until(lambda: it.use()[0] == 0, "a credential, though the sink fails")
     until(lambda: "sink.degraded" in it.trail(), "the trail says so")
     assert '"reason":"example-sink"' in it.trail()
     assert "the server refuses the records" in (it.folder / "leased.log").read_text()
@@ -227,19 +228,19 @@ def test_a_sink_that_fails_is_on_record_and_gets_all_when_it_is_back(daemon, sto
 
 def test_no_credential_leaves_while_a_required_sink_fails(daemon, store):
     it = daemon(store.address, required=True)
-    until(lambda: it.get()[0] == 0, "a credential")
+    until(lambda: it.use()[0] == 0, "a credential")
     store.status = 503
-    until(lambda: it.get()[0] != 0, "it is refused")
+    until(lambda: it.use()[0] != 0, "it is refused")
     store.status = 200
-    until(lambda: it.get()[0] == 0, "a credential again")
+    until(lambda: it.use()[0] == 0, "a credential again")
 
 
 def test_what_a_sink_lacks_after_a_crash_it_gets_at_the_next_start(daemon, store):
     it = daemon(store.address, required=False)
-    until(lambda: it.get()[0] == 0, "a credential")
+    until(lambda: it.use()[0] == 0, "a credential")
     until(lambda: "lease.issued" in store.text(), "the sink has it")
     store.status = 503
-    it.get()
+    it.use()
     until(lambda: "sink.degraded" in it.trail(), "the trail says so")
     it.end(kill=True)
     lacking = set(it.trail().splitlines()) - set(store.text().splitlines())
