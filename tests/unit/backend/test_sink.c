@@ -129,6 +129,10 @@ static struct {
     size_t closed_count;
 } world;
 
+static const struct sink_options options = {.env = &world.fake.env,
+                                            .plugin = &sink_plugin,
+                                            .name = "s"};
+
 struct appended {
     struct env_append append;
     size_t end_count;
@@ -175,9 +179,6 @@ static void closed(void *user)
 
 static void sink_begin(void)
 {
-    const struct sink_options options = {.env = &world.fake.env,
-                                         .plugin = &sink_plugin,
-                                         .name = "s"};
     struct err e = {0};
 
     assert_int_equal(sink_open(&options, &world.file, &e), 0);
@@ -356,9 +357,6 @@ static void test_closing_waits_for_what_was_appended_and_not_for_a_plugin_that_f
 
 static void test_a_configuration_that_is_refused_leaves_nothing(void **state)
 {
-    const struct sink_options options = {.env = &world.fake.env,
-                                         .plugin = &sink_plugin,
-                                         .name = "s"};
     struct err e = {0};
 
     (void)state;
@@ -374,16 +372,16 @@ static void test_a_configuration_that_is_refused_leaves_nothing(void **state)
 static void test_what_is_a_backends_is_refused_to_a_sink(void **state)
 {
     const struct leased_call_reply reply = {.size = sizeof(reply), .status = 200};
+    const struct leased_str ref = {"x", 1};
     char *bytes;
 
     (void)state;
     sink_begin();
-    assert_true(plugin.host->intent(plugin.context, NULL, (struct leased_str){"x", 1}, NULL, NULL) <
-                0);
-    assert_true(plugin.host->state_put(plugin.context, (struct leased_str){"x", 1}) < 0);
+    assert_true(plugin.host->intent(plugin.context, NULL, ref, NULL, NULL) < 0);
+    assert_true(plugin.host->state_put(plugin.context, ref) < 0);
     assert_int_equal(plugin.host->state_get(plugin.context, &bytes), 0);
     plugin.host->call_done(plugin.context, NULL, &reply);
-    plugin.host->anchor_ends(plugin.context, 1, 0, (struct leased_str){"x", 1});
+    plugin.host->anchor_ends(plugin.context, 1, 0, ref);
 }
 
 /* --- as a sink of the trail ------------------------------------------------------------------- */
@@ -393,15 +391,15 @@ static void trail_begin(bool is_required)
     const struct audit_sink_options sinks[] = {
         {.kind = "file", .path = "/audit", .is_required = true},
         {.kind = "open", .path = "s", .file = world.file, .is_required = is_required}};
-    const struct audit_options options = {.env = &world.fake.env,
-                                          .node = "test",
-                                          .ledger = &world.ledger.ledger,
-                                          .sinks = sinks,
-                                          .sink_count = ARRAY_LEN(sinks)};
+    const struct audit_options trail = {.env = &world.fake.env,
+                                        .node = "test",
+                                        .ledger = &world.ledger.ledger,
+                                        .sinks = sinks,
+                                        .sink_count = ARRAY_LEN(sinks)};
     struct err e = {0};
 
     world.file = NULL; /* it is the trail's now */
-    assert_int_equal(audit_new(&options, &world.audit, &e), 0);
+    assert_int_equal(audit_new(&trail, &world.audit, &e), 0);
     run();
 }
 
