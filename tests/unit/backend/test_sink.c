@@ -18,8 +18,6 @@
 
 #define TAKEN_MAX_BYTES (1024U * 1024U)
 
-/* --- the plugin ------------------------------------------------------------------------------- */
-
 /* What it was given and what it does; one instance at a time. */
 static struct {
     const struct leased_host *host;
@@ -119,8 +117,6 @@ static const struct leased_plugin sink_plugin = {.size = sizeof(sink_plugin),
                                                  .name = {"s", 1},
                                                  .ops = &sink_ops};
 
-/* --- the world -------------------------------------------------------------------------------- */
-
 static struct {
     struct fake_env fake;
     struct fake_ledger ledger;
@@ -208,8 +204,6 @@ static int tear_down(void **state)
     assert_int_equal(mem_in_use_bytes(), 0);
     return 0;
 }
-
-/* --- as a file -------------------------------------------------------------------------------- */
 
 static void test_an_append_ends_when_the_plugin_has_it(void **state)
 {
