@@ -9,6 +9,7 @@
 #include "spy.h"
 
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,9 @@ static const char usage[] =
     "  --config JSON     the keys of its backend or sink that are the plugin's own [{}]\n"
     "  --params JSON     the keys of a role that are the plugin's own [{}]\n"
     "  --secret S=VALUE  what the host reads at the source S (file:/path, env:NAME); may be repeated\n"
+    "  --answers FILE    what its server says when all is well, so that what follows is checked too:\n"
+    "                    [{\"path\": \"/v1/login\", \"status\": 200, \"body\": …}, …], the first whose path\n"
+    "                    is the beginning of the request's; a body that is no text is sent as JSON\n"
     "  --slowdown N      what calls take is divided by N (valgrind, sanitizers) [1]\n"
     "  --builtin         prints the names of those that are built in\n"
     "  --help            this text\n"
@@ -69,6 +73,34 @@ static int secret_add(struct world_setup *setup, char *text)
     return 0;
 }
 
+/* Kept until the process ends. */
+static int answers_read(struct world_setup *setup, const char *path)
+{
+    static json_t *root;
+    size_t index;
+    json_t *entry;
+
+    root = json_load_file(path, 0, NULL);
+    if (!json_is_array(root) || json_array_size(root) > WORLD_ANSWERS_MAX) {
+        return -1;
+    }
+    json_array_foreach (root, index, entry) {
+        struct world_answer *answer = &setup->given[setup->given_count++];
+        const json_t *body = json_object_get(entry, "body");
+        json_int_t status = json_integer_value(json_object_get(entry, "status"));
+
+        answer->path = json_string_value(json_object_get(entry, "path"));
+        answer->status = (uint32_t)status;
+        answer->body = str_of(json_is_string(body) ? json_string_value(body)
+                              : body != NULL       ? json_dumps(body, JSON_ENCODE_ANY)
+                                                   : "");
+        if (answer->path == NULL || status < 200 || status > 599) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static void builtins_print(void)
 {
 #define NAME(name) #name,
@@ -83,13 +115,11 @@ static void builtins_print(void)
 /* 0; EXIT_USAGE; or -1 when there is nothing more to do. */
 static int options_parse(int argc, char **argv, struct world_setup *setup)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"params", required_argument, NULL, 'p'},
-                                            {"secret", required_argument, NULL, 's'},
-                                            {"slowdown", required_argument, NULL, 'd'},
-                                            {"builtin", no_argument, NULL, 'b'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},   {"params", required_argument, NULL, 'p'},
+        {"secret", required_argument, NULL, 's'},   {"answers", required_argument, NULL, 'a'},
+        {"slowdown", required_argument, NULL, 'd'}, {"builtin", no_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},           {0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -100,6 +130,10 @@ static int options_parse(int argc, char **argv, struct world_setup *setup)
         } else if (option == 'd') {
             if (str_parse_u64(str_of(optarg), &setup->slowdown) != 0 || setup->slowdown == 0) {
                 return unusable("--slowdown: expected a number from 1 on");
+            }
+        } else if (option == 'a') {
+            if (answers_read(setup, optarg) != 0) {
+                return unusable("--answers: expected a file with a list of at most 32 answers");
             }
         } else if (option == 's') {
             if (secret_add(setup, optarg) != 0) {

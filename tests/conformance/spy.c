@@ -47,6 +47,7 @@ static struct {
     size_t op_count;
     struct seen_instance instances[INSTANCES_MAX];
     size_t instance_count;
+    bool has_succeeded;
     char violation[VIOLATION_MAX_BYTES];
 } spy;
 
@@ -75,6 +76,11 @@ const char *spy_violation(void)
 uint64_t spy_allocation_count(void)
 {
     return spy.allocation_count;
+}
+
+bool spy_has_succeeded(void)
+{
+    return spy.has_succeeded;
 }
 
 bool spy_has_failed(void)
@@ -236,6 +242,9 @@ static void on_op_done(leased_host_context *context, leased_op *handle, int32_t 
     } else {
         check_result(op, status, result);
         end_seen(op);
+        spy.has_succeeded =
+            spy.has_succeeded ||
+            (status == LEASED_OK && (op->kind == SPY_OP_ISSUE || op->kind == SPY_OP_WRITE));
     }
     spy.real->op_done(context, handle, status, result);
 }
@@ -366,6 +375,7 @@ void spy_begin(enum spy_host host, uint64_t failing)
     spy.host = host;
     spy.failing = failing;
     spy.allocation_count = 0;
+    spy.has_succeeded = false;
     spy.op_count = 0;
     spy.instance_count = 0;
     spy.violation[0] = '\0';

@@ -33,6 +33,9 @@ bool spy_has_failed(void);
  */
 uint64_t spy_running_count(void);
 
+/* An issue or a write has ended with LEASED_OK. */
+bool spy_has_succeeded(void);
+
 /* What broke the contract first, in words; NULL: nothing did. */
 const char *spy_violation(void);
 void spy_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

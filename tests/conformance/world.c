@@ -18,7 +18,7 @@
 const char *const answers_names[ANSWERS_COUNT] = {
     [ANSWERS_NONE] = "silent", [ANSWERS_REFUSED] = "refused", [ANSWERS_LOST] = "lost",
     [ANSWERS_ERROR] = "error", [ANSWERS_DENIED] = "denied",   [ANSWERS_GARBAGE] = "garbage",
-    [ANSWERS_EMPTY] = "empty", [ANSWERS_DEEP] = "deep",
+    [ANSWERS_EMPTY] = "empty", [ANSWERS_DEEP] = "deep",       [ANSWERS_GIVEN] = "given",
 };
 
 /* --- what calls take -------------------------------------------------------------------------- */
@@ -72,6 +72,28 @@ static uint64_t stopwatch_us(struct env *env)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+/* Behind scheme and address. */
+static const char *path_of(const struct env_http *http)
+{
+    const char *path = strstr(http->url, "://");
+
+    path = path != NULL ? strchr(path + 3, '/') : NULL;
+    return path != NULL ? path : "/";
+}
+
+static struct env_http_reply given_for(const struct world *world, const struct env_http *http)
+{
+    const struct world_setup *setup = world->setup;
+
+    for (size_t i = 0; i < setup->given_count; i++) {
+        if (str_starts_with(str_of(path_of(http)), setup->given[i].path)) {
+            return (struct env_http_reply){.status = setup->given[i].status,
+                                           .body = setup->given[i].body};
+        }
+    }
+    return (struct env_http_reply){.status = 200, .body = STR("{}")};
+}
+
 static void answer(struct world *world, struct env_http *http)
 {
     static char deep[DEEP_BYTES];
@@ -97,6 +119,9 @@ static void answer(struct world *world, struct env_http *http)
         break;
     case ANSWERS_DEEP:
         reply.body = (struct str){deep, sizeof(deep)};
+        break;
+    case ANSWERS_GIVEN:
+        reply = given_for(world, http);
         break;
     case ANSWERS_NONE:
     case ANSWERS_EMPTY:
@@ -152,7 +177,9 @@ static void ask_ended(struct lease_call *call, const struct lease_result *result
     ask->outcome = result->outcome;
     ask->is_renewable = result->is_renewable;
     ask->is_revocable = result->is_revocable;
-    (void)snprintf(ask->ref, sizeof(ask->ref), "%.*s", STR_ARG(result->issuer_ref));
+    if (call->kind == LEASE_CALL_ISSUE) {
+        (void)snprintf(ask->ref, sizeof(ask->ref), "%.*s", STR_ARG(result->issuer_ref));
+    }
     (void)snprintf(ask->detail, sizeof(ask->detail), "%s",
                    result->detail != NULL ? result->detail : "");
     if (ask->pending != NULL) {

@@ -10,6 +10,7 @@
 
 #define WORLD_SECRETS_MAX FAKE_ENV_SECRETS_MAX
 #define WORLD_REF_MAX_BYTES 1100
+#define WORLD_ANSWERS_MAX 32
 
 /* What the server does that the plugin speaks to. */
 enum answers {
@@ -21,10 +22,18 @@ enum answers {
     ANSWERS_GARBAGE, /* 200 with what is no JSON */
     ANSWERS_EMPTY,   /* 200 with an empty object */
     ANSWERS_DEEP,    /* 200 with JSON that is nested too deep */
+    ANSWERS_GIVEN,   /* what was given for its path, else 200 with an empty object */
     ANSWERS_COUNT,
 };
 
 extern const char *const answers_names[ANSWERS_COUNT];
+
+/* What a good server says. */
+struct world_answer {
+    const char *path; /* of the request, from its beginning */
+    uint32_t status;
+    struct str body;
+};
 
 /* What is the same in all scenarios. */
 struct world_setup {
@@ -33,6 +42,8 @@ struct world_setup {
     const char *params_json;
     struct fake_secret secrets[WORLD_SECRETS_MAX];
     size_t secret_count;
+    struct world_answer given[WORLD_ANSWERS_MAX];
+    size_t given_count;
     uint64_t slowdown; /* of this machine: what code takes is divided by it */
 };
 
