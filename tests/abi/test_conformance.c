@@ -209,10 +209,10 @@ static void test_each_mistake_is_found(void **state)
     (void)snprintf(path, sizeof(path), "%s/broken.so", folder);
     for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
         compile_with(&mistakes[i]);
-        if (plugin_check(path) != 1 && strstr(mistakes[i].found, "crashed") == NULL) {
+        if (plugin_check(path) == 0) {
             fail_msg("not found: %s\n%s", mistakes[i].found, output);
         }
-        /* A sanitizer says it in its own words. */
+        /* A sanitizer says it in its own words, too. */
         if (strstr(output, mistakes[i].found) == NULL && strstr(output, "Sanitizer") == NULL) {
             fail_msg("expected: %s\n%s", mistakes[i].found, output);
         }

@@ -73,6 +73,23 @@ static int secret_add(struct world_setup *setup, char *text)
     return 0;
 }
 
+/* The entry's body as a text. */
+static const char *body_text(json_t *entry)
+{
+    const json_t *body = json_object_get(entry, "body");
+    char *dumped;
+
+    if (body == NULL) {
+        return "";
+    }
+    if (!json_is_string(body)) {
+        dumped = json_dumps(body, JSON_ENCODE_ANY);
+        (void)json_object_set_new(entry, "body", json_string(dumped != NULL ? dumped : ""));
+        free(dumped);
+    }
+    return json_string_value(json_object_get(entry, "body"));
+}
+
 /* Kept until the process ends. */
 static int answers_read(struct world_setup *setup, const char *path)
 {
@@ -86,14 +103,11 @@ static int answers_read(struct world_setup *setup, const char *path)
     }
     json_array_foreach (root, index, entry) {
         struct world_answer *answer = &setup->given[setup->given_count++];
-        const json_t *body = json_object_get(entry, "body");
         json_int_t status = json_integer_value(json_object_get(entry, "status"));
 
         answer->path = json_string_value(json_object_get(entry, "path"));
         answer->status = (uint32_t)status;
-        answer->body = str_of(json_is_string(body) ? json_string_value(body)
-                              : body != NULL       ? json_dumps(body, JSON_ENCODE_ANY)
-                                                   : "");
+        answer->body = str_of(body_text(entry));
         if (answer->path == NULL || status < 200 || status > 599) {
             return -1;
         }
