@@ -104,8 +104,8 @@ const char *audit_ref(const struct audit *audit, struct str value, char out[AUDI
 /* Records not yet confirmed by the slowest sink; for the metrics. */
 uint64_t audit_lag_records(const struct audit *audit);
 
-/* The path (or name) of sink number `index`, and how many records it hasn't confirmed; NULL: there are no
- * more. Borrowed until audit_close. */
+/* The path (or name) of sink number `index`, and how many records it hasn't confirmed; NULL: there
+ * are no more. Borrowed until audit_close. */
 const char *audit_sink_at(const struct audit *audit, size_t index, uint64_t *ret_lag);
 
 #endif

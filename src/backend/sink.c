@@ -74,8 +74,9 @@ static struct env_append *first_append(const struct sink *sink)
 /* The first append has ended. */
 static void append_end(struct sink *sink, int status)
 {
-    struct env_append *append = LIST_ENTRY(list_pop_front(&sink->pending), struct env_append, node);
+    struct env_append *append = first_append(sink);
 
+    list_remove(&append->node);
     sink->pending_bytes -= append->bytes.len;
     sink->written_bytes = 0;
     append->status = status;

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 
@@ -107,13 +108,14 @@ class Store:
     """A server that keeps the records that are posted to it; `status` is what it answers."""
 
     def __init__(self):
-        self.status, self.bodies, self.paths = 200, [], set()
+        self.status, self.bodies, self.paths, self.is_silent = 200, [], set(), False
         store = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
                 store.paths.add(self.path)
+                until(lambda: not store.is_silent, "it answers", 60)
                 if store.status == 200:
                     store.bodies.append(body)
                 self.send_response(store.status)
@@ -134,6 +136,7 @@ class Store:
         return "".join(self.bodies)
 
     def close(self):
+        self.is_silent = False
         self.server.shutdown()
         self.server.server_close()
 
@@ -250,6 +253,28 @@ def test_what_a_sink_lacks_after_a_crash_it_gets_at_the_next_start(daemon, store
     until(lambda: lacking <= set(store.text().splitlines()), "it has them all")
     it.end()
     assert set(store.text().splitlines()) == set(it.trail().splitlines())
+
+
+def test_a_reload_changes_no_sink_and_loads_no_plugin(daemon, store):
+    it = daemon(store.address, required=False)
+    it.config["audit"][1]["endpoint"] = "/elsewhere"
+    it.config["plugins"]["load"] = ["example-backend"]
+    (it.folder / "leased.yaml").write_text(json.dumps(it.config))
+    it.process.send_signal(signal.SIGHUP)
+    log = it.folder / "leased.log"
+    until(lambda: "a sink's keys can't be changed without a restart" in log.read_text(), "it is refused")
+    assert it.use()[0] == 0
+    it.end()
+    assert store.paths == {"/audit"}
+
+
+def test_a_stop_is_not_kept_by_a_sink_that_says_nothing(daemon, store):
+    it = daemon(store.address, required=False)
+    store.is_silent = True
+    assert it.use()[0] == 0
+    process = it.process
+    it.end()
+    assert process.returncode == 0
 
 
 def test_mistakes_in_a_sinks_keys_are_shown_at_their_place(daemon, store, installed):
