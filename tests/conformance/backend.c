@@ -5,10 +5,10 @@
 
 #define CALLS_AT_ONCE 3U
 
-static void check_ended(const struct ask *ask, const char *what)
+static void check_ended(size_t end_count, const char *what)
 {
-    if (ask->end_count != 1) {
-        spy_note("%s has ended %zu times for who asked", what, ask->end_count);
+    if (end_count != 1) {
+        spy_note("%s has ended %zu times for who asked", what, end_count);
     }
     if (spy_running_count() > 0) {
         spy_note("%s was cancelled after its deadline and hasn't ended", what);
@@ -22,7 +22,16 @@ static void ask_and_settle(struct world *world, struct ask *ask, enum lease_call
 
     world_ask(world, ask, kind);
     world_settle(world, ask);
-    check_ended(ask, names[kind]);
+    check_ended(ask->end_count, names[kind]);
+}
+
+static void pass_and_settle(struct world *world)
+{
+    struct passed passed;
+
+    world_pass(world, &passed);
+    world_settle(world, NULL);
+    check_ended(passed.end_count, "call");
 }
 
 void backend_life(const struct world_setup *setup, enum answers answers)
@@ -36,6 +45,9 @@ void backend_life(const struct world_setup *setup, enum answers answers)
     ask_and_settle(&world, &ask, LEASE_CALL_ISSUE);
     if (spy_has_renew()) {
         ask_and_settle(&world, &ask, LEASE_CALL_RENEW);
+    }
+    if (spy_has_call()) {
+        pass_and_settle(&world);
     }
     if (spy_has_revoke()) {
         ask_and_settle(&world, &ask, LEASE_CALL_REVOKE);
@@ -61,7 +73,7 @@ void backend_cancel(const struct world_setup *setup)
         spy_note("issue hasn't ended a second after cancel");
     }
     world_settle(&world, &ask);
-    check_ended(&ask, "issue");
+    check_ended(ask.end_count, "issue");
     world_close(&world);
 }
 
@@ -79,7 +91,7 @@ void backend_close_busy(const struct world_setup *setup)
     fake_env_run(&world.fake);
     world_close(&world);
     for (size_t i = 0; i < CALLS_AT_ONCE; i++) {
-        check_ended(&asks[i], "issue");
+        check_ended(asks[i].end_count, "issue");
     }
 }
 
@@ -95,6 +107,6 @@ void backend_late(const struct world_setup *setup)
     world_settle(&world, &ask);
     world.answers = ANSWERS_EMPTY;
     world_settle(&world, &ask);
-    check_ended(&ask, "issue");
+    check_ended(ask.end_count, "issue");
     world_close(&world);
 }

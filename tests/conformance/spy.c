@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPS_MAX 256U
+#define OPS_MAX 1024U
 #define INSTANCES_MAX 8U
 #define VIOLATION_MAX_BYTES 256U
 #define LARGER_BYTES 256U

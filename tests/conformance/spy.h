@@ -43,5 +43,6 @@ void spy_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What the plugin has. */
 bool spy_has_renew(void);
 bool spy_has_revoke(void);
+bool spy_has_call(void);
 
 #endif

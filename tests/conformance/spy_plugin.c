@@ -188,3 +188,8 @@ bool spy_has_revoke(void)
 {
     return theirs.backend.revoke != NULL;
 }
+
+bool spy_has_call(void)
+{
+    return theirs.backend.call != NULL;
+}

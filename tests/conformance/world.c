@@ -230,6 +230,24 @@ void world_cancel(struct world *world, struct ask *ask)
     }
 }
 
+static void passed_ended(struct backend_call *call, const struct backend_call_result *result)
+{
+    (void)result;
+    ((struct passed *)call->user)->end_count++;
+}
+
+void world_pass(struct world *world, struct passed *passed)
+{
+    *passed = (struct passed){.call = {.method = "GET",
+                                       .path = "/v1/sys/health",
+                                       .is_repeatable = true,
+                                       .fn = passed_ended}};
+    passed->call.user = passed;
+    if (backend_call_start(world->backend, &passed->call) != 0) {
+        passed->end_count = 1; /* out of memory */
+    }
+}
+
 static void given_done(struct env_append *append, int status)
 {
     struct given *given = append->user;

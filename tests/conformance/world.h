@@ -4,6 +4,7 @@
 #define LEASED_TESTS_CONFORMANCE_WORLD_H
 
 #include "backend/backend.h"
+#include "backend/call.h"
 #include "env/file.h"
 #include "leased/plugin.h"
 #include "support/fake_env.h"
@@ -71,6 +72,12 @@ struct ask {
     struct lease_intent *pending; /* waits for the ledger */
 };
 
+/* One request of a client, passed through. */
+struct passed {
+    struct backend_call call;
+    size_t end_count;
+};
+
 /* One append to a sink. */
 struct given {
     struct env_append append;
@@ -89,6 +96,7 @@ void world_close(struct world *world);
 /* Starts what it was told to; world_settle brings it to its end. */
 void world_ask(struct world *world, struct ask *ask, enum lease_call_kind kind);
 void world_cancel(struct world *world, struct ask *ask);
+void world_pass(struct world *world, struct passed *passed);
 void world_give(struct world *world, struct given *given, struct str lines);
 
 /* Runs what is due now, answers included. `ask` may be NULL. */
