@@ -232,10 +232,13 @@ static const struct schema_field sink_fields[] = {
      .doc = "no record, no credential"},
     {0},
 };
-static const struct schema_object sink_table =
-    TABLE_WITH("an audit sink", config_sink, sink_fields, true,
-               "\"if\":{\"properties\":{\"sink\":{\"const\":\"file\"}}},\"then\":{\"required\":"
-               "[\"path\"]},\"else\":{\"not\":{\"required\":[\"path\"]}}");
+/* Only a plugin's sink has other keys. */
+static const struct schema_object sink_table = TABLE_WITH(
+    "an audit sink", config_sink, sink_fields, true,
+    "\"if\":{\"properties\":{\"sink\":{\"const\":\"file\"}}},\"then\":{\"required\":[\"path\"]},"
+    "\"else\":{\"not\":{\"required\":[\"path\"]}},"
+    "\"anyOf\":[{\"properties\":{\"sink\":{\"not\":{\"enum\":[\"file\",\"stdout\"]}}}},"
+    "{\"propertyNames\":{\"enum\":[\"sink\",\"path\",\"required\"]}}]");
 
 static const struct schema_field policies_fields[] = {
     {FIELD(config_policies, "path", SCHEMA_STRING, path), .doc = "a file or a folder of *.yaml"},
