@@ -208,6 +208,8 @@ plugins := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
 plugins := $(filter-out common,$(sort $(plugins)))
 builtin := $(filter $(BUILTIN_PLUGINS),$(plugins))
 loadable := $(filter-out $(BUILTIN_PLUGINS),$(plugins))
+# A plugin's name has no _, and its file is called as it is: example_backend becomes example-backend.so.
+so_of = $(foreach p,$1,$(OUT)/plugins/$(subst _,-,$p).so)
 builtin_archives := $(builtin:%=$(LIB)/libplugin_%.a) $(LIB)/libplugin_common.a
 plugin_objects := $(foreach p,common $(plugins),$(call objects,$(wildcard plugins/$p/*.c)))
 
@@ -220,7 +222,7 @@ $(OBJ)/plugins/%.o: plugins/%.c $(flags_stamp)
 	$(Q)$(call compile,$(inc_plugin) $(extra) $(analyze))
 
 define loadable_rule
-$(OUT)/plugins/$1.so: $(call objects,$(wildcard plugins/$1/*.c)) $(flags_stamp)
+$(call so_of,$1): $(call objects,$(wildcard plugins/$1/*.c)) $(flags_stamp)
 	$$(Q)mkdir -p $$(@D)
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(all_cflags) -shared $$(CFLAGS) $$(all_ldflags) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call ext,plugin)
@@ -232,7 +234,7 @@ endif
 
 # ------------------------------------------------------------------------------------------------------------- programs
 programs := $(if $(wildcard src/daemon/main.c),$(OUT)/leased) $(if $(wildcard src/cli/main.c),$(OUT)/lease) \
-	$(loadable:%=$(OUT)/plugins/%.so)
+	$(OUT)/leased-plugin-check $(call so_of,$(loadable))
 
 $(OUT)/leased: $(OBJ)/src/daemon/main.o $(call archives,daemon) $(builtin_archives) $(call archives,$(uses_daemon)) $(flags_stamp)
 	$(call say,LD,$@)
@@ -241,6 +243,12 @@ $(OUT)/leased: $(OBJ)/src/daemon/main.o $(call archives,daemon) $(builtin_archiv
 $(OUT)/lease: $(OBJ)/src/cli/main.o $(call archives,cli $(uses_cli)) $(flags_stamp)
 	$(call say,LD,$@)
 	$(Q)$(call link,$(call ext,cli $(uses_cli)))
+
+# The conformance suite of the plugins' interface: built from tests, installed for who writes plugins.
+plugin_check_sources := $(wildcard tests/conformance/*.c tests/support/*.c)
+$(OUT)/leased-plugin-check: $(call objects,$(plugin_check_sources)) $(call archives,$(tests_conformance)) $(builtin_archives) $(flags_stamp)
+	$(call say,LD,$@)
+	$(Q)$(call link,$(call ext,plugin $(tests_conformance)))
 
 # ---------------------------------------------------------------------------------------------------------------- tests
 # Each tests/<suite>/test_*.c is a program. Other files of the folder, but *_main.c, go into an archive that its tests link.
@@ -271,6 +279,7 @@ $(foreach p,$(builtin),$(if $(filter tests/unit/plugin_$p,$(unit_folders)),$(eva
 $(eval $(call suite_rule,tests/io,$(tests_io)))
 $(eval $(call suite_rule,tests/sim,$(tests_sim),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/abi,$(tests_abi),,$(builtin_archives)))
+$(OUT)/tests/abi/test_conformance: $(OUT)/leased-plugin-check $(call so_of,$(loadable))
 $(eval $(call suite_rule,tests/plugins,$(tests_plugins),,$(builtin_archives)))
 $(eval $(call suite_rule,tests/oom,$(core),$(if $(call helpers,tests/sim),$(LIB)/libtests_sim.a),$(builtin_archives)))
 $(foreach p,$(builtin),$(eval $(OBJ)/tests/unit/plugin_$p/%.o: private extra := -Iplugins/$p -Iplugins -Dleased_plugin_entry=leased_plugin_entry_$p))
@@ -516,6 +525,8 @@ check-hardening: $(programs)
 # -------------------------------------------------------------------------------------------------------------- the rest
 etc := $(DESTDIR)$(SYSCONFDIR)/leased
 doc := $(DESTDIR)$(DATADIR)/doc/leased
+# The examples are to be read, not to be loaded.
+installed := $(filter-out example_%,$(loadable))
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
 settings := $(filter-out $(units),$(wildcard config/*))
 pages := $(wildcard man/*.[1-8])
@@ -526,9 +537,11 @@ completions := bash:$(DATADIR)/bash-completion/completions/lease zsh:$(DATADIR)/
 #:   install uninstall    leased, lease, plugins, header, config (never over an existing one), units, man pages, completions
 install: all
 	install -D -m 755 $(OUT)/leased $(DESTDIR)$(SBINDIR)/leased
-	install -D -m 755 $(OUT)/lease $(DESTDIR)$(BINDIR)/lease
+	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/lease $(OUT)/leased-plugin-check
 	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/leased include/leased/plugin.h
-	$(if $(loadable),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(loadable:%=$(OUT)/plugins/%.so))
+	$(if $(installed),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(call so_of,$(installed)))
+	install -D -m 644 plugins/README.md $(doc)/plugins.md
+	install -D -m 644 -t $(doc)/examples $(wildcard plugins/example_*/*.c)
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
 	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
 	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 644 $f $(etc)/$(notdir $f)$(newline)	)
@@ -536,8 +549,8 @@ install: all
 	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
-	rm -f $(loadable:%=$(DESTDIR)$(PLUGINDIR)/%.so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
+	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(BINDIR)/leased-plugin-check $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
+	rm -f $(foreach p,$(installed),$(DESTDIR)$(PLUGINDIR)/$(subst _,-,$p).so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
 	rm -f $(foreach f,$(pages),$(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f))/$(notdir $f)) \
 		$(foreach c,$(completions),$(DESTDIR)$(lastword $(subst :, ,$c)))
 	rm -rf $(doc)

@@ -24,6 +24,7 @@ tests_abi     := $(core)
 tests_plugins := $(core)
 tests_bench   := daemon $(uses_daemon)
 tests_fuzz    := daemon $(uses_daemon)
+tests_conformance := daemon $(uses_daemon)
 tests_support := env base
 
 # only_HEADER := who may include it: layers, or single files below src. A name that ends in / is a folder of headers.

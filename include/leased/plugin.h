@@ -13,7 +13,8 @@
  *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
  *         line feed in issuer_ref ends its name
  *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
- *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS
+ *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS;
+ *         LEASED_KIND_SINK: where audit records go
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -26,7 +27,7 @@
  *      negated, and nothing more happens. After 0 the completion runs exactly once, never from
  *      inside the start function. Cancelling only asks: the completion still runs. The host never
  *      calls a plugin from inside a function of its own, so plugins needn't be reentrant.
- *   5. Backend operations (issue, renew, revoke, health, call, close) get a `leased_op *`. The
+ *   5. Operations (issue, renew, revoke, health, call, write, close) get a `leased_op *`. The
  *      plugin ends each accepted one by exactly one host->op_done (or call_done). The host owns
  *      deadlines: when one passes it calls cancel and ignores a late op_done safely (what a late
  * issue created is revoked). The host owns retries, by the class that the plugin gives.
@@ -40,8 +41,8 @@
  *   9. No network, clock, file, environment or randomness but the host's: plugins run in a
  *      simulator, too.
  *
- * Smallest example: a backend that answers every issue with a random password is in the
- * documentation of the repository's plugins folder. */
+ * Smallest examples, a backend and a sink of about 100 lines each, are in the repository's folders
+ * plugins/example_backend and plugins/example_sink; plugins/README.md leads through the first. */
 #ifndef LEASED_PLUGIN_H
 #define LEASED_PLUGIN_H
 
@@ -58,7 +59,7 @@ extern "C" {
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
 
-typedef struct leased_host_context leased_host_context; /* the host's: one backend instance */
+typedef struct leased_host_context leased_host_context; /* the host's: one backend or sink */
 typedef struct leased_instance leased_instance;         /* the plugin's: the same */
 typedef struct leased_op leased_op;                     /* the host's: one operation under way */
 typedef struct leased_timer leased_timer;               /* the host's: one armed timer */
@@ -391,7 +392,43 @@ struct leased_backend_ops {
 
 #define LEASED_NEEDS_CLIENT_CERTIFICATE 1 /* cert_file and key_file */
 
+/* Since 1.7. Audit records for a sink. */
+struct leased_sink_write {
+    uint32_t size;
+    uint32_t reserved;
+    struct leased_str lines; /* whole records, oldest first: one JSON object a line, each line with
+                                its line feed; at most 128 KiB */
+    uint64_t count;          /* how many; > 0 */
+};
+
+/* Since 1.7. Where audit records go, beside the trail's file. Nothing in a record is a secret. Of
+ * the host's functions, intent, call_done, anchor_ends, login_expires, metric_add, warning and what
+ * keeps state are a backend's; a sink's HTTP requests name their `address`. */
+struct leased_sink_ops {
+    uint32_t size;
+    uint32_t reserved;
+
+    /* As a backend's. `config` are the keys of the entry in `audit` that aren't the host's. */
+    int32_t (*open)(const struct leased_host *host, leased_host_context *context,
+                    struct leased_str config, leased_instance **ret_instance,
+                    struct leased_str *ret_detail);
+    int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
+    int32_t (*close)(leased_instance *instance, uint32_t flags, leased_op *op);
+
+    /* Takes records over. LEASED_OK: they are durable there, and the host may forget them. With
+     * every other status the host gives them again, and nothing after them until they are taken.
+     * So a record may come twice, also after a restart; it is known by its `seq` and `hash`. One
+     * write at a time. Where the sink is `required`, no credential leaves while it fails, or takes
+     * longer than limits.audit_confirm. Close comes when no write is under way. */
+    int32_t (*write)(leased_instance *instance, const struct leased_sink_write *request,
+                     leased_op *op);
+
+    /* Please end `op` soon: its op_done still comes, and before it no other write. */
+    void (*cancel)(leased_instance *instance, leased_op *op);
+};
+
 #define LEASED_KIND_BACKEND 1u
+#define LEASED_KIND_SINK 2u /* since 1.7 */
 
 /* Since 1.7: its backends needn't have an `address`, because the plugin knows where its issuer is,
  * or there is none. */
@@ -403,7 +440,7 @@ struct leased_plugin {
     uint16_t kind;          /* LEASED_KIND_* */
     struct leased_str name; /* as in `plugin: NAME`, [a-z0-9-]{1,32} */
     struct leased_str version;
-    const void *ops; /* by kind: struct leased_backend_ops */
+    const void *ops; /* by kind: struct leased_backend_ops, struct leased_sink_ops */
     uint32_t flags;  /* since 1.7: LEASED_PLUGIN_* */
     uint32_t reserved;
 };

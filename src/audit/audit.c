@@ -321,6 +321,23 @@ static void close_run(struct env_deferred *deferred)
     close_finish(OBJ_CAST(deferred->user, struct audit, AUDIT_MAGIC));
 }
 
+static void file_closed(void *user)
+{
+    (void)user;
+}
+
+/* Those that were given open, from the sink at `first` on. */
+static void files_abandon(const struct audit_options *options, size_t first)
+{
+    size_t i;
+
+    for (i = first; i < options->sink_count; i++) {
+        if (options->sinks[i].file != NULL) {
+            env_file_close(options->sinks[i].file, file_closed, NULL);
+        }
+    }
+}
+
 int audit_new(const struct audit_options *options, struct audit **ret_audit, struct err *e)
 {
     struct audit *audit = mem_calloc(1, sizeof(*audit));
@@ -328,6 +345,7 @@ int audit_new(const struct audit_options *options, struct audit **ret_audit, str
     int r;
 
     if (audit == NULL) {
+        files_abandon(options, 0);
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
     audit->magic = AUDIT_MAGIC;
@@ -349,6 +367,7 @@ int audit_new(const struct audit_options *options, struct audit **ret_audit, str
         for (i = 0; i < audit->sink_count; i++) {
             audit_sink_abandon(&audit->sinks[i]);
         }
+        files_abandon(options, audit->sink_count);
         secret_free(audit->key);
         mem_free(audit->node);
         mem_free(audit);

@@ -24,8 +24,10 @@ struct audit;
 #define AUDIT_OPTIONAL_QUEUE_MAX_BYTES (4U * 1024U * 1024U)
 
 struct audit_sink_options {
-    const char *kind; /* "file" or "stdout" */
-    const char *path; /* file */
+    const char *kind; /* "file", "stdout" or "open" */
+    const char *path; /* file; of one that is open: what it is called */
+    /* One that is open already, and has nothing to be read back: taken (even on error). */
+    struct env_file *file;
     bool is_required;
 };
 
@@ -102,8 +104,8 @@ const char *audit_ref(const struct audit *audit, struct str value, char out[AUDI
 /* Records not yet confirmed by the slowest sink; for the metrics. */
 uint64_t audit_lag_records(const struct audit *audit);
 
-/* The path of sink number `index`, and how many records it hasn't confirmed; NULL: there are no
- * more. Borrowed until audit_close. */
+/* The path (or name) of sink number `index`, and how many records it hasn't confirmed; NULL: there
+ * are no more. Borrowed until audit_close. */
 const char *audit_sink_at(const struct audit *audit, size_t index, uint64_t *ret_lag);
 
 #endif

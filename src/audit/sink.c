@@ -271,18 +271,20 @@ int audit_sink_open(struct audit_sink *sink, struct env *env,
                     const struct audit_sink_options *options, struct err *e)
 {
     bool is_stdout = strcmp(options->kind, "stdout") == 0;
+    bool is_open = strcmp(options->kind, "open") == 0;
     int r;
 
-    if (!is_stdout && (strcmp(options->kind, "file") != 0 || options->path == NULL)) {
+    *sink = (struct audit_sink){.magic = AUDIT_SINK_MAGIC, .env = env, .file = options->file};
+    CHECK(is_open == (options->file != NULL));
+    if (!is_stdout && ((!is_open && strcmp(options->kind, "file") != 0) || options->path == NULL)) {
         return err_set(e, ERR_INVALID, "\"%s\" is no audit sink with a path", options->kind);
     }
-    *sink = (struct audit_sink){.magic = AUDIT_SINK_MAGIC, .env = env};
     sink->is_required = options->is_required;
     sink->path = mem_strdup(is_stdout ? "-" : options->path);
     if (sink->path == NULL) {
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
-    r = env_file_open(env, sink->path, &sink->file, e);
+    r = is_open ? 0 : env_file_open(env, sink->path, &sink->file, e);
     if (r == 0) {
         r = cut_off_line_end(sink, e);
     }

@@ -69,8 +69,8 @@ struct audit_sink {
     struct env_timer retry_timer;
 };
 
-/* Opens the file. `sink` is zeroed; the file's end is looked at, so that a cut-off line isn't
- * continued. */
+/* Opens the file, unless it is. `sink` is zeroed; the file's end is looked at, so that a cut-off
+ * line isn't continued. */
 int audit_sink_open(struct audit_sink *sink, struct env *env,
                     const struct audit_sink_options *options, struct err *e) ATTR_MUST_USE;
 

@@ -55,6 +55,11 @@ const char *host_line(struct leased_str text, char *out, size_t out_size)
 
 /* --- log, clocks, chance -------------------------------------------------------------------- */
 
+static const char *log_key(const struct leased_host_context *context)
+{
+    return context->ops != NULL ? "backend" : "sink";
+}
+
 static void table_log(leased_host_context *host, uint32_t level, struct leased_str event,
                       const struct leased_kv *fields, size_t field_count)
 {
@@ -83,9 +88,9 @@ static void table_log(leased_host_context *host, uint32_t level, struct leased_s
         }
     }
     /* The first NULL key ends the list. */
-    log_event(mapped, host_line(event, event_text, sizeof(event_text)), "backend", context->name,
-              k[0], values[0], k[1], values[1], k[2], values[2], k[3], values[3], k[4], values[4],
-              k[5], values[5], NULL);
+    log_event(mapped, host_line(event, event_text, sizeof(event_text)), log_key(context),
+              context->name, k[0], values[0], k[1], values[1], k[2], values[2], k[3], values[3],
+              k[4], values[4], k[5], values[5], NULL);
 }
 
 static uint64_t table_now_ms(leased_host_context *host)
@@ -215,13 +220,21 @@ static void table_op_done(leased_host_context *host, leased_op *op, int32_t stat
 {
     struct leased_host_context *context = context_cast(host);
 
-    op_done(context->ops, op, status, result);
+    if (context->ops != NULL) {
+        op_done(context->ops, op, status, result);
+    } else {
+        context->sink_done(context->user, op, status, result);
+    }
 }
 
 static void table_call_done(leased_host_context *host, leased_op *op,
                             const struct leased_call_reply *reply)
 {
-    call_op_done(context_cast(host)->ops, op, reply);
+    struct leased_host_context *context = context_cast(host);
+
+    if (context->ops != NULL) {
+        call_op_done(context->ops, op, reply);
+    }
 }
 
 static void table_anchor_ends(leased_host_context *host, uint64_t anchor, uint64_t when_ms,
@@ -230,7 +243,7 @@ static void table_anchor_ends(leased_host_context *host, uint64_t anchor, uint64
     struct leased_host_context *context = context_cast(host);
     char text[BACKEND_ERROR_MAX_BYTES];
 
-    if (!context->is_ended && anchor != 0) {
+    if (!context->is_ended && anchor != 0 && context->anchor_ends != NULL) {
         context->anchor_ends(context->user, anchor, when_ms, host_line(reason, text, sizeof(text)));
     }
 }
@@ -278,7 +291,10 @@ static void table_metric_add(leased_host_context *host, struct leased_str name, 
 static int32_t table_intent(leased_host_context *host, leased_op *op, struct leased_str ref,
                             leased_intent_fn fn, void *user)
 {
-    return op_intent(context_cast(host)->ops, op, host_str(ref), fn, user);
+    struct leased_host_context *context = context_cast(host);
+
+    return context->ops != NULL ? op_intent(context->ops, op, host_str(ref), fn, user)
+                                : -LEASED_INVALID;
 }
 
 static int32_t table_post(leased_host_context *host, leased_post_fn fn, void *user)
@@ -392,6 +408,6 @@ void host_leave(struct leased_host_context *context, const char *call)
     context->slow_logged_ms = now_ms;
     (void)snprintf(took, sizeof(took), "%" PRIu64 " us", took_us);
     /* Above debug, because nobody above ever learns which plugin blocked the loop. */
-    log_event(LOG_LEVEL_WARN, "plugin.slow", "backend", context->name, "path", call, "detail", took,
-              NULL);
+    log_event(LOG_LEVEL_WARN, "plugin.slow", log_key(context), context->name, "path", call,
+              "detail", took, NULL);
 }

@@ -37,7 +37,10 @@ struct leased_host_context {
     size_t answer_max_bytes;
     uint32_t answer_depth_max;
     uint32_t answer_values_max;
-    struct ops *ops;
+    struct ops *ops; /* NULL: a sink's, which has … */
+    /* … this instead: the plugin's op_done. */
+    void (*sink_done)(void *user, const leased_op *handle, int32_t status,
+                      const struct leased_result *result);
     void (*anchor_ends)(void *user, uint64_t anchor, uint64_t when_ms, const char *reason);
     int (*keep_state)(void *user, struct str state);
     struct str state; /* while open runs: what an earlier run kept, borrowed */

@@ -45,10 +45,20 @@ static bool is_name(struct str name)
 }
 
 /* The functions without which a backend is none. */
-static bool has_required_ops(const struct leased_backend_ops *ops)
+static int check_backend(const struct leased_backend_ops *ops, struct err *e)
 {
     return ops != NULL && LEASED_HAS(ops, issue) && ops->open != NULL && ops->close != NULL &&
-           ops->issue != NULL;
+                   ops->issue != NULL
+               ? 0
+               : err_set(e, ERR_INVALID, "the plugin lacks open, close or issue");
+}
+
+static int check_sink(const struct leased_sink_ops *ops, struct err *e)
+{
+    return ops != NULL && LEASED_HAS(ops, write) && ops->open != NULL && ops->close != NULL &&
+                   ops->write != NULL
+               ? 0
+               : err_set(e, ERR_INVALID, "the plugin lacks open, close or write");
 }
 
 static int check_plugin(const struct leased_plugin *plugin, struct err *e)
@@ -61,17 +71,25 @@ static int check_plugin(const struct leased_plugin *plugin, struct err *e)
                        "the plugin was built for major version %u of the interface, leased has %d",
                        plugin->abi_major, LEASED_ABI_MAJOR);
     }
-    if (plugin->kind != LEASED_KIND_BACKEND) {
+    if (plugin->kind != LEASED_KIND_BACKEND && plugin->kind != LEASED_KIND_SINK) {
         return err_set(e, ERR_UNSUPPORTED, "the plugin is of kind %u, which leased doesn't know",
                        plugin->kind);
     }
     if (!is_name(host_str(plugin->name))) {
         return err_set(e, ERR_INVALID, "the plugin's name is not [a-z0-9-]{1,32}");
     }
-    if (!has_required_ops(plugin->ops)) {
-        return err_set(e, ERR_INVALID, "the plugin lacks open, close or issue");
+    return plugin->kind == LEASED_KIND_SINK ? check_sink(plugin->ops, e)
+                                            : check_backend(plugin->ops, e);
+}
+
+static const struct leased_plugin *find(const struct backend_registry *registry, struct str name)
+{
+    for (size_t i = 0; i < registry->count; i++) {
+        if (str_eq(host_str(registry->plugins[i]->name), name)) {
+            return registry->plugins[i];
+        }
     }
-    return 0;
+    return NULL;
 }
 
 /* `wanted`: the name that the plugin must have; empty: any. */
@@ -95,7 +113,7 @@ static int add(struct backend_registry *registry, leased_plugin_entry_fn entry, 
         return err_set(e, ERR_INVALID, "the plugin calls itself \"%.*s\"",
                        STR_ARG(host_str(plugin->name)));
     }
-    if (backend_registry_find(registry, host_str(plugin->name)) != NULL) {
+    if (find(registry, host_str(plugin->name)) != NULL) {
         return err_set(e, ERR_EXISTS, "there is a plugin \"%.*s\" already",
                        STR_ARG(host_str(plugin->name)));
     }
@@ -125,15 +143,24 @@ int backend_registry_load(struct backend_registry *registry, const char *directo
     return rc == 0 ? 0 : err_wrap(e, rc, "plugin %.*s", STR_ARG(name));
 }
 
+static const struct leased_plugin *find_kind(const struct backend_registry *registry,
+                                             struct str name, uint16_t kind)
+{
+    const struct leased_plugin *plugin = find(registry, name);
+
+    return plugin != NULL && plugin->kind == kind ? plugin : NULL;
+}
+
 const struct leased_plugin *backend_registry_find(const struct backend_registry *registry,
                                                   struct str name)
 {
-    for (size_t i = 0; i < registry->count; i++) {
-        if (str_eq(host_str(registry->plugins[i]->name), name)) {
-            return registry->plugins[i];
-        }
-    }
-    return NULL;
+    return find_kind(registry, name, LEASED_KIND_BACKEND);
+}
+
+const struct leased_plugin *backend_registry_find_sink(const struct backend_registry *registry,
+                                                       struct str name)
+{
+    return find_kind(registry, name, LEASED_KIND_SINK);
 }
 
 const struct leased_plugin *backend_registry_at(const struct backend_registry *registry,
@@ -157,11 +184,20 @@ static int check(check_fn fn, const char *json, struct err *e)
                                   : "the plugin refuses this");
 }
 
+static check_fn config_check_of(const struct leased_plugin *plugin)
+{
+    const struct leased_backend_ops *backend = plugin->ops;
+    const struct leased_sink_ops *sink = plugin->ops;
+
+    if (plugin->kind == LEASED_KIND_SINK) {
+        return sink->check_config; /* before what a sink can't be without */
+    }
+    return LEASED_HAS(backend, check_config) ? backend->check_config : NULL;
+}
+
 int backend_check_config(const struct leased_plugin *plugin, const char *config_json, struct err *e)
 {
-    const struct leased_backend_ops *ops = plugin->ops;
-
-    return check(LEASED_HAS(ops, check_config) ? ops->check_config : NULL, config_json, e);
+    return check(config_check_of(plugin), config_json, e);
 }
 
 bool backend_needs_address(const struct leased_plugin *plugin)

@@ -29,12 +29,14 @@ int backend_registry_add_builtin(struct backend_registry *registry, leased_plugi
 int backend_registry_load(struct backend_registry *registry, const char *directory, struct str name,
                           struct err *e) ATTR_MUST_USE;
 
-/* The plugin, or NULL. Lives as long as the process. */
+/* The plugin of that kind, or NULL. Lives as long as the process. */
 const struct leased_plugin *backend_registry_find(const struct backend_registry *registry,
                                                   struct str name);
+const struct leased_plugin *backend_registry_find_sink(const struct backend_registry *registry,
+                                                       struct str name);
 
-/* Plugins in the order of their registration, for messages ("known plugins: …"); NULL at the end.
- */
+/* Plugins of every kind in the order of their registration, for messages ("known plugins: …"); NULL
+ * at the end. */
 const struct leased_plugin *backend_registry_at(const struct backend_registry *registry,
                                                 size_t index);
 

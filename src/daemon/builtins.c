@@ -9,6 +9,24 @@
 BUILTINS_TABLE(DECLARE)
 #undef DECLARE
 
+leased_plugin_entry_fn builtins_entry(struct str name)
+{
+#define ENTRY(name) {#name, leased_plugin_entry_##name},
+    static const struct {
+        const char *name;
+        leased_plugin_entry_fn entry;
+    } entries[] = {BUILTINS_TABLE(ENTRY)};
+#undef ENTRY
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(entries); i++) {
+        if (str_eq_c(name, entries[i].name)) {
+            return entries[i].entry;
+        }
+    }
+    return NULL;
+}
+
 int builtins_add(struct backend_registry *registry, struct err *e)
 {
 #define ENTRY(name) leased_plugin_entry_##name,

@@ -7,6 +7,9 @@
 
 #define BUILTINS_TABLE(X) X(entra) X(gcp) X(vault)
 
+/* The entry of one; NULL: there is none of that name. */
+leased_plugin_entry_fn builtins_entry(struct str name);
+
 /* Adds them all. As backend_registry_add_builtin. */
 int builtins_add(struct backend_registry *registry, struct err *e) ATTR_MUST_USE;
 

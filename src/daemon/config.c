@@ -173,8 +173,12 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
     const struct config_backend *backends = config->settings.backends.items;
     const struct config_listener *listeners = config->settings.listeners.items;
     const struct config_role *roles = config->settings.roles.items;
+    const struct config_sink *sinks = config->settings.audit.items;
     size_t i;
 
+    for (i = 0; i < config->settings.audit.count; i++) {
+        config_check_places(config, sinks[i].node, warnings, errors);
+    }
     for (i = 0; i < config->settings.backends.count; i++) {
         config_check_places(config, backends[i].node, warnings, errors);
     }
@@ -241,12 +245,17 @@ int config_load(const struct config_options *options, struct config **ret_config
 
 void config_free(struct config *config)
 {
+    struct config_sink *sinks;
     struct config_backend *backends;
     struct config_role *roles;
     size_t i;
 
     if (config == NULL) {
         return;
+    }
+    sinks = config->settings.audit.items;
+    for (i = 0; i < config->settings.audit.count; i++) {
+        mem_free(sinks[i].config_json);
     }
     backends = config->settings.backends.items;
     for (i = 0; i < config->settings.backends.count; i++) {

@@ -1,7 +1,8 @@
 /* The configuration of leased: read, checked as a whole, and held for as long as the daemon runs.
  *
  * Files: config_tables.c (every key, its type, range and default), config_files.c (from the disk to
- * one tree), config_check.c, config_listeners.c and config_plugins.c (what no table can say),
+ * one tree), config_check.c, config_listeners.c, config_sinks.c and config_plugins.c (what no table
+ * can say),
  * config_machine.c (what only this machine can say), config.c (this: the way through them),
  * config_compare.c (what a reload changes). */
 #ifndef LEASED_DAEMON_CONFIG_H
@@ -114,14 +115,17 @@ enum config_on_stop {
 
 struct config_sink {
     const struct yaml_node *node;
-    int kind; /* enum config_sink_kind */
+    char *name; /* what `sink` says */
     char *path;
     bool is_required;
+    int kind;          /* enum config_sink_kind; made by config_check_sinks … */
+    char *config_json; /* … as is a plugin's own keys */
 };
 
 enum config_sink_kind {
     CONFIG_SINK_FILE,
     CONFIG_SINK_STDOUT,
+    CONFIG_SINK_PLUGIN,
 };
 
 struct config_policies {

@@ -22,11 +22,6 @@ const char **config_names(const struct schema_list *list, size_t item_size)
     return names;
 }
 
-static bool text_is_same(const char *a, const char *b)
-{
-    return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
 /* ---- backends --------------------------------------------------------------- */
 
 static void address_check(const struct yaml_node *node, struct yaml_errors *errors)
@@ -172,49 +167,6 @@ static void env_check(const struct config_role *role, struct yaml_errors *errors
 
 /* ---- the rest --------------------------------------------------------------- */
 
-static void sink_check(const struct config_sink *sink, struct yaml_errors *errors)
-{
-    if (!config_is_given(sink->node, "sink") || sink->node->type != YAML_MAPPING) {
-        return;
-    }
-    if (sink->kind == CONFIG_SINK_STDOUT) {
-        if (sink->path != NULL) {
-            yaml_error_at_key(errors, yaml_get(sink->node, "path"), "stdout has no `path`");
-        }
-        return;
-    }
-    if (!config_is_given(sink->node, "path")) {
-        /* A sink of another kind was refused already. */
-        if (str_eq_c(yaml_get(sink->node, "sink")->text, "file")) {
-            yaml_error_at(errors, sink->node, "`path` is missing in a file sink");
-        }
-    } else if (sink->path != NULL && sink->path[0] != '/') {
-        yaml_error_at(errors, yaml_get(sink->node, "path"), "expected an absolute path, found `%s`",
-                      sink->path);
-    }
-}
-
-static void audit_check(const struct config_settings *settings, struct yaml_errors *errors)
-{
-    const struct config_sink *sinks = settings->audit.items;
-    const struct yaml_node *node = yaml_get(settings->node, "audit");
-    size_t i;
-    size_t j;
-
-    if (settings->audit.count > AUDIT_SINKS_MAX) {
-        yaml_error_at_key(errors, node, "at most %d audit sinks", AUDIT_SINKS_MAX);
-    }
-    for (i = 0; i < settings->audit.count; i++) {
-        sink_check(&sinks[i], errors);
-        for (j = 0; j < i; j++) {
-            if (text_is_same(sinks[i].path, sinks[j].path)) {
-                yaml_error_at(errors, config_place_of(sinks[i].node, "path"),
-                              "another sink writes there already");
-            }
-        }
-    }
-}
-
 static void policies_check(const struct config_policies *policies, struct yaml_errors *errors)
 {
     const char *other = policies->rules_json != NULL ? "rules" : "admins";
@@ -258,7 +210,6 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
         role_check(&roles[i], errors);
         env_check(&roles[i], errors);
     }
-    audit_check(settings, errors);
     policies_check(&settings->policies, errors);
     state_check(&settings->state, errors);
 }

@@ -127,6 +127,22 @@ static void listeners_check(const struct config *before, const struct config *af
     }
 }
 
+/* What stands in the table was compared with it. */
+static void sinks_check(const struct config *before, const struct config *after,
+                        struct yaml_errors *errors)
+{
+    const struct config_sink *ones = before->settings.audit.items;
+    const struct config_sink *others = after->settings.audit.items;
+    size_t i;
+
+    for (i = 0; i < before->settings.audit.count && i < after->settings.audit.count; i++) {
+        if (!text_is_equal(ones[i].config_json, others[i].config_json)) {
+            yaml_error_at_key(errors, others[i].node,
+                              "a sink's keys can't be changed without a restart");
+        }
+    }
+}
+
 static bool variable_was_kept(const struct config *before, const char *name,
                               const struct io_environment *environment)
 {
@@ -161,6 +177,7 @@ void config_check_restart(const struct config *before, const struct config *afte
 {
     schema_report_restart(&config_settings_table, &before->settings, &after->settings, errors);
     listeners_check(before, after, errors);
+    sinks_check(before, after, errors);
     variables_check(before, after, environment, errors);
 }
 

@@ -47,9 +47,33 @@ void config_check_listeners(const struct config_settings *settings, struct yaml_
 int config_check_verify(struct config_role *role, struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* config_plugins.c: loads the listed plugins (not for a reload), and has each check its own keys of
- * backends and roles. */
+ * sinks, backends and roles. */
 int config_check_plugins(struct config *config, const struct config_options *options,
                          struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* An object whose keys are partly ours and partly a plugin's. */
+struct config_shared {
+    struct yaml_document *document;
+    const struct yaml_node *node;
+    const struct schema_object *table;
+    const struct leased_plugin *plugin; /* NULL: it isn't known, and nobody checks its keys */
+    int (*check)(const struct leased_plugin *plugin, const char *json, struct err *e);
+    struct yaml_errors *errors;
+};
+
+/* The plugin's keys as JSON through ret_json (mem_free), whatever the plugin says of them, which is
+ * reported. 0 or ERR_NOMEM. */
+int config_shared_check(const struct config_shared *shared, char **ret_json) ATTR_MUST_USE;
+
+/* One of our keys that must be there: it may stand under another spelling, among the plugin's. */
+void config_shared_require(const struct config_shared *shared, const char *key);
+
+/* The table of what stands under this key of the configuration. */
+const struct schema_object *config_table_of(const char *key);
+
+/* config_sinks.c: what each sink is, and its keys. 0 or ERR_NOMEM. */
+int config_check_sinks(struct config *config, const struct backend_registry *registry,
+                       struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* config_places.c: where the secrets and files below `node` are. */
 void config_check_places(struct config *config, const struct yaml_node *node,

@@ -1,6 +1,6 @@
-/* Where the secrets and files of backends and listeners are: each secret in one place, files by
- * absolute paths (a daemon's working directory is nobody's business), variables by names that can
- * be. */
+/* Where the secrets and files of sinks, backends and listeners are: each secret in one place, files
+ * by absolute paths (a daemon's working directory is nobody's business), variables by names that
+ * can be. */
 #include "daemon/config_internal.h"
 
 #include "base/mem.h"
@@ -96,16 +96,25 @@ static size_t env_walk(const struct yaml_node *node, const char **names)
 
 int config_collect_env(struct config *config)
 {
-    const struct yaml_node *backends = yaml_get(config->settings.node, "backends");
-    size_t count = backends != NULL ? env_walk(backends, NULL) : 0;
+    static const char *const owners[] = {"audit", "backends"};
+    size_t count = 0;
+    size_t i;
 
+    for (i = 0; i < ARRAY_LEN(owners); i++) {
+        const struct yaml_node *node = yaml_get(config->settings.node, owners[i]);
+
+        count += node != NULL ? env_walk(node, NULL) : 0;
+    }
     config->env_names = mem_calloc(count + 1, sizeof(*config->env_names));
     if (config->env_names == NULL) {
         return ERR_NOMEM;
     }
-    if (backends != NULL) {
-        (void)env_walk(backends, config->env_names);
+    for (i = 0; i < ARRAY_LEN(owners); i++) {
+        const struct yaml_node *node = yaml_get(config->settings.node, owners[i]);
+
+        if (node != NULL) {
+            config->env_name_count += env_walk(node, config->env_names + config->env_name_count);
+        }
     }
-    config->env_name_count = count;
     return 0;
 }

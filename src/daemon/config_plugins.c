@@ -15,17 +15,7 @@
 #define JSON_MAX_BYTES ((size_t)8 * YAML_INPUT_MAX_BYTES)
 #define ROUNDS_MAX 64
 
-/* An object whose keys are partly ours and partly a plugin's. */
-struct shared {
-    struct yaml_document *document;
-    const struct yaml_node *node;
-    const struct schema_object *table;
-    const struct leased_plugin *plugin;
-    int (*check)(const struct leased_plugin *plugin, const char *json, struct err *e);
-    struct yaml_errors *errors;
-};
-
-static const struct schema_object *table_of(const char *key)
+const struct schema_object *config_table_of(const char *key)
 {
     const struct schema_field *field;
 
@@ -65,8 +55,7 @@ static bool key_is_own(const struct schema_object *table, struct str key)
 
 /* ---- keys that must be there ------------------------------------------------ */
 
-/* One key that isn't there: it may stand under another spelling, among the plugin's. */
-static void required_check(const struct shared *shared, const char *key)
+void config_shared_require(const struct config_shared *shared, const char *key)
 {
     const char *const wanted[] = {key, NULL};
     const struct yaml_node *child;
@@ -136,7 +125,7 @@ static bool has_refused(const struct yaml_node *node)
     return false;
 }
 
-static void complaint_report(const struct shared *shared, const struct yaml_node *node,
+static void complaint_report(const struct config_shared *shared, const struct yaml_node *node,
                              const char *text)
 {
     const char **keys = own_keys(shared->table);
@@ -159,7 +148,7 @@ static void complaint_report(const struct shared *shared, const struct yaml_node
 }
 
 /* Returns whether it makes sense to ask again. */
-static bool complaint_handle(const struct shared *shared, const char *text)
+static bool complaint_handle(const struct config_shared *shared, const char *text)
 {
     struct str path = path_of(text);
     const struct yaml_node *node = path.len > 0 ? path_find(shared->node, path) : NULL;
@@ -179,8 +168,7 @@ static bool complaint_handle(const struct shared *shared, const char *text)
     return true;
 }
 
-/* The plugin's keys as JSON through ret_json (mem_free), whatever the plugin says of them. */
-static int shared_check(const struct shared *shared, char **ret_json)
+int config_shared_check(const struct config_shared *shared, char **ret_json)
 {
     const char **keys = own_keys(shared->table);
     char *json = NULL;
@@ -247,6 +235,7 @@ static void unknown_plugin_report(const struct config_backend *backend,
 {
     const struct yaml_node *node = yaml_get(backend->node, "plugin");
     const struct leased_plugin *plugin;
+    const char *between = "";
     size_t i;
     BUF_AUTO known;
 
@@ -263,7 +252,10 @@ static void unknown_plugin_report(const struct config_backend *backend,
         }
     }
     for (i = 0; (plugin = backend_registry_at(registry, i)) != NULL; i++) {
-        buf_printf(&known, "%s%.*s", i > 0 ? ", " : "", (int)plugin->name.len, plugin->name.ptr);
+        if (plugin->kind == LEASED_KIND_BACKEND) {
+            buf_printf(&known, "%s%.*s", between, (int)plugin->name.len, plugin->name.ptr);
+            between = ", ";
+        }
     }
     yaml_error_at(errors, node, "there is no plugin `%s`; known: %s", backend->plugin,
                   buf_str(&known).ptr);
@@ -285,14 +277,14 @@ static void needs_check(const struct config_backend *backend, const struct lease
 static int backend_check(struct config *config, struct config_backend *backend,
                          const struct backend_registry *registry, struct yaml_errors *errors)
 {
-    struct shared shared = {.document = config->document,
-                            .node = backend->node,
-                            .table = table_of("backends"),
-                            .check = backend_check_config,
-                            .errors = errors};
+    struct config_shared shared = {.document = config->document,
+                                   .node = backend->node,
+                                   .table = config_table_of("backends"),
+                                   .check = backend_check_config,
+                                   .errors = errors};
     int r;
 
-    required_check(&shared, "plugin");
+    config_shared_require(&shared, "plugin");
     if (backend->plugin != NULL) {
         shared.plugin = backend_registry_find(registry, str_of(backend->plugin));
         if (shared.plugin == NULL) {
@@ -300,9 +292,9 @@ static int backend_check(struct config *config, struct config_backend *backend,
         }
     }
     if (shared.plugin == NULL || backend_needs_address(shared.plugin)) {
-        required_check(&shared, "address");
+        config_shared_require(&shared, "address");
     }
-    r = shared_check(&shared, &backend->config_json);
+    r = config_shared_check(&shared, &backend->config_json);
     if (r == 0 && shared.plugin != NULL) {
         needs_check(backend, shared.plugin, errors);
     }
@@ -327,15 +319,15 @@ static const struct leased_plugin *plugin_of_role(const struct config_settings *
 static int role_check(struct config *config, struct config_role *role,
                       const struct backend_registry *registry, struct yaml_errors *errors)
 {
-    struct shared shared = {.document = config->document,
-                            .node = role->node,
-                            .table = table_of("roles"),
-                            .plugin = plugin_of_role(&config->settings, role, registry),
-                            .check = backend_check_params,
-                            .errors = errors};
+    struct config_shared shared = {.document = config->document,
+                                   .node = role->node,
+                                   .table = config_table_of("roles"),
+                                   .plugin = plugin_of_role(&config->settings, role, registry),
+                                   .check = backend_check_params,
+                                   .errors = errors};
 
-    required_check(&shared, "backend");
-    return shared_check(&shared, &role->params_json);
+    config_shared_require(&shared, "backend");
+    return config_shared_check(&shared, &role->params_json);
 }
 
 int config_check_plugins(struct config *config, const struct config_options *options,
@@ -350,6 +342,7 @@ int config_check_plugins(struct config *config, const struct config_options *opt
     if (!options->is_reload) {
         plugins_load(&config->settings.plugins, registry, errors);
     }
+    r = config_check_sinks(config, registry, errors);
     for (i = 0; r == 0 && i < config->settings.backends.count; i++) {
         r = backend_check(config, &backends[i], registry, errors);
     }

@@ -224,25 +224,21 @@ static const struct schema_object role_table = TABLE("a role", config_role, role
 
 /* ---- the rest --------------------------------------------------------------- */
 
-static const struct schema_enum_value sink_values[] = {
-    {"file", CONFIG_SINK_FILE},           {"stdout", CONFIG_SINK_STDOUT},
-    {"syslog", SCHEMA_VALUE_UNSUPPORTED}, {"journald", SCHEMA_VALUE_UNSUPPORTED},
-    {"http", SCHEMA_VALUE_UNSUPPORTED},   {"otlp", SCHEMA_VALUE_UNSUPPORTED},
-    {"kafka", SCHEMA_VALUE_UNSUPPORTED},  {0},
-};
-
 static const struct schema_field sink_fields[] = {
-    {FIELD(config_sink, "sink", SCHEMA_ENUM, kind), .flags = SCHEMA_REQUIRED, .values = sink_values,
-     .doc = "what kind"},
+    {FIELD(config_sink, "sink", SCHEMA_STRING, name), .flags = SCHEMA_REQUIRED_BY_OWNER,
+     .doc = "file, stdout, or the name of a plugin that is loaded"},
     {FIELD(config_sink, "path", SCHEMA_STRING, path), ABSOLUTE, .doc = "of a file"},
     {FIELD(config_sink, "required", SCHEMA_BOOL, is_required), .default_text = "true",
      .doc = "no record, no credential"},
     {0},
 };
-static const struct schema_object sink_table =
-    TABLE_WITH("an audit sink", config_sink, sink_fields, false,
-               "\"if\":{\"properties\":{\"sink\":{\"const\":\"file\"}}},\"then\":{\"required\":"
-               "[\"path\"]},\"else\":{\"not\":{\"required\":[\"path\"]}}");
+/* Only a plugin's sink has other keys. */
+static const struct schema_object sink_table = TABLE_WITH(
+    "an audit sink", config_sink, sink_fields, true,
+    "\"if\":{\"properties\":{\"sink\":{\"const\":\"file\"}}},\"then\":{\"required\":[\"path\"]},"
+    "\"else\":{\"not\":{\"required\":[\"path\"]}},"
+    "\"anyOf\":[{\"properties\":{\"sink\":{\"not\":{\"enum\":[\"file\",\"stdout\"]}}}},"
+    "{\"propertyNames\":{\"enum\":[\"sink\",\"path\",\"required\"]}}]");
 
 static const struct schema_field policies_fields[] = {
     {FIELD(config_policies, "path", SCHEMA_STRING, path), .doc = "a file or a folder of *.yaml"},

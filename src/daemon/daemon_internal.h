@@ -96,6 +96,11 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome);
 /* What serve/ goes by from now on: the policy of `config`, and `served` (taken). */
 void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served);
 
+/* --- daemon_audit.c --- */
+
+/* The trail and its sinks; an exit code as daemon_parts_start. */
+int daemon_audit_start(struct daemon *daemon) ATTR_MUST_USE;
+
 /* --- daemon_ledger.c --- */
 
 /* Opens it, if one is configured; an exit code as daemon_parts_start. */

@@ -27,38 +27,7 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome)
     audit_record_note(daemon->audit, &record);
 }
 
-/* ---- audit and core ---------------------------------------------------------- */
-
-static int audit_start(struct daemon *daemon)
-{
-    const struct config_settings *settings = &daemon->config->settings;
-    const struct config_sink *configured = settings->audit.items;
-    struct audit_sink_options sinks[AUDIT_SINKS_MAX];
-    struct audit_options options = {.env = daemon->env,
-                                    .node = daemon->node,
-                                    .ledger = daemon->ledger,
-                                    .sinks = sinks,
-                                    .sink_count = settings->audit.count,
-                                    .confirm_max_ms = settings->limits.audit_confirm_ms,
-                                    .reserve_bytes = settings->limits.audit_reserve_bytes};
-    struct err e = {0};
-    size_t i;
-    int r;
-
-    CHECK(settings->audit.count <= AUDIT_SINKS_MAX);
-    for (i = 0; i < settings->audit.count; i++) {
-        sinks[i] = (struct audit_sink_options){
-            .kind = configured[i].kind == CONFIG_SINK_FILE ? "file" : "stdout",
-            .path = configured[i].path,
-            .is_required = configured[i].is_required,
-        };
-    }
-    r = audit_new(&options, &daemon->audit, &e);
-    if (r != 0) {
-        return start_failed("audit", &e, r == ERR_CORRUPT ? EX_IOERR : EX_CANTCREAT);
-    }
-    return 0;
-}
+/* ---- the core ---------------------------------------------------------------- */
 
 static int core_start(struct daemon *daemon)
 {
@@ -235,7 +204,7 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        daemon_ledger_open, audit_start,           core_start,  backends_start,
+        daemon_ledger_open, daemon_audit_start,    core_start,  backends_start,
         roles_start,        daemon_ledger_recover, serve_start, listeners_start,
     };
     size_t i;

@@ -127,6 +127,10 @@ void schema_fini(const struct schema_object *table, void *object);
 int schema_decode_enum(const struct schema_enum_value *values, const struct yaml_node *node,
                        int *ret_value, struct yaml_errors *errors) ATTR_MUST_USE;
 
+/* Reports the keys of `node` that the table doesn't know, as if it weren't open. */
+void schema_refuse_unknown(const struct schema_object *table, const struct yaml_node *node,
+                           struct yaml_errors *errors);
+
 /* The closest of `candidates` (NULL-ended) for "did you mean", or NULL. */
 const char *schema_suggest(struct str word, const char *const *candidates);
 

@@ -88,3 +88,21 @@ void schema_report_unknown(const struct schema_object *table, const struct yaml_
                           table->name, known);
     }
 }
+
+void schema_refuse_unknown(const struct schema_object *table, const struct yaml_node *node,
+                           struct yaml_errors *errors)
+{
+    bool is_meant[SCHEMA_FIELDS_MAX] = {false};
+    const struct yaml_node *child;
+
+    for (child = node->first; child != NULL; child = child->next) {
+        const struct schema_field *field = table->fields;
+
+        while (field->key != NULL && !str_eq_c(child->key, field->key)) {
+            field++;
+        }
+        if (field->key == NULL && !child->is_refused) {
+            schema_report_unknown(table, child, is_meant, errors);
+        }
+    }
+}

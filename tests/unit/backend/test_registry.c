@@ -167,6 +167,42 @@ static void test_a_plugin_of_another_minor_version_is_taken(void **state)
     backend_registry_free(registry);
 }
 
+static int32_t on_write(leased_instance *instance, const struct leased_sink_write *request,
+                        leased_op *op)
+{
+    (void)instance;
+    (void)request;
+    (void)op;
+    return -1;
+}
+
+static void test_a_sink_is_found_as_a_sink_only(void **state)
+{
+    struct leased_sink_ops sink = {.size = sizeof(sink),
+                                   .open = on_open,
+                                   .check_config = refuse_check,
+                                   .close = on_close,
+                                   .write = on_write};
+    struct backend_registry *registry = registry_new();
+    struct err e = {0};
+
+    (void)state;
+    plugin.kind = LEASED_KIND_SINK;
+    plugin.ops = &sink;
+    sink.write = NULL;
+    assert_int_equal(backend_registry_add_builtin(registry, entry, &e), ERR_INVALID);
+    sink.write = on_write;
+    sink.size = offsetof(struct leased_sink_ops, write);
+    assert_int_equal(backend_registry_add_builtin(registry, entry, &e), ERR_INVALID);
+    sink.size = offsetof(struct leased_sink_ops, cancel);
+    assert_int_equal(backend_registry_add_builtin(registry, entry, &e), 0);
+    assert_ptr_equal(backend_registry_find_sink(registry, STR("good")), &plugin);
+    assert_null(backend_registry_find(registry, STR("good")));
+    assert_int_equal(backend_check_config(&plugin, "{\"a\":\"bad\"}", &e), ERR_INVALID);
+    assert_int_equal(backend_registry_add_builtin(registry, entry, &e), ERR_EXISTS);
+    backend_registry_free(registry);
+}
+
 static void test_checks_need_no_instance(void **state)
 {
     struct backend_registry *registry = registry_new();
@@ -366,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_a_good_plugin_is_found_by_name_and_only_once),
         cmocka_unit_test(test_a_plugin_that_breaks_the_abi_is_refused),
         cmocka_unit_test(test_a_plugin_of_another_minor_version_is_taken),
+        cmocka_unit_test(test_a_sink_is_found_as_a_sink_only),
         cmocka_unit_test(test_checks_need_no_instance),
         cmocka_unit_test_setup_teardown(test_a_file_is_loaded_and_two_stay_apart, folder_set_up,
                                         folder_tear_down),
