@@ -110,18 +110,24 @@ static void hide(struct aws_answer *answer, struct leased_str secret)
 void aws_answer_read(const struct leased_http_reply *reply, struct leased_str secret,
                      struct aws_answer *ret_answer)
 {
+    /* The second form is that of older services, and of moto. */
     struct aws_xml_want wants[] = {{.path = "ErrorResponse/Error/Code"},
-                                   {.path = "ErrorResponse/Error/Message"}};
+                                   {.path = "ErrorResponse/Error/Message"},
+                                   {.path = "ErrorResponse/Errors/Error/Code"},
+                                   {.path = "ErrorResponse/Errors/Error/Message"}};
+    const struct aws_xml_want *found = wants;
     struct aws_answer answer = {.status = reply->status,
                                 .date_s = plugin_when_http(plugin_header(reply, "date")),
                                 .retry_after_ms = retry_after_ms(reply),
                                 .body = reply->body};
 
-    if (!aws_answer_is_ok(&answer) && aws_xml_read(reply->body, wants, COUNT(wants)) == 0 &&
-        aws_text_fits(wants[0].raw, AWS_WORD ".", 1, sizeof(answer.code) - 1)) {
-        memcpy(answer.code, wants[0].raw.ptr, wants[0].raw.len);
-        read_line(wants[1].raw, answer.message, sizeof(answer.message));
-        hide(&answer, secret);
+    if (!aws_answer_is_ok(&answer) && aws_xml_read(reply->body, wants, COUNT(wants)) == 0) {
+        found += wants[0].is_found ? 0 : 2;
+        if (aws_text_fits(found[0].raw, AWS_WORD ".", 1, sizeof(answer.code) - 1)) {
+            memcpy(answer.code, found[0].raw.ptr, found[0].raw.len);
+            read_line(found[1].raw, answer.message, sizeof(answer.message));
+            hide(&answer, secret);
+        }
     }
     *ret_answer = answer;
 }

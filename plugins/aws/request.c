@@ -129,11 +129,26 @@ static void replied(struct plugin_work *work, const struct leased_http_reply *re
     }
 }
 
+/* Blanks as forms have them, and botocore: moto computes its signature from them. */
+static void spell_blanks(struct plugin_form *form)
+{
+    size_t to = 0;
+
+    for (size_t from = 0; from < form->len; from++) {
+        bool is_blank = form->len - from >= 3 && memcmp(form->bytes + from, "%20", 3) == 0;
+
+        form->bytes[to++] = is_blank ? '+' : form->bytes[from];
+        from += is_blank ? 2 : 0;
+    }
+    form->len = to;
+}
+
 void aws_request_send(struct aws_op *op, enum aws_service service, const char *what,
                       aws_answered_fn answered)
 {
     op->service = service;
     op->what = what;
     op->answered = answered;
+    spell_blanks(&op->form);
     send_or_fail(op);
 }

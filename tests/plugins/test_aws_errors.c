@@ -46,6 +46,22 @@ static void test_each_code_has_its_class(void **state)
     }
 }
 
+static void test_an_error_may_be_one_of_a_list(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    aws_world_open(&world, NULL);
+    plugin_world_issue(&world, &call, AWS_SIMPLE_ROLE, 0);
+    plugin_world_answer(&world, 403,
+                        "<?xml version=\"1.0\"?>\n<ErrorResponse><Errors><Error><Code>AccessDenied"
+                        "</Code><Message>not you</Message></Error></Errors></ErrorResponse>");
+    assert_int_equal(call.outcome, LEASE_OUTCOME_DENIED);
+    assert_non_null(strstr(call.detail, "AccessDenied: not you"));
+    plugin_world_fini(&world);
+}
+
 static void test_a_throttle_says_how_long(void **state)
 {
     static const char body[] = "<ErrorResponse><Error><Code>Throttling</Code></Error>"
@@ -283,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_code_has_its_class),
+        cmocka_unit_test(test_an_error_may_be_one_of_a_list),
         cmocka_unit_test(test_a_throttle_says_how_long),
         cmocka_unit_test(test_garbage_is_tried_again),
         cmocka_unit_test(test_deep_or_cut_answers_are_no_answers),
