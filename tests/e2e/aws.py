@@ -1,13 +1,16 @@
 """An AWS for tests/e2e and scripts/demo: moto with IAM's checks on, one user for leased, and roles."""
 import json
 import os
+import shutil
+import subprocess
 import sys
+import sysconfig
 import urllib.request
 
 import boto3
 from botocore.config import Config
 
-from servers import Server, accepts, clean_environment, free_port, give_to
+from servers import Server, accepts, as_user, clean_environment, free_port, give_to
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 USER = f"arn:aws:iam::{ACCOUNT}:user/leased"
@@ -20,6 +23,19 @@ def arn(role):
 
 def allow(*actions, resource="*"):
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": resource}]})
+
+
+def python_with_boto3(user, folder):
+    """(program, environment) for this user: the venv's, or a copy where the tree lies where he can't go."""
+    if subprocess.run([*as_user(user), "test", "-r", boto3.__file__], check=False).returncode == 0:
+        return sys.executable, {}
+    packages, copy = sysconfig.get_path("purelib"), f"{folder}/python"
+    if not os.path.isdir(copy):
+        os.mkdir(copy, 0o755)
+        for name in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3"):
+            shutil.copytree(f"{packages}/{name}", f"{copy}/{name}")
+        shutil.copy2(f"{packages}/six.py", copy)
+    return "/usr/bin/python3", {"PYTHONPATH": copy}
 
 
 class Aws(Server):
