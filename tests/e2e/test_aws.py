@@ -57,7 +57,7 @@ def aws(world):
 
 
 def set_up(aws):
-    for name in ("deploy", "denying", "base"):
+    for name in ("deploy", "denying", "base", "shared"):
         aws.role(name, allow("iam:ListUsers", "sts:AssumeRole"))
     aws.role("powerless", allow("s3:GetObject"))
     aws.role("untrusting", principal=arn("nobody"))
@@ -142,6 +142,30 @@ def test_deny_older_ends_what_was_issued(daemon, aws):
     assert put["RoleName"] == "denying" and put["status"] == 200 and put["signed_by"] == aws.keys["access_key_id"]
     condition = json.loads(put["PolicyDocument"])["Statement"][0]["Condition"]
     assert list(condition) == ["DateLessThan"] and list(condition["DateLessThan"]) == ["aws:TokenIssueTime"]
+
+
+def test_a_denial_after_a_crash_ends_others_too_and_they_get_new_ones(world, aws, shell):
+    it = world.daemon({"shared": {"backend": "aws", "role_arn": arn("shared"), "revoke": "deny-older"}}, RULES, backends={"aws": aws.backend()})
+    it.config["state"] = {"ledger": {"sqlite": f"{it.folder}/ledger/ledger.db"}}
+    it.start(wait=False)
+    it.await_ready(lambda: it.lease(CONSUMER, "ls").returncode == 0)
+    first, second = shell(it), shell(it)
+    ended, held = first.get("shared"), second.get("shared")
+    assert ended["credential"]["access_key_id"] != held["credential"]["access_key_id"]
+    it.process.kill()
+    it.process.wait()
+    it.start(wait=False)
+    it.await_ready(lambda: it.lease(CONSUMER, "ls").returncode == 0)
+    first.end()  # its grant ends with it, and so does what it held, and all that is older
+    until(lambda: [r for r in it.records() if r["event"] == "lease.revoked"], "it is revoked")
+    for made in (ended, held):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            aws.client("iam", made["credential"]).list_users()
+    new = until(lambda: (done := second.run("lease get shared -o field=access_key_id"))[0] == 0 and done[1], "the other one gets a new one", 10, 0.2)
+    assert new.strip() != held["credential"]["access_key_id"]
+    events = [r["event"] for r in it.records()]
+    assert events.count("lease.adopted") == 2 and "lease.rotated" in events
+    assert it.stop() == 0
 
 
 def test_a_role_that_does_not_trust_us_is_refused(daemon):
