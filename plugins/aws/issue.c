@@ -185,13 +185,15 @@ int32_t aws_issue(struct leased_instance *aws, const struct leased_issue *reques
 {
     struct aws_op *op = aws_op_new(aws, handle, begin);
     struct plugin_text detail = {{0}};
+    int rc;
 
     if (op == NULL) {
         return -LEASED_RETRY;
     }
     op->ttl_ms = request->ttl_ms;
-    if (aws_params_parse(request->params, &op->params, &detail) != 0) {
-        return plugin_work_fail_soon(&op->work, LEASED_INVALID, detail.bytes);
+    rc = aws_params_parse(request->params, &op->params, &detail);
+    if (rc != 0) {
+        return plugin_work_fail_soon(&op->work, -rc, detail.bytes);
     }
     aws_query_begin(&op->query, &op->params, caller_name(request));
     return aws_op_start(op);

@@ -14,6 +14,7 @@
 #define TAG_KEY_MAX 128U
 #define POLICY_MAX_BYTES 2048U
 #define POLICY_ARNS_MAX 10U
+#define DENIED_ARN_MAX 800U /* it is a part of the lease's reference */
 #define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY)
 
 static const char *const actions[] = {
@@ -253,6 +254,10 @@ static int read_revoke(struct aws_params *params, struct plugin_text *detail)
 
     params->denies_older =
         json_is_string(revoke) && strcmp(json_string_value(revoke), "deny-older") == 0;
+    if (params->denies_older && strlen(params->role_arn) > DENIED_ARN_MAX) {
+        plugin_text_set(detail, "role_arn: with revoke at most %u bytes are taken", DENIED_ARN_MAX);
+        return -1;
+    }
     if (revoke != NULL && !params->denies_older && !json_is_false(revoke)) {
         plugin_text_set(detail, "revoke: deny-older is expected, or false: AWS can't take a single "
                                 "session back");
@@ -265,12 +270,16 @@ int aws_params_parse(struct leased_str json, struct aws_params *ret_params,
                      struct plugin_text *ret_detail)
 {
     struct aws_params params = {0};
-    json_error_t problem;
+    json_error_t problem = {0}; /* without memory jansson may leave it as it was */
     json_t *tags;
+    int rc = -LEASED_INVALID;
 
     params.root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &problem);
     tags = json_object_get(params.root, "tags");
-    if (!json_is_object(params.root)) {
+    if (params.root == NULL && json_error_code(&problem) == json_error_out_of_memory) {
+        plugin_text_set(ret_detail, "out of memory");
+        rc = -LEASED_RETRY;
+    } else if (!json_is_object(params.root)) {
         plugin_text_set(ret_detail, "the parameters are not a JSON object");
     } else if (check_keys(params.root, ret_detail) == 0 && read_action(&params, ret_detail) == 0 &&
                check_taken(&params, ret_detail) == 0 && read_role_arn(&params, ret_detail) == 0 &&
@@ -284,7 +293,7 @@ int aws_params_parse(struct leased_str json, struct aws_params *ret_params,
         return 0;
     }
     aws_params_fini(&params);
-    return -1;
+    return rc;
 }
 
 void aws_params_fini(struct aws_params *params)

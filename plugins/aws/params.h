@@ -21,7 +21,8 @@ struct aws_params {
     bool denies_older;    /* revoke: deny-older */
 };
 
-/* 0 and to be freed by aws_params_fini, or -1 with the reason. */
+/* 0 and to be freed by aws_params_fini, or with the reason -LEASED_INVALID, or -LEASED_RETRY when
+ * out of memory. */
 int aws_params_parse(struct leased_str json, struct aws_params *ret_params,
                      struct plugin_text *ret_detail);
 void aws_params_fini(struct aws_params *params);

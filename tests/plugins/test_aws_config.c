@@ -127,7 +127,7 @@ static void test_mistakes_of_a_role_name_their_key(void **state)
     plugin_world_fini(&world);
 }
 
-static void test_a_policy_has_at_most_2048_bytes(void **state)
+static void test_policies_and_arns_have_their_lengths(void **state)
 {
     struct plugin_world world;
     char params[4096];
@@ -141,6 +141,11 @@ static void test_a_policy_has_at_most_2048_bytes(void **state)
     assert_string_equal(plugin_world_params_error(&world, params), "");
     (void)snprintf(params, sizeof(params), "{" ROLE ",\"policy\":{\"a\":\"%.2041s\"}}", filler);
     assert_non_null(strstr(plugin_world_params_error(&world, params), "at most 2048 bytes"));
+    (void)snprintf(
+        params, sizeof(params),
+        "{\"revoke\":\"deny-older\",\"role_arn\":\"arn:aws:iam::123456789012:role/%.800s\"}",
+        filler);
+    assert_non_null(strstr(plugin_world_params_error(&world, params), "role_arn: with revoke at"));
     plugin_world_fini(&world);
 }
 
@@ -149,7 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes_of_the_configuration_name_their_key),
         cmocka_unit_test(test_mistakes_of_a_role_name_their_key),
-        cmocka_unit_test(test_a_policy_has_at_most_2048_bytes),
+        cmocka_unit_test(test_policies_and_arns_have_their_lengths),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
