@@ -86,6 +86,10 @@ class Aws(Server):
         request = urllib.request.Request(f"{self.address}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}, method="POST")
         urllib.request.urlopen(request, timeout=10).close()
 
+    def expire(self, access_key_id):
+        with open(f"{self.trail}.expired", "a", encoding="utf-8") as f:
+            f.write(f"{access_key_id}\n")
+
     def client(self, service, fields):
         """boto3 with what leased issued."""
         return boto3.client(service, endpoint_url=self.address, region_name=REGION, aws_access_key_id=fields["access_key_id"],

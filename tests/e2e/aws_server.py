@@ -1,8 +1,9 @@
 """aws_server.py PORT TRAIL TOKEN_FILE: moto, with what a test needs beside it: a trail of the calls as CloudTrail has them, AWS's rule of
-five minutes for signatures, and an identity provider whose only token stands in TOKEN_FILE (moto takes any, unsigned)."""
+five minutes for signatures, and an identity provider whose only token stands in TOKEN_FILE (moto takes any, unsigned). Keys whose ids stand in TRAIL.expired have expired."""
 import datetime
 import io
 import json
+import os
 import sys
 import urllib.parse
 
@@ -17,6 +18,7 @@ ERROR = ('<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Erro
 class Server:
     def __init__(self, trail, token_file):
         self.trail, self.token_file = trail, token_file
+        self.expired = f"{trail}.expired"
         self.moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ, start_response):
@@ -60,17 +62,24 @@ class Server:
             moment = datetime.datetime.strptime(signed_at, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
             if abs((self.now() - moment).total_seconds()) > 300:
                 return "SignatureDoesNotMatch", f"Signature expired: {signed_at} is now earlier than the rest (- 5 min.)"
+        if os.path.exists(self.expired):
+            with open(self.expired, encoding="utf-8") as f:
+                if self.signed_by(environ) in f.read().split():
+                    return "ExpiredToken", "The security token included in the request is expired"
         if form.get("Action") == "AssumeRoleWithWebIdentity":
             with open(self.token_file, encoding="utf-8") as f:
                 if form.get("WebIdentityToken") != f.read() or "HTTP_AUTHORIZATION" in environ:
                     return "InvalidIdentityToken", "The web identity token that was passed could not be validated"
         return None
 
+    @staticmethod
+    def signed_by(environ):
+        return environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition("/")[0]
+
     def record(self, environ, form, status):
-        credential = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition("/")[0]
         kept = {key: value for key, value in form.items() if key != "WebIdentityToken"}
         with open(self.trail, "a", encoding="utf-8") as f:
-            f.write(json.dumps({"signed_by": credential, "status": status, **kept}) + "\n")
+            f.write(json.dumps({"signed_by": self.signed_by(environ), "status": status, **kept}) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ ROLES = {
     "web-wrong": {"backend": "web-wrong", "action": "assume_role_with_web_identity", "role_arn": arn("deploy")},
     "hop": {"backend": "chained", "role_arn": arn("hopped"), "ttl": "2h"},
     "contained": {"backend": "contained", "role_arn": arn("hopped")},
+    "contained-too": {"backend": "contained", "role_arn": arn("hopped")},
     "forged": {"backend": "forged", "role_arn": arn("deploy")},
     "down": {"backend": "down", "role_arn": arn("deploy")},
 }
@@ -41,6 +42,11 @@ class Container(FakeApi):
     def handle(self, method, path, body, headers):
         self.calls.append((method, path, headers.get("Authorization")))
         return 200, self.keys
+
+    def give(self, aws):
+        made = aws.client("sts", aws.keys).assume_role(RoleArn=arn("base"), RoleSessionName="container")["Credentials"]
+        self.keys = {"AccessKeyId": made["AccessKeyId"], "SecretAccessKey": made["SecretAccessKey"], "Token": made["SessionToken"],
+                     "Expiration": made["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +68,7 @@ def set_up(aws):
     aws.role("powerless", allow("s3:GetObject"))
     aws.role("untrusting", principal=arn("nobody"))
     aws.role("hopped", principal="*")
-    base = aws.client("sts", aws.keys).assume_role(RoleArn=arn("base"), RoleSessionName="container")["Credentials"]
-    aws.container.keys = {"AccessKeyId": base["AccessKeyId"], "SecretAccessKey": base["SecretAccessKey"], "Token": base["SessionToken"],
-                          "Expiration": base["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ")}
+    aws.container.give(aws)
     aws.check_signatures()
 
 
@@ -202,6 +206,15 @@ def test_a_containers_credentials_are_asked_for(daemon, aws):
     fields = get(daemon, "contained")["credential"]
     assert aws.client("sts", fields).get_caller_identity()["Arn"].endswith(f"assumed-role/hopped/{CONSUMER}")
     assert aws.container.calls[-1] == ("GET", "/creds", "secret-of-the-container")
+    assert aws.calls("AssumeRole")[-1]["signed_by"] == aws.container.keys["AccessKeyId"]
+
+
+def test_an_expired_source_is_asked_again(daemon, aws):
+    get(daemon, "contained")
+    aws.expire(aws.container.keys["AccessKeyId"])
+    assert "ExpiredToken" in get(daemon, "contained-too", code=7)  # the container has nothing newer yet
+    aws.container.give(aws)
+    get(daemon, "contained-too", "--wait", "20s")
     assert aws.calls("AssumeRole")[-1]["signed_by"] == aws.container.keys["AccessKeyId"]
 
 
