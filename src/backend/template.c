@@ -94,8 +94,9 @@ static int value_of(const struct filling *filling, struct str name, struct str *
                    (int)(name.len < 64 ? name.len : 64), name.ptr);
 }
 
-/* Replaces the templates of one string. `is_path`: values must be fit for a path. */
-static int fill_text(const struct filling *filling, struct str text, bool is_path, struct buf *out)
+/* Replaces the templates of one string. `is_strict`: values must be fit for a path or a policy. */
+static int fill_text(const struct filling *filling, struct str text, bool is_strict,
+                     struct buf *out)
 {
     while (text.len > 0) {
         struct str name;
@@ -117,10 +118,10 @@ static int fill_text(const struct filling *filling, struct str text, bool is_pat
         if (rc != 0) {
             return rc;
         }
-        if (is_path && !fits_path(value)) {
+        if (is_strict && !fits_path(value)) {
             return err_set(filling->e, ERR_INVALID,
-                           "the value of ${%.*s} is not fit for a path: only letters, digits and "
-                           "_.@- are, without \"..\"",
+                           "the value of ${%.*s} is not fit for a path or a policy: only letters, "
+                           "digits and _.@- are, without \"..\"",
                            STR_ARG(name));
         }
         add_as_one(out, value);
@@ -129,7 +130,7 @@ static int fill_text(const struct filling *filling, struct str text, bool is_pat
     return buf_status(out);
 }
 
-static int fill_string(const struct filling *filling, json_t *string, bool is_path,
+static int fill_string(const struct filling *filling, json_t *string, bool is_strict,
                        json_t **ret_filled)
 {
     struct str text = {json_string_value(string), json_string_length(string)};
@@ -137,7 +138,7 @@ static int fill_string(const struct filling *filling, json_t *string, bool is_pa
     int rc;
 
     buf_init(&out, TEMPLATE_STRING_MAX_BYTES);
-    rc = fill_text(filling, text, is_path, &out);
+    rc = fill_text(filling, text, is_strict, &out);
     if (rc == ERR_TOO_LARGE) {
         return err_set(filling->e, ERR_INVALID, "a parameter is longer than %u bytes",
                        TEMPLATE_STRING_MAX_BYTES);
@@ -153,9 +154,23 @@ static int fill_string(const struct filling *filling, json_t *string, bool is_pa
     return 0;
 }
 
+/* Paths and names of roles lead to what is issued, policies say what that may do: there a value
+ * must not have a meaning of its own (a slash, a wildcard, a quote). */
+static bool is_strict_key(const char *key)
+{
+    static const char *const strict[] = {"path", "policy", "policy_arns", "role_arn"};
+
+    for (size_t i = 0; i < ARRAY_LEN(strict); i++) {
+        if (str_eq_c(str_of(key), strict[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A new reference to `value` with its strings filled in. */
 /* NOLINTNEXTLINE(misc-no-recursion): depth is limited by TEMPLATE_PARAMS_MAX_DEPTH */
-static int fill_value(const struct filling *filling, json_t *value, bool is_path, unsigned depth,
+static int fill_value(const struct filling *filling, json_t *value, bool is_strict, unsigned depth,
                       json_t **ret_filled)
 {
     json_t *copy;
@@ -169,7 +184,7 @@ static int fill_value(const struct filling *filling, json_t *value, bool is_path
         return err_set(filling->e, ERR_INVALID, "parameters are nested too deeply");
     }
     if (json_is_string(value)) {
-        return fill_string(filling, value, is_path, ret_filled);
+        return fill_string(filling, value, is_strict, ret_filled);
     }
     if (!json_is_object(value) && !json_is_array(value)) {
         *ret_filled = json_incref(value);
@@ -180,9 +195,8 @@ static int fill_value(const struct filling *filling, json_t *value, bool is_path
         return ERR_NOMEM;
     }
     json_object_foreach (value, key, child) {
-        bool is_top_path = depth == 0 && str_eq_c(str_of(key), "path");
-
-        rc = fill_value(filling, child, is_top_path, depth + 1, &filled);
+        rc = fill_value(filling, child, is_strict || (depth == 0 && is_strict_key(key)), depth + 1,
+                        &filled);
         if (rc == 0 && json_object_set_new(copy, key, filled) != 0) {
             rc = ERR_NOMEM;
         }
@@ -191,7 +205,7 @@ static int fill_value(const struct filling *filling, json_t *value, bool is_path
         }
     }
     json_array_foreach (value, index, child) {
-        rc = fill_value(filling, child, is_path, depth + 1, &filled);
+        rc = fill_value(filling, child, is_strict, depth + 1, &filled);
         if (rc == 0 && json_array_append_new(copy, filled) != 0) {
             rc = ERR_NOMEM;
         }

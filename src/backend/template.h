@@ -22,8 +22,9 @@ struct template_values {
 
 /* The parameters (a JSON object) with their templates filled in, as JSON text (mem_free).
  * ERR_INVALID with a text: not an object, a name that doesn't exist, a value that is unknown for
- * this caller, one that isn't fit for a `path` ([A-Za-z0-9_.@-]+ without ".."), or one with a comma
- * or a control byte. Those of a reason become blanks, so that it adds nothing to a list. ERR_NOMEM.
+ * this caller, one that isn't fit for a `path`, a `role_arn` or what stands in `policy` and
+ * `policy_arns` ([A-Za-z0-9_.@-]+ without ".."), or one with a comma or a control byte. Those of a
+ * reason become blanks, so that it adds nothing to a list. ERR_NOMEM.
  */
 int template_fill(struct str params_json, const struct template_values *values, char **ret_json,
                   struct err *e) ATTR_MUST_USE;

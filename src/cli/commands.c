@@ -20,8 +20,8 @@
 static const char help_get[] =
     "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
     "env (NAME=value lines), shell (export lines for eval), dotenv (quoted), field=NAME (one value;\n"
-    "a line break follows on a terminal only). Variables are named ROLE_FIELD, or as the role's\n"
-    "`env` or --map says.\n\n"
+    "a line break follows on a terminal only). Variables are named ROLE_FIELD, AWS's credentials\n"
+    "AWS_ACCESS_KEY_ID and so on, or as the role's `env` or --map says.\n\n"
     "The grant is bound to the program that called lease (a script, a login shell): the credential is\n"
     "revoked when that ends. Asking again gives the same credential.\n\n"
     "  lease get orders-db\n"
@@ -29,8 +29,9 @@ static const char help_get[] =
     "  eval \"$(lease get orders-db -o shell)\"";
 
 static const char help_exec[] =
-    "The credentials' fields are the program's environment variables: ROLE_FIELD in capitals, or as\n"
-    "the role's `env` or --map says. They never stand in an argument list. The program gets its\n"
+    "The credentials' fields are the program's environment variables: ROLE_FIELD in capitals (AWS's\n"
+    "credentials: AWS_ACCESS_KEY_ID and so on; what conflicts with them is removed), or as the role's\n"
+    "`env` or --map says. They never stand in an argument list. The program gets its\n"
     "signals, its exit code becomes that of lease, and when it ends, or lease does, however that\n"
     "happens, the credentials are revoked.\n\n"
     "  lease exec orders-db -- ./migrate\n"

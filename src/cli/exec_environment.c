@@ -51,10 +51,8 @@ static int check_variable(const struct format_credential *credentials, size_t ro
     return 0;
 }
 
-static bool is_replaced(const char *entry, const struct format_credential *credentials,
-                        size_t count)
+static bool is_set(struct str name, const struct format_credential *credentials, size_t count)
 {
-    struct str name = {.ptr = entry, .len = name_len(entry)};
     size_t i;
     size_t j;
 
@@ -66,6 +64,40 @@ static bool is_replaced(const char *entry, const struct format_credential *crede
         }
     }
     return false;
+}
+
+/* What would have AWS's programs take other credentials than these, or mix them. */
+static bool is_aws_conflict(struct str name)
+{
+    static const char *const names[] = {"AWS_PROFILE",
+                                        "AWS_DEFAULT_PROFILE",
+                                        "AWS_SESSION_TOKEN",
+                                        "AWS_SECURITY_TOKEN",
+                                        "AWS_CREDENTIAL_EXPIRATION",
+                                        "AWS_ROLE_ARN",
+                                        "AWS_ROLE_SESSION_NAME",
+                                        "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(names); i++) {
+        if (str_eq_c(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_replaced(const char *entry, const struct format_credential *credentials,
+                        size_t count)
+{
+    struct str name = {.ptr = entry, .len = name_len(entry)};
+
+    return is_set(name, credentials, count) ||
+           (is_aws_conflict(name) && is_set(STR("AWS_ACCESS_KEY_ID"), credentials, count));
 }
 
 static char *make_entry(const struct format_field *field)

@@ -51,6 +51,33 @@ static char *format_default_variable(const char *role, const char *field)
     return buf_steal(&name);
 }
 
+/* What AWS's programs read; only together do these fields mean that. */
+static const char *format_aws_variable(const json_t *fields, const char *field)
+{
+    static const struct {
+        const char *field;
+        const char *variable;
+    } known[] = {
+        {"access_key_id", "AWS_ACCESS_KEY_ID"},
+        {"secret_access_key", "AWS_SECRET_ACCESS_KEY"},
+        {"session_token", "AWS_SESSION_TOKEN"},
+        {"expiration", "AWS_CREDENTIAL_EXPIRATION"},
+        {"region", "AWS_REGION"},
+    };
+    size_t i;
+
+    if (json_object_get(fields, "access_key_id") == NULL ||
+        json_object_get(fields, "secret_access_key") == NULL) {
+        return NULL;
+    }
+    for (i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(field, known[i].field) == 0) {
+            return known[i].variable;
+        }
+    }
+    return NULL;
+}
+
 static const char *format_text(const json_t *document, const char *key)
 {
     const char *text = json_string_value(json_object_get(document, key));
@@ -98,6 +125,9 @@ static int format_add_field(struct format_credential *credential, const char *na
         json_string_value(json_object_get(json_object_get(credential->document, "env"), name));
     struct format_field *field = &credential->fields[credential->field_count];
 
+    if (variable == NULL) {
+        variable = format_aws_variable(json_object_get(credential->document, "credential"), name);
+    }
     if (credential->field_count == FORMAT_FIELDS_MAX) {
         return ERR_TOO_LARGE;
     }

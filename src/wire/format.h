@@ -16,7 +16,8 @@ struct json_t;
 
 struct format_field {
     const char *name; /* in the document */
-    char *variable;   /* owned: ROLE_FIELD, or what the role's `env` says */
+    /* owned: what the role's `env` says, AWS_… of AWS's credentials, or ROLE_FIELD */
+    char *variable;
     struct secret value;
 };
 

@@ -18,6 +18,21 @@ void plugin_world_init(struct plugin_world *world, leased_plugin_entry_fn entry,
     assert_non_null(world->plugin);
 }
 
+static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
+                        const char *reason)
+{
+    struct plugin_world *world = user;
+    size_t used = strlen(world->anchor_ends);
+
+    (void)backend;
+    assert_true(anchor != 0);
+    (void)snprintf(world->anchor_ends + used, sizeof(world->anchor_ends) - used, "%s %s\n",
+                   when_ms == 0            ? "now"
+                   : when_ms == UINT64_MAX ? "never"
+                                           : "later",
+                   reason);
+}
+
 void plugin_world_open(struct plugin_world *world, const char *address, const char *config_json)
 {
     struct backend_options options = {.env = &world->fake.env,
@@ -26,6 +41,8 @@ void plugin_world_open(struct plugin_world *world, const char *address, const ch
                                       .addresses = &address,
                                       .address_count = address != NULL ? 1 : 0,
                                       .config_json = config_json,
+                                      .anchor_ends = anchor_ends,
+                                      .health_interval_ms = world->health_interval_ms,
                                       .user = world};
     struct err e = {0};
 
@@ -111,15 +128,16 @@ static int intend(struct lease_call *lease_call, struct str ref, struct lease_in
     return 0;
 }
 
-void plugin_world_call(struct plugin_world *world, struct plugin_call *call)
+int plugin_world_try(struct plugin_world *world, struct plugin_call *call)
 {
     struct lease_issuer *issuer = backend_issuer(world->backend);
+    int rc;
 
     call->call.role = "the-role";
     call->call.fn = ended;
     call->call.user = call;
     call->call.intend = call->call.kind == LEASE_CALL_ISSUE ? intend : NULL;
-    assert_int_equal(issuer->ops->call_start(issuer, &call->call), 0);
+    rc = issuer->ops->call_start(issuer, &call->call);
     fake_env_advance(&world->fake, 0);
     while (call->pending != NULL) {
         struct lease_intent *intent = call->pending;
@@ -129,6 +147,12 @@ void plugin_world_call(struct plugin_world *world, struct plugin_call *call)
         intent->fn(intent, 0);
         fake_env_advance(&world->fake, 0);
     }
+    return rc;
+}
+
+void plugin_world_call(struct plugin_world *world, struct plugin_call *call)
+{
+    assert_int_equal(plugin_world_try(world, call), 0);
 }
 
 void plugin_world_issue(struct plugin_world *world, struct plugin_call *call,

@@ -24,8 +24,10 @@ struct plugin_world {
     struct backend_registry *registry;
     const struct leased_plugin *plugin;
     struct backend *backend;
+    uint64_t health_interval_ms; /* may be set before the backend opens; 0: never asked */
     size_t closed_count;
     size_t bytes_before;
+    char anchor_ends[512]; /* what the plugin said of anchors: when and why, one a line */
 };
 
 /* One call of the lease layer, and how it ended. */
@@ -67,6 +69,8 @@ void plugin_world_renew(struct plugin_world *world, struct plugin_call *call,
                         const char *params_json, const char *ref);
 /* Starts a call that the test has filled in (kind, params, caller, …). */
 void plugin_world_call(struct plugin_world *world, struct plugin_call *call);
+/* The same where it may not start, for want of memory. 0, or an ERR_*. */
+int plugin_world_try(struct plugin_world *world, struct plugin_call *call);
 /* The deadline of the calls under way passes. */
 void plugin_world_time_out(struct plugin_world *world);
 

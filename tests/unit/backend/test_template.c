@@ -53,6 +53,13 @@ static const struct {
      "r", "{\"path\":\"a/${identity.user}\"}", NULL},
     {"a..b", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
     {".", "r", "{\"path\":\"a/${identity.user}\"}", NULL},
+    /* Nor in what says whose role it is, and what may be done with it, however deep. */
+    {"team/admin", "r", "{\"role_arn\":\"arn:aws:iam::1:role/${identity.user}\"}", NULL},
+    {"joe", "*", "{\"policy\":{\"Statement\":[{\"Resource\":\"${reason}\"}]}}", NULL},
+    {"joe", "\",\"x", "{\"policy\":\"{'Sid':'${reason}'}\"}", NULL},
+    {"a/b", "r", "{\"policy_arns\":[\"arn:aws:iam::1:policy/${identity.user}\"]}", NULL},
+    {"joe", "r", "{\"policy\":{\"Statement\":[{\"Resource\":\"jobs/${identity.user}/*\"}]}}",
+     "{\"policy\":{\"Statement\":[{\"Resource\":\"jobs/joe/*\"}]}}"},
     {"j.o-e_1@x", "r", "{\"path\":\"a/${identity.user}\"}", "{\"path\":\"a/j.o-e_1@x\"}"},
     /* … but elsewhere anything may. */
     {"../sys", "r", "{\"params\":{\"path\":\"${identity.user}\"}}",

@@ -294,6 +294,30 @@ static void test_any_allocation_of_the_environment_may_fail(void **state)
     format_credential_fini(&credential);
 }
 
+static void test_what_conflicts_with_aws_credentials_is_removed(void **state)
+{
+    static const char text[] = "{\"role\":\"s3\",\"credential\":{\"access_key_id\":\"A\","
+                               "\"secret_access_key\":\"S\"}}";
+    char *const base[] = {(char[]){"AWS_PROFILE=other"},
+                          (char[]){"AWS_SESSION_TOKEN=old"},
+                          (char[]){"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://x"},
+                          (char[]){"AWS_REGION=eu-west-1"},
+                          (char[]){"AWS_ACCESS_KEY_ID=old"},
+                          NULL};
+    struct format_credential credential;
+    char **environment = NULL;
+
+    (void)state;
+    assert_int_equal(format_credential_parse(str_of(text), &credential, NULL), 0);
+    assert_int_equal(exec_environment_new(base, &credential, 1, &environment, NULL), 0);
+    assert_string_equal(environment[0], "AWS_REGION=eu-west-1");
+    assert_string_equal(environment[1], "AWS_ACCESS_KEY_ID=A");
+    assert_string_equal(environment[2], "AWS_SECRET_ACCESS_KEY=S");
+    assert_null(environment[3]);
+    exec_environment_free(environment);
+    format_credential_fini(&credential);
+}
+
 #define EXEC_TEST(test) cmocka_unit_test_setup_teardown(test, start_daemon, stop_daemon)
 
 int main(void)
@@ -315,6 +339,7 @@ int main(void)
         EXEC_TEST(test_the_program_gets_the_signal_mask_and_dispositions_of_before),
         cmocka_unit_test(test_what_the_terminal_sent_to_the_group_is_not_doubled),
         cmocka_unit_test(test_any_allocation_of_the_environment_may_fail),
+        cmocka_unit_test(test_what_conflicts_with_aws_credentials_is_removed),
     };
 
     (void)setenv("KEPT", "yes", 1);

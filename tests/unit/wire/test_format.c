@@ -90,6 +90,22 @@ static void test_variables_of_the_role_come_first(void **state)
                    "env", "PGUSER=bob\nDB_X_Y=1\n");
 }
 
+static void test_aws_credentials_have_the_variables_that_aws_reads(void **state)
+{
+    (void)state;
+    assert_renders(parse("{\"role\":\"s3\",\"env\":{\"region\":\"AWS_DEFAULT_REGION\"},"
+                         "\"credential\":{\"access_key_id\":\"A\",\"secret_access_key\":\"S\","
+                         "\"session_token\":\"T\",\"expiration\":\"E\",\"region\":\"r\","
+                         "\"arn\":\"x\"}}"),
+                   "env",
+                   "AWS_ACCESS_KEY_ID=A\nAWS_SECRET_ACCESS_KEY=S\nAWS_SESSION_TOKEN=T\n"
+                   "AWS_CREDENTIAL_EXPIRATION=E\nAWS_DEFAULT_REGION=r\nS3_ARN=x\n");
+    /* A key alone, or a token of something else, is nothing of AWS's. */
+    assert_renders(parse("{\"role\":\"x\",\"credential\":{\"session_token\":\"T\","
+                         "\"access_key_id\":\"A\"}}"),
+                   "env", "X_SESSION_TOKEN=T\nX_ACCESS_KEY_ID=A\n");
+}
+
 static void test_a_mapped_field_has_the_chosen_variable(void **state)
 {
     struct format_credential credential = with_password("\"x\"");
@@ -284,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_variables_are_role_and_field_in_capitals),
         cmocka_unit_test(test_variables_of_the_role_come_first),
+        cmocka_unit_test(test_aws_credentials_have_the_variables_that_aws_reads),
         cmocka_unit_test(test_a_mapped_field_has_the_chosen_variable),
         cmocka_unit_test(test_env_refuses_a_value_with_a_line_break),
         cmocka_unit_test(test_a_name_that_no_shell_takes_is_refused),
