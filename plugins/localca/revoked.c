@@ -51,12 +51,9 @@ static bool grow(const struct leased_host *host, struct localca_revoked *revoked
     return true;
 }
 
-int localca_revoked_add(const struct leased_host *host, struct localca_revoked *revoked,
-                        const struct localca_entry *entry)
+static int append(const struct leased_host *host, struct localca_revoked *revoked,
+                  const struct localca_entry *entry)
 {
-    if (localca_revoked_has(revoked, entry->type, &entry->serial)) {
-        return 0;
-    }
     if (revoked->count >= localca_revoked_max()) {
         return -1;
     }
@@ -65,6 +62,14 @@ int localca_revoked_add(const struct leased_host *host, struct localca_revoked *
     }
     revoked->entries[revoked->count++] = *entry;
     return 0;
+}
+
+int localca_revoked_add(const struct leased_host *host, struct localca_revoked *revoked,
+                        const struct localca_entry *entry)
+{
+    return localca_revoked_has(revoked, entry->type, &entry->serial)
+               ? 0
+               : append(host, revoked, entry);
 }
 
 uint64_t localca_revoked_gone_s(const struct localca_entry *entry)
@@ -151,7 +156,7 @@ int localca_revoked_decode(const struct leased_host *host, struct leased_str sta
                                       .revoked_s = (uint32_t)get(state.ptr + at + 5, 4)};
 
         memcpy(entry.serial.bytes, state.ptr + at + 9, LOCALCA_SERIAL_BYTES);
-        rc = localca_revoked_add(host, revoked, &entry);
+        rc = append(host, revoked, &entry);
     }
     if (rc != 0) {
         localca_revoked_fini(host, revoked);
