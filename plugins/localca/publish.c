@@ -184,18 +184,21 @@ static void write_list(leased_instance *ca, enum localca_type type)
 
 /* --- when ------------------------------------------------------------------------------------- */
 
+/* One at a time: the next one has a turn of its own. */
 static void due(void *user)
 {
     leased_instance *ca = user;
     uint64_t now_ms = ca->host->now_ms(ca->context);
+    bool has_written = false;
 
     ca->timer = NULL;
-    for (int type = LOCALCA_X509; type <= LOCALCA_SSH; type++) {
+    for (int type = LOCALCA_X509; !has_written && type <= LOCALCA_SSH; type++) {
         struct localca_list *list = &ca->lists[type];
 
         if (list->due_ms <= now_ms && list->writing == 0) {
             list->wanted++;
             write_list(ca, (enum localca_type)type);
+            has_written = true;
         }
     }
     arm(ca);
