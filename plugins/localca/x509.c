@@ -180,7 +180,8 @@ static bool add_extensions(X509 *certificate, X509 *ca, const struct localca_par
            add_extension(certificate, &context, NID_key_usage, "critical,digitalSignature") &&
            add_extension(certificate, &context, NID_ext_key_usage, usages[params->usage]) &&
            add_extension(certificate, &context, NID_subject_key_identifier, "hash") &&
-           add_extension(certificate, &context, NID_authority_key_identifier, "keyid") &&
+           (X509_get0_subject_key_id(ca) == NULL || /* then it can't be named */
+            add_extension(certificate, &context, NID_authority_key_identifier, "keyid")) &&
            add_alternative_names(certificate, params);
 }
 
