@@ -7,15 +7,18 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DAY_S 86400U
+#define LEAST_S 60
+#define MAX_TTL_DAYS 366U
+#define CRL_LIFETIME_DAYS 30U
 
 static const char *const keys[] = {
     "ca_key_file",     "ca_key_env",     "ca_key_credential",     "ca_cert_file",
     "ssh_ca_key_file", "ssh_ca_key_env", "ssh_ca_key_credential", "crl_file",
     "krl_file",        "max_ttl",        "crl_lifetime"};
 
-/* A duration as text or as a number of seconds; absent leaves it as it is. */
-static int parse_duration(json_t *root, const char *key, uint64_t least_s, uint64_t most_s,
-                          uint64_t *seconds, struct plugin_text *detail)
+/* A duration of a minute at least, as text or as a number of seconds; absent leaves it as it is. */
+static int parse_duration(json_t *root, const char *key, uint64_t most_days, uint64_t *seconds,
+                          struct plugin_text *detail)
 {
     json_t *value = json_object_get(root, key);
     int64_t parsed = -1;
@@ -29,9 +32,9 @@ static int parse_duration(json_t *root, const char *key, uint64_t least_s, uint6
     } else if (json_is_integer(value)) {
         parsed = json_integer_value(value);
     }
-    if (parsed < (int64_t)least_s || parsed > (int64_t)most_s) {
-        plugin_text_set(detail, "%s: a duration of %" PRIu64 " s to %" PRIu64 " days is expected",
-                        key, least_s, most_s / DAY_S);
+    if (parsed < LEAST_S || parsed > (int64_t)(most_days * DAY_S)) {
+        plugin_text_set(detail, "%s: a duration of %d s to %" PRIu64 " days is expected", key,
+                        LEAST_S, most_days);
         return -1;
     }
     *seconds = (uint64_t)parsed;
@@ -83,10 +86,9 @@ static int parse(json_t *root, struct localca_config *config, struct plugin_text
         plugin_config_source(root, "ssh_ca_key", "file", &config->ssh_ca_key, detail) != 0 ||
         parse_path(root, "crl_file", config->crl_file, detail) != 0 ||
         parse_path(root, "krl_file", config->krl_file, detail) != 0 ||
-        parse_duration(root, "max_ttl", 60, (uint64_t)366 * DAY_S, &config->max_ttl_s, detail) !=
-            0 ||
-        parse_duration(root, "crl_lifetime", 60, (uint64_t)30 * DAY_S, &config->crl_lifetime_s,
-                       detail) != 0) {
+        parse_duration(root, "max_ttl", MAX_TTL_DAYS, &config->max_ttl_s, detail) != 0 ||
+        parse_duration(root, "crl_lifetime", CRL_LIFETIME_DAYS, &config->crl_lifetime_s, detail) !=
+            0) {
         return -1;
     }
     return check(config, detail);

@@ -119,12 +119,12 @@ static int parse_line(json_t *object, const char *key, size_t most, struct lease
 static int parse_usage(struct localca_params *params, struct plugin_text *detail)
 {
     const json_t *value = json_object_get(params->root, "usage");
-    const json_t *item = value;
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
 
     params->usage = value == NULL ? LOCALCA_USAGE_CLIENT : 0;
     for (size_t i = 0; value != NULL && i < count; i++) {
-        item = json_is_array(value) ? json_array_get(value, i) : value;
+        const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+
         if (json_is_string(item) && plugin_str_eq(str_of(item), "client")) {
             params->usage |= LOCALCA_USAGE_CLIENT;
         } else if (json_is_string(item) && plugin_str_eq(str_of(item), "server")) {

@@ -132,7 +132,7 @@ static int sync_dir(const struct place *place)
 
 static int replace(const char *path, struct str bytes, struct err *e)
 {
-    struct place place = {.dir = -1};
+    struct place place = {.dir = -1, .name = ""};
     int rc = place_open(path, &place, e);
 
     if (rc != 0) {
