@@ -79,7 +79,7 @@ static void end_issued(struct localca_work *work, const struct localca_order *or
     result.field_count = count;
     result.issuer_ref = (struct leased_str){ref, localca_ref_write(&entry, ref)};
     result.lifetime_ms =
-        (uint64_t)(order->end_s * 1000 - ca->host->wall_ms(ca->context)); /* > 0: whole seconds */
+        (uint64_t)(order->end_s * 1000 - order->wall_ms); /* > 0: it ends after this second */
     result.flags = (localca_list_path(ca, type)[0] != '\0' ? LEASED_RESULT_REVOCABLE : 0) |
                    (is_capped ? LEASED_RESULT_CAPPED : 0);
     plugin_work_end(&work->work, LEASED_OK, &result);
@@ -96,7 +96,7 @@ static void make(struct plugin_work *plugin_work)
                                   .ca = &keys,
                                   .params = &work->params,
                                   .key_id = plugin_str(work->key_id),
-                                  .now_s = host->wall_ms(ca->context) / 1000};
+                                  .wall_ms = host->wall_ms(ca->context)};
     struct localca_issued issued;
     struct plugin_text detail = {""};
     bool is_capped;
@@ -108,6 +108,7 @@ static void make(struct plugin_work *plugin_work)
         plugin_work_fail(plugin_work, status, detail.bytes);
         return;
     }
+    order.now_s = order.wall_ms / 1000;
     host->random(ca->context, &order.serial, sizeof(order.serial));
     host->random(ca->context, order.seed, sizeof(order.seed));
     host->random(ca->context, order.nonce, sizeof(order.nonce));

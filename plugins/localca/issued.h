@@ -17,7 +17,8 @@ struct localca_order {
     const struct localca_ca *ca;
     const struct localca_params *params;
     struct leased_str key_id; /* SSH */
-    int64_t now_s;            /* unix time, as the next */
+    int64_t wall_ms;
+    int64_t now_s; /* unix time, as the next */
     int64_t end_s;
     struct localca_serial serial; /* random; made to fit */
     unsigned char seed[48];       /* the new key's */

@@ -10,7 +10,7 @@
 #include "instance.h"
 #include "lists.h"
 
-#include <string.h>
+#include <openssl/x509v3.h>
 
 #define AGAIN_MS 60000U
 
@@ -126,7 +126,13 @@ static int make_list(leased_instance *ca, enum localca_type type, struct plugin_
     if (type == LOCALCA_SSH) {
         return localca_krl_make(&ca->revoked, now_s, out);
     }
-    if (localca_ca_read(ca->host, ca->context, &ca->config, &keys_now, problem) == LEASED_OK) {
+    if (localca_ca_read(ca->host, ca->context, &ca->config, &keys_now, problem) != LEASED_OK) {
+        rc = -1;
+    } else if ((X509_get_key_usage(keys_now.certificate) & KU_CRL_SIGN) == 0) {
+        plugin_text_set(problem,
+                        "ca_cert_file: its keyUsage lacks cRLSign, so nobody would believe "
+                        "its CRL");
+    } else {
         rc = localca_crl_make(&keys_now, &ca->revoked, now_s, ca->config.crl_lifetime_s, out);
     }
     localca_ca_fini(ca->host, &keys_now);

@@ -67,9 +67,8 @@ static int append(const struct leased_host *host, struct localca_revoked *revoke
 int localca_revoked_add(const struct leased_host *host, struct localca_revoked *revoked,
                         const struct localca_entry *entry)
 {
-    return localca_revoked_has(revoked, entry->type, &entry->serial)
-               ? 0
-               : append(host, revoked, entry);
+    return localca_revoked_has(revoked, entry->type, &entry->serial) ? 0
+                                                                     : append(host, revoked, entry);
 }
 
 uint64_t localca_revoked_gone_s(const struct localca_entry *entry)

@@ -30,11 +30,13 @@ static void read_bio(BIO *bio, char *out, size_t size)
     BIO_free(bio);
 }
 
-static void make_ca(struct localca_world *it)
+void localca_world_make_ca(struct localca_world *it, const char *usage)
 {
     X509_NAME *name = X509_NAME_new();
     BIO *bio = BIO_new(BIO_s_mem());
 
+    EVP_PKEY_free(it->ca_key);
+    X509_free(it->ca);
     it->ca_key = EVP_EC_gen("P-256");
     it->ca = X509_new();
     assert_non_null(it->ca_key);
@@ -49,7 +51,7 @@ static void make_ca(struct localca_world *it)
     (void)ASN1_TIME_set(X509_getm_notAfter(it->ca), LOCALCA_CA_END_S);
     (void)X509_set_pubkey(it->ca, it->ca_key);
     add_extension(it->ca, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(it->ca, NID_key_usage, "critical,keyCertSign,cRLSign");
+    add_extension(it->ca, NID_key_usage, usage);
     add_extension(it->ca, NID_subject_key_identifier, "hash");
     assert_true(X509_sign(it->ca, it->ca_key, EVP_sha256()) > 0);
     assert_true(PEM_write_bio_X509(bio, it->ca));
@@ -63,7 +65,7 @@ void localca_world_init(struct localca_world *it, const char *config)
 {
     memset(it, 0, sizeof(*it));
     plugin_world_init(&it->world, leased_plugin_entry_localca, "localca");
-    make_ca(it);
+    localca_world_make_ca(it, "critical,keyCertSign,cRLSign");
     fake_env_add_secret(&it->world.fake, "file:/ca.key", it->ca_key_pem);
     fake_env_add_secret(&it->world.fake, "shared-file:/ca.pem", it->ca_pem);
     fake_env_add_secret(&it->world.fake, "file:/ssh.key", KEY_ED25519);

@@ -35,6 +35,8 @@ struct localca_world {
 
 /* `config` NULL: it isn't opened. */
 void localca_world_init(struct localca_world *it, const char *config);
+/* Another CA in its place, with this keyUsage. */
+void localca_world_make_ca(struct localca_world *it, const char *usage);
 void localca_world_open(struct localca_world *it, const char *config);
 /* The daemon ends and begins again with what was kept. */
 void localca_world_restart(struct localca_world *it, const char *config);

@@ -410,6 +410,7 @@ static void test_the_list_comes_back_from_its_state(void **state)
     assert_int_equal(again.number, 7);
     assert_memory_equal(again.entries, revoked.entries, 100 * sizeof(entry));
     assert_int_equal(localca_revoked_count(&again, LOCALCA_SSH), 50);
+    localca_revoked_fini(&host, &again);
     assert_int_equal(localca_revoked_decode(&host, (struct leased_str){bytes, len - 1}, &again),
                      -1);
     assert_int_equal(localca_revoked_drop_expired(&revoked, 4000003600U), 100);

@@ -257,6 +257,17 @@ static void test_without_the_cas_key_there_is_no_crl_but_a_krl(void **state)
     localca_world_fini(&it);
 }
 
+static void test_a_ca_that_may_not_sign_crls_signs_none(void **state)
+{
+    (void)state;
+    localca_world_init(&it, NULL);
+    localca_world_make_ca(&it, "critical,keyCertSign");
+    localca_world_open(&it, LOCALCA_CONFIG);
+    assert_non_null(strstr(localca_warning(&it, "crl"), "its keyUsage lacks cRLSign"));
+    assert_int_equal(krl_count(0), 0);
+    localca_world_fini(&it);
+}
+
 static void test_a_cancel_ends_the_waiting_and_the_serial_stays(void **state)
 {
     struct lease_issuer *issuer;
@@ -459,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_many_at_once_are_few_files),
         cmocka_unit_test(test_a_list_that_cannot_be_written_is_tried_again_and_warned_of),
         cmocka_unit_test(test_without_the_cas_key_there_is_no_crl_but_a_krl),
+        cmocka_unit_test(test_a_ca_that_may_not_sign_crls_signs_none),
         cmocka_unit_test(test_a_cancel_ends_the_waiting_and_the_serial_stays),
         cmocka_unit_test(test_closing_while_a_list_is_written),
         cmocka_unit_test(test_what_is_no_reference_is_refused),
