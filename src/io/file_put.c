@@ -29,6 +29,7 @@ struct io_put {
     uint32_t magic;
     struct io *io;
     struct env_put *put; /* borrowed; the thread reads its path and bytes */
+    struct env_deferred start;
     uv_work_t work;
     int status;
     struct err error;
@@ -163,16 +164,35 @@ static void run(uv_work_t *work)
     put->status = replace(put->put->path, put->put->bytes, &put->error);
 }
 
+static void finish(struct io_put *put)
+{
+    put->io->put_count--;
+    put->put->fn(put->put, put->status, put->error.text); /* the owner's may be gone */
+    put->magic = 0;
+    mem_free(put);
+}
+
 static void on_done(uv_work_t *work, int status)
 {
     struct io_put *put = OBJ_CAST(work->data, struct io_put, PUT_MAGIC);
 
     (void)status; /* nobody takes it back from the pool */
     io_enter(put->io);
-    put->io->put_count--;
-    put->put->fn(put->put, put->status, put->error.text); /* the owner's may be gone */
-    put->magic = 0;
-    mem_free(put);
+    finish(put); /* put is gone */
+}
+
+/* Not inside the caller's start: the first work makes libuv start the threads of its pool, and wait
+ * for them (10 ms were seen). */
+static void start(struct env_deferred *deferred)
+{
+    struct io_put *put = OBJ_CAST(deferred->user, struct io_put, PUT_MAGIC);
+    int rc = uv_queue_work(io_uv(put->io), &put->work, run, on_done);
+
+    if (rc != 0) {
+        put->status =
+            err_set(&put->error, rc, "could not write %s: %s", put->put->path, uv_strerror(rc));
+        finish(put); /* put is gone */
+    }
 }
 
 int io_file_put(struct env *env, struct env_put *put)
@@ -194,11 +214,9 @@ int io_file_put(struct env *env, struct env_put *put)
     it->io = io;
     it->put = put;
     it->work.data = it;
-    /* It fails only without a function to run. */
-    if (uv_queue_work(io_uv(io), &it->work, run, on_done) != 0) {
-        mem_free(it);
-        return ERR_CLOSED;
-    }
+    it->start.fn = start;
+    it->start.user = it;
+    env_defer(env, &it->start);
     io->put_count++;
     return 0;
 }
