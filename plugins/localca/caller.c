@@ -41,7 +41,8 @@ static struct leased_str as_filled(struct leased_str value, char out[VALUE_MAX_B
 
 static bool holds(struct leased_str text, struct leased_str value)
 {
-    return value.len > 0 && memmem(text.ptr, text.len, value.ptr, value.len) != NULL;
+    return value.len > 0 && text.len >= value.len &&
+           memmem(text.ptr, text.len, value.ptr, value.len) != NULL;
 }
 
 static int check_text(const char *key, struct leased_str text, const char *more,

@@ -81,7 +81,7 @@ static bool parse_decimal(struct leased_str text, struct localca_serial *serial)
 int localca_ref_parse(struct leased_str ref, struct localca_entry *ret_entry)
 {
     struct localca_entry entry = {.type = LOCALCA_X509};
-    const char *end = memchr(ref.ptr, '\n', ref.len);
+    const char *end = ref.len > 0 ? memchr(ref.ptr, '\n', ref.len) : NULL;
     size_t name_len = end != NULL ? (size_t)(end - ref.ptr) : 0;
     size_t prefix = 0;
     struct leased_str serial;
