@@ -14,7 +14,8 @@
  *         line feed in issuer_ref ends its name
  *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
  *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS;
- *         LEASED_KIND_SINK: where audit records go
+ *         LEASED_KIND_SINK: where audit records go; leased_host.file_put: files that a plugin
+ *         publishes
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -213,6 +214,7 @@ typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply
 typedef void (*leased_timer_fn)(void *user);
 typedef void (*leased_post_fn)(void *user);
 typedef void (*leased_intent_fn)(void *user, int32_t status);
+typedef void (*leased_file_fn)(void *user, int32_t status, struct leased_str detail);
 
 struct leased_host {
     uint32_t size;
@@ -311,6 +313,18 @@ struct leased_host {
     /* Since 1.6. A standing warning that status shows until the plugin takes it back with an empty
      * `text`. One for each key ([a-z0-9_/-]{1,64}), at most 8. Not logged by the host. */
     void (*warning)(leased_host_context *host, struct leased_str key, struct leased_str text);
+
+    /* Since 1.7. Replaces a public file that others read (a list of revoked certificates), whole
+     * and durably, with mode 0644: whoever opens it finds the old content or the new one, also
+     * after a crash. `path` is absolute, its directory is there and can't be changed by strangers,
+     * and what stands at it is a regular file or nothing. At most 1 MiB, and four at once. Both are
+     * copied.
+     *
+     * fn runs once, from the loop, with 0, or < 0 (a LEASED_* status, negated) and a line for
+     * people; after close has ended it never runs. Puts of one path that are under way at once land
+     * in any order. Returns < 0 when it couldn't be started; then fn never runs. */
+    int32_t (*file_put)(leased_host_context *host, struct leased_str path, struct leased_str bytes,
+                        leased_file_fn fn, void *user);
 };
 
 /* What a caller asks for. */

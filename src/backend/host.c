@@ -329,6 +329,7 @@ const struct leased_host host_table = {
     .state_put = host_state_put,
     .state_get = host_state_get,
     .warning = host_warning,
+    .file_put = host_file_put,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -347,6 +348,7 @@ void host_fini(struct leased_host_context *context)
 {
     CHECK(handles_count(&context->timers) == 0);
     CHECK(handles_count(&context->https) == 0);
+    CHECK(context->put_count == 0);
     env_undefer(&context->ended_deferred);
     guard_end(&context->guard);
     handles_fini(&context->timers);
@@ -362,9 +364,9 @@ static void ended_ran(struct env_deferred *deferred)
     context->ended(context->user); /* self may be gone */
 }
 
-void host_http_ended(struct leased_host_context *context)
+void host_settle(struct leased_host_context *context)
 {
-    if (context->is_ended && handles_count(&context->https) == 0) {
+    if (context->is_ended && handles_count(&context->https) == 0 && context->put_count == 0) {
         env_defer(context->env, &context->ended_deferred);
     }
 }
@@ -383,7 +385,7 @@ void host_end(struct leased_host_context *context, void (*ended)(void *user))
         timer_free(timer);
     }
     host_http_cancel_all(context);
-    host_http_ended(context);
+    host_settle(context);
 }
 
 void host_enter(struct leased_host_context *context)

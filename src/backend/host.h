@@ -1,6 +1,7 @@
 /* What a plugin sees of the world: the leased_host table over env, and per backend the state behind
  * it. Files: host.c (log, clocks, timers, secrets, counters), host_keep.c (state and standing
- * warnings), host_http.c and host_reply.c (HTTP), op.c (operations), op_intent.c (intents).
+ * warnings), host_file.c (published files), host_http.c and host_reply.c (HTTP), op.c (operations),
+ * op_intent.c (intents).
  *
  * Every call into a plugin is bracketed by host_enter and host_leave, which measure it. */
 #ifndef LEASED_BACKEND_HOST_H
@@ -15,6 +16,7 @@
 
 #define HOST_TIMERS_MAX 1024U
 #define HOST_HTTPS_MAX 1024U
+#define HOST_PUTS_MAX 4U
 #define HOST_CALL_BUDGET_US 5000U
 #define HOST_SLOW_LOG_INTERVAL_MS 60000U
 
@@ -47,6 +49,7 @@ struct leased_host_context {
     void *user;
     struct handles timers; /* struct host_timer */
     struct handles https;  /* struct host_http */
+    size_t put_count;      /* files that are being replaced (host_file.c) */
     bool is_ended;         /* the instance is gone: nothing is delivered to the plugin any more */
     void (*ended)(void *user);
     struct env_deferred ended_deferred;
@@ -67,7 +70,7 @@ extern const struct leased_host host_table;
 void host_init(struct leased_host_context *context);
 
 /* Ends what the plugin left behind: stops timers, cancels exchanges; delivers nothing. `ended` runs
- * once, from the loop, when no exchange is left. */
+ * once, from the loop, when no exchange and no file is left. */
 void host_end(struct leased_host_context *context, void (*ended)(void *user));
 
 /* After `ended`, or when nothing was started. */
@@ -94,6 +97,10 @@ int32_t host_state_put(leased_host_context *context, struct leased_str bytes);
 int64_t host_state_get(leased_host_context *context, char **ret_bytes);
 void host_warning(leased_host_context *context, struct leased_str key, struct leased_str text);
 
+/* What it publishes (host_file.c). */
+int32_t host_file_put(leased_host_context *context, struct leased_str path, struct leased_str bytes,
+                      leased_file_fn fn, void *user);
+
 /* The HTTP part of the table. */
 leased_http *host_http_start(leased_host_context *context,
                              const struct leased_http_request *request, leased_http_fn fn,
@@ -103,8 +110,8 @@ void host_http_cancel(leased_host_context *context, leased_http *handle);
 /* Asks all exchanges to end. */
 void host_http_cancel_all(struct leased_host_context *context);
 
-/* Called when an exchange has ended after host_end. */
-void host_http_ended(struct leased_host_context *context);
+/* Called when an exchange or the replacement of a file has ended after host_end. */
+void host_settle(struct leased_host_context *context);
 
 /* Is this a header that may be sent or passed on: a name of letters, digits and "-" that HTTP
  * itself doesn't need, a value of printable ASCII? */

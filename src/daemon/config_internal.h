@@ -79,6 +79,9 @@ int config_check_sinks(struct config *config, const struct backend_registry *reg
 void config_check_places(struct config *config, const struct yaml_node *node,
                          struct yaml_errors *warnings, struct yaml_errors *errors);
 
+/* Is it a key of a file that leased writes, and others read? */
+bool config_key_is_written(struct str key);
+
 /* The variables that `…_env` keys name, into config->env_names. 0 or ERR_NOMEM. */
 int config_collect_env(struct config *config) ATTR_MUST_USE;
 

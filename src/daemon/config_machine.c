@@ -154,10 +154,12 @@ static void secret_check(const struct yaml_node *node, unsigned int flags,
     }
 }
 
-/* Certificates are public. */
+/* Certificates are public, and so is what is published. */
 static bool is_secret(struct str key)
 {
-    return str_ends_with(key, "_file") && !str_eq_c(key, "ca_file") && !str_eq_c(key, "cert_file");
+    return str_ends_with(key, "_file") && !str_eq_c(key, "ca_file") &&
+           !str_eq_c(key, "cert_file") && !str_ends_with(key, "_cert_file") &&
+           !config_key_is_written(key);
 }
 
 /* The secrets below a backend's `node`. Recursion is bounded by YAML_DEPTH_MAX. */

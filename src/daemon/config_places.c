@@ -39,6 +39,12 @@ static const struct yaml_node *rival_find(const struct yaml_node *mapping,
     return NULL;
 }
 
+/* Lists that a plugin publishes. */
+bool config_key_is_written(struct str key)
+{
+    return str_eq_c(key, "crl_file") || str_eq_c(key, "krl_file");
+}
+
 static void file_check(const struct yaml_node *node, struct yaml_errors *warnings,
                        struct yaml_errors *errors)
 {
@@ -46,8 +52,8 @@ static void file_check(const struct yaml_node *node, struct yaml_errors *warning
 
     if (!str_starts_with(node->text, "/")) {
         yaml_error_at(errors, node, "expected an absolute path, found `%.*s`", STR_ARG(node->text));
-    } else if (warnings != NULL && stat(node->text.ptr, &facts) != 0 &&
-               (errno == ENOENT || errno == ENOTDIR)) {
+    } else if (warnings != NULL && !config_key_is_written(node->key) &&
+               stat(node->text.ptr, &facts) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
         yaml_error_at(warnings, node,
                       "warning: there is no file `%.*s` (yet): what needs it fails until it is "
                       "there",

@@ -232,6 +232,9 @@ static void ready(struct daemon *daemon)
     notify_ready(&daemon->notify, "ready");
     log_event(LOG_LEVEL_INFO, "daemon.started", "version", LEASED_VERSION, "policy",
               access_policy_digest(daemon->config->policy), NULL);
+    if (daemon->options.started != NULL) {
+        daemon->options.started(daemon->options.user);
+    }
 }
 
 int daemon_run(const struct daemon_options *options, bool *ret_is_forced)

@@ -15,6 +15,7 @@ struct daemon_options {
     bool is_in_pod; /* of Kubernetes, where no other daemon follows with the same disk */
     /* After a reload: what is beyond the daemon, such as the log. */
     void (*configured)(void *user, const struct config *config);
+    void (*started)(void *user); /* once, when it serves */
     void *user;
 };
 

@@ -9,6 +9,7 @@
 #include "daemon/builtins.h"
 #include "daemon/config_internal.h"
 #include "daemon/daemon.h"
+#include "daemon/dev.h"
 #include "daemon/harden.h"
 #include "daemon/log_sink.h"
 #include "daemon/options.h"
@@ -33,6 +34,7 @@ extern char **environ;
 struct run {
     struct options options;
     const char *config_path;
+    struct dev dev; /* with --dev */
     struct log_sink sink;
     struct io_environment *environment;
     struct io *io;
@@ -184,12 +186,24 @@ static void secret_memory_log(void)
               NULL);
 }
 
+/* Somebody is waiting to be told what to type; if he doesn't read it, leased runs all the same. */
+static void guide_print(void *user)
+{
+    const struct run *run = user;
+    BUF_AUTO text;
+
+    buf_init(&text, OUTPUT_MAX_BYTES);
+    dev_guide(&run->dev, &text);
+    (void)out_print(&text);
+}
+
 static int daemon_start(struct run *run)
 {
     struct daemon_options options = {.registry = run->registry,
                                      .config_path = run->config_path,
                                      .environment = run->environment,
                                      .configured = log_set,
+                                     .started = run->options.is_dev ? guide_print : NULL,
                                      .user = run};
     bool is_forced;
     struct err e = {0};
@@ -240,21 +254,39 @@ static int run_close(struct run *run, int exit_code)
     return exit_code;
 }
 
-static int run_with_config(struct run *run)
+static int config_find(struct run *run)
 {
     const char *from_environment = getenv("LEASED_CONFIG");
+    const struct secret *runtime_dir =
+        io_environment_find(run->environment, STR("XDG_RUNTIME_DIR"));
     struct err e = {0};
-    int exit_code;
 
     run->config_path = run->options.config_path;
-    if (run->config_path == NULL) {
+    if (run->options.is_dev) {
+        if (dev_prepare(runtime_dir != NULL ? secret_view(runtime_dir) : STR(""), &run->dev, &e) !=
+            0) {
+            return complain(e.text, EX_CANTCREAT);
+        }
+        run->config_path = run->dev.config_path;
+    } else if (run->config_path == NULL) {
         run->config_path = from_environment != NULL && from_environment[0] != '\0'
                                ? from_environment
                                : LEASED_SYSCONFDIR "/leased/leased.yaml";
     }
-    exit_code = plugins_open(run);
-    if (exit_code == EX_OK && run->options.action == OPTIONS_CHECK && harden_process(&e) != 0) {
-        exit_code = complain(e.text, EX_OSERR); /* a check reads keys */
+    return EX_OK;
+}
+
+static int run_with_config(struct run *run)
+{
+    bool touches_keys = run->options.action == OPTIONS_CHECK || run->options.is_dev;
+    struct err e = {0};
+    int exit_code = plugins_open(run);
+
+    if (exit_code == EX_OK && touches_keys && harden_process(&e) != 0) {
+        exit_code = complain(e.text, EX_OSERR);
+    }
+    if (exit_code == EX_OK) {
+        exit_code = config_find(run);
     }
     if (exit_code == EX_OK) {
         exit_code = config_open(run);

@@ -7,13 +7,10 @@
 #include <getopt.h>
 
 static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"check", no_argument, NULL, 'k'},
-    {"log-level", required_argument, NULL, 'l'},
-    {"schema", optional_argument, NULL, 's'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
+    {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+    {"dev", no_argument, NULL, 'd'},          {"log-level", required_argument, NULL, 'l'},
+    {"schema", optional_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
 };
 
 static int level_parse(const char *text, struct options *options, struct err *e)
@@ -70,6 +67,9 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
         case 'k':
             options.action = options.action == OPTIONS_RUN ? OPTIONS_CHECK : options.action;
             break;
+        case 'd':
+            options.is_dev = true;
+            break;
         case 'l':
             r = level_parse(optarg, &options, e);
             break;
@@ -93,6 +93,9 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
     if (optind < argc) {
         return err_set(e, ERR_INVALID, "unexpected argument %s", argv[optind]);
     }
+    if (options.is_dev && options.config_path != NULL) {
+        return err_set(e, ERR_INVALID, "--dev has a configuration of its own: leave --config out");
+    }
     *ret_options = options;
     return 0;
 }
@@ -107,6 +110,8 @@ void options_help(struct buf *out)
         "  -c, --config PATH      configuration: a file, or a folder of *.yaml;\n"
         "                         default: LEASED_CONFIG, else " LEASED_SYSCONFDIR
         "/leased/leased.yaml\n"
+        "      --dev              needs no configuration: a CA of its own, for you alone, in\n"
+        "                         $XDG_RUNTIME_DIR/leased (else /tmp/leased-UID)\n"
         "      --check            checks the configuration, tells all mistakes, and exits\n"
         "      --schema[=policy]  prints the JSON Schema of the configuration (or of a policy\n"
         "                         file), for editors, and exits\n"

@@ -17,6 +17,7 @@ enum options_action {
 struct options {
     enum options_action action;
     const char *config_path; /* NULL: not given; borrowed from argv */
+    bool is_dev;             /* with a configuration that leased makes */
     bool has_log_level;
     int log_level; /* enum log_level */
 };

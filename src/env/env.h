@@ -18,8 +18,8 @@
  * otherwise.
  *
  * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
- * files), env/ledger.h (what survives a crash), env/process.h (who lives), env/server.h (requests
- * that arrive), env/usage.h (what the process uses). */
+ * files, and files that are replaced whole), env/ledger.h (what survives a crash), env/process.h
+ * (who lives), env/server.h (requests that arrive), env/usage.h (what the process uses). */
 #ifndef LEASED_ENV_ENV_H
 #define LEASED_ENV_ENV_H
 
@@ -32,6 +32,7 @@ struct env;
 struct env_http;
 struct env_usage;
 struct env_file;
+struct env_put;
 struct env_ledger;
 struct env_ledger_options;
 struct env_process_watch;
@@ -96,6 +97,7 @@ struct env_ops {
     int (*ledger_open)(struct env *env, const struct env_ledger_options *options,
                        struct env_ledger **ret_ledger, struct err *e);
     const char *(*boot_id)(struct env *env); /* may be NULL: it isn't known */
+    int (*file_put)(struct env *env, struct env_put *put);
 };
 
 struct env {

@@ -1,4 +1,6 @@
-/* Append-only files with group commit: whatever was appended since the last write goes out with one
+/* Files: append-only ones, and public ones that are replaced whole (struct env_put).
+ *
+ * Append-only files have group commit: whatever was appended since the last write goes out with one
  * write and one fdatasync, on a thread of its own, and then all callbacks of that group run. */
 #ifndef LEASED_ENV_FILE_H
 #define LEASED_ENV_FILE_H
@@ -17,6 +19,21 @@ struct env_append {
     void *user;
     int status;
     bool is_short; /* when fn runs: env_file_reserve's room couldn't be renewed after it */
+    struct list node;
+};
+
+/* Public files that others read (lists of what is revoked) are replaced whole. One replacement,
+ * embedded in its owner. */
+#define ENV_PUT_MAX_BYTES (1024U * 1024U)
+
+struct env_put {
+    const char *path; /* borrowed until the callback */
+    struct str bytes; /* the same; at most ENV_PUT_MAX_BYTES */
+    /* 0 when the new content and its name are on stable storage. Else an ERR_* or a negated errno
+     * with a text (borrowed until the callback returns): then the old content is there whole, or,
+     * when only the last sync failed, the new one. */
+    void (*fn)(struct env_put *put, int status, const char *detail);
+    void *user;
     struct list node;
 };
 
@@ -40,6 +57,15 @@ static inline int env_file_open(struct env *env, const char *path, struct env_fi
                                 struct err *e)
 {
     return env->ops->file_open(env, path, ret_file, e);
+}
+
+/* Replaces the file at put->path: written beside it, synced, then renamed onto it, with mode 0644.
+ * The path is absolute; its directory must be there and be changeable by root and us only; what
+ * stands at it must be a regular file or nothing. Puts that are under way at once land in any
+ * order. Can't be cancelled. ERR_NOMEM, ERR_CLOSED. */
+static inline int env_put_start(struct env *env, struct env_put *put)
+{
+    return env->ops->file_put(env, put);
 }
 
 /* ERR_LIMIT when ENV_FILE_QUEUE_MAX_BYTES wait already, ERR_CLOSED after close. Appends land in the

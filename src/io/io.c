@@ -65,6 +65,7 @@ static const struct env_ops io_ops = {
     .usage = io_usage,
     .ledger_open = io_ledger_open,
     .boot_id = io_boot_id,
+    .file_put = io_file_put,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a
@@ -260,9 +261,9 @@ static void close_phase_handle(uv_handle_t *handle)
 int io_close(struct io *io)
 {
     io->is_closing = true;
-    /* Each turn lets callbacks run; a look-up in a thread of libuv's pool, and a file's writer, can
-     * only be waited for. */
-    while (!io_http_drain(io) || io->closing_file_count > 0) {
+    /* Each turn lets callbacks run; what a thread of libuv's pool does (look-ups, replacing files),
+     * and a file's writer, can only be waited for. */
+    while (!io_http_drain(io) || io->closing_file_count > 0 || io->put_count > 0) {
         io_run_once(io, true);
     }
     close_handles(io);

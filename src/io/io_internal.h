@@ -100,6 +100,7 @@ struct io {
     bool has_run_something;    /* … in this turn */
     bool is_closing;           /* io_close has begun: nothing new starts */
     size_t closing_file_count; /* closed by their owners; their writers aren't done yet */
+    size_t put_count;          /* files that are being replaced */
     bool has_closed_handles;   /* our own handles have been given to uv_close */
     struct list deferred;
     struct io_timers timers;
@@ -207,6 +208,9 @@ int io_secret_read(struct env *env, struct str source, struct secret *ret_secret
 
 /* file.c */
 int io_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
+
+/* file_put.c */
+int io_file_put(struct env *env, struct env_put *put);
 
 /* ledger.c */
 int io_ledger_open(struct env *env, const struct env_ledger_options *options,

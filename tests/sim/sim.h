@@ -203,6 +203,8 @@ void sim_process_watch_close(struct env *env, struct env_process_watch *watch);
 
 int sim_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
 
+int sim_file_put(struct env *env, struct env_put *put);
+
 /* What is durable in the file of this path; empty if there is none. */
 struct str sim_file_bytes(struct sim *sim, const char *path);
 void sim_files_free(struct sim *sim);

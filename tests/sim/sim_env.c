@@ -340,6 +340,7 @@ static const struct env_ops sim_ops = {
     .seal = fake_seal,
     .unseal = fake_unseal,
     .boot_id = sim_boot_id,
+    .file_put = sim_file_put,
 };
 
 void sim_init(struct sim *sim, uint64_t seed)

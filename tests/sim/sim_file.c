@@ -159,6 +159,25 @@ static const struct env_file_ops sim_file_ops = {
     .tail = file_tail,
 };
 
+static struct sim_file *file_new(struct sim *sim, const char *path)
+{
+    struct sim_file *file = calloc(1, sizeof(*file));
+
+    CHECK(file != NULL);
+    CHECK(strlen(path) < sizeof(file->path));
+    memcpy(file->path, path, strlen(path));
+    file->file.ops = &sim_file_ops;
+    file->file.env = &sim->env;
+    file->sim = sim;
+    file->sync.fn = sync_done;
+    file->closing.fn = close_done;
+    list_init(&file->pending);
+    list_init(&file->group);
+    buf_init(&file->bytes, SIM_FILE_MAX_BYTES);
+    list_push_back(&sim->files, &file->node);
+    return file;
+}
+
 int sim_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e)
 {
     struct sim *sim = env->impl;
@@ -167,23 +186,60 @@ int sim_file_open(struct env *env, const char *path, struct env_file **ret_file,
     (void)e;
     CHECK(file == NULL || file->is_closed);
     if (file == NULL) {
-        file = calloc(1, sizeof(*file));
-        CHECK(file != NULL);
-        CHECK(strlen(path) < sizeof(file->path));
-        memcpy(file->path, path, strlen(path));
-        file->file.ops = &sim_file_ops;
-        file->file.env = env;
-        file->sim = sim;
-        file->sync.fn = sync_done;
-        file->closing.fn = close_done;
-        list_init(&file->pending);
-        list_init(&file->group);
-        buf_init(&file->bytes, SIM_FILE_MAX_BYTES);
-        list_push_back(&sim->files, &file->node);
+        file = file_new(sim, path);
     }
     file->is_open = true;
     file->is_closed = file->is_crashed = false;
     *ret_file = &file->file;
+    return 0;
+}
+
+/* --- files that are replaced whole ------------------------------------------------------------ */
+
+struct sim_put {
+    struct sim *sim;
+    struct env_put *put;
+    struct sim_event event;
+};
+
+static void put_done(struct sim_event *event)
+{
+    struct sim_put *it = CONTAINER_OF(event, struct sim_put, event);
+    struct sim *sim = it->sim;
+    struct env_put *put = it->put;
+    bool fails = sim->is_disk_full || sim->is_dead ||
+                 sim_random_chance(&sim->random, sim->faults.append_failed);
+    struct sim_file *file = file_find(sim, put->path);
+
+    free(it);
+    sim_trace(sim, "file %s: %s", put->path, fails ? "put failed" : "put");
+    if (!fails) {
+        sim_oom_outside();
+        if (file == NULL) {
+            file = file_new(sim, put->path);
+            file->is_closed = true;
+        }
+        buf_fini(&file->bytes);
+        buf_init(&file->bytes, SIM_FILE_MAX_BYTES);
+        buf_add_str(&file->bytes, put->bytes);
+        sim_oom_inside();
+        CHECK(buf_status(&file->bytes) == 0);
+    }
+    put->fn(put, fails ? -ENOSPC : 0, fails ? "the disk is full" : "");
+}
+
+int sim_file_put(struct env *env, struct env_put *put)
+{
+    struct sim *sim = env->impl;
+    struct sim_put *it;
+
+    if (sim->is_dead) {
+        return ERR_CLOSED;
+    }
+    it = calloc(1, sizeof(*it));
+    CHECK(it != NULL);
+    *it = (struct sim_put){.sim = sim, .put = put, .event = {.fn = put_done}};
+    sim_schedule_in(sim, &it->event, sim_random_below(&sim->random, SIM_SYNC_MAX_MS));
     return 0;
 }
 

@@ -186,6 +186,7 @@ static const struct env_ops fake_ops = {
     .seal = fake_seal,
     .unseal = fake_unseal,
     .boot_id = fake_boot_id,
+    .file_put = fake_file_put,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
@@ -201,6 +202,7 @@ void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
     list_init(&fake->deferreds);
     list_init(&fake->posts);
     list_init(&fake->files);
+    list_init(&fake->puts);
     list_init(&fake->https);
     list_init(&fake->watches);
 }
@@ -210,6 +212,7 @@ void fake_env_fini(struct fake_env *fake)
     CHECK(list_is_empty(&fake->timers));
     CHECK(list_is_empty(&fake->deferreds));
     CHECK(list_is_empty(&fake->posts));
+    CHECK(list_is_empty(&fake->puts));
     CHECK(list_is_empty(&fake->https));
     CHECK(list_is_empty(&fake->watches));
     fake_files_fini(fake);

@@ -77,6 +77,7 @@ struct fake_env {
     struct list deferreds;
     struct list posts;
     struct list files;
+    struct list puts;
     struct list https;
     struct list watches;
     struct fake_process processes[FAKE_ENV_PROCESSES_MAX];
@@ -92,12 +93,15 @@ struct fake_env {
     int process_lookup_status; /* not 0: every look-up fails with it */
     int process_watch_status;  /* not 0: every watch_start fails with it */
     int name_status;           /* not 0: every look-up of a name fails with it */
+    int put_status;            /* not 0: every replacement of a file fails with it */
+    bool is_put_held;          /* replacements wait */
     /* Called for each exchange that starts; 0 and later fake_env_http_finish, or an error that
      * start then returns. NULL: starts succeed and stay open. */
     int (*http_fn)(struct fake_env *fake, struct env_http *http);
     void *http_user;
     /* For the test to look at. */
     uint32_t http_start_count;
+    uint32_t put_count; /* files that were replaced */
     size_t watch_count; /* started and not closed yet */
 };
 
@@ -140,6 +144,8 @@ void fake_env_end_process(struct fake_env *fake, int32_t pid);
 /* The file at `path`, made (empty, closed) if it isn't there. */
 struct fake_file *fake_env_file(struct fake_env *fake, const char *path);
 void fake_file_set(struct fake_file *file, const char *bytes, size_t size);
+/* What was put at `path`; empty if nothing was. */
+struct str fake_env_put_bytes(struct fake_env *fake, const char *path);
 
 /* --- HTTP --- */
 

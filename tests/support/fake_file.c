@@ -187,10 +187,46 @@ static bool fake_group_run(struct fake_file *file)
     return true;
 }
 
+/* --- files that are replaced whole ------------------------------------------------------------ */
+
+int fake_file_put(struct env *env, struct env_put *put)
+{
+    CHECK(put->bytes.len <= ENV_PUT_MAX_BYTES);
+    put->node = (struct list){NULL, NULL};
+    list_push_back(&fake_of(env)->puts, &put->node);
+    return 0;
+}
+
+static bool fake_put_run(struct fake_env *fake)
+{
+    struct list *node = fake->is_put_held ? NULL : list_pop_front(&fake->puts);
+    struct env_put *put;
+
+    if (node == NULL) {
+        return false;
+    }
+    put = LIST_ENTRY(node, struct env_put, node);
+    if (fake->put_status != 0) {
+        put->fn(put, fake->put_status, "the disk is full");
+        return true;
+    }
+    fake_file_set(fake_env_file(fake, put->path), put->bytes.ptr, put->bytes.len);
+    fake->put_count++;
+    put->fn(put, 0, "");
+    return true;
+}
+
+struct str fake_env_put_bytes(struct fake_env *fake, const char *path)
+{
+    const struct fake_file *file = fake_env_file(fake, path);
+
+    return (struct str){file->bytes, file->size};
+}
+
 bool fake_files_run(struct fake_env *fake)
 {
     struct list *node;
-    bool has_run = false;
+    bool has_run = fake_put_run(fake);
 
     for (node = fake->files.next; node != &fake->files; node = node->next) {
         has_run = fake_group_run(LIST_ENTRY(node, struct fake_file, node)) || has_run;

@@ -18,6 +18,7 @@ bool fake_watches_run(struct fake_env *fake);
 void fake_files_fini(struct fake_env *fake);
 
 int fake_file_open(struct env *env, const char *path, struct env_file **ret_file, struct err *e);
+int fake_file_put(struct env *env, struct env_put *put);
 int fake_http_start(struct env *env, struct env_http *http, struct err *e);
 void fake_http_cancel(struct env *env, struct env_http *http);
 int fake_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);

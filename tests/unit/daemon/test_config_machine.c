@@ -90,6 +90,25 @@ static void test_secrets_that_others_can_read_are_warned_of(void **state)
            "c.yaml:3:96: warning: t is accessible to others (mode 0644): chmod 0600\n");
 }
 
+static void test_what_a_local_ca_publishes_is_no_secret_and_needn_t_be_there(void **state)
+{
+    static const char text[] = AUDIT LISTENER
+        "backends: {ca: {plugin: localca, ca_key_file: '%D/k', ca_cert_file: '%D/c', "
+        "crl_file: '%D/crl'}}\n";
+    struct config_fixture *f = *state;
+
+    config_fixture_write(f, "k", "key");
+    config_fixture_write(f, "c", "certificate");
+    mode_set(f, "k", 0600);
+    mode_set(f, "c", 0644);
+    expect(f, text, "");
+    config_fixture_write(f, "crl", "list");
+    mode_set(f, "crl", 0644);
+    expect(f, text, "");
+    mode_set(f, "k", 0644);
+    expect(f, text, "c.yaml:3:47: warning: k is accessible to others (mode 0644): chmod 0600\n");
+}
+
 static void test_a_secret_that_callers_can_read_by_their_group_is_warned_of(void **state)
 {
     static const char text[] =
@@ -167,6 +186,7 @@ int main(void)
         TEST(test_users_and_groups_of_a_socket_that_are_not_there_are_warned_of),
         TEST(test_folders_that_leased_does_not_make_are_warned_of),
         TEST(test_secrets_that_others_can_read_are_warned_of),
+        TEST(test_what_a_local_ca_publishes_is_no_secret_and_needn_t_be_there),
         TEST(test_a_secret_that_callers_can_read_by_their_group_is_warned_of),
         TEST(test_certificates_that_do_not_serve_are_warned_of),
         TEST(test_names_in_rules_that_nobody_has_are_warned_of),

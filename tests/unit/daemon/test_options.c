@@ -53,6 +53,19 @@ static void test_options_are_taken_in_each_spelling(void **state)
     assert_int_equal(options.action, OPTIONS_VERSION);
 }
 
+static void test_dev_goes_without_a_configuration(void **state)
+{
+    struct options options;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&options, NULL, "--dev"), 0);
+    assert_true(options.is_dev);
+    assert_int_equal(options.action, OPTIONS_RUN);
+    assert_int_equal(PARSE(&options, &e, "--dev", "--config", "/a"), ERR_INVALID);
+    assert_string_equal(e.text, "--dev has a configuration of its own: leave --config out");
+}
+
 static void test_schema_is_the_configuration_s_unless_it_says_policy(void **state)
 {
     struct options options;
@@ -118,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_options_the_daemon_runs),
         cmocka_unit_test(test_options_are_taken_in_each_spelling),
+        cmocka_unit_test(test_dev_goes_without_a_configuration),
         cmocka_unit_test(test_schema_is_the_configuration_s_unless_it_says_policy),
         cmocka_unit_test(test_help_wins_over_check),
         cmocka_unit_test(test_each_mistake_is_named),
