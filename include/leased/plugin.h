@@ -13,7 +13,8 @@
  *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
  *         line feed in issuer_ref ends its name
  *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
- *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS
+ *         several; LEASED_HTTP_METADATA, LEASED_HTTP_DEFAULT; leased_plugin.flags,
+ *         LEASED_PLUGIN_NO_ADDRESS
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -139,6 +140,8 @@ struct leased_result {
 /* Since 1.7, with `address`: it is the machine's own metadata service, which speaks plain http at a
  * link-local address (169.254.0.0/16, fd00:ec2::254) or as metadata.google.internal. */
 #define LEASED_HTTP_METADATA 8u
+/* Since 1.7, with `address`: it counts only where the backend has no address of its own. */
+#define LEASED_HTTP_DEFAULT 16u
 
 struct leased_http_header {
     struct leased_str name;
