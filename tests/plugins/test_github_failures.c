@@ -15,91 +15,91 @@
 
 /* --- errors of GitHub ------------------------------------------------------------------------- */
 
+static const struct {
+    uint32_t status;
+    const char *headers[7];
+    const char *body;
+    enum lease_outcome outcome;
+    uint64_t retry_after_ms;
+    const char *text;
+} errors[] = {
+    {401,
+     {NULL},
+     "{\"message\":\"Bad\\r\\n\\u001b[0m\"}",
+     LEASE_OUTCOME_DENIED,
+     0,
+     "GitHub answered 401: Bad   [0m (is the private key"},
+    {403,
+     {NULL},
+     "{\"message\":\"Resource not accessible by integration\"}",
+     LEASE_OUTCOME_DENIED,
+     0,
+     "Resource not accessible"},
+    {404, {NULL}, "{\"message\":\"Not Found\"}", LEASE_OUTCOME_INVALID, 0, "Not Found"},
+    {422,
+     {NULL},
+     "{\"message\":\"There is at least one repository that does not exist\"}",
+     LEASE_OUTCOME_INVALID,
+     0,
+     "at least one repository"},
+    {403, {NULL}, "<html>a firewall</html>", LEASE_OUTCOME_RETRY, 0, "something in between"},
+    {302, {NULL}, "", LEASE_OUTCOME_RETRY, 0, "something in between"},
+    {403,
+     {"retry-after", "7"},
+     "{\"message\":\"You have exceeded a secondary rate limit\"}",
+     LEASE_OUTCOME_RETRY,
+     7000,
+     "too many requests"},
+    {403,
+     {NULL},
+     "{\"message\":\"API rate limit exceeded for installation\"}",
+     LEASE_OUTCOME_RETRY,
+     60000,
+     "too many requests"},
+    {403,
+     {"x-ratelimit-remaining", "0", "x-ratelimit-reset", "1767225690", "date", GITHUB_DATE},
+     "{\"message\":\"no more\"}",
+     LEASE_OUTCOME_RETRY,
+     90000,
+     "too many requests"},
+    {403,
+     {"x-ratelimit-remaining", "0", "x-ratelimit-reset", "99999999999", "date", GITHUB_DATE},
+     "{\"message\":\"no more\"}",
+     LEASE_OUTCOME_RETRY,
+     3600000,
+     "too many requests"},
+    {429,
+     {"x-ratelimit-remaining", "0", "x-ratelimit-reset", "soon"},
+     "",
+     LEASE_OUTCOME_RETRY,
+     60000,
+     "too many requests"},
+    {429, {NULL}, "", LEASE_OUTCOME_RETRY, 60000, "too many requests"},
+    {503, {"retry-after", "5"}, "", LEASE_OUTCOME_RETRY, 5000, "can't serve now"},
+    {500, {NULL}, "", LEASE_OUTCOME_LOST, 0, "GitHub answered 500"},
+    {502, {NULL}, "{\"message\":\"Server Error\"}", LEASE_OUTCOME_LOST, 0, "Server Error"},
+    {201, {NULL}, "", LEASE_OUTCOME_LOST, 0, "holds no token"},
+    {201, {NULL}, "{\"token\":\"a\"", LEASE_OUTCOME_LOST, 0, "holds no token"},
+    {201, {NULL}, "{\"token\":7}", LEASE_OUTCOME_LOST, 0, "holds no token"},
+    {201, {NULL}, "{\"token\":\"a b\"}", LEASE_OUTCOME_LOST, 0, "holds no token"},
+    {201, {NULL}, "{\"token\":\"a\\u0000b\"}", LEASE_OUTCOME_LOST, 0, "holds no token"},
+    {200, {NULL}, "{}", LEASE_OUTCOME_LOST, 0, "GitHub answered 200"},
+};
+
 static void test_each_error_has_its_class(void **state)
 {
-    static const struct {
-        uint32_t status;
-        const char *headers[7];
-        const char *body;
-        enum lease_outcome outcome;
-        uint64_t retry_after_ms;
-        const char *text;
-    } cases[] = {
-        {401,
-         {NULL},
-         "{\"message\":\"Bad\\r\\n\\u001b[0m\"}",
-         LEASE_OUTCOME_DENIED,
-         0,
-         "GitHub answered 401: Bad   [0m (is the private key"},
-        {403,
-         {NULL},
-         "{\"message\":\"Resource not accessible by integration\"}",
-         LEASE_OUTCOME_DENIED,
-         0,
-         "Resource not accessible"},
-        {404, {NULL}, "{\"message\":\"Not Found\"}", LEASE_OUTCOME_INVALID, 0, "Not Found"},
-        {422,
-         {NULL},
-         "{\"message\":\"There is at least one repository that does not exist\"}",
-         LEASE_OUTCOME_INVALID,
-         0,
-         "at least one repository"},
-        {403, {NULL}, "<html>a firewall</html>", LEASE_OUTCOME_RETRY, 0, "something in between"},
-        {302, {NULL}, "", LEASE_OUTCOME_RETRY, 0, "something in between"},
-        {403,
-         {"retry-after", "7"},
-         "{\"message\":\"You have exceeded a secondary rate limit\"}",
-         LEASE_OUTCOME_RETRY,
-         7000,
-         "too many requests"},
-        {403,
-         {NULL},
-         "{\"message\":\"API rate limit exceeded for installation\"}",
-         LEASE_OUTCOME_RETRY,
-         60000,
-         "too many requests"},
-        {403,
-         {"x-ratelimit-remaining", "0", "x-ratelimit-reset", "1767225690", "date", GITHUB_DATE},
-         "{\"message\":\"no more\"}",
-         LEASE_OUTCOME_RETRY,
-         90000,
-         "too many requests"},
-        {403,
-         {"x-ratelimit-remaining", "0", "x-ratelimit-reset", "99999999999", "date", GITHUB_DATE},
-         "{\"message\":\"no more\"}",
-         LEASE_OUTCOME_RETRY,
-         3600000,
-         "too many requests"},
-        {429,
-         {"x-ratelimit-remaining", "0", "x-ratelimit-reset", "soon"},
-         "",
-         LEASE_OUTCOME_RETRY,
-         60000,
-         "too many requests"},
-        {429, {NULL}, "", LEASE_OUTCOME_RETRY, 60000, "too many requests"},
-        {503, {"retry-after", "5"}, "", LEASE_OUTCOME_RETRY, 5000, "can't serve now"},
-        {500, {NULL}, "", LEASE_OUTCOME_LOST, 0, "GitHub answered 500"},
-        {502, {NULL}, "{\"message\":\"Server Error\"}", LEASE_OUTCOME_LOST, 0, "Server Error"},
-        {201, {NULL}, "", LEASE_OUTCOME_LOST, 0, "holds no token"},
-        {201, {NULL}, "{\"token\":\"a\"", LEASE_OUTCOME_LOST, 0, "holds no token"},
-        {201, {NULL}, "{\"token\":7}", LEASE_OUTCOME_LOST, 0, "holds no token"},
-        {201, {NULL}, "{\"token\":\"a b\"}", LEASE_OUTCOME_LOST, 0, "holds no token"},
-        {201, {NULL}, "{\"token\":\"a\\u0000b\"}", LEASE_OUTCOME_LOST, 0, "holds no token"},
-        {200, {NULL}, "{}", LEASE_OUTCOME_LOST, 0, "GitHub answered 200"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(errors); i++) {
         struct plugin_world world;
         struct plugin_call call;
 
         github_world_init(&world, NULL);
         plugin_world_issue(&world, &call, PARAMS, 0);
-        github_world_answer(&world, cases[i].status, cases[i].headers, cases[i].body);
+        github_world_answer(&world, errors[i].status, errors[i].headers, errors[i].body);
         assert_int_equal(call.end_count, 1);
-        assert_int_equal(call.outcome, cases[i].outcome);
-        assert_int_equal(call.retry_after_ms, cases[i].retry_after_ms);
-        assert_non_null(strstr(call.detail, cases[i].text));
+        assert_int_equal(call.outcome, errors[i].outcome);
+        assert_int_equal(call.retry_after_ms, errors[i].retry_after_ms);
+        assert_non_null(strstr(call.detail, errors[i].text));
         assert_true(strlen(call.detail) < 400);
         assert_string_equal(call.orphan, "");
         plugin_world_fini(&world);
