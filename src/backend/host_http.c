@@ -252,7 +252,7 @@ int http_try(struct host_http *exchange, size_t address, struct err *e)
         return rc;
     }
     exchange->address_index = address;
-    exchange->tried |= exchange->elsewhere == NULL ? 1U << address : 0;
+    exchange->tried |= address != ADDRESS_NONE ? 1U << address : 0;
     http->url = exchange->url;
     http->unix_socket = exchange->unix_socket;
     http->proxy = str_starts_with(str_of(exchange->url), "https://") ? context->proxy : NULL;
