@@ -10,6 +10,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define LIMITED_MS 60000U /* where GitHub names no moment it asks for a minute at least */
 #define LIMITED_MAX_S 3600
+#define TIMED_OUT 408U /* something in between gave up waiting for the answer */
 
 static const struct {
     uint32_t status;
@@ -91,7 +92,7 @@ static int32_t class_of(uint32_t status, bool creates, const char **ret_advice)
         }
     }
     *ret_advice = "";
-    if (status >= 400 && status < 500) {
+    if (status >= 400 && status < 500 && status != TIMED_OUT) {
         return LEASED_INVALID;
     }
     return creates ? LEASED_LOST : LEASED_RETRY;
@@ -110,7 +111,8 @@ void github_explain(struct github_work *work, const struct leased_http_reply *re
     if (wait_ms > 0) {
         class = LEASED_RETRY_AFTER;
         advice = "too many requests";
-    } else if (said.bytes[0] == '\0' && reply->status >= 300 && reply->status < 500) {
+    } else if (said.bytes[0] == '\0' && reply->status >= 300 && reply->status < 500 &&
+               reply->status != TIMED_OUT) {
         class = LEASED_RETRY;
         advice = "this isn't GitHub's answer but that of something in between";
     } else if (class == LEASED_RETRY) {

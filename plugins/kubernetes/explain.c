@@ -38,12 +38,12 @@ static void read_status(const struct leased_http_reply *reply, struct status *re
     json_decref(root);
 }
 
-bool kubernetes_is_not_found(const struct leased_http_reply *reply)
+bool kubernetes_is_word(const struct leased_http_reply *reply)
 {
     struct status status;
 
     read_status(reply, &status);
-    return reply->status == 404 && status.is_status;
+    return status.is_status;
 }
 
 static int32_t class_of(uint32_t status, bool creates, const char **ret_advice)

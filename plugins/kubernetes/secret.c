@@ -57,7 +57,7 @@ static int bind(struct kubernetes_work *work, const struct leased_http_reply *re
 
 static void made(struct kubernetes_work *work, const struct leased_http_reply *reply)
 {
-    if (reply->status >= 300 && reply->status < 500) {
+    if (reply->status >= 400 && reply->status < 500 && kubernetes_is_word(reply)) {
         work->is_left = false; /* it was refused */
     }
     if (reply->status != 201) {
@@ -111,7 +111,7 @@ static void deleted(struct kubernetes_work *work, const struct leased_http_reply
 {
     if (reply->status == 200 || reply->status == 202) {
         plugin_work_end(&work->work, LEASED_OK, NULL);
-    } else if (kubernetes_is_not_found(reply)) {
+    } else if (reply->status == 404 && kubernetes_is_word(reply)) {
         plugin_work_fail(&work->work, LEASED_GONE, "the Secret isn't there any more");
     } else {
         kubernetes_explain(work, reply, false);

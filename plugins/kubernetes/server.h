@@ -60,7 +60,7 @@ void kubernetes_fail(struct kubernetes_work *work, int32_t status, uint64_t retr
 void kubernetes_explain(struct kubernetes_work *work, const struct leased_http_reply *reply,
                         bool creates);
 
-/* Does a Status object say that what was named isn't there? */
-bool kubernetes_is_not_found(const struct leased_http_reply *reply);
+/* Is it the API server's own word (a Status object), not that of something in between? */
+bool kubernetes_is_word(const struct leased_http_reply *reply);
 
 #endif

@@ -77,6 +77,7 @@ static const struct {
     {429, {NULL}, "", LEASE_OUTCOME_RETRY, 60000, "too many requests"},
     {503, {"retry-after", "5"}, "", LEASE_OUTCOME_RETRY, 5000, "can't serve now"},
     {500, {NULL}, "", LEASE_OUTCOME_LOST, 0, "GitHub answered 500"},
+    {408, {NULL}, "", LEASE_OUTCOME_LOST, 0, "GitHub answered 408"},
     {502, {NULL}, "{\"message\":\"Server Error\"}", LEASE_OUTCOME_LOST, 0, "Server Error"},
     {201, {NULL}, "", LEASE_OUTCOME_LOST, 0, "holds no token"},
     {201, {NULL}, "{\"token\":\"a\"", LEASE_OUTCOME_LOST, 0, "holds no token"},

@@ -287,6 +287,10 @@ static void test_a_secret_that_may_have_been_made_is_named(void **state)
     assert_int_equal(call.outcome, LEASE_OUTCOME_LOST);
     assert_true(strlen(call.orphan) > 0);
     plugin_world_issue(&world, &call, REVOCABLE, 0);
+    plugin_world_answer(&world, 408, "<html>");
+    assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
+    assert_true(strlen(call.orphan) > 0);
+    plugin_world_issue(&world, &call, REVOCABLE, 0);
     plugin_world_answer(&world, 201, "{\"metadata\":{}}");
     assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
     assert_true(strlen(call.orphan) > 0);
