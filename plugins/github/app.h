@@ -7,6 +7,7 @@
 #include "common/work.h"
 
 #define GITHUB_INSTALLATIONS_MAX 64
+#define GITHUB_KEY_BYTES 32
 
 /* An owner's installation, as it was looked up. */
 struct github_installation {
@@ -20,6 +21,7 @@ struct leased_instance {
     int64_t skew_s; /* GitHub's clock minus ours, since it refused a JWT that was off */
     struct github_installation installations[GITHUB_INSTALLATIONS_MAX];
     size_t installation_next; /* the place that is used next */
+    unsigned char *key;       /* owned: what tokens in references are sealed with (ref.h) */
 };
 
 struct github_work;

@@ -1,7 +1,6 @@
 /* Each failure names the key and what was expected. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* The plugin for GitHub Apps: its table, and the beginning and end of an instance. */
 #include "explain.h"
 #include "issue.h"
+#include "ref.h"
 
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
@@ -33,22 +34,35 @@ static int32_t github_check_params(struct leased_str params, struct leased_str *
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+static void github_free(struct leased_instance *github, const struct leased_host *host)
+{
+    if (github != NULL) {
+        host->secret_free(github->key);
+        host->secret_free(github);
+    }
+}
+
 static int32_t github_open(const struct leased_host *host, leased_host_context *context,
                            struct leased_str config, leased_instance **ret_instance,
                            struct leased_str *ret_detail)
 {
     struct leased_instance *github = plugin_alloc(host, sizeof(*github));
+    int32_t status = -LEASED_RETRY;
 
-    if (github == NULL) {
-        plugin_text_set(&last_detail, "out of memory");
-        (void)refuse(ret_detail);
-        return -LEASED_RETRY;
+    plugin_text_set(&last_detail, "out of memory");
+    if (github != NULL) {
+        github->works.host = host;
+        github->works.context = context;
+        status =
+            github_config_parse(config, &github->config, &last_detail) == 0 ? 0 : -LEASED_INVALID;
     }
-    github->works.host = host;
-    github->works.context = context;
-    if (github_config_parse(config, &github->config, &last_detail) != 0) {
-        host->secret_free(github);
-        return refuse(ret_detail);
+    if (status == 0 && github_ref_open(github) != 0) {
+        status = -LEASED_RETRY;
+    }
+    if (status != 0) {
+        (void)refuse(ret_detail);
+        github_free(github, host);
+        return status;
     }
     host->login_expires(context, UINT64_MAX); /* each request brings its own */
     *ret_instance = github;
@@ -57,7 +71,7 @@ static int32_t github_open(const struct leased_host *host, leased_host_context *
 
 static void freed(struct plugin_works *works)
 {
-    works->host->secret_free((struct leased_instance *)works);
+    github_free((struct leased_instance *)works, works->host);
 }
 
 static int32_t github_close(leased_instance *github, uint32_t flags, leased_op *op)

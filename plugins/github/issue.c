@@ -1,5 +1,5 @@
 /* Happy path: (the owner's installation is looked up) → a token is asked for → it is handed over,
- * with itself as the secret part of what revoke is given.
+ * with itself, sealed, as a part of what revoke is given.
  *
  * Failure paths. A remembered installation isn't there any more: its owner is looked up once more,
  * because the app may have been installed anew. The answer is lost: so is the token, which nobody
@@ -8,6 +8,7 @@
 #include "issue.h"
 
 #include "explain.h"
+#include "ref.h"
 #include "token.h"
 #include "common/reply.h"
 
@@ -96,7 +97,7 @@ static void hand_over(struct github_work *work, const struct github_token *token
     struct leased_result result = {
         .size = sizeof(result),
         .lifetime_ms = token->life_ms,
-        .issuer_ref = {ref, github_token_ref(token->text, work->installation, ref)},
+        .issuer_ref = {ref, github_ref_write(work->github, work->installation, token->text, ref)},
         .fields = fields,
         .field_count = sizeof(fields) / sizeof(fields[0]),
         .asked_ms = work->work.sent_ms,
@@ -213,19 +214,15 @@ static void begin_revoke(struct plugin_work *base)
 int32_t github_revoke(leased_instance *github, const struct leased_lease_ref *lease, leased_op *op)
 {
     struct github_work *work = github_work_new(github, op);
-    struct leased_str token;
+    const char *problem = "";
+    int32_t status;
 
     if (work == NULL) {
         return -LEASED_RETRY;
     }
-    token = github_token_of_ref(lease->issuer_ref);
-    if (token.len == 0) {
-        return plugin_work_fail_soon(&work->work, LEASED_INVALID,
-                                     "it isn't known which token is meant");
-    }
-    work->token = plugin_secret_dup(github->works.host, token);
-    if (work->token == NULL) {
-        return plugin_work_refuse(&work->work);
+    status = github_ref_read(github, lease->issuer_ref, &work->token, &problem);
+    if (status != 0) {
+        return plugin_work_fail_soon(&work->work, status, problem);
     }
     return plugin_work_wait(&work->work, 0, begin_revoke) == 0 ? 0
                                                                : plugin_work_refuse(&work->work);

@@ -1,12 +1,10 @@
-/* An installation token as GitHub's answer has it, and as a lease's reference keeps it. */
+/* An installation token as GitHub's answer has it. */
 #ifndef GITHUB_TOKEN_H
 #define GITHUB_TOKEN_H
 
 #include "common/work.h"
 
 #include <jansson.h>
-
-#define GITHUB_REF_MAX_BYTES 1024
 
 struct github_token {
     struct leased_str text;
@@ -21,12 +19,7 @@ int github_token_read(const struct plugin_works *works, const struct leased_http
                       struct github_token *ret_token);
 void github_token_fini(struct github_token *token);
 
-/* "INSTALLATION/HASH\nTOKEN"; the hash is the one that GitHub's audit log calls hashed_token.
- * Returns the length; 0: it doesn't fit. */
-size_t github_token_ref(struct leased_str token, const char *installation,
-                        char ref[GITHUB_REF_MAX_BYTES]);
-
-/* The token in it; empty: there is none. */
-struct leased_str github_token_of_ref(struct leased_str ref);
+/* Can a header hold it? */
+bool github_is_token(struct leased_str text);
 
 #endif

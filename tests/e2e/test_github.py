@@ -1,9 +1,11 @@
 """A GitHub App's tokens for the time of a job, against a strict verifier of GitHub's API: scopes, ends, and what goes wrong."""
 import base64
 import calendar
+import glob
 import json
 import os
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from servers import as_user, give_to, until
 from strict_github import GitHub
+from test_ledger import kill
 
 APP_ID = 4711
 ROLES = {
@@ -37,13 +40,14 @@ KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048)
 class World:
     """The verifier, the app's private key in a file, and a leased with a role for each of ROLES."""
 
-    def __init__(self, world, start, address=None, **limits):
+    def __init__(self, world, start, config=None, **limits):
         self.path = f"{world.folder}/github-{id(self)}.pem"
         self.write_key(KEY)
         self.github = GitHub(APP_ID, KEY.public_key(), INSTALLATIONS)
-        backend = {"plugin": "github", "address": address or self.github.address, "app_id": APP_ID, "private_key_file": self.path,
+        backend = {"plugin": "github", "address": self.github.address, "app_id": APP_ID, "private_key_file": self.path,
                    "health_interval": "1h", "limits": {"timeout": "2s", **limits}}
-        self.daemon = start({name: {"backend": "github", **role} for name, role in ROLES.items()}, backends={"github": backend})
+        self.daemon = start({name: {"backend": "github", **role} for name, role in ROLES.items()}, backends={"github": backend},
+                            **(config or {}))
 
     def write_key(self, key):
         with open(self.path, "wb") as f:
@@ -105,8 +109,28 @@ def test_a_job_gets_what_its_role_says_and_its_token_dies_with_it(made, shell):
     job.end()
     until(lambda: it.reads(token, "acme/app") == 401, "the token is refused")
     assert it.github.revoked == [token]
-    told = json.dumps(it.daemon.records()) + it.daemon.log_lines()
-    assert token not in told and "lease.revoked" in told
+    until(lambda: any(record["event"] == "lease.revoked" for record in it.daemon.records()), "it is on record")
+    assert token not in json.dumps(it.daemon.records()) + it.daemon.log_lines()
+
+
+def test_a_token_outlives_a_kill_sealed_and_is_revoked_after_it(made, world):
+    folder = tempfile.mkdtemp(prefix="ledger-", dir=world.folder)
+    give_to(folder, "leased")
+    it = made(config={"state": {"ledger": {"sqlite": f"{folder}/ledger.db"}}})
+    done = it.get("app")
+    assert done.returncode == 0, done.stderr
+    credential = json.loads(done.stdout)
+    token = credential["credential"]["token"]
+    kill(it.daemon)
+    held = b"".join(open(path, "rb").read() for path in glob.glob(f"{folder}/*"))
+    assert b"#github 42/" in held and token.encode() not in held
+    dumped = it.daemon.lease("leased", "ledger", "dump", f"{folder}/ledger.db", "-o", "json")
+    assert credential["lease"] in dumped.stdout and token not in dumped.stdout
+    it.daemon.start()
+    assert it.reads(token, "acme/app") == 200
+    done = it.daemon.lease(CONSUMER, "revoke", credential["lease"])
+    assert done.returncode == 0, done.stderr
+    assert it.reads(token, "acme/app") == 401
 
 
 def test_installations_are_found_by_their_owner_once(made):

@@ -89,3 +89,13 @@ void github_world_mint(struct plugin_world *world)
     github_world_answer(world, 201, (const char *const[]){"date", GITHUB_DATE, NULL},
                         GITHUB_MINTED);
 }
+
+const char *github_world_ref(struct plugin_world *world)
+{
+    static struct plugin_call call;
+
+    plugin_world_issue(world, &call, "{\"installation_id\":42}", 0);
+    github_world_mint(world);
+    assert_memory_equal(call.ref, GITHUB_NAME "\n", strlen(GITHUB_NAME) + 1);
+    return call.ref;
+}

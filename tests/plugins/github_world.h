@@ -11,12 +11,16 @@
 /* When the world's clock begins, and the token's hour with it. */
 #define GITHUB_DATE "Thu, 01 Jan 2026 00:00:00 GMT"
 #define GITHUB_START_S INT64_C(1767225600)
+#define GITHUB_NAME "#github 42/" GITHUB_TOKEN_HASH
 #define GITHUB_MINTED                                                                              \
     "{\"token\":\"" GITHUB_TOKEN "\",\"expires_at\":\"2026-01-01T01:00:00Z\","                     \
     "\"permissions\":{\"metadata\":\"read\"}}"
 
 /* Opens a backend; `address` NULL: GitHub's own. The key is one for the whole program. */
 void github_world_init(struct plugin_world *world, const char *address);
+
+/* The reference of a token that is issued for it; valid until the next call. */
+const char *github_world_ref(struct plugin_world *world);
 
 /* What the JWT of the exchange under way says at `claim`; fails the test unless the app has signed
  * it. */

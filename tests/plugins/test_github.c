@@ -10,7 +10,6 @@
 #define BY_OWNER "{\"owner\":\"acme\"}"
 #define MINT_URL "https://api.github.com/app/installations/42/access_tokens"
 #define NOT_FOUND "{\"message\":\"Not Found\",\"status\":\"404\"}"
-#define REF "42/" GITHUB_TOKEN_HASH "\n" GITHUB_TOKEN
 
 static void test_a_token_is_asked_for_by_a_jwt_and_handed_over(void **state)
 {
@@ -43,7 +42,7 @@ static void test_a_token_is_asked_for_by_a_jwt_and_handed_over(void **state)
     assert_int_equal(call.lifetime_ms, 3600000);
     assert_true(call.is_revocable);
     assert_false(call.is_renewable);
-    assert_string_equal(call.ref, REF);
+    assert_memory_equal(call.ref, GITHUB_NAME "\n", strlen(GITHUB_NAME) + 1);
     assert_string_equal(call.intents, "");
     plugin_world_fini(&world);
 }
@@ -273,7 +272,7 @@ static void test_a_token_revokes_itself(void **state)
 
     (void)state;
     github_world_init(&world, NULL);
-    plugin_world_revoke(&world, &call, SCOPED, REF);
+    plugin_world_revoke(&world, &call, SCOPED, github_world_ref(&world));
     assert_string_equal(plugin_world_http(&world)->method, "DELETE");
     assert_string_equal(plugin_world_http(&world)->url,
                         "https://api.github.com/installation/token");
@@ -304,7 +303,7 @@ static void test_what_a_revocation_is_told(void **state)
         struct plugin_call call;
 
         github_world_init(&world, NULL);
-        plugin_world_revoke(&world, &call, SCOPED, REF);
+        plugin_world_revoke(&world, &call, SCOPED, github_world_ref(&world));
         plugin_world_answer_with(&world, cases[i].status,
                                  &(struct env_http_header){STR("date"),
                                                            STR("Thu, 01 Jan 2026 05:00:00 GMT")},
@@ -316,9 +315,40 @@ static void test_what_a_revocation_is_told(void **state)
     }
 }
 
+/* A ledger keeps references as they are. */
+static void test_a_reference_holds_its_token_sealed(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+    char first[1100];
+    char text[1100];
+    size_t len;
+
+    (void)state;
+    github_world_init(&world, NULL);
+    (void)snprintf(first, sizeof(first), "%s", github_world_ref(&world));
+    assert_null(strstr(first, GITHUB_TOKEN));
+    assert_string_not_equal(first, github_world_ref(&world)); /* each with a nonce of its own */
+    len = strlen(first);
+    for (size_t i = 0; i < len; i += i < strlen(GITHUB_NAME) ? 13 : 1) {
+        (void)snprintf(text, sizeof(text), "%s", first);
+        text[i] = text[i] == 'A' ? 'B' : 'A';
+        plugin_world_revoke(&world, &call, SCOPED, text);
+        if (plugin_world_is_idle(&world)) {
+            assert_true(call.outcome == LEASE_OUTCOME_DENIED ||
+                        call.outcome == LEASE_OUTCOME_INVALID);
+        } else {
+            assert_int_equal(i, len - 1); /* base64's last letter has bits that say nothing */
+            plugin_world_answer(&world, 204, "");
+        }
+    }
+    plugin_world_fini(&world);
+}
+
 static void test_a_reference_without_a_token_is_refused(void **state)
 {
-    static const char *const refs[] = {"42/x", "42/x\n", "42/x\na b", "x\na\nb"};
+    static const char *const refs[] = {"#github 42/x", "#github 42/x\n", "#github 42/x\na b",
+                                       "x\nAAAA"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(refs) / sizeof(refs[0]); i++) {
@@ -330,6 +360,71 @@ static void test_a_reference_without_a_token_is_refused(void **state)
         assert_int_equal(call.outcome, LEASE_OUTCOME_INVALID);
         plugin_world_fini(&world);
     }
+}
+
+/* --- across restarts -------------------------------------------------------------------------- */
+
+static char kept[256];
+static size_t kept_len;
+
+static int keep(void *user, struct backend *backend, struct str state)
+{
+    (void)user;
+    (void)backend;
+    assert_true(state.len <= sizeof(kept));
+    memcpy(kept, state.ptr, state.len);
+    kept_len = state.len;
+    return 0;
+}
+
+static void gone(void *user)
+{
+    (*(size_t *)user)++;
+}
+
+/* Closes the world's backend and opens it as the next run of the daemon does. */
+static void restart(struct plugin_world *world, struct str state)
+{
+    const char *address = NULL;
+    struct backend_options options = {.env = &world->fake.env,
+                                      .plugin = world->plugin,
+                                      .name = "under-test",
+                                      .addresses = &address,
+                                      .config_json = GITHUB_CONFIG,
+                                      .state = state,
+                                      .keep_state = keep,
+                                      .user = world};
+    size_t gone_count = 0;
+
+    backend_close(world->backend, false, gone, &gone_count);
+    fake_env_advance(&world->fake, 0);
+    assert_int_equal(gone_count, 1);
+    assert_int_equal(backend_open(&options, &world->backend, NULL), 0);
+    fake_env_run(&world->fake);
+}
+
+static void test_the_next_run_can_revoke_what_this_one_issued(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+    char ref[1100];
+
+    (void)state;
+    github_world_init(&world, NULL);
+    restart(&world, STR(""));
+    assert_int_equal(kept_len, 33);
+    (void)snprintf(ref, sizeof(ref), "%s", github_world_ref(&world));
+    restart(&world, (struct str){kept, kept_len});
+    plugin_world_revoke(&world, &call, SCOPED, ref);
+    assert_string_equal(plugin_world_header(&world, "Authorization"), "Bearer " GITHUB_TOKEN);
+    plugin_world_answer(&world, 204, "");
+    assert_int_equal(call.outcome, LEASE_OUTCOME_OK);
+    /* What was kept is lost, or is somebody else's. */
+    restart(&world, STR("\x02 of another version"));
+    plugin_world_revoke(&world, &call, SCOPED, ref);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_DENIED);
+    assert_non_null(strstr(call.detail, "a key that isn't there any more"));
+    plugin_world_fini(&world);
 }
 
 static void test_a_token_that_no_reference_can_hold_lives_to_its_end(void **state)
@@ -369,7 +464,9 @@ int main(void)
         cmocka_unit_test(test_two_at_once_correct_the_clock_once),
         cmocka_unit_test(test_a_token_revokes_itself),
         cmocka_unit_test(test_what_a_revocation_is_told),
+        cmocka_unit_test(test_a_reference_holds_its_token_sealed),
         cmocka_unit_test(test_a_reference_without_a_token_is_refused),
+        cmocka_unit_test(test_the_next_run_can_revoke_what_this_one_issued),
         cmocka_unit_test(test_a_token_that_no_reference_can_hold_lives_to_its_end),
     };
 
