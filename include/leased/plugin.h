@@ -106,7 +106,8 @@ struct leased_result {
     uint64_t lifetime_ms;    /* issue, renew: from the moment the answer was made; > 0 */
     uint64_t retry_after_ms; /* LEASED_RETRY_AFTER; LEASED_SEALED: 0 if the issuer doesn't say */
     uint64_t anchor;         /* issue: what the lease hangs on (a token's generation); 0: nothing */
-    /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret. With
+    /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret, but
+     * ledgers keep it as it is, so what opens something goes into it sealed by the plugin. With
      * another status than LEASED_OK: what was created all the same; the host revokes it. Since 1.6
      * what follows its first line feed is no part of its name: people and the audit trail know the
      * credential by what stands before. */
