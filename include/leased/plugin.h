@@ -13,9 +13,9 @@
  *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
  *         line feed in issuer_ref ends its name
  *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
- *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS;
- *         LEASED_KIND_SINK: where audit records go; leased_host.file_put: files that a plugin
- *         publishes
+ *         several; LEASED_HTTP_METADATA, LEASED_HTTP_DEFAULT; leased_plugin.flags,
+ *         LEASED_PLUGIN_NO_ADDRESS; LEASED_KIND_SINK: where audit records go;
+ *         leased_host.file_put: files that a plugin publishes
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -107,7 +107,8 @@ struct leased_result {
     uint64_t lifetime_ms;    /* issue, renew: from the moment the answer was made; > 0 */
     uint64_t retry_after_ms; /* LEASED_RETRY_AFTER; LEASED_SEALED: 0 if the issuer doesn't say */
     uint64_t anchor;         /* issue: what the lease hangs on (a token's generation); 0: nothing */
-    /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret. With
+    /* issue: what renew and revoke will be given, at most 1024 bytes; treated as secret, but
+     * ledgers keep it as it is, so what opens something goes into it sealed by the plugin. With
      * another status than LEASED_OK: what was created all the same; the host revokes it. Since 1.6
      * what follows its first line feed is no part of its name: people and the audit trail know the
      * credential by what stands before. */
@@ -141,6 +142,8 @@ struct leased_result {
 /* Since 1.7, with `address`: it is the machine's own metadata service, which speaks plain http at a
  * link-local address (169.254.0.0/16, fd00:ec2::254) or as metadata.google.internal. */
 #define LEASED_HTTP_METADATA 8u
+/* Since 1.7, with `address`: it counts only where the backend has no address of its own. */
+#define LEASED_HTTP_DEFAULT 16u
 
 struct leased_http_header {
     struct leased_str name;

@@ -136,14 +136,20 @@ static bool is_address(struct str address)
     return scheme > 0 && address.len > scheme && address.len < URL_MAX_BYTES;
 }
 
-static struct str address_of(const struct leased_http_request *request)
+/* Where it goes instead of to the backend's addresses; empty: there. */
+static struct str address_of(const struct leased_host_context *context,
+                             const struct leased_http_request *request)
 {
-    return LEASED_HAS(request, address) ? host_str(request->address) : STR("");
+    bool is_default = (request->flags & LEASED_HTTP_DEFAULT) != 0;
+
+    return LEASED_HAS(request, address) && !(is_default && context->address_count > 0)
+               ? host_str(request->address)
+               : STR("");
 }
 
 static int copy_target(struct host_http *exchange, const struct leased_http_request *request)
 {
-    struct str address = address_of(request);
+    struct str address = address_of(exchange->context, request);
     struct str path = host_str(request->path);
 
     if (!is_path(path) || (address.len > 0 && !is_address(address))) {
@@ -246,7 +252,7 @@ int http_try(struct host_http *exchange, size_t address, struct err *e)
         return rc;
     }
     exchange->address_index = address;
-    exchange->tried |= exchange->elsewhere == NULL ? 1U << address : 0;
+    exchange->tried |= address != ADDRESS_NONE ? 1U << address : 0;
     http->url = exchange->url;
     http->unix_socket = exchange->unix_socket;
     http->proxy = str_starts_with(str_of(exchange->url), "https://") ? context->proxy : NULL;
@@ -318,7 +324,7 @@ leased_http *host_http_start(leased_host_context *context,
     int rc;
 
     if (context->is_ended || !LEASED_HAS(request, timeout_ms) ||
-        (context->address_count == 0 && address_of(request).len == 0)) {
+        (context->address_count == 0 && address_of(context, request).len == 0)) {
         return NULL;
     }
     exchange = http_new(context, request);

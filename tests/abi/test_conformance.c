@@ -101,6 +101,10 @@ static const struct {
      "\"//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x\"}"
      "}' --params '{\"scopes\":[\"https://www.googleapis.com/auth/cloud-platform\"]}' "
      "--secret file:/run/t=hidden --secret shared-file:/run/t=hidden"},
+    {"github", "--config '{\"app_id\":\"1\",\"private_key_file\":\"/run/k\"}' --params "
+               "'{\"installation_id\":1}'"},
+    {"kubernetes", "--config '{\"token_file\":\"/run/t\"}' --params "
+                   "'{\"namespace\":\"a\",\"service_account\":\"b\"}' --secret file:/run/t=hidden"},
     {"localca", "--config '{\"ca_key_file\":\"/run/k\",\"ca_cert_file\":\"/run/c\"}' --params "
                 "'{\"type\":\"x509\",\"common_name\":\"a\"}'"},
     {"vault", "--config '{\"auth\":{\"method\":\"approle\",\"role_id\":\"r\",\"secret_id_file\":"

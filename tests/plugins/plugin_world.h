@@ -40,6 +40,7 @@ struct plugin_call {
     bool is_renewable;
     bool is_revocable;
     char ref[1100];
+    char orphan[1100]; /* with another outcome than OK: what was created all the same */
     char fields[8192]; /* name=value, or name*=value where it is secret, one a line */
     char detail[512];
     char intents[1024]; /* what was put on record before something was created, one a line */
@@ -67,7 +68,8 @@ void plugin_world_revoke(struct plugin_world *world, struct plugin_call *call,
                          const char *params_json, const char *ref);
 void plugin_world_renew(struct plugin_world *world, struct plugin_call *call,
                         const char *params_json, const char *ref);
-/* Starts a call that the test has filled in (kind, params, caller, …). */
+/* Starts a call that the test has filled in (kind, params, caller, …). One that couldn't be started
+ * for want of memory has ended, as what may be tried again. */
 void plugin_world_call(struct plugin_world *world, struct plugin_call *call);
 /* The same where it may not start, for want of memory. 0, or an ERR_*. */
 int plugin_world_try(struct plugin_world *world, struct plugin_call *call);

@@ -113,12 +113,36 @@ static void test_an_address_is_a_scheme_and_a_host(void **state)
     script_fini(&script);
 }
 
+static void test_a_default_counts_where_the_backend_has_none(void **state)
+{
+    static const char *const addresses[] = {"https://a.example/api"};
+    static const char *const none[] = {NULL};
+    const struct backend_options options[] = {{.addresses = none},
+                                              {.addresses = addresses, .address_count = 1}};
+    const char *const urls[] = {"https://known.example/a?b", "https://a.example/api/a?b"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        struct heard heard = {0};
+        struct script script;
+
+        script_open(&script, &options[i]);
+        assert_non_null(get(&script, "https://known.example", LEASED_HTTP_DEFAULT, &heard));
+        assert_string_equal(fake_env_http_first(&script.fake)->url, urls[i]);
+        finish(&script, 0, 200);
+        assert_int_equal(heard.count, 1);
+        script_close(&script);
+        script_fini(&script);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_goes_where_the_plugin_says),
         cmocka_unit_test(test_a_backend_needs_no_address_for_it),
         cmocka_unit_test(test_an_address_is_a_scheme_and_a_host),
+        cmocka_unit_test(test_a_default_counts_where_the_backend_has_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
