@@ -100,6 +100,7 @@ libs_access  := jansson openssl libpcre2-8
 libs_lease   := jansson openssl
 libs_backend := jansson openssl
 libs_serve   := jansson openssl
+libs_helper  :=
 libs_io      := libuv libcurl libmicrohttpd gnutls jansson openssl sqlite3
 libs_daemon  := jansson openssl
 libs_cli     := libcurl jansson openssl sqlite3
