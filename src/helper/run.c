@@ -49,10 +49,10 @@ static int add_value(char **environment, size_t *count, const char *name, struct
 {
     BUF_AUTO text;
 
+    buf_init(&text, VARIABLE_MAX_BYTES);
     if (value.len == 0) {
         return 0;
     }
-    buf_init(&text, VARIABLE_MAX_BYTES);
     buf_printf(&text, "%s=", name);
     buf_add_str(&text, value);
     return add(environment, count, buf_steal(&text));
