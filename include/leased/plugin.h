@@ -13,7 +13,8 @@
  *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
  *         line feed in issuer_ref ends its name
  *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
- *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS
+ *         several; LEASED_HTTP_METADATA; leased_plugin.flags, LEASED_PLUGIN_NO_ADDRESS;
+ *         leased_host.run_start and run_cancel, LEASED_PLUGIN_RUNS: programs that are run
  *
  * Contract
  *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
@@ -63,6 +64,7 @@ typedef struct leased_instance leased_instance;         /* the plugin's: the sam
 typedef struct leased_op leased_op;                     /* the host's: one operation under way */
 typedef struct leased_timer leased_timer;               /* the host's: one armed timer */
 typedef struct leased_http leased_http;                 /* the host's: one HTTP exchange */
+typedef struct leased_run leased_run;                   /* the host's: one program that runs */
 
 struct leased_str {
     const char *ptr;
@@ -208,10 +210,40 @@ struct leased_call_reply {
     struct leased_str body; /* treated as secret */
 };
 
+/* Since 1.7. A program that the backend's configuration names (LEASED_PLUGIN_RUNS). */
+struct leased_run_request {
+    uint32_t size;
+    uint32_t reserved;
+    struct leased_str program; /* the key that names it: "command" or "revoke_command" */
+    /* Of its environment: LEASED_ROLE, LEASED_USER, LEASED_UID, LEASED_UNIT, LEASED_REASON,
+     * LEASED_TTL_S and LEASED_REF, no others; each one line of UTF-8. An empty one isn't set. */
+    const struct leased_kv *variables;
+    size_t variable_count; /* at most 8 */
+};
+
+/* outcome values of a leased_run_end */
+#define LEASED_RUN_EXITED 0
+#define LEASED_RUN_NOT_STARTED 1 /* and trying again won't help before someone changes something   \
+                                  */
+#define LEASED_RUN_BUSY 2        /* not started, for want of something that passes */
+#define LEASED_RUN_KILLED 3      /* it ran, and was ended before its time: detail says why */
+#define LEASED_RUN_LOST 4        /* it may have run; what became of it isn't known */
+#define LEASED_RUN_CANCELED 5
+
+struct leased_run_end {
+    uint32_t size;
+    uint32_t outcome;   /* LEASED_RUN_* */
+    uint32_t exit_code; /* LEASED_RUN_EXITED */
+    uint32_t reserved;
+    struct leased_str output; /* exit code 0: what it printed, at most 64 KiB; a secret */
+    struct leased_str detail; /* why, or the first line on its stderr; may be empty */
+};
+
 typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply);
 typedef void (*leased_timer_fn)(void *user);
 typedef void (*leased_post_fn)(void *user);
 typedef void (*leased_intent_fn)(void *user, int32_t status);
+typedef void (*leased_run_fn)(void *user, const struct leased_run_end *end);
 
 struct leased_host {
     uint32_t size;
@@ -310,6 +342,14 @@ struct leased_host {
     /* Since 1.6. A standing warning that status shows until the plugin takes it back with an empty
      * `text`. One for each key ([a-z0-9_/-]{1,64}), at most 8. Not logged by the host. */
     void (*warning)(leased_host_context *host, struct leased_str key, struct leased_str text);
+
+    /* Since 1.7. Runs a program of this backend's configuration, in a process that has nothing of
+     * the daemon's: without a shell, with a clean environment, as the configured user, for as long
+     * as `timeout` says. The request is copied. NULL when it couldn't be started: out of memory, or
+     * a wrong request. Cancelling kills it. */
+    leased_run *(*run_start)(leased_host_context *host, const struct leased_run_request *request,
+                             leased_run_fn fn, void *user);
+    void (*run_cancel)(leased_host_context *host, leased_run *run);
 };
 
 /* What a caller asks for. */
@@ -396,6 +436,12 @@ struct leased_backend_ops {
 /* Since 1.7: its backends needn't have an `address`, because the plugin knows where its issuer is,
  * or there is none. */
 #define LEASED_PLUGIN_NO_ADDRESS 1u
+/* Since 1.7: the configuration of its backends names programs. The host reads these keys as well,
+ * when it starts and never again: `command` and `revoke_command` (lists: an absolute path, then
+ * arguments), `user` (whom they run as), `env` (an object of texts) and `timeout` (a duration;
+ * 20s).
+ */
+#define LEASED_PLUGIN_RUNS 2u
 
 struct leased_plugin {
     uint32_t size;

@@ -139,7 +139,7 @@ static void hand_over(struct host_http *exchange, int status, const struct env_h
 
     http_free(exchange);
     if (context->is_ended) {
-        host_http_ended(context);
+        host_left_ended(context);
         return;
     }
     handed.detail = host_leased_str(str_of(detail));

@@ -4,7 +4,8 @@
  * it, from the loop. What was printed lies in one buffer, wiped when the run's callback returns.
  *
  * Failure paths: the helper takes no message now, or there are too many runs: BUSY, from the loop.
- * It ends or breaks the rules: its socket is closed, what ran is LOST, what comes later is
+ * Canceled: ended from the loop, whether the helper answers or not; its number stays known until it
+ * does. It ends or breaks the rules: its socket is closed, what ran is LOST, what comes later is
  * NOT_STARTED. */
 #include "io/run.h"
 
@@ -34,7 +35,9 @@ struct io_helper {
     bool has_ended;
     struct list running; /* struct env_run: their numbers were sent */
     size_t running_count;
-    struct list refused; /* they end from the loop */
+    uint32_t left[RUN_COUNT_MAX]; /* numbers of canceled ones that the helper hasn't ended */
+    size_t left_count;
+    struct list refused; /* they end from the loop; number 0: canceled */
     struct env_deferred refuse;
     struct env_timer reap;
     unsigned reap_count;
@@ -80,12 +83,20 @@ static void refuse(struct env_deferred *deferred)
     while ((node = list_pop_front(&due)) != NULL) {
         struct env_run *run = LIST_ENTRY(node, struct env_run, node);
 
-        if (helper->has_ended) {
+        if (run->id == 0) {
+            end(run, ENV_RUN_CANCELED, "");
+        } else if (helper->has_ended) {
             end(run, ENV_RUN_NOT_STARTED, ENDED);
         } else {
             end(run, ENV_RUN_BUSY, "could not be started: too many programs run already");
         }
     }
+}
+
+static void end_soon(struct io_helper *helper, struct env_run *run)
+{
+    list_push_back(&helper->refused, &run->node);
+    env_defer(&helper->io->env, &helper->refuse);
 }
 
 /* ---- the helper's end ------------------------------------------------------- */
@@ -160,6 +171,20 @@ static enum env_run_outcome outcome_of(enum run_outcome outcome)
     return outcomes[outcome];
 }
 
+/* Nobody waits for this one any more. */
+static bool was_left(struct io_helper *helper, uint32_t id)
+{
+    size_t i;
+
+    for (i = 0; i < helper->left_count; i++) {
+        if (helper->left[i] == id) {
+            helper->left[i] = helper->left[--helper->left_count];
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take(struct io_helper *helper, struct str bytes)
 {
     struct run_message message = {.kind = RUN_CANCEL};
@@ -168,7 +193,9 @@ static void take(struct io_helper *helper, struct str bytes)
     struct env_run_end ended;
 
     if (run == NULL) {
-        helper_ended(helper);
+        if (r != 0 || message.kind != RUN_END || !was_left(helper, message.id)) {
+            helper_ended(helper);
+        }
         return;
     }
     list_remove(&run->node);
@@ -262,18 +289,18 @@ int io_run_start(struct env *env, struct env_run *run)
     if (helper == NULL) {
         return ERR_UNSUPPORTED;
     }
-    run->id = ++helper->last_id;
+    helper->last_id += helper->last_id == UINT32_MAX ? 2 : 1;
+    run->id = helper->last_id;
     r = start_message(run, &message);
     if (r != 0) {
         return r;
     }
     r = helper->has_ended ? ERR_CLOSED : ERR_BUSY;
-    if (r == ERR_BUSY && helper->running_count < RUN_COUNT_MAX) {
+    if (r == ERR_BUSY && helper->running_count + helper->left_count < RUN_COUNT_MAX) {
         r = send_message(helper, &message);
     }
     if (r == ERR_BUSY || r == ERR_CLOSED) {
-        list_push_back(&helper->refused, &run->node);
-        env_defer(env, &helper->refuse);
+        end_soon(helper, run);
         return 0;
     }
     if (r == 0) {
@@ -283,15 +310,22 @@ int io_run_start(struct env *env, struct env_run *run)
     return r;
 }
 
-/* Where this message can't be sent the program's own time ends it. */
+/* Where the message can't be sent the program's own time ends it. */
 void io_run_cancel(struct env *env, struct env_run *run)
 {
     struct io_helper *helper = io_of(env)->helper;
     const struct run_message message = {.kind = RUN_CANCEL, .id = run->id};
 
-    if (run_of(helper, run->id) == run) {
-        (void)send_message(helper, &message);
+    if (run_of(helper, run->id) != run) {
+        return; /* it ends anyway */
     }
+    (void)send_message(helper, &message);
+    list_remove(&run->node);
+    helper->running_count--;
+    CHECK(helper->left_count < RUN_COUNT_MAX);
+    helper->left[helper->left_count++] = run->id;
+    run->id = 0;
+    end_soon(helper, run);
 }
 
 const char *io_run_problem(struct env *env)

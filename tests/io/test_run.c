@@ -188,21 +188,33 @@ static void test_values_that_are_no_line_are_refused_at_once(void **state)
     }
 }
 
-static void test_cancelling_only_asks(void **state)
+static void test_cancelling_ends_it_from_the_loop_whatever_the_helper_does(void **state)
 {
     struct loop *loop = *state;
     struct one one;
+    struct one next;
     struct run_message message;
 
     start(loop, &one);
     message = asked();
     env_run_cancel(loop->env, &one.run);
+    env_run_cancel(loop->env, &one.run);
     assert_false(one.is_ended);
     assert_int_equal(asked().kind, RUN_CANCEL);
-    message = (struct run_message){.kind = RUN_END, .id = message.id, .outcome = RUN_CANCELED};
-    answer(&message);
     loop_until(loop, &one.is_ended);
     assert_int_equal(one.outcome, ENV_RUN_CANCELED);
+    start(loop, &next);
+    /* It had ended before it was told. */
+    answer_with(message.id, "too late");
+    answer_with(asked().id, "in time");
+    loop_until(loop, &next.is_ended);
+    assert_string_equal(next.output, "in time");
+    assert_int_equal(one.end_count, 1);
+    assert_int_equal(ended_count, 0);
+    answer_with(message.id, "twice");
+    start(loop, &next);
+    loop_until(loop, &next.is_ended);
+    assert_int_equal(next.outcome, ENV_RUN_LOST);
 }
 
 static void test_too_many_at_once_are_busy(void **state)
@@ -308,7 +320,7 @@ int main(void)
         TEST(test_a_run_is_asked_for_and_its_answer_ends_it),
         TEST(test_answers_may_come_in_any_order),
         TEST(test_values_that_are_no_line_are_refused_at_once),
-        TEST(test_cancelling_only_asks),
+        TEST(test_cancelling_ends_it_from_the_loop_whatever_the_helper_does),
         TEST(test_too_many_at_once_are_busy),
         TEST(test_when_the_helper_dies_what_ran_is_lost),
         TEST(test_a_helper_that_breaks_the_rules_is_left),

@@ -186,6 +186,9 @@ static const struct env_ops fake_ops = {
     .seal = fake_seal,
     .unseal = fake_unseal,
     .boot_id = fake_boot_id,
+    .run_start = fake_run_start,
+    .run_cancel = fake_run_cancel,
+    .run_problem = fake_run_problem,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
@@ -203,6 +206,7 @@ void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
     list_init(&fake->files);
     list_init(&fake->https);
     list_init(&fake->watches);
+    list_init(&fake->runs);
 }
 
 void fake_env_fini(struct fake_env *fake)
@@ -212,6 +216,7 @@ void fake_env_fini(struct fake_env *fake)
     CHECK(list_is_empty(&fake->posts));
     CHECK(list_is_empty(&fake->https));
     CHECK(list_is_empty(&fake->watches));
+    CHECK(list_is_empty(&fake->runs));
     fake_files_fini(fake);
 }
 
@@ -257,6 +262,7 @@ void fake_env_run(struct fake_env *fake)
         has_run = fake_files_run(fake) || has_run;
         has_run = fake_https_run(fake) || has_run;
         has_run = fake_watches_run(fake) || has_run;
+        has_run = fake_programs_run(fake) || has_run;
     } while (has_run);
 }
 
