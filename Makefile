@@ -23,7 +23,7 @@ DATADIR    ?= $(PREFIX)/share
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 PLUGINDIR  ?= $(LIBDIR)/leased/plugins
 #:   BUILTIN_PLUGINS      plugins linked into leased; the others become plugins/<name>.so
-BUILTIN_PLUGINS ?= vault
+BUILTIN_PLUGINS ?= exec vault
 #:   T=name               only tests with this in the program's path, or else in a test function's name
 #:   SEED= STEPS=         of the simulator; SEEDS= FROM=1 how many, from which on
 #:   F= TIME=60           fuzz target and its seconds (TIME is soak's too)

@@ -5,7 +5,7 @@
 
 #include "backend/registry.h"
 
-#define BUILTINS_TABLE(X) X(vault)
+#define BUILTINS_TABLE(X) X(exec) X(vault)
 
 /* Adds them all. As backend_registry_add_builtin. */
 int builtins_add(struct backend_registry *registry, struct err *e) ATTR_MUST_USE;
