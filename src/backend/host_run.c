@@ -16,6 +16,7 @@ struct host_run {
     struct leased_host_context *context;
     void *handle;
     struct env_run run;
+    char program[PROGRAM_MAX_BYTES];
     leased_run_fn fn;
     void *user;
 };
@@ -75,15 +76,13 @@ static int start(struct host_run *run, const struct leased_run_request *request)
 {
     struct leased_host_context *context = run->context;
     struct str name = host_str(request->program);
-    char program[PROGRAM_MAX_BYTES];
     int r = fill(run, request);
 
-    if (r != 0 || name.len >= sizeof(program)) {
+    if (r != 0 || name.len >= sizeof(run->program)) {
         return ERR_INVALID;
     }
-    (void)host_line(request->program, program, sizeof(program));
     run->run.backend = context->name;
-    run->run.program = program;
+    run->run.program = host_line(request->program, run->program, sizeof(run->program));
     run->run.fn = run_done;
     run->run.user = run;
     return env_run_start(context->env, &run->run);

@@ -32,10 +32,10 @@ struct env_run_end {
 
 /* Embedded in its owner; by the rules of env.h. */
 struct env_run {
-    /* Set by the caller; borrowed until start returns. */
+    /* Set by the caller. */
     const char *backend;
     const char *program; /* the key of the backend's configuration that names it */
-    struct env_run_variable variables[ENV_RUN_VARIABLES_MAX];
+    struct env_run_variable variables[ENV_RUN_VARIABLES_MAX]; /* borrowed until start returns */
     size_t variable_count;
     void (*fn)(struct env_run *run, const struct env_run_end *end);
     void *user;

@@ -95,6 +95,7 @@ static void ended(struct lease_call *lease_call, const struct lease_result *resu
     call->is_renewable = result->is_renewable;
     call->is_revocable = result->is_revocable;
     (void)snprintf(call->ref, sizeof(call->ref), "%.*s", STR_ARG(result->issuer_ref));
+    (void)snprintf(call->orphan, sizeof(call->orphan), "%.*s", STR_ARG(result->orphan_ref));
     (void)snprintf(call->detail, sizeof(call->detail), "%s",
                    result->detail != NULL ? result->detail : "");
     add_fields(call, result);

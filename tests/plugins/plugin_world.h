@@ -15,8 +15,9 @@
 
 #include <cmocka.h>
 
-#define WORLD_START_MS 5000U /* of the env's clock; the wall clock begins at 2026-01-01T00:00:00Z  \
-                              */
+#define WORLD_START_MS                                                                             \
+    5000U /* of the env's clock; the wall clock begins at 2026-01-01T00:00:00Z                     \
+           */
 
 struct plugin_world {
     struct fake_env fake; /* secrets (fake_env_add_secret) may be added before the backend opens */
@@ -37,6 +38,7 @@ struct plugin_call {
     bool is_renewable;
     bool is_revocable;
     char ref[1100];
+    char orphan[1100]; /* of a failure: what may have been created all the same */
     char fields[8192]; /* name=value, or name*=value where it is secret, one a line */
     char detail[512];
     char intents[1024]; /* what was put on record before something was created, one a line */
