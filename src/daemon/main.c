@@ -145,6 +145,7 @@ static int config_open(struct run *run)
     yaml_errors_fini(&warnings);
     switch (r) {
     case 0:
+        CHECK(run->config != NULL);
         return EX_OK;
     case ERR_NOT_FOUND:
         return EX_NOINPUT;
