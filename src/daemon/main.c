@@ -266,7 +266,7 @@ static int daemon_start(struct run *run)
                         "the environment holds",
                         EX_CONFIG);
     }
-    if (harden_process(&e) != 0) {
+    if (harden_capabilities(&e) != 0 || harden_process(&e) != 0) {
         return complain(e.text, EX_OSERR);
     }
     options.io = run->io;

@@ -3,13 +3,12 @@ import json
 import os
 import pwd
 import signal
-import stat
 import subprocess
 import time
 
 import pytest
-from conftest import CONSUMER
-from servers import IS_ROOT, until
+from conftest import CONSUMER, needs_root
+from servers import IS_ROOT, give_to, until
 
 CANARY = "canary-7f3a9c"
 
@@ -265,37 +264,86 @@ def test_without_programs_there_is_no_helper(start, world):
         assert f.read() == ""
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="needs several users: run it as root")
-def test_a_daemon_of_root_has_to_say_as_whom(tool, world):
-    """And then that is who it is."""
-    folder = f"{world.folder}/exec-root"
-    os.mkdir(folder)
-    script = f"{folder}/look"
-    with open(script, "w", encoding="utf-8") as f:
-        f.write(LOOK)
-    os.chmod(folder, stat.S_IRWXU | stat.S_IXGRP | stat.S_IRGRP | stat.S_IROTH | stat.S_IXOTH)
-    os.chmod(script, 0o755)
-    config = {"listeners": [{"unix": f"{folder}/sock"}], "backends": {"tool": {"plugin": "exec", "command": [script]}},
-              "roles": {"tool": {"backend": "tool"}}, "audit": [{"sink": "file", "path": f"{folder}/audit"}],
-              "policies": {"rules": [{"name": "all", "subjects": [{"user": "root"}], "roles": ["*"]}]}}
+class Alone:
+    """A leased with the one backend `tool`, run by root under a prefix of the test's choice, its consumer root."""
 
-    def run(**keys):
-        config["backends"]["tool"].update(keys)
-        with open(f"{folder}/c.yaml", "w", encoding="utf-8") as f:
+    def __init__(self, world, name, script):
+        self.world, self.folder = world, f"{world.folder}/exec-{name}"
+        os.mkdir(self.folder)
+        os.chmod(self.folder, 0o755)
+        self.script = f"{self.folder}/print"
+        with open(self.script, "w", encoding="utf-8") as f:
+            f.write(script)
+        os.chmod(self.script, 0o755)
+        self.keys, self.process = {"plugin": "exec", "command": [self.script]}, None
+
+    def command(self, **keys):
+        self.keys.update(keys)
+        config = {"listeners": [{"unix": f"{self.folder}/sock", "mode": "0666"}], "backends": {"tool": self.keys},
+                  "roles": {"tool": {"backend": "tool"}}, "audit": [{"sink": "file", "path": f"{self.folder}/audit"}],
+                  "policies": {"rules": [{"name": "all", "subjects": [{"user": "root"}], "roles": ["*"]}]}}
+        with open(f"{self.folder}/c.yaml", "w", encoding="utf-8") as f:
             json.dump(config, f)
-        return [world.program("leased"), "--config", f"{folder}/c.yaml"]
-    done = subprocess.run(run(), capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 78 and "say as whom its programs run" in done.stderr
-    done = subprocess.run(run(user="nobody-here"), capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 78 and "names nobody that this machine knows" in done.stderr
-    with subprocess.Popen(run(user=CONSUMER), stderr=subprocess.DEVNULL) as daemon:
-        try:
-            until(lambda: os.path.exists(f"{folder}/sock"), "it is up", 10)
-            done = subprocess.run([world.program("lease"), "get", "tool", "--socket", f"{folder}/sock", "-o", "json"], capture_output=True,
-                                  text=True, timeout=20, check=False)
-            seen = json.loads(json.loads(done.stdout)["credential"]["seen"])
-        finally:
-            daemon.terminate()
-            daemon.wait(20)
+        os.chmod(f.name, 0o644)
+        return [self.world.program("leased"), "--config", f"{self.folder}/c.yaml"]
+
+    def fails(self, **keys):
+        done = subprocess.run(self.command(**keys), capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 78
+        return done.stderr
+
+    def start(self, *prefix, **keys):
+        if prefix:
+            give_to(self.folder, "leased")
+        self.process = subprocess.Popen([*prefix, *self.command(**keys)], stderr=subprocess.DEVNULL, cwd="/")
+        until(lambda: os.path.exists(f"{self.folder}/sock"), "it is up", 10)
+        return self
+
+    def get(self):
+        return subprocess.run([self.world.program("lease"), "get", "tool", "--socket", f"{self.folder}/sock", "-o", "json"],
+                              capture_output=True, text=True, timeout=20, check=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+
+
+@needs_root
+def test_a_daemon_of_root_has_to_say_as_whom(world):
+    """And then that is who it is."""
+    with Alone(world, "root", LOOK) as daemon:
+        assert "say as whom its programs run" in daemon.fails()
+        assert "names nobody that this machine knows" in daemon.fails(user="nobody-here")
+        seen = json.loads(json.loads(daemon.start(user=CONSUMER).get().stdout)["credential"]["seen"])
     assert seen["uid"] == pwd.getpwnam(CONSUMER).pw_uid and 0 not in seen["groups"]
     assert int(seen["caps"], 16) == 0 and seen["no_new_privs"] == "1"
+
+
+DROP_IN = ["setpriv", "--reuid=leased", "--regid=leased", "--clear-groups", "--inh-caps=-all,+setuid,+setgid,+kill",
+           "--ambient-caps=-all,+setuid,+setgid,+kill", "--bounding-set=-all,+setuid,+setgid,+kill", "--no-new-privs", "--"]
+
+
+@needs_root
+def test_with_the_drop_in_programs_run_as_others_and_only_the_helper_has_capabilities(world):
+    with Alone(world, "drop-in", LOOK) as daemon:
+        seen = json.loads(json.loads(daemon.start(*DROP_IN, user=CONSUMER).get().stdout)["credential"]["seen"])
+        with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as f:
+            own = dict(line.split(":", 1) for line in f)
+        with open(f"/proc/{helper_of(daemon)}/status", encoding="utf-8") as f:
+            helpers = dict(line.split(":", 1) for line in f)
+    assert seen["uid"] == pwd.getpwnam(CONSUMER).pw_uid
+    assert int(seen["caps"], 16) == 0 and int(seen["ambient"], 16) == 0
+    assert all(int(own[key], 16) == 0 for key in ("CapEff", "CapPrm", "CapInh", "CapAmb"))
+    assert int(helpers["CapEff"], 16) == 1 << 5 | 1 << 6 | 1 << 7
+
+
+@needs_root
+def test_with_the_drop_in_programs_of_others_are_killed_too(world):
+    with Alone(world, "drop-in-slow", "#!/bin/sh\nsleep 602.5\n") as daemon:
+        done = daemon.start(*DROP_IN, user=CONSUMER, timeout="1s").get()
+        assert done.returncode != 0 and "took too long" in done.stderr
+        until(lambda: subprocess.run(["pgrep", "-f", "sleep 602.5"], capture_output=True, check=False).returncode == 1, "it is gone", 5)
