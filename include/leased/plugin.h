@@ -223,8 +223,7 @@ struct leased_run_request {
 
 /* outcome values of a leased_run_end */
 #define LEASED_RUN_EXITED 0
-#define LEASED_RUN_NOT_STARTED 1 /* and trying again won't help before someone changes something   \
-                                  */
+#define LEASED_RUN_NOT_STARTED 1 /* and it won't be before someone changes something */
 #define LEASED_RUN_BUSY 2        /* not started, for want of something that passes */
 #define LEASED_RUN_KILLED 3      /* it ran, and was ended before its time: detail says why */
 #define LEASED_RUN_LOST 4        /* it may have run; what became of it isn't known */
