@@ -203,7 +203,7 @@ static void issued(struct plugin_work *work, const struct leased_run_end *end)
 {
     struct exec_op *op = (struct exec_op *)work;
     struct exec_output output;
-    struct plugin_text detail;
+    struct plugin_text detail = {{0}};
     int32_t status = judge(end, true, &detail);
 
     if (status == LEASED_LOST) {
@@ -261,7 +261,7 @@ static int32_t exec_issue(leased_instance *exec, const struct leased_issue *requ
 
 static void revoked(struct plugin_work *work, const struct leased_run_end *end)
 {
-    struct plugin_text detail;
+    struct plugin_text detail = {{0}};
     int32_t status = judge(end, false, &detail);
 
     plugin_work_fail(work, status, status == LEASED_OK ? "" : detail.bytes);
