@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "unit/helper/helper_fixture.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -276,6 +277,39 @@ static void test_many_run_at_once_and_each_gets_its_own_output(void **state)
     }
 }
 
+/* -1: it may not be looked at, which is as it should be. */
+static int descriptor_count(pid_t pid)
+{
+    char path[64];
+    const struct dirent *entry;
+    DIR *folder;
+    int count = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    folder = opendir(path);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        count += entry->d_name[0] != '.';
+    }
+    return folder != NULL && closedir(folder) == 0 ? count : -1;
+}
+
+static void test_nothing_is_left_open_after_many_runs(void **state)
+{
+    static const char *const names[] = {"quick", "missing", "endless", "unknown"};
+    static const char *const argv[] = {"/nonexistent/program", NULL};
+    struct helper_fixture *fixture = *state;
+    size_t i;
+
+    fixture_add_shell(fixture, "quick", "echo x; sleep 1000 & exit 1");
+    fixture_add_shell(fixture, "endless", "exec yes");
+    fixture_add(fixture, "missing", argv);
+    fixture_start(fixture);
+    for (i = 0; i < 40; i++) {
+        (void)fixture_run(fixture, names[i % ARRAY_LEN(names)]);
+    }
+    assert_int_equal(descriptor_count(fixture->helper.pid), geteuid() == 0 ? 4 : -1);
+}
+
 static void test_a_user_that_it_may_not_become_is_told(void **state)
 {
     struct helper_fixture *fixture = *state;
@@ -283,7 +317,7 @@ static void test_a_user_that_it_may_not_become_is_told(void **state)
     struct run_message end;
 
     program->has_user = true;
-    program->uid = 65534;
+    program->uid = 65532;
     program->gid = 65533;
     program->groups[0] = 65533;
     program->group_count = 1;
@@ -291,7 +325,7 @@ static void test_a_user_that_it_may_not_become_is_told(void **state)
     end = fixture_run(fixture, "command");
     if (geteuid() == 0) {
         assert_int_equal(end.outcome, RUN_EXITED);
-        assert_string_equal(fixture_output(&end), "65534\n65533\n");
+        assert_string_equal(fixture_output(&end), "65532\n65533\n");
     } else {
         assert_int_equal(end.outcome, RUN_NOT_STARTED);
         assert_string_equal(fixture_text(&end), "may not run as the user that it is configured "
@@ -388,6 +422,7 @@ int main(void)
         TEST(test_a_signal_is_an_end_before_its_time),
         TEST(test_a_cancelled_run_is_killed_and_still_ends),
         TEST(test_many_run_at_once_and_each_gets_its_own_output),
+        TEST(test_nothing_is_left_open_after_many_runs),
         TEST(test_a_user_that_it_may_not_become_is_told),
         TEST(test_when_the_daemon_is_gone_all_is),
         TEST(test_signals_for_the_daemon_leave_it_alone),
