@@ -23,7 +23,7 @@ DATADIR    ?= $(PREFIX)/share
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 PLUGINDIR  ?= $(LIBDIR)/leased/plugins
 #:   BUILTIN_PLUGINS      plugins linked into leased; the others become plugins/<name>.so
-BUILTIN_PLUGINS ?= aws entra gcp github kubernetes localca vault
+BUILTIN_PLUGINS ?= aws entra exec gcp github kubernetes localca vault
 #:   T=name               only tests with this in the program's path, or else in a test function's name
 #:   SEED= STEPS=         of the simulator; SEEDS= FROM=1 how many, from which on
 #:   F= TIME=60           fuzz target and its seconds (TIME is soak's too)
@@ -100,6 +100,7 @@ libs_access  := jansson openssl libpcre2-8
 libs_lease   := jansson openssl
 libs_backend := jansson openssl
 libs_serve   := jansson openssl
+libs_helper  :=
 libs_io      := libuv libcurl libmicrohttpd gnutls jansson openssl sqlite3
 libs_daemon  := jansson openssl
 libs_cli     := libcurl jansson openssl sqlite3

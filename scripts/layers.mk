@@ -11,10 +11,11 @@ uses_lease   := access audit wire env base
 uses_backend := lease access audit wire env base
 uses_serve   := backend lease access audit wire env base
 uses_io      := env wire base
-uses_daemon  := io serve backend lease access audit wire env base
+uses_helper  := wire base
+uses_daemon  := helper io serve backend lease access audit wire env base
 uses_cli     := wire base
 
-layers := base env wire audit access lease backend serve io daemon cli
+layers := base env wire audit access lease backend serve io helper daemon cli
 
 # Folders of tests, by the layer set they link. tests/unit/LAYER links LAYER and what it uses.
 core := serve $(uses_serve)

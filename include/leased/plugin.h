@@ -1,25 +1,15 @@
 /* leased/plugin.h: the one header that a leased plugin is built against.
  *
  * Changes
- *   1.0   first version: backends with issue, renew, revoke, health
- *   1.1   leased_backend_ops.call and leased_host.call_done: requests of clients, passed through
- *   1.2   secret_read takes "shared-file:/path"; check_config returns LEASED_NEEDS_* flags
- *   1.3   leased_result.refresh_ms: credentials that are read again rather than renewed
- *   1.4   leased_host.alloc: memory for what isn't a secret by itself; secret_alloc's is scarce
- *   1.5   leased_http_reply.depth_max and values_max: the backend's limits of what an answer holds;
- *         LEASED_HTTP_MOVABLE: without it a redirect of what creates something is not followed
- *   1.6   leased_host.intent: what is to be revoked if the answer of an issue never comes;
- *         state_put and state_get: a login that outlives the daemon; warning: what status shows;
- *         leased_backend_ops.holds_anchor; LEASED_RESULT_LOGIN_BOUND; LEASED_HTTP_REPEATABLE. A
- *         line feed in issuer_ref ends its name
- *   1.7   leased_http_request.address: issuers that aren't at the backend's own address, or have
- *         several; LEASED_HTTP_METADATA, LEASED_HTTP_DEFAULT; leased_plugin.flags,
- *         LEASED_PLUGIN_NO_ADDRESS; LEASED_KIND_SINK: where audit records go;
- *         leased_host.file_put: files that a plugin publishes
+ *   1.0   backends with issue, renew, revoke, health; 1.1: call: clients' requests, passed through
+ *   1.2   "shared-file:/path"; LEASED_NEEDS_* flags; 1.3: refresh_ms: what is read again
+ *   1.4   alloc: memory for what isn't a secret by itself
+ *   1.5   limits of what an answer holds; LEASED_HTTP_MOVABLE
+ *   1.6   intents; state that outlives the daemon; standing warnings; issuer_ref's line feed
+ *   1.7   addresses of the plugin's own; sinks; files that are published; programs that are run
  *
  * Contract
- *   1. A plugin exports one symbol, leased_plugin_entry. The host calls it once and then uses the
- *      table that it returns, for as long as the process lives. Nothing is unloaded.
+ *   1. A plugin exports leased_plugin_entry, which is called once; its table is used to the end.
  *   2. Structs start with `size` and grow only at their end. Equal abi_major is required; what a
  *      peer's `size` doesn't reach is absent: test with LEASED_HAS.
  *   3. Every function here runs on the host's loop thread and returns within 5 ms; host->post is
@@ -30,20 +20,16 @@
  *      calls a plugin from inside a function of its own, so plugins needn't be reentrant.
  *   5. Operations (issue, renew, revoke, health, call, write, close) get a `leased_op *`. The
  *      plugin ends each accepted one by exactly one host->op_done (or call_done). The host owns
- *      deadlines: when one passes it calls cancel and ignores a late op_done safely (what a late
- * issue created is revoked). The host owns retries, by the class that the plugin gives.
- *   6. Strings are pointer and length, valid only during the call that they were passed to, unless
- *      said otherwise; the receiver copies what it keeps. Each side frees what it allocated.
- *      Results are copied before op_done returns.
+ *      deadlines (after one it calls cancel; a late op_done is harmless, and what a late issue
+ *      created is revoked) and retries, by the class that the plugin gives.
+ *   6. Strings are valid only during the call that they were passed to, unless said otherwise; the
+ *      receiver copies what it keeps, op_done its result. Each side frees what it allocated.
  *   7. Configuration and parameters arrive as JSON text. Credentials leave as key/value pairs,
  *      those that must not be seen with LEASED_KV_SECRET.
- *   8. Never log a secret, put one into an error text or keep one in memory other than
- *      secret_alloc's.
- *   9. No network, clock, file, environment or randomness but the host's: plugins run in a
- *      simulator, too.
+ *   8. No secret in a log, an error's text or memory other than secret_alloc's.
+ *   9. No network, clock, file, environment or chance but the host's: plugins run in a simulator.
  *
- * Smallest examples, a backend and a sink of about 100 lines each, are in the repository's folders
- * plugins/example_backend and plugins/example_sink; plugins/README.md leads through the first. */
+ * Smallest examples: plugins/example_backend and plugins/example_sink in the repository. */
 #ifndef LEASED_PLUGIN_H
 #define LEASED_PLUGIN_H
 
@@ -65,6 +51,7 @@ typedef struct leased_instance leased_instance;         /* the plugin's: the sam
 typedef struct leased_op leased_op;                     /* the host's: one operation under way */
 typedef struct leased_timer leased_timer;               /* the host's: one armed timer */
 typedef struct leased_http leased_http;                 /* the host's: one HTTP exchange */
+typedef struct leased_run leased_run;                   /* the host's: one program that runs */
 
 struct leased_str {
     const char *ptr;
@@ -84,9 +71,8 @@ struct leased_kv {
 #define LEASED_OK 0
 #define LEASED_RETRY 1       /* passing fault; nothing was created: try again with back-off */
 #define LEASED_RETRY_AFTER 2 /* the same, and not before result.retry_after_ms */
-#define LEASED_DENIED                                                                              \
-    3 /* the issuer refuses; trying again won't help until someone changes its policy */
-#define LEASED_GONE 4    /* renew, revoke: the issuer doesn't know the lease (any more) */
+#define LEASED_DENIED 3      /* the issuer refuses, until somebody changes its policy */
+#define LEASED_GONE 4        /* renew, revoke: the issuer doesn't know the lease (any more) */
 #define LEASED_INVALID 5 /* the request or the configuration is wrong; result.detail says what */
 #define LEASED_SEALED 6  /* the issuer is up but can't serve: sealed, standby, not initialised */
 #define LEASED_LOST 7 /* it may have been executed, its answer was lost: never repeated blindly */
@@ -95,8 +81,7 @@ struct leased_kv {
 /* Result flags. */
 #define LEASED_RESULT_RENEWABLE 1u /* issue, renew: a renewal can extend it */
 #define LEASED_RESULT_REVOCABLE 2u /* issue: the issuer can end it before its time */
-#define LEASED_RESULT_CAPPED                                                                       \
-    4u /* issue, renew: lifetime is shorter than asked because a maximum is near */
+#define LEASED_RESULT_CAPPED 4u    /* issue, renew: shorter than asked, for a maximum is near */
 /* Since 1.6, revoke, with LEASED_RETRY_AFTER: it ends with the instance's login, and nothing else
  * ends it. So a log-out isn't kept waiting for it. */
 #define LEASED_RESULT_LOGIN_BOUND 8u
@@ -187,8 +172,7 @@ struct leased_http_reply {
     uint32_t values_max;
 };
 
-#define LEASED_CALL_REPEATABLE                                                                     \
-    1u /* it creates nothing: it may be sent twice, and on a connection that is kept open */
+#define LEASED_CALL_REPEATABLE 1u /* creates nothing: may be sent twice, on a kept connection */
 
 /* A client's request, to be passed to the issuer under the instance's own login. */
 struct leased_call {
@@ -213,11 +197,40 @@ struct leased_call_reply {
     struct leased_str body; /* treated as secret */
 };
 
+/* Since 1.7. A program that the backend's configuration names (LEASED_PLUGIN_RUNS). */
+struct leased_run_request {
+    uint32_t size;
+    uint32_t reserved;
+    struct leased_str program; /* the key that names it: "command" or "revoke_command" */
+    /* Of its environment: LEASED_ROLE, LEASED_USER, LEASED_UID, LEASED_UNIT, LEASED_REASON,
+     * LEASED_TTL_S and LEASED_REF, no others; each one line of UTF-8. An empty one isn't set. */
+    const struct leased_kv *variables;
+    size_t variable_count; /* at most 8 */
+};
+
+/* outcome values of a leased_run_end */
+#define LEASED_RUN_EXITED 0
+#define LEASED_RUN_NOT_STARTED 1 /* and it won't be before someone changes something */
+#define LEASED_RUN_BUSY 2        /* not started, for want of something that passes */
+#define LEASED_RUN_KILLED 3      /* it ran, and was ended before its time: detail says why */
+#define LEASED_RUN_LOST 4        /* it may have run; what became of it isn't known */
+#define LEASED_RUN_CANCELED 5
+
+struct leased_run_end {
+    uint32_t size;
+    uint32_t outcome;   /* LEASED_RUN_* */
+    uint32_t exit_code; /* LEASED_RUN_EXITED */
+    uint32_t reserved;
+    struct leased_str output; /* exit code 0: what it printed, at most 64 KiB; a secret */
+    struct leased_str detail; /* why, or the first line on its stderr; may be empty */
+};
+
 typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply);
 typedef void (*leased_timer_fn)(void *user);
 typedef void (*leased_post_fn)(void *user);
 typedef void (*leased_intent_fn)(void *user, int32_t status);
 typedef void (*leased_file_fn)(void *user, int32_t status, struct leased_str detail);
+typedef void (*leased_run_fn)(void *user, const struct leased_run_end *end);
 
 struct leased_host {
     uint32_t size;
@@ -328,6 +341,14 @@ struct leased_host {
      * in any order. Returns < 0 when it couldn't be started; then fn never runs. */
     int32_t (*file_put)(leased_host_context *host, struct leased_str path, struct leased_str bytes,
                         leased_file_fn fn, void *user);
+
+    /* Since 1.7. Runs a program of this backend's configuration, in a process that has nothing of
+     * the daemon's: without a shell, with a clean environment, as the configured user, for as long
+     * as `timeout` says. The request is copied. NULL when it couldn't be started: out of memory, or
+     * a wrong request. Cancelling kills it. */
+    leased_run *(*run_start)(leased_host_context *host, const struct leased_run_request *request,
+                             leased_run_fn fn, void *user);
+    void (*run_cancel)(leased_host_context *host, leased_run *run);
 };
 
 /* What a caller asks for. */
@@ -399,9 +420,8 @@ struct leased_backend_ops {
      * the request creates at the issuer is not the host's to renew or revoke. */
     int32_t (*call)(leased_instance *instance, const struct leased_call *request, leased_op *op);
 
-    /* Since 1.6. Can leases of an earlier run still hang on this anchor, i.e. is it of a login that
-     * was taken over and may be alive? 1 or 0. Asked before such leases are taken over; a plugin
-     * without it loses them all. */
+    /* Since 1.6. Can leases of an earlier run hang on this anchor, of a login that was taken over?
+     * 1 or 0. Asked before they are taken over; a plugin without it loses them all. */
     int32_t (*holds_anchor)(leased_instance *instance, uint64_t anchor);
 };
 
@@ -450,6 +470,12 @@ struct leased_sink_ops {
 /* Since 1.7: its backends needn't have an `address`, because the plugin knows where its issuer is,
  * or there is none. */
 #define LEASED_PLUGIN_NO_ADDRESS 1u
+/* Since 1.7: the configuration of its backends names programs. The host reads these keys as well,
+ * when it starts and never again: `command` and `revoke_command` (lists: an absolute path, then
+ * arguments), `user` (whom they run as), `env` (an object of texts) and `timeout` (a duration;
+ * 20s).
+ */
+#define LEASED_PLUGIN_RUNS 2u
 
 struct leased_plugin {
     uint32_t size;

@@ -1,8 +1,8 @@
 /* Happy path: plugin_work_new → send → replied → (send again …) → plugin_work_end.
  *
  * Cancelled: what is out and creates nothing is cancelled at the host, whose answer says so; what
- * creates runs on, and its answer ends it; what waits ends at once. Closing cancels all, and the
- * last one that ends lets the instance go. */
+ * creates runs on, and its answer ends it; a program is killed; what waits ends at once. Closing
+ * cancels all, and the last one that ends lets the instance go. */
 #include "work.h"
 
 #include <string.h>
@@ -186,6 +186,25 @@ int plugin_work_send(struct plugin_work *work, const struct leased_http_request 
     return work->http != NULL ? 0 : -1;
 }
 
+static void ran(void *user, const struct leased_run_end *end)
+{
+    struct plugin_work *work = user;
+
+    work->run = NULL;
+    work->ran(work, end); /* the work may be gone */
+}
+
+int plugin_work_run(struct plugin_work *work, const struct leased_run_request *request,
+                    plugin_ran_fn fn)
+{
+    struct plugin_works *works = work->works;
+
+    work->ran = fn;
+    work->sent_ms = works->host->now_ms(works->context);
+    work->run = works->host->run_start(works->context, request, ran, work);
+    return work->run != NULL ? 0 : -1;
+}
+
 static void waited(void *user)
 {
     struct plugin_work *work = user;
@@ -240,7 +259,9 @@ static void cancel(struct plugin_work *work)
     struct plugin_works *works = work->works;
 
     work->is_given_up = true;
-    if (work->http == NULL) {
+    if (work->run != NULL) {
+        works->host->run_cancel(works->context, work->run);
+    } else if (work->http == NULL) {
         plugin_work_fail(work, LEASED_CANCELED, "");
     } else if (!work->is_creating) {
         works->host->http_cancel(works->context, work->http);

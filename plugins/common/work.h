@@ -22,6 +22,7 @@ struct plugin_works {
 
 typedef void (*plugin_replied_fn)(struct plugin_work *work, const struct leased_http_reply *reply);
 typedef void (*plugin_went_on_fn)(struct plugin_work *work);
+typedef void (*plugin_ran_fn)(struct plugin_work *work, const struct leased_run_end *end);
 
 struct plugin_work {
     struct plugin_work *next;
@@ -29,6 +30,7 @@ struct plugin_work {
     struct plugin_works *works;
     leased_op *op;
     leased_http *http;
+    leased_run *run;
     leased_timer *timer;
     bool is_creating;  /* what is out may create something: a cancel lets it run on, so that its
                           answer says what to revoke. Set by the plugin before it sends */
@@ -37,6 +39,7 @@ struct plugin_work {
     uint64_t sent_ms;  /* host clock, of the last request */
     plugin_replied_fn replied;
     plugin_went_on_fn went_on;
+    plugin_ran_fn ran;
     void (*fini)(struct plugin_work *work); /* frees what hangs on it; NULL: nothing does */
     int32_t end_status;                     /* of plugin_work_end_soon */
     struct plugin_text end_detail;
@@ -50,6 +53,10 @@ void *plugin_work_new(struct plugin_works *works, size_t size, leased_op *op);
  * or to end there. 0, or -1 when it couldn't be started: then the caller ends the work. */
 int plugin_work_send(struct plugin_work *work, const struct leased_http_request *request,
                      plugin_replied_fn replied);
+
+/* The same for a program (host->run_start). A cancel kills it. */
+int plugin_work_run(struct plugin_work *work, const struct leased_run_request *request,
+                    plugin_ran_fn ran);
 
 /* Goes on after `delay_ms` (0: from the loop). 0, or -1. */
 int plugin_work_wait(struct plugin_work *work, uint64_t delay_ms, plugin_went_on_fn went_on);

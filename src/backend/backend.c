@@ -356,7 +356,8 @@ static void host_ended(void *user);
 static void open_failed(struct backend *backend)
 {
     if (backend->is_host_set_up &&
-        (handles_count(&backend->host.timers) != 0 || handles_count(&backend->host.https) != 0)) {
+        (handles_count(&backend->host.timers) != 0 || handles_count(&backend->host.https) != 0 ||
+         handles_count(&backend->host.runs) != 0)) {
         backend->is_closing = true;
         host_end(&backend->host, host_ended);
     } else {

@@ -330,6 +330,8 @@ const struct leased_host host_table = {
     .state_get = host_state_get,
     .warning = host_warning,
     .file_put = host_file_put,
+    .run_start = host_run_start,
+    .run_cancel = host_run_cancel,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -339,6 +341,7 @@ void host_init(struct leased_host_context *context)
     context->magic = CONTEXT_MAGIC;
     handles_init(&context->timers, HOST_TIMERS_MAX);
     handles_init(&context->https, HOST_HTTPS_MAX);
+    handles_init(&context->runs, HOST_RUNS_MAX);
     context->probed = ADDRESS_NONE;
     guard_init(&context->guard, context->env, context->name, context->addresses,
                context->address_count);
@@ -349,10 +352,12 @@ void host_fini(struct leased_host_context *context)
     CHECK(handles_count(&context->timers) == 0);
     CHECK(handles_count(&context->https) == 0);
     CHECK(context->put_count == 0);
+    CHECK(handles_count(&context->runs) == 0);
     env_undefer(&context->ended_deferred);
     guard_end(&context->guard);
     handles_fini(&context->timers);
     handles_fini(&context->https);
+    handles_fini(&context->runs);
     context->magic = 0;
 }
 
@@ -366,7 +371,8 @@ static void ended_ran(struct env_deferred *deferred)
 
 void host_settle(struct leased_host_context *context)
 {
-    if (context->is_ended && handles_count(&context->https) == 0 && context->put_count == 0) {
+    if (context->is_ended && handles_count(&context->https) == 0 &&
+        handles_count(&context->runs) == 0 && context->put_count == 0) {
         env_defer(context->env, &context->ended_deferred);
     }
 }
@@ -385,6 +391,7 @@ void host_end(struct leased_host_context *context, void (*ended)(void *user))
         timer_free(timer);
     }
     host_http_cancel_all(context);
+    host_run_cancel_all(context);
     host_settle(context);
 }
 

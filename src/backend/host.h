@@ -1,7 +1,7 @@
 /* What a plugin sees of the world: the leased_host table over env, and per backend the state behind
  * it. Files: host.c (log, clocks, timers, secrets, counters), host_keep.c (state and standing
- * warnings), host_file.c (published files), host_http.c and host_reply.c (HTTP), op.c (operations),
- * op_intent.c (intents).
+ * warnings), host_file.c (published files), host_http.c and host_reply.c (HTTP), host_run.c
+ * (programs), op.c (operations), op_intent.c (intents).
  *
  * Every call into a plugin is bracketed by host_enter and host_leave, which measure it. */
 #ifndef LEASED_BACKEND_HOST_H
@@ -17,6 +17,7 @@
 #define HOST_TIMERS_MAX 1024U
 #define HOST_HTTPS_MAX 1024U
 #define HOST_PUTS_MAX 4U
+#define HOST_RUNS_MAX 1024U
 #define HOST_CALL_BUDGET_US 5000U
 #define HOST_SLOW_LOG_INTERVAL_MS 60000U
 
@@ -50,6 +51,7 @@ struct leased_host_context {
     struct handles timers; /* struct host_timer */
     struct handles https;  /* struct host_http */
     size_t put_count;      /* files that are being replaced (host_file.c) */
+    struct handles runs;   /* struct host_run */
     bool is_ended;         /* the instance is gone: nothing is delivered to the plugin any more */
     void (*ended)(void *user);
     struct env_deferred ended_deferred;
@@ -69,8 +71,8 @@ extern const struct leased_host host_table;
 /* The rest of `context` is set by the caller. */
 void host_init(struct leased_host_context *context);
 
-/* Ends what the plugin left behind: stops timers, cancels exchanges; delivers nothing. `ended` runs
- * once, from the loop, when no exchange and no file is left. */
+/* Ends what the plugin left behind: stops timers, cancels exchanges and runs; delivers nothing.
+ * `ended` runs once, from the loop, when none of those and no file is left. */
 void host_end(struct leased_host_context *context, void (*ended)(void *user));
 
 /* After `ended`, or when nothing was started. */
@@ -110,7 +112,13 @@ void host_http_cancel(leased_host_context *context, leased_http *handle);
 /* Asks all exchanges to end. */
 void host_http_cancel_all(struct leased_host_context *context);
 
-/* Called when an exchange or the replacement of a file has ended after host_end. */
+/* The programs of the table. */
+leased_run *host_run_start(leased_host_context *context, const struct leased_run_request *request,
+                           leased_run_fn fn, void *user);
+void host_run_cancel(leased_host_context *context, leased_run *handle);
+void host_run_cancel_all(struct leased_host_context *context);
+
+/* Called when an exchange, a run or the replacement of a file has ended after host_end. */
 void host_settle(struct leased_host_context *context);
 
 /* Is this a header that may be sent or passed on: a name of letters, digits and "-" that HTTP

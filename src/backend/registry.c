@@ -205,6 +205,11 @@ bool backend_needs_address(const struct leased_plugin *plugin)
     return !LEASED_HAS(plugin, flags) || (plugin->flags & LEASED_PLUGIN_NO_ADDRESS) == 0;
 }
 
+bool backend_runs_programs(const struct leased_plugin *plugin)
+{
+    return LEASED_HAS(plugin, flags) && (plugin->flags & LEASED_PLUGIN_RUNS) != 0;
+}
+
 uint32_t backend_needs(const struct leased_plugin *plugin, const char *config_json)
 {
     const struct leased_backend_ops *ops = plugin->ops;

@@ -54,4 +54,7 @@ uint32_t backend_needs(const struct leased_plugin *plugin, const char *config_js
 /* Or does it know where its issuer is? */
 bool backend_needs_address(const struct leased_plugin *plugin);
 
+/* Does the configuration of its backends name programs that are run? */
+bool backend_runs_programs(const struct leased_plugin *plugin);
+
 #endif

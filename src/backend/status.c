@@ -2,6 +2,8 @@
 #include "backend/backend.h"
 
 #include "backend/backend_internal.h"
+#include "backend/registry.h"
+#include "env/run.h"
 
 #include <string.h>
 
@@ -70,6 +72,18 @@ static void ops_fill(const struct ops *ops, struct backend_status *status)
     status->sweep_forgotten_total = ops->sweeps.forgotten_total;
 }
 
+/* Where programs can't be run, what needs them can't serve. */
+static void run_fill(const struct backend *backend, struct backend_status *status)
+{
+    const char *problem =
+        backend_runs_programs(backend->plugin) ? env_run_problem(backend->env) : NULL;
+
+    if (problem != NULL) {
+        status->is_up = false;
+        status->last_error = problem;
+    }
+}
+
 void backend_status(const struct backend *backend, struct backend_status *ret_status)
 {
     const struct leased_host_context *host = &backend->host;
@@ -92,5 +106,6 @@ void backend_status(const struct backend *backend, struct backend_status *ret_st
     ops_fill(&backend->ops, ret_status);
     ret_status->is_up =
         host->guard.is_serving && !ret_status->is_breaker_open && host->login_expires_ms > now_ms;
+    run_fill(backend, ret_status);
     memcpy(ret_status->metrics, host->metrics, sizeof(host->metrics));
 }

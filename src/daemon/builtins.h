@@ -5,7 +5,7 @@
 
 #include "backend/registry.h"
 
-#define BUILTINS_TABLE(X) X(aws) X(entra) X(gcp) X(github) X(kubernetes) X(localca) X(vault)
+#define BUILTINS_TABLE(X) X(aws) X(entra) X(exec) X(gcp) X(github) X(kubernetes) X(localca) X(vault)
 
 /* The entry of one; NULL: there is none of that name. */
 leased_plugin_entry_fn builtins_entry(struct str name);

@@ -64,7 +64,8 @@ struct config_backend {
     char *proxy;
     uint64_t health_interval_ms;
     struct config_backend_limits limits;
-    char *config_json; /* the plugin's own keys; made by config_check_plugins */
+    char *config_json;  /* the plugin's own keys; made by config_check_plugins */
+    bool runs_programs; /* … of which some name programs; likewise */
 };
 
 struct config_budget {

@@ -172,6 +172,43 @@ static void variables_check(const struct config *before, const struct config *af
     }
 }
 
+static const struct config_backend *backend_of(const struct config *config, const char *name)
+{
+    const struct config_backend *backends = config->settings.backends.items;
+    size_t i;
+
+    for (i = 0; i < config->settings.backends.count; i++) {
+        if (strcmp(backends[i].name, name) == 0) {
+            return &backends[i];
+        }
+    }
+    return NULL;
+}
+
+/* The helper process runs what was named at the start and nothing else. */
+static void programs_check(const struct config *before, const struct config *after,
+                           struct yaml_errors *errors)
+{
+    const struct config_backend *backends = after->settings.backends.items;
+    size_t i;
+
+    for (i = 0; i < after->settings.backends.count; i++) {
+        const struct config_backend *known = backend_of(before, backends[i].name);
+
+        if (!backends[i].runs_programs) {
+            continue;
+        }
+        if (known == NULL || !known->runs_programs) {
+            yaml_error_at_key(errors, backends[i].node,
+                              "a backend that runs programs can't be added without a restart");
+        } else if (!text_is_equal(known->config_json, backends[i].config_json)) {
+            yaml_error_at_key(errors, backends[i].node,
+                              "programs, and what they run with, can't be changed without a "
+                              "restart");
+        }
+    }
+}
+
 void config_check_restart(const struct config *before, const struct config *after,
                           const struct io_environment *environment, struct yaml_errors *errors)
 {
@@ -179,6 +216,7 @@ void config_check_restart(const struct config *before, const struct config *afte
     listeners_check(before, after, errors);
     sinks_check(before, after, errors);
     variables_check(before, after, environment, errors);
+    programs_check(before, after, errors);
 }
 
 /* ---- digest ----------------------------------------------------------------- */

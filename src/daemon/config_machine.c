@@ -190,6 +190,44 @@ static void key_check(const struct config_listener *listener,
     }
 }
 
+/* ---- programs --------------------------------------------------------------- */
+
+static void program_check(const struct yaml_node *command, struct yaml_errors *warnings)
+{
+    const struct yaml_node *node = command != NULL ? command->first : NULL;
+    struct stat facts;
+
+    if (node == NULL) {
+        return;
+    }
+    if (stat(node->text.ptr, &facts) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) {
+            yaml_error_at(warnings, node, "warning: there is no program `%s`", node->text.ptr);
+        }
+    } else if (!S_ISREG(facts.st_mode) || (facts.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0) {
+        yaml_error_at(warnings, node, "warning: `%s` can't be run", node->text.ptr);
+    } else if ((facts.st_mode & S_IWOTH) != 0) {
+        yaml_error_at(warnings, node, "warning: others may write `%s`, which leased runs",
+                      node->text.ptr);
+    }
+}
+
+static void programs_check(const struct config_backend *backend, struct yaml_errors *warnings)
+{
+    const struct yaml_node *user = yaml_get(backend->node, "user");
+    uid_t uid;
+
+    if (!backend->runs_programs) {
+        return;
+    }
+    program_check(yaml_get(backend->node, "command"), warnings);
+    program_check(yaml_get(backend->node, "revoke_command"), warnings);
+    if (user != NULL && io_find_user(user->text.ptr, &uid, NULL) == ERR_NOT_FOUND) {
+        yaml_error_at(warnings, user, "warning: there is no user `%s` on this machine",
+                      user->text.ptr);
+    }
+}
+
 void config_check_machine(const struct config_settings *settings, struct yaml_errors *warnings)
 {
     const struct config_backend *backends = settings->backends.items;
@@ -204,6 +242,7 @@ void config_check_machine(const struct config_settings *settings, struct yaml_er
     }
     for (i = 0; i < settings->backends.count; i++) {
         secrets_check(backends[i].node, settings, warnings);
+        programs_check(&backends[i], warnings);
     }
 }
 

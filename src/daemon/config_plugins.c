@@ -289,6 +289,8 @@ static int backend_check(struct config *config, struct config_backend *backend,
         shared.plugin = backend_registry_find(registry, str_of(backend->plugin));
         if (shared.plugin == NULL) {
             unknown_plugin_report(backend, registry, errors);
+        } else {
+            backend->runs_programs = backend_runs_programs(shared.plugin);
         }
     }
     if (shared.plugin == NULL || backend_needs_address(shared.plugin)) {

@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define FIRST_OTHER_FD 3U
@@ -103,4 +105,31 @@ int harden_process(struct err *e)
         return err_set(e, -errno, "could not forbid new privileges: %s", err_str(-errno));
     }
     return r;
+}
+
+/* They are all of the first 32. */
+#define HELPERS_CAPABILITIES (1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL)
+
+int harden_capabilities(struct err *e)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    if (geteuid() == 0) {
+        return 0;
+    }
+    if (syscall(SYS_capget, &header, sets) != 0) {
+        return err_set(e, -errno, "could not look at the capabilities: %s", err_str(-errno));
+    }
+    if (((sets[0].permitted | sets[0].inheritable) & HELPERS_CAPABILITIES) == 0) {
+        return 0;
+    }
+    sets[0].effective &= ~HELPERS_CAPABILITIES;
+    sets[0].permitted &= ~HELPERS_CAPABILITIES;
+    sets[0].inheritable &= ~HELPERS_CAPABILITIES; /* and with it the ambient ones go */
+    if (syscall(SYS_capset, &header, sets) != 0) {
+        return err_set(e, -errno, "could not give up the helper's capabilities: %s",
+                       err_str(-errno));
+    }
+    return 0;
 }

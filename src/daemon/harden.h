@@ -13,4 +13,8 @@ int harden_files(struct err *e) ATTR_MUST_USE;
  * Of a debug build (VARIANT=debug) only the last: it can be traced, and leaves cores. */
 int harden_process(struct err *e) ATTR_MUST_USE;
 
+/* Gives up the capabilities that only the helper process needs (another user's name, and to kill
+ * his processes), where leased isn't root. After the fork; fine where there are none. */
+int harden_capabilities(struct err *e) ATTR_MUST_USE;
+
 #endif

@@ -2,8 +2,8 @@
  * daemon.
  *
  * The order matters: the environment is scrubbed before a library can read it, the allocator is in
- * place before one allocates, and the process is closed to others before the first secret is read.
- */
+ * place before one allocates, the helper process is forked before there is a thread or a secret,
+ * and the process is closed to others before the first secret is read. */
 #include "base/mem.h"
 #include "base/secret.h"
 #include "daemon/builtins.h"
@@ -13,8 +13,11 @@
 #include "daemon/harden.h"
 #include "daemon/log_sink.h"
 #include "daemon/options.h"
+#include "daemon/programs.h"
+#include "helper/helper.h"
 #include "io/alloc.h"
 #include "io/passed.h"
+#include "io/run.h"
 #include "io/scrub.h"
 #include "io/secret_memory.h"
 #include "wire/schema_json.h"
@@ -40,6 +43,8 @@ struct run {
     struct io *io;
     struct backend_registry *registry;
     struct config *config;
+    struct helper_programs programs;
+    struct helper helper; /* fd -1: there is none */
 };
 
 static int complain(const char *text, int exit_code)
@@ -142,6 +147,7 @@ static int config_open(struct run *run)
     yaml_errors_fini(&warnings);
     switch (r) {
     case 0:
+        CHECK(run->config != NULL);
         return EX_OK;
     case ERR_NOT_FOUND:
         return EX_NOINPUT;
@@ -197,6 +203,49 @@ static void guide_print(void *user)
     (void)out_print(&text);
 }
 
+/* ---- the helper -------------------------------------------------------------- */
+
+/* In the helper: it has no use for secrets of the environment. */
+static void forget(void *user)
+{
+    struct run *run = user;
+
+    io_environment_free(run->environment);
+    config_free(run->config);
+}
+
+static int helper_make(struct run *run, struct err *e)
+{
+    const struct helper_options options = {.programs = &run->programs,
+                                           .forget = forget,
+                                           .user = run};
+    int r = programs_of_config(run->config, &run->programs, e);
+
+    if (r != 0) {
+        return r;
+    }
+    return run->programs.count > 0 ? helper_start(&options, &run->helper, e) : 0;
+}
+
+static void helper_ended(void *user)
+{
+    (void)user;
+    log_event(LOG_LEVEL_ERROR, "helper.ended", "detail",
+              "backends that run programs can't serve any more", "hint", "restart leased", NULL);
+}
+
+static int helper_use(struct run *run, struct err *e)
+{
+    const struct io_helper_options options = {.fd = run->helper.fd,
+                                              .pid = run->helper.pid,
+                                              .ended = helper_ended};
+    int r = run->helper.fd >= 0 ? io_use_helper(run->io, &options) : 0;
+
+    return r == 0 ? 0 : err_set(e, r, "could not speak to the helper process: %s", err_str(r));
+}
+
+/* ---- the daemon -------------------------------------------------------------- */
+
 static int daemon_start(struct run *run)
 {
     struct daemon_options options = {.registry = run->registry,
@@ -209,7 +258,11 @@ static int daemon_start(struct run *run)
     struct err e = {0};
     int exit_code;
 
-    if (secret_memory_start(&run->config->settings.limits, &e) != 0 || io_new(&run->io, &e) != 0) {
+    if (helper_make(run, &e) != 0) {
+        return complain(e.text, e.code == ERR_INVALID ? EX_CONFIG : EX_OSERR);
+    }
+    if (secret_memory_start(&run->config->settings.limits, &e) != 0 || io_new(&run->io, &e) != 0 ||
+        helper_use(run, &e) != 0) {
         return complain(e.text, EX_OSERR);
     }
     log_set(run, run->config);
@@ -227,7 +280,7 @@ static int daemon_start(struct run *run)
                         "the environment holds",
                         EX_CONFIG);
     }
-    if (harden_process(&e) != 0) {
+    if (harden_capabilities(&e) != 0 || harden_process(&e) != 0) {
         return complain(e.text, EX_OSERR);
     }
     options.io = run->io;
@@ -247,6 +300,7 @@ static int run_close(struct run *run, int exit_code)
     }
     backend_registry_free(run->registry);
     config_free(run->config);
+    helper_programs_fini(&run->programs);
     io_environment_free(run->environment);
     io_drop_secret_memory();
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
@@ -315,7 +369,7 @@ static int action_run(struct run *run)
 
 int main(int argc, char **argv)
 {
-    static struct run run;
+    static struct run run = {.helper = {.fd = -1}};
     struct err e = {0};
     int exit_code = process_prepare(&run);
 

@@ -19,7 +19,8 @@
  *
  * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
  * files, and files that are replaced whole), env/ledger.h (what survives a crash), env/process.h
- * (who lives), env/server.h (requests that arrive), env/usage.h (what the process uses). */
+ * (who lives), env/run.h (programs that are run), env/server.h (requests that arrive), env/usage.h
+ * (what the process uses). */
 #ifndef LEASED_ENV_ENV_H
 #define LEASED_ENV_ENV_H
 
@@ -37,6 +38,7 @@ struct env_ledger;
 struct env_ledger_options;
 struct env_process_watch;
 struct env_process;
+struct env_run;
 
 #define ENV_NAME_MAX_BYTES 64
 #define ENV_GROUPS_MAX 64
@@ -98,6 +100,10 @@ struct env_ops {
                        struct env_ledger **ret_ledger, struct err *e);
     const char *(*boot_id)(struct env *env); /* may be NULL: it isn't known */
     int (*file_put)(struct env *env, struct env_put *put);
+    /* May be NULL, all three: nothing can be run. */
+    int (*run_start)(struct env *env, struct env_run *run);
+    void (*run_cancel)(struct env *env, struct env_run *run);
+    const char *(*run_problem)(struct env *env);
 };
 
 struct env {

@@ -66,6 +66,9 @@ static const struct env_ops io_ops = {
     .ledger_open = io_ledger_open,
     .boot_id = io_boot_id,
     .file_put = io_file_put,
+    .run_start = io_run_start,
+    .run_cancel = io_run_cancel,
+    .run_problem = io_run_problem,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a
@@ -246,6 +249,7 @@ static void close_handles(struct io *io)
     io_http_close(io);
     io_signals_close(io);
     io_processes_close(io);
+    io_runs_close(io);
     io_posts_close(io);
     io_timers_close(io);
     uv_close((uv_handle_t *)&io->no_wait, NULL);
@@ -278,6 +282,7 @@ int io_close(struct io *io)
     }
     io_http_fini(io);
     io_posts_fini(io);
+    io_runs_fini(io);
     io_timers_fini(io);
     diag_fini(&io->diag);
     io_passed_close(io);

@@ -25,6 +25,7 @@
 
 struct io_http;
 struct io_environment;
+struct io_helper;
 struct io_passed;
 struct io_seal;
 
@@ -118,6 +119,7 @@ struct io {
     struct io_http *http; /* made by io_http_new */
     struct io_posts posts;
     struct io_seal *seal;
+    struct io_helper *helper; /* runs programs; NULL: nothing can be run */
     struct io_name users[IO_NAMES_CACHED];
     struct io_name groups[IO_NAMES_CACHED];
     struct io_user_groups user_groups[IO_NAMES_CACHED];
@@ -190,6 +192,14 @@ int io_process_watch_start(struct env *env, struct env_process_watch *watch);
 void io_process_watch_close(struct env *env, struct env_process_watch *watch);
 /* Closes the watches that their owners left open. */
 void io_processes_close(struct io *io);
+
+/* run.c */
+int io_run_start(struct env *env, struct env_run *run);
+void io_run_cancel(struct env *env, struct env_run *run);
+const char *io_run_problem(struct env *env);
+/* Ends what its owners left. */
+void io_runs_close(struct io *io);
+void io_runs_fini(struct io *io);
 
 /* post.c */
 int io_posts_init(struct io *io) ATTR_MUST_USE;

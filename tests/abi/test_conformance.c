@@ -92,10 +92,13 @@ static const struct {
     const char *keys;
 } builtins[] = {
     {"aws",
-     "--config '{\"region\":\"eu-central-1\",\"source\":{\"type\":\"file\",\"credentials_file\":\"/run/aws\"}}' --params '{\"role_arn\":\"arn:aws:iam::123456789012:role/r\"}' --secret file:/run/aws=[default]"},
+     "--config '{\"region\":\"eu-central-1\",\"source\":{\"type\":\"file\",\"credentials_file\":"
+     "\"/run/aws\"}}' --params '{\"role_arn\":\"arn:aws:iam::123456789012:role/r\"}' "
+     "--secret file:/run/aws=[default]"},
     {"entra", "--config '{\"tenant\":\"t.example\",\"client_id\":\"c\",\"auth\":{\"method\":"
               "\"secret\",\"client_secret_file\":\"/run/cs\"}}' --params "
               "'{\"scope\":\"https://a.example/.default\"}' --secret file:/run/cs=hidden"},
+    {"exec", "--config '{\"command\":[\"/bin/true\"]}'"},
     {"gcp",
      "--config '{\"auth\":{\"method\":\"federated\",\"token_file\":\"/run/t\",\"audience\":"
      "\"//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x\"}"

@@ -187,6 +187,9 @@ static const struct env_ops fake_ops = {
     .unseal = fake_unseal,
     .boot_id = fake_boot_id,
     .file_put = fake_file_put,
+    .run_start = fake_run_start,
+    .run_cancel = fake_run_cancel,
+    .run_problem = fake_run_problem,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
@@ -205,6 +208,7 @@ void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
     list_init(&fake->puts);
     list_init(&fake->https);
     list_init(&fake->watches);
+    list_init(&fake->runs);
 }
 
 void fake_env_fini(struct fake_env *fake)
@@ -215,6 +219,7 @@ void fake_env_fini(struct fake_env *fake)
     CHECK(list_is_empty(&fake->puts));
     CHECK(list_is_empty(&fake->https));
     CHECK(list_is_empty(&fake->watches));
+    CHECK(list_is_empty(&fake->runs));
     fake_files_fini(fake);
 }
 
@@ -260,6 +265,7 @@ void fake_env_run(struct fake_env *fake)
         has_run = fake_files_run(fake) || has_run;
         has_run = fake_https_run(fake) || has_run;
         has_run = fake_watches_run(fake) || has_run;
+        has_run = fake_programs_run(fake) || has_run;
     } while (has_run);
 }
 

@@ -12,6 +12,7 @@
 #include "env/file.h"
 #include "env/http.h"
 #include "env/process.h"
+#include "env/run.h"
 
 #define FAKE_ENV_PROCESSES_MAX 64
 #define FAKE_ENV_NAMES_MAX 32
@@ -80,6 +81,7 @@ struct fake_env {
     struct list puts;
     struct list https;
     struct list watches;
+    struct list runs;
     struct fake_process processes[FAKE_ENV_PROCESSES_MAX];
     size_t process_count;
     struct fake_name names[FAKE_ENV_NAMES_MAX];
@@ -95,6 +97,8 @@ struct fake_env {
     int name_status;           /* not 0: every look-up of a name fails with it */
     int put_status;            /* not 0: every replacement of a file fails with it */
     bool is_put_held;          /* replacements wait */
+    int run_status;            /* not 0: every run_start fails with it */
+    const char *run_problem;   /* NULL: programs can be run */
     /* Called for each exchange that starts; 0 and later fake_env_http_finish, or an error that
      * start then returns. NULL: starts succeed and stay open. */
     int (*http_fn)(struct fake_env *fake, struct env_http *http);
@@ -156,5 +160,15 @@ void fake_env_http_finish(struct fake_env *fake, struct env_http *http, int stat
 
 /* The oldest exchange that is still open, or NULL. */
 struct env_http *fake_env_http_first(struct fake_env *fake);
+
+/* --- programs --- */
+
+/* The oldest run that is still open, or NULL; and one of its variables, "" if it isn't set. */
+struct env_run *fake_env_program_first(struct fake_env *fake);
+const char *fake_env_program_variable(struct fake_env *fake, const char *name);
+
+/* Lets it end with the next fake_env_run; what `end` points to is copied. */
+void fake_env_program_finish(struct fake_env *fake, struct env_run *run,
+                             const struct env_run_end *end);
 
 #endif

@@ -221,7 +221,7 @@ static void test_a_plugin_complains_at_the_place(void **state)
         {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: valut, address: https://v}}\n",
          "c.yaml:3:24: there is no plugin `valut`: did you mean `vault`?\n"},
         {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: etcd, address: https://v}}\n",
-         "c.yaml:3:24: there is no plugin `etcd`; known: aws, entra, gcp, github, kubernetes, localca, vault\n"},
+         "c.yaml:3:24: there is no plugin `etcd`; known: aws, entra, exec, gcp, github, kubernetes, localca, vault\n"},
         {CONFIG_FIXTURE_LEAST "backends: {v: {plugin: vault}}\n",
          "c.yaml:3:12: `address` is missing in a backend\n"
          "c.yaml:3:12: auth: an object is expected, such as {method: approle, role_id_file: …, "

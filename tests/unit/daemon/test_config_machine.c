@@ -147,6 +147,26 @@ static void test_certificates_that_do_not_serve_are_warned_of(void **state)
     expect(f, TLS, "c.yaml:2:32: warning: k is accessible to others (mode 0644): chmod 0600\n");
 }
 
+static void test_programs_that_cannot_be_run_are_warned_of(void **state)
+{
+    struct config_fixture *f = *state;
+    static const char text[] =
+        LISTENER AUDIT "backends: {t: {plugin: exec, command: ['%D/tool']}}\n";
+
+    expect(f, text, "c.yaml:3:40: warning: there is no program `tool`\n");
+    config_fixture_write(f, "tool", "");
+    expect(f, text, "c.yaml:3:40: warning: `tool` can't be run\n");
+    mode_set(f, "tool", 0757);
+    expect(f, text, "c.yaml:3:40: warning: others may write `tool`, which leased runs\n");
+    mode_set(f, "tool", 0755);
+    expect(f, text, "");
+    expect(f,
+           LISTENER AUDIT "backends: {t: {plugin: exec, command: ['%D/tool'],\n"
+                          "  revoke_command: [/nonexistent/x], user: tooll}}\n",
+           "c.yaml:4:20: warning: there is no program `/nonexistent/x`\n"
+           "c.yaml:4:43: warning: there is no user `tooll` on this machine\n");
+}
+
 static void test_names_in_rules_that_nobody_has_are_warned_of(void **state)
 {
     expect(*state,
@@ -189,6 +209,7 @@ int main(void)
         TEST(test_what_a_local_ca_publishes_is_no_secret_and_needn_t_be_there),
         TEST(test_a_secret_that_callers_can_read_by_their_group_is_warned_of),
         TEST(test_certificates_that_do_not_serve_are_warned_of),
+        TEST(test_programs_that_cannot_be_run_are_warned_of),
         TEST(test_names_in_rules_that_nobody_has_are_warned_of),
         TEST(test_names_in_policy_files_are_looked_up_too),
     };

@@ -1,0 +1,13 @@
+/* What the helper process may run: the programs that backends name whose plugin has them run
+ * (LEASED_PLUGIN_RUNS). */
+#ifndef LEASED_DAEMON_PROGRAMS_H
+#define LEASED_DAEMON_PROGRAMS_H
+
+#include "daemon/config.h"
+#include "helper/programs.h"
+
+/* Users are looked up. ERR_INVALID with a text for people, ERR_NOMEM; else helper_programs_fini. */
+int programs_of_config(const struct config *config, struct helper_programs *ret_programs,
+                       struct err *e) ATTR_MUST_USE;
+
+#endif
