@@ -1,4 +1,4 @@
-/* Trying credentials out over TCP and HTTP.
+/* Trying credentials out over TCP and HTTP; by a program: verifier_exec.c.
  *
  * Happy path: start parses the role's JSON, fills the fields in and starts an exchange → replied:
  * connected, or answered with 2xx → the lease layer's callback.
@@ -9,6 +9,7 @@
 #include "backend/verifier.h"
 
 #include "backend/host.h"
+#include "backend/verifier_trial.h"
 #include "base/buf.h"
 #include "base/host.h"
 #include "base/mem.h"
@@ -26,16 +27,15 @@
 #define TRY_MAGIC 0x76747279U
 #define BASIC_AUTH_HEADER "Authorization"
 
-struct trial {
+struct http_trial {
     uint32_t magic;
+    struct trial trial;
     json_t *settings; /* owns url, header names and ca_file */
     struct env_http http;
     struct env_http_tls tls;
     struct env_http_header headers[HEADERS_MAX + 1];
-    char *values[HEADERS_MAX + 1];                          /* of the headers; owned */
-    char *url;                                              /* owned */
-    void (*fn)(void *user, int status, const char *detail); /* NULL: cancelled */
-    void *user;
+    char *values[HEADERS_MAX + 1]; /* of the headers; owned */
+    char *url;                     /* owned */
 };
 
 /* --- what is asked for ------------------------------------------------------------------------ */
@@ -178,35 +178,56 @@ static int check_http(const json_t *settings, struct err *e)
     return r == 0 ? check_headers(settings, e) : r;
 }
 
-int backend_verify_check(const char *verify_json, struct err *e)
+/* What goes with one way to try it out only. */
+static int check_company(const json_t *settings, struct err *e)
 {
-    static const char *const http_keys[] = {"headers", "basic_auth", "ca_file"};
-    json_t *settings = json_loads(verify_json, 0, NULL);
-    const char *tcp = text_of(settings, "tcp");
-    const char *http = text_of(settings, "http");
-    int r = 0;
+    static const struct {
+        const char *key;
+        const char *way;
+    } companies[] = {
+        {"headers", "http"}, {"basic_auth", "http"}, {"ca_file", "http"}, {"user", "exec"}};
 
-    if (settings == NULL) {
-        return err_set(e, ERR_NOMEM, "out of memory");
-    }
-    if ((tcp != NULL) == (http != NULL)) {
-        r = err_set(e, ERR_INVALID, "expected one of `tcp` and `http`");
-    }
-    for (size_t i = 0; r == 0 && tcp != NULL && i < ARRAY_LEN(http_keys); i++) {
-        if (json_object_get(settings, http_keys[i]) != NULL) {
-            r = err_set(e, ERR_INVALID, "%s: is for `http` only", http_keys[i]);
+    for (size_t i = 0; i < ARRAY_LEN(companies); i++) {
+        if (json_object_get(settings, companies[i].key) != NULL &&
+            json_object_get(settings, companies[i].way) == NULL) {
+            return err_set(e, ERR_INVALID, "%s: is for `%s` only", companies[i].key,
+                           companies[i].way);
         }
     }
-    if (r == 0) {
-        r = tcp != NULL ? check_tcp(tcp, e) : check_http(settings, e);
+    return 0;
+}
+
+static int check_settings(const json_t *settings, struct err *e)
+{
+    const char *tcp = text_of(settings, "tcp");
+    const char *http = text_of(settings, "http");
+    bool is_exec = json_object_get(settings, "exec") != NULL;
+    int r = check_company(settings, e);
+
+    if (r != 0) {
+        return r;
     }
+    if ((tcp != NULL) + (http != NULL) + is_exec != 1) {
+        return err_set(e, ERR_INVALID, "expected one of `tcp`, `http` and `exec`");
+    }
+    if (tcp != NULL) {
+        return check_tcp(tcp, e);
+    }
+    return http != NULL ? check_http(settings, e) : verifier_exec_check(settings, e);
+}
+
+int backend_verify_check(const char *verify_json, struct err *e)
+{
+    json_t *settings = json_loads(verify_json, 0, NULL);
+    int r = settings != NULL ? check_settings(settings, e) : err_set(e, ERR_NOMEM, "out of memory");
+
     json_decref(settings);
     return r;
 }
 
 /* --- one try ---------------------------------------------------------------------------------- */
 
-static void trial_free(struct trial *trial)
+static void trial_free(struct http_trial *trial)
 {
     for (size_t i = 0; i < ARRAY_LEN(trial->values); i++) {
         mem_free(trial->values[i]);
@@ -249,7 +270,7 @@ static int fill(const struct lease_trial *asked, struct str text, struct buf *ou
     return buf_status(out);
 }
 
-static int add_header(struct trial *trial, const char *name, struct buf *value)
+static int add_header(struct http_trial *trial, const char *name, struct buf *value)
 {
     size_t i = trial->http.header_count;
     size_t len = value->len;
@@ -265,8 +286,8 @@ static int add_header(struct trial *trial, const char *name, struct buf *value)
 }
 
 /* RFC 7617: the name has no colon, and what isn't ASCII is UTF-8. */
-static int add_basic_auth(struct trial *trial, const struct lease_trial *asked, const char *text,
-                          struct err *e)
+static int add_basic_auth(struct http_trial *trial, const struct lease_trial *asked,
+                          const char *text, struct err *e)
 {
     struct str rest = str_of(text);
     struct str name = str_cut(&rest, ':');
@@ -296,7 +317,7 @@ static int add_basic_auth(struct trial *trial, const struct lease_trial *asked, 
     return add_header(trial, BASIC_AUTH_HEADER, &value);
 }
 
-static int add_headers(struct trial *trial, const struct lease_trial *asked, struct err *e)
+static int add_headers(struct http_trial *trial, const struct lease_trial *asked, struct err *e)
 {
     const char *basic_auth = text_of(trial->settings, "basic_auth");
     const char *name;
@@ -317,7 +338,7 @@ static int add_headers(struct trial *trial, const struct lease_trial *asked, str
     return r;
 }
 
-static int prepare(struct trial *trial, const struct lease_trial *asked, struct err *e)
+static int prepare(struct http_trial *trial, const struct lease_trial *asked, struct err *e)
 {
     const char *tcp = text_of(trial->settings, "tcp");
     const char *ca_file = text_of(trial->settings, "ca_file");
@@ -355,7 +376,7 @@ static int verdict_of(uint32_t http_status)
 }
 
 /* As the configuration names it. */
-static const char *target_of(const struct trial *trial)
+static const char *target_of(const struct http_trial *trial)
 {
     const char *tcp = text_of(trial->settings, "tcp");
 
@@ -365,9 +386,9 @@ static const char *target_of(const struct trial *trial)
 static void replied(struct env_http *http, int status, const struct env_http_reply *reply,
                     const char *detail)
 {
-    struct trial *trial = OBJ_CAST(http->user, struct trial, TRY_MAGIC);
-    void (*fn)(void *user, int status, const char *detail) = trial->fn;
-    void *user = trial->user;
+    struct http_trial *trial = OBJ_CAST(http->user, struct http_trial, TRY_MAGIC);
+    void (*fn)(void *user, int status, const char *detail) = trial->trial.fn;
+    void *user = trial->trial.user;
     char text[512];
 
     if (status == 0 && (http->flags & ENV_HTTP_CONNECT_ONLY) == 0) {
@@ -383,42 +404,70 @@ static void replied(struct env_http *http, int status, const struct env_http_rep
     }
 }
 
-static int verifier_start(struct lease_verifier *verifier, const struct lease_trial *asked,
-                          void **ret_running, struct err *e)
+static void cancel(struct trial *trial)
 {
-    const struct backend_verifier *self = CONTAINER_OF(verifier, struct backend_verifier, verifier);
-    struct trial *trial = mem_calloc(1, sizeof(*trial));
-    int r = ERR_NOMEM;
+    struct http_trial *http = CONTAINER_OF(trial, struct http_trial, trial);
+
+    trial->fn = NULL;
+    env_http_cancel(trial->env, &http->http);
+}
+
+/* Takes `settings`, also on error. */
+static int http_start(struct env *env, json_t *settings, const struct lease_trial *asked,
+                      struct trial **ret_trial, struct err *e)
+{
+    struct http_trial *trial = mem_calloc(1, sizeof(*trial));
+    int r;
 
     if (trial == NULL) {
+        json_decref(settings);
         return ERR_NOMEM;
     }
     trial->magic = TRY_MAGIC;
-    trial->fn = asked->fn;
-    trial->user = asked->user;
+    trial->trial =
+        (struct trial){.env = env, .cancel = cancel, .fn = asked->fn, .user = asked->user};
     trial->http.fn = replied;
     trial->http.user = trial;
-    trial->settings = json_loads(asked->verify_json, 0, NULL);
-    if (trial->settings != NULL) {
-        r = prepare(trial, asked, e);
-    }
+    trial->settings = settings;
+    r = prepare(trial, asked, e);
     if (r == 0) {
-        r = env_http_start(self->env, &trial->http, e);
+        r = env_http_start(env, &trial->http, e);
     }
     if (r != 0) {
         trial_free(trial);
         return r;
     }
-    *ret_running = trial;
+    *ret_trial = &trial->trial;
     return 0;
+}
+
+static int verifier_start(struct lease_verifier *verifier, const struct lease_trial *asked,
+                          void **ret_running, struct err *e)
+{
+    struct env *env = CONTAINER_OF(verifier, struct backend_verifier, verifier)->env;
+    json_t *settings = json_loads(asked->verify_json, 0, NULL);
+    struct trial *trial = NULL;
+    int r;
+
+    if (settings == NULL) {
+        return ERR_NOMEM;
+    }
+    if (json_object_get(settings, "exec") != NULL) {
+        r = verifier_exec_start(env, settings, asked, &trial, e);
+        json_decref(settings);
+    } else {
+        r = http_start(env, settings, asked, &trial, e);
+    }
+    *ret_running = trial;
+    return r;
 }
 
 static void verifier_cancel(struct lease_verifier *verifier, void *running)
 {
-    struct trial *trial = OBJ_CAST(running, struct trial, TRY_MAGIC);
+    struct trial *trial = running;
 
-    trial->fn = NULL;
-    env_http_cancel(CONTAINER_OF(verifier, struct backend_verifier, verifier)->env, &trial->http);
+    (void)verifier;
+    trial->cancel(trial);
 }
 
 void backend_verifier_init(struct backend_verifier *verifier, struct env *env)

@@ -83,6 +83,8 @@ struct config_verify {
     struct schema_pairs headers;
     char *basic_auth;
     char *ca_file;
+    struct schema_strings exec;
+    char *user;
     uint64_t timeout_ms;
 };
 

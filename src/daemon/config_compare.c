@@ -172,6 +172,38 @@ static void variables_check(const struct config *before, const struct config *af
     }
 }
 
+static const struct config_role *role_of_name(const struct config *config, const char *name)
+{
+    const struct config_role *roles = config->settings.roles.items;
+    size_t i;
+
+    for (i = 0; i < config->settings.roles.count; i++) {
+        if (strcmp(roles[i].name, name) == 0) {
+            return &roles[i];
+        }
+    }
+    return NULL;
+}
+
+/* The same for those that try credentials out. */
+static void verifiers_check(const struct config *before, const struct config *after,
+                            struct yaml_errors *errors)
+{
+    const struct config_role *roles = after->settings.roles.items;
+    size_t i;
+
+    for (i = 0; i < after->settings.roles.count; i++) {
+        const struct config_role *known = role_of_name(before, roles[i].name);
+
+        if (roles[i].verify.exec.count > 0 &&
+            (known == NULL || !text_is_equal(known->verify_json, roles[i].verify_json))) {
+            yaml_error_at_key(errors, roles[i].verify.node,
+                              "a program that tries credentials out can't be added or changed "
+                              "without a restart");
+        }
+    }
+}
+
 static const struct config_backend *backend_of(const struct config *config, const char *name)
 {
     const struct config_backend *backends = config->settings.backends.items;
@@ -217,6 +249,7 @@ void config_check_restart(const struct config *before, const struct config *afte
     sinks_check(before, after, errors);
     variables_check(before, after, environment, errors);
     programs_check(before, after, errors);
+    verifiers_check(before, after, errors);
 }
 
 /* ---- digest ----------------------------------------------------------------- */

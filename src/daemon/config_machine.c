@@ -212,26 +212,31 @@ static void program_check(const struct yaml_node *command, struct yaml_errors *w
     }
 }
 
-static void programs_check(const struct config_backend *backend, struct yaml_errors *warnings)
+static void user_check(const struct yaml_node *user, struct yaml_errors *warnings)
 {
-    const struct yaml_node *user = yaml_get(backend->node, "user");
     uid_t uid;
 
-    if (!backend->runs_programs) {
-        return;
-    }
-    program_check(yaml_get(backend->node, "command"), warnings);
-    program_check(yaml_get(backend->node, "revoke_command"), warnings);
     if (user != NULL && io_find_user(user->text.ptr, &uid, NULL) == ERR_NOT_FOUND) {
         yaml_error_at(warnings, user, "warning: there is no user `%s` on this machine",
                       user->text.ptr);
     }
 }
 
+static void programs_check(const struct config_backend *backend, struct yaml_errors *warnings)
+{
+    if (!backend->runs_programs) {
+        return;
+    }
+    program_check(yaml_get(backend->node, "command"), warnings);
+    program_check(yaml_get(backend->node, "revoke_command"), warnings);
+    user_check(yaml_get(backend->node, "user"), warnings);
+}
+
 void config_check_machine(const struct config_settings *settings, struct yaml_errors *warnings)
 {
     const struct config_backend *backends = settings->backends.items;
     const struct config_listener *listeners = settings->listeners.items;
+    const struct config_role *roles = settings->roles.items;
     size_t i;
 
     folders_check(settings, warnings);
@@ -243,6 +248,12 @@ void config_check_machine(const struct config_settings *settings, struct yaml_er
     for (i = 0; i < settings->backends.count; i++) {
         secrets_check(backends[i].node, settings, warnings);
         programs_check(&backends[i], warnings);
+    }
+    for (i = 0; i < settings->roles.count; i++) {
+        if (roles[i].verify.exec.count > 0) {
+            program_check(yaml_get(roles[i].verify.node, "exec"), warnings);
+            user_check(yaml_get(roles[i].verify.node, "user"), warnings);
+        }
     }
 }
 

@@ -179,14 +179,17 @@ static const struct schema_field verify_fields[] = {
      .doc = "instead of the system's"},
     {FIELD(config_verify, "timeout", SCHEMA_DURATION, timeout_ms), .min = 100, .max = HOUR_MS,
      .default_text = "20s", .doc = "for all tries together; then the credential is revoked"},
-    LATER("exec", "programs are run by a helper process, which this version doesn't have"),
+    {FIELD(config_verify, "exec", SCHEMA_STRINGS, exec), .min = 1,
+     .doc = "program and arguments; gets the credential as JSON on stdin, and must exit with 0"},
+    {FIELD(config_verify, "user", SCHEMA_STRING, user),
+     .doc = "as whom it runs; that of leased by default"},
     {0},
 };
-static const struct schema_object verify_table = TABLE_WITH(
-    "verify", config_verify, verify_fields, false,
-    "\"oneOf\":[{\"required\":[\"tcp\"],\"not\":{\"anyOf\":[{\"required\":[\"headers\"]},"
-    "{\"required\":[\"basic_auth\"]},{\"required\":[\"ca_file\"]}]}},"
-    "{\"required\":[\"http\"]}]");
+static const struct schema_object verify_table =
+    TABLE_WITH("verify", config_verify, verify_fields, false,
+               "\"oneOf\":[{\"required\":[\"tcp\"]},{\"required\":[\"http\"]},{\"required\":["
+               "\"exec\"]}],\"dependentRequired\":{\"headers\":[\"http\"],\"basic_auth\":["
+               "\"http\"],\"ca_file\":[\"http\"],\"user\":[\"exec\"]}");
 
 static const struct schema_field role_fields[] = {
     {FIELD(config_role, "backend", SCHEMA_NAME, backend), .flags = SCHEMA_REQUIRED_BY_OWNER,

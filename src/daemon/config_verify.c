@@ -25,6 +25,14 @@ static void verify_write(struct json_out *json, const struct config_verify *veri
     text_write(json, "http", verify->http);
     text_write(json, "basic_auth", verify->basic_auth);
     text_write(json, "ca_file", verify->ca_file);
+    text_write(json, "user", verify->user);
+    if (verify->exec.count > 0) {
+        json_out_array_open(json, "exec");
+        for (i = 0; i < verify->exec.count; i++) {
+            json_out_string_c(json, NULL, verify->exec.items[i]);
+        }
+        json_out_array_close(json);
+    }
     if (verify->headers.count > 0) {
         json_out_object_open(json, "headers");
         for (i = 0; i < verify->headers.count; i++) {
@@ -71,8 +79,7 @@ int config_check_verify(struct config_role *role, struct yaml_errors *errors)
     const struct config_verify *verify = &role->verify;
     struct err e = {0};
 
-    if (verify->node == NULL || verify->node->type != YAML_MAPPING ||
-        config_is_given(verify->node, "exec")) {
+    if (verify->node == NULL || verify->node->type != YAML_MAPPING) {
         return 0; /* none, or something that has been reported */
     }
     role->verify_json = verify_json(verify);

@@ -3,8 +3,10 @@
  * and what only this machine can tell. */
 #include "daemon/programs.h"
 
+#include "backend/verifier.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "wire/run_message.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -22,9 +24,11 @@
 
 static const char *const program_keys[] = {"command", "revoke_command"};
 
-/* What the programs of one backend have in common. */
+/* What the programs of one backend or role have in common. */
 struct shared {
-    const struct config_backend *backend;
+    const char *kind; /* "backend" */
+    const char *name;
+    const char *owner; /* what the helper knows it by */
     json_t *keys;
     struct helper_programs *programs;
     struct err *e;
@@ -32,7 +36,7 @@ struct shared {
 
 static int refuse(const struct shared *shared, const char *key, const char *what)
 {
-    return err_set(shared->e, ERR_INVALID, "backend %s: `%s` %s", shared->backend->name, key, what);
+    return err_set(shared->e, ERR_INVALID, "%s %s: `%s` %s", shared->kind, shared->name, key, what);
 }
 
 /* ---- texts ------------------------------------------------------------------ */
@@ -179,8 +183,8 @@ static int add_program(const struct shared *shared, const char *key)
     }
     programs->items = items;
     program = &items[programs->count++];
-    *program = (struct helper_program){.backend = mem_strdup(shared->backend->name),
-                                       .name = mem_strdup(key)};
+    *program =
+        (struct helper_program){.backend = mem_strdup(shared->owner), .name = mem_strdup(key)};
     r = program->backend != NULL && program->name != NULL ? 0 : ERR_NOMEM;
     if (r == 0) {
         r = take_argv(shared, key, program);
@@ -198,7 +202,9 @@ static int add_backend(const struct config_backend *backend, struct helper_progr
                        struct err *e)
 {
     json_error_t problem;
-    struct shared shared = {.backend = backend,
+    struct shared shared = {.kind = "backend",
+                            .name = backend->name,
+                            .owner = backend->name,
                             .keys = json_loads(backend->config_json, 0, &problem),
                             .programs = programs,
                             .e = e};
@@ -214,10 +220,31 @@ static int add_backend(const struct config_backend *backend, struct helper_progr
     return r;
 }
 
+/* What tries a role's credentials out. */
+static int add_role(const struct config_role *role, struct helper_programs *programs, struct err *e)
+{
+    char owner[RUN_NAME_MAX_BYTES + 1];
+    struct shared shared = {.kind = "role",
+                            .name = role->name,
+                            .owner = owner,
+                            .keys = json_loads(role->verify_json, 0, NULL),
+                            .programs = programs,
+                            .e = e};
+    int r = shared.keys != NULL ? 0 : ERR_NOMEM;
+
+    (void)snprintf(owner, sizeof(owner), BACKEND_VERIFY_OWNER "%s", role->name);
+    if (r == 0) {
+        r = add_program(&shared, BACKEND_VERIFY_PROGRAM);
+    }
+    json_decref(shared.keys);
+    return r;
+}
+
 int programs_of_config(const struct config *config, struct helper_programs *ret_programs,
                        struct err *e)
 {
     const struct config_backend *backends = config->settings.backends.items;
+    const struct config_role *roles = config->settings.roles.items;
     struct helper_programs programs = {.count = 0};
     size_t i;
     int r = 0;
@@ -225,6 +252,11 @@ int programs_of_config(const struct config *config, struct helper_programs *ret_
     for (i = 0; r == 0 && i < config->settings.backends.count; i++) {
         if (backends[i].runs_programs) {
             r = add_backend(&backends[i], &programs, e);
+        }
+    }
+    for (i = 0; r == 0 && i < config->settings.roles.count; i++) {
+        if (roles[i].verify.exec.count > 0) {
+            r = add_role(&roles[i], &programs, e);
         }
     }
     if (r != 0) {

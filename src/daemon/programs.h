@@ -1,5 +1,5 @@
 /* What the helper process may run: the programs that backends name whose plugin has them run
- * (LEASED_PLUGIN_RUNS). */
+ * (LEASED_PLUGIN_RUNS), and those that try a role's credentials out. */
 #ifndef LEASED_DAEMON_PROGRAMS_H
 #define LEASED_DAEMON_PROGRAMS_H
 

@@ -1,4 +1,5 @@
-/* Programs that the helper process runs for a backend (design: the daemon itself never does). Only
+/* Programs that the helper process runs for a backend, or to try a role's credentials out (design:
+ * the daemon itself never does). Only
  * those that the configuration named at the start, and with nothing of the caller's but the values
  * of a few fixed variables. */
 #ifndef LEASED_ENV_RUN_H
@@ -7,6 +8,7 @@
 #include "env/env.h"
 
 #define ENV_RUN_VARIABLES_MAX 8U
+#define ENV_RUN_INPUT_MAX_BYTES (32U * 1024U)
 
 enum env_run_outcome {
     ENV_RUN_EXITED,
@@ -34,9 +36,10 @@ struct env_run_end {
 struct env_run {
     /* Set by the caller. */
     const char *backend;
-    const char *program; /* the key of the backend's configuration that names it */
+    const char *program; /* the key of its configuration that names it */
     struct env_run_variable variables[ENV_RUN_VARIABLES_MAX]; /* borrowed until start returns */
     size_t variable_count;
+    struct str input; /* its stdin, at most ENV_RUN_INPUT_MAX_BYTES; a secret; borrowed likewise */
     void (*fn)(struct env_run *run, const struct env_run_end *end);
     void *user;
     /* The implementation's. */

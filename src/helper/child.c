@@ -26,6 +26,7 @@
 
 /* The ends that the child gets. */
 struct ends {
+    int input; /* -1: there is nothing to read */
     int output;
     int errors;
     int problem;
@@ -57,13 +58,15 @@ static void reset_signals(void)
 /* They all lie above SPARE_FD, so that none is overwritten before it is used. */
 static void place_descriptors(const struct ends *ends)
 {
-    int nothing;
+    int input = ends->input;
 
     if (dup3(ends->problem, PROBLEM_FD, O_CLOEXEC) < 0) {
         _exit(EXIT_NOT_RUN);
     }
-    nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing < 0 || (nothing != STDIN_FILENO && dup2(nothing, STDIN_FILENO) < 0) ||
+    if (input < 0) {
+        input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    if (input < 0 || (input != STDIN_FILENO && dup2(input, STDIN_FILENO) < 0) ||
         dup2(ends->output, STDOUT_FILENO) < 0 || dup2(ends->errors, STDERR_FILENO) < 0 ||
         close_range(PROBLEM_FD + 1, ~0U, 0) != 0) {
         give_up(CHILD_STEP_DESCRIPTORS);
@@ -170,8 +173,39 @@ static int make_pipe(int *ret_read, int *ret_write)
     return 0;
 }
 
+/* A pipe that holds the whole input; whoever reads it comes to its end. A negated errno. */
+static int make_input(struct str input, int *ret_read)
+{
+    int ends[2];
+    int moved;
+    int r = 0;
+
+    if (input.len == 0) {
+        return 0;
+    }
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -errno;
+    }
+    moved = fcntl(ends[0], F_DUPFD_CLOEXEC, SPARE_FD);
+    /* Where pipes are small, what doesn't fit would be waited for by nobody. */
+    if (moved < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0) {
+        r = -errno;
+    } else if (write(ends[1], input.ptr, input.len) != (ssize_t)input.len) {
+        r = -EAGAIN;
+    }
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    if (r != 0) {
+        child_close(&moved);
+        return r;
+    }
+    *ret_read = moved;
+    return 0;
+}
+
 static void ends_close(struct ends *ends)
 {
+    child_close(&ends->input);
     child_close(&ends->output);
     child_close(&ends->errors);
     child_close(&ends->problem);
@@ -190,14 +224,17 @@ static int make_pipes(struct child *child, struct ends *ends)
     return r;
 }
 
-int child_start(const struct helper_program *program, char *const *environment,
+int child_start(const struct helper_program *program, char *const *environment, struct str input,
                 struct child *ret_child)
 {
     struct child child = {.pid = -1, .pidfd = -1, .output = -1, .errors = -1, .problem = -1};
-    struct ends ends = {.output = -1, .errors = -1, .problem = -1};
+    struct ends ends = {.input = -1, .output = -1, .errors = -1, .problem = -1};
     pid_t helper = getpid();
     int r = make_pipes(&child, &ends);
 
+    if (r == 0) {
+        r = make_input(input, &ends.input);
+    }
     if (r == 0) {
         child.pid = fork();
         if (child.pid == 0) {

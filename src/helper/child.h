@@ -27,11 +27,11 @@ struct child {
     int problem; /* a struct child_problem if it never came to run the program; else ends empty */
 };
 
-/* Forks. The program gets: `environment` and nothing else of it, /dev/null as stdin, two pipes, no
- * other descriptor, a session and process group of its own, no core dumps, no way to privileges,
- * the folder "/", its user; and SIGKILL when the helper dies. A negated errno when there is no
- * child. */
-int child_start(const struct helper_program *program, char *const *environment,
+/* Forks. The program gets: `environment` and nothing else of it, `input` as stdin (/dev/null where
+ * it is empty), two pipes, no other descriptor, a session and process group of its own, no core
+ * dumps, no way to privileges, the folder "/", its user; and SIGKILL when the helper dies. A
+ * negated errno when there is no child. */
+int child_start(const struct helper_program *program, char *const *environment, struct str input,
                 struct child *ret_child) ATTR_MUST_USE;
 
 /* Kills the process and its group. Only before child_reap. */

@@ -229,7 +229,8 @@ void run_begin(struct run *run, const struct helper_programs *programs,
         return;
     }
     environment = make_environment(program, message);
-    r = environment != NULL ? child_start(program, environment, &run->child) : -ENOMEM;
+    r = environment != NULL ? child_start(program, environment, message->input, &run->child)
+                            : -ENOMEM;
     helper_texts_free(environment);
     if (r != 0) {
         decide_not_started(run, "could not be started", -r);

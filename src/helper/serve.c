@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define REQUEST_MAX_BYTES 4096U
+#define REQUEST_MAX_BYTES (RUN_INPUT_MAX_BYTES + 4096U)
 #define AGAIN_MS 200U /* after a want of memory */
 
 struct server {

@@ -271,6 +271,7 @@ static int start_message(const struct env_run *run, struct run_message *ret_mess
         }
         ret_message->values[variable] = run->variables[i].value;
     }
+    ret_message->input = run->input;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 
 /* One try. Everything but `user` is borrowed until the start returns. */
 struct lease_trial {
+    const char *role;
     const char *verify_json; /* the role's */
     const struct lease_field *fields;
     size_t field_count;

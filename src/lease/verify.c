@@ -81,6 +81,7 @@ static int try_out(struct verify *verify, struct err *e)
     struct lease_verifier *verifier = core->verifier;
     uint64_t left_ms = schedule_left_ms(verify->until_ms, core_now_ms(core));
     struct lease_trial trial = {
+        .role = lease->role->config.name,
         .verify_json = lease->role->config.verify_json,
         .timeout_ms = left_ms < VERIFY_TRY_MAX_MS ? left_ms : VERIFY_TRY_MAX_MS,
         .fn = tried,

@@ -70,7 +70,8 @@ static bool start_is_right(const struct run_message *message)
             return false;
         }
     }
-    return is_name(message->backend) && is_name(message->program);
+    return is_name(message->backend) && is_name(message->program) &&
+           message->input.len <= RUN_INPUT_MAX_BYTES;
 }
 
 static bool end_is_right(const struct run_message *message)
@@ -125,6 +126,7 @@ int run_message_write(const struct run_message *message, struct buf *out)
         for (i = 0; i < RUN_VARIABLE_COUNT; i++) {
             put_text(out, message->values[i]);
         }
+        put_text(out, message->input);
     } else if (message->kind == RUN_END) {
         buf_add_char(out, (char)message->outcome);
         buf_add_char(out, (char)message->exit_code);
@@ -184,6 +186,7 @@ int run_message_read(struct str bytes, struct run_message *ret_message)
         for (i = 0; i < RUN_VARIABLE_COUNT; i++) {
             message.values[i] = get_text(&reader);
         }
+        message.input = get_text(&reader);
     } else if (message.kind == RUN_END) {
         message.outcome = (enum run_outcome)get_u8(&reader);
         message.exit_code = get_u8(&reader);

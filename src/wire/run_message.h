@@ -12,6 +12,7 @@
 #define RUN_COUNT_MAX 32U
 #define RUN_NAME_MAX_BYTES 128U
 #define RUN_OUTPUT_MAX_BYTES (64U * 1024U)
+#define RUN_INPUT_MAX_BYTES (32U * 1024U) /* fits into a pipe */
 #define RUN_TEXT_MAX_BYTES 200U
 #define RUN_MESSAGE_MAX_BYTES (RUN_OUTPUT_MAX_BYTES + 4096U)
 
@@ -54,6 +55,7 @@ struct run_message {
     struct str backend;                    /* whose program … */
     struct str program;                    /* … and which: the key that names it */
     struct str values[RUN_VARIABLE_COUNT]; /* empty: not set */
+    struct str input;                      /* its stdin; a secret */
     /* RUN_END */
     enum run_outcome outcome;
     uint8_t exit_code; /* RUN_EXITED */

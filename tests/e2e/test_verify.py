@@ -1,6 +1,8 @@
 """A new credential is tried out before anybody gets it: against PostgreSQL itself, and an HTTP server that logs in there with it."""
 import base64
 import json
+import os
+import tempfile
 import threading
 
 import pytest
@@ -8,7 +10,9 @@ import pytest
 from conftest import CONSUMER
 from fake_apis import FakeApi
 from servers import free_port, until
-from test_ledger import get, kill, with_ledger  # noqa: F401 (a fixture)
+from test_left import ADMINS
+from test_ledger import EVERYBODY, get, kill, with_ledger  # noqa: F401 (a fixture)
+from test_reload import changed, reload
 
 
 class Gate(FakeApi):
@@ -120,3 +124,45 @@ def test_no_password_is_told_and_a_missing_field_is(with_ledger, gate):  # noqa:
     told = done.stderr + json.dumps(other.daemon.records()) + json.dumps(list(other.daemon.log_lines()))
     assert gate.names[0] not in done.stderr
     assert "Basic " not in told
+
+
+LOGIN = """#!/usr/bin/python3
+import json, os, subprocess, sys
+fields = json.load(sys.stdin)
+done = subprocess.run(["psql", "--no-psqlrc", "--no-password", "-qAt", "-h", "127.0.0.1", "-p", sys.argv[1], "-U", fields["username"], "-d", "postgres",
+                       "-c", "SELECT 1"], env={"PGPASSWORD": fields["password"], "PATH": os.environ["PATH"]}, capture_output=True, text=True)
+print(os.environ["LEASED_ROLE"], done.stdout)
+sys.exit("refused" if os.path.exists(sys.argv[2]) else done.returncode)
+"""
+
+
+@pytest.fixture
+def login(world):
+    """A program that logs in with what it gets, and a file that has it refuse."""
+    folder = tempfile.mkdtemp(prefix="verify-", dir=world.folder)
+    os.chmod(folder, 0o755)
+    path = f"{folder}/login"
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o755), "w", encoding="utf-8") as f:
+        f.write(LOGIN)
+    return [path, str(world.postgres.port), f"{folder}/shut"]
+
+
+def test_a_program_tries_it_out(with_ledger, login):  # noqa: F811
+    made = with_ledger(verify={"exec": login, "timeout": "3s"})
+    old = get(made)
+    assert made.logs_in(old) and made.daemon.metric("leased_verify_total") == 1
+    with open(login[2], "w", encoding="utf-8"):
+        pass
+    done = made.daemon.lease(CONSUMER, "rotate", old["lease"])
+    assert done.returncode != 0 and "the program exited with 1: refused" in done.stderr
+    assert get(made)["credential"] == old["credential"] and made.logs_in(old)
+    os.unlink(login[2])
+    until(lambda: get(made)["credential"] != old["credential"], "it was asked for, so it is tried again")
+    until(lambda: not made.logs_in(old), "the old one is dead")
+
+
+def test_another_program_needs_a_restart(with_ledger, login):  # noqa: F811
+    made = with_ledger({"policies": {"rules": EVERYBODY, "admins": ADMINS}}, verify={"exec": login})
+    done = reload(made.daemon, changed(made, lambda c: c["roles"][made.role].update(verify={"exec": ["/bin/true"]})))
+    assert done.returncode != 0 and "can't be added or changed without a restart" in done.stdout + done.stderr
+    assert made.logs_in(get(made))

@@ -99,6 +99,7 @@ struct fake_env {
     bool is_put_held;          /* replacements wait */
     int run_status;            /* not 0: every run_start fails with it */
     const char *run_problem;   /* NULL: programs can be run */
+    char *run_input;           /* 256 bytes for the stdin of each that starts; may be NULL */
     /* Called for each exchange that starts; 0 and later fake_env_http_finish, or an error that
      * start then returns. NULL: starts succeed and stay open. */
     int (*http_fn)(struct fake_env *fake, struct env_http *http);

@@ -66,6 +66,9 @@ int fake_run_start(struct env *env, struct env_run *run)
     for (i = 0; i < run->variable_count; i++) {
         program->values[i] = assignment(&run->variables[i]);
     }
+    if (fake->run_input != NULL) {
+        (void)snprintf(fake->run_input, 256, "%.*s", STR_ARG(run->input));
+    }
     list_push_back(&fake->runs, &program->node);
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "backend/verifier.h"
 
 #include "env/http.h"
+#include "env/run.h"
 #include "support/fake_env.h"
 
 #include <setjmp.h>
@@ -51,7 +52,8 @@ static int start(const char *verify_json, void **ret_running)
         {.name = STR("password"), .value = STR("MARKER:x"), .is_secret = true},
         {.name = STR("odd"), .value = STR("a:b")},
     };
-    const struct lease_trial trial = {.verify_json = verify_json,
+    const struct lease_trial trial = {.role = "orders",
+                                      .verify_json = verify_json,
                                       .fields = fields,
                                       .field_count = ARRAY_LEN(fields),
                                       .timeout_ms = 700,
@@ -163,6 +165,89 @@ static int refuse(struct fake_env *env, struct env_http *http)
     return ERR_LIMIT;
 }
 
+#define EXEC "{\"exec\":[\"/usr/bin/try\"]}"
+
+static struct env_run *started_run(char input[256])
+{
+    struct env_run *run;
+    void *running;
+
+    fake.run_input = input;
+    assert_int_equal(start(EXEC, &running), 0);
+    run = fake_env_program_first(&fake);
+    assert_non_null(run);
+    return run;
+}
+
+static void finish_run(const struct env_run_end *end)
+{
+    fake_env_program_finish(&fake, fake_env_program_first(&fake), end);
+    fake_env_run(&fake);
+    assert_int_equal(answer_count, 1);
+    answer_count = 0;
+}
+
+static void test_a_program_gets_the_fields_and_decides(void **state)
+{
+    static const struct {
+        struct env_run_end end;
+        int status;
+        const char *text;
+    } ends[] = {
+        {{.outcome = ENV_RUN_EXITED, .exit_code = 0}, 0, ""},
+        {{.outcome = ENV_RUN_EXITED, .exit_code = 77, .text = {"no such user", 12}},
+         ERR_DENIED,
+         "the program exited with 77: no such user"},
+        {{.outcome = ENV_RUN_EXITED, .exit_code = 1}, ERR_UNAVAILABLE, "the program exited with 1"},
+        {{.outcome = ENV_RUN_NOT_STARTED, .text = {"could not be run: not found", 27}},
+         ERR_UNAVAILABLE,
+         "the program could not be run: not found"},
+    };
+    char input[256];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        const struct env_run *run = started_run(input);
+
+        assert_string_equal(run->backend, "verify/orders");
+        assert_string_equal(run->program, "exec");
+        assert_string_equal(input,
+                            "{\"username\":\"joe\",\"password\":\"MARKER:x\",\"odd\":\"a:b\"}");
+        finish_run(&ends[i].end);
+        assert_int_equal(answer, ends[i].status);
+        assert_string_equal(answer_text, ends[i].text);
+    }
+}
+
+static void test_a_program_that_takes_too_long_is_ended(void **state)
+{
+    char input[256];
+
+    (void)state;
+    (void)started_run(input);
+    fake_env_advance(&fake, 699);
+    assert_int_equal(answer_count, 0);
+    fake_env_advance(&fake, 1);
+    assert_int_equal(answer_count, 1);
+    assert_int_equal(answer, ERR_UNAVAILABLE);
+    assert_string_equal(answer_text, "the program took too long");
+    assert_int_equal(fake_env_timer_count(&fake), 0);
+}
+
+static void test_a_cancelled_program_says_nothing(void **state)
+{
+    void *running;
+
+    (void)state;
+    assert_int_equal(start(EXEC, &running), 0);
+    verifier.verifier.ops->cancel(&verifier.verifier, running);
+    fake_env_run(&fake);
+    assert_null(fake_env_program_first(&fake));
+    assert_int_equal(answer_count, 0);
+    fake.run_status = ERR_UNSUPPORTED;
+    assert_int_equal(start(EXEC, &running), ERR_UNSUPPORTED);
+}
+
 static void test_an_exchange_that_cannot_start_is_told(void **state)
 {
     void *running;
@@ -203,7 +288,7 @@ static void test_settings_are_checked(void **state)
         {"{\"http\":\"https://a/\",\"headers\":{\"A\":\"${b} c\"}}", NULL},
         {"{\"http\":\"http://[::1]:80/\"}", NULL},
         {"{\"http\":\"https://a\"}", NULL},
-        {"{}", "expected one of `tcp` and `http`"},
+        {"{}", "expected one of `tcp`, `http` and `exec`"},
         {"{\"tcp\":\"db\"}", "tcp: expected HOST:PORT, found \"db\""},
         {"{\"tcp\":\"db:0\"}", "tcp: expected HOST:PORT, found \"db:0\""},
         {"{\"tcp\":\"db:65536\"}", "tcp: expected HOST:PORT, found \"db:65536\""},
@@ -212,6 +297,10 @@ static void test_settings_are_checked(void **state)
         {"{\"tcp\":\"u@db:80\"}", "tcp: expected HOST:PORT, found \"u@db:80\""},
         {"{\"tcp\":\"${host}:80\"}", "tcp: expected HOST:PORT, found \"${host}:80\""},
         {"{\"tcp\":\"a:1\",\"basic_auth\":\"a:b\"}", "basic_auth: is for `http` only"},
+        {"{\"tcp\":\"a:1\",\"user\":\"a\"}", "user: is for `exec` only"},
+        {"{\"exec\":[\"/bin/a\",\"b\"],\"user\":\"a\"}", NULL},
+        {"{\"exec\":[\"a\"]}", "exec: expected the absolute path of a program first"},
+        {"{\"exec\":[\"/a\"],\"tcp\":\"a:1\"}", "expected one of `tcp`, `http` and `exec`"},
         {"{\"http\":\"http://a/\"}", NOT_A_URL("http://a/")},
         {"{\"http\":\"http://localhost.evil.example/\"}",
          NOT_A_URL("http://localhost.evil.example/")},
@@ -261,6 +350,9 @@ int main(void)
         TEST(test_http_sends_the_credential_in_headers),
         TEST(test_only_2xx_means_that_it_works),
         TEST(test_what_is_not_there_or_does_not_fit_is_not_sent),
+        TEST(test_a_program_gets_the_fields_and_decides),
+        TEST(test_a_program_that_takes_too_long_is_ended),
+        TEST(test_a_cancelled_program_says_nothing),
         TEST(test_an_exchange_that_cannot_start_is_told),
         TEST(test_a_cancelled_try_says_nothing),
         TEST(test_settings_are_checked),

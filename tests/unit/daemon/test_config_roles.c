@@ -33,12 +33,11 @@ static void test_how_credentials_are_verified_goes_to_the_verifier(void **state)
         {CONFIG_FIXTURE_ROLE("verify: {tcp: db}"),
          "c.yaml:8:59: expected HOST:PORT, found \"db\"\n"},
         {CONFIG_FIXTURE_ROLE("verify: {timeout: 3s}"),
-         "c.yaml:8:45: expected one of `tcp` and `http`\n"},
+         "c.yaml:8:45: expected one of `tcp`, `http` and `exec`\n"},
         {CONFIG_FIXTURE_ROLE("verify: {http: 'http://db/'}"),
          "c.yaml:8:60: expected https://host/path (or http:// to this machine), found \"http://db/\"\n"},
-        {CONFIG_FIXTURE_ROLE("verify: {exec: [/bin/true]}"),
-         "c.yaml:8:54: `exec` is not supported by this version: programs are run by a helper "
-         "process, which this version doesn't have\n"},
+        {CONFIG_FIXTURE_ROLE("verify: {exec: [true]}"),
+         "c.yaml:8:60: expected the absolute path of a program first\n"},
         {CONFIG_FIXTURE_ROLE("verify: {http: 'https://db/', ca_file: a}"),
          "c.yaml:8:84: expected an absolute path, found `a`\n"},
         {CONFIG_FIXTURE_ROLE("verify: tcp"),
@@ -53,6 +52,9 @@ static void test_how_credentials_are_verified_goes_to_the_verifier(void **state)
     config_fill_role(f->config->settings.roles.items, NULL, &role);
     assert_string_equal(role.verify_json, "{\"http\":\"https://db/\",\"headers\":{\"A\":\"1\"}}");
     assert_int_equal(role.verify_timeout_ms, 3000);
+    config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE("verify: {exec: [/a, b], user: c}"));
+    config_fill_role(f->config->settings.roles.items, NULL, &role);
+    assert_string_equal(role.verify_json, "{\"user\":\"c\",\"exec\":[\"/a\",\"b\"]}");
     config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE("verify: none"));
     config_fill_role(f->config->settings.roles.items, NULL, &role);
     assert_null(role.verify_json);

@@ -130,6 +130,31 @@ static void test_values_are_variables_and_nothing_else(void **state)
     assert_null(strstr(fixture_output(&end), "LEASED_USER"));
 }
 
+static void test_its_stdin_is_what_it_is_given_or_empty(void **state)
+{
+    static char most[RUN_INPUT_MAX_BYTES];
+    struct helper_fixture *fixture = *state;
+    struct run_message message = {
+        .kind = RUN_START, .id = 1, .backend = STR("tool"), .program = STR("count")};
+    struct run_message end;
+
+    (void)fixture_add_shell(fixture, "count", "wc -c");
+    (void)fixture_add_shell(fixture, "copy", "cat");
+    fixture_start(fixture);
+    end = fixture_run(fixture, "count");
+    assert_string_equal(fixture_output(&end), "0\n");
+    memset(most, 'a', sizeof(most));
+    message.input = (struct str){.ptr = most, .len = sizeof(most)};
+    fixture_send(fixture, &message);
+    end = fixture_receive(fixture);
+    assert_string_equal(fixture_output(&end), "32768\n");
+    message.program = STR("copy");
+    message.input = STR("{\"password\":\"x\"}");
+    fixture_send(fixture, &message);
+    end = fixture_receive(fixture);
+    assert_string_equal(fixture_output(&end), "{\"password\":\"x\"}");
+}
+
 static void test_a_program_gets_three_descriptors_and_no_privileges(void **state)
 {
     struct helper_fixture *fixture = *state;
@@ -415,6 +440,7 @@ int main(void)
         TEST(test_only_programs_of_the_table_are_run),
         TEST(test_a_program_that_is_missing_is_told),
         TEST(test_values_are_variables_and_nothing_else),
+        TEST(test_its_stdin_is_what_it_is_given_or_empty),
         TEST(test_a_program_gets_three_descriptors_and_no_privileges),
         TEST(test_what_takes_too_long_is_killed_with_its_group),
         TEST(test_what_a_program_leaves_behind_is_killed_and_not_waited_for),

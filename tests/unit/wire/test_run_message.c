@@ -18,6 +18,7 @@ static struct run_message start_message(void)
 
     message.values[RUN_VARIABLE_ROLE] = STR("deploy");
     message.values[RUN_VARIABLE_USER] = STR("zoë");
+    message.input = STR("{\"password\":\"a\nb\"}");
     message.values[RUN_VARIABLE_REASON] = STR("it's \"$(reboot)\"; `x` \\");
     return message;
 }
@@ -60,6 +61,7 @@ static void test_what_was_written_is_read(void **state)
     for (i = 0; i < RUN_VARIABLE_COUNT; i++) {
         assert_true(str_eq(message.values[i], start.values[i]));
     }
+    assert_true(str_eq(message.input, start.input));
     buf_fini(&out);
 
     assert_int_equal(run_message_read(write_message(&END, &out), &message), 0);
