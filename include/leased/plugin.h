@@ -471,11 +471,11 @@ struct leased_sink_ops {
  * or there is none. */
 #define LEASED_PLUGIN_NO_ADDRESS 1u
 /* Since 1.7: the configuration of its backends names programs. The host reads these keys as well,
- * when it starts and never again: `command` and `revoke_command` (lists: an absolute path, then
- * arguments), `user` (whom they run as), `env` (an object of texts) and `timeout` (a duration;
- * 20s).
- */
+ * once, when it starts: `command` and `revoke_command` (lists: an absolute path, then arguments),
+ * `user` (whom they run as), `env` (an object of texts) and `timeout` (a duration; 20s). */
 #define LEASED_PLUGIN_RUNS 2u
+/* Since 1.7: no reload may add or change its backends: what an instance knows dies with it. */
+#define LEASED_PLUGIN_NO_RELOAD 4u
 
 struct leased_plugin {
     uint32_t size;

@@ -152,6 +152,11 @@ bool aws_answer_is_expired(const struct aws_answer *answer)
     return is_code(answer, "ExpiredToken") || is_code(answer, "ExpiredTokenException");
 }
 
+bool aws_answer_is_unknown(const struct aws_answer *answer)
+{
+    return is_code(answer, "InvalidClientTokenId");
+}
+
 bool aws_answer_may_be_skewed(const struct aws_answer *answer)
 {
     static const char *const codes[] = {"SignatureDoesNotMatch", "InvalidSignatureException",
@@ -192,7 +197,7 @@ static const char *hint(const struct aws_answer *answer)
     if (aws_answer_is_expired(answer)) {
         return "; the source's credential has expired: whatever writes it has to renew it";
     }
-    if (is_code(answer, "InvalidClientTokenId")) {
+    if (aws_answer_is_unknown(answer)) {
         return "; the source's access key is unknown there";
     }
     if (is_code(answer, "SignatureDoesNotMatch")) {

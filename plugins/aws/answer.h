@@ -22,8 +22,9 @@ void aws_answer_read(const struct leased_http_reply *reply, struct leased_str se
 
 bool aws_answer_is_ok(const struct aws_answer *answer);
 
-/* Does it refuse what was sent for the credential's age? */
+/* Does it refuse what was sent for the credential's age? Does it not know the credential? */
 bool aws_answer_is_expired(const struct aws_answer *answer);
+bool aws_answer_is_unknown(const struct aws_answer *answer);
 
 /* Does it refuse a signature, which may be because of its time? */
 bool aws_answer_may_be_skewed(const struct aws_answer *answer);

@@ -62,6 +62,7 @@ struct aws_op {
     struct plugin_form query; /* what the role says */
     uint64_t ttl_ms;
     uint64_t duration_s; /* that was asked for */
+    int64_t denied_s;    /* aws_denied_before_s, when it was asked */
     /* revoke */
     char *role_arn; /* owned */
     int64_t issued_s;

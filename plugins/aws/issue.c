@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define FALLBACK_NAME "leased"
+#define AGAIN_MS 100U
 #define REF_MAX_BYTES 1025
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -95,6 +96,16 @@ static void finish(struct aws_op *op, const struct aws_keys *keys, int64_t issue
     plugin_work_end(&op->work, LEASED_OK, &result);
 }
 
+/* The answer's Date can be a second later than the session, so it doesn't prove by itself that the
+ * session isn't among the older ones. */
+static bool was_denied_meanwhile(const struct aws_op *op, int64_t issued_s)
+{
+    int64_t denied_s = aws_denied_before_s(op->aws, op->params.role_arn);
+
+    return denied_s > issued_s || denied_s != op->denied_s ||
+           aws_denial_is_busy(op->aws, op->params.role_arn);
+}
+
 static void answered(struct aws_op *op, const struct aws_answer *answer)
 {
     const struct leased_host *host = op->aws->works.host;
@@ -112,8 +123,7 @@ static void answered(struct aws_op *op, const struct aws_answer *answer)
         plugin_text_set(&text, "the answer to %s can't be used: %s", actions[op->params.action],
                         problem);
         plugin_work_fail(&op->work, LEASED_RETRY, text.bytes);
-    } else if (op->params.denies_older &&
-               aws_denied_before_s(op->aws, op->params.role_arn) > issued_s) {
+    } else if (op->params.denies_older && was_denied_meanwhile(op, issued_s)) {
         plugin_work_fail(&op->work, LEASED_RETRY,
                          "the role's older sessions were denied when this one was issued");
     } else {
@@ -148,14 +158,28 @@ static void begin_again(struct plugin_work *work)
     begin((struct aws_op *)work);
 }
 
-static void begin(struct aws_op *op)
+/* What is issued while the role's older sessions are being denied would be taken for one of them,
+ * and so would be what is issued in the same second. 0: it needn't wait. */
+static uint64_t wait_ms(struct aws_op *op)
 {
-    int64_t denied_s =
-        op->params.denies_older ? aws_denied_before_s(op->aws, op->params.role_arn) : 0;
     int64_t now_s = aws_now_s(op->aws);
 
-    if (denied_s > now_s) { /* by a second: what is issued now would be dead */
-        if (plugin_work_wait(&op->work, (uint64_t)(denied_s - now_s) * 1000, begin_again) != 0) {
+    if (!op->params.denies_older) {
+        return 0;
+    }
+    op->denied_s = aws_denied_before_s(op->aws, op->params.role_arn);
+    if (aws_denial_is_busy(op->aws, op->params.role_arn)) {
+        return AGAIN_MS;
+    }
+    return op->denied_s > now_s ? (uint64_t)(op->denied_s - now_s) * 1000 : 0;
+}
+
+static void begin(struct aws_op *op)
+{
+    uint64_t wait = wait_ms(op);
+
+    if (wait > 0) {
+        if (plugin_work_wait(&op->work, wait, begin_again) != 0) {
             plugin_work_fail(&op->work, LEASED_RETRY, "out of memory");
         }
     } else if (op->params.action != AWS_ACTION_WEB_IDENTITY) {
@@ -194,6 +218,12 @@ int32_t aws_issue(struct leased_instance *aws, const struct leased_issue *reques
     rc = aws_params_parse(request->params, &op->params, &detail);
     if (rc != 0) {
         return plugin_work_fail_soon(&op->work, -rc, detail.bytes);
+    }
+    if (op->params.denies_older && aws->config.source == AWS_SOURCE_WEB_IDENTITY &&
+        aws->config.web_role.arn[0] == '\0') {
+        return plugin_work_fail_soon(&op->work, LEASED_INVALID,
+                                     "revoke: deny-older needs a backend with source.role_arn: the "
+                                     "policy is put under that role");
     }
     aws_query_begin(&op->query, &op->params, caller_name(request));
     return aws_op_start(op);

@@ -21,6 +21,8 @@ static const struct partition partitions[] = {
     {"us-gov-", "amazonaws.com", "iam.us-gov", "iam.us-gov", "us-gov-west-1", true, true},
     {"us-isob-", "sc2s.sgov.gov", "iam.us-isob-east-1", NULL, "us-isob-east-1", false, false},
     {"us-iso-", "c2s.ic.gov", "iam.us-iso-east-1", NULL, "us-iso-east-1", false, false},
+    {"us-isof-", "csp.hci.ic.gov", "iam.us-isof-south-1", NULL, "us-isof-south-1", false, false},
+    {"eu-isoe-", "cloud.adc-e.uk", "iam.eu-isoe-west-1", NULL, "eu-isoe-west-1", false, false},
     {"eusc-", "amazonaws.eu", "iam.eusc-de-east-1", NULL, "eusc-de-east-1", false, false},
     {"", "amazonaws.com", "iam", "iam-fips", "us-east-1", true, false},
 };

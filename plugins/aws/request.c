@@ -2,8 +2,8 @@
  *
  * A clock that is off: AWS takes five minutes. Where it refuses a signature and its own clock (the
  * answer's Date) is more than four away from ours, the difference is kept and the request is sent
- * once more. An expired credential of the source: everything that was kept of it is dropped, and
- * the operation begins once more. */
+ * once more. A credential of the source that has expired, or that was kept and isn't known any
+ * more: everything that was kept is dropped, and the operation begins once more. */
 #include "request.h"
 
 #include "sigv4.h"
@@ -108,6 +108,15 @@ static struct leased_str secret_of(const struct aws_op *op)
     return plugin_str(op->keys->token);
 }
 
+/* May the source have better credentials than those that were refused? What it reads from a file is
+ * read anew each time. */
+static bool is_outdated(const struct leased_instance *aws, const struct aws_answer *answer)
+{
+    bool is_kept = aws->cached[AWS_CACHED_BASE] != NULL || aws->cached[AWS_CACHED_CHAIN] != NULL;
+
+    return aws_answer_is_expired(answer) || (is_kept && aws_answer_is_unknown(answer));
+}
+
 static void replied(struct plugin_work *work, const struct leased_http_reply *reply)
 {
     struct aws_op *op = (struct aws_op *)work;
@@ -120,7 +129,7 @@ static void replied(struct plugin_work *work, const struct leased_http_reply *re
     if (is_skewed(op, &answer)) {
         op->is_resigned = true;
         send_or_fail(op);
-    } else if (aws_answer_is_expired(&answer) && !op->is_begun_again) {
+    } else if (!op->is_begun_again && is_outdated(op->aws, &answer)) {
         op->is_begun_again = true;
         aws_source_forget(op->aws);
         op->begin(op);

@@ -41,6 +41,13 @@ int64_t aws_denied_before_s(const struct leased_instance *aws, const char *role_
     return denial != NULL ? denial->wanted_s : 0;
 }
 
+bool aws_denial_is_busy(const struct leased_instance *aws, const char *role_arn)
+{
+    const struct aws_denial *denial = find(aws, aws_role_anchor(plugin_str(role_arn)));
+
+    return denial != NULL && denial->is_busy;
+}
+
 /* The role's place, or a free one, or that of the oldest; NULL: all are busy. */
 static struct aws_denial *place_of(struct leased_instance *aws, uint64_t role)
 {

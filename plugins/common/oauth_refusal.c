@@ -34,6 +34,7 @@ static const struct {
     {"INVALID_ARGUMENT", LEASED_INVALID},      {"NOT_FOUND", LEASED_INVALID},
 };
 
+/* Without a word of the service's own, it was something on the way to it that answered. */
 static int32_t class_of(uint32_t status, const char *error)
 {
     if (status == 408 || status == 429 || status >= 500) {
@@ -44,7 +45,10 @@ static int32_t class_of(uint32_t status, const char *error)
             return classes[i].status;
         }
     }
-    return status == 401 || status == 403 ? LEASED_DENIED : LEASED_INVALID;
+    if (status == 401 || status == 403) {
+        return LEASED_DENIED;
+    }
+    return error[0] != '\0' ? LEASED_INVALID : LEASED_RETRY;
 }
 
 /* Cut between characters, control bytes as blanks. */
@@ -111,6 +115,7 @@ void plugin_oauth_refused(const struct plugin_work *work, const struct leased_ht
     const json_t *inner = json_is_object(error) ? error : NULL;
     const json_t *name = inner != NULL ? json_object_get(inner, "status") : error;
     const json_t *said = json_object_get(root, "error_description");
+    const char *word = json_is_string(name) ? json_string_value(name) : "";
     char name_text[ERROR_MAX_BYTES] = "";
     char said_text[SAID_MAX_BYTES] = "";
 
@@ -121,7 +126,7 @@ void plugin_oauth_refused(const struct plugin_work *work, const struct leased_ht
         copy_clean(name_text, sizeof(name_text), name);
         copy_clean(said_text, sizeof(said_text), said);
     }
-    *ret = (struct plugin_refusal){.status = class_of(http->status, name_text),
+    *ret = (struct plugin_refusal){.status = class_of(http->status, word),
                                    .code = code_of(root, said_text)};
     json_decref(root);
     if (ret->status == LEASED_RETRY) {

@@ -23,7 +23,8 @@
 
 /* --- the key ---------------------------------------------------------------------------------- */
 
-static bool take_over(struct leased_instance *github)
+/* 1, 0: there is none, or -1: out of memory. */
+static int take_over(struct leased_instance *github)
 {
     const struct leased_host *host = github->works.host;
     char *state = NULL;
@@ -36,20 +37,22 @@ static bool take_over(struct leased_instance *github)
     if (len > 0) {
         host->secret_free(state);
     }
-    return is_ours;
+    return len < 0 ? -1 : is_ours;
 }
 
 int github_ref_open(struct leased_instance *github)
 {
     const struct leased_host *host = github->works.host;
     char *state = host->secret_alloc(KEY_BYTES + 1);
+    int had;
 
     github->key = host->secret_alloc(KEY_BYTES);
-    if (github->key == NULL || state == NULL) {
+    had = github->key != NULL && state != NULL ? take_over(github) : -1;
+    if (had < 0) {
         host->secret_free(state);
         return -1;
     }
-    if (!take_over(github)) {
+    if (had == 0) {
         host->random(github->works.context, github->key, KEY_BYTES);
         state[0] = STATE_VERSION;
         memcpy(state + 1, github->key, KEY_BYTES);

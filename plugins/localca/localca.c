@@ -178,7 +178,8 @@ static const struct leased_plugin plugin = {.size = sizeof(plugin),
                                             .name = {"localca", 7},
                                             .version = {"1.0", 3},
                                             .ops = &ops,
-                                            .flags = LEASED_PLUGIN_NO_ADDRESS};
+                                            .flags =
+                                                LEASED_PLUGIN_NO_ADDRESS | LEASED_PLUGIN_NO_RELOAD};
 
 __attribute__((visibility("default"))) int32_t leased_plugin_entry(
     const struct leased_host *host, const struct leased_plugin **ret_plugin);

@@ -66,6 +66,7 @@ struct config_backend {
     struct config_backend_limits limits;
     char *config_json;  /* the plugin's own keys; made by config_check_plugins */
     bool runs_programs; /* … of which some name programs; likewise */
+    bool needs_restart; /* no reload may add or change it; likewise */
 };
 
 struct config_budget {

@@ -241,6 +241,27 @@ static void programs_check(const struct config *before, const struct config *aft
     }
 }
 
+/* A new instance would know nothing of what the one before has done, and both would say it to the
+ * world: a CA's list of what was revoked would begin empty. */
+static void stateful_check(const struct config *before, const struct config *after,
+                           struct yaml_errors *errors)
+{
+    const struct config_backend *backends = after->settings.backends.items;
+    size_t i;
+
+    for (i = 0; i < after->settings.backends.count; i++) {
+        const struct config_backend *known = backend_of(before, backends[i].name);
+
+        if (backends[i].needs_restart &&
+            (known == NULL || config_compare_backends(known, &backends[i]) == CONFIG_OTHER)) {
+            yaml_error_at_key(errors, backends[i].node,
+                              "a backend of the plugin %s can't be %s without a restart: what it "
+                              "has revoked would be forgotten",
+                              backends[i].plugin, known == NULL ? "added" : "changed");
+        }
+    }
+}
+
 void config_check_restart(const struct config *before, const struct config *after,
                           const struct io_environment *environment, struct yaml_errors *errors)
 {
@@ -249,6 +270,7 @@ void config_check_restart(const struct config *before, const struct config *afte
     sinks_check(before, after, errors);
     variables_check(before, after, environment, errors);
     programs_check(before, after, errors);
+    stateful_check(before, after, errors);
     verifiers_check(before, after, errors);
 }
 

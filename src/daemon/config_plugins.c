@@ -291,6 +291,7 @@ static int backend_check(struct config *config, struct config_backend *backend,
             unknown_plugin_report(backend, registry, errors);
         } else {
             backend->runs_programs = backend_runs_programs(shared.plugin);
+            backend->needs_restart = !backend_can_reload(shared.plugin);
         }
     }
     if (shared.plugin == NULL || backend_needs_address(shared.plugin)) {

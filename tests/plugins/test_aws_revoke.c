@@ -128,6 +128,51 @@ static void test_what_was_issued_meanwhile_is_given_to_nobody(void **state)
     plugin_world_fini(&world);
 }
 
+/* They would be told dead with the older ones. */
+static void test_while_it_is_being_put_nothing_is_issued(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call lease;
+    struct plugin_call call;
+    struct plugin_call late;
+
+    (void)state;
+    aws_world_open(&world, NULL);
+    issue(&world, &lease);
+    plugin_world_revoke(&world, &call, DENYING, lease.ref);
+    aws_answer_identity(&world, "123456789012");
+    fake_env_advance(&world.fake, 3000); /* IAM takes its time */
+    plugin_world_issue(&world, &late, DENYING, 0);
+    fake_env_advance(&world.fake, 1000);
+    assert_string_equal(plugin_world_body(&world), PUT_AT("01"));
+    aws_answer_put(&world);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_OK);
+    fake_env_advance(&world.fake, 100);
+    aws_answer_session(&world, "AssumeRole");
+    assert_int_equal(late.outcome, LEASE_OUTCOME_OK);
+    plugin_world_fini(&world);
+}
+
+/* Whatever its Date says: that can be of the second after. */
+static void test_what_was_asked_for_before_a_denial_is_given_to_nobody(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call lease;
+    struct plugin_call call;
+    struct plugin_call early;
+
+    (void)state;
+    aws_world_open(&world, NULL);
+    issue(&world, &lease);
+    plugin_world_issue(&world, &early, DENYING, 0);
+    plugin_world_revoke(&world, &call, DENYING, lease.ref);
+    fake_env_advance(&world.fake, 2000);
+    aws_answer_session(&world, "AssumeRole");
+    assert_int_equal(early.outcome, LEASE_OUTCOME_RETRY);
+    assert_string_equal(early.fields, "");
+    plugin_world_fini(&world);
+}
+
 static void test_a_role_of_another_account_is_left_alone(void **state)
 {
     struct plugin_world world;
@@ -221,6 +266,8 @@ int main(void)
         cmocka_unit_test(test_one_denial_covers_all_that_are_older),
         cmocka_unit_test(test_nothing_is_issued_in_the_second_that_is_denied),
         cmocka_unit_test(test_what_was_issued_meanwhile_is_given_to_nobody),
+        cmocka_unit_test(test_while_it_is_being_put_nothing_is_issued),
+        cmocka_unit_test(test_what_was_asked_for_before_a_denial_is_given_to_nobody),
         cmocka_unit_test(test_a_role_of_another_account_is_left_alone),
         cmocka_unit_test(test_how_a_denial_may_fail),
         cmocka_unit_test(test_a_denial_whose_answer_is_lost_is_put_again),

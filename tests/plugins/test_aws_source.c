@@ -297,6 +297,43 @@ static void test_an_expired_source_is_read_again_once(void **state)
     plugin_world_fini(&world);
 }
 
+/* Somebody ended it before its time. What a file says is read anew each time anyway. */
+static void test_a_kept_source_that_is_not_known_any_more_is_read_again_once(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    init(&world);
+    plugin_world_open(&world, NULL, CONFIG("\"type\":\"container\",\"uri\":\"/c\""));
+    plugin_world_issue(&world, &call, AWS_SIMPLE_ROLE, 0);
+    plugin_world_answer(&world, 200, KEYS_UNTIL("2026-01-01T01:00:00Z"));
+    aws_answer_error(&world, 403, "InvalidClientTokenId", "no such key");
+    aws_assert_url(&world, "GET", "http://169.254.170.2/c");
+    plugin_world_answer(&world, 200, KEYS_UNTIL("2026-01-01T02:00:00Z"));
+    aws_answer_error(&world, 403, "InvalidClientTokenId", "no such key");
+    assert_int_equal(call.end_count, 1);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_DENIED);
+    plugin_world_fini(&world);
+}
+
+static void test_a_web_identity_without_a_role_cannot_deny_older_sessions(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    init(&world);
+    plugin_world_open(&world, NULL, CONFIG("\"type\":\"web_identity\",\"token_file\":\"/t\""));
+    plugin_world_issue(&world, &call,
+                       "{\"action\":\"assume_role_with_web_identity\",\"role_arn\":\"" AWS_ROLE_ARN
+                       "\",\"revoke\":\"deny-older\"}",
+                       0);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_INVALID);
+    assert_non_null(strstr(call.detail, "needs a backend with source.role_arn"));
+    plugin_world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_without_a_word_of_a_container_nothing_is_asked),
         cmocka_unit_test(test_a_web_identity_and_a_role_on_top),
         cmocka_unit_test(test_an_expired_source_is_read_again_once),
+        cmocka_unit_test(test_a_kept_source_that_is_not_known_any_more_is_read_again_once),
+        cmocka_unit_test(test_a_web_identity_without_a_role_cannot_deny_older_sessions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,7 +193,7 @@ static void test_each_refusal_has_its_class(void **state)
         {503, "", LEASE_OUTCOME_RETRY, "HTTP status 503"},
         {400, "{\"error\":\"x\",\"error_description\":\"you sent " SECRET "\"}",
          LEASE_OUTCOME_INVALID, "HTTP status 400"},
-        {302, "", LEASE_OUTCOME_INVALID, "HTTP status 302"},
+        {302, "", LEASE_OUTCOME_RETRY, "HTTP status 302"},
     };
 
     (void)state;

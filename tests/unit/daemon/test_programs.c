@@ -149,6 +149,26 @@ static void test_programs_need_a_restart(void **state)
     expect_reload(*state, TOOL(""), CONFIG_FIXTURE_LEAST, "");
 }
 
+#define CA(more)                                                                                   \
+    CONFIG_FIXTURE_LEAST                                                                           \
+        "backends:\n  ca: {plugin: localca, ca_cert_file: /c, ca_key_file: /k" more "}\n"
+
+static void test_a_ca_that_knows_what_it_revoked_needs_a_restart(void **state)
+{
+    expect_reload(*state, CA(""), CA(", crl_file: /etc/crl"),
+                  "c.yaml:4:3: a backend of the plugin localca can't be changed without a restart: "
+                  "what it has revoked would be forgotten\n");
+    expect_reload(*state, CA(""), CA(", limits: {in_flight: 200}"),
+                  "c.yaml:4:3: a backend of the plugin localca can't be changed without a restart: "
+                  "what it has revoked would be forgotten\n");
+    expect_reload(*state, CONFIG_FIXTURE_LEAST, CA(""),
+                  "c.yaml:4:3: a backend of the plugin localca can't be added without a restart: "
+                  "what it has revoked would be forgotten\n");
+    expect_reload(*state, CA(""), CA(", limits: {in_flight: 2}"), "");
+    expect_reload(*state, CA(""), CA(""), "");
+    expect_reload(*state, CA(""), CONFIG_FIXTURE_LEAST, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +180,7 @@ int main(void)
         TEST(test_a_user_has_to_be_known_and_root_has_to_name_one),
         TEST(test_mistakes_stand_at_their_place),
         TEST(test_programs_need_a_restart),
+        TEST(test_a_ca_that_knows_what_it_revoked_needs_a_restart),
 #undef TEST
     };
 
