@@ -53,6 +53,20 @@ static int parse_path(json_t *root, const char *key, char *path, struct plugin_t
     return 0;
 }
 
+static bool is_file(const struct plugin_source *source, const char *path)
+{
+    const char *colon = strchr(source->text, ':');
+
+    return path[0] != '\0' && colon != NULL && strcmp(colon + 1, path) == 0;
+}
+
+/* Is it read here, too? It would be lost. */
+static bool is_read(const struct localca_config *config, const char *path)
+{
+    return is_file(&config->ca_key, path) || is_file(&config->ca_cert, path) ||
+           is_file(&config->ssh_ca_key, path);
+}
+
 /* What goes together. */
 static int check(const struct localca_config *config, struct plugin_text *detail)
 {
@@ -72,6 +86,10 @@ static int check(const struct localca_config *config, struct plugin_text *detail
         plugin_text_set(detail, "krl_file: it is of use with ssh_ca_key_file only");
     } else if (config->crl_file[0] != '\0' && strcmp(config->crl_file, config->krl_file) == 0) {
         plugin_text_set(detail, "krl_file: it can't be the same file as crl_file");
+    } else if (is_read(config, config->crl_file)) {
+        plugin_text_set(detail, "crl_file: it would replace one of the CA's own files");
+    } else if (is_read(config, config->krl_file)) {
+        plugin_text_set(detail, "krl_file: it would replace one of the CA's own files");
     } else {
         return 0;
     }

@@ -355,9 +355,7 @@ static void host_ended(void *user);
 /* A plugin may have left timers or exchanges behind; then the memory goes when those have ended. */
 static void open_failed(struct backend *backend)
 {
-    if (backend->is_host_set_up &&
-        (handles_count(&backend->host.timers) != 0 || handles_count(&backend->host.https) != 0 ||
-         handles_count(&backend->host.runs) != 0)) {
+    if (backend->is_host_set_up && host_is_used(&backend->host)) {
         backend->is_closing = true;
         host_end(&backend->host, host_ended);
     } else {

@@ -347,12 +347,15 @@ void host_init(struct leased_host_context *context)
                context->address_count);
 }
 
+bool host_is_used(const struct leased_host_context *context)
+{
+    return handles_count(&context->timers) != 0 || handles_count(&context->https) != 0 ||
+           handles_count(&context->runs) != 0 || context->put_count != 0;
+}
+
 void host_fini(struct leased_host_context *context)
 {
-    CHECK(handles_count(&context->timers) == 0);
-    CHECK(handles_count(&context->https) == 0);
-    CHECK(context->put_count == 0);
-    CHECK(handles_count(&context->runs) == 0);
+    CHECK(!host_is_used(context));
     env_undefer(&context->ended_deferred);
     guard_end(&context->guard);
     handles_fini(&context->timers);

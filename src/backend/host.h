@@ -75,6 +75,9 @@ void host_init(struct leased_host_context *context);
  * `ended` runs once, from the loop, when none of those and no file is left. */
 void host_end(struct leased_host_context *context, void (*ended)(void *user));
 
+/* Has the plugin left something behind that only host_end ends? */
+bool host_is_used(const struct leased_host_context *context);
+
 /* After `ended`, or when nothing was started. */
 void host_fini(struct leased_host_context *context);
 

@@ -18,6 +18,7 @@
 
 #define SINK_MAGIC 0x53494e4bU
 #define CLOSE_TIMEOUT_MS 5000U
+#define RESUME_MAX_MS 30000U
 #define HTTP_TIMEOUT_MS 10000U
 #define CONNECT_TIMEOUT_MS 5000U
 #define ANSWER_DEPTH_MAX 32U
@@ -48,7 +49,7 @@ struct sink {
     bool is_starting;
     bool is_done_early;
     uint64_t resume_ms;     /* the plugin asked to be left alone until then */
-    struct env_timer timer; /* what the plugin does takes too long, or resume_ms has come */
+    struct env_timer timer; /* what the plugin does takes too long */
     struct env_deferred step;
     char failure[BACKEND_ERROR_MAX_BYTES]; /* what was logged last; "": it went well since */
     bool is_closed;
@@ -221,9 +222,8 @@ static void write_ended(struct sink *sink, int32_t status, const struct leased_r
     if (status == LEASED_RETRY_AFTER && result != NULL && LEASED_HAS(result, retry_after_ms)) {
         uint64_t now_ms = env_now_ms(sink->env);
 
-        sink->resume_ms = result->retry_after_ms > SINK_WRITE_TIMEOUT_MS
-                              ? now_ms + SINK_WRITE_TIMEOUT_MS
-                              : now_ms + result->retry_after_ms;
+        sink->resume_ms = result->retry_after_ms > RESUME_MAX_MS ? now_ms + RESUME_MAX_MS
+                                                                 : now_ms + result->retry_after_ms;
     }
     fail(sink, error, text[0] != '\0' ? text : err_str(error));
 }
@@ -298,10 +298,7 @@ static void step_run(struct env_deferred *deferred)
         if (sink->is_closed) {
             close_start(sink); /* self may be gone */
         }
-    } else if (sink->resume_ms > env_now_ms(sink->env) && !sink->is_closed) {
-        env_timer_arm(sink->env, &sink->timer, sink->resume_ms);
     } else {
-        env_timer_disarm(sink->env, &sink->timer);
         write_start(sink);
         env_defer(sink->env, &sink->step);
     }
@@ -343,8 +340,6 @@ static void timer_ran(struct env_timer *timer)
             sink->plugin->cancel(sink->instance, (leased_op *)sink->op);
             host_leave(&sink->host, "cancel");
         }
-    } else {
-        env_defer(sink->env, &sink->step);
     }
 }
 
@@ -356,6 +351,10 @@ static int append_start(struct env_file *file, struct env_append *append)
 
     if (sink->is_closed) {
         return ERR_CLOSED;
+    }
+    /* It isn't kept here until then: the trail tries again, and gives up at its own end. */
+    if (sink->resume_ms > env_now_ms(sink->env)) {
+        return ERR_UNAVAILABLE;
     }
     if (append->bytes.len > ENV_FILE_QUEUE_MAX_BYTES - sink->pending_bytes) {
         return ERR_LIMIT;
@@ -453,7 +452,7 @@ static int open_instance(struct sink *sink, const char *config_json, struct err 
 /* A plugin may have left timers or exchanges behind; then the memory goes when those have ended. */
 static void open_failed(struct sink *sink)
 {
-    if (handles_count(&sink->host.timers) != 0 || handles_count(&sink->host.https) != 0) {
+    if (host_is_used(&sink->host)) {
         end(sink);
     } else {
         sink_free(sink);

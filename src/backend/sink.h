@@ -15,7 +15,7 @@ struct leased_plugin;
 #define SINK_WRITE_MAX_BYTES (128U * 1024U)
 
 /* A write that takes longer is cancelled; the next one waits until the plugin has ended it. */
-#define SINK_WRITE_TIMEOUT_MS 30000U
+#define SINK_WRITE_TIMEOUT_MS 12000U
 
 /* Copied, except env and plugin. */
 struct sink_options {

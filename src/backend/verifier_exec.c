@@ -89,8 +89,8 @@ static void ended(struct env_run *run, const struct env_run_end *end)
     if (exec->is_late) {
         (void)snprintf(text, sizeof(text), "the program took too long");
     } else if (end->outcome == ENV_RUN_EXITED) {
-        (void)snprintf(text, sizeof(text), "the program exited with %u%s%.*s", end->exit_code,
-                       end->text.len > 0 ? ": " : "", STR_ARG(end->text));
+        /* Not what it has said: it knows the credential. */
+        (void)snprintf(text, sizeof(text), "the program exited with %u", end->exit_code);
     } else {
         (void)snprintf(text, sizeof(text), "the program %.*s", STR_ARG(end->text));
     }

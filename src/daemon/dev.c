@@ -7,16 +7,19 @@
 #include "daemon/dev.h"
 
 #include "daemon/dev_ca.h"
+#include "base/mem.h"
 #include "io/safe_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FILE_MAX_BYTES 16384U
+#define FOLDER_MAX_BYTES 490
 
 /* --- files of the folder ---------------------------------------------------------------------- */
 
@@ -56,17 +59,18 @@ static int file_write(int folder, const char *name, struct str bytes, struct err
     return r == 0 ? 0 : err_set(e, r, "could not write %s for --dev: %s", name, err_str(r));
 }
 
-/* What is there; nothing when it can't be read. */
+/* What is there, from now on for its owner alone; nothing when it can't be read. */
 static void file_read(int folder, const char *name, struct buf *out)
 {
     char chunk[4096];
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    ssize_t got = fd >= 0 ? read(fd, chunk, sizeof(chunk)) : 0;
+    ssize_t got = fd >= 0 && fchmod(fd, 0600) == 0 ? read(fd, chunk, sizeof(chunk)) : 0;
 
     while (got > 0 && buf_status(out) == 0) {
         buf_add(out, chunk, (size_t)got);
         got = read(fd, chunk, sizeof(chunk));
     }
+    mem_wipe(chunk, sizeof(chunk));
     if (fd >= 0) {
         (void)close(fd);
     }
@@ -173,12 +177,12 @@ static int config_prepare(int folder, struct dev *dev, struct err *e)
 
 /* --- the folder ------------------------------------------------------------------------------- */
 
-/* It stands between quotes in the configuration. */
+/* It stands between quotes in the configuration, and in what is to be typed. */
 static bool is_plain(struct str path)
 {
     for (size_t i = 0; i < path.len; i++) {
         if ((unsigned char)path.ptr[i] < 0x20 || path.ptr[i] == 0x7f || path.ptr[i] == '"' ||
-            path.ptr[i] == '\\') {
+            path.ptr[i] == '\'' || path.ptr[i] == '\\') {
             return false;
         }
     }
@@ -193,19 +197,41 @@ static int folder_choose(struct str runtime_dir, struct dev *dev, struct err *e)
             ? snprintf(dev->folder, sizeof(dev->folder), "%.*s/leased", STR_ARG(runtime_dir))
             : snprintf(dev->folder, sizeof(dev->folder), "/tmp/leased-%u", (unsigned int)geteuid());
 
-    if (len < 0 || (size_t)len >= sizeof(dev->folder) - sizeof("/leased.yaml") ||
-        !is_plain(runtime_dir)) {
+    if (len < 0 || len > FOLDER_MAX_BYTES || !is_plain(runtime_dir)) {
         return err_set(e, ERR_INVALID,
                        "XDG_RUNTIME_DIR is no path that --dev can use; unset it, and /tmp is used");
     }
-    (void)snprintf(dev->config_path, sizeof(dev->config_path), "%.490s/leased.yaml", dev->folder);
+    (void)snprintf(dev->config_path, sizeof(dev->config_path), "%.*s/leased.yaml", FOLDER_MAX_BYTES,
+                   dev->folder);
     return 0;
+}
+
+/* A second one would change the CA under the first. */
+static int folder_lock(int folder, struct dev *dev, struct err *e)
+{
+    dev->lock = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dev->lock < 0 || fchmod(dev->lock, 0700) != 0) {
+        return err_set(e, -errno, "could not open %s: %s", dev->folder, err_str(-errno));
+    }
+    return flock(dev->lock, LOCK_EX | LOCK_NB) == 0
+               ? 0
+               : err_set(e, ERR_BUSY, "another leased --dev runs in %s", dev->folder);
+}
+
+static int files_prepare(int folder, struct dev *dev, struct err *e)
+{
+    int r = ca_prepare(folder, e);
+
+    if (r == 0) {
+        r = ssh_ca_prepare(folder, e);
+    }
+    return r == 0 ? config_prepare(folder, dev, e) : r;
 }
 
 int dev_prepare(struct str runtime_dir, struct dev *ret_dev, struct err *e)
 {
     const struct safe_dir_make make = {.mode = 0700};
-    struct dev dev;
+    struct dev dev = {.lock = -1};
     int folder = -1;
     int r = folder_choose(runtime_dir, &dev, e);
 
@@ -213,21 +239,28 @@ int dev_prepare(struct str runtime_dir, struct dev *ret_dev, struct err *e)
         r = safe_dir_open(dev.folder, &make, &folder, e);
     }
     if (r == 0) {
-        r = ca_prepare(folder, e);
+        r = folder_lock(folder, &dev, e);
     }
     if (r == 0) {
-        r = ssh_ca_prepare(folder, e);
-    }
-    if (r == 0) {
-        r = config_prepare(folder, &dev, e);
+        r = files_prepare(folder, &dev, e);
     }
     if (folder >= 0) {
         (void)close(folder);
     }
-    if (r == 0) {
-        *ret_dev = dev;
+    if (r != 0) {
+        dev_release(&dev);
+        return r;
     }
-    return r;
+    *ret_dev = dev;
+    return 0;
+}
+
+void dev_release(struct dev *dev)
+{
+    if (dev->lock >= 0) {
+        (void)close(dev->lock);
+    }
+    dev->lock = -1;
 }
 
 void dev_guide(const struct dev *dev, struct buf *out)
@@ -236,7 +269,7 @@ void dev_guide(const struct dev *dev, struct buf *out)
                "leased runs for development, with a CA of its own, for you alone. In another "
                "terminal:\n"
                "\n"
-               "    export LEASED_ADDR=unix://%s/leased.sock\n"
+               "    export LEASED_ADDR='unix://%s/leased.sock'\n"
                "    lease get dev-cert          # a certificate for TLS: you as client, localhost "
                "as server\n"
                "    lease get dev-ssh           # one to log in by SSH under your name\n"

@@ -123,12 +123,27 @@ int dev_ca_make(int64_t now_s, struct buf *ret_key, struct buf *ret_certificate)
     return r;
 }
 
+/* A key under a passphrase is of no use here: nobody is asked for it. */
+static int no_passphrase(char *buf, int size, int is_writing, void *user)
+{
+    (void)buf;
+    (void)size;
+    (void)is_writing;
+    (void)user;
+    return -1;
+}
+
+/* As key_write has written it; NULL: it is another, or none. */
 static EVP_PKEY *key_read(struct str text)
 {
     BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
 
     BIO_free(bio);
+    if (key != NULL && !EVP_PKEY_is_a(key, "EC")) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
     return key;
 }
 

@@ -300,6 +300,7 @@ static int run_close(struct run *run, int exit_code)
     }
     backend_registry_free(run->registry);
     config_free(run->config);
+    dev_release(&run->dev);
     helper_programs_fini(&run->programs);
     io_environment_free(run->environment);
     io_drop_secret_memory();
@@ -369,7 +370,7 @@ static int action_run(struct run *run)
 
 int main(int argc, char **argv)
 {
-    static struct run run = {.helper = {.fd = -1}};
+    static struct run run = {.dev = {.lock = -1}, .helper = {.fd = -1}};
     struct err e = {0};
     int exit_code = process_prepare(&run);
 

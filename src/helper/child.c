@@ -51,6 +51,9 @@ static void reset_signals(void)
     for (number = 1; number < NSIG; number++) {
         (void)signal(number, SIG_DFL);
     }
+    /* Whoever sends them to a whole unit means the daemon: a log rotation ends no program. */
+    (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -41,6 +41,23 @@ static void close_others(int fd)
     (void)close_range((unsigned int)fd + 1, ~0U, 0);
 }
 
+/* A machine without memory may spare the daemon, but not the programs with it. To be spared less
+ * needs no right. */
+static void become_killable(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    char sign = '0';
+
+    if (fd >= 0 && pread(fd, &sign, 1, 0) == 1 && sign == '-') {
+        ssize_t written = pwrite(fd, "0", 1, 0);
+
+        (void)written;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
 /* It holds a credential for the moment between a program's end and its answer. */
 static void close_to_others(void)
 {
@@ -56,6 +73,7 @@ ATTR_NORETURN static void run_helper(const struct helper_options *options, int f
 {
     ignore_signals();
     close_others(fd);
+    become_killable();
     close_to_others();
     if (options->forget != NULL) {
         options->forget(options->user);

@@ -74,6 +74,13 @@ static int check_target(const struct place *place, const char *path, struct err 
         return err_set(e, ERR_INVALID, "%s is %s; take it away, or name another path", path,
                        S_ISLNK(st.st_mode) ? "a symbolic link" : "not a regular file");
     }
+    if ((st.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
+        return err_set(
+            e, ERR_INVALID,
+            "%s is its owner's alone, so it was not written here, and may be a key; take "
+            "it away, or name another path",
+            path);
+    }
     return 0;
 }
 

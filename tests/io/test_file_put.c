@@ -193,6 +193,20 @@ static void test_a_link_or_a_directory_in_the_way_is_refused(void **state)
     fini(world);
 }
 
+/* Somebody's key, under a path that was mistyped. */
+static void test_a_file_that_is_its_owners_alone_is_not_replaced(void **state)
+{
+    struct world *world = world_of(state);
+
+    assert_int_equal(put(world, "key"), 0);
+    assert_int_equal(chmod(world->path, 0600), 0);
+    assert_int_equal(put(world, "list"), ERR_INVALID);
+    assert_non_null(strstr(world->detail, "may be a key"));
+    assert_int_equal(chmod(world->path, 0640), 0);
+    assert_int_equal(put(world, "list"), 0);
+    fini(world);
+}
+
 static void test_a_directory_that_strangers_can_change_is_refused(void **state)
 {
     struct world *world = world_of(state);
@@ -255,6 +269,7 @@ int main(void)
         TEST(test_what_a_crash_left_beside_it_is_in_nobodys_way),
         TEST(test_a_missing_directory_is_named),
         TEST(test_a_link_or_a_directory_in_the_way_is_refused),
+        TEST(test_a_file_that_is_its_owners_alone_is_not_replaced),
         TEST(test_a_directory_that_strangers_can_change_is_refused),
         TEST(test_what_is_no_path_of_a_file_is_refused),
         TEST(test_too_much_is_refused_at_once),

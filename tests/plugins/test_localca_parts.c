@@ -169,6 +169,11 @@ static void test_mistakes_in_a_backend_begin_with_their_key(void **state)
         {"{\"ca_key_file\":\"/k\",\"ca_cert_file\":\"/c\",\"ssh_ca_key_file\":\"/s\","
          "\"crl_file\":\"/x\",\"krl_file\":\"/x\"}",
          "krl_file: it can't be the same"},
+        {"{\"ca_key_file\":\"/k\",\"ca_cert_file\":\"/c\",\"crl_file\":\"/k\"}",
+         "crl_file: it would replace"},
+        {"{\"ca_key_file\":\"/k\",\"ca_cert_file\":\"/c\",\"crl_file\":\"/c\"}",
+         "crl_file: it would replace"},
+        {"{\"ssh_ca_key_file\":\"/k\",\"krl_file\":\"/k\"}", "krl_file: it would replace"},
     };
     static struct localca_world it;
 

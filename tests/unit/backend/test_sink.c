@@ -33,15 +33,7 @@ static struct {
     int32_t start_status;
     bool ends_early;
     bool forgets_close;
-    bool leaves_timer;
-    int32_t open_status;
 } plugin;
-
-static void no_timer(void *user)
-{
-    (void)user;
-    fail();
-}
 
 static int32_t on_open(const struct leased_host *host, leased_host_context *context,
                        struct leased_str config, leased_instance **ret_instance,
@@ -49,13 +41,10 @@ static int32_t on_open(const struct leased_host *host, leased_host_context *cont
 {
     (void)config;
     (void)ret_instance;
+    (void)ret_detail;
     plugin.host = host;
     plugin.context = context;
-    if (plugin.leaves_timer) {
-        assert_non_null(host->timer_start(context, 1000, no_timer, NULL));
-    }
-    *ret_detail = (struct leased_str){"endpoint: no", 12};
-    return plugin.open_status;
+    return 0;
 }
 
 static void close_now(void *user)
@@ -285,10 +274,13 @@ static void test_the_plugin_is_left_alone_for_as_long_as_it_asks(void **state)
     append(&one, "{1}\n", 4);
     run();
     end_write(LEASED_RETRY_AFTER, &result);
-    append(&one, "{1}\n", 4);
+    assert_int_equal(one.status, ERR_UNAVAILABLE);
+    /* Nothing is kept for it, so that a stop has nothing to wait for. */
     fake_env_advance(&world.fake, 6999);
-    assert_int_equal(plugin.write_count, 1);
+    assert_int_equal(env_append_start(world.file, &one.append), ERR_UNAVAILABLE);
     fake_env_advance(&world.fake, 1);
+    append(&one, "{1}\n", 4);
+    run();
     assert_int_equal(plugin.write_count, 2);
     end_write(LEASED_OK, NULL);
     assert_int_equal(one.status, 0);
@@ -335,7 +327,6 @@ static void test_closing_waits_for_what_was_appended_and_not_for_a_plugin_that_f
     (void)state;
     sink_begin();
     plugin.forgets_close = true;
-    plugin.leaves_timer = true;
     append(&one, "{1}\n", 4);
     run();
     env_file_close(world.file, closed, NULL);
@@ -346,20 +337,6 @@ static void test_closing_waits_for_what_was_appended_and_not_for_a_plugin_that_f
     assert_int_equal(world.closed_count, 0);
     fake_env_advance(&world.fake, 60000);
     assert_int_equal(world.closed_count, 1);
-    world.file = NULL;
-}
-
-static void test_a_configuration_that_is_refused_leaves_nothing(void **state)
-{
-    struct err e = {0};
-
-    (void)state;
-    plugin.open_status = -LEASED_INVALID;
-    assert_int_equal(sink_open(&options, &world.file, &e), ERR_INVALID);
-    assert_string_equal(e.text, "endpoint: no");
-    plugin.leaves_timer = true;
-    assert_int_equal(sink_open(&options, &world.file, &e), ERR_INVALID);
-    run();
     world.file = NULL;
 }
 
@@ -488,7 +465,6 @@ int main(void)
         TEST(test_a_late_write_is_cancelled_and_waited_for),
         TEST(test_a_write_that_ends_inside_its_start_is_a_failure),
         TEST(test_closing_waits_for_what_was_appended_and_not_for_a_plugin_that_forgets),
-        TEST(test_a_configuration_that_is_refused_leaves_nothing),
         TEST(test_what_is_a_backends_is_refused_to_a_sink),
         TEST(test_a_sink_that_fails_is_on_record_and_gets_all_when_it_is_back),
         TEST(test_a_sink_that_is_slow_counts_as_failing_only_where_it_is_required),

@@ -2,6 +2,7 @@
 #include "daemon/dev.h"
 #include "daemon/dev_ca.h"
 
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,6 +71,46 @@ static void test_the_folder_and_its_files_are_the_users_alone(void **state)
         assert_int_equal(facts.st_mode & 07777, 0600);
     }
     assert_string_equal(dev.config_path, path);
+    dev_release(&dev);
+}
+
+static void test_a_second_one_leaves_the_folder_alone(void **state)
+{
+    struct dev dev;
+    struct dev other;
+    struct err e = {0};
+    char path[160];
+
+    (void)state;
+    assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    (void)snprintf(path, sizeof(path), "%s/leased/ca.pem", runtime_dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(dev_prepare(str_of(runtime_dir), &other, &e), ERR_BUSY);
+    assert_non_null(strstr(e.text, "another leased --dev runs in "));
+    assert_int_not_equal(access(path, F_OK), 0);
+    dev_release(&dev);
+    assert_int_equal(dev_prepare(str_of(runtime_dir), &other, NULL), 0);
+    dev_release(&other);
+}
+
+static void test_a_folder_and_keys_that_were_open_are_closed(void **state)
+{
+    struct dev dev;
+    struct stat facts;
+    char path[160];
+
+    (void)state;
+    assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    dev_release(&dev);
+    (void)snprintf(path, sizeof(path), "%s/leased/ca.key", runtime_dir);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(chmod(dev.folder, 0755), 0);
+    assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    dev_release(&dev);
+    assert_int_equal(stat(path, &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0600);
+    assert_int_equal(stat(dev.folder, &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0700);
 }
 
 static void test_keys_are_kept_and_the_configuration_is_written_anew(void **state)
@@ -82,12 +123,14 @@ static void test_keys_are_kept_and_the_configuration_is_written_anew(void **stat
 
     (void)state;
     assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    dev_release(&dev);
     file_read("ca.pem", before[0], sizeof(before[0]));
     file_read("ssh_ca.key", before[1], sizeof(before[1]));
     file = fopen(dev.config_path, "w");
     assert_non_null(file);
     (void)fclose(file);
     assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    dev_release(&dev);
     file_read("ca.pem", after[0], sizeof(after[0]));
     file_read("ssh_ca.key", after[1], sizeof(after[1]));
     file_read("leased.yaml", config, sizeof(config));
@@ -106,12 +149,14 @@ static void test_what_is_no_ca_any_more_is_made_anew(void **state)
 
     (void)state;
     assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    dev_release(&dev);
     file_read("ca.pem", before, sizeof(before));
     (void)snprintf(path, sizeof(path), "%s/leased/ca.key", runtime_dir);
     file = fopen(path, "w");
     assert_non_null(file);
     (void)fclose(file);
     assert_int_equal(dev_prepare(str_of(runtime_dir), &dev, NULL), 0);
+    dev_release(&dev);
     file_read("ca.pem", after, sizeof(after));
     assert_string_not_equal(before, after);
 }
@@ -138,6 +183,30 @@ static void test_a_ca_is_good_for_a_month_less_a_day(void **state)
     assert_false(dev_key_is_good(STR("")));
 }
 
+/* One of a kind that certifies nothing, and one under a passphrase: nobody is asked for it. */
+static void test_a_key_that_cannot_be_used_is_not_good(void **state)
+{
+    EVP_PKEY *other = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text;
+    long len;
+
+    (void)state;
+    assert_int_equal(PEM_write_bio_PrivateKey(bio, other, NULL, NULL, 0, NULL, NULL), 1);
+    len = BIO_get_mem_data(bio, &text);
+    assert_false(dev_key_is_good((struct str){text, (size_t)len}));
+    (void)BIO_reset(bio);
+    assert_int_equal(PEM_write_bio_PrivateKey(bio, key, EVP_aes_128_cbc(),
+                                              (const unsigned char *)"word", 4, NULL, NULL),
+                     1);
+    len = BIO_get_mem_data(bio, &text);
+    assert_false(dev_key_is_good((struct str){text, (size_t)len}));
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(other);
+}
+
 static void test_a_folder_that_strangers_can_change_is_refused(void **state)
 {
     struct dev dev;
@@ -158,6 +227,7 @@ static void test_a_path_that_cannot_stand_in_the_configuration_is_refused(void *
     (void)state;
     assert_int_equal(dev_prepare(STR("/tmp/a\"b"), &dev, NULL), ERR_INVALID);
     assert_int_equal(dev_prepare(STR("/tmp/a\nb"), &dev, NULL), ERR_INVALID);
+    assert_int_equal(dev_prepare(STR("/tmp/a'b"), &dev, NULL), ERR_INVALID);
     memset(path, 'x', sizeof(path));
     path[0] = '/';
     assert_int_equal(dev_prepare((struct str){path, sizeof(path)}, &dev, NULL), ERR_INVALID);
@@ -173,7 +243,7 @@ static void test_the_guide_names_the_socket(void **state)
     dev_guide(&dev, &text);
     assert_int_equal(buf_status(&text), 0);
     assert_non_null(
-        strstr(buf_str(&text).ptr, "export LEASED_ADDR=unix:///run/user/7/leased/leased.sock\n"));
+        strstr(buf_str(&text).ptr, "export LEASED_ADDR='unix:///run/user/7/leased/leased.sock'\n"));
 }
 
 int main(void)
@@ -181,9 +251,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_the_folder_and_its_files_are_the_users_alone),
+        TEST(test_a_second_one_leaves_the_folder_alone),
+        TEST(test_a_folder_and_keys_that_were_open_are_closed),
         TEST(test_keys_are_kept_and_the_configuration_is_written_anew),
         TEST(test_what_is_no_ca_any_more_is_made_anew),
         TEST(test_a_ca_is_good_for_a_month_less_a_day),
+        TEST(test_a_key_that_cannot_be_used_is_not_good),
         TEST(test_a_folder_that_strangers_can_change_is_refused),
         TEST(test_a_path_that_cannot_stand_in_the_configuration_is_refused),
         TEST(test_the_guide_names_the_socket),

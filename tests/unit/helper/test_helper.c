@@ -165,7 +165,7 @@ static void test_a_program_gets_three_descriptors_and_no_privileges(void **state
                       "cd /proc/self/fd || exit 1; for i in *; do test -e $i && echo -n \"$i \"; "
                       "done; echo; readlink 0; ulimit -c; ulimit -n; "
                       "grep NoNewPrivs /proc/self/status; umask; "
-                      /* 32 and 33 are libc's own, which doesn't let anybody set them. */
+                      /* 32 and 33 are libc's own, which nobody may set; 2560: USR1 and USR2. */
                       "for i in SigBlk SigIgn; do m=$(grep $i /proc/self/status); "
                       "echo $i $((0x${m##*[!0-9a-f]} & ~0x180000000)); done; "
                       "test $(cut -d' ' -f5 /proc/$$/stat) = $$ && echo leads; "
@@ -175,7 +175,7 @@ static void test_a_program_gets_three_descriptors_and_no_privileges(void **state
     end = fixture_run(fixture, "command");
     assert_int_equal(end.outcome, RUN_EXITED);
     assert_string_equal(fixture_output(&end), "0 1 2 \n/dev/null\n0\n1024\nNoNewPrivs:\t1\n0077\n"
-                                              "SigBlk 0\nSigIgn 0\nleads\nown session\n");
+                                              "SigBlk 0\nSigIgn 2560\nleads\nown session\n");
 }
 
 static void test_what_takes_too_long_is_killed_with_its_group(void **state)
@@ -404,6 +404,19 @@ static void test_signals_for_the_daemon_leave_it_alone(void **state)
     assert_string_equal(fixture_output(&end), "alive\n");
 }
 
+/* A log rotation that sends its signal to the whole unit. */
+static void test_signals_for_the_daemon_end_no_program(void **state)
+{
+    struct helper_fixture *fixture = *state;
+    struct run_message end;
+
+    fixture_add_shell(fixture, "command", "kill -USR1 $$; kill -USR2 $$; echo on");
+    fixture_start(fixture);
+    end = fixture_run(fixture, "command");
+    assert_int_equal(end.outcome, RUN_EXITED);
+    assert_string_equal(fixture_output(&end), "on\n");
+}
+
 static void test_a_daemon_that_breaks_the_rules_is_left(void **state)
 {
     struct helper_fixture *fixture = *state;
@@ -452,6 +465,7 @@ int main(void)
         TEST(test_a_user_that_it_may_not_become_is_told),
         TEST(test_when_the_daemon_is_gone_all_is),
         TEST(test_signals_for_the_daemon_leave_it_alone),
+        TEST(test_signals_for_the_daemon_end_no_program),
         TEST(test_a_daemon_that_breaks_the_rules_is_left),
 #undef TEST
     };
