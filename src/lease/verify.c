@@ -87,7 +87,7 @@ static int try_out(struct verify *verify, struct err *e)
         .fn = tried,
         .user = verify,
     };
-    struct lease_credential credential;
+    struct lease_credential credential = {0};
     int r = left_ms > 0 ? lease_credential_open(core, lease, &credential)
                         : err_set(e, ERR_TIMEOUT, "the time was up");
 
