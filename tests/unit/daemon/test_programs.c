@@ -151,7 +151,7 @@ static void test_programs_need_a_restart(void **state)
 
 #define CA(more)                                                                                   \
     CONFIG_FIXTURE_LEAST                                                                           \
-        "backends:\n  ca: {plugin: localca, ca_cert_file: /c, ca_key_file: /k" more "}\n"
+    "backends:\n  ca: {plugin: localca, ca_cert_file: /c, ca_key_file: /k" more "}\n"
 
 static void test_a_ca_that_knows_what_it_revoked_needs_a_restart(void **state)
 {
