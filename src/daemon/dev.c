@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -263,13 +264,24 @@ void dev_release(struct dev *dev)
     dev->lock = -1;
 }
 
+/* Does a shell take it as it is? */
+static bool is_shell_word(const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-";
+
+    return text[strspn(text, plain)] == '\0';
+}
+
 void dev_guide(const struct dev *dev, struct buf *out)
 {
+    const char *quote = is_shell_word(dev->folder) ? "" : "'";
+
     buf_printf(out,
                "leased runs for development, with a CA of its own, for you alone. In another "
                "terminal:\n"
                "\n"
-               "    export LEASED_ADDR='unix://%s/leased.sock'\n"
+               "    export LEASED_ADDR=%sunix://%s/leased.sock%s\n"
                "    lease get dev-cert          # a certificate for TLS: you as client, localhost "
                "as server\n"
                "    lease get dev-ssh           # one to log in by SSH under your name\n"
@@ -280,5 +292,5 @@ void dev_guide(const struct dev *dev, struct buf *out)
                "The configuration, the audit trail and the lists of what is revoked are there, "
                "too.\n"
                "\n",
-               dev->folder, dev->folder, dev->folder);
+               quote, dev->folder, quote, dev->folder, dev->folder);
 }

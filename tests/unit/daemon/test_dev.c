@@ -236,6 +236,7 @@ static void test_a_path_that_cannot_stand_in_the_configuration_is_refused(void *
 static void test_the_guide_names_the_socket(void **state)
 {
     const struct dev dev = {.folder = "/run/user/7/leased"};
+    const struct dev odd = {.folder = "/run/$a b/leased"};
     BUF_AUTO text;
 
     (void)state;
@@ -243,7 +244,11 @@ static void test_the_guide_names_the_socket(void **state)
     dev_guide(&dev, &text);
     assert_int_equal(buf_status(&text), 0);
     assert_non_null(
-        strstr(buf_str(&text).ptr, "export LEASED_ADDR='unix:///run/user/7/leased/leased.sock'\n"));
+        strstr(buf_str(&text).ptr, "export LEASED_ADDR=unix:///run/user/7/leased/leased.sock\n"));
+    buf_reset(&text);
+    dev_guide(&odd, &text);
+    assert_non_null(
+        strstr(buf_str(&text).ptr, "export LEASED_ADDR='unix:///run/$a b/leased/leased.sock'\n"));
 }
 
 int main(void)
