@@ -243,6 +243,32 @@ int config_load(const struct config_options *options, struct config **ret_config
     return 0;
 }
 
+const struct config_backend *config_backend_find(const struct config *config, const char *name)
+{
+    const struct config_backend *backends = config->settings.backends.items;
+    size_t i;
+
+    for (i = 0; i < config->settings.backends.count; i++) {
+        if (strcmp(backends[i].name, name) == 0) {
+            return &backends[i];
+        }
+    }
+    return NULL;
+}
+
+const struct config_role *config_role_find(const struct config *config, const char *name)
+{
+    const struct config_role *roles = config->settings.roles.items;
+    size_t i;
+
+    for (i = 0; i < config->settings.roles.count; i++) {
+        if (strcmp(roles[i].name, name) == 0) {
+            return &roles[i];
+        }
+    }
+    return NULL;
+}
+
 void config_free(struct config *config)
 {
     struct config_sink *sinks;

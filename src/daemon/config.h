@@ -241,6 +241,10 @@ int config_load(const struct config_options *options, struct config **ret_config
 /* After everything that was made from it is closed. NULL is fine. */
 void config_free(struct config *config);
 
+/* By name, borrowed; NULL: there is none. */
+const struct config_backend *config_backend_find(const struct config *config, const char *name);
+const struct config_role *config_role_find(const struct config *config, const char *name);
+
 /* What a reload has to do about one part of the configuration. */
 enum config_change {
     CONFIG_SAME,

@@ -172,19 +172,6 @@ static void variables_check(const struct config *before, const struct config *af
     }
 }
 
-static const struct config_role *role_of_name(const struct config *config, const char *name)
-{
-    const struct config_role *roles = config->settings.roles.items;
-    size_t i;
-
-    for (i = 0; i < config->settings.roles.count; i++) {
-        if (strcmp(roles[i].name, name) == 0) {
-            return &roles[i];
-        }
-    }
-    return NULL;
-}
-
 /* The same for those that try credentials out. */
 static void verifiers_check(const struct config *before, const struct config *after,
                             struct yaml_errors *errors)
@@ -193,7 +180,7 @@ static void verifiers_check(const struct config *before, const struct config *af
     size_t i;
 
     for (i = 0; i < after->settings.roles.count; i++) {
-        const struct config_role *known = role_of_name(before, roles[i].name);
+        const struct config_role *known = config_role_find(before, roles[i].name);
 
         if (roles[i].verify.exec.count > 0 &&
             (known == NULL || !text_is_equal(known->verify_json, roles[i].verify_json))) {
@@ -204,19 +191,6 @@ static void verifiers_check(const struct config *before, const struct config *af
     }
 }
 
-static const struct config_backend *backend_of(const struct config *config, const char *name)
-{
-    const struct config_backend *backends = config->settings.backends.items;
-    size_t i;
-
-    for (i = 0; i < config->settings.backends.count; i++) {
-        if (strcmp(backends[i].name, name) == 0) {
-            return &backends[i];
-        }
-    }
-    return NULL;
-}
-
 /* The helper process runs what was named at the start and nothing else. */
 static void programs_check(const struct config *before, const struct config *after,
                            struct yaml_errors *errors)
@@ -225,7 +199,7 @@ static void programs_check(const struct config *before, const struct config *aft
     size_t i;
 
     for (i = 0; i < after->settings.backends.count; i++) {
-        const struct config_backend *known = backend_of(before, backends[i].name);
+        const struct config_backend *known = config_backend_find(before, backends[i].name);
 
         if (!backends[i].runs_programs) {
             continue;
@@ -250,7 +224,7 @@ static void stateful_check(const struct config *before, const struct config *aft
     size_t i;
 
     for (i = 0; i < after->settings.backends.count; i++) {
-        const struct config_backend *known = backend_of(before, backends[i].name);
+        const struct config_backend *known = config_backend_find(before, backends[i].name);
 
         if (backends[i].needs_restart &&
             (known == NULL || config_compare_backends(known, &backends[i]) == CONFIG_OTHER)) {

@@ -22,37 +22,11 @@
 
 /* ---- looking ----------------------------------------------------------------- */
 
-static const struct config_backend *backend_of(const struct config *config, const char *name)
-{
-    const struct config_backend *backends = config->settings.backends.items;
-    size_t i;
-
-    for (i = 0; i < config->settings.backends.count; i++) {
-        if (strcmp(backends[i].name, name) == 0) {
-            return &backends[i];
-        }
-    }
-    return NULL;
-}
-
-static const struct config_role *role_of(const struct config *config, const char *name)
-{
-    const struct config_role *roles = config->settings.roles.items;
-    size_t i;
-
-    for (i = 0; i < config->settings.roles.count; i++) {
-        if (strcmp(roles[i].name, name) == 0) {
-            return &roles[i];
-        }
-    }
-    return NULL;
-}
-
 /* The issuer of a role of `after`. */
 static struct lease_issuer *issuer_of(const struct reload *reload, const struct config_role *role)
 {
     const struct config_backend *first = reload->after->settings.backends.items;
-    const struct config_backend *backend = backend_of(reload->after, role->backend);
+    const struct config_backend *backend = config_backend_find(reload->after, role->backend);
 
     CHECK(backend != NULL);
     return backend_issuer(reload->backends[backend - first]->backend);
@@ -100,7 +74,8 @@ static int backends_open(struct reload *reload)
     size_t i;
 
     for (i = 0; i < reload->after->settings.backends.count; i++) {
-        const struct config_backend *before = backend_of(reload->before, configured[i].name);
+        const struct config_backend *before =
+            config_backend_find(reload->before, configured[i].name);
         struct err e = {0};
 
         if (before != NULL && config_compare_backends(before, &configured[i]) != CONFIG_OTHER) {
@@ -127,7 +102,7 @@ static void roles_restore(struct reload *reload, size_t count)
     size_t i;
 
     for (i = 0; i < count; i++) {
-        const struct config_role *before = role_of(reload->before, roles[i].name);
+        const struct config_role *before = config_role_find(reload->before, roles[i].name);
         struct daemon_backend *backend =
             before != NULL ? daemon_backend_find(reload->daemon, before->backend) : NULL;
         struct lease_role role;
@@ -215,7 +190,7 @@ static bool rules_have_changed(const struct reload *reload)
     size_t i;
 
     for (i = 0; i < reload->after->settings.roles.count; i++) {
-        const struct config_role *before = role_of(reload->before, roles[i].name);
+        const struct config_role *before = config_role_find(reload->before, roles[i].name);
 
         if (before == NULL || !config_role_is_same(before, &roles[i])) {
             return true;
@@ -231,7 +206,7 @@ static void roles_remove(struct reload *reload)
     size_t i;
 
     for (i = 0; i < reload->before->settings.roles.count; i++) {
-        if (role_of(reload->after, roles[i].name) == NULL) {
+        if (config_role_find(reload->after, roles[i].name) == NULL) {
             lease_core_remove_role(reload->daemon->core, str_of(roles[i].name));
         }
     }
@@ -246,7 +221,8 @@ static void backends_take_over(struct reload *reload)
     size_t i;
 
     for (i = 0; i < reload->after->settings.backends.count; i++) {
-        const struct config_backend *before = backend_of(reload->before, configured[i].name);
+        const struct config_backend *before =
+            config_backend_find(reload->before, configured[i].name);
         struct daemon_backend *entry = reload->backends[i];
         bool stays = !entry->is_fresh;
 
