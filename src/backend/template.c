@@ -223,7 +223,7 @@ static int fill_value(const struct filling *filling, json_t *value, bool is_stri
 
 static int parse(struct str params_json, json_t **ret_params, struct err *e)
 {
-    json_error_t problem;
+    json_error_t problem = {0}; /* without memory jansson may leave it as it was */
     json_t *params;
 
     if (params_json.len > TEMPLATE_PARAMS_MAX_BYTES) {
@@ -232,9 +232,9 @@ static int parse(struct str params_json, json_t **ret_params, struct err *e)
     }
     params = json_loadb(params_json.ptr, params_json.len, JSON_REJECT_DUPLICATES, &problem);
     if (!json_is_object(params)) {
-        int code = params == NULL && json_error_code(&problem) == json_error_out_of_memory
-                       ? ERR_NOMEM
-                       : ERR_INVALID;
+        bool is_oom = params == NULL && (problem.text[0] == '\0' ||
+                                         json_error_code(&problem) == json_error_out_of_memory);
+        int code = is_oom ? ERR_NOMEM : ERR_INVALID;
 
         json_decref(params);
         return err_set(e, code, "parameters are not a JSON object");

@@ -122,7 +122,7 @@ bool audit_line_is_cut_off(struct str line)
 {
     static const char begin[] = "{\"v\":";
     size_t len = line.len < sizeof(begin) - 1 ? line.len : sizeof(begin) - 1;
-    json_error_t error;
+    json_error_t error = {0}; /* without memory jansson may leave it as it was */
     json_t *root;
     bool is_whole;
 
@@ -130,7 +130,8 @@ bool audit_line_is_cut_off(struct str line)
         return false;
     }
     root = json_loadb(line.ptr, line.len, 0, &error);
-    is_whole = root != NULL || json_error_code(&error) == json_error_out_of_memory;
+    is_whole = root != NULL || error.text[0] == '\0' ||
+               json_error_code(&error) == json_error_out_of_memory;
     json_decref(root);
     return !is_whole;
 }
