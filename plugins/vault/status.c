@@ -8,14 +8,12 @@
 #include "status.h"
 
 #include "reply.h"
-#include "common/when.h"
+#include "common/answer.h"
 
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define RETRY_AFTER_MAX_S 3600
 #define NOT_VAULT "this isn't Vault's answer but that of something in between"
-#define RETRY_AFTER_DIGITS_MAX 6U
 
 static const struct {
     uint32_t status;
@@ -115,38 +113,17 @@ static void classify_transport(enum vault_call call, const struct leased_http_re
                     http->detail.ptr != NULL ? http->detail.ptr : "");
 }
 
-/* Seconds, or a date by the sender's own clock. */
-static int64_t retry_after_s(const struct leased_http_reply *http)
-{
-    struct leased_str after = plugin_header(http, "retry-after");
-    int64_t then_s = plugin_when_http(after);
-    int64_t now_s = plugin_when_http(plugin_header(http, "date"));
-    int64_t seconds = 0;
-
-    if (then_s >= 0) {
-        return now_s >= 0 ? then_s - now_s : 0;
-    }
-    for (size_t i = 0; i < after.len; i++) {
-        if (after.ptr[i] < '0' || after.ptr[i] > '9' || after.len > RETRY_AFTER_DIGITS_MAX) {
-            return 0;
-        }
-        seconds = seconds * 10 + (after.ptr[i] - '0');
-    }
-    return seconds;
-}
-
 static void read_retry_after(const struct leased_http_reply *http, struct vault_failure *failure)
 {
-    int64_t seconds = retry_after_s(http);
+    uint64_t wait_ms = plugin_retry_after_ms(http);
 
-    if (seconds <= 0 || (failure->status != LEASED_RETRY && failure->status != LEASED_SEALED)) {
+    if (wait_ms == 0 || (failure->status != LEASED_RETRY && failure->status != LEASED_SEALED)) {
         return;
     }
     if (failure->status == LEASED_RETRY) {
         failure->status = LEASED_RETRY_AFTER;
     }
-    failure->retry_after_ms =
-        (uint64_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000U;
+    failure->retry_after_ms = wait_ms;
 }
 
 /* 4xx whose meaning is in the message. */
