@@ -274,8 +274,8 @@ char *plugin_oauth_secret(const struct plugin_works *works, const struct plugin_
     return bytes; /* the host puts a NUL behind it */
 }
 
-int plugin_oauth_can_read(const struct plugin_works *works, const struct plugin_source *sources,
-                          size_t count, struct plugin_text *detail)
+static int can_read(const struct plugin_works *works, const struct plugin_source *sources,
+                    size_t count, struct plugin_text *detail)
 {
     for (size_t i = 0; i < count; i++) {
         char *bytes;
@@ -290,4 +290,20 @@ int plugin_oauth_can_read(const struct plugin_works *works, const struct plugin_
         works->host->secret_free(bytes);
     }
     return 0;
+}
+
+int32_t plugin_oauth_health(struct plugin_works *works, const struct plugin_source *sources,
+                            size_t count, leased_op *op)
+{
+    struct plugin_work *work = plugin_work_new(works, sizeof(*work), op);
+    struct plugin_text detail = {{0}};
+    int32_t status = LEASED_OK;
+
+    if (work == NULL) {
+        return -LEASED_RETRY;
+    }
+    if (can_read(works, sources, count, &detail) != 0) {
+        status = LEASED_RETRY;
+    }
+    return plugin_work_fail_soon(work, status, detail.bytes);
 }

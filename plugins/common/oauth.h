@@ -88,8 +88,9 @@ bool plugin_oauth_corrects_clock(const struct plugin_work *work,
 char *plugin_oauth_secret(const struct plugin_works *works, const struct plugin_source *source,
                           struct plugin_text *detail);
 
-/* Can all of these be read? -1 with the reason. Sources that aren't given count as read. */
-int plugin_oauth_can_read(const struct plugin_works *works, const struct plugin_source *sources,
-                          size_t count, struct plugin_text *detail);
+/* backend_ops.health where the service has nothing to ask that tells whether it will give: can all
+ * of these be read? Sources that aren't given count as read. */
+int32_t plugin_oauth_health(struct plugin_works *works, const struct plugin_source *sources,
+                            size_t count, leased_op *op);
 
 #endif

@@ -67,18 +67,7 @@ static int32_t entra_close(leased_instance *entra, uint32_t flags, leased_op *op
 /* Is the proof there? The tenant isn't asked: what it would say of one request costs another. */
 static int32_t entra_health(leased_instance *entra, leased_op *op)
 {
-    struct plugin_work *work = plugin_work_new(&entra->works, sizeof(*work), op);
-    struct plugin_text detail = {{0}};
-    int32_t status = LEASED_OK;
-
-    if (work == NULL) {
-        return -LEASED_RETRY;
-    }
-    if (plugin_oauth_can_read(&entra->works, entra->config.sources, ENTRA_SOURCE_COUNT, &detail) !=
-        0) {
-        status = LEASED_RETRY;
-    }
-    return plugin_work_fail_soon(work, status, detail.bytes);
+    return plugin_oauth_health(&entra->works, entra->config.sources, ENTRA_SOURCE_COUNT, op);
 }
 
 static void entra_cancel(leased_instance *entra, leased_op *op)

@@ -69,17 +69,7 @@ static int32_t gcp_close(leased_instance *gcp, uint32_t flags, leased_op *op)
 /* Is the proof there? Google isn't asked: it has nothing to ask that tells whether it will give. */
 static int32_t gcp_health(leased_instance *gcp, leased_op *op)
 {
-    struct plugin_work *work = plugin_work_new(&gcp->works, sizeof(*work), op);
-    struct plugin_text detail = {{0}};
-    int32_t status = LEASED_OK;
-
-    if (work == NULL) {
-        return -LEASED_RETRY;
-    }
-    if (plugin_oauth_can_read(&gcp->works, &gcp->config.source, 1, &detail) != 0) {
-        status = LEASED_RETRY;
-    }
-    return plugin_work_fail_soon(work, status, detail.bytes);
+    return plugin_oauth_health(&gcp->works, &gcp->config.source, 1, op);
 }
 
 static void gcp_cancel(leased_instance *gcp, leased_op *op)
