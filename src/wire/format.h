@@ -1,5 +1,6 @@
 /* Credentials as the API hands them out, and the forms in which people and programs want them: a
- * table, the API's own JSON, lines for env files and shells, one bare field. */
+ * table, the API's own JSON, lines for env files and shells, PostgreSQL's and AWS's files, one bare
+ * field, a text of one's own. */
 #ifndef LEASED_WIRE_FORMAT_H
 #define LEASED_WIRE_FORMAT_H
 
@@ -51,26 +52,38 @@ int format_credential_map(struct format_credential *credential, struct str field
 bool format_variable_is_valid(struct str name);
 
 enum format_kind {
-    FORMAT_TABLE,  /* aligned, for people; control characters made visible */
-    FORMAT_JSON,   /* the whole document, indented */
-    FORMAT_ENV,    /* NAME=value, raw; an error where a value has a line break */
-    FORMAT_SHELL,  /* export NAME='value', safe for eval */
-    FORMAT_DOTENV, /* NAME="value" with escapes, as compose and python-dotenv read it */
-    FORMAT_FIELD,  /* one value, without a line break behind it */
+    FORMAT_TABLE,     /* aligned, for people; control characters made visible */
+    FORMAT_JSON,      /* the whole document, indented */
+    FORMAT_ENV,       /* NAME=value, raw; an error where a value has a line break */
+    FORMAT_SHELL,     /* export NAME='value', safe for eval */
+    FORMAT_DOTENV,    /* quoted so that python-dotenv reads it back, and where a form exists that
+                         node, dotenv and compose read alike, in that form */
+    FORMAT_SYSTEMD,   /* NAME="value" as EnvironmentFile= reads it */
+    FORMAT_DOCKER,    /* NAME=value for --env-file, which knows no quoting */
+    FORMAT_PGPASS,    /* host:port:dbname:user:password */
+    FORMAT_PGSERVICE, /* libpq's service of the role's name */
+    FORMAT_AWS,       /* a profile for the shared credentials file */
+    FORMAT_RAW,       /* the secret alone, without a line break behind it */
+    FORMAT_FIELD,     /* one value, without a line break behind it */
+    FORMAT_TEMPLATE,  /* a text with ${field}; see wire/format_template.h */
 };
 
 struct format_spec {
     enum format_kind kind;
-    struct str field; /* FORMAT_FIELD; borrowed from the text that was parsed */
+    struct str
+        argument;    /* the field, or the template's file; borrowed from the text that was parsed */
+    struct str text; /* FORMAT_TEMPLATE: what is in the file; borrowed, for the caller to set */
 };
 
-/* "table", "json", "env", "shell", "dotenv" or "field=NAME". 0 or ERR_INVALID with what is known.
- */
+/* A format's name, "field=NAME" or "template=FILE". 0 or ERR_INVALID with what is known. */
 int format_spec_parse(struct str text, struct format_spec *ret_spec, struct err *e) ATTR_MUST_USE;
 
+/* Does a terminal need a line break behind this format's output? */
+bool format_is_bare(enum format_kind kind);
+
 /* Appends the credential to `out`. 0; ERR_NOT_FOUND (no such field; the error names those there
- * are); ERR_INVALID (a value or name can't be written in this format); ERR_NOMEM or ERR_TOO_LARGE.
- * After a failure `out` may hold a part. */
+ * are); ERR_INVALID (a value or name can't be written in this format; the error names the field,
+ * never its value); ERR_NOMEM or ERR_TOO_LARGE. After a failure `out` may hold a part. */
 int format_render(const struct format_credential *credential, const struct format_spec *spec,
                   struct buf *out, struct err *e) ATTR_MUST_USE;
 

@@ -1,6 +1,7 @@
 /* Writes credentials in the formats. Nothing here prints: the caller gets bytes in a buffer that is
  * wiped. */
-#include "wire/format.h"
+#include "wire/format_internal.h"
+#include "wire/format_template.h"
 
 #include <jansson.h>
 
@@ -92,101 +93,6 @@ static int format_json(const struct format_credential *credential, struct buf *o
     return 0;
 }
 
-static bool format_has(struct str text, char c)
-{
-    return text.len > 0 && memchr(text.ptr, c, text.len) != NULL;
-}
-
-static int format_env_line(const struct format_field *field, struct buf *out, struct err *e)
-{
-    struct str value = secret_view(&field->value);
-
-    if (format_has(value, '\n') || format_has(value, '\r')) {
-        return err_set(e, ERR_INVALID,
-                       "the value of '%s' has a line break, which an env file can't hold; "
-                       "use -o dotenv, shell or json",
-                       field->name);
-    }
-    buf_printf(out, "%s=", field->variable);
-    buf_add_str(out, value);
-    buf_add_char(out, '\n');
-    return 0;
-}
-
-static int format_shell_line(const struct format_field *field, struct buf *out, struct err *e)
-{
-    struct str value = secret_view(&field->value);
-    size_t i;
-
-    (void)e;
-    buf_printf(out, "export %s='", field->variable);
-    for (i = 0; i < value.len; i++) {
-        if (value.ptr[i] == '\'') {
-            buf_add_c(out, "'\\''");
-        } else {
-            buf_add_char(out, value.ptr[i]);
-        }
-    }
-    buf_add_c(out, "'\n");
-    return 0;
-}
-
-/* compose expands $ between double quotes unless it is written \$, which python-dotenv leaves as it
- * stands; between single quotes both take everything but quotes and backslashes literally. So
- * values with $ go there where they can. */
-static int format_dotenv_line(const struct format_field *field, struct buf *out, struct err *e)
-{
-    struct str value = secret_view(&field->value);
-    bool is_single = format_has(value, '$') && !format_has(value, '\'') &&
-                     !format_has(value, '\\') && !format_has(value, '\n') &&
-                     !format_has(value, '\r');
-    size_t i;
-
-    (void)e;
-    buf_printf(out, "%s=%c", field->variable, is_single ? '\'' : '"');
-    for (i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-
-        if (is_single) {
-            buf_add_char(out, c);
-        } else if (c == '\n' || c == '\r') {
-            buf_add_c(out, c == '\n' ? "\\n" : "\\r");
-        } else {
-            if (c == '"' || c == '\\' || c == '$') {
-                buf_add_char(out, '\\');
-            }
-            buf_add_char(out, c);
-        }
-    }
-    buf_printf(out, "%c\n", is_single ? '\'' : '"');
-    return 0;
-}
-
-typedef int (*format_line_fn)(const struct format_field *field, struct buf *out, struct err *e);
-
-static int format_lines(const struct format_credential *credential, format_line_fn line,
-                        struct buf *out, struct err *e)
-{
-    size_t i;
-    int status;
-
-    for (i = 0; i < credential->field_count; i++) {
-        const struct format_field *field = &credential->fields[i];
-
-        if (!format_variable_is_valid(str_of(field->variable))) {
-            return err_set(e, ERR_INVALID,
-                           "'%.64s' is no name for a variable; choose one for field '%.64s' with "
-                           "--map or the role's `env`",
-                           field->variable, field->name);
-        }
-        status = line(field, out, e);
-        if (status != 0) {
-            return status;
-        }
-    }
-    return 0;
-}
-
 static int format_one(const struct format_credential *credential, struct str name, struct buf *out,
                       struct err *e)
 {
@@ -206,36 +112,75 @@ static int format_one(const struct format_credential *credential, struct str nam
                    STR_ARG(buf_str(&known)));
 }
 
-/* The names; and for formats of one line a field, how that line is written. */
+/* Which secret a credential of several fields is about: never a guess between two. */
+static int format_raw(const struct format_credential *credential, struct buf *out, struct err *e)
+{
+    static const char *const names[] = {"password", "token", "access_token"};
+    const struct format_field *found = NULL;
+    size_t i;
+
+    if (credential->field_count == 1) {
+        found = &credential->fields[0];
+    }
+    for (i = 0; i < ARRAY_LEN(names) && credential->field_count > 1; i++) {
+        const struct format_field *field = format_credential_field(credential, str_of(names[i]));
+
+        if (field != NULL && found != NULL) {
+            return err_set(e, ERR_INVALID, "it has both '%s' and '%s'; choose with -o field=NAME",
+                           found->name, field->name);
+        }
+        found = field != NULL ? field : found;
+    }
+    if (found == NULL) {
+        return err_set(e, ERR_INVALID,
+                       "it has several fields and none of password, token, access_token; choose "
+                       "with -o field=NAME");
+    }
+    buf_add_str(out, secret_view(&found->value));
+    return 0;
+}
+
 static const struct {
     const char *name;
-    format_line_fn line;
+    bool takes_argument; /* behind a = */
 } format_kinds[] = {
-    [FORMAT_TABLE] = {"table", NULL},
-    [FORMAT_JSON] = {"json", NULL},
-    [FORMAT_ENV] = {"env", format_env_line},
-    [FORMAT_SHELL] = {"shell", format_shell_line},
-    [FORMAT_DOTENV] = {"dotenv", format_dotenv_line},
+    [FORMAT_TABLE] = {"table", false},
+    [FORMAT_JSON] = {"json", false},
+    [FORMAT_ENV] = {"env", false},
+    [FORMAT_SHELL] = {"shell", false},
+    [FORMAT_DOTENV] = {"dotenv", false},
+    [FORMAT_SYSTEMD] = {"systemd", false},
+    [FORMAT_DOCKER] = {"docker", false},
+    [FORMAT_PGPASS] = {"pgpass", false},
+    [FORMAT_PGSERVICE] = {"pgservice", false},
+    [FORMAT_AWS] = {"aws", false},
+    [FORMAT_RAW] = {"raw", false},
+    [FORMAT_FIELD] = {"field", true},
+    [FORMAT_TEMPLATE] = {"template", true},
 };
 
 int format_spec_parse(struct str text, struct format_spec *ret_spec, struct err *e)
 {
-    struct str field = text;
+    struct str argument = text;
+    struct str name = str_cut(&argument, '=');
     size_t i;
 
-    if (str_eq_c(str_cut(&field, '='), "field") && field.len > 0) {
-        *ret_spec = (struct format_spec){.kind = FORMAT_FIELD, .field = field};
-        return 0;
-    }
     for (i = 0; i < ARRAY_LEN(format_kinds); i++) {
-        if (str_eq_c(text, format_kinds[i].name)) {
-            *ret_spec = (struct format_spec){.kind = (enum format_kind)i};
+        if (str_eq_c(name, format_kinds[i].name) &&
+            (format_kinds[i].takes_argument ? argument.len > 0 : argument.ptr == NULL)) {
+            *ret_spec = (struct format_spec){.kind = (enum format_kind)i, .argument = argument};
             return 0;
         }
     }
     return err_set(e, ERR_INVALID,
-                   "unknown format '%.*s'; known: table, json, env, shell, dotenv, field=NAME",
+                   "unknown format '%.*s'; known: table, json, env, shell, dotenv, systemd, "
+                   "docker, pgpass, pgservice, aws, raw, field=NAME, template=FILE",
                    STR_ARG(text));
+}
+
+bool format_is_bare(enum format_kind kind)
+{
+    return kind == FORMAT_FIELD || kind == FORMAT_RAW;
 }
 
 int format_render(const struct format_credential *credential, const struct format_spec *spec,
@@ -250,11 +195,26 @@ int format_render(const struct format_credential *credential, const struct forma
     case FORMAT_JSON:
         status = format_json(credential, out, e);
         break;
+    case FORMAT_PGPASS:
+        status = format_pgpass(credential, out, e);
+        break;
+    case FORMAT_PGSERVICE:
+        status = format_pgservice(credential, out, e);
+        break;
+    case FORMAT_AWS:
+        status = format_aws(credential, out, e);
+        break;
+    case FORMAT_RAW:
+        status = format_raw(credential, out, e);
+        break;
     case FORMAT_FIELD:
-        status = format_one(credential, spec->field, out, e);
+        status = format_one(credential, spec->argument, out, e);
+        break;
+    case FORMAT_TEMPLATE:
+        status = format_template_render(spec->text, credential, 1, out, e);
         break;
     default:
-        status = format_lines(credential, format_kinds[spec->kind].line, out, e);
+        status = format_lines(credential, spec->kind, out, e);
         break;
     }
     if (status == 0 && buf_status(out) != 0) {

@@ -35,10 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     json_set_alloc_funcs(mem_alloc, mem_free);
     if (format_credential_parse(text, &credential, &e) == 0) {
-        for (kind = FORMAT_TABLE; kind <= FORMAT_DOTENV; kind++) {
+        for (kind = FORMAT_TABLE; kind <= FORMAT_RAW; kind++) {
             render(&credential, (struct format_spec){.kind = (enum format_kind)kind});
         }
-        render(&credential, (struct format_spec){.kind = FORMAT_FIELD, .field = STR("password")});
+        render(&credential,
+               (struct format_spec){.kind = FORMAT_FIELD, .argument = STR("password")});
         (void)!format_credential_map(&credential, STR("password"), STR("PGPASSWORD"));
         format_credential_fini(&credential);
     }
