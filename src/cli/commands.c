@@ -2,9 +2,9 @@
 #include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/completion.h"
-#include "cli/credential.h"
 #include "cli/exec.h"
 #include "cli/explain.h"
+#include "cli/get.h"
 #include "cli/help.h"
 #include "cli/leases.h"
 #include "cli/ledger.h"
@@ -19,9 +19,13 @@
 
 static const char help_get[] =
     "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
-    "env (NAME=value lines), shell (export lines for eval), dotenv (quoted), field=NAME (one value;\n"
-    "a line break follows on a terminal only). Variables are named ROLE_FIELD, AWS's credentials\n"
-    "AWS_ACCESS_KEY_ID and so on, or as the role's `env` or --map says.\n\n"
+    "env (NAME=value lines), shell (export lines for eval), dotenv, systemd (EnvironmentFile=), docker\n"
+    "(--env-file), pgpass and pgservice (libpq's PGPASSFILE and PGSERVICEFILE), aws (a shared\n"
+    "credentials file), raw (the secret alone), field=NAME (one value), template=FILE. Variables are\n"
+    "named ROLE_FIELD, AWS's credentials AWS_ACCESS_KEY_ID and so on, or as the role's `env` or --map\n"
+    "says. What a format can't hold is refused.\n\n"
+    "A template has ${field}, ${role.field} (the role is leased, too) and ${field|json}, |shell or |url\n"
+    "where the value has to be quoted; $${ is the text ${.\n\n"
     "The grant is bound to the program that called lease (a script, a login shell): the credential is\n"
     "revoked when that ends. Asking again gives the same credential.\n\n"
     "  lease get orders-db\n"
@@ -75,14 +79,14 @@ static const char help_audit_verify[] =
 
 const struct command commands[] = {
     {.name = "get",
-     .usage = "ROLE [-o FORMAT] [--for DURATION] [--reason TEXT] …",
+     .usage = "ROLE… [-o FORMAT] [--for DURATION] [--reason TEXT] …",
      .summary = "Print a credential",
      .help = help_get,
      .options = OUTPUT | ASKING,
      .args_min = 1,
-     .args_max = 1,
+     .args_max = GET_ROLES_MAX,
      .takes_formats = true,
-     .run = credential_run_get},
+     .run = get_run},
     {.name = "exec",
      .usage = "ROLE… [--for DURATION] [--reason TEXT] [--map FIELD=NAME] … -- PROGRAM [ARG…]",
      .summary = "Run a program with credentials in its environment",

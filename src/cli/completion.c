@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-static const char *const formats = "table json env shell dotenv field=";
+static const char *const formats =
+    "table json env shell dotenv systemd docker pgpass pgservice aws raw field= template=";
 static const char *const bindings = "process parent connection none pid: comm:";
 
 static bool takes(const struct command *command, size_t id)

@@ -1,4 +1,4 @@
-/* `lease get`, and what it shares with `lease exec`. */
+/* Asking for credentials, as `get`, `exec` and the adapters do it. */
 #include "cli/credential.h"
 
 #include "base/units.h"
@@ -194,9 +194,8 @@ static int fetch(struct cli *cli, struct api_request *request, const char *role,
     return exit_code;
 }
 
-/* The grant that the caller holds already, if it will do. */
-static int fetch_held(struct cli *cli, const char *role, const char *bindings,
-                      struct format_credential *ret_credential)
+int credential_fetch_held(struct cli *cli, const char *role, const char *bindings,
+                          struct format_credential *ret_credential)
 {
     struct api_request request = {.method = "GET"};
     BUF_AUTO path;
@@ -263,52 +262,5 @@ int credential_apply_maps(struct cli *cli, struct format_credential *credentials
     for (i = 0; exit_code == CLI_OK && i < maps->count; i++) {
         exit_code = apply_map(cli, maps->items[i], credentials, count);
     }
-    return exit_code;
-}
-
-static int print(struct cli *cli, struct format_credential *credential,
-                 const struct format_spec *spec)
-{
-    struct err e = {0};
-    int status;
-
-    if (credential_apply_maps(cli, credential, 1) != CLI_OK) {
-        return CLI_FAILED;
-    }
-    status = format_render(credential, spec, &cli->out, &e);
-    if (status != 0) {
-        /* Half a credential on stdout would be worse than none. */
-        buf_reset(&cli->out);
-        cli_message(cli, "could not print %s: %s", credential->role, e.text);
-        return status == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
-    }
-    if (spec->kind == FORMAT_FIELD && cli->out_is_terminal) {
-        buf_add_char(&cli->out, '\n');
-    }
-    return CLI_OK;
-}
-
-int credential_run_get(struct cli *cli)
-{
-    const char *format = options_get(&cli->options, OPTION_OUTPUT);
-    struct format_spec spec;
-    struct format_credential credential = {0};
-    struct err e = {0};
-    int exit_code;
-
-    if (format_spec_parse(str_of(format != NULL ? format : "table"), &spec, &e) != 0) {
-        return cli_usage_error(cli, "%s", e.text);
-    }
-    exit_code = credential_check_options(cli);
-    if (exit_code != CLI_OK) {
-        return exit_code;
-    }
-    /* Bound to the parent, so that it outlives this process and dies with the script that asked. */
-    exit_code = fetch_held(cli, cli->options.args[0], "parent", &credential);
-    if (exit_code != CLI_OK) {
-        return exit_code;
-    }
-    exit_code = print(cli, &credential, &spec);
-    format_credential_fini(&credential);
     return exit_code;
 }

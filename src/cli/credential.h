@@ -1,4 +1,4 @@
-/* Credentials as `get` and `exec` ask for them. */
+/* Credentials as the commands ask for them. */
 #ifndef LEASED_CLI_CREDENTIAL_H
 #define LEASED_CLI_CREDENTIAL_H
 
@@ -23,6 +23,11 @@ const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_
 void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
                              struct buf *body);
 
+/* Asks the daemon for the grant that the caller holds already, if it will do, else for a new one.
+ * CLI_OK or an exit code after a message. On success format_credential_fini it. */
+int credential_fetch_held(struct cli *cli, const char *role, const char *bindings,
+                          struct format_credential *ret_credential) ATTR_MUST_USE;
+
 /* Asks the daemon for a grant of its own, which the caller may end without taking a credential from
  * anyone else. CLI_OK or an exit code after a message. On success format_credential_fini it. */
 int credential_fetch_new(struct cli *cli, const char *role, const char *bindings,
@@ -32,8 +37,5 @@ int credential_fetch_new(struct cli *cli, const char *role, const char *bindings
  * CLI_FAILED after a message. */
 int credential_apply_maps(struct cli *cli, struct format_credential *credentials,
                           size_t count) ATTR_MUST_USE;
-
-/* The command `get`. */
-int credential_run_get(struct cli *cli);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -118,6 +119,36 @@ static void test_formats_name_variables_and_maps_rename_them(void **state)
     assert_int_equal(result->exit_code, CLI_FAILED);
     assert_string_equal(result->out, "");
     assert_non_null(strstr(result->err, "--map pass=A: there is no such field"));
+    fake_daemon_stop(&daemon);
+}
+
+static void test_a_template_leases_what_it_names(void **state)
+{
+    char path[128];
+    char word[160];
+    FILE *file;
+
+    WITH_DAEMON({GET, 200, NULL, CREDENTIAL, 0},
+                {"GET /leased/v1/credentials/gh", 200, NULL,
+                 "{\"role\":\"gh\",\"lease\":\"l-2\",\"credential\":{\"token\":\"t0\"}}", 0});
+    (void)snprintf(path, sizeof(path), "%s/template", daemon.folder);
+    (void)snprintf(word, sizeof(word), "template=%s", path);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("${username|json} $${x} ${gh.token}\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    result = RUN_LEASE(&daemon, "get", "orders-db", "-o", word);
+    assert_string_equal(result->err, "");
+    assert_string_equal(result->out, "\"bob\" ${x} t0\n");
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("${password}\n ${nobody}", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    result = RUN_LEASE(&daemon, "get", "orders-db", "-o", word);
+    assert_int_equal(result->exit_code, CLI_FAILED);
+    assert_string_equal(result->out, "");
+    assert_non_null(strstr(result->err, "/template:2:2: there is no 'nobody'"));
+    (void)unlink(path);
     fake_daemon_stop(&daemon);
 }
 
@@ -267,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_a_reason_that_nobody_gave_is_made_fit),
         cmocka_unit_test(test_a_role_name_cannot_leave_its_path_segment),
         cmocka_unit_test(test_formats_name_variables_and_maps_rename_them),
+        cmocka_unit_test(test_a_template_leases_what_it_names),
         cmocka_unit_test(test_an_unknown_field_prints_nothing_and_is_not_found),
         cmocka_unit_test(test_a_refusal_tells_reason_rule_and_hint),
         cmocka_unit_test(test_codes_of_problems_become_exit_codes),

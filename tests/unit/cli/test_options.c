@@ -28,7 +28,8 @@ static void test_mistakes_are_64_and_say_what_to_type(void **state)
     MISTAKE("unknown command 'gte'; did you mean 'get'?", "gte", "db");
     MISTAKE("unknown command 'frobnicate'", "frobnicate");
     MISTAKE("too few arguments: lease get ROLE", "get");
-    MISTAKE("too many arguments", "get", "a", "b");
+    MISTAKE("too many arguments", "show", "a", "b");
+    MISTAKE("only with -o template=FILE", "get", "a", "b", "-o", "env");
     MISTAKE("unknown option --fro; did you mean --for?", "get", "a", "--fro", "3m");
     MISTAKE("unknown option -x", "get", "a", "-x");
     MISTAKE("--for needs a value: DURATION", "get", "a", "--for");
@@ -169,7 +170,7 @@ static void test_completion_knows_every_command_and_option(void **state)
 static void test_bash_completes_with_the_script(void **state)
 {
     static const char probe[] = "eval \"$SCRIPT\"; COMP_WORDS=(lease st); COMP_CWORD=1; _lease; "
-                                "echo ${COMPREPLY[*]}; COMP_WORDS=(lease get db -o d); "
+                                "echo ${COMPREPLY[*]}; COMP_WORDS=(lease get db -o dot); "
                                 "COMP_CWORD=4; _lease; echo ${COMPREPLY[*]}; "
                                 "COMP_WORDS=(lease ledger d); COMP_CWORD=2; _lease; "
                                 "echo ${COMPREPLY[0]}";
