@@ -101,6 +101,13 @@ int audit_reopen(struct audit *audit, struct err *e) ATTR_MUST_USE;
 #define AUDIT_REF_MAX_BYTES 40
 const char *audit_ref(const struct audit *audit, struct str value, char out[AUDIT_REF_MAX_BYTES]);
 
+#define AUDIT_DERIVED_KEY_BYTES 32
+
+/* A key for another purpose, made from that of audit_ref: as long as that is kept, it is the same,
+ * and no reference tells anything about it. ret_key is in secret memory. ERR_NOMEM. */
+int audit_derive_key(const struct audit *audit, const char *purpose,
+                     unsigned char ret_key[AUDIT_DERIVED_KEY_BYTES]) ATTR_MUST_USE;
+
 /* Records not yet confirmed by the slowest sink; for the metrics. */
 uint64_t audit_lag_records(const struct audit *audit);
 

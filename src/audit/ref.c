@@ -7,6 +7,7 @@
 #include "wire/ledger_header.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <string.h>
@@ -118,4 +119,21 @@ const char *audit_ref(const struct audit *audit, struct str value, char out[AUDI
     }
     *at = '\0';
     return out;
+}
+
+/* By another hash than a reference, so that the value whose reference would be the key isn't one
+ * that an issuer could come up with. */
+int audit_derive_key(const struct audit *audit, const char *purpose,
+                     unsigned char ret_key[AUDIT_DERIVED_KEY_BYTES])
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    struct str info = str_of(purpose);
+
+    if (HMAC(EVP_sha512(), audit->key, (int)AUDIT_KEY_BYTES, (const unsigned char *)info.ptr,
+             info.len, hash, NULL) == NULL) {
+        return ERR_NOMEM;
+    }
+    memcpy(ret_key, hash, AUDIT_DERIVED_KEY_BYTES);
+    OPENSSL_cleanse(hash, sizeof(hash));
+    return 0;
 }

@@ -125,23 +125,14 @@ static void acquire_wait(struct lease_acquire *acquire)
     }
 }
 
-static int acquire_find(struct lease_acquire *acquire)
+/* The grant that the caller's identity and its bindings lead to. */
+static int acquire_keyed(struct lease_acquire *acquire, struct role *role)
 {
     struct lease_core *core = acquire->core;
-    struct role *role = role_of(acquire->ask.role);
     struct binding_found found;
     struct holder *holder;
-    int r;
+    int r = binding_resolve(core->env, &acquire->ask, &found, &acquire->error);
 
-    if (role->is_removed) {
-        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured any more",
-                       role->name);
-    }
-    r = lease_core_may_hand_out(core, &acquire->error);
-    if (r != 0) {
-        return r;
-    }
-    r = binding_resolve(core->env, &acquire->ask, &found, &acquire->error);
     if (r != 0) {
         return r;
     }
@@ -150,12 +141,40 @@ static int acquire_find(struct lease_acquire *acquire)
         return ERR_NOMEM;
     }
     r = acquire_grant(acquire, role, holder, &found);
+    holder_put(core, holder); /* the grant has it, too */
+    return r;
+}
+
+/* The grant that the caller's token names. */
+static int acquire_named(struct lease_acquire *acquire, struct grant *named)
+{
+    const struct account *account = named->holder->account;
+    int r = account_check_waiting(acquire->core, account, &acquire->error);
+
+    acquire->grant = named;
+    return r == 0 ? check_crowd(acquire, named->lease, account) : r;
+}
+
+static int acquire_find(struct lease_acquire *acquire)
+{
+    struct role *role = role_of(acquire->ask.role);
+    struct grant *named = reads_named(&acquire->ask);
+    int r;
+
+    if (role->is_removed) {
+        return err_set(&acquire->error, ERR_INVALID, "role %s isn't configured any more",
+                       role->name);
+    }
+    r = lease_core_may_hand_out(acquire->core, &acquire->error);
+    if (r != 0) {
+        return r;
+    }
+    r = named != NULL ? acquire_named(acquire, named) : acquire_keyed(acquire, role);
     if (r == 0) {
         acquire_wait(acquire);
     } else {
         acquire->grant = NULL;
     }
-    holder_put(core, holder);
     return r;
 }
 

@@ -34,7 +34,8 @@ struct watched {
 
 /* --- resolving --- */
 
-static void set_add(struct binding_set *set, struct binding_target target)
+/* ERR_LIMIT: it is full. */
+static int set_add(struct binding_set *set, struct binding_target target)
 {
     size_t at = 0;
 
@@ -44,11 +45,15 @@ static void set_add(struct binding_set *set, struct binding_target target)
         at++;
     }
     if (at < set->count && memcmp(&set->targets[at], &target, sizeof(target)) == 0) {
-        return;
+        return 0;
+    }
+    if (set->count == ACCESS_BINDINGS_MAX) {
+        return ERR_LIMIT;
     }
     memmove(&set->targets[at + 1], &set->targets[at], (set->count - at) * sizeof(set->targets[0]));
     set->targets[at] = target;
     set->count++;
+    return 0;
 }
 
 static void text_add(char text[BINDING_SET_TEXT_MAX_BYTES], const struct access_binding_spec *spec)
@@ -60,9 +65,47 @@ static void text_add(char text[BINDING_SET_TEXT_MAX_BYTES], const struct access_
                    access_binding_format(spec, one));
 }
 
+static void text_add_grant(char text[BINDING_SET_TEXT_MAX_BYTES], const char *id)
+{
+    size_t used = strlen(text);
+
+    (void)snprintf(text + used, BINDING_SET_TEXT_MAX_BYTES - used, ",grant:%s", id);
+}
+
 static struct binding_target target_process(int32_t pid, uint64_t start_ticks)
 {
     return (struct binding_target){.pid = pid, .value = start_ticks};
+}
+
+/* Do the processes of the grant that the caller's token names stand for its own? */
+static bool is_by_grant(const struct lease_ask *ask, enum access_binding kind)
+{
+    return (kind == ACCESS_BINDING_PROCESS || kind == ACCESS_BINDING_PARENT) &&
+           ask->identity->pid <= 0 && ask->named != NULL;
+}
+
+/* ERR_UNSUPPORTED: it hangs on no process. */
+static int add_by_grant(const struct grant *grant, struct binding_set *set)
+{
+    int r = grant->watched_count > 0 ? 0 : ERR_UNSUPPORTED;
+    size_t i;
+
+    for (i = 0; r == 0 && i < grant->watched_count; i++) {
+        const struct env_process_watch *watch = &grant->bindings[i].process->watch;
+
+        r = set_add(set, target_process(watch->pid, watch->start_ticks));
+    }
+    return r;
+}
+
+static int resolve_by_grant(const struct grant *grant, struct binding_set *set, struct err *e)
+{
+    int r = add_by_grant(grant, set);
+
+    if (r == ERR_UNSUPPORTED) {
+        return err_set(e, r, "the grant that the token names hangs on no process");
+    }
+    return r;
 }
 
 static int resolve_connection(const struct lease_ask *ask, struct binding_target *ret_target,
@@ -105,6 +148,9 @@ static int resolve_one(struct env *env, const struct lease_ask *ask,
     struct binding_target target = {.pid = 0};
     int r;
 
+    if (is_by_grant(ask, spec->kind)) {
+        return resolve_by_grant(ask->named, set, e);
+    }
     switch (spec->kind) {
     case ACCESS_BINDING_NONE:
         return 0;
@@ -121,10 +167,7 @@ static int resolve_one(struct env *env, const struct lease_ask *ask,
         r = err_set(e, ERR_INVALID, "this binding isn't offered in this version");
         break;
     }
-    if (r == 0) {
-        set_add(set, target);
-    }
-    return r;
+    return r == 0 ? set_add(set, target) : r;
 }
 
 /* What a binding that isn't spelled out means. */
@@ -142,6 +185,7 @@ int binding_resolve(struct env *env, const struct lease_ask *ask, struct binding
     const struct access_decision *decision = ask->decision;
     size_t count = decision->binding_count > 0 ? decision->binding_count : 1;
     struct binding_found found = {.text = ""};
+    bool has_grant = false;
     size_t i;
     int r = 0;
 
@@ -155,6 +199,14 @@ int binding_resolve(struct env *env, const struct lease_ask *ask, struct binding
         spec.kind = kind_of(ask, spec.kind);
         r = resolve_one(env, ask, &spec, &found.set, e);
         text_add(found.text, &spec);
+        has_grant = has_grant || is_by_grant(ask, spec.kind);
+    }
+    if (r == ERR_LIMIT) {
+        r = err_set(e, ERR_INVALID, "together these are more than %d bindings",
+                    ACCESS_BINDINGS_MAX);
+    }
+    if (r == 0 && has_grant) {
+        text_add_grant(found.text, ask->named->id);
     }
     if (r == 0) {
         *ret_found = found;
@@ -167,13 +219,15 @@ static bool add_known(const struct lease_ask *ask, enum access_binding kind,
 {
     struct binding_target target = {.pid = 0};
 
+    if (is_by_grant(ask, kind)) {
+        return add_by_grant(ask->named, set) == 0;
+    }
     if (kind == ACCESS_BINDING_PROCESS && ask->identity->pid > 0) {
-        set_add(set, target_process(ask->identity->pid, ask->identity->start_ticks));
-        return true;
+        target = target_process(ask->identity->pid, ask->identity->start_ticks);
+        return set_add(set, target) == 0;
     }
     if (kind == ACCESS_BINDING_CONNECTION && resolve_connection(ask, &target, NULL) == 0) {
-        set_add(set, target);
-        return true;
+        return set_add(set, target) == 0;
     }
     return kind == ACCESS_BINDING_NONE;
 }

@@ -2,7 +2,8 @@
  * grant.
  *
  * Kinds that name a process (process, parent, pid, comm) are resolved to one process, pid and start
- * time, when the grant is asked for; what it is bound to is part of a grant's key. A process is
+ * time, when the grant is asked for; what it is bound to is part of a grant's key. Where the
+ * caller's process isn't known, those of the grant that its token names stand for it. A process is
  * watched once however many grants hang on it. */
 #ifndef LEASED_LEASE_BINDING_H
 #define LEASED_LEASE_BINDING_H
@@ -10,7 +11,9 @@
 #include "env/process.h"
 #include "lease/core.h"
 
-#define BINDING_SET_TEXT_MAX_BYTES (ACCESS_BINDINGS_MAX * (ACCESS_BINDING_TEXT_MAX_BYTES + 1))
+/* With room for ",grant:" and an id. */
+#define BINDING_SET_TEXT_MAX_BYTES                                                                 \
+    (ACCESS_BINDINGS_MAX * (ACCESS_BINDING_TEXT_MAX_BYTES + 1) + LEASE_ID_BYTES + 8)
 
 struct grant;
 struct watched;
@@ -29,7 +32,9 @@ struct binding_set {
 /* What was asked for and what it means. */
 struct binding_found {
     struct binding_set set;
-    char text[BINDING_SET_TEXT_MAX_BYTES]; /* as asked for: "process,pid:1234" */
+    /* As asked for: "process,pid:1234"; "process,grant:g-…" where a grant's processes stand for the
+     * caller's. */
+    char text[BINDING_SET_TEXT_MAX_BYTES];
 };
 
 /* A process that a grant hangs on; an array in the grant. */

@@ -188,6 +188,7 @@ static void core_free(struct lease_core *core)
     core_fini_maps(core);
     env_undefer(&core->turn);
     env_timer_disarm(core->env, &core->timer);
+    secret_free(core->token_key);
     mem_free(core);
 }
 
@@ -291,11 +292,18 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
                    struct err *e)
 {
     struct lease_core *core = mem_calloc(1, sizeof(*core));
+    int r;
 
     if (core == NULL) {
         return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
     core_init(core, options);
+    r = token_init(core);
+    if (r != 0) {
+        secret_free(core->token_key);
+        mem_free(core);
+        return err_set(e, r, "%s", err_str(r));
+    }
     map_init(&core->roles, core_random(core));
     index_init(&core->lease_ids, core_random(core));
     index_init(&core->grant_ids, core_random(core));

@@ -225,8 +225,12 @@ struct lease_ask {
     const struct access_identity *identity;
     const struct access_decision *decision; /* ACCESS_ALLOW */
     struct env_request *request; /* for a connection binding; NULL when there is no connection */
-    uint64_t min_remaining_ms;   /* 0: the role's */
-    bool is_new_grant;           /* POST /leases: even if the caller holds one already */
+    /* The live grant that the caller's token names (token.h); NULL: none. If it is of this role it
+     * is the one that is read, by what was decided for it. Else, or if a new one is asked for, a
+     * caller of whom no process is known binds to the processes that it hangs on. */
+    struct grant *named;
+    uint64_t min_remaining_ms; /* 0: the role's */
+    bool is_new_grant;         /* POST /leases: even if the caller holds one already */
 };
 
 /* One request; embedded in the caller's, lives until the callback has run. */

@@ -70,6 +70,7 @@ struct lease_core {
     struct env *env;
     struct audit *audit;
     struct env_ledger *ledger;       /* NULL: none */
+    unsigned char *token_key;        /* owned, AUDIT_DERIVED_KEY_BYTES in secret memory; token.c */
     struct lease_verifier *verifier; /* NULL: none */
     struct wheel wheel;
     struct env_timer timer;   /* armed for the wheel's next deadline */
@@ -144,6 +145,11 @@ void core_make_id(struct lease_core *core, char prefix, char out[LEASE_ID_BYTES 
 
 /* The hash of an id; ids are random, so a part of one is as good as all of it. */
 uint64_t core_id_hash(const struct index *ids, const char *id);
+
+/* --- token.c --- */
+
+/* Makes the key of grant tokens. ERR_NOMEM. */
+int token_init(struct lease_core *core) ATTR_MUST_USE;
 
 /* --- calls.c --- */
 
@@ -222,6 +228,8 @@ void acquire_due(struct lease_core *core);
 /* --- reads.c --- */
 
 void reads_count(struct grant *grant);
+/* The grant that the caller's token names, if that is the one to be read; else NULL. */
+struct grant *reads_named(const struct lease_ask *ask);
 /* Puts the grant's counted reads on record. */
 void reads_flush_grant(struct grant *grant);
 void reads_flush(struct lease_core *core);

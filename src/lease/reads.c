@@ -61,16 +61,25 @@ static struct grant *own_grant(const struct lease_core *core, const struct lease
     return holder != NULL && !ask->is_new_grant ? grant_find(core, holder, set) : NULL;
 }
 
+struct grant *reads_named(const struct lease_ask *ask)
+{
+    struct grant *named = ask->named;
+
+    return named != NULL && !ask->is_new_grant && named->lease->role == role_of(ask->role) ? named
+                                                                                           : NULL;
+}
+
 struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask *ask)
 {
+    struct grant *grant = reads_named(ask);
     struct binding_set set;
-    struct grant *grant;
 
-    if (core->is_closing || lease_core_may_hand_out(core, NULL) != 0 ||
-        !binding_resolve_known(ask, &set)) {
+    if (core->is_closing || lease_core_may_hand_out(core, NULL) != 0) {
         return NULL;
     }
-    grant = own_grant(core, ask, &set);
+    if (grant == NULL && binding_resolve_known(ask, &set)) {
+        grant = own_grant(core, ask, &set);
+    }
     if (grant == NULL || !is_plain(grant, ask->min_remaining_ms)) {
         return NULL;
     }

@@ -187,6 +187,28 @@ static void test_without_sinks_there_is_no_outbox(void **state)
 
 /* --- the key of references --- */
 
+static void test_a_derived_key_is_the_same_after_a_restart(void **state)
+{
+    unsigned char first[AUDIT_DERIVED_KEY_BYTES];
+    unsigned char again[AUDIT_DERIVED_KEY_BYTES];
+    unsigned char other[AUDIT_DERIVED_KEY_BYTES];
+    struct trail trail;
+
+    (void)state;
+    trail_begin(&trail);
+    assert_int_equal(audit_derive_key(trail.audit, "one purpose", first), 0);
+    trail_close(&trail);
+    fake_env_run(&trail.fake);
+    trail_open_required(&trail);
+    assert_int_equal(audit_derive_key(trail.audit, "one purpose", again), 0);
+    assert_int_equal(audit_derive_key(trail.audit, "another one", other), 0);
+    assert_memory_equal(first, again, sizeof(first));
+    assert_memory_not_equal(first, other, sizeof(first));
+    trail_close(&trail);
+    fake_env_run(&trail.fake);
+    trail_fini(&trail);
+}
+
 static void test_a_reference_means_the_same_after_a_restart(void **state)
 {
     char first[AUDIT_REF_MAX_BYTES];
@@ -226,6 +248,7 @@ int main(void)
         TRAIL_TEST(test_a_required_sink_that_hangs_stops_hand_outs_after_two_seconds),
         TRAIL_TEST(test_an_optional_sink_keeps_records_until_it_has_lost_one),
         TRAIL_TEST(test_without_sinks_there_is_no_outbox),
+        TRAIL_TEST(test_a_derived_key_is_the_same_after_a_restart),
         TRAIL_TEST(test_a_reference_means_the_same_after_a_restart),
     };
 
