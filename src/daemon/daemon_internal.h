@@ -93,6 +93,9 @@ int daemon_parts_start(struct daemon *daemon) ATTR_MUST_USE;
 /* Writes a record about the daemon itself. */
 void daemon_note(struct daemon *daemon, const char *event, const char *outcome);
 
+/* Tells serve/ where its APIs are reached over loopback TCP, by the listeners as they are. */
+void daemon_endpoints_tell(struct daemon *daemon, const struct config *config);
+
 /* What serve/ goes by from now on: the policy of `config`, and `served` (taken). */
 void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served);
 

@@ -21,11 +21,21 @@
 
 static uint32_t apis_of(const struct schema_strings *words)
 {
+    static const struct {
+        const char *word;
+        enum serve_api api;
+    } table[] = {
+        {"native", SERVE_API_NATIVE}, {"metrics", SERVE_API_METRICS}, {"aws", SERVE_API_AWS},
+        {"gcp", SERVE_API_GCP},       {"azure", SERVE_API_AZURE},     {"vault", SERVE_API_VAULT},
+    };
     uint32_t apis = 0;
     size_t i;
+    size_t j;
 
     for (i = 0; i < words->count; i++) {
-        apis |= strcmp(words->items[i], "native") == 0 ? SERVE_API_NATIVE : SERVE_API_METRICS;
+        for (j = 0; j < ARRAY_LEN(table); j++) {
+            apis |= strcmp(words->items[i], table[j].word) == 0 ? table[j].api : 0U;
+        }
     }
     return apis;
 }

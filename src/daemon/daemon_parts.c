@@ -173,6 +173,7 @@ static int listeners_start(struct daemon *daemon)
     if (daemon_listeners_check_passed(daemon, daemon->config, &e) != 0) {
         return start_failed("listeners", &e, EX_CONFIG);
     }
+    daemon_endpoints_tell(daemon, daemon->config);
     return 0;
 }
 

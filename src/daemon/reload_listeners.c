@@ -131,4 +131,5 @@ void reload_listeners_take_over(struct reload *reload)
             daemon_listener_retire(entry, successor);
         }
     }
+    daemon_endpoints_tell(daemon, reload->after);
 }

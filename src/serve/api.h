@@ -63,6 +63,20 @@ void serve_free(struct serve *serve);
  * for it; the lease layer judges it anew. */
 void serve_set(struct serve *serve, const struct serve_settings *settings);
 
+#define SERVE_BASE_MAX_BYTES 96
+
+/* Where programs on this machine reach the APIs over loopback TCP: "http://127.0.0.1:9911"; "":
+ * nowhere. */
+struct serve_endpoints {
+    char aws[SERVE_BASE_MAX_BYTES];
+    char gcp[SERVE_BASE_MAX_BYTES];
+    char azure[SERVE_BASE_MAX_BYTES];
+    char vault[SERVE_BASE_MAX_BYTES];
+};
+
+/* Told to who asks for a grant token; copied. Until the first call there are none. */
+void serve_set_endpoints(struct serve *serve, const struct serve_endpoints *endpoints);
+
 /* Streams end, after what this turn of the loop has to tell. serve_set does that too. */
 void serve_end_streams(struct serve *serve);
 
@@ -72,6 +86,10 @@ void serve_set_ready(struct serve *serve, bool is_ready);
 enum serve_api {
     SERVE_API_NATIVE = 1,
     SERVE_API_METRICS = 2,
+    SERVE_API_AWS = 4,
+    SERVE_API_GCP = 8,
+    SERVE_API_AZURE = 16,
+    SERVE_API_VAULT = 32,
 };
 
 /* What one listener serves; embedded in the listener's owner, outlives the listener. */

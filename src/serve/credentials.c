@@ -1,12 +1,6 @@
-/* Asking for a credential: GET /credentials/{role} and POST /leases.
- *
- * The way of one: role → policy decides → the caller's own grant, if its credential will do (one
- * look-up, answered at once) → else the core finds, shares or issues, and the answer follows when
- * everything is on record. Failures: unknown role, denied (on record, nothing reaches the issuer),
- * over a limit, the issuer can't serve, no durable audit record. The client may go away while it
- * waits: then the grant ends as undelivered. */
-#include "serve/exchange.h"
-
+/* Credentials by the native API: GET /credentials/{role} and POST /leases, and their form. */
+#include "lease/token.h"
+#include "serve/acquire.h"
 #include "serve/etag.h"
 
 #include <stdio.h>
@@ -22,6 +16,40 @@ static void fields_write(struct json_out *json, const char *key, const struct le
         json_out_member(json, fields[i].name, fields[i].value);
     }
     json_out_object_close(json);
+}
+
+static void endpoint_write(struct json_out *json, const char *api, const char *base,
+                           const char *path, const char *role)
+{
+    char url[SERVE_BASE_MAX_BYTES + PARAMS_ROLE_MAX_BYTES + 32];
+
+    if (base[0] != '\0') {
+        (void)snprintf(url, sizeof(url), "%s%s%s", base, path, role);
+        json_out_string_c(json, api, url);
+    }
+}
+
+/* What the caller's children need to use this grant by other APIs. */
+static int token_write(const struct exchange *x, struct json_out *json, const struct grant *grant,
+                       const char *role)
+{
+    const struct serve_endpoints *endpoints = &x->serve->endpoints;
+    struct secret token;
+    int r;
+
+    secret_init(&token);
+    r = lease_token_make(x->serve->options.core, grant, &token);
+    if (r == 0) {
+        json_out_string(json, "token", secret_view(&token));
+    }
+    secret_fini(&token);
+    json_out_object_open(json, "endpoints");
+    endpoint_write(json, "aws", endpoints->aws, "/aws/credentials/", role);
+    endpoint_write(json, "gcp", endpoints->gcp, "", "");
+    endpoint_write(json, "azure", endpoints->azure, "/azure/token/", role);
+    endpoint_write(json, "vault", endpoints->vault, "", "");
+    json_out_object_close(json);
+    return r;
 }
 
 /* Writes the object that a credential is for its consumer. */
@@ -50,10 +78,13 @@ static int credential_write(struct exchange *x, struct json_out *json, const str
     if (lease->role->env_name_count > 0) {
         fields_write(json, "env", lease->role->env_names, lease->role->env_name_count);
     }
+    if (x->params.wants_token) {
+        r = token_write(x, json, grant, lease->role->name);
+    }
     json_out_object_close(json);
     buf_add_char(json->out, '\n');
     lease_credential_close(&credential);
-    return buf_status(json->out);
+    return r != 0 ? r : buf_status(json->out);
 }
 
 #define ETAG_MAX_BYTES (LEASE_ID_BYTES + STR_U64_MAX_BYTES + 4)
@@ -110,8 +141,14 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
     return r;
 }
 
-/* The same for a credential that its holder has read before. */
-static int credential_send_again(struct exchange *x, const struct grant *grant)
+static int native_send(struct exchange *x, uint32_t status, const struct grant *grant)
+{
+    const struct credential_options in_full = {.key = NULL};
+
+    return credential_send(x, status, grant, &in_full);
+}
+
+static int native_send_again(struct exchange *x, const struct grant *grant)
 {
     struct answer_key key;
     const struct credential_options in_full = {.key = &key};
@@ -130,296 +167,6 @@ static int credential_send_again(struct exchange *x, const struct grant *grant)
         return 0;
     }
     return credential_send(x, 200, grant, &in_full);
-}
-
-static const struct exchange_failure acquire_failures[] = {
-    {ERR_DENIED, 502, "issuer_unavailable",
-     "the issuer refuses leased itself: its policy there must allow the role's path"},
-    {ERR_POLICY, 403, "denied", "ask an operator for a rule that allows it"},
-    {ERR_INVALID, 500, "invalid", "the role's configuration must be mended"},
-    {ERR_LIMIT, 429, "limit_exceeded",
-     "try again later, or end what isn't needed any more (lease ls, lease revoke)"},
-    {ERR_BUSY, 503, "busy", "many wait for the same credential"},
-    {ERR_NOMEM, 503, "busy", NULL},
-    {ERR_IO, 503, "degraded",
-     "no record, no credential: the ledger, or a required audit sink, fails"},
-    {ERR_GONE, 409, "binding_unavailable", "what the grant was to be bound to has ended"},
-    {ERR_NOT_FOUND, 409, "binding_unavailable",
-     "a grant binds to the caller or its ancestors of the same user"},
-    {ERR_UNSUPPORTED, 409, "binding_unavailable",
-     "over TCP a grant binds to its connection (binding=connection), or to none where its rule "
-     "lists that"},
-    {ERR_CANCELED, 503, "degraded", "leased is stopping"},
-    {ERR_CLOSED, 503, "degraded", "leased is stopping"},
-    {0, 503, "issuer_unavailable", "try again later"},
-};
-
-/* For ERR_LIMIT where nothing but time is missing. */
-static const struct exchange_failure rate_failures[] = {
-    {0, 429, "limit_exceeded", "it fills up again with time: try again later"},
-};
-
-/* For ERR_UNAVAILABLE while the backend has no login. */
-static const struct exchange_failure login_failures[] = {
-    {0, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},
-};
-
-/* Has the backend of the role that was asked for no login? The role is looked up again, because it
- * may have gone while the caller waited. */
-static bool is_logged_out(const struct exchange *x)
-{
-    const struct serve_options *options = &x->serve->options;
-    const struct lease_role *role =
-        lease_core_role(options->core,
-                        x->acquire.ask.is_new_grant ? str_of(x->params.role) : x->path_arg);
-    struct backend_status status;
-    size_t i;
-
-    for (i = 0; role != NULL && i < options->backend_count; i++) {
-        backend_status(options->backends[i], &status);
-        if (strcmp(status.name, role->issuer->name) == 0) {
-            return status.login_expires_ms == 0;
-        }
-    }
-    return false;
-}
-
-static void acquire_fail(struct exchange *x, int status)
-{
-    const struct exchange_failure *table = acquire_failures;
-
-    if (status == ERR_LIMIT && x->acquire.retry_after_ms > 0) {
-        table = rate_failures;
-    } else if (status == ERR_UNAVAILABLE && is_logged_out(x)) {
-        table = login_failures;
-    }
-    exchange_fail_status(x, table, status, &x->acquire.error, x->acquire.retry_after_ms);
-}
-
-/* The answer was written whole, or the client has gone before. */
-static void credential_finished(struct env_request *request, bool delivered)
-{
-    struct exchange *x = OBJ_CAST(request->user, struct exchange, EXCHANGE_MAGIC);
-    struct lease_core *core = x->serve->options.core;
-    struct grant *grant;
-
-    x->request = NULL;
-    if (x->is_acquiring) {
-        lease_acquire_cancel(core, &x->acquire);
-        return; /* acquire_done gives the exchange back */
-    }
-    grant = lease_core_find_grant(core, str_of(x->id));
-    if (grant != NULL) {
-        lease_core_delivered(core, grant, delivered);
-    }
-    exchange_release(x);
-}
-
-/* Answers, and keeps the exchange until the answer was delivered. Always in full: whatever
- * If-None-Match says ("*" says all), the caller can't have read what is handed out for the first
- * time, and what it hasn't read mustn't count as delivered. */
-static void credential_deliver(struct exchange *x, uint32_t status, struct grant *grant)
-{
-    const struct credential_options in_full = {.key = NULL};
-    struct grant_view view;
-
-    grant_view(grant, &view);
-    (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
-    if (credential_send(x, status, grant, &in_full) != 0) {
-        x->request->finished = NULL;
-        lease_core_delivered(x->serve->options.core, grant, false);
-        exchange_fail_nomem(x);
-    }
-}
-
-static void acquire_done(struct lease_acquire *acquire, int status, struct grant *grant)
-{
-    struct exchange *x = OBJ_CAST(acquire->user, struct exchange, EXCHANGE_MAGIC);
-
-    x->is_acquiring = false;
-    if (x->request == NULL) {
-        if (status == 0) {
-            lease_core_delivered(x->serve->options.core, grant, false);
-        }
-        exchange_release(x);
-    } else if (status == 0) {
-        credential_deliver(x, acquire->ask.is_new_grant ? 201 : 200, grant);
-    } else {
-        x->request->finished = NULL;
-        acquire_fail(x, status);
-    }
-}
-
-/* What the layers below call "not given" is NULL. */
-static const char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
-/* NULL: the limit says it all. */
-static const char *limit_hint(const char *limit)
-{
-    static const struct {
-        const char *limit;
-        const char *hint;
-    } hints[] = {
-        {"duration", "ask for less, with ?duration= or --for"},
-        {"live", "end grants that aren't needed any more (lease ls --grants, lease revoke)"},
-        {"binding", "ask for the role's own binding, or an operator to list this one in the rule"},
-    };
-    size_t i;
-
-    for (i = 0; limit != NULL && i < ARRAY_LEN(hints); i++) {
-        if (strcmp(limit, hints[i].limit) == 0) {
-            return hints[i].hint;
-        }
-    }
-    return NULL;
-}
-
-static void deny(struct exchange *x, const struct lease_role *role)
-{
-    const struct {
-        uint32_t status;
-        const char *code;
-        const char *hint;
-    } outcomes[] = {
-        [ACCESS_ALLOW] = {500, "denied", NULL},
-        [ACCESS_DENY] = {403, "denied", "ask an operator for a rule that allows it"},
-        [ACCESS_LIMIT_EXCEEDED] = {403, "limit_exceeded", limit_hint(x->decision.limit)},
-        [ACCESS_REASON_REQUIRED] = {403, "reason_required", "give one with ?reason= or --reason"},
-    };
-    const struct access_decision *decision = &x->decision;
-    const struct access_identity *identity = &x->identity;
-    struct audit_record record = {
-        .event = "grant.denied",
-        .outcome = "denied",
-        .listener = x->listener->name,
-        .api = "native",
-        .request = x->request_id,
-        .has_identity = true,
-        .uid = identity->uid,
-        .user = identity->user,
-        .pid = identity->pid,
-        .unit = identity->unit,
-        .container = identity->container,
-        .san = identity->sans,
-        .role = role->name,
-        .backend = role->issuer->name,
-        .reason = text_or_null(x->params.reason),
-        .ticket = text_or_null(x->params.ticket),
-        .policy_digest = access_policy_digest(x->serve->options.policy),
-        .policy_rule = decision->rule,
-        .error = decision->detail,
-    };
-
-    denied_note(&x->serve->denied, x->key, &record);
-    metrics_count_denial(x->serve, decision->rule);
-    exchange_fail(x, &(struct exchange_problem){.status = outcomes[decision->outcome].status,
-                                                .code = outcomes[decision->outcome].code,
-                                                .detail = decision->detail,
-                                                .rule = decision->rule,
-                                                .limit = decision->limit,
-                                                .hint = outcomes[decision->outcome].hint});
-}
-
-void serve_access_request(const struct exchange *x, const struct lease_role *role,
-                          uint32_t live_count, struct access_request *ret_request)
-{
-    *ret_request = (struct access_request){
-        .role = role->name,
-        .role_binding = role->binding,
-        .role_max_ttl_ms = role->max_ttl_ms,
-        .duration_ms = x->params.duration_ms,
-        .binding_count = x->params.binding_count,
-        .reason = text_or_null(x->params.reason),
-        .live_count = live_count,
-    };
-    memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
-}
-
-static void decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
-{
-    struct access_request request;
-
-    serve_access_request(x, role, live_count, &request);
-    access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
-}
-
-static struct lease_ask ask_of(const struct exchange *x, const struct lease_role *role,
-                               bool is_new_grant)
-{
-    return (struct lease_ask){
-        .role = role,
-        .identity = &x->identity,
-        .decision = &x->decision,
-        .request = x->request,
-        .min_remaining_ms = x->params.min_remaining_ms,
-        .is_new_grant = is_new_grant,
-    };
-}
-
-static void acquire_prepare(struct exchange *x, const struct lease_ask *ask)
-{
-    x->acquire = (struct lease_acquire){
-        .ask = *ask,
-        .policy_digest = access_policy_digest(x->serve->options.policy),
-        .request_id = x->request_id,
-        .reason = text_or_null(x->params.reason),
-        .ticket = text_or_null(x->params.ticket),
-        .fn = acquire_done,
-        .user = x,
-    };
-}
-
-/* The policy may be gone before the issuer has answered. */
-static void policy_keep(struct exchange *x)
-{
-    (void)snprintf(x->rule, sizeof(x->rule), "%s", x->decision.rule);
-    (void)snprintf(x->policy_digest, sizeof(x->policy_digest), "%s", x->acquire.policy_digest);
-    x->decision.rule = x->rule;
-    x->acquire.policy_digest = x->policy_digest;
-}
-
-static void acquire(struct exchange *x, const struct lease_role *role, bool is_new_grant)
-{
-    struct lease_core *core = x->serve->options.core;
-    const struct lease_ask ask = ask_of(x, role, is_new_grant);
-    struct grant *grant;
-    uint32_t live_count;
-    int r;
-
-    decide(x, role, 0);
-    if (x->decision.outcome != ACCESS_ALLOW) {
-        deny(x, role);
-        return;
-    }
-    grant = lease_core_cached(core, &ask);
-    if (grant != NULL) {
-        if (credential_send_again(x, grant) != 0) {
-            exchange_fail_nomem(x);
-        } else {
-            exchange_release(x);
-        }
-        return;
-    }
-    live_count = lease_core_live_count(core, &ask);
-    if (live_count > 0) {
-        decide(x, role, live_count);
-        if (x->decision.outcome != ACCESS_ALLOW) {
-            deny(x, role);
-            return;
-        }
-    }
-    acquire_prepare(x, &ask);
-    policy_keep(x);
-    r = lease_acquire_start(core, &x->acquire);
-    if (r != 0) {
-        acquire_fail(x, r);
-        return;
-    }
-    x->is_acquiring = true;
-    exchange_keep(x, credential_finished);
 }
 
 /* A path is taken as it is sent, since no role has a name that needs encoding; whoever encodes one
@@ -458,6 +205,16 @@ const struct lease_role *serve_role_of_body(struct exchange *x)
     return role;
 }
 
+/* X-Leased-Grant: the token of a grant that the caller, of whom no process may be known, has. */
+static void ask(struct exchange *x, const struct lease_role *role, bool is_new_grant)
+{
+    struct str token = env_request_header(x->request, "x-leased-grant");
+
+    if (token.ptr == NULL || acquire_name_grant(x, token)) {
+        acquire_start(x, role, is_new_grant);
+    }
+}
+
 void serve_credentials_get(struct exchange *x)
 {
     const struct lease_role *role = lease_core_role(x->serve->options.core, x->path_arg);
@@ -465,7 +222,7 @@ void serve_credentials_get(struct exchange *x)
     if (role == NULL) {
         serve_role_unknown(x, x->path_arg);
     } else {
-        acquire(x, role, false);
+        ask(x, role, false);
     }
 }
 
@@ -473,7 +230,20 @@ void serve_leases_create(struct exchange *x)
 {
     const struct lease_role *role = serve_role_of_body(x);
 
-    if (role != NULL) {
-        acquire(x, role, true);
+    if (role != NULL && x->params.wants_token && x->identity.kind == ENV_PEER_TLS) {
+        exchange_fail(x, &(struct exchange_problem){
+                             .status = 400,
+                             .code = "invalid",
+                             .detail = "a grant token is for users of the machine of leased",
+                             .hint = "leave `token` out"});
+    } else if (role != NULL) {
+        ask(x, role, true);
     }
 }
+
+const struct serve_form serve_native_form = {
+    .api = "native",
+    .send = native_send,
+    .send_again = native_send_again,
+    .problem = exchange_problem_write,
+};

@@ -6,6 +6,7 @@
 #include "serve/exchange.h"
 
 #include "base/mem.h"
+#include "serve/acquire.h"
 #include "serve/metrics.h"
 
 #include <stdio.h>
@@ -84,6 +85,11 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     buf_init(&serve->body, reply_max(settings->reply_max_bytes));
 }
 
+void serve_set_endpoints(struct serve *serve, const struct serve_endpoints *endpoints)
+{
+    serve->endpoints = *endpoints;
+}
+
 void serve_end_streams(struct serve *serve)
 {
     watches_end(&serve->watches, "leased is stopping");
@@ -97,7 +103,7 @@ void serve_set_ready(struct serve *serve, bool is_ready)
 static void count_status(struct serve *serve, enum serve_api api, uint32_t status)
 {
     if (status < SERVE_STATUS_MAX) {
-        serve->status_counts[api][status]++;
+        serve->status_counts[serve_api_index(api)][status]++;
     }
 }
 
@@ -159,6 +165,8 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->request = request;
     x->started_us = env_stopwatch_us(serve->options.env);
     x->api = api_of(listener);
+    x->form = &serve_native_form;
+    x->named = NULL;
     x->path_arg = (struct str){.ptr = NULL, .len = 0};
     x->admin = 0;
     x->is_acquiring = false;
@@ -271,14 +279,12 @@ static void lines_write(struct json_out *json, const char *key, struct str lines
     json_out_array_close(json);
 }
 
-void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
+void exchange_problem_write(struct exchange *x, const struct exchange_problem *problem,
+                            struct env_reply *reply)
 {
-    struct env_reply reply = {.status = problem->status,
-                              .content_type = "application/problem+json",
-                              .close = problem->close};
     struct json_out json;
-    char seconds[24];
 
+    reply->content_type = "application/problem+json";
     exchange_json(x, &json);
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "type", "about:blank");
@@ -295,6 +301,14 @@ void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
     json_out_string_c(&json, "request", x->request_id);
     json_out_object_close(&json);
     buf_add_char(&x->serve->body, '\n');
+}
+
+void exchange_fail(struct exchange *x, const struct exchange_problem *problem)
+{
+    struct env_reply reply = {.status = problem->status, .close = problem->close};
+    char seconds[24];
+
+    x->form->problem(x, problem, &reply);
     if (problem->allow.len > 0) {
         reply.headers[reply.header_count++] =
             (struct env_request_header){.name = STR("Allow"), .value = problem->allow};

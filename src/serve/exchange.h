@@ -12,6 +12,8 @@
 #include "serve/watch.h"
 #include "wire/json_out.h"
 
+struct serve_form;
+
 #define EXCHANGE_MAGIC 0x65786368U
 #define SERVE_RULE_MAX_BYTES 64          /* of a rule's name, as the policy's schema has it */
 #define SERVE_DIGEST_BYTES 64            /* of a policy */
@@ -24,12 +26,15 @@ struct exchange {
     struct env_request *request; /* NULL once the client has gone */
     uint64_t started_us;         /* env_stopwatch_us */
     enum serve_api api;          /* what it is counted as */
-    struct str path_arg;         /* the `{}` segment of the route, raw */
+    const struct serve_form *form;
+    struct str path_arg; /* the `{}` segment of the route, raw */
     struct access_identity identity;
     char key[ACCESS_KEY_MAX_BYTES]; /* access_identity_key */
     uint32_t admin;                 /* ACCESS_ADMIN_* */
     char request_id[EXCHANGE_REQUEST_ID_MAX_BYTES];
     struct serve_params params;
+    char role[PARAMS_ROLE_MAX_BYTES + 1]; /* that is being acquired */
+    struct grant *named; /* by the caller's grant token, in this turn of the loop; NULL: none */
     struct access_decision decision;
     /* What the decision and the acquire borrow from the policy, which a reload may exchange. */
     char rule[SERVE_RULE_MAX_BYTES + 1];
@@ -51,6 +56,7 @@ struct serve_denials {
 };
 
 #define SERVE_STATUS_MAX 600
+#define SERVE_API_COUNT 6
 #define SERVE_REPLY_DEFAULT_BYTES (1024U * 1024U)
 /* A list ends its page where one more item may not fit; the largest are leases with many grants. */
 #define SERVE_ITEM_MAX_BYTES (32U * 1024U)
@@ -65,9 +71,10 @@ struct serve {
     uint32_t exchange_count;
     struct list idle; /* exchanges for reuse */
     struct buf body;  /* the answer being written; one at a time */
-    uint64_t status_counts[SERVE_API_METRICS + 1][SERVE_STATUS_MAX]; /* answers, by API */
-    struct histogram request_us;                                     /* how long answers took */
-    struct map denials; /* rule → struct serve_denials */
+    struct serve_endpoints endpoints;
+    uint64_t status_counts[SERVE_API_COUNT][SERVE_STATUS_MAX]; /* answers, by API */
+    struct histogram request_us;                               /* how long answers took */
+    struct map denials;                                        /* rule → struct serve_denials */
     struct answers answers;
     struct denied denied;
     struct watches watches;
@@ -87,6 +94,18 @@ struct exchange_problem {
     struct str allow;        /* methods, for 405 */
     bool close;
 };
+
+/* Number of the API's counts. */
+static inline size_t serve_api_index(enum serve_api api)
+{
+    size_t index = 0;
+
+    while ((1U << index) != (unsigned)api) {
+        index++;
+        CHECK(index < SERVE_API_COUNT);
+    }
+    return index;
+}
 
 /* NULL when exchanges_max are under way or memory is short: then the request has been answered. */
 struct exchange *exchange_new(const struct serve_listener *listener, struct env_request *request);
@@ -108,7 +127,12 @@ void exchange_count(struct exchange *x, uint32_t status);
 /* Ends the JSON body with a line, sends it and gives the exchange back. */
 void exchange_reply(struct exchange *x, uint32_t status);
 
-/* Answers with a problem and gives the exchange back. */
+/* How the native API words problems; for struct serve_form. */
+void exchange_problem_write(struct exchange *x, const struct exchange_problem *problem,
+                            struct env_reply *reply);
+extern const struct serve_form serve_native_form;
+
+/* Answers with a problem, in the words of x->form, and gives the exchange back. */
 void exchange_fail(struct exchange *x, const struct exchange_problem *problem);
 void exchange_fail_nomem(struct exchange *x);
 

@@ -136,17 +136,15 @@ static void secret_memory_write(struct buf *out)
 
 static void requests_write(const struct serve *serve, struct buf *out)
 {
-    static const char *const apis[] = {
-        [SERVE_API_NATIVE] = "native",
-        [SERVE_API_METRICS] = "metrics",
-    };
+    static const char *const apis[SERVE_API_COUNT] = {"native", "metrics", "aws",
+                                                      "gcp",    "azure",   "vault"};
     struct map_entry *entry;
     size_t api;
     unsigned status;
 
     metrics_family(out, "leased_requests_total", "counter",
                    "Requests answered, by API and status.");
-    for (api = SERVE_API_NATIVE; api < ARRAY_LEN(apis); api++) {
+    for (api = 0; api < ARRAY_LEN(apis); api++) {
         for (status = 0; status < SERVE_STATUS_MAX; status++) {
             if (serve->status_counts[api][status] > 0) {
                 buf_printf(out, "leased_requests_total{api=\"%s\",code=\"%u\"} %llu\n", apis[api],

@@ -21,6 +21,7 @@ struct param {
     int (*set)(struct serve_params *params, struct str value, struct err *e);
     bool may_repeat;
     bool takes_number; /* of JSON: a number of seconds, or just a number */
+    bool takes_bool;   /* of JSON: nothing else */
 };
 
 static int copy_text(char *out, size_t size, struct str value, const char *name, struct err *e)
@@ -110,6 +111,13 @@ static int set_limit(struct serve_params *params, struct str value, struct err *
     return 0;
 }
 
+static int set_token(struct serve_params *params, struct str value, struct err *e)
+{
+    (void)e;
+    params->wants_token = str_eq_c(value, "true");
+    return 0;
+}
+
 /* One binding, or several with commas between them. */
 static int set_binding(struct serve_params *params, struct str value, struct err *e)
 {
@@ -131,16 +139,17 @@ static int set_binding(struct serve_params *params, struct str value, struct err
 }
 
 static const struct param param_table[] = {
-    {"role", PARAM_ROLE, set_role, false, false},
-    {"duration", PARAM_DURATION, set_duration, false, true},
-    {"reason", PARAM_REASON, set_reason, false, false},
-    {"ticket", PARAM_TICKET, set_ticket, false, false},
-    {"binding", PARAM_BINDING, set_binding, true, false},
-    {"min_remaining", PARAM_MIN_REMAINING, set_min_remaining, false, true},
-    {"wait", PARAM_WAIT, set_wait, false, true},
-    {"limit", PARAM_LIMIT, set_limit, false, true},
-    {"cursor", PARAM_CURSOR, set_cursor, false, false},
-    {"grant", PARAM_GRANT, set_grant, false, false},
+    {"role", PARAM_ROLE, set_role, .may_repeat = false},
+    {"duration", PARAM_DURATION, set_duration, .takes_number = true},
+    {"reason", PARAM_REASON, set_reason, .may_repeat = false},
+    {"ticket", PARAM_TICKET, set_ticket, .may_repeat = false},
+    {"binding", PARAM_BINDING, set_binding, .may_repeat = true},
+    {"min_remaining", PARAM_MIN_REMAINING, set_min_remaining, .takes_number = true},
+    {"wait", PARAM_WAIT, set_wait, .takes_number = true},
+    {"limit", PARAM_LIMIT, set_limit, .takes_number = true},
+    {"cursor", PARAM_CURSOR, set_cursor, .may_repeat = false},
+    {"grant", PARAM_GRANT, set_grant, .may_repeat = false},
+    {"token", PARAM_TOKEN, set_token, .takes_bool = true},
 };
 
 const char *params_name(uint32_t bit)
@@ -160,6 +169,7 @@ struct params_input {
     uint32_t allowed;
     uint32_t seen;
     bool is_number; /* the value that comes next isn't a text */
+    bool is_bool;
 };
 
 void params_init(struct serve_params *params)
@@ -174,6 +184,7 @@ void params_init(struct serve_params *params)
     params->wait_ms = 0;
     params->limit = PARAMS_LIST_DEFAULT;
     params->binding_count = 0;
+    params->wants_token = false;
 }
 
 static int params_set(struct params_input *input, struct str name, struct str value, struct err *e)
@@ -191,6 +202,10 @@ static int params_set(struct params_input *input, struct str name, struct str va
         }
         if (input->is_number && !param->takes_number) {
             return err_set(e, ERR_INVALID, "%s is a number, not a string", param->name);
+        }
+        if (input->is_bool != param->takes_bool) {
+            return err_set(e, ERR_INVALID, "%s is %s", param->name,
+                           param->takes_bool ? "true or false, nothing else" : "no boolean");
         }
         input->seen |= param->bit;
         return param->set(input->params, value, e);
@@ -246,6 +261,10 @@ static int params_set_json(struct params_input *input, const char *name, const j
         return 0;
     }
     input->is_number = json_is_integer(value);
+    input->is_bool = json_is_boolean(value);
+    if (input->is_bool) {
+        return params_set(input, str_of(name), str_of(json_is_true(value) ? "true" : "false"), e);
+    }
     if (json_is_string(value)) {
         return params_set(
             input, str_of(name),

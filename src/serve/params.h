@@ -23,6 +23,7 @@ enum serve_param {
     PARAM_LIMIT = 128,
     PARAM_CURSOR = 256,
     PARAM_GRANT = 512,
+    PARAM_TOKEN = 1024,
 };
 
 struct serve_params {
@@ -35,6 +36,7 @@ struct serve_params {
     uint64_t min_remaining_ms; /* 0: not asked */
     uint64_t wait_ms;
     uint32_t limit;
+    bool wants_token;
     struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
     size_t binding_count;
 };

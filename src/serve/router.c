@@ -29,7 +29,7 @@ struct route {
 static const struct route routes[] = {
     {"GET", V1 "/credentials/{}", ROUTE_NATIVE, PARAMS_OF_GRANT | PARAM_WAIT, 0,
      serve_credentials_get},
-    {"POST", V1 "/leases", ROUTE_NATIVE, PARAM_WAIT, PARAMS_OF_GRANT | PARAM_ROLE,
+    {"POST", V1 "/leases", ROUTE_NATIVE, PARAM_WAIT, PARAMS_OF_GRANT | PARAM_ROLE | PARAM_TOKEN,
      serve_leases_create},
     {"GET", V1 "/leases", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_leases_list},
     {"GET", V1 "/leases/{}", ROUTE_NATIVE, 0, 0, serve_leases_show},
