@@ -126,12 +126,12 @@ sanitizer_common := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -DL
 variant_cflags_release  := -O2 -g
 variant_cflags_lint     := -O2 -g -Werror
 variant_cflags_debug    := -O0 -g3 -DLEASED_FAULTS=1 -DLEASED_DUMPABLE=1
-variant_cflags_asan     := $(sanitizer_common) -fsanitize=address
+variant_cflags_asan     := $(sanitizer_common) -fsanitize=address,undefined
 variant_cflags_ubsan    := $(sanitizer_common) -fsanitize=undefined
 variant_cflags_tsan     := $(sanitizer_common) -fsanitize=thread
 variant_cflags_coverage := -O0 -g --coverage -DLEASED_FAULTS=1
 variant_cflags_fuzz     := $(sanitizer_common) -fsanitize=fuzzer-no-link,address,undefined
-variant_ldflags_asan     := -fsanitize=address
+variant_ldflags_asan     := -fsanitize=address,undefined
 variant_ldflags_ubsan    := -fsanitize=undefined
 variant_ldflags_tsan     := -fsanitize=thread
 variant_ldflags_coverage := --coverage
@@ -444,7 +444,7 @@ mutants: $(mutant_bins)
 soak: $(sim_bins)
 	$(Q)scripts/soak $(TIME) $^
 
-#:   asan ubsan tsan      a build of its own in $(BUILD)/<name>, and test on it
+#:   asan ubsan tsan      a build of its own in $(BUILD)/<name>, and test on it; asan looks for what ubsan finds, too
 asan ubsan tsan:
 	$(Q)$(MAKE) VARIANT=$@ test
 
