@@ -25,6 +25,7 @@
 
 struct watching {
     struct cli *cli;
+    const struct watch_follower *follower;
     struct sse_parser events;
     bool has_reached; /* the daemon has answered, ever */
     bool is_heard;    /* … on this connection */
@@ -89,25 +90,31 @@ static void json_add(struct buf *out, const char *name, json_t *data)
     json_decref(object);
 }
 
-static void watch_event(void *user, const char *name, struct str text)
+/* Who reads has seen enough, or a full disk: there is nobody to go on for. */
+static bool print_event(void *user, const char *name, json_t *data)
 {
-    struct watching *watching = user;
-    struct cli *cli = watching->cli;
-    json_t *data = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+    struct cli *cli = user;
 
-    if (!json_is_object(data)) {
-        cli_message(cli, "could not read an event: it is no JSON object");
-        watching->exit_code = CLI_FAILED;
-    } else if (cli_wants_json(cli)) {
+    if (cli_wants_json(cli)) {
         json_add(&cli->out, name, data);
     } else {
         line_add(&cli->out, name, data);
     }
-    json_decref(data);
-    /* Who reads has seen enough, or a full disk: there is nobody to go on for. */
-    if (cli_flush(cli) != CLI_OK) {
+    return cli_flush(cli) == CLI_OK;
+}
+
+static void watch_event(void *user, const char *name, struct str text)
+{
+    struct watching *watching = user;
+    json_t *data = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+
+    if (!json_is_object(data)) {
+        cli_message(watching->cli, "could not read an event: it is no JSON object");
+        watching->exit_code = CLI_FAILED;
+    } else if (!watching->follower->event(watching->follower->user, name, data)) {
         watching->exit_code = CLI_FAILED;
     }
+    json_decref(data);
 }
 
 static bool watch_take(void *user, struct str bytes)
@@ -199,29 +206,40 @@ static int watch_on(struct watching *watching, const char *path, uint64_t wait_m
     }
 }
 
-int watch_run(struct cli *cli)
+int watch_follow(struct cli *cli, const char *role, uint64_t wait_ms,
+                 const struct watch_follower *follower)
 {
-    struct watching watching = {.cli = cli, .exit_code = CLI_OK};
-    struct sigaction interrupt = {.sa_handler = on_interrupt};
-    struct sigaction before;
-    uint64_t wait_ms = 0;
-    int exit_code = api_retry_ms(cli, &wait_ms);
+    struct watching watching = {.cli = cli, .follower = follower, .exit_code = CLI_OK};
+    int exit_code;
     BUF_AUTO path;
 
     buf_init(&path, WATCH_PATH_MAX_BYTES);
     buf_add_c(&path, API_ROOT "/watch");
-    api_add_parameter(&path, "role", cli->options.arg_count > 0 ? cli->options.args[0] : NULL);
-    if (exit_code == CLI_OK && buf_status(&path) != 0) {
-        exit_code = cli_usage_error(cli, "the role's name is too long");
+    api_add_parameter(&path, "role", role);
+    if (buf_status(&path) != 0) {
+        return cli_usage_error(cli, "the role's name is too long");
     }
+    sse_init(&watching.events, watch_event, &watching);
+    exit_code = watch_on(&watching, buf_str(&path).ptr, wait_ms);
+    sse_fini(&watching.events);
+    return exit_code;
+}
+
+int watch_run(struct cli *cli)
+{
+    const struct watch_follower follower = {.event = print_event, .user = cli};
+    struct sigaction interrupt = {.sa_handler = on_interrupt};
+    struct sigaction before;
+    uint64_t wait_ms = 0;
+    int exit_code = api_retry_ms(cli, &wait_ms);
+
     if (exit_code != CLI_OK) {
         return exit_code;
     }
     is_interrupted = 0;
     (void)sigaction(SIGINT, &interrupt, &before);
-    sse_init(&watching.events, watch_event, &watching);
-    exit_code = watch_on(&watching, buf_str(&path).ptr, wait_ms);
-    sse_fini(&watching.events);
+    exit_code = watch_follow(cli, cli->options.arg_count > 0 ? cli->options.args[0] : NULL, wait_ms,
+                             &follower);
     (void)sigaction(SIGINT, &before, NULL);
     return exit_code;
 }
