@@ -35,11 +35,19 @@ static const char help_get[] =
 static const char help_exec[] =
     "The credentials' fields are the program's environment variables: ROLE_FIELD in capitals (AWS's\n"
     "credentials: AWS_ACCESS_KEY_ID and so on; what conflicts with them is removed), or as the role's\n"
-    "`env` or --map says. They never stand in an argument list. The program gets its\n"
-    "signals, its exit code becomes that of lease, and when it ends, or lease does, however that\n"
-    "happens, the credentials are revoked.\n\n"
+    "`env` or --map says. They never stand in an argument list. With several roles the program has all\n"
+    "credentials or isn't run. It gets its signals, its exit code becomes that of lease, and when it\n"
+    "ends, or lease does, or the terminal, however that happens, the credentials are revoked.\n\n"
+    "--file password=NAME puts a field, --file :FORMAT=NAME (ROLE:FORMAT=NAME of several) what\n"
+    "`lease get -o FORMAT` prints into a file, and its path into the variable NAME; what is in a file\n"
+    "isn't in the environment, unless --map wants it there. The file is memory that lease holds open,\n"
+    "under a path in /proc for processes of its user, and gone with lease, whatever kills it.\n\n"
+    "--watch starts the program again when a credential rotates: SIGTERM, SIGKILL ten seconds later.\n"
+    "--signal HUP instead renews the files under their paths and sends the signal. A program that ends\n"
+    "by itself isn't started again.\n\n"
     "  lease exec orders-db -- ./migrate\n"
-    "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db";
+    "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db\n"
+    "  lease exec orders-db --file :dotenv=ENV_FILE --signal HUP -- ./server";
 
 static const char help_explain[] =
     "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
@@ -88,10 +96,11 @@ const struct command commands[] = {
      .takes_formats = true,
      .run = get_run},
     {.name = "exec",
-     .usage = "ROLE… [--for DURATION] [--reason TEXT] [--map FIELD=NAME] … -- PROGRAM [ARG…]",
-     .summary = "Run a program with credentials in its environment",
+     .usage = "ROLE… [--map FIELD=NAME] [--file FIELD=NAME] [--watch] … -- PROGRAM [ARG…]",
+     .summary = "Run a program with credentials in its environment, or in files",
      .help = help_exec,
-     .options = ASKING,
+     .options =
+         ASKING | OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_WATCH) | OPTION_BIT(OPTION_SIGNAL),
      .args_min = 1,
      .args_max = EXEC_ROLES_MAX,
      .takes_program = true,

@@ -115,6 +115,7 @@ static void completion_bash(struct buf *out)
                "    --bind) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
                "    --socket|--token-file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
                "    --for|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
+               "    --file|--signal) return ;;\n"
                "    esac\n"
                "    case ${COMP_WORDS[1]} in\n",
                formats, bindings);
@@ -144,6 +145,7 @@ static void completion_zsh(struct buf *out)
                "    --bind) compadd -- %s; return ;;\n"
                "    --socket|--token-file) _files; return ;;\n"
                "    --for|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
+               "    --file|--signal) return ;;\n"
                "    esac\n"
                "    if (( CURRENT == 2 )); then\n"
                "        compadd -- ",

@@ -78,7 +78,8 @@ static void reason_fit(struct str text, char out[CREDENTIAL_REASON_MAX_BYTES + 1
 
 const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_MAX_BYTES + 1])
 {
-    static const char *const places[] = {"LEASED_REASON", "CI_JOB_URL", "BUILD_URL"};
+    static const char *const places[] = {"LEASED_REASON", "CI_JOB_URL", "BUILD_URL",
+                                         "BUILDKITE_BUILD_URL"};
     const char *said = options_get(&cli->options, OPTION_REASON);
     const char *server = getenv("GITHUB_SERVER_URL");
     const char *repository = getenv("GITHUB_REPOSITORY");
@@ -263,4 +264,19 @@ int credential_apply_maps(struct cli *cli, struct format_credential *credentials
         exit_code = apply_map(cli, maps->items[i], credentials, count);
     }
     return exit_code;
+}
+
+bool credential_is_mapped(const struct cli *cli, const char *role, const char *field)
+{
+    const struct option_values *maps = &cli->options.values[OPTION_MAP];
+    size_t i;
+
+    for (i = 0; i < maps->count; i++) {
+        struct map_spec map = map_parse(maps->items[i]);
+
+        if (str_eq_c(map.field, field) && (map.role.len == 0 || str_eq_c(map.role, role))) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -38,4 +38,7 @@ int credential_fetch_new(struct cli *cli, const char *role, const char *bindings
 int credential_apply_maps(struct cli *cli, struct format_credential *credentials,
                           size_t count) ATTR_MUST_USE;
 
+/* Does a --map name this field of this role? */
+bool credential_is_mapped(const struct cli *cli, const char *role, const char *field);
+
 #endif

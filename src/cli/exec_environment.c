@@ -1,64 +1,80 @@
-/* The environment of a program that `exec` starts. The strings are secrets: mem_free wipes them. */
-#include "cli/exec.h"
+/* Variables: who claims which, and what is inherited. */
+#include "cli/exec_environment.h"
 
 #include "base/mem.h"
+#include "wire/format.h"
 
 #include <string.h>
 
-static size_t name_len(const char *entry)
+static const struct exec_setting *find(const struct exec_settings *settings, struct str variable)
 {
-    return strcspn(entry, "=");
-}
-
-/* The role that claimed this variable before, or NULL. */
-static const char *claimed_by(const struct format_credential *credentials, size_t role,
-                              size_t field)
-{
-    const char *variable = credentials[role].fields[field].variable;
     size_t i;
-    size_t j;
 
-    for (i = 0; i <= role; i++) {
-        size_t end = i < role ? credentials[i].field_count : field;
-
-        for (j = 0; j < end; j++) {
-            if (strcmp(credentials[i].fields[j].variable, variable) == 0) {
-                return credentials[i].role;
-            }
+    for (i = 0; i < settings->count; i++) {
+        if (str_eq_c(variable, settings->items[i].variable)) {
+            return &settings->items[i];
         }
     }
     return NULL;
 }
 
-static int check_variable(const struct format_credential *credentials, size_t role, size_t field,
-                          struct err *e)
+int exec_settings_add(struct exec_settings *settings, const struct exec_setting *setting,
+                      struct err *e)
 {
-    const struct format_field *it = &credentials[role].fields[field];
-    const char *other = claimed_by(credentials, role, field);
+    const struct exec_setting *other = find(settings, str_of(setting->variable));
 
-    if (!format_variable_is_valid(str_of(it->variable))) {
+    if (!format_variable_is_valid(str_of(setting->variable))) {
         return err_set(e, ERR_INVALID,
                        "'%s' is no name for a variable; choose one for field '%s' of %s with --map",
-                       it->variable, it->name, credentials[role].role);
+                       setting->variable, setting->what, setting->role);
     }
     if (other != NULL) {
         return err_set(e, ERR_INVALID,
-                       "%s and %s both claim the variable %s; choose another with --map "
-                       "%s.%s=NAME",
-                       other, credentials[role].role, it->variable, credentials[role].role,
-                       it->name);
+                       "%s and %s both claim the variable %s; give one of them another with --map "
+                       "ROLE.FIELD=NAME",
+                       other->role, setting->role, setting->variable);
     }
+    if (settings->count == EXEC_SETTINGS_MAX) {
+        return err_set(e, ERR_LIMIT, "more than %d variables", EXEC_SETTINGS_MAX);
+    }
+    settings->items[settings->count++] = *setting;
     return 0;
 }
 
-static bool is_set(struct str name, const struct format_credential *credentials, size_t count)
+/* What would have AWS's programs take other credentials than these, or mix them. */
+static const char *const aws_conflicts[] = {"AWS_PROFILE",
+                                            "AWS_DEFAULT_PROFILE",
+                                            "AWS_SESSION_TOKEN",
+                                            "AWS_SECURITY_TOKEN",
+                                            "AWS_CREDENTIAL_EXPIRATION",
+                                            "AWS_ROLE_ARN",
+                                            "AWS_ROLE_SESSION_NAME",
+                                            "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+                                            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
+
+/* With one of the variables in `triggers` set, the inherited ones in `conflicts` go. */
+static const struct {
+    const char *trigger;
+    const char *const *conflicts;
+    size_t count;
+} families[] = {
+    {"AWS_ACCESS_KEY_ID", aws_conflicts, ARRAY_LEN(aws_conflicts)},
+};
+
+static bool is_conflict(struct str name, const struct exec_settings *settings)
 {
     size_t i;
     size_t j;
 
-    for (i = 0; i < count; i++) {
-        for (j = 0; j < credentials[i].field_count; j++) {
-            if (str_eq_c(name, credentials[i].fields[j].variable)) {
+    for (i = 0; i < ARRAY_LEN(families); i++) {
+        if (find(settings, str_of(families[i].trigger)) == NULL) {
+            continue;
+        }
+        for (j = 0; j < families[i].count; j++) {
+            if (str_eq_c(name, families[i].conflicts[j])) {
                 return true;
             }
         }
@@ -66,104 +82,58 @@ static bool is_set(struct str name, const struct format_credential *credentials,
     return false;
 }
 
-/* What would have AWS's programs take other credentials than these, or mix them. */
-static bool is_aws_conflict(struct str name)
+static bool is_replaced(const char *entry, const struct exec_settings *settings)
 {
-    static const char *const names[] = {"AWS_PROFILE",
-                                        "AWS_DEFAULT_PROFILE",
-                                        "AWS_SESSION_TOKEN",
-                                        "AWS_SECURITY_TOKEN",
-                                        "AWS_CREDENTIAL_EXPIRATION",
-                                        "AWS_ROLE_ARN",
-                                        "AWS_ROLE_SESSION_NAME",
-                                        "AWS_WEB_IDENTITY_TOKEN_FILE",
-                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
-    size_t i;
+    struct str name = {.ptr = entry, .len = strcspn(entry, "=")};
 
-    for (i = 0; i < ARRAY_LEN(names); i++) {
-        if (str_eq_c(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
+    return find(settings, name) != NULL || is_conflict(name, settings);
 }
 
-static bool is_replaced(const char *entry, const struct format_credential *credentials,
-                        size_t count)
+static char *make_entry(const struct exec_setting *setting)
 {
-    struct str name = {.ptr = entry, .len = name_len(entry)};
-
-    return is_set(name, credentials, count) ||
-           (is_aws_conflict(name) && is_set(STR("AWS_ACCESS_KEY_ID"), credentials, count));
-}
-
-static char *make_entry(const struct format_field *field)
-{
-    struct str value = secret_view(&field->value);
-    size_t len = strlen(field->variable);
-    char *entry = mem_alloc(len + value.len + 2);
+    size_t len = strlen(setting->variable);
+    char *entry = mem_alloc(len + setting->value.len + 2);
 
     if (entry != NULL) {
-        memcpy(entry, field->variable, len);
+        memcpy(entry, setting->variable, len);
         entry[len] = '=';
-        memcpy(entry + len + 1, value.ptr, value.len);
-        entry[len + 1 + value.len] = '\0';
+        if (setting->value.len > 0) {
+            memcpy(entry + len + 1, setting->value.ptr, setting->value.len);
+        }
+        entry[len + 1 + setting->value.len] = '\0';
     }
     return entry;
 }
 
-static int add_credential(const struct format_credential *credentials, size_t role, char **at,
-                          struct err *e)
-{
-    size_t i;
-
-    for (i = 0; i < credentials[role].field_count; i++) {
-        int status = check_variable(credentials, role, i, e);
-
-        if (status != 0) {
-            return status;
-        }
-        at[i] = make_entry(&credentials[role].fields[i]);
-        if (at[i] == NULL) {
-            return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
-        }
-    }
-    return 0;
-}
-
-int exec_environment_new(char *const *base, const struct format_credential *credentials,
-                         size_t count, char ***ret_environment, struct err *e)
+int exec_environment_new(char *const *base, const struct exec_settings *settings,
+                         char ***ret_environment)
 {
     size_t base_count = 0;
     size_t at = 0;
     size_t i;
+    bool is_whole = true;
     char **environment;
-    int status = 0;
 
     while (base[base_count] != NULL) {
         base_count++;
     }
-    environment = mem_calloc(base_count + count * FORMAT_FIELDS_MAX + 1, sizeof(*environment));
+    environment = mem_calloc(base_count + settings->count + 1, sizeof(*environment));
     if (environment == NULL) {
-        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+        return ERR_NOMEM;
     }
-    for (i = 0; status == 0 && i < base_count; i++) {
-        if (!is_replaced(base[i], credentials, count)) {
+    for (i = 0; is_whole && i < base_count; i++) {
+        if (!is_replaced(base[i], settings)) {
             environment[at] = mem_strdup(base[i]);
-            status =
-                environment[at++] != NULL ? 0 : err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+            is_whole = environment[at++] != NULL;
         }
     }
-    for (i = 0; status == 0 && i < count; i++) {
-        status = add_credential(credentials, i, environment + at, e);
-        at += credentials[i].field_count;
+    for (i = 0; is_whole && i < settings->count; i++) {
+        environment[at] = make_entry(&settings->items[i]);
+        is_whole = environment[at++] != NULL;
     }
-    if (status != 0) {
+    if (!is_whole) {
         exec_environment_free(environment);
-        return status;
+        return ERR_NOMEM;
     }
     *ret_environment = environment;
     return 0;

@@ -16,6 +16,11 @@
     X(OPTION_BIND, "bind", 0, "BINDING", true,                                                     \
       "what the grant ends with: process, parent, connection, none, pid:N, comm:NAME")             \
     X(OPTION_MAP, "map", 0, "[ROLE.]FIELD=NAME", true, "the variable for a field")                 \
+    X(OPTION_FILE, "file", 0, "[ROLE.]FIELD=NAME", true,                                           \
+      "put a field, or [ROLE]:FORMAT, into a file and its path into the variable")                 \
+    X(OPTION_WATCH, "watch", 0, NULL, false, "start the program again when a credential rotates")  \
+    X(OPTION_SIGNAL, "signal", 0, "SIGNAL", false,                                                 \
+      "instead renew the files under their paths and send this (HUP)")                             \
     X(OPTION_WAIT, "wait", 0, "DURATION", false,                                                   \
       "go on trying this long while leased or the issuer is unavailable")                          \
     X(OPTION_CONFIRM, "wait", 0, "DURATION", false,                                                \

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/exec.h"
+#include "cli/exec_environment.h"
+#include "cli/exec_internal.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -77,13 +79,11 @@ static void test_the_program_has_the_credential_in_its_environment(void **state)
 
 static void test_the_child_asks_and_binds_to_itself_and_to_lease(void **state)
 {
-    char wanted[64];
     const struct lease_result *result = EXEC("orders-db", "--", "true");
 
     (void)state;
     assert_int_equal(result->exit_code, 0);
-    (void)snprintf(wanted, sizeof(wanted), "\"binding\":[\"process,pid:%ld\"]}", (long)getpid());
-    assert_int_equal(fake_daemon_count(&daemon_of_test, wanted), 1);
+    assert_int_equal(fake_daemon_count(&daemon_of_test, "\"binding\":[\"process,parent\"]}"), 1);
 }
 
 /* A grant that another job of this user got as well would end for both. */
@@ -269,53 +269,169 @@ static int fail_one(size_t size)
     return fail_countdown-- == 0;
 }
 
+static struct exec_settings settings_of_test;
+
+static void set(const char *variable, const char *value)
+{
+    const struct exec_setting setting = {
+        .variable = variable, .value = str_of(value), .role = "r", .what = "f"};
+
+    assert_int_equal(exec_settings_add(&settings_of_test, &setting, NULL), 0);
+}
+
 static void test_any_allocation_of_the_environment_may_fail(void **state)
 {
-    static const char text[] = CREDENTIAL("orders-db", "g-1");
     char *const base[] = {(char[]){"A=1"}, (char[]){"B=2"}, NULL};
-    struct format_credential credential;
     char **environment = NULL;
     int status = ERR_NOMEM;
     int n;
 
     (void)state;
-    assert_int_equal(format_credential_parse(str_of(text), &credential, NULL), 0);
+    settings_of_test.count = 0;
+    set("C", "s3 'cret");
     for (n = 0; status != 0; n++) {
         assert_in_range(n, 0, 20);
         fail_countdown = n;
         mem_set_fail_hook(fail_one);
-        status = exec_environment_new(base, &credential, 1, &environment, NULL);
+        status = exec_environment_new(base, &settings_of_test, &environment);
         mem_set_fail_hook(NULL);
     }
     assert_string_equal(environment[0], "A=1");
-    assert_string_equal(environment[3], "ORDERS_DB_PASSWORD=s3 'cret");
-    assert_null(environment[4]);
+    assert_string_equal(environment[2], "C=s3 'cret");
+    assert_null(environment[3]);
     exec_environment_free(environment);
-    format_credential_fini(&credential);
 }
 
 static void test_what_conflicts_with_aws_credentials_is_removed(void **state)
 {
-    static const char text[] = "{\"role\":\"s3\",\"credential\":{\"access_key_id\":\"A\","
-                               "\"secret_access_key\":\"S\"}}";
     char *const base[] = {(char[]){"AWS_PROFILE=other"},
                           (char[]){"AWS_SESSION_TOKEN=old"},
                           (char[]){"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://x"},
                           (char[]){"AWS_REGION=eu-west-1"},
                           (char[]){"AWS_ACCESS_KEY_ID=old"},
                           NULL};
-    struct format_credential credential;
     char **environment = NULL;
 
     (void)state;
-    assert_int_equal(format_credential_parse(str_of(text), &credential, NULL), 0);
-    assert_int_equal(exec_environment_new(base, &credential, 1, &environment, NULL), 0);
+    settings_of_test.count = 0;
+    set("AWS_ACCESS_KEY_ID", "A");
+    set("AWS_SECRET_ACCESS_KEY", "S");
+    assert_int_equal(exec_environment_new(base, &settings_of_test, &environment), 0);
     assert_string_equal(environment[0], "AWS_REGION=eu-west-1");
     assert_string_equal(environment[1], "AWS_ACCESS_KEY_ID=A");
     assert_string_equal(environment[2], "AWS_SECRET_ACCESS_KEY=S");
     assert_null(environment[3]);
     exec_environment_free(environment);
-    format_credential_fini(&credential);
+}
+
+static void test_a_file_has_the_bare_value_and_the_environment_its_path(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "--file", "password=PW_FILE", "--", "sh", "-c",
+             "{ cat $PW_FILE; echo; stat -Lc '%a %F' $PW_FILE; echo \"[$ORDERS_DB_PASSWORD]\" "
+             "$ORDERS_DB_USERNAME; echo x 2>/dev/null >>$PW_FILE || echo sealed; } > $OUT");
+
+    (void)state;
+    assert_string_equal(result->err, "");
+    assert_int_equal(result->exit_code, 0);
+    assert_out("s3 'cret\n600 regular file\n[] bob\nsealed\n");
+}
+
+static void test_a_path_is_good_for_any_process_of_the_program(void **state)
+{
+    (void)state;
+    assert_int_equal(EXEC("orders-db", "other", "--file", "other.username=U", "--", "sh", "-c",
+                          "(env -i sh -c \"exec 3<&- 4<&- 5<&- 6<&- 7<&-; cat $U\") > $OUT")
+                         ->exit_code,
+                     0);
+    assert_out("bob");
+}
+
+static void test_a_file_of_a_format_takes_the_role_out_of_the_environment(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "--file", ":dotenv=ENV_FILE", "--map", "username=U", "--", "sh", "-c",
+             "{ grep -c PASSWORD $ENV_FILE; echo \"[$ORDERS_DB_PASSWORD$ORDERS_DB_USERNAME]\" $U; "
+             "} > $OUT");
+
+    (void)state;
+    assert_string_equal(result->err, "");
+    assert_out("1\n[] bob\n");
+}
+
+static void test_a_path_is_gone_with_lease(void **state)
+{
+    char path[256] = "";
+    FILE *file;
+
+    (void)state;
+    assert_int_equal(EXEC("orders-db", "--file", "password=PW_FILE", "--", "sh", "-c",
+                          "echo $PW_FILE > $OUT")
+                         ->exit_code,
+                     0);
+    file = fopen(out_path, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(path, sizeof(path), file));
+    (void)fclose(file);
+    path[strcspn(path, "\n")] = '\0';
+    assert_memory_equal(path, "/proc/", 6);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_files_that_cannot_be_are_told_before_the_program_runs(void **state)
+{
+    const struct lease_result *result =
+        EXEC("orders-db", "other", "--file", "password=P", "--", "true");
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
+    assert_non_null(strstr(result->err, "both orders-db and other have this field"));
+    result = EXEC("orders-db", "--file", "nothing=P", "--", "true");
+    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
+    assert_non_null(strstr(result->err, "there is no such field"));
+    result = EXEC("orders-db", "--file", "password=ORDERS_DB_USERNAME", "--", "true");
+    assert_non_null(strstr(result->err, "both claim the variable ORDERS_DB_USERNAME"));
+    assert_null(strstr(result->err, "cret"));
+}
+
+static void test_options_that_do_not_fit_together_are_told_before_anything_is_asked_for(
+    void **state)
+{
+    static const char *const mistakes[][8] = {
+        {"exec", "orders-db", "orders-db", "--", "true", NULL},
+        {"exec", "orders-db", "--file", "password", "--", "true", NULL},
+        {"exec", "orders-db", "--file", "password=a-b", "--", "true", NULL},
+        {"exec", "orders-db", "--file", ":nonsense=A", "--", "true", NULL},
+        {"exec", "orders-db", "--file", "other.password=A", "--", "true", NULL},
+        {"exec", "orders-db", "other", "--file=:json=A", "--", "true", NULL},
+        {"exec", "orders-db", "--signal", "HUP", "--", "true", NULL},
+        {"exec", "orders-db", "--file=password=A", "--signal=KILL", "--", "true", NULL},
+        {"exec", "orders-db", "--watch", "--bind=process", "--", "true", NULL},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(mistakes); i++) {
+        assert_int_equal(run_lease(&daemon_of_test, mistakes[i])->exit_code, CLI_EXEC_FAILED);
+    }
+    assert_string_equal(daemon_of_test.log, "");
+}
+
+static void test_every_signal_that_can_be_is_passed_on(void **state)
+{
+    static const int numbers[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM,
+                                  SIGTERM, SIGURG,  SIGXCPU, SIGIO,   SIGPWR,  SIGWINCH,
+                                  SIGCONT, SIGTSTP, SIGTTIN, SIGCHLD};
+    sigset_t signals;
+    size_t i;
+
+    (void)state;
+    exec_signals_fill(&signals);
+    for (i = 0; i < ARRAY_LEN(numbers); i++) {
+        assert_int_equal(sigismember(&signals, numbers[i]), 1);
+    }
+    assert_int_equal(sigismember(&signals, SIGSEGV), 0);
+    assert_int_equal(sigismember(&signals, SIGPIPE), 0);
 }
 
 #define EXEC_TEST(test) cmocka_unit_test_setup_teardown(test, start_daemon, stop_daemon)
@@ -336,6 +452,13 @@ int main(void)
         EXEC_TEST(test_mistakes_of_usage_are_125_before_anything_is_asked_for),
         EXEC_TEST(test_options_of_the_program_are_its_own),
         EXEC_TEST(test_a_signal_to_lease_reaches_the_program),
+        EXEC_TEST(test_a_file_has_the_bare_value_and_the_environment_its_path),
+        EXEC_TEST(test_a_path_is_good_for_any_process_of_the_program),
+        EXEC_TEST(test_a_file_of_a_format_takes_the_role_out_of_the_environment),
+        EXEC_TEST(test_a_path_is_gone_with_lease),
+        EXEC_TEST(test_files_that_cannot_be_are_told_before_the_program_runs),
+        EXEC_TEST(test_options_that_do_not_fit_together_are_told_before_anything_is_asked_for),
+        cmocka_unit_test(test_every_signal_that_can_be_is_passed_on),
         EXEC_TEST(test_the_program_gets_the_signal_mask_and_dispositions_of_before),
         cmocka_unit_test(test_what_the_terminal_sent_to_the_group_is_not_doubled),
         cmocka_unit_test(test_any_allocation_of_the_environment_may_fail),

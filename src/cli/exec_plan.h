@@ -1,0 +1,43 @@
+/* What `lease exec` was asked to do, read from its options before anything is asked for. */
+#ifndef LEASED_CLI_EXEC_PLAN_H
+#define LEASED_CLI_EXEC_PLAN_H
+
+#include "cli/cli.h"
+#include "wire/format.h"
+
+#define EXEC_ROLES_MAX 32
+#define EXEC_FILES_MAX OPTION_VALUES_MAX
+#define EXEC_PATH_MAX_BYTES 64
+
+/* One --file: [ROLE.]FIELD=NAME, or [ROLE]:FORMAT=NAME. Its texts are the command line's. */
+struct exec_file {
+    const char *option;
+    struct str role; /* empty: whichever fits */
+    struct str field;
+    struct format_spec format;
+    bool is_formatted;    /* `format` counts, not `field` */
+    const char *variable; /* gets the path */
+    /* Of exec_files.h. */
+    int fd;      /* what the path names; -1: none */
+    int next_fd; /* what it will name; -1: none */
+    char path[EXEC_PATH_MAX_BYTES];
+};
+
+struct exec_plan {
+    bool has_watch;
+    int signal; /* tells the program of new files; 0: it is started again */
+    struct exec_file files[EXEC_FILES_MAX];
+    size_t file_count;
+};
+
+/* CLI_OK, or an exit code after a message. */
+int exec_plan_read(struct cli *cli, struct exec_plan *ret_plan) ATTR_MUST_USE;
+
+/* What the grants hang on unless --bind says otherwise. What is read again for a rotation is found
+ * again by what it hangs on, so that must be the same whoever of our processes asks. */
+const char *exec_plan_bindings(const struct exec_plan *plan);
+
+/* Does this file hold something of this role? */
+bool exec_file_is_of(const struct exec_file *file, const char *role);
+
+#endif
