@@ -19,8 +19,8 @@
  *
  * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
  * files, and files that are replaced whole), env/ledger.h (what survives a crash), env/process.h
- * (who lives), env/run.h (programs that are run), env/server.h (requests that arrive), env/usage.h
- * (what the process uses). */
+ * and env/cgroup.h (who lives), env/run.h (programs that are run), env/server.h (requests that
+ * arrive), env/usage.h (what the process uses). */
 #ifndef LEASED_ENV_ENV_H
 #define LEASED_ENV_ENV_H
 
@@ -30,6 +30,9 @@
 #include "base/str.h"
 
 struct env;
+struct env_cgroup;
+struct env_cgroup_query;
+struct env_cgroup_watch;
 struct env_http;
 struct env_usage;
 struct env_file;
@@ -86,6 +89,11 @@ struct env_ops {
     int (*process_lookup)(struct env *env, int32_t pid, struct env_process *ret_process);
     int (*process_watch_start)(struct env *env, struct env_process_watch *watch);
     void (*process_watch_close)(struct env *env, struct env_process_watch *watch);
+    int (*cgroup_find)(struct env *env, const struct env_cgroup_query *query,
+                       struct env_cgroup *ret_cgroup, struct err *e);
+    int (*cgroup_watch_start)(struct env *env, struct env_cgroup_watch *watch);
+    void (*cgroup_watch_close)(struct env *env, struct env_cgroup_watch *watch);
+    bool (*cgroup_watch_has_ended)(struct env *env, struct env_cgroup_watch *watch);
     int (*secret_read)(struct env *env, struct str source, struct secret *ret_secret,
                        struct err *e);
     int (*user_name)(struct env *env, uint32_t uid, char ret_name[ENV_NAME_MAX_BYTES]);

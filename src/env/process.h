@@ -11,6 +11,7 @@ struct env_process {
     int32_t pid;
     uint64_t start_ticks; /* field 22 of /proc/PID/stat: clock ticks since boot */
     int32_t parent_pid;
+    int32_t session_pid;                   /* of the leader of its session; 0: outside our sight */
     uint32_t uid;                          /* owner of /proc/PID */
     bool is_fork_no_exec;                  /* forked and hasn't exec'd: a subshell */
     char name[ENV_PROCESS_NAME_MAX_BYTES]; /* comm */

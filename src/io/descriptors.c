@@ -67,7 +67,7 @@ static uint32_t find_room(struct io *io, uint64_t limit)
 
 void io_descriptors_provide(struct io *io, uint32_t clients, struct io_descriptors *ret_descriptors)
 {
-    uint64_t needed = (uint64_t)CONNECTION_FDS * clients + IO_PROCESS_WATCHES_MAX + OTHER_FDS;
+    uint64_t needed = (uint64_t)CONNECTION_FDS * clients + IO_WATCHES_MAX + OTHER_FDS;
     uint64_t limit = raise_limit(needed);
 
     io->connections_max = find_room(io, limit);

@@ -54,6 +54,10 @@ static const struct env_ops io_ops = {
     .process_lookup = io_process_lookup,
     .process_watch_start = io_process_watch_start,
     .process_watch_close = io_process_watch_close,
+    .cgroup_find = io_cgroup_find,
+    .cgroup_watch_start = io_cgroup_watch_start,
+    .cgroup_watch_close = io_cgroup_watch_close,
+    .cgroup_watch_has_ended = io_cgroup_watch_has_ended,
     .secret_read = io_secret_read,
     .user_name = io_user_name,
     .group_name = io_group_name,
@@ -150,6 +154,7 @@ int io_new(struct io **ret_io, struct err *e)
     list_init(&io->deferred);
     list_init(&io->signals);
     list_init(&io->watches);
+    list_init(&io->cgroup_watches);
     diag_init(&io->diag);
     rc = uv_loop_init(&io->loop);
     if (rc != 0) {
@@ -248,6 +253,7 @@ static void close_handles(struct io *io)
     io->has_closed_handles = true;
     io_http_close(io);
     io_signals_close(io);
+    io_cgroups_close(io);
     io_processes_close(io);
     io_runs_close(io);
     io_posts_close(io);

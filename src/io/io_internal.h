@@ -17,8 +17,8 @@
  * re-check. */
 #define IO_TIMER_RECHECK_MS 30000U
 
-/* A pidfd each; more is ERR_LIMIT, so that connections keep their share of the descriptors. */
-#define IO_PROCESS_WATCHES_MAX 8192U
+/* A descriptor each; more is ERR_LIMIT, so that connections keep their share of the descriptors. */
+#define IO_WATCHES_MAX 8192U
 
 /* Calls from other threads that wait for the loop; more is ERR_LIMIT. */
 #define IO_POSTS_MAX 65536U
@@ -115,8 +115,9 @@ struct io {
     struct io_refusals drops;    /* streams whose clients don't read */
     struct map usages;           /* struct usage: who has how many of them, refused ones too */
     struct list watches;         /* struct process_watch */
-    uint32_t watch_count;
-    struct io_http *http; /* made by io_http_new */
+    struct list cgroup_watches;  /* struct cgroup_watch */
+    uint32_t watch_count;        /* descriptors of both */
+    struct io_http *http;        /* made by io_http_new */
     struct io_posts posts;
     struct io_seal *seal;
     struct io_helper *helper; /* runs programs; NULL: nothing can be run */
@@ -192,6 +193,17 @@ int io_process_watch_start(struct env *env, struct env_process_watch *watch);
 void io_process_watch_close(struct env *env, struct env_process_watch *watch);
 /* Closes the watches that their owners left open. */
 void io_processes_close(struct io *io);
+
+/* cgroup.c */
+int io_cgroup_find(struct env *env, const struct env_cgroup_query *query,
+                   struct env_cgroup *ret_cgroup, struct err *e);
+
+/* cgroup_watch.c */
+int io_cgroup_watch_start(struct env *env, struct env_cgroup_watch *watch);
+void io_cgroup_watch_close(struct env *env, struct env_cgroup_watch *watch);
+bool io_cgroup_watch_has_ended(struct env *env, struct env_cgroup_watch *watch);
+/* Closes the watches that their owners left open. Before io_processes_close. */
+void io_cgroups_close(struct io *io);
 
 /* run.c */
 int io_run_start(struct env *env, struct env_run *run);

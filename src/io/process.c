@@ -109,6 +109,7 @@ int io_process_lookup(struct env *env, int32_t pid, struct env_process *ret_proc
     *ret_process = (struct env_process){.pid = pid,
                                         .start_ticks = stat.start_ticks,
                                         .parent_pid = stat.parent_pid,
+                                        .session_pid = stat.session,
                                         .uid = uid,
                                         .is_fork_no_exec = stat.is_fork_no_exec};
     memcpy(ret_process->name, stat.name, sizeof(ret_process->name));
@@ -194,7 +195,7 @@ int io_process_watch_start(struct env *env, struct env_process_watch *owner)
     if (io->is_closing) {
         return ERR_CLOSED;
     }
-    if (io->watch_count >= IO_PROCESS_WATCHES_MAX) {
+    if (io->watch_count >= IO_WATCHES_MAX) {
         return ERR_LIMIT;
     }
     if (owner->pid <= 0) {

@@ -119,26 +119,63 @@ int procfs_parse_stat(struct str text, struct procfs_stat *ret_stat)
     return 0;
 }
 
-int procfs_parse_cgroup(struct str text, struct str *ret_path)
+int procfs_parse_cgroups(struct str text, struct procfs_cgroups *ret_cgroups)
 {
-    struct str best = {0};
+    struct procfs_cgroups found = {.unified = {0}};
 
     while (text.len > 0) {
         struct str path = str_cut(&text, '\n');
         struct str number = str_cut(&path, ':');
         struct str controllers = str_cut(&path, ':');
-        bool is_unified = str_eq_c(number, "0") && controllers.len == 0;
 
-        if ((is_unified || str_eq_c(controllers, "name=systemd")) && str_starts_with(path, "/") &&
-            path.len > best.len) {
-            best = path;
+        if (!str_starts_with(path, "/")) {
+            continue;
+        }
+        if (str_eq_c(number, "0") && controllers.len == 0) {
+            found.unified = path;
+        } else if (str_eq_c(controllers, "name=systemd")) {
+            found.systemd = path;
         }
     }
-    if (best.ptr == NULL) {
+    if (found.unified.len == 0 && found.systemd.len == 0) {
         return ERR_INVALID;
     }
-    *ret_path = best;
+    *ret_cgroups = found;
     return 0;
+}
+
+int procfs_parse_cgroup(struct str text, struct str *ret_path)
+{
+    struct procfs_cgroups found;
+    int rc = procfs_parse_cgroups(text, &found);
+
+    if (rc == 0) {
+        *ret_path = found.systemd.len > found.unified.len ? found.systemd : found.unified;
+    }
+    return rc;
+}
+
+static struct str path_up_to(struct str path, bool takes_services)
+{
+    while (path.len > 0) {
+        const char *slash = memrchr(path.ptr, '/', path.len);
+
+        if (str_ends_with(path, ".scope") || (takes_services && str_ends_with(path, ".service"))) {
+            return path;
+        }
+        path.len = slash != NULL ? (size_t)(slash - path.ptr) : 0;
+    }
+    return (struct str){0};
+}
+
+struct str procfs_scope_path(struct str cgroup_path)
+{
+    return path_up_to(cgroup_path, false);
+}
+
+struct str procfs_unit_path(struct str cgroup_path)
+{
+    return path_up_to(cgroup_path, true);
 }
 
 int procfs_parse_nspid(struct str text, size_t *ret_count)

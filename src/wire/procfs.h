@@ -34,6 +34,20 @@ int procfs_parse_stat(struct str text, struct procfs_stat *ret_stat) ATTR_MUST_U
  */
 int procfs_parse_cgroup(struct str text, struct str *ret_path) ATTR_MUST_USE;
 
+/* Where a process is in the hierarchies that can tell when it is the last one there. */
+struct procfs_cgroups {
+    struct str unified; /* cgroup v2; empty: not told */
+    struct str systemd; /* systemd's own of cgroup v1; empty: there is none */
+};
+
+/* Slices of `text`. 0 or ERR_INVALID when neither is there. */
+int procfs_parse_cgroups(struct str text, struct procfs_cgroups *ret_cgroups) ATTR_MUST_USE;
+
+/* The beginning of the path up to its innermost systemd scope; and up to its innermost scope or
+ * service. The empty slice if there is none. */
+struct str procfs_scope_path(struct str cgroup_path);
+struct str procfs_unit_path(struct str cgroup_path);
+
 /* The number of pid namespaces that /proc/PID/status lists for the process, ours included: more
  * than 1 means that it runs in one below ours. 0 or ERR_INVALID. */
 int procfs_parse_nspid(struct str text, size_t *ret_count) ATTR_MUST_USE;

@@ -35,6 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         check_within(path, text);
         check_within(procfs_unit(path), path);
         check_within(procfs_container(path), path);
+        check_within(procfs_scope_path(path), path);
+        check_within(procfs_unit_path(path), path);
     }
     check_within(procfs_unit(text), text);
     check_within(procfs_container(text), text);

@@ -358,7 +358,7 @@ static void test_watches_are_limited_in_number(void **state)
     struct observed observed;
     uint64_t start_ticks = look_up(loop, getpid()).start_ticks;
 
-    loop->io->watch_count = IO_PROCESS_WATCHES_MAX;
+    loop->io->watch_count = IO_WATCHES_MAX;
     assert_int_equal(watch_start(loop, &observed, getpid(), start_ticks), ERR_LIMIT);
     loop->io->watch_count = 0;
 }

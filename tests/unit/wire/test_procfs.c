@@ -251,9 +251,42 @@ static void test_what_only_looks_like_a_container_is_none(void **state)
     assert_str(procfs_container(STR("/machine.slice/libpod-conmon-" ID ".scope")), "");
 }
 
+static void test_both_hierarchies_are_told(void **state)
+{
+    struct procfs_cgroups all;
+
+    (void)state;
+    assert_int_equal(
+        procfs_parse_cgroups(STR("9:name=systemd:/a.slice\n4:memory:/m\n0::/b\n"), &all), 0);
+    assert_true(str_eq_c(all.systemd, "/a.slice"));
+    assert_true(str_eq_c(all.unified, "/b"));
+    assert_int_equal(procfs_parse_cgroups(STR("0::/b\n"), &all), 0);
+    assert_int_equal(all.systemd.len, 0);
+    assert_int_equal(procfs_parse_cgroups(STR("4:memory:/m\n"), &all), ERR_INVALID);
+}
+
+static void test_the_innermost_scope_or_service_is_cut_out(void **state)
+{
+    (void)state;
+    assert_true(str_eq_c(procfs_scope_path(STR("/user.slice/session-3.scope/x/y")),
+                         "/user.slice/session-3.scope"));
+    assert_true(str_eq_c(procfs_scope_path(STR("/d.scope/user.slice/s.scope")),
+                         "/d.scope/user.slice/s.scope"));
+    assert_int_equal(procfs_scope_path(STR("/system.slice/a.service")).len, 0);
+    assert_int_equal(procfs_scope_path(STR("/")).len, 0);
+    assert_int_equal(procfs_scope_path(STR("")).len, 0);
+    assert_true(
+        str_eq_c(procfs_unit_path(STR("/system.slice/a.service/sub")), "/system.slice/a.service"));
+    assert_true(str_eq_c(procfs_unit_path(STR("/user.slice/u.service/app.slice/r.scope")),
+                         "/user.slice/u.service/app.slice/r.scope"));
+    assert_int_equal(procfs_unit_path(STR("/ci/job1")).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_both_hierarchies_are_told),
+        cmocka_unit_test(test_the_innermost_scope_or_service_is_cut_out),
         cmocka_unit_test(test_stat_gives_the_fields),
         cmocka_unit_test(test_a_name_with_parentheses_and_fields_is_only_a_name),
         cmocka_unit_test(test_control_bytes_and_long_names_are_tamed),
