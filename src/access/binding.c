@@ -121,11 +121,6 @@ bool access_binding_is_within(enum access_binding asked, enum access_binding rol
     return a != NULL && b != NULL && a->life <= b->life;
 }
 
-bool access_binding_is_offered(enum access_binding kind)
-{
-    return kind != ACCESS_BINDING_SESSION && kind != ACCESS_BINDING_UNIT;
-}
-
 int access_binding_rule_parse(struct str text, struct access_binding_spec *ret_spec)
 {
     if (str_eq_c(text, "pid:*")) {

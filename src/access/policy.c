@@ -69,14 +69,7 @@ static bool bindings_fit(const struct access_rule *rule, const struct access_req
         decision->binding_count = 1;
     }
     for (i = 0; i < decision->binding_count; i++) {
-        const struct access_binding_spec *binding = &decision->bindings[i];
-
-        if (!access_binding_is_offered(binding->kind)) {
-            return refuse(decision, rule, ACCESS_LIMIT_EXCEEDED, "binding",
-                          "binding %s is not offered by this version",
-                          access_binding_format(binding, text));
-        }
-        is_allowed = is_allowed || binding_is_allowed(rule, request, binding);
+        is_allowed = is_allowed || binding_is_allowed(rule, request, &decision->bindings[i]);
     }
     if (!is_allowed) {
         const struct access_binding_spec own = {.kind = request->role_binding};

@@ -11,8 +11,8 @@ enum access_binding {
     ACCESS_BINDING_DEFAULT, /* not asked for: the role's */
     ACCESS_BINDING_PROCESS, /* the caller's process */
     ACCESS_BINDING_PARENT,  /* nearest ancestor of the same uid that has exec'd */
-    ACCESS_BINDING_SESSION, /* known by name; not offered in this version */
-    ACCESS_BINDING_UNIT,    /* known by name; not offered in this version */
+    ACCESS_BINDING_SESSION, /* the caller's scope (login, job), else the leader of its session */
+    ACCESS_BINDING_UNIT,    /* the caller's service, scope or cgroup, until it is empty */
     ACCESS_BINDING_CONNECTION,
     ACCESS_BINDING_NONE, /* the duration alone */
     ACCESS_BINDING_PID,  /* pid:N, an ancestor of the same uid */

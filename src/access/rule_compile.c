@@ -91,11 +91,8 @@ static void rule_bindings(struct access_parser *parser, struct access_rule *rule
 
         if (access_binding_rule_parse(str_of(text), spec) != 0) {
             yaml_error_at(parser->errors, node,
-                          "`%s` is no binding; possible are process, parent, connection, none, "
-                          "pid:N, pid:* and comm:NAME",
-                          text);
-        } else if (!access_binding_is_offered(spec->kind)) {
-            yaml_error_at(parser->errors, node, "binding `%s` is not supported by this version",
+                          "`%s` is no binding; possible are process, parent, session, unit, "
+                          "connection, none, pid:N, pid:* and comm:NAME",
                           text);
         } else {
             rule->binding_count++;

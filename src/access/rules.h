@@ -65,9 +65,6 @@ bool access_rule_allows(const struct access_rule *rule, const struct access_requ
 /* Does a grant with the binding `asked` end no later than one with `role`? */
 bool access_binding_is_within(enum access_binding asked, enum access_binding role);
 
-/* Is it one that this version can watch? */
-bool access_binding_is_offered(enum access_binding kind);
-
 /* As access_binding_parse, for a rule's list: there "pid:*" is any ancestor, and comm may have
  * globs. */
 int access_binding_rule_parse(struct str text, struct access_binding_spec *ret_spec) ATTR_MUST_USE;

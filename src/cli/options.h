@@ -14,7 +14,8 @@
       "why; goes on record. Default: LEASED_REASON, else the CI job's URL")                        \
     X(OPTION_TICKET, "ticket", 0, "ID", false, "the ticket that this is for; goes on record")      \
     X(OPTION_BIND, "bind", 0, "BINDING", true,                                                     \
-      "what the grant ends with: process, parent, connection, none, pid:N, comm:NAME")             \
+      "what the grant ends with: process, parent, session, unit, connection, none, pid:N, "        \
+      "comm:NAME")                                                                                 \
     X(OPTION_MAP, "map", 0, "[ROLE.]FIELD=NAME", true, "the variable for a field")                 \
     X(OPTION_FILE, "file", 0, "[ROLE.]FIELD=NAME", true,                                           \
       "put a field, or [ROLE]:FORMAT, into a file and its path into the variable")                 \

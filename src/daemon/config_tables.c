@@ -143,8 +143,8 @@ static const struct schema_enum_value binding_values[] = {
     {"parent", ACCESS_BINDING_PARENT},
     {"connection", ACCESS_BINDING_CONNECTION},
     {"none", ACCESS_BINDING_NONE},
-    {"session", SCHEMA_VALUE_UNSUPPORTED},
-    {"unit", SCHEMA_VALUE_UNSUPPORTED},
+    {"session", ACCESS_BINDING_SESSION},
+    {"unit", ACCESS_BINDING_UNIT},
     {0},
 };
 

@@ -43,6 +43,17 @@ static bool fits(const struct env_process *process, const struct access_binding_
     }
 }
 
+static int lookup_caller(struct env *env, const struct access_identity *identity,
+                         struct env_process *ret_process, struct err *e)
+{
+    int r = lookup(env, identity->pid, ret_process, e);
+
+    if (r == 0 && ret_process->start_ticks != identity->start_ticks) {
+        r = err_set(e, ERR_GONE, "process %" PRId32 " has ended", identity->pid);
+    }
+    return r;
+}
+
 int ancestor_find(struct env *env, const struct access_identity *identity,
                   const struct access_binding_spec *spec, struct env_process *ret_process,
                   struct err *e)
@@ -50,11 +61,8 @@ int ancestor_find(struct env *env, const struct access_identity *identity,
     char text[ACCESS_BINDING_TEXT_MAX_BYTES];
     struct env_process process;
     unsigned depth;
-    int r = lookup(env, identity->pid, &process, e);
+    int r = lookup_caller(env, identity, &process, e);
 
-    if (r == 0 && process.start_ticks != identity->start_ticks) {
-        r = err_set(e, ERR_GONE, "process %" PRId32 " has ended", identity->pid);
-    }
     for (depth = 0; r == 0 && depth < ANCESTORS_MAX && process.parent_pid > 0; depth++) {
         uint64_t child_start_ticks = process.start_ticks;
 
@@ -73,4 +81,37 @@ int ancestor_find(struct env *env, const struct access_identity *identity,
     return err_set(e, ERR_NOT_FOUND,
                    "%s: no such ancestor of process %" PRId32 " runs as uid %" PRIu32,
                    access_binding_format(spec, text), identity->pid, identity->uid);
+}
+
+/* The kernel gives a session's number to no new process while anybody is in the session, so who has
+ * it now leads it. */
+int ancestor_find_leader(struct env *env, const struct access_identity *identity,
+                         struct env_process *ret_process, struct err *e)
+{
+    struct env_process caller;
+    struct env_process leader;
+    int r = lookup_caller(env, identity, &caller, e);
+
+    if (r != 0) {
+        return r;
+    }
+    if (caller.session_pid <= 0) {
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the leader of the session of process %" PRId32
+                       " is outside of leased's pid namespace",
+                       identity->pid);
+    }
+    r = lookup(env, caller.session_pid, &leader, NULL);
+    if (r == ERR_GONE || (r == 0 && leader.start_ticks > caller.start_ticks)) {
+        return err_set(e, ERR_GONE,
+                       "process %" PRId32 ", which led the session of process %" PRId32
+                       ", has ended",
+                       caller.session_pid, identity->pid);
+    }
+    if (r != 0) {
+        return err_set(e, r, "could not look up process %" PRId32 ": %s", caller.session_pid,
+                       err_str(r));
+    }
+    *ret_process = leader;
+    return 0;
 }

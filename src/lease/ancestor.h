@@ -15,4 +15,10 @@ int ancestor_find(struct env *env, const struct access_identity *identity,
                   const struct access_binding_spec *spec, struct env_process *ret_process,
                   struct err *e) ATTR_MUST_USE;
 
+/* The process that leads the caller's session, itself maybe, of whatever uid. With a text: ERR_GONE
+ * when one of them has ended, ERR_UNSUPPORTED when the leader can't be seen from here,
+ * ERR_UNAVAILABLE when one can't be looked up. */
+int ancestor_find_leader(struct env *env, const struct access_identity *identity,
+                         struct env_process *ret_process, struct err *e) ATTR_MUST_USE;
+
 #endif

@@ -1,36 +1,25 @@
 /* What grants hang on.
  *
- * Happy path: the decision's bindings are resolved to targets (pid and start time, or the
- * connection) → they are part of the grant's key → binding_start watches each → one ends → every
- * grant that hangs on it ends.
+ * Happy path: the decision's bindings are resolved to targets (a process, a cgroup, or the
+ * connection) → they are part of the grant's key → binding_start watches each (watched.c) → one
+ * ends → every grant that hangs on it ends.
  *
- * A watched process is an object of its own, shared by all grants on it, because closing a watch is
- * asynchronous and a grant must be able to go at once. Failure paths: the process has ended before
- * the watch starts (ERR_GONE, the grant is never handed out); it ends while the records are written
- * (the notice ends the grant; binding_is_alive asks once more right before the hand-out). */
+ * A session is the caller's scope, which systemd makes for a login and for a job; outside of one it
+ * is the process that leads the session.
+ *
+ * Failure paths: the process has ended, or the cgroup is empty, before the watch starts (ERR_GONE,
+ * the grant is never handed out); it ends while the records are written (the notice ends the grant;
+ * binding_is_alive asks once more right before the hand-out). */
 #include "lease/binding.h"
 
-#include "base/mem.h"
-#include "base/mutant.h"
 #include "lease/ancestor.h"
 #include "lease/core_internal.h"
+#include "lease/watched.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define BINDING_MAGIC 0x62696e64U
-#define WATCHED_MAGIC 0x77617463U
-
-/* A process that something hangs on. */
-struct watched {
-    uint32_t magic;
-    bool has_ended;
-    struct lease_core *core;
-    struct index_entry entry; /* by the watch's pid and start time */
-    struct env_process_watch watch;
-    struct list bindings;
-};
 
 /* --- resolving --- */
 
@@ -91,17 +80,37 @@ static int add_by_grant(const struct grant *grant, struct binding_set *set)
     size_t i;
 
     for (i = 0; r == 0 && i < grant->watched_count; i++) {
-        const struct env_process_watch *watch = &grant->bindings[i].process->watch;
-
-        r = set_add(set, target_process(watch->pid, watch->start_ticks));
+        r = set_add(set, *watched_target(grant->bindings[i].watched));
     }
     return r;
 }
 
-static int resolve_by_grant(const struct grant *grant, struct binding_set *set, struct err *e)
+/* Of each target in the set that is a cgroup, found knows the cgroup. */
+static int add_cgroup(struct binding_found *found, const struct env_cgroup *cgroup)
 {
-    int r = add_by_grant(grant, set);
+    const struct binding_target target = {.pid = BINDING_CGROUP, .value = cgroup->id};
+    size_t before = found->set.count;
+    int r = set_add(&found->set, target);
 
+    if (r == 0 && found->set.count > before) {
+        found->cgroups[found->cgroup_count++] = *cgroup;
+    }
+    return r;
+}
+
+static int resolve_by_grant(const struct grant *grant, struct binding_found *found, struct err *e)
+{
+    int r = 0;
+    size_t i;
+
+    for (i = 0; r == 0 && i < grant->watched_count; i++) {
+        const struct env_cgroup *cgroup = watched_cgroup(grant->bindings[i].watched);
+
+        r = cgroup != NULL ? add_cgroup(found, cgroup) : 0;
+    }
+    if (r == 0) {
+        r = add_by_grant(grant, &found->set);
+    }
     if (r == ERR_UNSUPPORTED) {
         return err_set(e, r, "the grant that the token names hangs on no process");
     }
@@ -141,15 +150,49 @@ static int resolve_process(struct env *env, const struct lease_ask *ask,
     return r;
 }
 
+static int resolve_cgroup(struct env *env, const struct lease_ask *ask, enum env_cgroup_level level,
+                          struct binding_found *found, struct err *e)
+{
+    const struct env_cgroup_query query = {.pid = ask->identity->pid,
+                                           .start_ticks = ask->identity->start_ticks,
+                                           .level = level};
+    struct env_cgroup cgroup;
+    int r;
+
+    if (query.pid <= 0) {
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the caller's process isn't known, so nothing can be bound to its cgroup");
+    }
+    r = env_cgroup_find(env, &query, &cgroup, e);
+    return r == 0 ? add_cgroup(found, &cgroup) : r;
+}
+
+static int resolve_leader(struct env *env, const struct lease_ask *ask, struct binding_found *found,
+                          struct err *e)
+{
+    struct env_process leader;
+    int r = ancestor_find_leader(env, ask->identity, &leader, e);
+
+    return r == 0 ? set_add(&found->set, target_process(leader.pid, leader.start_ticks)) : r;
+}
+
+static int resolve_session(struct env *env, const struct lease_ask *ask,
+                           struct binding_found *found, struct err *e)
+{
+    int r = resolve_cgroup(env, ask, ENV_CGROUP_SCOPE, found, e);
+
+    return r == ERR_NOT_FOUND ? resolve_leader(env, ask, found, e) : r;
+}
+
 static int resolve_one(struct env *env, const struct lease_ask *ask,
-                       const struct access_binding_spec *spec, struct binding_set *set,
+                       const struct access_binding_spec *spec, struct binding_found *found,
                        struct err *e)
 {
     struct binding_target target = {.pid = 0};
     int r;
 
     if (is_by_grant(ask, spec->kind)) {
-        return resolve_by_grant(ask->named, set, e);
+        return resolve_by_grant(ask->named, found, e);
     }
     switch (spec->kind) {
     case ACCESS_BINDING_NONE:
@@ -163,11 +206,15 @@ static int resolve_one(struct env *env, const struct lease_ask *ask,
     case ACCESS_BINDING_COMM:
         r = resolve_process(env, ask, spec, &target, e);
         break;
+    case ACCESS_BINDING_SESSION:
+        return resolve_session(env, ask, found, e);
+    case ACCESS_BINDING_UNIT:
+        return resolve_cgroup(env, ask, ENV_CGROUP_UNIT, found, e);
     default:
-        r = err_set(e, ERR_INVALID, "this binding isn't offered in this version");
+        r = err_set(e, ERR_INVALID, "this is no binding");
         break;
     }
-    return r == 0 ? set_add(set, target) : r;
+    return r == 0 ? set_add(&found->set, target) : r;
 }
 
 /* What a binding that isn't spelled out means. */
@@ -197,7 +244,7 @@ int binding_resolve(struct env *env, const struct lease_ask *ask, struct binding
             spec = decision->bindings[i];
         }
         spec.kind = kind_of(ask, spec.kind);
-        r = resolve_one(env, ask, &spec, &found.set, e);
+        r = resolve_one(env, ask, &spec, &found, e);
         text_add(found.text, &spec);
         has_grant = has_grant || is_by_grant(ask, spec.kind);
     }
@@ -248,7 +295,7 @@ bool binding_resolve_known(const struct lease_ask *ask, struct binding_set *ret_
     return is_known;
 }
 
-size_t binding_set_processes(const struct binding_set *set)
+size_t binding_set_watched(const struct binding_set *set)
 {
     /* Sorted by pid, and a connection's is 0. */
     return set->count > 0 && set->targets[0].pid == 0 ? set->count - 1 : set->count;
@@ -263,89 +310,6 @@ uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set)
         hash = index_hash(hash, set->targets[i].value);
     }
     return hash;
-}
-
-/* --- processes --- */
-
-static void watched_closed(struct env_process_watch *watch)
-{
-    struct watched *watched = OBJ_CAST(watch->user, struct watched, WATCHED_MAGIC);
-    struct lease_core *core = watched->core;
-
-    core->closing_watch_count--;
-    mem_free(watched);
-    core_touch(core);
-}
-
-static void watched_close(struct watched *watched)
-{
-    index_remove(&watched->core->processes, &watched->entry);
-    watched->core->closing_watch_count++;
-    env_process_watch_close(watched->core->env, &watched->watch);
-}
-
-static void watched_ended(struct env_process_watch *watch)
-{
-    struct watched *watched = OBJ_CAST(watch->user, struct watched, WATCHED_MAGIC);
-
-    watched->has_ended = true;
-    if (MUTATED(9)) {
-        return;
-    }
-    while (!list_is_empty(&watched->bindings)) {
-        struct binding *binding = LIST_ENTRY(watched->bindings.next, struct binding, node);
-
-        grant_end(binding->grant, GRANT_END_BINDING);
-    }
-    watched_close(watched);
-}
-
-static bool is_process(const struct watched *watched, const struct binding_target *target)
-{
-    return watched->watch.pid == (int32_t)target->pid &&
-           watched->watch.start_ticks == target->value;
-}
-
-static bool watched_match(struct index_entry *entry, const void *key)
-{
-    return is_process(CONTAINER_OF(entry, struct watched, entry), key);
-}
-
-static uint64_t target_hash(const struct lease_core *core, const struct binding_target *target)
-{
-    return index_hash(index_hash(core->processes.seed, (uint64_t)target->pid), target->value);
-}
-
-static int watched_new(struct lease_core *core, const struct binding_target *target,
-                       struct watched **ret_watched)
-{
-    struct watched *watched = mem_calloc(1, sizeof(*watched));
-    int r;
-
-    if (watched == NULL) {
-        return ERR_NOMEM;
-    }
-    watched->magic = WATCHED_MAGIC;
-    watched->core = core;
-    list_init(&watched->bindings);
-    watched->watch.pid = (int32_t)target->pid;
-    watched->watch.start_ticks = target->value;
-    watched->watch.fn = watched_ended;
-    watched->watch.closed = watched_closed;
-    watched->watch.user = watched;
-    r = index_add(&core->processes, &watched->entry, target_hash(core, target));
-    if (r == 0) {
-        r = env_process_watch_start(core->env, &watched->watch);
-        if (r != 0) {
-            index_remove(&core->processes, &watched->entry);
-        }
-    }
-    if (r != 0) {
-        mem_free(watched);
-        return r;
-    }
-    *ret_watched = watched;
-    return 0;
 }
 
 /* --- bindings of a grant --- */
@@ -373,39 +337,34 @@ static void binding_start_connection(struct grant *grant, struct env_request *re
     }
 }
 
-static int binding_start_process(struct binding *binding, const struct binding_target *target)
+/* NULL: of a process. */
+static const struct env_cgroup *cgroup_of(const struct binding_found *found,
+                                          const struct binding_target *target)
 {
-    struct lease_core *core = binding->grant->lease->role->core;
-    struct index_entry *entry =
-        index_find(&core->processes, target_hash(core, target), watched_match, target);
-    struct watched *watched = NULL;
-    int r = 0;
+    size_t i;
 
-    if (entry != NULL) {
-        watched = CONTAINER_OF(entry, struct watched, entry);
-        r = watched->has_ended ? ERR_GONE : 0;
-    } else {
-        r = watched_new(core, target, &watched);
+    for (i = 0; target->pid == BINDING_CGROUP && i < found->cgroup_count; i++) {
+        if (found->cgroups[i].id == target->value) {
+            return &found->cgroups[i];
+        }
     }
-    if (r == 0) {
-        binding->process = watched;
-        list_push_back(&watched->bindings, &binding->node);
-    }
-    return r;
+    return NULL;
 }
 
-int binding_start(struct grant *grant, const struct binding_set *set, struct env_request *request)
+int binding_start(struct grant *grant, const struct binding_found *found,
+                  struct env_request *request)
 {
-    size_t first = set->count - grant->process_count;
+    const struct binding_set *set = &found->set;
+    size_t first = set->count - grant->binding_count;
     size_t i;
     int r = 0;
 
     binding_start_connection(grant, request);
-    for (i = 0; r == 0 && i < grant->process_count; i++) {
-        struct binding *binding = &grant->bindings[i];
+    for (i = 0; r == 0 && i < grant->binding_count; i++) {
+        const struct binding_target *target = &set->targets[first + i];
 
-        binding->grant = grant;
-        r = binding_start_process(binding, &set->targets[first + i]);
+        grant->bindings[i].grant = grant;
+        r = watched_join(&grant->bindings[i], target, cgroup_of(found, target));
         grant->watched_count = (uint8_t)(grant->watched_count + (r == 0));
     }
     if (r != 0) {
@@ -422,41 +381,26 @@ void binding_stop(struct grant *grant)
         env_connection_unwatch(&connection->watch);
     }
     while (grant->watched_count > 0) {
-        struct binding *binding = &grant->bindings[--grant->watched_count];
-
-        list_remove(&binding->node);
-        if (list_is_empty(&binding->process->bindings) && !binding->process->has_ended) {
-            watched_close(binding->process);
-        }
+        watched_leave(&grant->bindings[--grant->watched_count]);
     }
 }
 
 bool binding_is_set(struct grant *grant, const struct binding_set *set)
 {
     const struct binding_connection *connection = grant_connection(grant);
-    size_t first = set->count - binding_set_processes(set);
+    size_t first = set->count - binding_set_watched(set);
     size_t i;
 
-    if (binding_set_processes(set) != grant->watched_count ||
-        (first == 1) != (connection != NULL) ||
+    if (binding_set_watched(set) != grant->watched_count || (first == 1) != (connection != NULL) ||
         (first == 1 && set->targets[0].value != (uintptr_t)connection->connection)) {
         return false;
     }
     for (i = 0; i < grant->watched_count; i++) {
-        if (!is_process(grant->bindings[i].process, &set->targets[first + i])) {
+        if (!watched_is(grant->bindings[i].watched, &set->targets[first + i])) {
             return false;
         }
     }
     return true;
-}
-
-void binding_process(const struct grant *grant, size_t index, int32_t *ret_pid,
-                     uint64_t *ret_start_ticks)
-{
-    const struct env_process_watch *watch = &grant->bindings[index].process->watch;
-
-    *ret_pid = watch->pid;
-    *ret_start_ticks = watch->start_ticks;
 }
 
 /* A connection needs no such look: its end is told before anything else of it. */
@@ -465,11 +409,7 @@ bool binding_is_alive(const struct grant *grant)
     size_t i;
 
     for (i = 0; i < grant->watched_count; i++) {
-        const struct env_process_watch *watch = &grant->bindings[i].process->watch;
-        struct env_process process;
-        int r = env_process_lookup(grant->lease->role->core->env, watch->pid, &process);
-
-        if (r == ERR_NOT_FOUND || (r == 0 && process.start_ticks != watch->start_ticks)) {
+        if (watched_has_ended(grant->bindings[i].watched)) {
             return false;
         }
     }

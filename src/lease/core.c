@@ -159,7 +159,7 @@ static void core_fini_maps(struct lease_core *core)
     map_fini(&core->texts);
     left_forget(core);
     map_fini(&core->left);
-    index_fini(&core->processes);
+    index_fini(&core->watched);
 }
 
 static void core_free(struct lease_core *core)
@@ -312,7 +312,7 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     index_init(&core->accounts, core_random(core));
     map_init(&core->texts, core_random(core));
     map_init(&core->left, 0); /* the ids in it are our own */
-    index_init(&core->processes, core_random(core));
+    index_init(&core->watched, core_random(core));
     *ret_core = core;
     return 0;
 }

@@ -85,7 +85,7 @@ struct lease_core {
     struct index holders;
     struct index accounts;
     struct map texts;
-    struct index processes; /* watched ones, binding.h */
+    struct index watched; /* watched.h */
     size_t closing_watch_count;
     struct list leases_by_state[LEASE_STATE_COUNT]; /* those that are ending */
     struct list grants_by_state[GRANT_STATE_COUNT];

@@ -2,33 +2,47 @@
  * another lease, removed when they end. What is read of them isn't counted there. */
 #include "base/log.h"
 #include "lease/core_internal.h"
+#include "lease/watched.h"
 #include "wire/ledger_grant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define PROCESS_TEXT_MAX_BYTES 40U
+#define CGROUP_TEXT_MAX_BYTES (ENV_CGROUP_PATH_MAX_BYTES + 24U)
 #define GROUPS_TEXT_MAX_BYTES (ENV_PEER_GROUPS_MAX * 11U + 1U)
 
 struct grant_texts {
     char processes[ACCESS_BINDINGS_MAX * PROCESS_TEXT_MAX_BYTES];
+    char cgroups[ACCESS_BINDINGS_MAX * CGROUP_TEXT_MAX_BYTES];
     char groups[GROUPS_TEXT_MAX_BYTES];
 };
 
-static void put_processes(const struct grant *grant, char *text, size_t size)
+/* Both in the order of a set. */
+static void put_watched(const struct grant *grant, struct grant_texts *texts)
 {
-    size_t used = 0;
+    size_t process_used = 0;
+    size_t cgroup_used = 0;
     size_t i;
 
-    text[0] = '\0';
+    texts->processes[0] = texts->cgroups[0] = '\0';
     for (i = 0; i < grant->watched_count; i++) {
-        int32_t pid;
-        uint64_t start_ticks;
+        const struct binding_target *target = watched_target(grant->bindings[i].watched);
+        const struct env_cgroup *cgroup = watched_cgroup(grant->bindings[i].watched);
 
-        binding_process(grant, i, &pid, &start_ticks);
-        used += (size_t)snprintf(text + used, size - used, "%s%" PRId32 ":%" PRIu64,
-                                 i > 0 ? "," : "", pid, start_ticks);
-        CHECK(used < size);
+        if (cgroup != NULL) {
+            cgroup_used +=
+                (size_t)snprintf(texts->cgroups + cgroup_used, sizeof(texts->cgroups) - cgroup_used,
+                                 "%s%" PRIu64 ":%s", cgroup_used > 0 ? "\n" : "", cgroup->id,
+                                 cgroup->path);
+        } else {
+            process_used +=
+                (size_t)snprintf(texts->processes + process_used,
+                                 sizeof(texts->processes) - process_used, "%s%" PRId64 ":%" PRIu64,
+                                 process_used > 0 ? "," : "", target->pid, target->value);
+        }
+        CHECK(cgroup_used < sizeof(texts->cgroups));
+        CHECK(process_used < sizeof(texts->processes));
     }
 }
 
@@ -50,7 +64,7 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
     struct access_identity identity;
 
     grant_identity(grant, &identity);
-    put_processes(grant, texts->processes, sizeof(texts->processes));
+    put_watched(grant, texts);
     put_groups(&identity, texts->groups, sizeof(texts->groups));
     *record = (struct ledger_grant){
         .lease = grant->lease->id,
@@ -59,6 +73,7 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
         .pid = grant->pid > 0 ? (uint32_t)grant->pid : 0,
         .bindings = grant_bindings_text(grant),
         .processes = texts->processes,
+        .cgroups = texts->cgroups,
         .has_connection = grant->has_connection,
         .created_wall_ms = grant->created_wall_ms,
         .until_wall_ms = grant_until_wall_ms(grant),

@@ -35,7 +35,7 @@ static uint16_t put_text(char *texts, size_t at, const char *text, size_t len)
 
 static size_t texts_offset(const struct grant *grant)
 {
-    return sizeof(*grant) + grant->process_count * sizeof(struct binding) +
+    return sizeof(*grant) + grant->binding_count * sizeof(struct binding) +
            (grant->has_connection ? sizeof(struct binding_connection) : 0);
 }
 
@@ -47,8 +47,8 @@ static struct grant *grant_alloc(const struct lease_acquire *acquire,
     size_t ticket_len = text_len(acquire->ticket, LEASE_TICKET_MAX_BYTES);
     size_t bindings_len = strlen(found->text);
     const struct grant head = {
-        .process_count = (uint8_t)binding_set_processes(&found->set),
-        .has_connection = binding_set_processes(&found->set) < found->set.count,
+        .binding_count = (uint8_t)binding_set_watched(&found->set),
+        .has_connection = binding_set_watched(&found->set) < found->set.count,
     };
     struct grant *grant =
         mem_calloc(1, texts_offset(&head) + reason_len + ticket_len + bindings_len + 3);
@@ -83,7 +83,7 @@ const char *grant_bindings_text(const struct grant *grant)
 struct binding_connection *grant_connection(struct grant *grant)
 {
     return grant->has_connection
-               ? (struct binding_connection *)(void *)&grant->bindings[grant->process_count]
+               ? (struct binding_connection *)(void *)&grant->bindings[grant->binding_count]
                : NULL;
 }
 
@@ -262,7 +262,7 @@ int grant_new(const struct grant_making *making, struct grant **ret_grant)
             ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
             : ERR_NOMEM;
     if (r == 0) {
-        r = binding_start(grant, set, making->acquire->ask.request);
+        r = binding_start(grant, making->found, making->acquire->ask.request);
         if (r != 0) {
             index_remove(&core->grant_ids, &grant->by_id);
         }

@@ -26,7 +26,7 @@ struct grant {
     bool is_delivered : 1;    /* an answer reached its client */
     bool awaits_ack : 1;      /* one with the successor has, too: it leaves when it says so */
     bool is_durable : 1;      /* it is in the ledger, or on its way there */
-    uint8_t process_count;    /* length of `bindings` */
+    uint8_t binding_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
     uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings */
     uint16_t bindings_at;

@@ -1,8 +1,8 @@
 /* Grants back from the ledger.
  *
- * Happy path: its lease goes on, its processes are the same as they were (pid and start time, in
- * the same boot), its duration isn't over → it is held again, under its own id, and its caller
- * finds it when it asks.
+ * Happy path: its lease goes on, its processes and cgroups are the same as they were (pid and start
+ * time, folder and id, in the same boot), its duration isn't over → it is held again, under its own
+ * id, and its caller finds it when it asks.
  *
  * Failure paths: its lease was left in the ledger: its record stays there, too, or the lease would
  * be revoked under its holder by the daemon that can go on with it. One of the others isn't so: it
@@ -60,6 +60,25 @@ static int take_processes(struct str text, struct binding_set *set)
     return 0;
 }
 
+static int take_cgroups(struct str text, struct binding_found *found)
+{
+    while (text.len > 0) {
+        struct env_cgroup *cgroup = &found->cgroups[found->cgroup_count];
+        struct str path = str_cut(&text, '\n');
+        struct str id = str_cut(&path, ':');
+
+        if (found->set.count == ACCESS_BINDINGS_MAX || str_parse_u64(id, &cgroup->id) != 0 ||
+            path.len == 0 || path.len >= sizeof(cgroup->path)) {
+            return ERR_INVALID;
+        }
+        memcpy(cgroup->path, path.ptr, path.len);
+        found->cgroup_count++;
+        found->set.targets[found->set.count++] =
+            (struct binding_target){.pid = BINDING_CGROUP, .value = cgroup->id};
+    }
+    return 0;
+}
+
 static int revival_fill(const struct lease *lease, const struct ledger_grant *record,
                         struct revival *revival)
 {
@@ -70,6 +89,9 @@ static int revival_fill(const struct lease *lease, const struct ledger_grant *re
     }
     if (r == 0) {
         r = take_processes(str_of(record->processes), &revival->found.set);
+    }
+    if (r == 0) {
+        r = take_cgroups(str_of(record->cgroups), &revival->found);
     }
     if (r != 0 || strlen(record->bindings) >= sizeof(revival->found.text)) {
         return ERR_INVALID;
@@ -98,7 +120,9 @@ static enum grant_end end_of(const struct lease *lease, const struct ledger_gran
     const struct lease_core *core = lease->role->core;
     bool is_same_boot = recover_is_same_boot(core, &record->clock);
 
-    if (record->has_connection || (record->processes[0] != '\0' && !is_same_boot)) {
+    bool has_watched = record->processes[0] != '\0' || record->cgroups[0] != '\0';
+
+    if (record->has_connection || (has_watched && !is_same_boot)) {
         return GRANT_END_BINDING;
     }
     if (record->until_wall_ms != 0 &&

@@ -26,10 +26,10 @@ static const struct exchange_failure acquire_failures[] = {
      "no record, no credential: the ledger, or a required audit sink, fails"},
     {ERR_GONE, 409, "binding_unavailable", "what the grant was to be bound to has ended"},
     {ERR_NOT_FOUND, 409, "binding_unavailable",
-     "a grant binds to the caller or its ancestors of the same user"},
+     "a grant binds to the caller, its ancestors of the same user, its session or its cgroup"},
     {ERR_UNSUPPORTED, 409, "binding_unavailable",
-     "over TCP a grant binds to its connection (binding=connection), to none where its rule lists "
-     "that, or, with a grant token of lease exec, to what that grant is bound to"},
+     "another binding may do: over TCP a grant binds to its connection (binding=connection), to none "
+     "where its rule lists that, or, with a grant token of lease exec, to what that grant is bound to"},
     {ERR_CANCELED, 503, "degraded", "leased is stopping"},
     {ERR_CLOSED, 503, "degraded", "leased is stopping"},
     {0, 503, "issuer_unavailable", "try again later"},

@@ -1,4 +1,6 @@
-/* The table of the ledger's grants. */
+/* The table of the ledger's grants.
+ *
+ * Few hang on cgroups, and those that don't are written as they always were. */
 #include "wire/ledger_grant.h"
 
 #include "base/str.h"
@@ -30,25 +32,40 @@ static const struct ledger_field fields[] = {
     FIELD(read_count, LEDGER_U64),
     FIELD(is_read, LEDGER_BOOL),
     FIELD(is_delivered, LEDGER_BOOL),
+    /* Of those that hang on cgroups alone: */
+    FIELD(cgroups, LEDGER_TEXT),
 };
+
+#define CGROUP_FIELDS 1U
 
 static const struct ledger_table table = {
     .version = LEDGER_GRANT_VERSION,
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields) - CGROUP_FIELDS,
+};
+
+static const struct ledger_table cgroups_table = {
+    .version = LEDGER_GRANT_VERSION_CGROUPS,
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
 
 int ledger_grant_write(const struct ledger_grant *grant, struct buf *out)
 {
-    return ledger_record_write(&table, grant, (struct str){.len = 0}, out);
+    return ledger_record_write(grant->cgroups[0] != '\0' ? &cgroups_table : &table, grant,
+                               (struct str){.len = 0}, out);
 }
 
 int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct err *e)
 {
-    struct ledger_grant grant = {.lease = NULL};
+    struct ledger_grant grant = {.cgroups = ""};
+    bool has_cgroups = body.len > 0 && body.ptr[0] == LEDGER_GRANT_VERSION_CGROUPS;
     struct str rest;
-    int r = ledger_record_read(&table, body, &grant, &rest, e);
+    int r = ledger_record_read(has_cgroups ? &cgroups_table : &table, body, &grant, &rest, e);
 
+    if (r == 0 && has_cgroups && grant.cgroups[0] == '\0') {
+        r = err_set(e, ERR_INVALID, "its cgroups are missing");
+    }
     if (r == 0 && rest.len > 0) {
         r = err_set(e, ERR_INVALID, "it has something behind its end");
     }

@@ -6,6 +6,8 @@
 #include "wire/ledger_record.h"
 
 #define LEDGER_GRANT_VERSION 2
+/* Of one that hangs on cgroups. */
+#define LEDGER_GRANT_VERSION_CGROUPS 3
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_grant {
@@ -16,6 +18,7 @@ struct ledger_grant {
     uint32_t pid;              /* who asked; 0: unknown */
     const char *bindings;      /* as they were asked for */
     const char *processes;     /* what they mean: PID:START_TICKS with commas between them */
+    const char *cgroups;       /* ID:FOLDER with newlines between them */
     bool has_connection;       /* and a connection, which nothing survives */
     struct ledger_clock clock; /* its boot is the one that these processes are in */
     int64_t created_wall_ms;

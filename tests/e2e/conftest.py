@@ -51,8 +51,8 @@ def start(world):
 class Shell:
     """A consumer's script: a shell of its own that runs lines until it is ended. Grants bound to `parent` live as long."""
 
-    def __init__(self, daemon, user):
-        self.process = subprocess.Popen([*as_user(user), "sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, daemon, user, prefix=()):
+        self.process = subprocess.Popen([*prefix, *as_user(user), "sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, start_new_session=True, cwd="/",
                                         env=clean_environment(LEASED_ADDR=f"unix://{daemon.socket}",
                                                               PATH=f"{daemon.world.folder}/bin:{os.environ['PATH']}"))
@@ -91,11 +91,11 @@ class Shell:
 
 @pytest.fixture
 def shell():
-    """shell(daemon, user=CONSUMER): a Shell; ends with the test."""
+    """shell(daemon, user=CONSUMER, prefix=()): a Shell, run by the command `prefix`; ends with the test."""
     shells = []
 
-    def opener(daemon, user=CONSUMER):
-        shells.append(Shell(daemon, user))
+    def opener(daemon, user=CONSUMER, prefix=()):
+        shells.append(Shell(daemon, user, prefix))
         return shells[-1]
 
     yield opener

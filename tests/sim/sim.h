@@ -6,7 +6,8 @@
  * a hash: two runs of one seed must end with the same, else something looked at the machine.
  *
  * sim_env.c: clock, events, timers. sim_random.c: chance. sim_trace.c: the last lines, and how a
- * run fails. sim_file.c: append-only files. sim_process.c: processes. sim_net.c: HTTP to the model
+ * run fails. sim_file.c: append-only files. sim_process.c: processes. sim_cgroup.c:
+ * their cgroups. sim_net.c: HTTP to the model
  * issuer, with a network that loses. sim_vault.h: the model issuer. sim_request.h: requests of
  * consumers. sim_world.h: the daemon's parts put together. sim_client.h: consumers. sim_check.h:
  * what must always hold. */
@@ -17,6 +18,7 @@
 #include "env/env.h"
 #include "env/file.h"
 #include "env/http.h"
+#include "env/cgroup.h"
 #include "env/process.h"
 #include "env/server.h"
 
@@ -54,8 +56,15 @@ bool sim_random_chance(struct sim_random *random, uint32_t permille);
 /* A pid is used again for another process after its end, as on a real machine. */
 struct sim_process {
     struct env_process facts;
+    uint64_t cgroup; /* its id; every second one is a scope */
     bool is_alive;
     uint64_t died_ms; /* sim_awake_ms */
+};
+
+/* A job's: made with its first process, never given to another. */
+struct sim_cgroup {
+    uint32_t member_count;
+    uint64_t emptied_ms; /* sim_awake_ms */
 };
 
 /* How badly network, disk and loop behave; in permille. */
@@ -132,6 +141,9 @@ struct sim {
     struct sim_process *processes;
     size_t process_count;
     size_t process_cap;
+    struct list cgroup_watches;
+    struct sim_cgroup *cgroups; /* by id - 1 */
+    size_t cgroup_count;
     uint64_t process_ticks;
     uint32_t boot_count;
     char boot_id[ENV_BOOT_ID_MAX_BYTES + 1];
@@ -189,7 +201,8 @@ void sim_watch_aborts(struct sim *sim);
 
 /* --- processes -------------------------------------------------------------------------------- */
 
-/* A new process; its pid. */
+/* A new process; its pid. Without a parent of its own (1) it begins a job: it leads a session and
+ * has a cgroup for itself and its children. */
 int32_t sim_process_spawn(struct sim *sim, uint32_t uid, int32_t parent_pid);
 void sim_process_kill(struct sim *sim, int32_t pid);
 
@@ -198,6 +211,18 @@ struct sim_process *sim_process(struct sim *sim, int32_t pid);
 int sim_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);
 int sim_process_watch_start(struct env *env, struct env_process_watch *watch);
 void sim_process_watch_close(struct env *env, struct env_process_watch *watch);
+
+/* sim_cgroup.c */
+uint64_t sim_cgroup_new(struct sim *sim);
+struct sim_cgroup *sim_cgroup(struct sim *sim, uint64_t id);
+bool sim_cgroup_is_scope(uint64_t id);
+void sim_cgroup_enter(struct sim *sim, uint64_t id);
+void sim_cgroup_leave(struct sim *sim, uint64_t id);
+int sim_cgroup_find(struct env *env, const struct env_cgroup_query *query,
+                    struct env_cgroup *ret_cgroup, struct err *e);
+int sim_cgroup_watch_start(struct env *env, struct env_cgroup_watch *watch);
+void sim_cgroup_watch_close(struct env *env, struct env_cgroup_watch *watch);
+bool sim_cgroup_watch_has_ended(struct env *env, struct env_cgroup_watch *watch);
 
 /* --- files ------------------------------------------------------------------------------------ */
 

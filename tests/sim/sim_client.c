@@ -191,7 +191,7 @@ static const char *draw_role(struct sim_client *client)
 /* What the credential shall be bound to; "" for the role's own. */
 static const char *draw_binding(struct sim_client *client)
 {
-    static const char *const bindings[] = {"",     "",           "process",       "parent",
+    static const char *const bindings[] = {"",     "session",    "process",       "parent",
                                            "none", "connection", "comm:consumer", "unit"};
 
     return bindings[below(client, ARRAY_LEN(bindings))];

@@ -332,6 +332,10 @@ static const struct env_ops sim_ops = {
     .process_lookup = sim_process_lookup,
     .process_watch_start = sim_process_watch_start,
     .process_watch_close = sim_process_watch_close,
+    .cgroup_find = sim_cgroup_find,
+    .cgroup_watch_start = sim_cgroup_watch_start,
+    .cgroup_watch_close = sim_cgroup_watch_close,
+    .cgroup_watch_has_ended = sim_cgroup_watch_has_ended,
     .secret_read = sim_secret_read,
     .user_name = sim_user_name,
     .group_name = sim_group_name,
@@ -358,6 +362,7 @@ void sim_init(struct sim *sim, uint64_t seed)
     list_init(&sim->deferreds);
     list_init(&sim->files);
     list_init(&sim->watches);
+    list_init(&sim->cgroup_watches);
     list_init(&sim->exchanges);
 }
 
@@ -367,6 +372,7 @@ void sim_fini(struct sim *sim)
 
     CHECK(list_is_empty(&sim->deferreds));
     CHECK(list_is_empty(&sim->watches));
+    CHECK(list_is_empty(&sim->cgroup_watches));
     CHECK(list_is_empty(&sim->exchanges));
     CHECK(sim->timer_count == 0);
     CHECK(sim->heap_count == 0);
@@ -375,5 +381,6 @@ void sim_fini(struct sim *sim)
         free(LIST_ENTRY(node, struct sim_timer, node));
     }
     free(sim->processes);
+    free(sim->cgroups);
     free(sim->heap);
 }

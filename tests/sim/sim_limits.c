@@ -41,6 +41,31 @@ static void check_leases(struct sim_check *check)
     }
 }
 
+/* S2: nor the cgroup, nor the leader of the session. What has taken the leader's pid by now says
+ * nothing about it. */
+static void check_job(struct sim_check *check, const struct grant_view *view,
+                      const struct sim_process *process)
+{
+    struct sim *sim = &check->world->sim;
+    const struct sim_cgroup *cgroup = sim_cgroup(sim, process->cgroup);
+    const struct sim_process *leader = sim_process(sim, process->facts.session_pid);
+    bool has_session = strstr(view->bindings, "session") != NULL;
+    bool is_by_cgroup = strstr(view->bindings, "unit") != NULL ||
+                        (has_session && sim_cgroup_is_scope(process->cgroup));
+
+    if (is_by_cgroup && cgroup->member_count == 0 &&
+        cgroup->emptied_ms + OUTLIVES_MAX_MS < sim_awake_ms(sim)) {
+        sim_fail(sim, "S2: grant %s goes on, and the cgroup of its process %d is empty", view->id,
+                 view->pid);
+    }
+    if (has_session && !sim_cgroup_is_scope(process->cgroup) &&
+        leader->facts.start_ticks <= process->facts.start_ticks && !leader->is_alive &&
+        leader->died_ms + OUTLIVES_MAX_MS < sim_awake_ms(sim)) {
+        sim_fail(sim, "S2: grant %s goes on, and the leader of its session %d is dead", view->id,
+                 leader->facts.pid);
+    }
+}
+
 /* S2: a grant doesn't outlive the process that it is bound to. */
 static void check_binding(struct sim_check *check, const struct grant_view *view)
 {
@@ -50,6 +75,9 @@ static void check_binding(struct sim_check *check, const struct grant_view *view
     if (process != NULL && !process->is_alive && strstr(view->bindings, "process") != NULL &&
         process->died_ms + OUTLIVES_MAX_MS < sim_awake_ms(sim)) {
         sim_fail(sim, "S2: grant %s goes on, and its process %d is dead", view->id, view->pid);
+    }
+    if (process != NULL && !process->is_alive) {
+        check_job(check, view, process);
     }
 }
 

@@ -23,13 +23,21 @@ struct sim_process *sim_process(struct sim *sim, int32_t pid)
     return pid >= SIM_FIRST_PID && index < sim->process_count ? &sim->processes[index] : NULL;
 }
 
+/* The checks look up what a grant's process was in by its pid, so that is kept as long as the grant
+ * may hang on the cgroup. Nobody asks who leads a session what it was. */
+static bool is_free(struct sim *sim, const struct sim_process *process)
+{
+    return !process->is_alive && (sim_cgroup(sim, process->cgroup)->member_count == 0 ||
+                                  process->facts.session_pid == process->facts.pid);
+}
+
 /* A pid that is free again, sometimes; else the next. */
 static size_t process_place(struct sim *sim)
 {
     if (sim->process_count > 0 && sim_random_chance(&sim->random, SIM_REUSE_PERMILLE)) {
         size_t index = sim_random_below(&sim->random, sim->process_count);
 
-        if (!sim->processes[index].is_alive) {
+        if (is_free(sim, &sim->processes[index])) {
             return index;
         }
     }
@@ -45,13 +53,19 @@ int32_t sim_process_spawn(struct sim *sim, uint32_t uid, int32_t parent_pid)
 {
     size_t index = process_place(sim);
     int32_t pid = SIM_FIRST_PID + (int32_t)index;
+    const struct sim_process *parent = sim_process(sim, parent_pid);
+    uint64_t cgroup = parent != NULL ? parent->cgroup : sim_cgroup_new(sim);
+    int32_t session_pid = parent != NULL ? parent->facts.session_pid : pid;
 
     sim->processes[index] = (struct sim_process){.is_alive = true,
+                                                 .cgroup = cgroup,
                                                  .facts = {.pid = pid,
                                                            .start_ticks = ++sim->process_ticks,
                                                            .parent_pid = parent_pid,
+                                                           .session_pid = session_pid,
                                                            .uid = uid,
                                                            .name = "consumer"}};
+    sim_cgroup_enter(sim, cgroup);
     return pid;
 }
 
@@ -126,6 +140,7 @@ void sim_process_kill(struct sim *sim, int32_t pid)
     process->is_alive = false;
     process->died_ms = sim_awake_ms(sim);
     sim_trace(sim, "process %d: killed", pid);
+    sim_cgroup_leave(sim, process->cgroup);
     LIST_EACH (&sim->watches, node, following) {
         struct sim_watch *impl = LIST_ENTRY(node, struct sim_watch, node);
 

@@ -21,17 +21,17 @@
 #define LONGEST_GRANT_MS (130U * MINUTE_MS)
 #define DRAIN_PATIENCE_MS (10U * MINUTE_MS)
 
-#define OTHER_POLICY                                                                               \
-    "rules:\n"                                                                                     \
-    "- name: crowd\n"                                                                              \
-    "  subjects: [{user: \"*\"}]\n"                                                                \
-    "  roles: [\"*\"]\n"                                                                           \
-    "  limits: {duration: 5m, binding: [process, parent, connection, none, \"comm:consumer\"]}\n"  \
-    "- name: banned\n"                                                                             \
-    "  subjects: [{user: user1001}]\n"                                                             \
-    "  roles: [\"*\"]\n"                                                                           \
-    "  effect: deny\n"                                                                             \
-    "admins:\n"                                                                                    \
+#define OTHER_POLICY                                                                                             \
+    "rules:\n"                                                                                                   \
+    "- name: crowd\n"                                                                                            \
+    "  subjects: [{user: \"*\"}]\n"                                                                              \
+    "  roles: [\"*\"]\n"                                                                                         \
+    "  limits: {duration: 5m, binding: [process, parent, session, unit, connection, none, \"comm:consumer\"]}\n" \
+    "- name: banned\n"                                                                                           \
+    "  subjects: [{user: user1001}]\n"                                                                           \
+    "  roles: [\"*\"]\n"                                                                                         \
+    "  effect: deny\n"                                                                                           \
+    "admins:\n"                                                                                                  \
     "- {subjects: [{user: user1000}]}\n"
 
 #define POLICY                                                                                     \
@@ -39,7 +39,7 @@
     "- name: crowd\n"                                                                              \
     "  subjects: [{user: user1000}, {user: user1001}, {user: user1002}]\n"                         \
     "  roles: [\"*\"]\n"                                                                           \
-    "  limits: {binding: [process, parent, connection, none, \"comm:consumer\"]}\n"                \
+    "  limits: {binding: [process, parent, session, unit, connection, none, \"comm:consumer\"]}\n" \
     "- name: careful\n"                                                                            \
     "  subjects: [{user: user1003}, {user: user1004, unit: app-1.service}]\n"                      \
     "  roles: [none, other]\n"                                                                     \

@@ -24,7 +24,7 @@
     "- name: everybody\n"                                                                          \
     "  subjects: [{user: \"*\"}]\n"                                                                \
     "  roles: [\"*\"]\n"                                                                           \
-    "  limits: {binding: [process, parent, connection, none, \"comm:consumer\"]}\n"                \
+    "  limits: {binding: [process, parent, session, unit, connection, none, \"comm:consumer\"]}\n" \
     "admins:\n"                                                                                    \
     "- {subjects: [{user: user0}]}\n"
 

@@ -64,6 +64,7 @@ struct sim_world {
     struct fake_ledger ledger;      /* on the disk: it outlives the daemon */
     struct sim_event committing;    /* its next commit */
     bool ledger_was_failing;        /* when the last daemon ended */
+    bool commit_was_late;           /* the last one of the ledger's */
     struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
     struct backend *backend;

@@ -178,6 +178,10 @@ static const struct env_ops fake_ops = {
     .process_lookup = fake_process_lookup,
     .process_watch_start = fake_process_watch_start,
     .process_watch_close = fake_process_watch_close,
+    .cgroup_find = fake_cgroup_find,
+    .cgroup_watch_start = fake_cgroup_watch_start,
+    .cgroup_watch_close = fake_cgroup_watch_close,
+    .cgroup_watch_has_ended = fake_cgroup_watch_has_ended,
     .secret_read = fake_secret_read,
     .user_name = fake_user_name,
     .group_name = fake_group_name,
@@ -208,6 +212,7 @@ void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
     list_init(&fake->puts);
     list_init(&fake->https);
     list_init(&fake->watches);
+    list_init(&fake->cgroup_watches);
     list_init(&fake->runs);
 }
 
@@ -219,6 +224,7 @@ void fake_env_fini(struct fake_env *fake)
     CHECK(list_is_empty(&fake->puts));
     CHECK(list_is_empty(&fake->https));
     CHECK(list_is_empty(&fake->watches));
+    CHECK(list_is_empty(&fake->cgroup_watches));
     CHECK(list_is_empty(&fake->runs));
     fake_files_fini(fake);
 }
@@ -265,6 +271,7 @@ void fake_env_run(struct fake_env *fake)
         has_run = fake_files_run(fake) || has_run;
         has_run = fake_https_run(fake) || has_run;
         has_run = fake_watches_run(fake) || has_run;
+        has_run = fake_cgroups_run(fake) || has_run;
         has_run = fake_programs_run(fake) || has_run;
     } while (has_run);
 }

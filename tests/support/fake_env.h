@@ -11,6 +11,7 @@
 #include "env/env.h"
 #include "env/file.h"
 #include "env/http.h"
+#include "env/cgroup.h"
 #include "env/process.h"
 #include "env/run.h"
 
@@ -81,9 +82,11 @@ struct fake_env {
     struct list puts;
     struct list https;
     struct list watches;
+    struct list cgroup_watches;
     struct list runs;
     struct fake_process processes[FAKE_ENV_PROCESSES_MAX];
     size_t process_count;
+    struct env_cgroup cgroups[2]; /* of every process, by enum env_cgroup_level; id 0: none */
     struct fake_name names[FAKE_ENV_NAMES_MAX];
     size_t name_count;
     /* One user's groups; every other user has none that are known. */
@@ -94,6 +97,7 @@ struct fake_env {
     /* For the test to set. */
     int process_lookup_status; /* not 0: every look-up fails with it */
     int process_watch_status;  /* not 0: every watch_start fails with it */
+    int cgroup_status;         /* not 0: every look-up of a cgroup fails with it */
     int name_status;           /* not 0: every look-up of a name fails with it */
     int put_status;            /* not 0: every replacement of a file fails with it */
     bool is_put_held;          /* replacements wait */
@@ -143,6 +147,12 @@ struct env_process *fake_env_add_process(struct fake_env *fake, int32_t pid, uin
 
 /* The process ends; its watches run with the next fake_env_run. */
 void fake_env_end_process(struct fake_env *fake, int32_t pid);
+
+/* Every process is in this cgroup from now on. */
+void fake_env_set_cgroup(struct fake_env *fake, enum env_cgroup_level level, uint64_t id);
+
+/* Nobody is in it any more; its watches run with the next fake_env_run. */
+void fake_env_end_cgroup(struct fake_env *fake, enum env_cgroup_level level);
 
 /* --- files --- */
 

@@ -144,18 +144,25 @@ static void test_a_set_lives_as_short_as_its_shortest(void **state)
     assert_int_equal(ask(f, ACCESS_BINDING_PROCESS, "pid:17,none"), ACCESS_LIMIT_EXCEEDED);
 }
 
-static void test_session_and_unit_are_not_offered(void **state)
+static void test_a_session_lives_longer_than_a_process_and_shorter_than_a_unit(void **state)
 {
     struct fixture *f = *state;
 
     fixture_policy(f, "rules: [{subjects: [{user: alice}], roles: orders-db}]");
-    assert_int_equal(ask(f, ACCESS_BINDING_NONE, "session"), ACCESS_LIMIT_EXCEEDED);
-    assert_string_equal(f->decision.detail, "binding session is not offered by this version");
-    assert_int_equal(ask(f, ACCESS_BINDING_NONE, "process,unit"), ACCESS_LIMIT_EXCEEDED);
-    assert_int_equal(ask(f, ACCESS_BINDING_UNIT, ""), ACCESS_LIMIT_EXCEEDED);
-    assert_string_equal(f->decision.detail, "binding unit is not offered by this version");
-    assert_int_equal(ask(f, ACCESS_BINDING_UNIT, "process"), ACCESS_ALLOW);
+    assert_int_equal(ask(f, ACCESS_BINDING_PROCESS, "session"), ACCESS_LIMIT_EXCEEDED);
+    assert_int_equal(ask(f, ACCESS_BINDING_SESSION, "process"), ACCESS_ALLOW);
+    assert_int_equal(ask(f, ACCESS_BINDING_SESSION, "parent"), ACCESS_ALLOW);
+    assert_int_equal(ask(f, ACCESS_BINDING_SESSION, "session"), ACCESS_ALLOW);
+    assert_int_equal(ask(f, ACCESS_BINDING_SESSION, "unit"), ACCESS_LIMIT_EXCEEDED);
+    assert_int_equal(ask(f, ACCESS_BINDING_UNIT, "session"), ACCESS_ALLOW);
+    assert_int_equal(ask(f, ACCESS_BINDING_UNIT, ""), ACCESS_ALLOW);
+    assert_int_equal(f->decision.bindings[0].kind, ACCESS_BINDING_UNIT);
     assert_int_equal(ask(f, ACCESS_BINDING_UNIT, "pid:17"), ACCESS_LIMIT_EXCEEDED);
+    assert_int_equal(ask(f, ACCESS_BINDING_NONE, "process,unit"), ACCESS_ALLOW);
+    fixture_policy(f, "rules: [{subjects: [{user: alice}], roles: orders-db,\n"
+                      "         limits: {binding: [session, unit]}}]");
+    assert_int_equal(ask(f, ACCESS_BINDING_PROCESS, "session"), ACCESS_ALLOW);
+    assert_int_equal(ask(f, ACCESS_BINDING_PROCESS, "unit"), ACCESS_ALLOW);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -170,7 +177,7 @@ int main(void)
         TEST(test_a_longer_lived_binding_is_refused),
         TEST(test_a_rule_may_list_longer_lived_ones),
         TEST(test_a_set_lives_as_short_as_its_shortest),
-        TEST(test_session_and_unit_are_not_offered),
+        TEST(test_a_session_lives_longer_than_a_process_and_shorter_than_a_unit),
     };
 
     return cmocka_run_group_tests_name("binding", tests, NULL, NULL);

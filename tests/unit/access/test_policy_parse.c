@@ -129,10 +129,8 @@ static void test_mistakes_in_rules_are_told(void **state)
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: {reason: \"a(b\"}}]",
          "p.yaml:1:63: this is no regular expression: missing closing parenthesis, at character 4"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", limits: {binding: [process, thread]}}]",
-         "p.yaml:1:73: `thread` is no binding; possible are process, parent, connection, none, "
-         "pid:N, pid:* and comm:NAME"},
-        {"rules: [{subjects: [{user: a}], roles: \"*\", limits: {binding: session}}]",
-         "p.yaml:1:63: binding `session` is not supported by this version"},
+         "p.yaml:1:73: `thread` is no binding; possible are process, parent, session, unit, "
+         "connection, none, pid:N, pid:* and comm:NAME"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", effect: deny, limits: {live: 3}}]",
          "p.yaml:1:59: `limits` has no effect in a rule that denies"},
     };

@@ -115,6 +115,7 @@ static void add_grant(const char *id, const char *lease)
                                        .groups = "",
                                        .bindings = "none",
                                        .processes = "",
+                                       .cgroups = "",
                                        .clock = {.boot = ""},
                                        .reason = "",
                                        .ticket = "",

@@ -12,8 +12,6 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
          "c.yaml:8:70: `min_remaining` (6m) is more than half of `ttl` (10m)\n"},
         {CONFIG_FIXTURE_ROLE("on_stop: stay"),
          "c.yaml:8:54: on_stop: expected one of `keep`, `revoke`, found `stay`\n"},
-        {CONFIG_FIXTURE_ROLE("binding: session"),
-         "c.yaml:8:54: binding: `session` is not supported by this version\n"},
         {CONFIG_FIXTURE_ROLE("renew_at: 95%"),
          "c.yaml:8:55: renew_at: expected a percentage such as 50% from 10% to 90%, "
          "found `95%`\n"},

@@ -324,16 +324,6 @@ static void test_too_many_watches_refuse_the_request(void **state)
     f.fake.process_watch_status = 0;
 }
 
-static void test_a_unit_is_not_offered_yet(void **state)
-{
-    struct client *client = fixture_client(0);
-
-    (void)state;
-    bind_to(client, ACCESS_BINDING_UNIT);
-    fixture_get(client, &f.role);
-    assert_int_equal(client->status, ERR_INVALID);
-}
-
 static void test_without_a_wish_the_role_decides(void **state)
 {
     struct client *client = fixture_client(0);
@@ -368,7 +358,6 @@ int main(void)
         fixture_test(test_the_first_of_several_ends_ends_the_grant),
         fixture_test(test_a_process_is_watched_once_for_all_its_grants),
         fixture_test(test_too_many_watches_refuse_the_request),
-        fixture_test(test_a_unit_is_not_offered_yet),
         fixture_test(test_without_a_wish_the_role_decides),
     };
 

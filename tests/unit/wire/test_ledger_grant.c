@@ -23,6 +23,7 @@ static const struct ledger_grant FULL = {
     .pid = 4711,
     .bindings = "process",
     .processes = "4711:99",
+    .cgroups = "",
     .clock = {.written_wall_ms = 5, .written_ms = 6, .boot = "b"},
     .created_wall_ms = 7,
     .until_wall_ms = 8,
@@ -62,6 +63,26 @@ static void test_what_was_written_is_read(void **state)
     buf_fini(&out);
 }
 
+static void test_cgroups_are_kept_in_a_version_of_their_own(void **state)
+{
+    struct ledger_grant written = FULL;
+    struct ledger_grant grant;
+    struct buf out;
+
+    (void)state;
+    written.cgroups = "17:/sys/fs/cgroup/a.scope\n18:/sys/fs/cgroup/b";
+    buf_init(&out, 4096);
+    assert_int_equal(ledger_grant_write(&written, &out), 0);
+    assert_int_equal(buf_str(&out).ptr[0], LEDGER_GRANT_VERSION_CGROUPS);
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, NULL), 0);
+    assert_string_equal(grant.cgroups, written.cgroups);
+    buf_fini(&out);
+    assert_int_equal(write_grant(&out).ptr[0], LEDGER_GRANT_VERSION);
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, NULL), 0);
+    assert_string_equal(grant.cgroups, "");
+    buf_fini(&out);
+}
+
 static void test_nothing_may_stand_behind_it(void **state)
 {
     struct ledger_grant grant = {.lease = "untouched"};
@@ -80,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_written_is_read),
+        cmocka_unit_test(test_cgroups_are_kept_in_a_version_of_their_own),
         cmocka_unit_test(test_nothing_may_stand_behind_it),
     };
 
