@@ -42,6 +42,11 @@ static const char help_exec[] =
     "`lease get -o FORMAT` prints into a file, and its path into the variable NAME; what is in a file\n"
     "isn't in the environment, unless --map wants it there. The file is memory that lease holds open,\n"
     "under a path in /proc for processes of its user, and gone with lease, whatever kills it.\n\n"
+    "--file :template=FILE=NAME fills in a text of your own.\n\n"
+    "--aws endpoint gives AWS's SDKs an address of leased's and a token of the grant instead of keys, so\n"
+    "that they fetch, and fetch anew, by themselves; --vault (VAULT_ADDR, VAULT_TOKEN, and as BAO_),\n"
+    "--gcp (GCE_METADATA_HOST) and --azure (IDENTITY_ENDPOINT, IDENTITY_HEADER) do so for others. leased\n"
+    "must serve that on loopback TCP. What conflicts with it is removed.\n\n"
     "--watch starts the program again when a credential rotates: SIGTERM, SIGKILL ten seconds later.\n"
     "--signal HUP instead renews the files under their paths and sends the signal. A program that ends\n"
     "by itself isn't started again.\n\n"
@@ -99,8 +104,9 @@ const struct command commands[] = {
      .usage = "ROLE… [--map FIELD=NAME] [--file FIELD=NAME] [--watch] … -- PROGRAM [ARG…]",
      .summary = "Run a program with credentials in its environment, or in files",
      .help = help_exec,
-     .options =
-         ASKING | OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_WATCH) | OPTION_BIT(OPTION_SIGNAL),
+     .options = ASKING | OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_AWS) |
+                OPTION_BIT(OPTION_VAULT) | OPTION_BIT(OPTION_GCP) | OPTION_BIT(OPTION_AZURE) |
+                OPTION_BIT(OPTION_WATCH) | OPTION_BIT(OPTION_SIGNAL),
      .args_min = 1,
      .args_max = EXEC_ROLES_MAX,
      .takes_program = true,

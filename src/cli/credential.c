@@ -124,7 +124,7 @@ static void add_parameters(const struct cli *cli, const char *bindings, struct b
 }
 
 void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
-                             struct buf *body)
+                             bool wants_token, struct buf *body)
 {
     const struct option_values *binds = &cli->options.values[OPTION_BIND];
     const char *duration = options_get(&cli->options, OPTION_FOR);
@@ -154,6 +154,9 @@ void credential_add_question(const struct cli *cli, const char *role, const char
         json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : bindings);
     }
     json_out_array_close(&json);
+    if (wants_token) {
+        json_out_bool(&json, "token", true);
+    }
     json_out_object_close(&json);
 }
 
@@ -212,14 +215,14 @@ int credential_fetch_held(struct cli *cli, const char *role, const char *binding
     return fetch(cli, &request, role, ret_credential);
 }
 
-int credential_fetch_new(struct cli *cli, const char *role, const char *bindings,
+int credential_fetch_new(struct cli *cli, const char *role, const char *bindings, bool wants_token,
                          struct format_credential *ret_credential)
 {
     struct api_request request = {.method = "POST", .path = API_ROOT "/leases"};
     BUF_AUTO body;
 
     buf_init(&body, CREDENTIAL_QUESTION_MAX_BYTES);
-    credential_add_question(cli, role, bindings, &body);
+    credential_add_question(cli, role, bindings, wants_token, &body);
     if (buf_status(&body) != 0) {
         return too_long(cli);
     }

@@ -19,9 +19,9 @@ const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_
 
 /* What the options ask for, as the JSON object that POST /leases and /policy/explain take.
  * `bindings` ("process,pid:12") counts where --bind isn't given, and where leased can see our
- * processes: elsewhere it is "none". */
+ * processes: elsewhere it is "none". `wants_token`: the answer has a token of the grant, too. */
 void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
-                             struct buf *body);
+                             bool wants_token, struct buf *body);
 
 /* Asks the daemon for the grant that the caller holds already, if it will do, else for a new one.
  * CLI_OK or an exit code after a message. On success format_credential_fini it. */
@@ -30,7 +30,7 @@ int credential_fetch_held(struct cli *cli, const char *role, const char *binding
 
 /* Asks the daemon for a grant of its own, which the caller may end without taking a credential from
  * anyone else. CLI_OK or an exit code after a message. On success format_credential_fini it. */
-int credential_fetch_new(struct cli *cli, const char *role, const char *bindings,
+int credential_fetch_new(struct cli *cli, const char *role, const char *bindings, bool wants_token,
                          struct format_credential *ret_credential) ATTR_MUST_USE;
 
 /* Applies each --map FIELD=NAME or ROLE.FIELD=NAME; one that fits no field is an error. CLI_OK or

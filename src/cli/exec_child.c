@@ -11,6 +11,7 @@
  * be executed → 126; the parent ends → so does it. Grants told so far are ended by the parent. */
 #include "base/mem.h"
 #include "cli/credential.h"
+#include "cli/exec_endpoints.h"
 #include "cli/exec_environment.h"
 #include "cli/exec_internal.h"
 
@@ -54,6 +55,7 @@ static int fetch_all(struct asking *asking)
 {
     const struct exec *exec = asking->exec;
     const char *bindings = exec_plan_bindings(&exec->plan);
+    bool wants_token = exec_plan_wants_tokens(&exec->plan);
     struct cli *cli = asking->cli;
     char ids[2 * EXEC_ID_MAX_BYTES];
 
@@ -61,8 +63,9 @@ static int fetch_all(struct asking *asking)
         size_t at = asking->count;
         const char *role = cli->options.args[at];
         struct format_credential *credential = &asking->credentials[at];
-        int exit_code = exec->is_first ? credential_fetch_new(cli, role, bindings, credential)
-                                       : credential_fetch_held(cli, role, bindings, credential);
+        int exit_code = exec->is_first
+                            ? credential_fetch_new(cli, role, bindings, wants_token, credential)
+                            : credential_fetch_held(cli, role, bindings, credential);
 
         if (exit_code != CLI_OK) {
             return CLI_EXEC_FAILED;
@@ -74,16 +77,35 @@ static int fetch_all(struct asking *asking)
             cli_message(cli, "the grant of %s has ended", role);
             return CLI_EXEC_FAILED;
         }
-        tell(asking, "grant", at, ids);
+        tell(asking, exec_endpoints_serve(&exec->plan, credential) ? "served" : "grant", at, ids);
     }
     return CLI_OK;
 }
 
-/* What is in a file isn't in the environment, unless --map wants it there. */
-static bool is_in_file(const struct asking *asking, const struct format_credential *credential,
-                       const struct format_field *field)
+/* Only a new grant comes with its token. */
+static int get_tokens(const struct asking *asking)
 {
     const struct exec_plan *plan = &asking->exec->plan;
+    int status = 0;
+
+    if (exec_plan_wants_tokens(plan)) {
+        status = asking->exec->is_first
+                     ? exec_endpoints_keep(plan, asking->credentials, asking->count)
+                     : exec_endpoints_recall(plan, asking->credentials, asking->count);
+    }
+    if (status != 0) {
+        cli_message(asking->cli, "could not get tokens of the grants: %s", err_str(status));
+    }
+    return status == 0 ? CLI_OK : CLI_EXEC_FAILED;
+}
+
+/* What is in a file, or fetched by the program itself, isn't in the environment, unless --map wants
+ * it there. */
+static bool is_elsewhere(const struct asking *asking, const struct format_credential *credential,
+                         const struct format_field *field)
+{
+    const struct exec_plan *plan = &asking->exec->plan;
+    bool is_found = exec_endpoints_serve(plan, credential);
     size_t i;
 
     for (i = 0; i < plan->file_count; i++) {
@@ -91,10 +113,10 @@ static bool is_in_file(const struct asking *asking, const struct format_credenti
 
         if (exec_file_is_of(file, credential->role) &&
             (file->is_formatted || str_eq_c(file->field, field->name))) {
-            return !credential_is_mapped(asking->cli, credential->role, field->name);
+            is_found = true;
         }
     }
-    return false;
+    return is_found && !credential_is_mapped(asking->cli, credential->role, field->name);
 }
 
 static int add_fields(const struct asking *asking, const struct format_credential *credential,
@@ -110,7 +132,7 @@ static int add_fields(const struct asking *asking, const struct format_credentia
                                              .role = credential->role,
                                              .what = field->name};
 
-        if (!is_in_file(asking, credential, field)) {
+        if (!is_elsewhere(asking, credential, field)) {
             status = exec_settings_add(settings, &setting, e);
         }
     }
@@ -135,7 +157,8 @@ static int add_all(const struct asking *asking, struct exec_settings *settings, 
 
         status = exec_settings_add(settings, &setting, e);
     }
-    return status;
+    return status == 0 ? exec_endpoints_add(plan, asking->credentials, asking->count, settings, e)
+                       : status;
 }
 
 static int prepare(struct asking *asking, char ***ret_environment)
@@ -195,6 +218,9 @@ static int ask(struct asking *asking, char ***ret_environment)
     if (exit_code == CLI_OK &&
         credential_apply_maps(cli, asking->credentials, asking->count) != CLI_OK) {
         exit_code = CLI_EXEC_FAILED;
+    }
+    if (exit_code == CLI_OK) {
+        exit_code = get_tokens(asking);
     }
     if (exit_code == CLI_OK) {
         exit_code = exec_files_write(cli, &asking->exec->plan, asking->credentials, asking->count);

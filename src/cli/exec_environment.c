@@ -41,8 +41,11 @@ int exec_settings_add(struct exec_settings *settings, const struct exec_setting 
     return 0;
 }
 
-/* What would have AWS's programs take other credentials than these, or mix them. */
-static const char *const aws_conflicts[] = {"AWS_PROFILE",
+/* --- what would have programs take other credentials than these, or mix them --- */
+
+static const char *const aws_conflicts[] = {"AWS_ACCESS_KEY_ID",
+                                            "AWS_SECRET_ACCESS_KEY",
+                                            "AWS_PROFILE",
                                             "AWS_DEFAULT_PROFILE",
                                             "AWS_SESSION_TOKEN",
                                             "AWS_SECURITY_TOKEN",
@@ -53,15 +56,38 @@ static const char *const aws_conflicts[] = {"AWS_PROFILE",
                                             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
                                             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
                                             "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-                                            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
+                                            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                                            NULL};
+static const char *const vault_conflicts[] = {"VAULT_AGENT_ADDR", "BAO_AGENT_ADDR",
+                                              "VAULT_PROXY_ADDR", "BAO_PROXY_ADDR", NULL};
+static const char *const gcp_conflicts[] = {"GOOGLE_APPLICATION_CREDENTIALS",
+                                            "GOOGLE_CREDENTIALS",
+                                            "GOOGLE_OAUTH_ACCESS_TOKEN",
+                                            "CLOUDSDK_AUTH_ACCESS_TOKEN",
+                                            "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
+                                            "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+                                            "GCE_METADATA_ROOT",
+                                            NULL};
+static const char *const azure_conflicts[] = {"AZURE_CLIENT_ID",
+                                              "AZURE_CLIENT_SECRET",
+                                              "AZURE_CLIENT_CERTIFICATE_PATH",
+                                              "AZURE_USERNAME",
+                                              "AZURE_PASSWORD",
+                                              "AZURE_FEDERATED_TOKEN_FILE",
+                                              "IDENTITY_SERVER_THUMBPRINT",
+                                              "IMDS_ENDPOINT",
+                                              "MSI_ENDPOINT",
+                                              "MSI_SECRET",
+                                              NULL};
 
-/* With one of the variables in `triggers` set, the inherited ones in `conflicts` go. */
+/* With the variable set, inherited ones of these names go. */
 static const struct {
-    const char *trigger;
-    const char *const *conflicts;
-    size_t count;
+    const char *variable;
+    const char *const *conflicts; /* ended by NULL */
 } families[] = {
-    {"AWS_ACCESS_KEY_ID", aws_conflicts, ARRAY_LEN(aws_conflicts)},
+    {"AWS_ACCESS_KEY_ID", aws_conflicts},   {"AWS_CONTAINER_CREDENTIALS_FULL_URI", aws_conflicts},
+    {"VAULT_ADDR", vault_conflicts},        {"GCE_METADATA_HOST", gcp_conflicts},
+    {"IDENTITY_ENDPOINT", azure_conflicts},
 };
 
 static bool is_conflict(struct str name, const struct exec_settings *settings)
@@ -70,10 +96,10 @@ static bool is_conflict(struct str name, const struct exec_settings *settings)
     size_t j;
 
     for (i = 0; i < ARRAY_LEN(families); i++) {
-        if (find(settings, str_of(families[i].trigger)) == NULL) {
+        if (find(settings, str_of(families[i].variable)) == NULL) {
             continue;
         }
-        for (j = 0; j < families[i].count; j++) {
+        for (j = 0; families[i].conflicts[j] != NULL; j++) {
             if (str_eq_c(name, families[i].conflicts[j])) {
                 return true;
             }

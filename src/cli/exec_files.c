@@ -1,6 +1,9 @@
 /* Files that are memory, named by /proc. */
 #include "cli/exec_files.h"
 
+#include "cli/template.h"
+#include "wire/format_template.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,6 +64,13 @@ int exec_files_open(struct cli *cli, struct exec_plan *plan)
 {
     size_t i;
 
+    if (exec_plan_wants_tokens(plan)) {
+        plan->kept_fd = memory_open();
+        if (plan->kept_fd < 0) {
+            cli_message(cli, "could not keep tokens: %s", err_str(plan->kept_fd));
+            return CLI_EXEC_FAILED;
+        }
+    }
     for (i = 0; i < plan->file_count; i++) {
         struct exec_file *file = &plan->files[i];
         int fd = memory_open();
@@ -96,6 +106,7 @@ void exec_files_close(struct exec_plan *plan)
         drop(&plan->files[i].fd);
         drop(&plan->files[i].next_fd);
     }
+    drop(&plan->kept_fd);
 }
 
 int exec_files_make_next(struct cli *cli, struct exec_plan *plan)
@@ -176,12 +187,26 @@ static int find_credential(struct cli *cli, const struct exec_file *file,
     return CLI_OK;
 }
 
+static int write_bytes(struct cli *cli, const struct exec_file *file, const struct buf *text)
+{
+    int status = write_sealed(file->next_fd, buf_str(text));
+
+    return status == 0 ? CLI_OK : files_fail(cli, file, status);
+}
+
+static int render_fail(struct cli *cli, const struct exec_file *file, int status,
+                       const struct err *e)
+{
+    cli_message(cli, "--file %s: %s", file->option, e->text[0] != '\0' ? e->text : err_str(status));
+    return CLI_EXEC_FAILED;
+}
+
 static int write_one(struct cli *cli, const struct exec_file *file,
                      const struct format_credential *credential)
 {
     struct err e = {0};
     BUF_AUTO text;
-    int status = 0;
+    int status;
 
     buf_init(&text, FORMAT_OUTPUT_MAX_BYTES);
     if (file->is_formatted) {
@@ -190,13 +215,25 @@ static int write_one(struct cli *cli, const struct exec_file *file,
         buf_add_str(&text, secret_view(&format_credential_field(credential, file->field)->value));
         status = buf_status(&text);
     }
-    if (status != 0) {
-        cli_message(cli, "--file %s: %s", file->option,
-                    e.text[0] != '\0' ? e.text : err_str(status));
+    return status == 0 ? write_bytes(cli, file, &text) : render_fail(cli, file, status, &e);
+}
+
+/* Of all credentials: ${role.field} may be of any. */
+static int write_template(struct cli *cli, const struct exec_file *file,
+                          const struct format_credential *credentials, size_t count)
+{
+    struct err e = {0};
+    BUF_AUTO pattern;
+    BUF_AUTO text;
+    int status;
+
+    buf_init(&pattern, FORMAT_TEMPLATE_MAX_BYTES);
+    buf_init(&text, FORMAT_OUTPUT_MAX_BYTES);
+    if (template_read(cli, file->format.argument, &pattern) != CLI_OK) {
         return CLI_EXEC_FAILED;
     }
-    status = write_sealed(file->next_fd, buf_str(&text));
-    return status == 0 ? CLI_OK : files_fail(cli, file, status);
+    status = format_template_render(buf_str(&pattern), credentials, count, &text, &e);
+    return status == 0 ? write_bytes(cli, file, &text) : render_fail(cli, file, status, &e);
 }
 
 int exec_files_write(struct cli *cli, const struct exec_plan *plan,
@@ -206,11 +243,16 @@ int exec_files_write(struct cli *cli, const struct exec_plan *plan,
     size_t i;
 
     for (i = 0; exit_code == CLI_OK && i < plan->file_count; i++) {
+        const struct exec_file *file = &plan->files[i];
         const struct format_credential *credential = NULL;
 
-        exit_code = find_credential(cli, &plan->files[i], credentials, count, &credential);
+        if (file->is_formatted && file->format.kind == FORMAT_TEMPLATE) {
+            exit_code = write_template(cli, file, credentials, count);
+            continue;
+        }
+        exit_code = find_credential(cli, file, credentials, count, &credential);
         if (exit_code == CLI_OK) {
-            exit_code = write_one(cli, &plan->files[i], credential);
+            exit_code = write_one(cli, file, credential);
         }
     }
     return exit_code;

@@ -37,7 +37,8 @@ static int read_file(struct cli *cli, const char *option, struct exec_file *file
         if (format_spec_parse(what, &file->format, &e) != 0) {
             return cli_usage_error(cli, "--file %s: %s", option, e.text);
         }
-        if (file->role.len == 0 && cli->options.arg_count > 1) {
+        if (file->role.len == 0 && cli->options.arg_count > 1 &&
+            file->format.kind != FORMAT_TEMPLATE) {
             return cli_usage_error(cli, "--file %s: say of which role, as in ROLE:FORMAT=NAME",
                                    option);
         }
@@ -138,6 +139,20 @@ static int check_watch(struct cli *cli)
     return CLI_OK;
 }
 
+static int read_aws(struct cli *cli, enum exec_aws *ret_aws)
+{
+    const char *mode = options_get(&cli->options, OPTION_AWS);
+
+    if (mode == NULL || strcmp(mode, "env") == 0) {
+        return CLI_OK;
+    }
+    if (strcmp(mode, "endpoint") == 0) {
+        *ret_aws = EXEC_AWS_ENDPOINT;
+        return CLI_OK;
+    }
+    return cli_usage_error(cli, "--aws: '%s' is neither endpoint nor env", mode);
+}
+
 static int check_roles(struct cli *cli)
 {
     size_t i;
@@ -158,8 +173,16 @@ int exec_plan_read(struct cli *cli, struct exec_plan *ret_plan)
     const char *signal = options_get(&cli->options, OPTION_SIGNAL);
     int exit_code = credential_check_options(cli);
 
-    *ret_plan = (struct exec_plan){.has_watch = signal != NULL ||
-                                                options_get(&cli->options, OPTION_WATCH) != NULL};
+    *ret_plan = (struct exec_plan){
+        .has_vault = options_get(&cli->options, OPTION_VAULT) != NULL,
+        .has_gcp = options_get(&cli->options, OPTION_GCP) != NULL,
+        .has_azure = options_get(&cli->options, OPTION_AZURE) != NULL,
+        .kept_fd = -1,
+        .has_watch = signal != NULL || options_get(&cli->options, OPTION_WATCH) != NULL,
+    };
+    if (exit_code == CLI_OK) {
+        exit_code = read_aws(cli, &ret_plan->aws);
+    }
     if (exit_code == CLI_OK) {
         exit_code = check_roles(cli);
     }
@@ -181,6 +204,11 @@ int exec_plan_read(struct cli *cli, struct exec_plan *ret_plan)
 const char *exec_plan_bindings(const struct exec_plan *plan)
 {
     return plan->has_watch ? "parent" : "process,parent";
+}
+
+bool exec_plan_wants_tokens(const struct exec_plan *plan)
+{
+    return plan->aws == EXEC_AWS_ENDPOINT || plan->has_vault || plan->has_gcp || plan->has_azure;
 }
 
 bool exec_file_is_of(const struct exec_file *file, const char *role)

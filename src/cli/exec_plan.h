@@ -23,7 +23,18 @@ struct exec_file {
     char path[EXEC_PATH_MAX_BYTES];
 };
 
+/* How the program gets credentials of AWS. */
+enum exec_aws {
+    EXEC_AWS_ENV,      /* as variables, like any other */
+    EXEC_AWS_ENDPOINT, /* its SDK fetches them from leased, by a grant's token */
+};
+
 struct exec_plan {
+    enum exec_aws aws;
+    bool has_vault; /* its clients of Vault, … */
+    bool has_gcp;
+    bool has_azure; /* … find leased */
+    int kept_fd;    /* of exec_endpoints.h; -1: none */
     bool has_watch;
     int signal; /* tells the program of new files; 0: it is started again */
     struct exec_file files[EXEC_FILES_MAX];
@@ -36,6 +47,9 @@ int exec_plan_read(struct cli *cli, struct exec_plan *ret_plan) ATTR_MUST_USE;
 /* What the grants hang on unless --bind says otherwise. What is read again for a rotation is found
  * again by what it hangs on, so that must be the same whoever of our processes asks. */
 const char *exec_plan_bindings(const struct exec_plan *plan);
+
+/* Does the program get tokens of its grants? */
+bool exec_plan_wants_tokens(const struct exec_plan *plan);
 
 /* Does this file hold something of this role? */
 bool exec_file_is_of(const struct exec_file *file, const char *role);

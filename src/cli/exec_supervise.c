@@ -76,48 +76,47 @@ static void fetch(struct exec *exec)
     }
 }
 
-/* True: something of what it has read is new. */
-static bool take_over(struct exec *exec)
+static bool is_news(const struct exec_held *held)
 {
-    bool has_changed = false;
-    size_t i;
-
-    for (i = 0; i < ARRAY_LEN(exec->held); i++) {
-        struct exec_held *held = &exec->held[i];
-
-        if (held->read[0] != '\0' && strcmp(held->read, held->lease) != 0) {
-            memcpy(held->lease, held->read, sizeof(held->lease));
-            has_changed = true;
-        }
-    }
-    return has_changed;
+    return held->read[0] != '\0' && strcmp(held->read, held->lease) != 0;
 }
 
-static void hand_over(struct exec *exec)
-{
-    (void)take_over(exec);
-    exec_files_swap(&exec->plan);
-    exec_child_go(exec);
-}
-
+/* Has it read something that the program doesn't have yet? */
 static bool has_news(const struct exec *exec)
 {
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(exec->held); i++) {
-        const struct exec_held *held = &exec->held[i];
-
-        if (held->read[0] != '\0' && strcmp(held->read, held->lease) != 0) {
+        if (is_news(&exec->held[i]) && !exec->held[i].is_served) {
             return true;
         }
     }
     return false;
 }
 
+static void take_over(struct exec *exec)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_LEN(exec->held); i++) {
+        struct exec_held *held = &exec->held[i];
+
+        if (is_news(held)) {
+            memcpy(held->lease, held->read, sizeof(held->lease));
+        }
+    }
+    exec_files_swap(&exec->plan);
+}
+
+static void hand_over(struct exec *exec)
+{
+    take_over(exec);
+    exec_child_go(exec);
+}
+
 static void refresh_files(struct exec *exec)
 {
-    (void)take_over(exec);
-    exec_files_swap(&exec->plan);
+    take_over(exec);
     exec_child_drop(exec);
     (void)kill(exec->program, exec->plan.signal);
     timer_arm(exec, EXEC_TIMER_ACK, SETTLE_MS);
@@ -146,7 +145,7 @@ static void child_is_ready(struct exec *exec)
     }
 }
 
-/* "grant INDEX GRANT LEASE", "ready 0" */
+/* "grant INDEX GRANT LEASE", "served INDEX GRANT LEASE", "ready 0" */
 static void child_line(struct exec *exec, struct str line)
 {
     struct str word = str_cut(&line, ' ');
@@ -166,6 +165,7 @@ static void child_line(struct exec *exec, struct str line)
         held->grant[grant.len] = '\0';
         memcpy(held->read, line.ptr, line.len);
         held->read[line.len] = '\0';
+        held->is_served = str_eq_c(word, "served");
     }
 }
 
@@ -330,7 +330,7 @@ static void watch_line(struct exec *exec, struct str line)
                         STR_ARG(line));
             timer_disarm(exec, EXEC_TIMER_FETCH);
             exec_watcher_stop(exec);
-        } else if (!str_eq_c(line, held->lease)) {
+        } else if (!str_eq_c(line, held->lease) && !held->is_served) {
             timer_arm(exec, EXEC_TIMER_FETCH, DEBOUNCE_MS);
         }
     }

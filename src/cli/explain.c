@@ -153,7 +153,7 @@ int explain_run(struct cli *cli)
         return cli_usage_error(cli, "%s", e.text);
     }
     /* The same question as `lease get` asks. */
-    credential_add_question(cli, cli->options.args[0], "parent", &body);
+    credential_add_question(cli, cli->options.args[0], "parent", false, &body);
     if (buf_status(&body) != 0) {
         return cli_usage_error(cli, "what is asked for is longer than %u bytes",
                                CREDENTIAL_QUESTION_MAX_BYTES);

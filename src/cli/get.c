@@ -7,12 +7,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/credential.h"
+#include "cli/template.h"
 #include "wire/format_template.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
 
 /* What is asked for, and what has come. */
 struct get {
@@ -39,30 +35,10 @@ static int get_fetch(struct get *get, const char *role)
 
 static int get_read_template(struct get *get)
 {
-    const char *path = get->spec.argument.ptr; /* ends where argv's word ends */
-    char piece[4096];
-    ssize_t size = 0;
-    int cause;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int exit_code = template_read(get->cli, get->spec.argument, &get->text);
 
-    while (fd >= 0 && buf_status(&get->text) == 0) {
-        size = read(fd, piece, sizeof(piece));
-        if (size > 0) {
-            buf_add(&get->text, piece, (size_t)size);
-        } else if (size == 0 || errno != EINTR) {
-            break;
-        }
-    }
-    cause = fd < 0 || size < 0 ? -errno : buf_status(&get->text);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (cause != 0) {
-        cli_message(get->cli, "could not read the template %s: %s", path, err_str(cause));
-        return CLI_FAILED;
-    }
     get->spec.text = buf_str(&get->text);
-    return CLI_OK;
+    return exit_code;
 }
 
 static int get_fetch_named(struct get *get)

@@ -19,6 +19,12 @@
     X(OPTION_MAP, "map", 0, "[ROLE.]FIELD=NAME", true, "the variable for a field")                 \
     X(OPTION_FILE, "file", 0, "[ROLE.]FIELD=NAME", true,                                           \
       "put a field, or [ROLE]:FORMAT, into a file and its path into the variable")                 \
+    X(OPTION_AWS, "aws", 0, "HOW", false,                                                          \
+      "how AWS's credentials are given: env (default), or endpoint, where SDKs fetch them")        \
+    X(OPTION_VAULT, "vault", 0, NULL, false,                                                       \
+      "let Vault's clients find leased: VAULT_ADDR and so on")                                     \
+    X(OPTION_GCP, "gcp", 0, NULL, false, "let Google's SDKs find leased: GCE_METADATA_HOST")       \
+    X(OPTION_AZURE, "azure", 0, NULL, false, "let Azure's SDKs find leased: IDENTITY_ENDPOINT")    \
     X(OPTION_WATCH, "watch", 0, NULL, false, "start the program again when a credential rotates")  \
     X(OPTION_SIGNAL, "signal", 0, "SIGNAL", false,                                                 \
       "instead renew the files under their paths and send this (HUP)")                             \

@@ -1,5 +1,5 @@
 /* `lease exec`: the environment it makes, the exit codes it passes, the grants it ends. */
-#include "fake_daemon.h"
+#include "exec_daemon.h"
 
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -18,53 +18,6 @@
 
 #include <cmocka.h>
 
-#define CREDENTIAL(role, grant)                                                                    \
-    "{\"role\":\"" role "\",\"lease\":\"l-1\",\"grant\":\"" grant "\",\"credential\":"             \
-    "{\"username\":\"bob\",\"password\":\"s3 'cret\"}}"
-#define POST "POST /leased/v1/leases"
-#define ROLE(role) POST " {\"role\":\"" role "\","
-#define DELETE "DELETE /leased/v1/grants/"
-
-static const struct fake_route standard[] = {
-    {ROLE("orders-db"), 201, NULL, CREDENTIAL("orders-db", "g-1"), 0},
-    {ROLE("orders_db"), 201, NULL, CREDENTIAL("orders_db", "g-2"), 0},
-    {ROLE("other"), 201, NULL, CREDENTIAL("other", "g-3"), 0},
-    {ROLE("denied"), 403, NULL, "{\"code\":\"denied\",\"detail\":\"no rule\"}", 0},
-    {DELETE, 200, NULL, "{\"id\":\"g-1\",\"state\":\"ended\"}", 0},
-};
-
-static struct fake_daemon daemon_of_test;
-static char out_path[96];
-
-static int start_daemon(void **state)
-{
-    (void)state;
-    fake_daemon_start(&daemon_of_test, standard, ARRAY_LEN(standard));
-    (void)snprintf(out_path, sizeof(out_path), "%s/out", daemon_of_test.folder);
-    return setenv("OUT", out_path, 1);
-}
-
-static int stop_daemon(void **state)
-{
-    (void)state;
-    (void)unlink(out_path);
-    fake_daemon_stop(&daemon_of_test);
-    return 0;
-}
-
-#define EXEC(...) RUN_LEASE(&daemon_of_test, "exec", __VA_ARGS__)
-
-static void assert_out(const char *wanted)
-{
-    char text[1024] = "";
-    FILE *file = fopen(out_path, "re");
-
-    assert_non_null(file);
-    (void)!fread(text, 1, sizeof(text) - 1, file);
-    (void)fclose(file);
-    assert_string_equal(text, wanted);
-}
-
 static void test_the_program_has_the_credential_in_its_environment(void **state)
 {
     const struct lease_result *result =
@@ -74,7 +27,7 @@ static void test_the_program_has_the_credential_in_its_environment(void **state)
     (void)state;
     assert_string_equal(result->err, "");
     assert_int_equal(result->exit_code, 0);
-    assert_out("bob s3 'cret yes sh 0\n");
+    exec_assert_out("bob s3 'cret yes sh 0\n");
 }
 
 static void test_the_child_asks_and_binds_to_itself_and_to_lease(void **state)
@@ -83,7 +36,7 @@ static void test_the_child_asks_and_binds_to_itself_and_to_lease(void **state)
 
     (void)state;
     assert_int_equal(result->exit_code, 0);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, "\"binding\":[\"process,parent\"]}"), 1);
+    assert_int_equal(fake_daemon_count(&exec_daemon, "\"binding\":[\"process,parent\"]}"), 1);
 }
 
 /* A grant that another job of this user got as well would end for both. */
@@ -96,9 +49,9 @@ static void test_each_run_has_a_grant_of_its_own(void **state)
     (void)state;
     assert_string_equal(result->err, "");
     assert_int_equal(result->exit_code, 0);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, "GET "), 0);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, "Content-Type: application/json\r\n"), 2);
-    assert_int_equal(fake_daemon_count(&daemon_of_test,
+    assert_int_equal(fake_daemon_count(&exec_daemon, "GET "), 0);
+    assert_int_equal(fake_daemon_count(&exec_daemon, "Content-Type: application/json\r\n"), 2);
+    assert_int_equal(fake_daemon_count(&exec_daemon,
                                        "\r\n\r\n{\"role\":\"orders-db\",\"duration\":\"30m\","
                                        "\"reason\":\"a \\\"b\\\"\",\"ticket\":\"OPS-1\","
                                        "\"binding\":[\"none\",\"comm:x\"]}"),
@@ -117,8 +70,8 @@ static void test_grants_are_ended_when_the_program_has_ended(void **state)
 {
     (void)state;
     assert_int_equal(EXEC("orders-db", "other", "--", "true")->exit_code, 0);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-1?wait=5 "), 1);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-3?wait=5 "), 1);
+    assert_int_equal(fake_daemon_count(&exec_daemon, EXEC_DELETE "g-1?wait=5 "), 1);
+    assert_int_equal(fake_daemon_count(&exec_daemon, EXEC_DELETE "g-3?wait=5 "), 1);
 }
 
 static void test_without_a_credential_nothing_runs_and_what_was_granted_ends(void **state)
@@ -129,8 +82,8 @@ static void test_without_a_credential_nothing_runs_and_what_was_granted_ends(voi
     (void)state;
     assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
     assert_non_null(strstr(result->err, "could not get denied: denied: no rule"));
-    assert_int_equal(access(out_path, F_OK), -1);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-1"), 1);
+    assert_int_equal(access(exec_out_path, F_OK), -1);
+    assert_int_equal(fake_daemon_count(&exec_daemon, EXEC_DELETE "g-1"), 1);
 }
 
 static void test_a_program_that_is_not_there_is_127_and_one_that_cannot_run_126(void **state)
@@ -139,7 +92,7 @@ static void test_a_program_that_is_not_there_is_127_and_one_that_cannot_run_126(
     assert_int_equal(EXEC("orders-db", "--", "no-such-program-here")->exit_code,
                      CLI_EXEC_NOT_FOUND);
     assert_int_equal(EXEC("orders-db", "--", "/etc")->exit_code, CLI_EXEC_NOT_RUN);
-    assert_int_equal(fake_daemon_count(&daemon_of_test, DELETE "g-1"), 2);
+    assert_int_equal(fake_daemon_count(&exec_daemon, EXEC_DELETE "g-1"), 2);
 }
 
 static void test_two_roles_that_claim_one_variable_are_an_error(void **state)
@@ -161,7 +114,7 @@ static void test_maps_rename_for_one_role_or_for_all(void **state)
 
     (void)state;
     assert_string_equal(result->err, "");
-    assert_out("bob bob\n");
+    exec_assert_out("bob bob\n");
     result = EXEC("orders-db", "other", "--map", "username=U", "--", "true");
     assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
     assert_non_null(strstr(result->err, "both claim the variable U"));
@@ -177,7 +130,7 @@ static void test_an_inherited_variable_of_the_same_name_is_replaced(void **state
                          ->exit_code,
                      0);
     (void)unsetenv("ORDERS_DB_USERNAME");
-    assert_out("1\nbob\n");
+    exec_assert_out("1\nbob\n");
 }
 
 static void test_mistakes_of_usage_are_125_before_anything_is_asked_for(void **state)
@@ -188,7 +141,7 @@ static void test_mistakes_of_usage_are_125_before_anything_is_asked_for(void **s
     assert_int_equal(EXEC("orders-db", "--for", "soon", "--", "true")->exit_code, CLI_EXEC_FAILED);
     assert_int_equal(EXEC("orders-db", "--map", "a=b-c", "--", "true")->exit_code, CLI_EXEC_FAILED);
     assert_int_equal(EXEC("orders-db", "--nonsense", "--", "true")->exit_code, CLI_EXEC_FAILED);
-    assert_string_equal(daemon_of_test.log, "");
+    assert_string_equal(exec_daemon.log, "");
 }
 
 static void test_options_of_the_program_are_its_own(void **state)
@@ -196,7 +149,7 @@ static void test_options_of_the_program_are_its_own(void **state)
     (void)state;
     assert_int_equal(
         EXEC("orders-db", "--", "sh", "-c", "echo $1 > $OUT", "x", "--help")->exit_code, 0);
-    assert_out("--help\n");
+    exec_assert_out("--help\n");
 }
 
 /* Sends a signal to this process, which plays `lease`, once the program runs. */
@@ -212,7 +165,7 @@ static void test_a_signal_to_lease_reaches_the_program(void **state)
                    (long)getpid());
     result = EXEC("orders-db", "--", "sh", "-c", script);
     assert_int_equal(result->exit_code, 3);
-    assert_out("term\n");
+    exec_assert_out("term\n");
 }
 
 static void read_signal_lines(const char *path, char *out, size_t size)
@@ -239,7 +192,7 @@ static void test_the_program_gets_the_signal_mask_and_dispositions_of_before(voi
     read_signal_lines("/proc/self/status", before, sizeof(before));
     assert_int_equal(EXEC("orders-db", "--", "sh", "-c", "cat /proc/self/status > $OUT")->exit_code,
                      0);
-    read_signal_lines(out_path, inside, sizeof(inside));
+    read_signal_lines(exec_out_path, inside, sizeof(inside));
     assert_string_equal(inside, before);
     read_signal_lines("/proc/self/status", inside, sizeof(inside));
     assert_string_equal(inside, before);
@@ -324,76 +277,6 @@ static void test_what_conflicts_with_aws_credentials_is_removed(void **state)
     exec_environment_free(environment);
 }
 
-static void test_a_file_has_the_bare_value_and_the_environment_its_path(void **state)
-{
-    const struct lease_result *result =
-        EXEC("orders-db", "--file", "password=PW_FILE", "--", "sh", "-c",
-             "{ cat $PW_FILE; echo; stat -Lc '%a %F' $PW_FILE; echo \"[$ORDERS_DB_PASSWORD]\" "
-             "$ORDERS_DB_USERNAME; echo x 2>/dev/null >>$PW_FILE || echo sealed; } > $OUT");
-
-    (void)state;
-    assert_string_equal(result->err, "");
-    assert_int_equal(result->exit_code, 0);
-    assert_out("s3 'cret\n600 regular file\n[] bob\nsealed\n");
-}
-
-static void test_a_path_is_good_for_any_process_of_the_program(void **state)
-{
-    (void)state;
-    assert_int_equal(EXEC("orders-db", "other", "--file", "other.username=U", "--", "sh", "-c",
-                          "(env -i sh -c \"exec 3<&- 4<&- 5<&- 6<&- 7<&-; cat $U\") > $OUT")
-                         ->exit_code,
-                     0);
-    assert_out("bob");
-}
-
-static void test_a_file_of_a_format_takes_the_role_out_of_the_environment(void **state)
-{
-    const struct lease_result *result =
-        EXEC("orders-db", "--file", ":dotenv=ENV_FILE", "--map", "username=U", "--", "sh", "-c",
-             "{ grep -c PASSWORD $ENV_FILE; echo \"[$ORDERS_DB_PASSWORD$ORDERS_DB_USERNAME]\" $U; "
-             "} > $OUT");
-
-    (void)state;
-    assert_string_equal(result->err, "");
-    assert_out("1\n[] bob\n");
-}
-
-static void test_a_path_is_gone_with_lease(void **state)
-{
-    char path[256] = "";
-    FILE *file;
-
-    (void)state;
-    assert_int_equal(EXEC("orders-db", "--file", "password=PW_FILE", "--", "sh", "-c",
-                          "echo $PW_FILE > $OUT")
-                         ->exit_code,
-                     0);
-    file = fopen(out_path, "re");
-    assert_non_null(file);
-    assert_non_null(fgets(path, sizeof(path), file));
-    (void)fclose(file);
-    path[strcspn(path, "\n")] = '\0';
-    assert_memory_equal(path, "/proc/", 6);
-    assert_int_equal(access(path, F_OK), -1);
-}
-
-static void test_files_that_cannot_be_are_told_before_the_program_runs(void **state)
-{
-    const struct lease_result *result =
-        EXEC("orders-db", "other", "--file", "password=P", "--", "true");
-
-    (void)state;
-    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
-    assert_non_null(strstr(result->err, "both orders-db and other have this field"));
-    result = EXEC("orders-db", "--file", "nothing=P", "--", "true");
-    assert_int_equal(result->exit_code, CLI_EXEC_FAILED);
-    assert_non_null(strstr(result->err, "there is no such field"));
-    result = EXEC("orders-db", "--file", "password=ORDERS_DB_USERNAME", "--", "true");
-    assert_non_null(strstr(result->err, "both claim the variable ORDERS_DB_USERNAME"));
-    assert_null(strstr(result->err, "cret"));
-}
-
 static void test_options_that_do_not_fit_together_are_told_before_anything_is_asked_for(
     void **state)
 {
@@ -412,9 +295,9 @@ static void test_options_that_do_not_fit_together_are_told_before_anything_is_as
 
     (void)state;
     for (i = 0; i < ARRAY_LEN(mistakes); i++) {
-        assert_int_equal(run_lease(&daemon_of_test, mistakes[i])->exit_code, CLI_EXEC_FAILED);
+        assert_int_equal(run_lease(&exec_daemon, mistakes[i])->exit_code, CLI_EXEC_FAILED);
     }
-    assert_string_equal(daemon_of_test.log, "");
+    assert_string_equal(exec_daemon.log, "");
 }
 
 static void test_every_signal_that_can_be_is_passed_on(void **state)
@@ -434,7 +317,7 @@ static void test_every_signal_that_can_be_is_passed_on(void **state)
     assert_int_equal(sigismember(&signals, SIGPIPE), 0);
 }
 
-#define EXEC_TEST(test) cmocka_unit_test_setup_teardown(test, start_daemon, stop_daemon)
+#define EXEC_TEST(test) cmocka_unit_test_setup_teardown(test, exec_daemon_start, exec_daemon_stop)
 
 int main(void)
 {
@@ -452,11 +335,6 @@ int main(void)
         EXEC_TEST(test_mistakes_of_usage_are_125_before_anything_is_asked_for),
         EXEC_TEST(test_options_of_the_program_are_its_own),
         EXEC_TEST(test_a_signal_to_lease_reaches_the_program),
-        EXEC_TEST(test_a_file_has_the_bare_value_and_the_environment_its_path),
-        EXEC_TEST(test_a_path_is_good_for_any_process_of_the_program),
-        EXEC_TEST(test_a_file_of_a_format_takes_the_role_out_of_the_environment),
-        EXEC_TEST(test_a_path_is_gone_with_lease),
-        EXEC_TEST(test_files_that_cannot_be_are_told_before_the_program_runs),
         EXEC_TEST(test_options_that_do_not_fit_together_are_told_before_anything_is_asked_for),
         cmocka_unit_test(test_every_signal_that_can_be_is_passed_on),
         EXEC_TEST(test_the_program_gets_the_signal_mask_and_dispositions_of_before),
