@@ -230,6 +230,10 @@ const char *access_identity_key(const struct access_identity *identity,
         *sans_put(at, identity->sans) = '\0';
         return out;
     }
+    if (identity->kind == ENV_PEER_SELF) {
+        *str_put(at, str_of(identity->user)) = '\0';
+        return out;
+    }
     at = str_put_u64(at, identity->uid);
     if (identity->is_foreign) {
         at = str_put(at, STR("/container:"));

@@ -24,6 +24,7 @@ enum env_peer_kind {
     ENV_PEER_UNIX,     /* a process: uid, groups, pid and what hangs on it */
     ENV_PEER_LOOPBACK, /* the owner of a socket on this machine: uid only */
     ENV_PEER_TLS,      /* whoever holds the key of a client's certificate: its names only */
+    ENV_PEER_SELF,     /* this daemon: never of a connection */
 };
 
 enum env_peer_state {

@@ -272,6 +272,8 @@ void peer_recheck(struct peer *peer)
     case ENV_PEER_TLS:
         peer_recheck_tls(peer);
         break;
+    case ENV_PEER_SELF:
+        break;
     }
 }
 

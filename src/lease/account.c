@@ -18,10 +18,12 @@ static bool account_match(struct index_entry *entry, const void *caller)
 /* Callers with the same hash would share their limits, nothing else. */
 static uint64_t caller_of(const struct lease_core *core, const struct access_identity *identity)
 {
-    if (identity->kind != ENV_PEER_TLS) {
+    const char *name = identity->kind == ENV_PEER_TLS ? identity->sans : identity->user;
+
+    if (identity->kind != ENV_PEER_TLS && identity->kind != ENV_PEER_SELF) {
         return identity->uid;
     }
-    return index_hash_text(core->accounts.seed, identity->sans) | 1ULL << 63;
+    return index_hash_text(core->accounts.seed, name) | 1ULL << 63;
 }
 
 /* A bucket holds what its rate gives at once, so one of twice the size fills in twice the time. */

@@ -1,6 +1,6 @@
-/* What one caller uses of the core: a uid, over all of its identities, or the names in a
- * certificate. So one that asks for everything can't keep the others from asking. Exists while a
- * holder of the caller does. */
+/* What one caller uses of the core: a uid, over all of its identities, the names in a
+ * certificate, or a backend of our own. So one that asks for everything can't keep the others from
+ * asking. Exists while a holder of the caller does. */
 #ifndef LEASED_LEASE_ACCOUNT_H
 #define LEASED_LEASE_ACCOUNT_H
 
@@ -10,7 +10,7 @@
 
 struct account {
     struct index_entry entry; /* by caller */
-    uint64_t caller;          /* the uid; of names in a certificate a hash beyond all uids */
+    uint64_t caller;          /* the uid; else a hash beyond all uids */
     struct list holders;      /* of all its identities and roles */
     uint32_t lease_count;     /* issued for it and not over */
     uint32_t grant_count;     /* that haven't ended */

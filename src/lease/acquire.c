@@ -276,17 +276,25 @@ void acquire_fail_grant(struct grant *grant, const struct acquire_failure *failu
     }
 }
 
-void acquire_cancel_all(struct lease_core *core)
+void acquire_cancel_all(struct lease_core *core, bool with_own)
 {
     const struct acquire_failure failure = {.status = ERR_CANCELED,
                                             .text = "the daemon is stopping"};
     struct grant *grant = NULL;
+    struct list *node;
+    struct list *following;
 
-    while (!list_is_empty(&core->finishing)) {
-        acquire_fail(LIST_ENTRY(core->finishing.next, struct lease_acquire, node), &failure);
+    LIST_EACH (&core->finishing, node, following) {
+        struct lease_acquire *acquire = LIST_ENTRY(node, struct lease_acquire, node);
+
+        if (with_own || !lend_is_own(acquire->grant->holder)) {
+            acquire_fail(acquire, &failure);
+        }
     }
     while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        acquire_fail_grant(grant, &failure);
+        if (with_own || !lend_is_own(grant->holder)) {
+            acquire_fail_grant(grant, &failure);
+        }
     }
 }
 

@@ -182,7 +182,7 @@ int lease_acquire_start(struct lease_core *core, struct lease_acquire *acquire)
 {
     int r;
 
-    if (core->is_draining || core->is_closing) {
+    if (core->is_closing || (core->is_draining && acquire->ask.identity->kind != ENV_PEER_SELF)) {
         return ERR_CLOSED;
     }
     acquire->core = core;

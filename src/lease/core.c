@@ -197,7 +197,8 @@ static void core_close_check(struct lease_core *core)
     void (*closed)(void *user) = core->closed;
     void *user = core->closed_user;
 
-    if (calls_are_in_flight(core) || core->closing_watch_count > 0) {
+    if (calls_are_in_flight(core) || core->closing_watch_count > 0 ||
+        !list_is_empty(&core->loans)) {
         return;
     }
     waits_tell(core, true);
@@ -277,6 +278,7 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->links);
     list_init(&core->read_grants);
     list_init(&core->finishing);
+    list_init(&core->loans);
     list_init(&core->observers);
     list_init(&core->waits);
     list_init(&core->waits_done);
@@ -323,7 +325,7 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     struct lease *lease = NULL;
 
     CHECK(!core->is_closing);
-    acquire_cancel_all(core);
+    acquire_cancel_all(core, true);
     reads_flush(core); /* of grants that don't end here */
     core->is_draining = true;
     core->is_closing = true;

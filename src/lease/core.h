@@ -17,7 +17,8 @@
  * (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of calls),
  * turns.h (whose call is next), refusal.h (what isn't asked again), role.h, lease.h, grant.h,
  * holder.h, account.h (the objects), own.c (whose they are), record.h (what the trail says),
- * durable.h (what survives). What an operator changes: reload.c (roles), recheck.c (policies). */
+ * durable.h (what survives). What the daemon's own backends work with: lend.h. What an operator
+ * changes: reload.c (roles), recheck.c (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 

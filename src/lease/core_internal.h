@@ -97,6 +97,7 @@ struct lease_core {
     struct list acquires; /* that aren't answered, in the order of their deadlines */
     struct wheel_entry acquires_due;
     struct list finishing; /* acquires that will get their credential in this turn */
+    struct list loans;     /* struct lease_loan, that haven't begun */
     struct list observers; /* struct lease_observer */
     struct grant *changed; /* the first that these will hear of in this turn */
     uint64_t position;     /* of the last event, observe.h */
@@ -220,7 +221,8 @@ void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *f
 struct acquire_failure grant_failure(const struct grant *grant);
 void acquire_fail_lease(struct lease *lease, const struct acquire_failure *failure);
 void acquire_fail_grant(struct grant *grant, const struct acquire_failure *failure);
-void acquire_cancel_all(struct lease_core *core);
+/* `with_own`: also those of the daemon itself. */
+void acquire_cancel_all(struct lease_core *core, bool with_own);
 
 /* Ends those that have waited for acquire_timeout_ms. */
 void acquire_due(struct lease_core *core);
@@ -242,11 +244,28 @@ uint64_t anchor_ends_ms(const struct lease *lease);
 /* --- drain.c --- */
 
 void drain_check(struct lease_core *core);
+/* Is the grant left for the next daemon? */
+bool drain_keeps(const struct grant *grant);
 /* Leaves the lease for the next daemon, if this one stops and that one can go on with it. */
 bool drain_leave(struct lease *lease);
 /* It is over after all. Fine when it wasn't left. */
 void drain_retake(struct lease *lease);
 void drain_due(struct lease_core *core);
+
+/* --- lend.c --- */
+
+/* Is it this daemon itself? */
+bool lend_is_own(const struct holder *holder);
+/* Does one of its backends still work with what this holder has? */
+bool lend_is_needed(const struct lease_core *core, const struct holder *holder);
+/* Is a grant of the daemon itself on the lease? */
+bool lend_holds(const struct lease *lease);
+/* Gives back what the issuer's backend has borrowed, if it isn't needed any more; it may be unknown
+ * by now. */
+void lend_settle(struct lease_core *core, const struct lease_issuer *config);
+void lend_drain(struct lease_core *core);
+/* What an earlier daemon's backends borrowed and ours don't. */
+void lend_recovered(struct lease_core *core);
 
 /* --- observe.c --- */
 

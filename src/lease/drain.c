@@ -1,5 +1,6 @@
 /* Stopping: no new acquires, every grant ends, every lease is revoked; or the daemon is only about
- * to be started again, and what the next one can go on with is left as it is, in the ledger.
+ * to be started again, and what the next one can go on with is left as it is, in the ledger. What
+ * its own backends have borrowed goes last: they may need it to revoke.
  *
  * Happy path: lease_core_drain ends the grants → settle.c and revoke.c do the rest → drain_check,
  * at the end of each turn, sees nothing live that isn't left: the wait is told 0.
@@ -23,17 +24,22 @@ static uint64_t live_count(const struct lease_core *core)
 
 /* --- what is left for the next daemon --- */
 
-static bool is_grant_kept(const struct grant *grant)
+static bool is_role_kept(const struct role *role)
+{
+    return role->core->is_keeping && role->config.is_kept_on_stop && !role->is_removed;
+}
+
+bool drain_keeps(const struct grant *grant)
 {
     return grant->state == GRANT_STATE_HELD && grant->is_durable && !grant->has_connection &&
-           grant->lease->role->config.is_kept_on_stop && !grant->lease->role->is_removed;
+           is_role_kept(grant->lease->role);
 }
 
 bool drain_leave(struct lease *lease)
 {
     struct lease_core *core = lease->role->core;
 
-    if (!core->is_keeping || !fsm_lease_is_live(lease->state) || !lease->is_durable ||
+    if (!is_role_kept(lease->role) || !fsm_lease_is_live(lease->state) || !lease->is_durable ||
         !lease->is_recorded || !lease_is_wanted(lease)) {
         return false;
     }
@@ -66,7 +72,7 @@ uint32_t lease_core_left_count(const struct lease_core *core, const struct lease
 
 static void drain_lease(struct lease *lease)
 {
-    if (drain_leave(lease)) {
+    if (drain_leave(lease) || lend_holds(lease)) {
         return;
     }
     if (fsm_lease_is_live(lease->state)) {
@@ -94,9 +100,9 @@ void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, bool is_kep
     wait->error = (struct err){.code = 0};
     list_push_back(&core->waits, &wait->node);
     wheel_arm(&core->wheel, &core->drain_due, deadline_ms);
-    acquire_cancel_all(core);
+    acquire_cancel_all(core, false);
     while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        if (!core->is_keeping || !is_grant_kept(grant)) {
+        if (!drain_keeps(grant) && !lend_is_own(grant->holder)) {
             grant_end(grant, GRANT_END_STOPPING);
         }
     }
@@ -108,6 +114,9 @@ void lease_core_drain(struct lease_core *core, uint64_t deadline_ms, bool is_kep
 
 void drain_check(struct lease_core *core)
 {
+    if (core->is_draining) {
+        lend_drain(core);
+    }
     if (core->is_draining && live_count(core) == 0 && !calls_are_in_flight(core)) {
         wheel_cancel(&core->wheel, &core->drain_due);
         waits_end_drain(core, 0, NULL);

@@ -123,6 +123,7 @@ struct lease_issuer_limits {
 /* Embedded in what implements it (backend/backend.c). */
 struct lease_issuer {
     const char *name;
+    const char *borrows; /* the role whose credential it works with (lend.h); NULL: none */
     const struct lease_issuer_ops *ops;
     struct lease_issuer_limits limits;
     void *core_state; /* the lease layer's queue for this issuer */

@@ -71,10 +71,12 @@ struct grant *reads_named(const struct lease_ask *ask)
 
 struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask *ask)
 {
+    /* What the daemon works with itself doesn't leave it. */
+    bool is_own = ask->identity->kind == ENV_PEER_SELF;
     struct grant *grant = reads_named(ask);
     struct binding_set set;
 
-    if (core->is_closing || lease_core_may_hand_out(core, NULL) != 0) {
+    if (core->is_closing || (!is_own && lease_core_may_hand_out(core, NULL) != 0)) {
         return NULL;
     }
     if (grant == NULL && binding_resolve_known(ask, &set)) {
@@ -84,7 +86,7 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask 
         return NULL;
     }
     /* What the next daemon goes on with is served to the last. */
-    if (core->is_draining && !grant->lease->is_left) {
+    if (core->is_draining && !grant->lease->is_left && !is_own) {
         return NULL;
     }
     reads_count(grant);

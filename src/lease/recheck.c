@@ -139,7 +139,7 @@ uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
     char count[24];
 
     while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        if (grant->state != GRANT_STATE_ENDED) {
+        if (grant->state != GRANT_STATE_ENDED && !lend_is_own(grant->holder)) {
             grant_recheck(&recheck, grant);
         }
     }

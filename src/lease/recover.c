@@ -418,6 +418,7 @@ void lease_core_recovered(struct lease_core *core, struct lease_recovery *ret_re
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {
         go_on(lease);
     }
+    lend_recovered(core);
     *ret_recovery = core->recovery;
     left_forget(core);
     adopted_start(core);

@@ -7,7 +7,8 @@
  * what is held becomes outdated, and plan.c and acquire.c replace it.
  *
  * A role that is removed ends its grants, and its leases are revoked as ever; it stays known to
- * them, and under its name, until they are gone. */
+ * them, and under its name, until they are gone. Only what a backend of our own needs of it stays
+ * until that is closed. */
 #include "base/mem.h"
 #include "lease/core_internal.h"
 
@@ -238,6 +239,9 @@ int lease_core_set_role(struct lease_core *core, const struct lease_role *config
 
 static void removed_lease(struct lease *lease)
 {
+    if (lend_holds(lease)) {
+        return;
+    }
     if (fsm_lease_is_live(lease->state)) {
         revoke_start(lease, "its role was removed");
     } else if (lease->state == LEASE_STATE_REQUESTED) {
@@ -256,7 +260,7 @@ void lease_core_remove_role(struct lease_core *core, struct str name)
     role->is_removed = true;
     role_again(role); /* it must outlive this call */
     while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        if (grant->holder->role == role) {
+        if (grant->holder->role == role && !lend_is_needed(core, grant->holder)) {
             grant_end(grant, GRANT_END_POLICY);
         }
     }
@@ -308,4 +312,5 @@ void lease_core_forget_issuer(struct lease_core *core, struct lease_issuer *issu
         }
     }
     issuer_free(state);
+    lend_settle(core, issuer);
 }

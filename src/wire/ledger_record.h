@@ -33,7 +33,7 @@ struct ledger_table {
 
 /* For whom something is; texts are never NULL. */
 struct ledger_holder {
-    const char *caller; /* "unix", "loopback" or "tls" */
+    const char *caller; /* "unix", "loopback", "tls" or "self" */
     uint32_t uid;
     const char *user;
     const char *unit;

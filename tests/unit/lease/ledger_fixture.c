@@ -7,6 +7,7 @@
 
 struct fake_ledger ledger;
 struct lease_recovery recovery;
+struct model_issuer *ledger_second;
 
 int ledger_setup(void **state)
 {
@@ -77,11 +78,15 @@ void ledger_stop_drained(void)
 
 static int recover_lease(void *user, struct str id, struct str body)
 {
+    struct model_issuer *model = &f.model;
     struct ledger_lease record;
 
     (void)user;
     assert_int_equal(ledger_lease_read(body, &record, NULL), 0);
-    assert_int_equal(lease_core_recover(f.core, id, &record, &f.model.issuer), 0);
+    if (ledger_second != NULL && strcmp(record.backend, ledger_second->issuer.name) == 0) {
+        model = ledger_second;
+    }
+    assert_int_equal(lease_core_recover(f.core, id, &record, &model->issuer), 0);
     return 0;
 }
 

@@ -8,6 +8,9 @@
 extern struct fake_ledger ledger;
 extern struct lease_recovery recovery; /* of the last start */
 
+/* A second issuer, whose leases are told by its name; NULL: there is none. */
+extern struct model_issuer *ledger_second;
+
 /* cmocka's setup and teardown; in the end nothing may be left in the ledger. */
 int ledger_setup(void **state);
 int ledger_teardown(void **state);
