@@ -3,10 +3,10 @@
  * Changes
  *   1.0   backends with issue, renew, revoke, health; 1.1: call: clients' requests, passed through
  *   1.2   "shared-file:/path"; LEASED_NEEDS_* flags; 1.3: refresh_ms: what is read again
- *   1.4   alloc: memory for what isn't a secret by itself
- *   1.5   limits of what an answer holds; LEASED_HTTP_MOVABLE
+ *   1.4   alloc; 1.5: limits of what an answer holds; LEASED_HTTP_MOVABLE
  *   1.6   intents; state that outlives the daemon; standing warnings; issuer_ref's line feed
  *   1.7   addresses of the plugin's own; sinks; files that are published; programs that are run
+ *   1.8   borrow_start: what another role of this daemon gives, for the plugin's own use
  *
  * Contract
  *   1. A plugin exports leased_plugin_entry, which is called once; its table is used to the end.
@@ -29,7 +29,7 @@
  *   8. No secret in a log, an error's text or memory other than secret_alloc's.
  *   9. No network, clock, file, environment or chance but the host's: plugins run in a simulator.
  *
- * Smallest examples: plugins/example_backend and plugins/example_sink in the repository. */
+ * More, and examples: plugins/README.md in the repository. */
 #ifndef LEASED_PLUGIN_H
 #define LEASED_PLUGIN_H
 
@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 #define LEASED_ABI_MAJOR 1
-#define LEASED_ABI_MINOR 7
+#define LEASED_ABI_MINOR 8
 
 /* Does the struct that `p` points to reach `field`? */
 #define LEASED_HAS(p, field) ((p)->size > offsetof(__typeof__(*(p)), field))
@@ -52,6 +52,7 @@ typedef struct leased_op leased_op;                     /* the host's: one opera
 typedef struct leased_timer leased_timer;               /* the host's: one armed timer */
 typedef struct leased_http leased_http;                 /* the host's: one HTTP exchange */
 typedef struct leased_run leased_run;                   /* the host's: one program that runs */
+typedef struct leased_borrow leased_borrow;             /* the host's: one look at a loan */
 
 struct leased_str {
     const char *ptr;
@@ -78,7 +79,6 @@ struct leased_kv {
 #define LEASED_LOST 7 /* it may have been executed, its answer was lost: never repeated blindly */
 #define LEASED_CANCELED 8
 
-/* Result flags. */
 #define LEASED_RESULT_RENEWABLE 1u /* issue, renew: a renewal can extend it */
 #define LEASED_RESULT_REVOCABLE 2u /* issue: the issuer can end it before its time */
 #define LEASED_RESULT_CAPPED 4u    /* issue, renew: shorter than asked, for a maximum is near */
@@ -105,9 +105,9 @@ struct leased_result {
     size_t warning_count;
     /* issue, renew: host clock when the request was sent; 0: when the operation began */
     uint64_t asked_ms;
-    /* issue, since 1.3, for what isn't renewable: how long after asked_ms the issuer may have
-     * something else to give, so that a held credential is to be issued anew then, and not before;
-     * 0: the host decides by the lifetime; UINT64_MAX: never, but for who asks after its end */
+    /* issue, since 1.3, for what isn't renewable: how long after asked_ms a held credential is to
+     * be issued anew, and not before; 0: the host decides by the lifetime; UINT64_MAX: never, but
+     * for who asks after its end */
     uint64_t refresh_ms;
 };
 
@@ -121,8 +121,7 @@ struct leased_result {
  * another address. What creates nothing always may. */
 #define LEASED_HTTP_MOVABLE 2u
 /* Since 1.6, with CREATES: what a second sending leaves behind ends by itself, soon, or the issuer
- * refuses it and ends the first one's. It may be sent twice, and on a connection that is kept open.
- */
+ * refuses it and ends the first one's. It may be sent twice, and on a kept connection. */
 #define LEASED_HTTP_REPEATABLE 4u
 /* Since 1.7, with `address`: it is the machine's own metadata service, which speaks plain http at a
  * link-local address (169.254.0.0/16, fd00:ec2::254) or as metadata.google.internal. */
@@ -144,9 +143,9 @@ struct leased_http_request {
     size_t header_count;
     struct leased_str body;
     uint64_t timeout_ms; /* 0: the backend's limits.timeout */
-    /* Since 1.7. Where it goes instead of to the backend's addresses: "https://host[:port]", or
-     * http:// to this machine. Empty: there. The backend's TLS files and proxy count here, too.
-     * What becomes of it says nothing of the backend's addresses: the operation's end does. */
+    /* Since 1.7. Where it goes instead of to the backend's addresses (empty: there), with its TLS
+     * files and proxy: "https://host[:port]", or http:// to this machine. What becomes of it says
+     * nothing of the backend's addresses: the operation's end does. */
     struct leased_str address;
 };
 
@@ -165,9 +164,8 @@ struct leased_http_reply {
     size_t header_count;
     struct leased_str body;
     struct leased_str detail; /* what went wrong, for people */
-    /* Since 1.5, for who makes a tree of the body: how deep it may be nested, and how many values
-     * it may have, by the backend's limits. To be counted before it is parsed: a few bytes can
-     * become a lot of memory. 0: not said. */
+    /* Since 1.5, for who makes a tree of the body: how deep it may be nested and how many values it
+     * may have, to be counted before it is parsed. 0: not said. */
     uint32_t depth_max;
     uint32_t values_max;
 };
@@ -191,19 +189,18 @@ struct leased_call {
 struct leased_call_reply {
     uint32_t size;
     uint32_t status;                          /* HTTP status, 200 to 599 */
-    const struct leased_http_header *headers; /* at most 16, names in lower case: only those that
-                                                 may reach a client */
+    const struct leased_http_header *headers; /* in lower case, at most 16: fit for clients */
     size_t header_count;
     struct leased_str body; /* treated as secret */
 };
 
-/* Since 1.7. A program that the backend's configuration names (LEASED_PLUGIN_RUNS). */
+/* Since 1.7. A program of the backend's configuration (LEASED_PLUGIN_RUNS). */
 struct leased_run_request {
     uint32_t size;
     uint32_t reserved;
     struct leased_str program; /* the key that names it: "command" or "revoke_command" */
-    /* Of its environment: LEASED_ROLE, LEASED_USER, LEASED_UID, LEASED_UNIT, LEASED_REASON,
-     * LEASED_TTL_S and LEASED_REF, no others; each one line of UTF-8. An empty one isn't set. */
+    /* LEASED_ROLE, _USER, _UID, _UNIT, _REASON, _TTL_S and _REF of its environment, no others; each
+     * one line of UTF-8. An empty one isn't set. */
     const struct leased_kv *variables;
     size_t variable_count; /* at most 8 */
 };
@@ -225,12 +222,26 @@ struct leased_run_end {
     struct leased_str detail; /* why, or the first line on its stderr; may be empty */
 };
 
+#define LEASED_BORROW_REFUSED 1u /* the issuer has refused the last one */
+
+/* Since 1.8. What the role gives that the backend borrows from (LEASED_PLUGIN_BORROWS). */
+struct leased_borrowed {
+    uint32_t size;
+    int32_t status;                 /* as an operation's; only with LEASED_OK the fields are set */
+    const struct leased_kv *fields; /* the credential */
+    size_t field_count;
+    uint64_t expires_ms; /* host clock */
+    uint64_t retry_after_ms;
+    struct leased_str detail;
+};
+
 typedef void (*leased_http_fn)(void *user, const struct leased_http_reply *reply);
 typedef void (*leased_timer_fn)(void *user);
 typedef void (*leased_post_fn)(void *user);
 typedef void (*leased_intent_fn)(void *user, int32_t status);
 typedef void (*leased_file_fn)(void *user, int32_t status, struct leased_str detail);
 typedef void (*leased_run_fn)(void *user, const struct leased_run_end *end);
+typedef void (*leased_borrow_fn)(void *user, const struct leased_borrowed *borrowed);
 
 struct leased_host {
     uint32_t size;
@@ -260,14 +271,12 @@ struct leased_host {
     int64_t (*secret_read)(leased_host_context *host, struct leased_str source, char **ret_bytes,
                            struct leased_str *ret_detail);
 
-    /* One-shot. `fn` runs once unless stopped; the handle is dead afterwards. NULL when out of
-     * memory. */
+    /* One-shot. `fn` runs once unless stopped; then the handle is dead. NULL: out of memory. */
     leased_timer *(*timer_start)(leased_host_context *host, uint64_t delay_ms, leased_timer_fn fn,
                                  void *user);
     void (*timer_stop)(leased_host_context *host, leased_timer *timer);
 
-    /* The request is copied. NULL when it couldn't be started: out of memory, or a wrong request.
-     */
+    /* The request is copied. NULL: it couldn't be started, out of memory or a wrong request. */
     leased_http *(*http_start)(leased_host_context *host, const struct leased_http_request *request,
                                leased_http_fn fn, void *user);
     void (*http_cancel)(leased_host_context *host, leased_http *http);
@@ -283,84 +292,78 @@ struct leased_host {
     void (*anchor_ends)(leased_host_context *host, uint64_t anchor, uint64_t when_ms,
                         struct leased_str reason);
 
-    /* When the plugin's own login ends (host clock; UINT64_MAX: never, 0: not logged in), for
-     * status and metrics. */
+    /* When the plugin's own login ends: host clock; UINT64_MAX: never, 0: not logged in. */
     void (*login_expires)(leased_host_context *host, uint64_t when_ms);
 
     /* Adds to a counter of this backend; `name` is [a-z_]+. */
     void (*metric_add)(leased_host_context *host, struct leased_str name, uint64_t delta);
 
-    /* Runs fn(user) on the loop thread, soon. From any thread. < 0 when out of memory or shutting
-     * down. */
+    /* Runs fn(user) on the loop thread, soon. From any thread. < 0: out of memory, or the end. */
     int32_t (*post)(leased_host_context *host, leased_post_fn fn, void *user);
 
     /* Since 1.1. Ends a `call` with the issuer's answer, which is copied. */
     void (*call_done)(leased_host_context *host, leased_op *op,
                       const struct leased_call_reply *reply);
 
-    /* Since 1.4. Ordinary memory, wiped when it is freed, by secret_free too: for what isn't a
-     * secret by itself, and what is large or one for each operation. NULL when out of memory. */
+    /* Since 1.4. Ordinary memory, wiped when it is freed, by secret_free too. NULL: none left. */
     void *(*alloc)(size_t size);
 
     /* Since 1.6, for an issue that hasn't ended: before the plugin asks its issuer to create
      * something it puts on durable record what `revoke` is to be given (as issuer_ref, by its
-     * rules) if the answer is lost or the daemon dies. Called again it replaces the record: a
-     * plugin that learns more says so before it goes on. What is recorded may turn out to name
-     * nothing; then revoke ends with LEASED_GONE.
+     * rules) if the answer is lost or the daemon dies. Called again it replaces the record.
      *
      * fn runs once, from the loop, with 0, or < 0 (a LEASED_* status, negated): then nothing may be
-     * created, or nothing further. Once the operation has ended it never runs. When the host has
-     * given the operation up meanwhile, because its deadline passed, fn runs with -LEASED_CANCELED;
-     * before that cancel was called, from where the plugin may as well end the operation. One at a
-     * time. Returns < 0 when it couldn't be started; then fn never runs. */
+     * created, or nothing further; -LEASED_CANCELED after the operation's deadline; never once the
+     * operation has ended. One at a time. < 0: it couldn't be started, and fn never runs. */
     int32_t (*intent)(leased_host_context *host, leased_op *op, struct leased_str ref,
                       leased_intent_fn fn, void *user);
 
     /* Since 1.6. Replaces what the instance keeps across restarts, its login; at most 64 KiB,
-     * copied. An empty one removes it. Returns < 0 when it can't be kept here: go on without. The
-     * host stores it sealed, soon; it isn't waited for. */
+     * copied; empty: nothing. Stored sealed, soon. < 0: it can't be kept here, go on without. */
     int32_t (*state_put)(leased_host_context *host, struct leased_str bytes);
 
-    /* Since 1.6, inside open only. What an earlier run of this backend kept, perhaps of another
-     * version of the plugin or under another configuration. Returns its length and, through
-     * ret_bytes, memory to be freed by secret_free; 0: there is none; < 0: out of memory. */
+    /* Since 1.6, inside open only. What an earlier run of this backend kept, perhaps by another
+     * version or configuration. Its length and, through ret_bytes, memory to be freed by
+     * secret_free; 0: there is none; < 0: out of memory. */
     int64_t (*state_get)(leased_host_context *host, char **ret_bytes);
 
-    /* Since 1.6. A standing warning that status shows until the plugin takes it back with an empty
-     * `text`. One for each key ([a-z0-9_/-]{1,64}), at most 8. Not logged by the host. */
+    /* Since 1.6. A standing warning for status, until it is taken back with an empty `text`. One
+     * for each key ([a-z0-9_/-]{1,64}), at most 8. Not logged by the host. */
     void (*warning)(leased_host_context *host, struct leased_str key, struct leased_str text);
 
     /* Since 1.7. Replaces a public file that others read (a list of revoked certificates), whole
-     * and durably, with mode 0644: whoever opens it finds the old content or the new one, also
-     * after a crash. `path` is absolute, its directory is there and can't be changed by strangers,
-     * and what stands at it is a regular file or nothing. At most 1 MiB, and four at once. Both are
-     * copied.
+     * and durably, with mode 0644. `path` is absolute, its directory is there and can't be changed
+     * by strangers, and what stands at it is a regular file or nothing. At most 1 MiB, and four at
+     * once, which land in any order. Both are copied.
      *
      * fn runs once, from the loop, with 0, or < 0 (a LEASED_* status, negated) and a line for
-     * people; after close has ended it never runs. Puts of one path that are under way at once land
-     * in any order. Returns < 0 when it couldn't be started; then fn never runs. */
+     * people; after close has ended it never runs. < 0: it couldn't be started; fn never runs. */
     int32_t (*file_put)(leased_host_context *host, struct leased_str path, struct leased_str bytes,
                         leased_file_fn fn, void *user);
 
-    /* Since 1.7. Runs a program of this backend's configuration, in a process that has nothing of
-     * the daemon's: without a shell, with a clean environment, as the configured user, for as long
-     * as `timeout` says. The request is copied. NULL when it couldn't be started: out of memory, or
-     * a wrong request. Cancelling kills it. */
+    /* Since 1.7. Runs a program of this backend's configuration: without a shell, with a clean
+     * environment, as the configured user, for as long as `timeout` says. The request is copied.
+     * NULL: it couldn't be started, out of memory or a wrong request. Cancelling kills it. */
     leased_run *(*run_start)(leased_host_context *host, const struct leased_run_request *request,
                              leased_run_fn fn, void *user);
     void (*run_cancel)(leased_host_context *host, leased_run *run);
+
+    /* Since 1.8. What the role now gives that this backend borrows from: to be asked for at each
+     * use, for it may be replaced at any time. `flags`: LEASED_BORROW_*. NULL: it couldn't be
+     * started: out of memory, nothing is borrowed, or the backend closes. */
+    leased_borrow *(*borrow_start)(leased_host_context *host, uint32_t flags, leased_borrow_fn fn,
+                                   void *user);
+    void (*borrow_cancel)(leased_host_context *host, leased_borrow *borrow);
 };
 
 /* What a caller asks for. */
 struct leased_issue {
     uint32_t size;
     uint32_t reserved;
-    struct leased_str role;   /* name of the role, for logs */
-    struct leased_str params; /* JSON object: the role's plugin keys (for Vault path, method,
-                                 params), templates filled in */
-    uint64_t ttl_ms;          /* the life that is wanted; 0: the issuer's default */
-    const struct leased_kv
-        *caller; /* identity for the issuer's own audit: user, uid, unit, reason, … */
+    struct leased_str role;         /* name of the role, for logs */
+    struct leased_str params;       /* the role's plugin keys, a JSON object, templates filled in */
+    uint64_t ttl_ms;                /* the life that is wanted; 0: the issuer's default */
+    const struct leased_kv *caller; /* for the issuer's own audit: user, uid, unit, reason, … */
     size_t caller_count;
 };
 
@@ -368,8 +371,7 @@ struct leased_lease_ref {
     uint32_t size;
     uint32_t reserved;
     struct leased_str issuer_ref;
-    /* The role's plugin keys; templates are not filled in: what renew and revoke need of those
-     * belongs into issuer_ref. */
+    /* As of issue, but no template is filled in: what is needed of those goes into issuer_ref. */
     struct leased_str params;
     uint64_t ttl_ms; /* renew: the life wanted from now; 0: the issuer's default */
 };
@@ -385,14 +387,13 @@ struct leased_backend_ops {
                     struct leased_str config, leased_instance **ret_instance,
                     struct leased_str *ret_detail);
 
-    /* Is this a valid params object for issue? Called when the configuration is read, so that a
-     * wrong role is an error then. 0, or < 0 with ret_detail. Needs no instance and no network. */
+    /* Is this a valid params object for issue? Called when the configuration is read. 0, or < 0
+     * with ret_detail. Needs no instance and no network. */
     int32_t (*check_params)(struct leased_str params, struct leased_str *ret_detail);
 
     /* Is this a valid configuration for open? As check_params. A ret_detail of either that begins
      * with the key that it is about ("auth.method: one of …") is shown at that key's place in the
-     * file. Since 1.2 a success is LEASED_NEEDS_* flags: which of the host's own keys have to be
-     * there as well, because this configuration can't work without them. */
+     * file. Since 1.2 a success is LEASED_NEEDS_*: host's keys that it can't work without. */
     int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
 
     /* Ends everything of the instance; open operations end with LEASED_CANCELED. When op_done(op)
@@ -452,11 +453,10 @@ struct leased_sink_ops {
     int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
     int32_t (*close)(leased_instance *instance, uint32_t flags, leased_op *op);
 
-    /* Takes records over. LEASED_OK: they are durable there, and the host may forget them. With
-     * every other status the host gives them again, and nothing after them until they are taken.
-     * So a record may come twice, also after a restart; it is known by its `seq` and `hash`. One
-     * write at a time. Where the sink is `required`, no credential leaves while it fails, or takes
-     * longer than limits.audit_confirm. Close comes when no write is under way. */
+    /* Takes records over. LEASED_OK: they are durable there. With every other status the host gives
+     * them again, and nothing after them until they are taken: one may come twice, also after a
+     * restart; it is known by its `seq` and `hash`. One write at a time, none when close comes.
+     * Where the sink is `required`, no credential leaves while it fails or is slow. */
     int32_t (*write)(leased_instance *instance, const struct leased_sink_write *request,
                      leased_op *op);
 
@@ -467,8 +467,7 @@ struct leased_sink_ops {
 #define LEASED_KIND_BACKEND 1u
 #define LEASED_KIND_SINK 2u /* since 1.7 */
 
-/* Since 1.7: its backends needn't have an `address`, because the plugin knows where its issuer is,
- * or there is none. */
+/* Since 1.7: its backends needn't have an `address`: the plugin knows where its issuer is. */
 #define LEASED_PLUGIN_NO_ADDRESS 1u
 /* Since 1.7: the configuration of its backends names programs. The host reads these keys as well,
  * once, when it starts: `command` and `revoke_command` (lists: an absolute path, then arguments),
@@ -476,6 +475,8 @@ struct leased_sink_ops {
 #define LEASED_PLUGIN_RUNS 2u
 /* Since 1.7: no reload may add or change its backends: what an instance knows dies with it. */
 #define LEASED_PLUGIN_NO_RELOAD 4u
+/* Since 1.8: its backends may say {source: {type: role, role: NAME}}: whose credential they use. */
+#define LEASED_PLUGIN_BORROWS 8u
 
 struct leased_plugin {
     uint32_t size;
@@ -488,8 +489,7 @@ struct leased_plugin {
     uint32_t reserved;
 };
 
-/* 0, or < 0 when the plugin can't work with this host. Built-in plugins are linked under
- * leased_plugin_entry_NAME. */
+/* 0, or < 0: the plugin can't work with this host. Built-in ones: leased_plugin_entry_NAME. */
 typedef int32_t (*leased_plugin_entry_fn)(const struct leased_host *host,
                                           const struct leased_plugin **ret_plugin);
 

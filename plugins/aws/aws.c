@@ -206,7 +206,7 @@ static const struct leased_plugin plugin = {
     .name = {"aws", sizeof("aws") - 1},
     .version = {"0.1.0", sizeof("0.1.0") - 1},
     .ops = &ops,
-    .flags = LEASED_PLUGIN_NO_ADDRESS,
+    .flags = LEASED_PLUGIN_NO_ADDRESS | LEASED_PLUGIN_BORROWS,
 };
 
 __attribute__((visibility("default"))) int32_t leased_plugin_entry(
@@ -214,9 +214,8 @@ __attribute__((visibility("default"))) int32_t leased_plugin_entry(
 
 int32_t leased_plugin_entry(const struct leased_host *host, const struct leased_plugin **ret_plugin)
 {
-    /* Requests go to addresses of their own, which hosts can since 1.7. */
-    if (host->abi_major != LEASED_ABI_MAJOR || host->abi_minor < 7 ||
-        !LEASED_HAS(host, login_expires)) {
+    /* Requests go to addresses of their own, which hosts can since 1.7; borrowing came after. */
+    if (host->abi_major != LEASED_ABI_MAJOR || !LEASED_HAS(host, borrow_cancel)) {
         return -1;
     }
     *ret_plugin = &plugin;

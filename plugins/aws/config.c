@@ -30,6 +30,7 @@ static const struct {
                               {"type", "uri", "authorization_token_file", "authorization_token_env",
                                "authorization_token_credential"}},
     [AWS_SOURCE_INSTANCE_METADATA] = {"instance_metadata", {"type", "endpoint"}},
+    [AWS_SOURCE_ROLE] = {"role", {"type", "role"}},
 };
 
 /* --- roles ------------------------------------------------------------------------------------ */
@@ -149,6 +150,16 @@ static int check_metadata(struct aws_config *config, struct plugin_text *detail)
     return 0;
 }
 
+/* Which one it is is the host's to know. */
+static int check_role(const json_t *source, struct plugin_text *detail)
+{
+    if (json_string_length(json_object_get(source, "role")) == 0) {
+        plugin_text_set(detail, "role: the name of a role is expected, which gives AWS keys");
+        return -1;
+    }
+    return 0;
+}
+
 static int read_by_type(json_t *source, struct aws_config *config, struct plugin_text *detail)
 {
     switch (config->source) {
@@ -187,6 +198,8 @@ static int read_by_type(json_t *source, struct aws_config *config, struct plugin
             return -1;
         }
         return check_metadata(config, detail);
+    case AWS_SOURCE_ROLE:
+        return check_role(source, detail);
     case AWS_SOURCE_ENVIRONMENT:
     default:
         return 0;
@@ -202,7 +215,7 @@ static int read_source(json_t *source, struct aws_config *config, struct plugin_
     if (type < 0) {
         plugin_text_set(detail,
                         "source%s: one of file, environment, web_identity, container, "
-                        "instance_metadata is expected",
+                        "instance_metadata, role is expected",
                         json_is_object(source) ? ".type" : "");
         return -1;
     }

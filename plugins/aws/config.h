@@ -17,6 +17,7 @@ enum aws_source {
     AWS_SOURCE_WEB_IDENTITY,      /* a token, and the role that it is exchanged for */
     AWS_SOURCE_CONTAINER,         /* the endpoint that ECS and EKS have */
     AWS_SOURCE_INSTANCE_METADATA, /* version 2 of EC2's */
+    AWS_SOURCE_ROLE,              /* another role of this daemon, which the host borrows from */
 };
 
 /* A role that is assumed on the way. */

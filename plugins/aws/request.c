@@ -20,10 +20,19 @@ struct plugin_form *aws_request_form(struct aws_op *op)
     return &op->form;
 }
 
+/* A key that a role has just made isn't known everywhere at once; one that was taken away is
+ * replaced when it is asked for again. */
+static int32_t class_of(const struct aws_op *op, const struct aws_answer *answer)
+{
+    return op->aws->config.source == AWS_SOURCE_ROLE && aws_answer_is_unknown(answer)
+               ? LEASED_RETRY
+               : aws_answer_class(answer);
+}
+
 void aws_request_refused(struct aws_op *op, const struct aws_answer *answer)
 {
     struct plugin_text text;
-    int32_t class = aws_answer_class(answer);
+    int32_t class = class_of(op, answer);
 
     aws_answer_explain(answer, op->what, &text);
     if (class == LEASED_RETRY_AFTER) {
@@ -112,7 +121,8 @@ static struct leased_str secret_of(const struct aws_op *op)
  * read anew each time. */
 static bool is_outdated(const struct leased_instance *aws, const struct aws_answer *answer)
 {
-    bool is_kept = aws->cached[AWS_CACHED_BASE] != NULL || aws->cached[AWS_CACHED_CHAIN] != NULL;
+    bool is_kept = aws->cached[AWS_CACHED_BASE] != NULL || aws->cached[AWS_CACHED_CHAIN] != NULL ||
+                   aws->config.source == AWS_SOURCE_ROLE;
 
     return aws_answer_is_expired(answer) || (is_kept && aws_answer_is_unknown(answer));
 }

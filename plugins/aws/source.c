@@ -3,7 +3,8 @@
  *
  * Files and the environment are read at each use, so that a change counts at once; what was asked
  * for is kept until five minutes before its end. Two operations that find nothing kept ask both:
- * that costs a request, and no one waits for another's fate. */
+ * that costs a request, and no one waits for another's fate. What another role of this daemon gives
+ * is the host's to keep. */
 #include "source.h"
 
 #include "profile.h"
@@ -173,6 +174,58 @@ static void read_environment(struct aws_op *op)
     }
 }
 
+/* --- another role ----------------------------------------------------------------------------- */
+
+/* A field under its name here, or as Vault's engine calls it. */
+static struct leased_str lent_field(const struct leased_borrowed *borrowed, const char *name,
+                                    const char *other)
+{
+    struct leased_str found = {0};
+
+    for (size_t i = 0; i < borrowed->field_count; i++) {
+        const struct leased_kv *field = &borrowed->fields[i];
+
+        if (plugin_str_eq(field->key, name) ||
+            (found.len == 0 && plugin_str_eq(field->key, other))) {
+            found = field->value;
+        }
+    }
+    return found;
+}
+
+/* When it ends is the host's to see to, so it isn't kept here. */
+static void lent(struct plugin_work *work, const struct leased_borrowed *borrowed)
+{
+    struct aws_op *op = (struct aws_op *)work;
+    struct aws_keys_parts parts = {.expires_s = 0};
+    struct plugin_text text;
+
+    if (borrowed->status == LEASED_OK) {
+        parts.id = lent_field(borrowed, "access_key_id", "access_key");
+        parts.secret = lent_field(borrowed, "secret_access_key", "secret_key");
+        parts.token = lent_field(borrowed, "session_token", "security_token");
+        parts.is_role_session = parts.token.len > 0;
+        came(op, &parts); /* op may be gone */
+        return;
+    }
+    plugin_text_set(&text, "source: %.*s", (int)borrowed->detail.len,
+                    borrowed->detail.len > 0 ? borrowed->detail.ptr : "");
+    if (borrowed->status == LEASED_RETRY_AFTER) {
+        plugin_work_retry_after(work, borrowed->retry_after_ms, text.bytes);
+    } else {
+        plugin_work_fail(work, borrowed->status, text.bytes);
+    }
+}
+
+static void borrow(struct aws_op *op)
+{
+    uint32_t flags = op->is_begun_again ? LEASED_BORROW_REFUSED : 0;
+
+    if (plugin_work_borrow(&op->work, flags, lent) != 0) {
+        fail(op, "nothing can be borrowed from the role now");
+    }
+}
+
 /* --- a web identity --------------------------------------------------------------------------- */
 
 bool aws_source_read_token(struct aws_op *op)
@@ -249,6 +302,9 @@ static void get_base(struct aws_op *op)
         break;
     case AWS_SOURCE_CONTAINER:
         aws_source_ask_container(op);
+        break;
+    case AWS_SOURCE_ROLE:
+        borrow(op);
         break;
     case AWS_SOURCE_INSTANCE_METADATA:
     default:

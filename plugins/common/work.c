@@ -205,6 +205,23 @@ int plugin_work_run(struct plugin_work *work, const struct leased_run_request *r
     return work->run != NULL ? 0 : -1;
 }
 
+static void lent(void *user, const struct leased_borrowed *borrowed)
+{
+    struct plugin_work *work = user;
+
+    work->borrow = NULL;
+    work->lent(work, borrowed); /* the work may be gone */
+}
+
+int plugin_work_borrow(struct plugin_work *work, uint32_t flags, plugin_lent_fn fn)
+{
+    struct plugin_works *works = work->works;
+
+    work->lent = fn;
+    work->borrow = works->host->borrow_start(works->context, flags, lent, work);
+    return work->borrow != NULL ? 0 : -1;
+}
+
 static void waited(void *user)
 {
     struct plugin_work *work = user;
@@ -261,6 +278,8 @@ static void cancel(struct plugin_work *work)
     work->is_given_up = true;
     if (work->run != NULL) {
         works->host->run_cancel(works->context, work->run);
+    } else if (work->borrow != NULL) {
+        works->host->borrow_cancel(works->context, work->borrow);
     } else if (work->http == NULL) {
         plugin_work_fail(work, LEASED_CANCELED, "");
     } else if (!work->is_creating) {

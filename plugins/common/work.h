@@ -23,6 +23,7 @@ struct plugin_works {
 typedef void (*plugin_replied_fn)(struct plugin_work *work, const struct leased_http_reply *reply);
 typedef void (*plugin_went_on_fn)(struct plugin_work *work);
 typedef void (*plugin_ran_fn)(struct plugin_work *work, const struct leased_run_end *end);
+typedef void (*plugin_lent_fn)(struct plugin_work *work, const struct leased_borrowed *borrowed);
 
 struct plugin_work {
     struct plugin_work *next;
@@ -31,6 +32,7 @@ struct plugin_work {
     leased_op *op;
     leased_http *http;
     leased_run *run;
+    leased_borrow *borrow;
     leased_timer *timer;
     bool is_creating;  /* what is out may create something: a cancel lets it run on, so that its
                           answer says what to revoke. Set by the plugin before it sends */
@@ -40,6 +42,7 @@ struct plugin_work {
     plugin_replied_fn replied;
     plugin_went_on_fn went_on;
     plugin_ran_fn ran;
+    plugin_lent_fn lent;
     void (*fini)(struct plugin_work *work); /* frees what hangs on it; NULL: nothing does */
     int32_t end_status;                     /* of plugin_work_end_soon */
     struct plugin_text end_detail;
@@ -57,6 +60,9 @@ int plugin_work_send(struct plugin_work *work, const struct leased_http_request 
 /* The same for a program (host->run_start). A cancel kills it. */
 int plugin_work_run(struct plugin_work *work, const struct leased_run_request *request,
                     plugin_ran_fn ran);
+
+/* The same for what the backend borrows (host->borrow_start). */
+int plugin_work_borrow(struct plugin_work *work, uint32_t flags, plugin_lent_fn lent);
 
 /* Goes on after `delay_ms` (0: from the loop). 0, or -1. */
 int plugin_work_wait(struct plugin_work *work, uint64_t delay_ms, plugin_went_on_fn went_on);

@@ -211,6 +211,7 @@ static void backend_free(struct backend *backend)
     mem_free(backend->server_name);
     mem_free(backend->proxy);
     mem_free(backend->config_json);
+    mem_free(backend->borrows);
     backend->magic = 0;
     mem_free(backend);
 }
@@ -245,6 +246,7 @@ static int copy_options(struct backend *backend, const struct backend_options *o
         !copy_text(&backend->key_file, options->key_file) ||
         !copy_text(&backend->server_name, options->server_name) ||
         !copy_text(&backend->proxy, options->proxy) ||
+        !copy_text(&backend->borrows, options->borrows) ||
         !copy_text(&backend->config_json,
                    options->config_json != NULL ? options->config_json : "{}")) {
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -307,6 +309,25 @@ int backend_set_limits(struct backend *backend, const struct backend_limits *lim
     return 0;
 }
 
+static int host_borrow(void *user, struct lease_loan *loan)
+{
+    struct backend *backend = backend_cast(user);
+
+    if (backend->is_closing || backend->borrows == NULL) {
+        return ERR_CLOSED;
+    }
+    loan->backend = backend->name;
+    loan->role = backend->borrows;
+    return backend->borrow_start(backend->user, loan);
+}
+
+static void host_return(void *user, struct lease_loan *loan)
+{
+    struct backend *backend = backend_cast(user);
+
+    backend->borrow_cancel(backend->user, loan);
+}
+
 static void set_up_host(struct backend *backend)
 {
     struct leased_host_context *host = &backend->host;
@@ -323,6 +344,8 @@ static void set_up_host(struct backend *backend)
     host->ops = &backend->ops;
     host->anchor_ends = host_anchor_ends;
     host->keep_state = backend->keep_state != NULL ? host_keep_state : NULL;
+    host->borrow_start = host_borrow;
+    host->borrow_cancel = host_return;
     host->user = backend;
     host_init(host);
     backend->is_host_set_up = true;
@@ -378,6 +401,8 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
     backend->health_timer.user = backend;
     backend->anchor_ends = options->anchor_ends;
     backend->keep_state = options->keep_state;
+    backend->borrow_start = options->borrow_start;
+    backend->borrow_cancel = options->borrow_cancel;
     backend->user = options->user;
     backend->issuer.ops = &issuer_ops;
     rc = copy_options(backend, options, e);
@@ -385,6 +410,7 @@ int backend_open(const struct backend_options *options, struct backend **ret_bac
         goto out;
     }
     backend->issuer.name = backend->name;
+    backend->issuer.borrows = backend->borrows;
     set_limits(backend, &options->limits);
     backend->opened_in_flight = backend->issuer.limits.in_flight;
     backend->ops.context = &backend->host;

@@ -14,6 +14,7 @@
 #include "base/units.h"
 #include "env/env.h"
 #include "lease/issuer.h"
+#include "lease/lend.h"
 
 struct leased_plugin;
 struct backend;
@@ -74,6 +75,11 @@ struct backend_options {
      * UINT64_MAX: unbounded). From the loop. May be NULL. */
     void (*anchor_ends)(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
                         const char *reason);
+    /* The role whose credential the plugin works with (LEASED_PLUGIN_BORROWS); NULL: none. Looks at
+     * it are for whoever knows the lease layer: as lease_lend_start and lease_lend_cancel. */
+    const char *borrows;
+    int (*borrow_start)(void *user, struct lease_loan *loan);
+    void (*borrow_cancel)(void *user, struct lease_loan *loan);
     void *user;
 };
 

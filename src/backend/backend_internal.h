@@ -31,6 +31,7 @@ struct backend {
     char *server_name;
     char *proxy;
     char *config_json;
+    char *borrows;
     struct leased_host_context host;
     struct ops ops;
     bool is_host_set_up;
@@ -42,6 +43,8 @@ struct backend {
     void (*anchor_ends)(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
                         const char *reason);
     int (*keep_state)(void *user, struct backend *backend, struct str state);
+    int (*borrow_start)(void *user, struct lease_loan *loan);
+    void (*borrow_cancel)(void *user, struct lease_loan *loan);
     void *user;
     void (*closed)(void *user);
     void *closed_user;

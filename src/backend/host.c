@@ -332,6 +332,8 @@ const struct leased_host host_table = {
     .file_put = host_file_put,
     .run_start = host_run_start,
     .run_cancel = host_run_cancel,
+    .borrow_start = host_borrow_start,
+    .borrow_cancel = host_borrow_cancel,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -342,6 +344,7 @@ void host_init(struct leased_host_context *context)
     handles_init(&context->timers, HOST_TIMERS_MAX);
     handles_init(&context->https, HOST_HTTPS_MAX);
     handles_init(&context->runs, HOST_RUNS_MAX);
+    handles_init(&context->borrows, HOST_BORROWS_MAX);
     context->probed = ADDRESS_NONE;
     guard_init(&context->guard, context->env, context->name, context->addresses,
                context->address_count);
@@ -350,7 +353,8 @@ void host_init(struct leased_host_context *context)
 bool host_is_used(const struct leased_host_context *context)
 {
     return handles_count(&context->timers) != 0 || handles_count(&context->https) != 0 ||
-           handles_count(&context->runs) != 0 || context->put_count != 0;
+           handles_count(&context->runs) != 0 || handles_count(&context->borrows) != 0 ||
+           context->put_count != 0;
 }
 
 void host_fini(struct leased_host_context *context)
@@ -361,6 +365,7 @@ void host_fini(struct leased_host_context *context)
     handles_fini(&context->timers);
     handles_fini(&context->https);
     handles_fini(&context->runs);
+    handles_fini(&context->borrows);
     context->magic = 0;
 }
 
@@ -375,7 +380,8 @@ static void ended_ran(struct env_deferred *deferred)
 void host_settle(struct leased_host_context *context)
 {
     if (context->is_ended && handles_count(&context->https) == 0 &&
-        handles_count(&context->runs) == 0 && context->put_count == 0) {
+        handles_count(&context->runs) == 0 && handles_count(&context->borrows) == 0 &&
+        context->put_count == 0) {
         env_defer(context->env, &context->ended_deferred);
     }
 }
@@ -395,6 +401,7 @@ void host_end(struct leased_host_context *context, void (*ended)(void *user))
     }
     host_http_cancel_all(context);
     host_run_cancel_all(context);
+    host_borrow_cancel_all(context);
     host_settle(context);
 }
 

@@ -1,7 +1,7 @@
 /* What a plugin sees of the world: the leased_host table over env, and per backend the state behind
  * it. Files: host.c (log, clocks, timers, secrets, counters), host_keep.c (state and standing
  * warnings), host_file.c (published files), host_http.c and host_reply.c (HTTP), host_run.c
- * (programs), op.c (operations), op_intent.c (intents).
+ * (programs), host_borrow.c (what another role gives), op.c (operations), op_intent.c (intents).
  *
  * Every call into a plugin is bracketed by host_enter and host_leave, which measure it. */
 #ifndef LEASED_BACKEND_HOST_H
@@ -18,6 +18,7 @@
 #define HOST_HTTPS_MAX 1024U
 #define HOST_PUTS_MAX 4U
 #define HOST_RUNS_MAX 1024U
+#define HOST_BORROWS_MAX 1024U
 #define HOST_CALL_BUDGET_US 5000U
 #define HOST_SLOW_LOG_INTERVAL_MS 60000U
 
@@ -46,13 +47,16 @@ struct leased_host_context {
                       const struct leased_result *result);
     void (*anchor_ends)(void *user, uint64_t anchor, uint64_t when_ms, const char *reason);
     int (*keep_state)(void *user, struct str state);
+    int (*borrow_start)(void *user, struct lease_loan *loan); /* NULL: nothing is borrowed */
+    void (*borrow_cancel)(void *user, struct lease_loan *loan);
     struct str state; /* while open runs: what an earlier run kept, borrowed */
     void *user;
-    struct handles timers; /* struct host_timer */
-    struct handles https;  /* struct host_http */
-    size_t put_count;      /* files that are being replaced (host_file.c) */
-    struct handles runs;   /* struct host_run */
-    bool is_ended;         /* the instance is gone: nothing is delivered to the plugin any more */
+    struct handles timers;  /* struct host_timer */
+    struct handles https;   /* struct host_http */
+    size_t put_count;       /* files that are being replaced (host_file.c) */
+    struct handles runs;    /* struct host_run */
+    struct handles borrows; /* struct host_borrow */
+    bool is_ended;          /* the instance is gone: nothing is delivered to the plugin any more */
     void (*ended)(void *user);
     struct env_deferred ended_deferred;
     uint64_t login_expires_ms;
@@ -120,6 +124,12 @@ leased_run *host_run_start(leased_host_context *context, const struct leased_run
                            leased_run_fn fn, void *user);
 void host_run_cancel(leased_host_context *context, leased_run *handle);
 void host_run_cancel_all(struct leased_host_context *context);
+
+/* What another role gives (host_borrow.c). */
+leased_borrow *host_borrow_start(leased_host_context *context, uint32_t flags, leased_borrow_fn fn,
+                                 void *user);
+void host_borrow_cancel(leased_host_context *context, leased_borrow *handle);
+void host_borrow_cancel_all(struct leased_host_context *context);
 
 /* Called when an exchange, a run or the replacement of a file has ended after host_end. */
 void host_settle(struct leased_host_context *context);

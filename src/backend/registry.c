@@ -210,6 +210,11 @@ bool backend_runs_programs(const struct leased_plugin *plugin)
     return LEASED_HAS(plugin, flags) && (plugin->flags & LEASED_PLUGIN_RUNS) != 0;
 }
 
+bool backend_can_borrow(const struct leased_plugin *plugin)
+{
+    return LEASED_HAS(plugin, flags) && (plugin->flags & LEASED_PLUGIN_BORROWS) != 0;
+}
+
 bool backend_can_reload(const struct leased_plugin *plugin)
 {
     return !LEASED_HAS(plugin, flags) || (plugin->flags & LEASED_PLUGIN_NO_RELOAD) == 0;

@@ -57,6 +57,9 @@ bool backend_needs_address(const struct leased_plugin *plugin);
 /* Does the configuration of its backends name programs that are run? */
 bool backend_runs_programs(const struct leased_plugin *plugin);
 
+/* May its backends work with what another role gives, as their `source` says? */
+bool backend_can_borrow(const struct leased_plugin *plugin);
+
 /* May a reload add its backends, or put another in the place of one that runs? */
 bool backend_can_reload(const struct leased_plugin *plugin);
 

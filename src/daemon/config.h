@@ -64,9 +64,11 @@ struct config_backend {
     char *proxy;
     uint64_t health_interval_ms;
     struct config_backend_limits limits;
-    char *config_json;  /* the plugin's own keys; made by config_check_plugins */
-    bool runs_programs; /* … of which some name programs; likewise */
-    bool needs_restart; /* no reload may add or change it; likewise */
+    char *config_json;   /* the plugin's own keys; made by config_check_plugins */
+    bool runs_programs;  /* … of which some name programs; likewise */
+    bool needs_restart;  /* no reload may add or change it; likewise */
+    const char *borrows; /* the role whose credential it works with, borrowed from the document;
+                            NULL: none; likewise */
 };
 
 struct config_budget {

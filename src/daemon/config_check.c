@@ -22,6 +22,26 @@ const char **config_names(const struct schema_list *list, size_t item_size)
     return names;
 }
 
+void config_check_reference(const struct yaml_node *node, const char *what,
+                            const char *const *names, struct yaml_errors *errors)
+{
+    const char *close;
+    size_t i;
+
+    for (i = 0; names[i] != NULL; i++) {
+        if (str_eq_c(node->text, names[i])) {
+            return;
+        }
+    }
+    close = schema_suggest(node->text, names);
+    if (close != NULL) {
+        yaml_error_at(errors, node, "there is no %s `%.*s`: did you mean `%s`?", what,
+                      STR_ARG(node->text), close);
+    } else {
+        yaml_error_at(errors, node, "there is no %s `%.*s`", what, STR_ARG(node->text));
+    }
+}
+
 /* ---- backends --------------------------------------------------------------- */
 
 static void address_check(const struct yaml_node *node, struct yaml_errors *errors)
@@ -86,25 +106,9 @@ static void backend_reference_check(const struct config_settings *settings,
 {
     const char **names = config_names(&settings->backends, sizeof(struct config_backend));
     const struct yaml_node *node = yaml_get(role->node, "backend");
-    const char *close;
-    size_t i;
 
-    if (names == NULL || role->backend == NULL || node == NULL) {
-        mem_free((void *)names);
-        return;
-    }
-    for (i = 0; names[i] != NULL; i++) {
-        if (strcmp(names[i], role->backend) == 0) {
-            mem_free((void *)names);
-            return;
-        }
-    }
-    close = schema_suggest(str_of(role->backend), names);
-    if (close != NULL) {
-        yaml_error_at(errors, node, "there is no backend `%s`: did you mean `%s`?", role->backend,
-                      close);
-    } else {
-        yaml_error_at(errors, node, "there is no backend `%s`", role->backend);
+    if (names != NULL && role->backend != NULL && node != NULL) {
+        config_check_reference(node, "backend", names, errors);
     }
     mem_free((void *)names);
 }

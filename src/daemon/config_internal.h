@@ -71,6 +71,15 @@ void config_shared_require(const struct config_shared *shared, const char *key);
 /* The table of what stands under this key of the configuration. */
 const struct schema_object *config_table_of(const char *key);
 
+/* config_borrows.c: backends that work with what a role gives: the role is there, and isn't one
+ * that needs the backend itself; 0 or ERR_NOMEM. */
+void config_find_borrows(struct config_backend *backend);
+int config_check_borrows(const struct config *config, struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* The node's text must be one of `names`, NULL-ended. `what`: "backend". */
+void config_check_reference(const struct yaml_node *node, const char *what,
+                            const char *const *names, struct yaml_errors *errors);
+
 /* config_sinks.c: what each sink is, and its keys. 0 or ERR_NOMEM. */
 int config_check_sinks(struct config *config, const struct backend_registry *registry,
                        struct yaml_errors *errors) ATTR_MUST_USE;

@@ -292,6 +292,9 @@ static int backend_check(struct config *config, struct config_backend *backend,
         } else {
             backend->runs_programs = backend_runs_programs(shared.plugin);
             backend->needs_restart = !backend_can_reload(shared.plugin);
+            if (backend_can_borrow(shared.plugin)) {
+                config_find_borrows(backend);
+            }
         }
     }
     if (shared.plugin == NULL || backend_needs_address(shared.plugin)) {
@@ -352,5 +355,5 @@ int config_check_plugins(struct config *config, const struct config_options *opt
     for (i = 0; r == 0 && i < config->settings.roles.count; i++) {
         r = role_check(config, &roles[i], registry, errors);
     }
-    return r;
+    return r == 0 ? config_check_borrows(config, errors) : r;
 }

@@ -38,6 +38,19 @@ static void read_state(struct daemon *daemon, const char *name, struct secret *r
     }
 }
 
+static int borrow_start(void *user, struct lease_loan *loan)
+{
+    struct lease_core *core = ((struct daemon_backend *)user)->daemon->core;
+
+    return core != NULL ? lease_lend_start(core, loan) : ERR_CLOSED;
+}
+
+static void borrow_cancel(void *user, struct lease_loan *loan)
+{
+    (void)user;
+    lease_lend_cancel(loan);
+}
+
 static struct backend_limits limits_of(const struct config_backend_limits *limits)
 {
     return (struct backend_limits){
@@ -79,6 +92,9 @@ int daemon_backend_open(struct daemon *daemon, const struct config_backend *conf
         .health_interval_ms = configured->health_interval_ms,
         .keep_state = keep_state,
         .anchor_ends = anchor_ends,
+        .borrows = configured->borrows,
+        .borrow_start = borrow_start,
+        .borrow_cancel = borrow_cancel,
     };
     struct daemon_backend *entry = mem_calloc(1, sizeof(*entry));
     struct secret state;

@@ -137,6 +137,16 @@ static void test_every_plugin_that_is_built_in_passes(void **state)
     }
 }
 
+static void test_one_that_borrows_passes(void **state)
+{
+    (void)state;
+    expect_clean("aws", "aws",
+                 "--config '{\"region\":\"eu-central-1\",\"source\":{\"type\":\"role\",\"role\":"
+                 "\"keys\"}}' --params '{\"role_arn\":\"arn:aws:iam::123456789012:role/r\","
+                 "\"revoke\":\"deny-older\"}' --lend access_key=AKIAEXAMPLE "
+                 "--lend secret_key=hidden");
+}
+
 /* --- mistakes --------------------------------------------------------------------------------- */
 
 static const struct mistake {
@@ -273,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_examples_pass),
         cmocka_unit_test(test_every_plugin_that_is_built_in_passes),
+        cmocka_unit_test(test_one_that_borrows_passes),
         cmocka_unit_test(test_each_mistake_is_found),
         cmocka_unit_test(test_what_cannot_be_run_says_why),
     };

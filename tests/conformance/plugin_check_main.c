@@ -25,6 +25,7 @@ static const char usage[] =
     "  --config JSON     the keys of its backend or sink that are the plugin's own [{}]\n"
     "  --params JSON     the keys of a role that are the plugin's own [{}]\n"
     "  --secret S=VALUE  what the host reads at the source S (file:/path, env:NAME); may be repeated\n"
+    "  --lend F=VALUE    a field of what the role gives that it borrows from; may be repeated\n"
     "  --answers FILE    what its server says when all is well, so that what follows is checked too:\n"
     "                    [{\"path\": \"/v1/login\", \"status\": 200, \"body\": …}, …], the first whose path\n"
     "                    is the beginning of the request's; a body that is no text is sent as JSON\n"
@@ -70,6 +71,19 @@ static int secret_add(struct world_setup *setup, char *text)
     *value = '\0';
     setup->secrets[setup->secret_count++] =
         (struct fake_secret){.source = text, .value = value + 1};
+    return 0;
+}
+
+static int lent_add(struct world_setup *setup, const char *text)
+{
+    struct str value = str_of(text);
+    struct str name = str_cut(&value, '=');
+
+    if (value.ptr == NULL || setup->lent_count == FAKE_LENDER_FIELDS_MAX) {
+        return -1;
+    }
+    setup->lent[setup->lent_count++] =
+        (struct lease_field){.name = name, .value = value, .is_secret = true};
     return 0;
 }
 
@@ -129,11 +143,15 @@ static void builtins_print(void)
 /* 0; EXIT_USAGE; or -1 when there is nothing more to do. */
 static int options_parse(int argc, char **argv, struct world_setup *setup)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},   {"params", required_argument, NULL, 'p'},
-        {"secret", required_argument, NULL, 's'},   {"answers", required_argument, NULL, 'a'},
-        {"slowdown", required_argument, NULL, 'd'}, {"builtin", no_argument, NULL, 'b'},
-        {"help", no_argument, NULL, 'h'},           {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"params", required_argument, NULL, 'p'},
+                                            {"secret", required_argument, NULL, 's'},
+                                            {"answers", required_argument, NULL, 'a'},
+                                            {"slowdown", required_argument, NULL, 'd'},
+                                            {"builtin", no_argument, NULL, 'b'},
+                                            {"lend", required_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -152,6 +170,10 @@ static int options_parse(int argc, char **argv, struct world_setup *setup)
         } else if (option == 's') {
             if (secret_add(setup, optarg) != 0) {
                 return unusable("--secret: expected SOURCE=VALUE, at most 16 times");
+            }
+        } else if (option == 'l') {
+            if (lent_add(setup, optarg) != 0) {
+                return unusable("--lend: expected FIELD=VALUE, at most 4 times");
             }
         } else if (option == 'b') {
             builtins_print();

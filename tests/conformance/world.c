@@ -266,6 +266,30 @@ void world_give(struct world *world, struct given *given, struct str lines)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+static int borrow_start(void *user, struct lease_loan *loan)
+{
+    return fake_lender_start(&((struct world *)user)->lender, loan);
+}
+
+static void borrow_cancel(void *user, struct lease_loan *loan)
+{
+    fake_lender_cancel(&((struct world *)user)->lender, loan);
+}
+
+/* What is lent comes from somebody who is no better than the plugin's own server. */
+static void set_up_lender(struct world *world)
+{
+    struct fake_lender *lender = &world->lender;
+
+    lender->fake = &world->fake;
+    memcpy(lender->fields, world->setup->lent, sizeof(lender->fields));
+    lender->field_count = world->setup->lent_count;
+    lender->is_held = world->answers == ANSWERS_NONE;
+    if (world->answers == ANSWERS_REFUSED || world->answers == ANSWERS_DENIED) {
+        lender->status = world->answers == ANSWERS_DENIED ? ERR_DENIED : ERR_UNAVAILABLE;
+    }
+}
+
 static int open_backend(struct world *world, struct err *e)
 {
     const struct world_setup *setup = world->setup;
@@ -281,9 +305,13 @@ static int open_backend(struct world *world, struct err *e)
                              : 1,
         .config_json = setup->config_json,
         .health_interval_ms = HEALTH_INTERVAL_MS,
+        .borrows = setup->lent_count > 0 ? FAKE_LENDER_ROLE : NULL,
+        .borrow_start = borrow_start,
+        .borrow_cancel = borrow_cancel,
         .user = world,
     };
 
+    set_up_lender(world);
     return backend_open(&options, &world->backend, e);
 }
 

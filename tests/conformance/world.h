@@ -7,6 +7,7 @@
 #include "backend/call.h"
 #include "env/file.h"
 #include "leased/plugin.h"
+#include "plugins/fake_lender.h"
 #include "support/fake_env.h"
 
 #define WORLD_SECRETS_MAX FAKE_ENV_SECRETS_MAX
@@ -43,6 +44,8 @@ struct world_setup {
     const char *params_json;
     struct fake_secret secrets[WORLD_SECRETS_MAX];
     size_t secret_count;
+    struct lease_field lent[FAKE_LENDER_FIELDS_MAX]; /* what the role gives that it borrows from */
+    size_t lent_count;
     struct world_answer given[WORLD_ANSWERS_MAX];
     size_t given_count;
     uint64_t slowdown; /* of this machine: what code takes is divided by it */
@@ -53,6 +56,7 @@ struct world {
     struct env_ops ops;
     const struct world_setup *setup;
     enum answers answers;
+    struct fake_lender lender;
     struct backend *backend;
     struct env_file *sink;
     size_t closed_count;

@@ -2,14 +2,16 @@
  *
  * The first byte says which source the backend has, and what is done: '0' to '4' issue with a
  * credentials file, a container's endpoint, instance metadata, a web identity, a role on top; '5'
- * revokes (deny-older). With '0' the second line is the credentials file's text up to a zero byte.
- * The rest are the answers, one after the other, each with a status and up to a zero byte:
- * "200 <…>". Whatever they are: the operation ends exactly once, what is issued has a bounded life
- * and clean fields, no secret stands in an error, and in the end nothing is left. */
+ * revokes (deny-older); '6' another role's credential, of four fields, each up to a zero byte. With
+ * '0' the second line is the credentials file's text up to a zero byte. The rest are the answers,
+ * one after the other, each with a status and up to a zero byte: "200 <…>". Whatever they are: the
+ * operation ends exactly once, what is issued has a bounded life and clean fields, no secret stands
+ * in an error, and in the end nothing is left. */
 #include "backend/backend.h"
 #include "backend/registry.h"
 #include "base/mem.h"
 #include "leased/plugin.h"
+#include "plugins/fake_lender.h"
 #include "support/fake_env.h"
 
 #include <jansson.h>
@@ -37,10 +39,12 @@ static const char *const configs[] = {
     "}}",
     "{\"region\":\"eu-west-1\"," FILE_SOURCE ",\"assume_role\":{" ARN "}}",
     "{\"region\":\"eu-west-1\"," FILE_SOURCE "}",
+    "{\"region\":\"eu-west-1\",\"source\":{\"type\":\"role\",\"role\":\"keys\"}}",
 };
 
 struct stage {
     struct fake_env fake;
+    struct fake_lender lender;
     struct backend *backend;
     struct lease_call call;
     size_t end_count;
@@ -132,12 +136,39 @@ static void run(struct stage *stage)
     }
 }
 
+static int borrow_start(void *user, struct lease_loan *loan)
+{
+    return fake_lender_start(&((struct stage *)user)->lender, loan);
+}
+
+static void borrow_cancel(void *user, struct lease_loan *loan)
+{
+    fake_lender_cancel(&((struct stage *)user)->lender, loan);
+}
+
+/* What another role gives: three values, the third under either of its names. */
+static void set_up_lender(struct stage *stage)
+{
+    static const char *const names[] = {"access_key_id", "secret_key", "session_token",
+                                        "security_token"};
+
+    stage->lender.fake = &stage->fake;
+    for (size_t i = 0; i < 4; i++) {
+        stage->lender.fields[i] =
+            (struct lease_field){.name = str_of(names[i]), .value = next_part(stage)};
+    }
+    stage->lender.field_count = 4;
+}
+
 static void open_backend(struct stage *stage, const char *config)
 {
     const struct backend_options options = {.env = &stage->fake.env,
                                             .plugin = backend_registry_find(registry, STR("aws")),
                                             .name = "aws",
                                             .config_json = config,
+                                            .borrows = FAKE_LENDER_ROLE,
+                                            .borrow_start = borrow_start,
+                                            .borrow_cancel = borrow_cancel,
                                             .user = stage};
     struct err e = {0};
 
@@ -157,6 +188,9 @@ static void set_up(struct stage *stage, uint8_t kind)
     CHECK(stage->file != NULL);
     fake_env_add_secret(&stage->fake, "file:f", stage->file);
     fake_env_add_secret(&stage->fake, "shared-file:t", SECRET);
+    if (kind == 6) {
+        set_up_lender(stage);
+    }
     open_backend(stage, configs[kind]);
 }
 
@@ -185,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     size_t before;
     struct err e = {0};
 
-    if (size == 0 || bytes[0] < '0' || bytes[0] > '5') {
+    if (size == 0 || bytes[0] < '0' || bytes[0] > '6') {
         return 0;
     }
     if (registry == NULL) {

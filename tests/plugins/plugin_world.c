@@ -12,6 +12,7 @@ void plugin_world_init(struct plugin_world *world, leased_plugin_entry_fn entry,
 
     *world = (struct plugin_world){.bytes_before = mem_in_use_bytes()};
     fake_env_init(&world->fake, WORLD_START_MS, 3);
+    world->lender.fake = &world->fake;
     assert_int_equal(backend_registry_new(&world->registry), 0);
     assert_int_equal(backend_registry_add_builtin(world->registry, entry, &e), 0);
     world->plugin = backend_registry_find(world->registry, str_of(name));
@@ -33,6 +34,16 @@ static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, ui
                    reason);
 }
 
+static int borrow_start(void *user, struct lease_loan *loan)
+{
+    return fake_lender_start(&((struct plugin_world *)user)->lender, loan);
+}
+
+static void borrow_cancel(void *user, struct lease_loan *loan)
+{
+    fake_lender_cancel(&((struct plugin_world *)user)->lender, loan);
+}
+
 void plugin_world_open(struct plugin_world *world, const char *address, const char *config_json)
 {
     struct backend_options options = {.env = &world->fake.env,
@@ -42,6 +53,10 @@ void plugin_world_open(struct plugin_world *world, const char *address, const ch
                                       .address_count = address != NULL ? 1 : 0,
                                       .config_json = config_json,
                                       .anchor_ends = anchor_ends,
+                                      .borrows =
+                                          world->lender.field_count > 0 ? FAKE_LENDER_ROLE : NULL,
+                                      .borrow_start = borrow_start,
+                                      .borrow_cancel = borrow_cancel,
                                       .health_interval_ms = world->health_interval_ms,
                                       .user = world};
     struct err e = {0};

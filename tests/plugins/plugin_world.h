@@ -7,6 +7,7 @@
 #include "backend/registry.h"
 #include "env/http.h"
 #include "leased/plugin.h"
+#include "plugins/fake_lender.h"
 #include "support/fake_env.h"
 
 #include <setjmp.h>
@@ -26,6 +27,7 @@ struct plugin_world {
     struct backend *backend;
     uint64_t health_interval_ms; /* may be set before the backend opens; 0: never asked */
     size_t closed_count;
+    struct fake_lender lender; /* has fields before the backend opens: it borrows them */
     size_t bytes_before;
     char anchor_ends[512]; /* what the plugin said of anchors: when and why, one a line */
 };
