@@ -108,7 +108,17 @@ int harden_process(struct err *e)
 }
 
 /* They are all of the first 32. */
-#define HELPERS_CAPABILITIES (1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL)
+#define HELPERS_CAPABILITIES                                                                       \
+    (1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL | 1U << CAP_CHOWN | 1U << CAP_FOWNER |   \
+     1U << CAP_DAC_OVERRIDE)
+
+bool harden_may_chown(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective & 1U << CAP_CHOWN) != 0;
+}
 
 int harden_capabilities(struct err *e)
 {

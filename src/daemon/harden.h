@@ -4,6 +4,8 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 /* First thing in main: umask 0077; descriptors 0, 1 and 2 are open (else /dev/null takes their
  * place, so that no socket gets their number and is written to by accident); what else was
  * inherited is closed, but for what systemd passed (LISTEN_FDS). */
@@ -16,5 +18,8 @@ int harden_process(struct err *e) ATTR_MUST_USE;
 /* Gives up the capabilities that only the helper process needs (another user's name, and to kill
  * his processes), where leased isn't root. After the fork; fine where there are none. */
 int harden_capabilities(struct err *e) ATTR_MUST_USE;
+
+/* Has the process what only the helper keeps: the right to give files away? */
+bool harden_may_chown(void);
 
 #endif

@@ -1,11 +1,13 @@
 /* Happy path: pipes → fork → in the child: own session, signals, descriptors, limits, user, no new
- * privileges, exec. The problem pipe closes itself with the exec.
+ * privileges, exec. The problem pipe closes itself with the exec. What the helper does itself is
+ * done there, too: a disk that hangs keeps nobody else waiting, and its time is limited.
  *
  * Failure paths: whatever fails in the child is written into the problem pipe, and it ends; what
  * fails before the fork leaves nothing behind. */
 #include "helper/child.h"
 
 #include "base/mem.h"
+#include "helper/operation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +129,13 @@ ATTR_NORETURN static void become(const struct helper_program *program, char *con
     reset_signals();
     place_descriptors(ends);
     set_limits();
+    if (program->kind != HELPER_KIND_PROGRAM) {
+        if (operation_drop_rights(program->kind) != 0) {
+            give_up(CHILD_STEP_USER);
+        }
+        die_with(helper);
+        _exit(operation_run(program));
+    }
     become_user(program);
     die_with(helper);
     (void)execve(program->argv[0], program->argv, environment);

@@ -37,6 +37,8 @@ void helper_programs_fini(struct helper_programs *programs)
         mem_free(programs->items[i].name);
         helper_texts_free(programs->items[i].argv);
         helper_texts_free(programs->items[i].environment);
+        mem_free(programs->items[i].file.path);
+        mem_free(programs->items[i].unit);
     }
     mem_free(programs->items);
     *programs = (struct helper_programs){.count = 0};

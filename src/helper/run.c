@@ -27,7 +27,7 @@ static bool is_overridden(const struct helper_program *program, const char *vari
     size_t len = strcspn(variable, "=") + 1;
     size_t i;
 
-    for (i = 0; program->environment[i] != NULL; i++) {
+    for (i = 0; program->environment != NULL && program->environment[i] != NULL; i++) {
         if (strncmp(program->environment[i], variable, len) == 0) {
             return true;
         }
@@ -72,7 +72,7 @@ static char **make_environment(const struct helper_program *program,
             r = add(environment, &count, mem_strdup(defaults[i]));
         }
     }
-    for (i = 0; r == 0 && program->environment[i] != NULL; i++) {
+    for (i = 0; r == 0 && program->environment != NULL && program->environment[i] != NULL; i++) {
         r = add(environment, &count, mem_strdup(program->environment[i]));
     }
     for (i = 0; r == 0 && i < RUN_VARIABLE_COUNT; i++) {

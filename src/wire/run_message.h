@@ -10,7 +10,7 @@
 
 /* Programs that run at once. */
 #define RUN_COUNT_MAX 32U
-#define RUN_NAME_MAX_BYTES 128U
+#define RUN_NAME_MAX_BYTES 272U /* a path, and a word before it */
 #define RUN_OUTPUT_MAX_BYTES (64U * 1024U)
 #define RUN_INPUT_MAX_BYTES (32U * 1024U) /* fits into a pipe */
 #define RUN_TEXT_MAX_BYTES 200U

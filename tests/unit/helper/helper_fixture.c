@@ -47,6 +47,18 @@ struct helper_program *fixture_add(struct helper_fixture *fixture, const char *n
     return program;
 }
 
+struct helper_program *fixture_add_file(struct helper_fixture *fixture, const char *name,
+                                        enum helper_kind kind, const char *path)
+{
+    const char *const nothing[] = {NULL};
+    struct helper_program *program = fixture_add(fixture, name, nothing);
+
+    program->kind = kind;
+    program->file.path = mem_strdup(path);
+    program->file.mode = 0400;
+    return program;
+}
+
 struct helper_program *fixture_add_shell(struct helper_fixture *fixture, const char *name,
                                          const char *line)
 {
@@ -109,6 +121,19 @@ struct run_message fixture_receive(struct helper_fixture *fixture)
         run_message_read((struct str){.ptr = fixture->bytes, .len = (size_t)size}, &message), 0);
     assert_int_equal(message.kind, RUN_END);
     return message;
+}
+
+struct run_message fixture_run_with(struct helper_fixture *fixture, const char *name,
+                                    struct str input)
+{
+    const struct run_message message = {.kind = RUN_START,
+                                        .id = 1,
+                                        .backend = STR("tool"),
+                                        .program = str_of(name),
+                                        .input = input};
+
+    fixture_send(fixture, &message);
+    return fixture_receive(fixture);
 }
 
 struct run_message fixture_run(struct helper_fixture *fixture, const char *name)

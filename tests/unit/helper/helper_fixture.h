@@ -17,6 +17,9 @@ struct helper_program *fixture_add(struct helper_fixture *fixture, const char *n
 /* sh -c LINE */
 struct helper_program *fixture_add_shell(struct helper_fixture *fixture, const char *name,
                                          const char *line);
+/* What the helper does itself with a file, mode 0400; the same. */
+struct helper_program *fixture_add_file(struct helper_fixture *fixture, const char *name,
+                                        enum helper_kind kind, const char *path);
 void fixture_start(struct helper_fixture *fixture);
 /* Closes the socket and waits for the helper to end. */
 void fixture_end(struct helper_fixture *fixture);
@@ -28,6 +31,10 @@ void fixture_ask(struct helper_fixture *fixture, uint32_t id, const char *name);
 struct run_message fixture_receive(struct helper_fixture *fixture);
 /* Asks and waits. */
 struct run_message fixture_run(struct helper_fixture *fixture, const char *name);
+
+/* The same, with something to read. */
+struct run_message fixture_run_with(struct helper_fixture *fixture, const char *name,
+                                    struct str input);
 
 /* The output as a text; valid until the next call. */
 const char *fixture_output(const struct run_message *end);
