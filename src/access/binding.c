@@ -33,6 +33,7 @@ static const struct binding_word words[] = {
     {"none", ACCESS_BINDING_NONE, LIFE_NONE},
     {"pid:", ACCESS_BINDING_PID, LIFE_ANCESTOR},
     {"comm:", ACCESS_BINDING_COMM, LIFE_ANCESTOR},
+    {"file", ACCESS_BINDING_FILE, LIFE_NONE}, /* the last: nobody can ask for it */
 };
 
 static const struct binding_word *word_of(enum access_binding kind)
@@ -82,7 +83,7 @@ int access_binding_parse(struct str text, struct access_binding_spec *ret_spec)
     struct str rest = text;
     size_t i;
 
-    for (i = 0; i < ARRAY_LEN(words); i++) {
+    for (i = 0; i + 1 < ARRAY_LEN(words); i++) {
         if (str_eq_c(text, words[i].name) && words[i].life != LIFE_ANCESTOR) {
             *ret_spec = (struct access_binding_spec){.kind = words[i].kind};
             return 0;

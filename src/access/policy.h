@@ -17,6 +17,7 @@ enum access_binding {
     ACCESS_BINDING_NONE, /* the duration alone */
     ACCESS_BINDING_PID,  /* pid:N, an ancestor of the same uid */
     ACCESS_BINDING_COMM, /* comm:NAME, an ancestor of the same uid */
+    ACCESS_BINDING_FILE, /* a file that the configuration names; nobody can ask for it */
 };
 
 #define ACCESS_BINDINGS_MAX 4

@@ -20,7 +20,7 @@
  * Interfaces too large for this file: env/http.h (calls to issuers), env/file.h (append-only
  * files, and files that are replaced whole), env/ledger.h (what survives a crash), env/process.h
  * and env/cgroup.h (who lives), env/run.h (programs that are run), env/server.h (requests that
- * arrive), env/usage.h (what the process uses). */
+ * arrive), env/unit.h (which services run), env/usage.h (what the process uses). */
 #ifndef LEASED_ENV_ENV_H
 #define LEASED_ENV_ENV_H
 
@@ -112,6 +112,7 @@ struct env_ops {
     int (*run_start)(struct env *env, struct env_run *run);
     void (*run_cancel)(struct env *env, struct env_run *run);
     const char *(*run_problem)(struct env *env);
+    int (*unit_is_running)(struct env *env, const char *unit); /* may be NULL: it isn't known */
 };
 
 struct env {

@@ -73,6 +73,7 @@ static const struct env_ops io_ops = {
     .run_start = io_run_start,
     .run_cancel = io_run_cancel,
     .run_problem = io_run_problem,
+    .unit_is_running = io_unit_is_running,
 };
 
 /* Runs the calls that are waiting now. What they defer in turn waits for the next phase, so that a

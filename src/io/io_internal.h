@@ -209,6 +209,9 @@ void io_cgroups_close(struct io *io);
 int io_run_start(struct env *env, struct env_run *run);
 void io_run_cancel(struct env *env, struct env_run *run);
 const char *io_run_problem(struct env *env);
+
+/* unit.c */
+int io_unit_is_running(struct env *env, const char *unit);
 /* Ends what its owners left. */
 void io_runs_close(struct io *io);
 void io_runs_fini(struct io *io);

@@ -196,6 +196,7 @@ static int resolve_one(struct env *env, const struct lease_ask *ask,
     }
     switch (spec->kind) {
     case ACCESS_BINDING_NONE:
+    case ACCESS_BINDING_FILE: /* who writes the file ends the grant */
         return 0;
     case ACCESS_BINDING_CONNECTION:
         r = resolve_connection(ask, &target, e);

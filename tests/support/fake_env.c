@@ -165,6 +165,12 @@ static int fake_secret_read(struct env *env, struct str source, struct secret *r
     return err_set(e, ERR_NOT_FOUND, "could not read %.*s: not found", STR_ARG(source));
 }
 
+static int unit_is_running(struct env *env, const char *unit)
+{
+    (void)unit;
+    return fake_of(env)->unit_is_running;
+}
+
 static const struct env_ops fake_ops = {
     .now_ms = fake_now_ms,
     .wall_ms = fake_wall_ms,
@@ -194,6 +200,7 @@ static const struct env_ops fake_ops = {
     .run_start = fake_run_start,
     .run_cancel = fake_run_cancel,
     .run_problem = fake_run_problem,
+    .unit_is_running = unit_is_running,
 };
 
 void fake_env_init(struct fake_env *fake, uint64_t now_ms, uint64_t seed)
