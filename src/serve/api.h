@@ -6,6 +6,7 @@
 #include "access/policy.h"
 #include "backend/backend.h"
 #include "lease/core.h"
+#include "serve/files.h"
 #include "serve/left.h"
 
 struct serve;
@@ -36,6 +37,7 @@ struct serve_options {
     struct env_ledger *ledger; /* NULL: none */
     const char *seal_key;      /* where its key is, for people */
     const struct left *left;   /* what the start has left in it; NULL: nothing */
+    const char *files_record;  /* path of what is known of the files that are kept; NULL: nowhere */
     uint32_t exchanges_max;    /* [4096] requests under way at once */
     size_t reply_max_bytes;    /* [1 MiB] of one answer; see SERVE_REPLY_MIN_BYTES */
     /* Reads the configuration anew and applies it, all or nothing. 0; ERR_INVALID (mistakes:
@@ -51,6 +53,8 @@ struct serve_settings {
     size_t backend_count;
     uint32_t exchanges_max;
     size_t reply_max_bytes;
+    const struct serve_file *files; /* to be kept fresh; borrowed until serve_set returns */
+    size_t file_count;
 };
 
 int serve_new(const struct serve_options *options, struct serve **ret_serve,
@@ -76,6 +80,14 @@ struct serve_endpoints {
 
 /* Told to who asks for a grant token; copied. Until the first call there are none. */
 void serve_set_endpoints(struct serve *serve, const struct serve_endpoints *endpoints);
+
+/* Begins to keep the files fresh; `known` is what files_record had at the start. Once, after
+ * serve_set. */
+void serve_files_start(struct serve *serve, struct str known);
+
+/* No more of it: files whose grants have ended are removed, what is under way ends, then `stopped`
+ * runs from the loop. Before serve_free, where there are files. */
+void serve_files_stop(struct serve *serve, void (*stopped)(void *user), void *user);
 
 /* Streams end, after what this turn of the loop has to tell. serve_set does that too. */
 void serve_end_streams(struct serve *serve);

@@ -6,18 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fields_write(struct json_out *json, const char *key, const struct lease_field *fields,
-                         size_t count)
-{
-    size_t i;
-
-    json_out_object_open(json, key);
-    for (i = 0; i < count; i++) {
-        json_out_member(json, fields[i].name, fields[i].value);
-    }
-    json_out_object_close(json);
-}
-
 static void endpoint_write(struct json_out *json, const char *api, const char *base,
                            const char *path, const char *role)
 {
@@ -53,38 +41,19 @@ static int token_write(const struct exchange *x, struct json_out *json, const st
 }
 
 /* Writes the object that a credential is for its consumer. */
-static int credential_write(struct exchange *x, struct json_out *json, const struct grant *grant,
-                            const struct lease_view *lease)
+static int credential_write(const struct exchange *x, struct json_out *json,
+                            const struct grant *grant, const char *role)
 {
-    struct lease_credential credential;
-    struct grant_view view;
-    int r = lease_credential_open(x->serve->options.core, grant_lease(grant), &credential);
+    int r;
 
-    if (r != 0) {
-        return r;
-    }
-    grant_view(grant, &view);
     json_out_object_open(json, NULL);
-    json_out_string_c(json, "role", lease->role->name);
-    json_out_string_c(json, "lease", lease->id);
-    json_out_string_c(json, "grant", view.id);
-    json_out_u64(json, "version", lease->version);
-    json_out_time(json, "issued_at", lease->issued_wall_ms);
-    json_out_time(json, "expires_at", lease->expires_wall_ms);
-    json_out_time(json, "until", view.until_wall_ms);
-    json_out_bool(json, "renewable", lease->is_renewable);
-    json_out_bool(json, "revocable", lease->is_revocable);
-    fields_write(json, "credential", credential.fields, credential.field_count);
-    if (lease->role->env_name_count > 0) {
-        fields_write(json, "env", lease->role->env_names, lease->role->env_name_count);
-    }
-    if (x->params.wants_token) {
-        r = token_write(x, json, grant, lease->role->name);
+    r = view_write_credential(json, x->serve->options.core, grant);
+    if (r == 0 && x->params.wants_token) {
+        r = token_write(x, json, grant, role);
     }
     json_out_object_close(json);
     buf_add_char(json->out, '\n');
-    lease_credential_close(&credential);
-    return r != 0 ? r : buf_status(json->out);
+    return r == 0 ? buf_status(json->out) : r;
 }
 
 #define ETAG_MAX_BYTES (LEASE_ID_BYTES + STR_U64_MAX_BYTES + 4)
@@ -129,7 +98,7 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
         etag_is_named(env_request_header(x->request, "if-none-match"), etag)) {
         reply.status = 304;
     } else {
-        r = credential_write(x, &json, grant, &lease);
+        r = credential_write(x, &json, grant, lease.role->name);
         if (r == 0 && key != NULL) {
             reply.body = buf_str(&x->serve->body);
             answers_note(&x->serve->answers, key, x->request, &reply);

@@ -44,6 +44,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     answers_init(&serve->answers, options->env);
     denied_init(&serve->denied, options->env, options->audit, seed);
     watches_init(&serve->watches, options->env, options->core, start);
+    files_init(&serve->files, serve, options->files_record);
     *ret_serve = serve;
     return 0;
 }
@@ -57,6 +58,7 @@ void serve_free(struct serve *serve)
         return;
     }
     CHECK(serve->exchange_count == 0);
+    files_fini(&serve->files);
     watches_fini(&serve->watches);
     while ((node = list_pop_front(&serve->idle)) != NULL) {
         mem_free(LIST_ENTRY(node, struct exchange, node));
@@ -83,6 +85,17 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
         settings->exchanges_max != 0 ? settings->exchanges_max : EXCHANGES_DEFAULT;
     buf_fini(&serve->body);
     buf_init(&serve->body, reply_max(settings->reply_max_bytes));
+    files_set(&serve->files, settings->files, settings->file_count);
+}
+
+void serve_files_start(struct serve *serve, struct str known)
+{
+    files_start(&serve->files, known);
+}
+
+void serve_files_stop(struct serve *serve, void (*stopped)(void *user), void *user)
+{
+    files_stop(&serve->files, stopped, user);
 }
 
 void serve_set_endpoints(struct serve *serve, const struct serve_endpoints *endpoints)

@@ -8,6 +8,7 @@
 #include "serve/answers.h"
 #include "serve/api.h"
 #include "serve/denied.h"
+#include "serve/files.h"
 #include "serve/params.h"
 #include "serve/watch.h"
 #include "wire/json_out.h"
@@ -78,6 +79,7 @@ struct serve {
     struct answers answers;
     struct denied denied;
     struct watches watches;
+    struct files files;
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
@@ -198,6 +200,10 @@ const struct lease_role *serve_role_of_body(struct exchange *x);
 /* Objects of the API, shared by several handlers. */
 void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);
 void view_write_grant(struct json_out *json, const struct grant *grant);
+/* The members of the object that a credential is for its consumer. What lease_credential_open or the
+ * buffer says. */
+int view_write_credential(struct json_out *json, struct lease_core *core,
+                          const struct grant *grant) ATTR_MUST_USE;
 bool view_may_see_grant(const struct exchange *x, const struct grant *grant);
 bool view_may_see_lease(const struct exchange *x, const struct lease *lease);
 

@@ -193,6 +193,7 @@ void serve_metrics(struct exchange *x)
     metrics_write_process(serve, out);
     requests_write(serve, out);
     audit_write(serve, out);
+    files_metrics_write(&serve->files, out);
     metrics_single(out, "leased_audit_ready", "gauge",
                    "Do the ledger and all required audit sinks confirm?",
                    audit_is_ready(serve->options.audit) ? 1 : 0);

@@ -135,6 +135,7 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     }
     if (is_reader(x)) {
         left_warn(options, json);
+        files_warnings_write(&x->serve->files, json);
     }
     json_out_array_close(json);
 }
@@ -312,6 +313,7 @@ void serve_status(struct exchange *x)
         ledger_write(options, &json);
         leases_write(x, &json);
         secret_memory_write(&json);
+        files_status_write(&x->serve->files, &json);
     }
     json_out_object_close(&json);
     exchange_reply(x, 200);
@@ -340,6 +342,9 @@ void serve_readyz(struct exchange *x)
     if (!x->serve->is_ready) {
         plain_reply(x, 503, "not ready: starting or stopping\n");
     } else if (lease_core_may_hand_out(x->serve->options.core, &e) != 0) {
+        (void)snprintf(text, sizeof(text), "not ready: %s\n", e.text);
+        plain_reply(x, 503, text);
+    } else if (files_missing(&x->serve->files, &e) != NULL) {
         (void)snprintf(text, sizeof(text), "not ready: %s\n", e.text);
         plain_reply(x, 503, text);
     } else {

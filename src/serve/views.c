@@ -136,3 +136,44 @@ void view_write_lease(const struct exchange *x, struct json_out *json, const str
     grants_write(x, json, lease);
     json_out_object_close(json);
 }
+
+static void fields_write(struct json_out *json, const char *key, const struct lease_field *fields,
+                         size_t count)
+{
+    size_t i;
+
+    json_out_object_open(json, key);
+    for (i = 0; i < count; i++) {
+        json_out_member(json, fields[i].name, fields[i].value);
+    }
+    json_out_object_close(json);
+}
+
+int view_write_credential(struct json_out *json, struct lease_core *core, const struct grant *grant)
+{
+    struct lease_credential credential;
+    struct lease_view lease;
+    struct grant_view view;
+    int r = lease_credential_open(core, grant_lease(grant), &credential);
+
+    if (r != 0) {
+        return r;
+    }
+    lease_view(grant_lease(grant), &lease);
+    grant_view(grant, &view);
+    json_out_string_c(json, "role", lease.role->name);
+    json_out_string_c(json, "lease", lease.id);
+    json_out_string_c(json, "grant", view.id);
+    json_out_u64(json, "version", lease.version);
+    json_out_time(json, "issued_at", lease.issued_wall_ms);
+    json_out_time(json, "expires_at", lease.expires_wall_ms);
+    json_out_time(json, "until", view.until_wall_ms);
+    json_out_bool(json, "renewable", lease.is_renewable);
+    json_out_bool(json, "revocable", lease.is_revocable);
+    fields_write(json, "credential", credential.fields, credential.field_count);
+    if (lease.role->env_name_count > 0) {
+        fields_write(json, "env", lease.role->env_names, lease.role->env_name_count);
+    }
+    lease_credential_close(&credential);
+    return buf_status(json->out);
+}

@@ -348,10 +348,30 @@ static void close_backends(void)
     }
 }
 
+static void files_stopped(void *user)
+{
+    (void)user;
+}
+
+/* Who is asked for something by then does it. */
+static void stop_files(void)
+{
+    static const struct env_run_end end = {.outcome = ENV_RUN_EXITED};
+    struct env_run *run;
+
+    serve_files_stop(f.serve, files_stopped, NULL);
+    fake_env_run(&f.fake);
+    while ((run = fake_env_program_first(&f.fake)) != NULL) {
+        fake_env_program_finish(&f.fake, run, &end);
+        fake_env_run(&f.fake);
+    }
+}
+
 static void close_all(void)
 {
     hang_up_all();
     drain();
+    stop_files();
     check_traces();
     lease_core_close(f.core, closed, NULL);
     fake_env_run(&f.fake);
