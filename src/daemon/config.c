@@ -274,6 +274,7 @@ void config_free(struct config *config)
     struct config_sink *sinks;
     struct config_backend *backends;
     struct config_role *roles;
+    struct config_file *files;
     size_t i;
 
     if (config == NULL) {
@@ -293,6 +294,10 @@ void config_free(struct config *config)
         mem_free(roles[i].verify_json);
         mem_free(roles[i].attribute_fields);
         mem_free(roles[i].env_fields);
+    }
+    files = config->settings.files.items;
+    for (i = 0; i < config->settings.files.count; i++) {
+        mem_free(files[i].template_text);
     }
     access_policy_free(config->policy);
     schema_fini(&config_settings_table, &config->settings);

@@ -3,6 +3,7 @@
  * Files: config_tables.c (every key, its type, range and default), config_files.c (from the disk to
  * one tree), config_check.c, config_listeners.c, config_sinks.c and config_plugins.c (what no table
  * can say),
+ * config_deliveries.c (the same for `files`),
  * config_machine.c (what only this machine can say), config.c (this: the way through them),
  * config_compare.c (what a reload changes). */
 #ifndef LEASED_DAEMON_CONFIG_H
@@ -14,6 +15,8 @@
 #include "base/log.h"
 #include "lease/core.h"
 #include "wire/schema.h"
+
+#include <sys/types.h>
 
 #define CONFIG_UNIX_PATH_MAX_BYTES 107
 
@@ -114,6 +117,44 @@ struct config_role {
     struct lease_field *env_fields;       /* over env; made by config_load */
 };
 
+/* Whose credential it is: what policy judges. */
+struct config_holder {
+    const struct yaml_node *node;
+    char *user;
+    char *unit;  /* NULL: as long as the file is configured */
+    char *group; /* NULL: the user's own */
+};
+
+struct config_signal {
+    const struct yaml_node *node; /* NULL: none */
+    char *unit;
+    char *signal;
+};
+
+/* At most one of reload, restart, signal and exec. */
+struct config_on_change {
+    const struct yaml_node *node; /* NULL: nobody is told */
+    char *reload;
+    char *restart;
+    struct config_signal signal;
+    struct schema_strings exec;
+    uint64_t settle_ms;
+};
+
+struct config_file {
+    const struct yaml_node *node;
+    char *path;
+    char *role;
+    struct config_holder holder;
+    char *format;
+    char *template_text; /* of format: template=FILE; made by config_check_deliveries; else NULL */
+    uint64_t mode;       /* 0: not given */
+    char *user;
+    char *group;
+    struct config_on_change on_change;
+    bool is_required;
+};
+
 enum config_on_stop {
     CONFIG_ON_STOP_REVOKE,
     CONFIG_ON_STOP_KEEP,
@@ -210,6 +251,7 @@ struct config_settings {
     struct schema_list backends;  /* struct config_backend */
     struct schema_list roles;     /* struct config_role */
     struct schema_list audit;     /* struct config_sink, at least one */
+    struct schema_list files;     /* struct config_file */
     struct config_policies policies;
     struct config_plugins plugins;
     struct config_state state;
@@ -265,6 +307,14 @@ bool config_listener_is_at_same_place(const struct config_listener *one,
                                       const struct config_listener *other);
 bool config_limits_are_same(const struct config *before, const struct config *after);
 bool config_log_is_same(const struct config *before, const struct config *after);
+
+/* Is what the helper process knows of it the same? */
+bool config_file_is_same(const struct config_file *before, const struct config_file *after);
+const struct config_file *config_file_find(const struct config *config, const char *path);
+mode_t config_file_mode(const struct config_file *file);
+
+/* Where the record of the files is: beside the ledger (mem_free). NULL: nowhere, or no memory. */
+char *config_files_record(const struct config *config);
 
 /* Reports what differs and can't be changed while leased runs. `environment` tells which variables
  * were kept at the start. */

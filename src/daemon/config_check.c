@@ -214,6 +214,7 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
         role_check(&roles[i], errors);
         env_check(&roles[i], errors);
     }
+    config_check_deliveries(settings, errors);
     policies_check(&settings->policies, errors);
     state_check(&settings->state, errors);
 }

@@ -215,6 +215,24 @@ static void programs_check(const struct config *before, const struct config *aft
     }
 }
 
+/* The same for files that it writes: it knows of none that a reload brings. */
+static void files_check(const struct config *before, const struct config *after,
+                        struct yaml_errors *errors)
+{
+    const struct config_file *files = after->settings.files.items;
+    size_t i;
+
+    for (i = 0; i < after->settings.files.count; i++) {
+        const struct config_file *known = config_file_find(before, files[i].path);
+
+        if (known == NULL || !config_file_is_same(known, &files[i])) {
+            yaml_error_at_key(errors, files[i].node,
+                              "a file can't be added, nor its owner, mode or on_change changed, "
+                              "without a restart");
+        }
+    }
+}
+
 /* A new instance would know nothing of what the one before has done, and both would say it to the
  * world: a CA's list of what was revoked would begin empty. */
 static void stateful_check(const struct config *before, const struct config *after,
@@ -244,6 +262,7 @@ void config_check_restart(const struct config *before, const struct config *afte
     sinks_check(before, after, errors);
     variables_check(before, after, environment, errors);
     programs_check(before, after, errors);
+    files_check(before, after, errors);
     stateful_check(before, after, errors);
     verifiers_check(before, after, errors);
 }

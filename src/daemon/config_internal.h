@@ -6,6 +6,7 @@
 #include "daemon/config.h"
 
 extern const struct schema_object config_settings_table;
+extern const struct schema_object config_file_table; /* config_delivery_table.c */
 
 /* config_files.c. One tree from a file, or from all *.yaml of a folder but *_test.yaml;
  * ERR_NOT_FOUND, ERR_INVALID or ERR_NOMEM, all but the last reported. */
@@ -38,6 +39,9 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
  * {rules: […]}. */
 void config_check_shared_ttl(const struct config_settings *settings,
                              const struct yaml_node *policies, struct yaml_errors *errors);
+
+/* config_deliveries.c: the same for files. */
+void config_check_deliveries(const struct config_settings *settings, struct yaml_errors *errors);
 
 /* config_listeners.c: the same for listeners. */
 void config_check_listeners(const struct config_settings *settings, struct yaml_errors *errors);

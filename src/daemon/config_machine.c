@@ -5,6 +5,7 @@
 #include "daemon/config_internal.h"
 
 #include "base/mem.h"
+#include "daemon/harden.h"
 #include "io/accounts.h"
 #include "io/listener.h"
 #include "io/source.h"
@@ -13,6 +14,7 @@
 #include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DEFAULT_MODE_WITH_GROUP 0660U
 
@@ -232,11 +234,51 @@ static void programs_check(const struct config_backend *backend, struct yaml_err
     user_check(yaml_get(backend->node, "user"), warnings);
 }
 
+/* ---- files ------------------------------------------------------------------ */
+
+static void group_check(const struct yaml_node *group, struct yaml_errors *warnings)
+{
+    gid_t gid;
+
+    if (group != NULL && io_find_group(group->text.ptr, &gid, NULL) == ERR_NOT_FOUND) {
+        yaml_error_at(warnings, group, "warning: there is no group `%s` on this machine",
+                      group->text.ptr);
+    }
+}
+
+/* As root it may be checked for another user. */
+static void rights_check(const struct config_file *file, struct yaml_errors *warnings)
+{
+    uid_t uid;
+
+    if (file->user != NULL && geteuid() != 0 && io_resolve_user(file->user, &uid, NULL) == 0 &&
+        uid != geteuid() && !harden_may_chown()) {
+        yaml_error_at(warnings, config_place_of(file->node, "user"),
+                      "warning: this user may not give files to `%s`: install the unit's drop-in "
+                      "leased-helper.conf",
+                      file->user);
+    }
+}
+
+static void file_check(const struct config_file *file, struct yaml_errors *warnings)
+{
+    folder_check(config_place_of(file->node, "path"), FOLDER_WANTED, warnings);
+    user_check(yaml_get(file->node, "user"), warnings);
+    user_check(yaml_get(file->holder.node, "user"), warnings);
+    group_check(yaml_get(file->node, "group"), warnings);
+    group_check(yaml_get(file->holder.node, "group"), warnings);
+    if (file->on_change.exec.count > 0) {
+        program_check(yaml_get(file->on_change.node, "exec"), warnings);
+    }
+    rights_check(file, warnings);
+}
+
 void config_check_machine(const struct config_settings *settings, struct yaml_errors *warnings)
 {
     const struct config_backend *backends = settings->backends.items;
     const struct config_listener *listeners = settings->listeners.items;
     const struct config_role *roles = settings->roles.items;
+    const struct config_file *files = settings->files.items;
     size_t i;
 
     folders_check(settings, warnings);
@@ -248,6 +290,9 @@ void config_check_machine(const struct config_settings *settings, struct yaml_er
     for (i = 0; i < settings->backends.count; i++) {
         secrets_check(backends[i].node, settings, warnings);
         programs_check(&backends[i], warnings);
+    }
+    for (i = 0; i < settings->files.count; i++) {
+        file_check(&files[i], warnings);
     }
     for (i = 0; i < settings->roles.count; i++) {
         if (roles[i].verify.exec.count > 0) {

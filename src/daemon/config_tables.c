@@ -1,7 +1,7 @@
 /* Every key of the configuration: type, range, default, and a line of explanation. Keys that
  * interface documents name but this version doesn't implement stand here too, so that using one is
  * an error that says so. */
-#include "daemon/config_internal.h"
+#include "daemon/config_fields.h"
 #include "env/http.h"
 #include "io/secret_memory.h"
 #include "serve/api.h"
@@ -9,19 +9,6 @@
 #define HOUR_MS (3600ULL * 1000ULL)
 #define YEAR_MS (8760ULL * HOUR_MS)
 #define KIB 1024ULL
-
-#define FIELD(owner, word, kind, member)                                                           \
-    .key = (word), .type = (kind), .offset = offsetof(struct owner, member)
-#define LATER(word, why)                                                                           \
-    {                                                                                              \
-        .key = (word), .flags = SCHEMA_UNSUPPORTED, .doc = (why)                                   \
-    }
-#define TABLE(name, owner, fields, is_open) TABLE_WITH(name, owner, fields, is_open, NULL)
-#define TABLE_WITH(name, owner, fields, is_open, relations)                                        \
-    {                                                                                              \
-        name, sizeof(struct owner), fields, is_open, relations                                     \
-    }
-#define ABSOLUTE .pattern = "^/"
 
 /* ---- listeners -------------------------------------------------------------- */
 
@@ -412,7 +399,8 @@ static const struct schema_field settings_fields[] = {
     {FIELD(config_settings, "log", SCHEMA_OBJECT, log), .object = &log_table,
      .doc = "what leased tells about itself"},
     LATER("issuers", NULL),
-    LATER("files", NULL),
+    {FIELD(config_settings, "files", SCHEMA_LIST, files), .object = &config_file_table,
+     .doc = "credentials as files, kept fresh"},
     LATER("notify", NULL),
     LATER("clients", NULL),
     {0},

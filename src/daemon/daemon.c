@@ -2,7 +2,7 @@
  *
  * Up: parts in their order (daemon_parts.c), then `ready`. Down, on SIGTERM or SIGINT: not ready
  * and no new connections → drain (what the next daemon can't go on with is revoked) → before a
- * restart, who has connected already is served for a moment → listeners →
+ * restart, who has connected already is served for a moment → listeners → files →
  * serve → lease core → backends (logged out, unless leases are left) → audit → ledger → the loop
  * ends. Each step begins when the one before has said that it is done. Failure paths: a part that
  * can't be made sends the rest down the same way, without a drain. A second signal leaves the drain
@@ -84,9 +84,19 @@ static void core_stop(struct daemon *daemon)
     lease_core_close(daemon->core, core_closed, daemon);
 }
 
+static void files_stopped(void *user)
+{
+    core_stop(daemon_of(user));
+}
+
+/* Files whose grants have ended are removed before anything else goes. */
 void daemon_listeners_closed(struct daemon *daemon)
 {
-    core_stop(daemon);
+    if (daemon->serve != NULL) {
+        serve_files_stop(daemon->serve, files_stopped, daemon);
+    } else {
+        core_stop(daemon);
+    }
 }
 
 static void last_resort(struct env_timer *timer)

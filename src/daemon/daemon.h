@@ -12,7 +12,9 @@ struct daemon_options {
     struct backend_registry *registry;
     const char *config_path; /* for reloads */
     const struct io_environment *environment;
-    bool is_in_pod; /* of Kubernetes, where no other daemon follows with the same disk */
+    const char *files_record; /* where the record of the files is; NULL: nowhere */
+    struct str files_known;   /* what it has, from the daemon before */
+    bool is_in_pod;           /* of Kubernetes, where no other daemon follows with the same disk */
     /* After a reload: what is beyond the daemon, such as the log. */
     void (*configured)(void *user, const struct config *config);
     void (*started)(void *user); /* once, when it serves */

@@ -96,8 +96,22 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome);
 /* Tells serve/ where its APIs are reached over loopback TCP, by the listeners as they are. */
 void daemon_endpoints_tell(struct daemon *daemon, const struct config *config);
 
-/* What serve/ goes by from now on: the policy of `config`, and `served` (taken). */
-void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served);
+/* What serve/ goes by from now on: the policy of `config`, `served` (taken), and files as
+ * daemon_files_make has made them of it. */
+void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served,
+                  const struct serve_file *files);
+/* The same; `served` stays whose it is. */
+void daemon_serve_set(struct daemon *daemon, const struct config *config, struct backend **served,
+                      const struct serve_file *files);
+
+/* --- daemon_files.c --- */
+
+/* One for each of the configuration's (mem_free); borrows from it. Users are looked up. ERR_INVALID
+ * with a text, ERR_NOMEM. */
+int daemon_files_make(const struct config *config, struct serve_file **ret_files,
+                      struct err *e) ATTR_MUST_USE;
+/* They are kept fresh from now on; an exit code as daemon_parts_start. */
+int daemon_files_start(struct daemon *daemon) ATTR_MUST_USE;
 
 /* --- daemon_audit.c --- */
 

@@ -1,6 +1,6 @@
 /* The parts of the daemon, made in the order in which they need each other: ledger → audit → lease
- * core → backends → roles → what an earlier daemon left → serve → listeners. A backend only begins
- * to log in here: one that is down blocks nothing. */
+ * core → backends → roles → what an earlier daemon left → serve → listeners → files. A backend only
+ * begins to log in here: one that is down blocks nothing. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -121,6 +121,7 @@ static int serve_start(struct daemon *daemon)
                                     .ledger = daemon->ledger,
                                     .seal_key = daemon_ledger_key(daemon),
                                     .left = &daemon->left,
+                                    .files_record = daemon->options.files_record,
                                     .exchanges_max = (uint32_t)config->settings.limits.requests,
                                     .reply_max_bytes = config->settings.limits.reply_bytes,
                                     .reload = reload_asked,
@@ -133,7 +134,8 @@ static int serve_start(struct daemon *daemon)
     return 0;
 }
 
-void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served)
+void daemon_serve_set(struct daemon *daemon, const struct config *config, struct backend **served,
+                      const struct serve_file *files)
 {
     const struct serve_settings settings = {
         .policy = config->policy,
@@ -141,9 +143,17 @@ void daemon_serve(struct daemon *daemon, const struct config *config, struct bac
         .backend_count = config->settings.backends.count,
         .exchanges_max = (uint32_t)config->settings.limits.requests,
         .reply_max_bytes = config->settings.limits.reply_bytes,
+        .files = files,
+        .file_count = config->settings.files.count,
     };
 
     serve_set(daemon->serve, &settings);
+}
+
+void daemon_serve(struct daemon *daemon, const struct config *config, struct backend **served,
+                  const struct serve_file *files)
+{
+    daemon_serve_set(daemon, config, served, files);
     mem_free((void *)daemon->served);
     daemon->served = served;
 }
@@ -205,8 +215,8 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        daemon_ledger_open, daemon_audit_start,    core_start,  backends_start,
-        roles_start,        daemon_ledger_recover, serve_start, listeners_start,
+        daemon_ledger_open,    daemon_audit_start, core_start,      backends_start,     roles_start,
+        daemon_ledger_recover, serve_start,        listeners_start, daemon_files_start,
     };
     size_t i;
     int exit_code = 0;

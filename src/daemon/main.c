@@ -10,6 +10,7 @@
 #include "daemon/config_internal.h"
 #include "daemon/daemon.h"
 #include "daemon/dev.h"
+#include "daemon/files_known.h"
 #include "daemon/harden.h"
 #include "daemon/log_sink.h"
 #include "daemon/options.h"
@@ -20,6 +21,7 @@
 #include "io/run.h"
 #include "io/scrub.h"
 #include "io/secret_memory.h"
+#include "wire/file_record.h"
 #include "wire/schema_json.h"
 
 #include <stdio.h>
@@ -45,6 +47,8 @@ struct run {
     struct config *config;
     struct helper_programs programs;
     struct helper helper; /* fd -1: there is none */
+    char *files_record;   /* NULL: none */
+    struct buf files_known;
 };
 
 static int complain(const char *text, int exit_code)
@@ -214,6 +218,21 @@ static void forget(void *user)
     config_free(run->config);
 }
 
+/* What the daemon before has written to files, while nobody could have taken this one over. */
+static int files_find(struct run *run, struct err *e)
+{
+    int r = 0;
+
+    buf_init(&run->files_known, FILE_RECORD_MAX_BYTES);
+    run->files_record = config_files_record(run->config);
+    if (run->files_record != NULL) {
+        r = files_known_read(run->files_record, &run->files_known);
+    }
+    return r == 0 ? 0
+                  : err_set(e, r, "could not read %s, the record of files: %s", run->files_record,
+                            err_str(r));
+}
+
 static int helper_make(struct run *run, struct err *e)
 {
     const struct helper_options options = {.programs = &run->programs,
@@ -221,6 +240,12 @@ static int helper_make(struct run *run, struct err *e)
                                            .user = run};
     int r = programs_of_config(run->config, &run->programs, e);
 
+    if (r == 0) {
+        r = files_find(run, e);
+    }
+    if (r == 0) {
+        r = programs_add_files(run->config, buf_str(&run->files_known), &run->programs, e);
+    }
     if (r != 0) {
         return r;
     }
@@ -231,7 +256,8 @@ static void helper_ended(void *user)
 {
     (void)user;
     log_event(LOG_LEVEL_ERROR, "helper.ended", "detail",
-              "backends that run programs can't serve any more", "hint", "restart leased", NULL);
+              "files aren't kept fresh, and backends that run programs can't serve any more",
+              "hint", "restart leased", NULL);
 }
 
 static int helper_use(struct run *run, struct err *e)
@@ -284,6 +310,8 @@ static int daemon_start(struct run *run)
         return complain(e.text, EX_OSERR);
     }
     options.io = run->io;
+    options.files_record = run->files_record;
+    options.files_known = buf_str(&run->files_known);
     options.config = run->config;
     run->config = NULL;
     exit_code = daemon_run(&options, &is_forced);
@@ -302,6 +330,8 @@ static int run_close(struct run *run, int exit_code)
     config_free(run->config);
     dev_release(&run->dev);
     helper_programs_fini(&run->programs);
+    mem_free(run->files_record);
+    buf_fini(&run->files_known);
     io_environment_free(run->environment);
     io_drop_secret_memory();
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);

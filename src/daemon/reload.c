@@ -140,10 +140,22 @@ static int roles_set(struct reload *reload)
     return 0;
 }
 
+static int files_make(struct reload *reload)
+{
+    struct err e = {0};
+    int r = daemon_files_make(reload->after, &reload->files, &e);
+
+    if (r != 0) {
+        yaml_error_at_key(reload->mistakes, yaml_get(reload->after->settings.node, "files"), "%s",
+                          e.text);
+    }
+    return r;
+}
+
 static int prepare(struct reload *reload)
 {
     static int (*const steps[])(struct reload * reload) = {
-        config_read, tables_make, backends_open, reload_listeners_prepare, roles_set,
+        config_read, tables_make, files_make, backends_open, reload_listeners_prepare, roles_set,
     };
     size_t i;
     int r = 0;
@@ -255,7 +267,7 @@ static void commit(struct reload *reload)
     lease_core_stats(daemon->core, &stats);
     grants_before = stats.grants_held;
     roles_remove(reload);
-    daemon_serve(daemon, reload->after, reload->served);
+    daemon_serve(daemon, reload->after, reload->served, reload->files);
     if (rules_have_changed(reload)) {
         (void)lease_core_recheck(daemon->core, access_policy_digest(reload->after->policy),
                                  daemon_judge, reload->after->policy);
@@ -378,6 +390,7 @@ int daemon_reload(struct daemon *daemon, struct serve_reload *asked)
     mem_free((void *)reload.listeners);
     mem_free((void *)reload.predecessors);
     mem_free(reload.has_new_tls);
+    mem_free(reload.files);
     yaml_errors_fini(&own);
     return r == ERR_NOT_FOUND ? ERR_INVALID : r;
 }

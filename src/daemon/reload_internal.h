@@ -14,6 +14,7 @@ struct reload {
     struct daemon_backend **backends;
     struct daemon_listener **listeners;
     struct daemon_listener **predecessors; /* of fresh listeners; NULL: none */
+    struct serve_file *files;              /* of it */
     bool *has_new_tls;                     /* other bytes behind the same paths, too */
     struct backend **served;
     struct reload_report report;

@@ -200,8 +200,8 @@ const struct lease_role *serve_role_of_body(struct exchange *x);
 /* Objects of the API, shared by several handlers. */
 void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);
 void view_write_grant(struct json_out *json, const struct grant *grant);
-/* The members of the object that a credential is for its consumer. What lease_credential_open or the
- * buffer says. */
+/* The members of the object that a credential is for its consumer. What lease_credential_open or
+ * the buffer says. */
 int view_write_credential(struct json_out *json, struct lease_core *core,
                           const struct grant *grant) ATTR_MUST_USE;
 bool view_may_see_grant(const struct exchange *x, const struct grant *grant);

@@ -255,24 +255,43 @@ static struct file *file_take_over(struct hold *hold, const char *path, struct f
     return file;
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return (a == NULL && b == NULL) || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What it shows, and how. */
+static int look_set(struct file *file, const struct serve_file *config)
+{
+    char *format = mem_strdup(config->format);
+    char *text = config->template_text != NULL ? mem_strdup(config->template_text) : NULL;
+
+    if (format == NULL || (config->template_text != NULL && text == NULL)) {
+        mem_free(format);
+        mem_free(text);
+        return ERR_NOMEM;
+    }
+    if (!is_same(file->format, format) || !is_same(file->template_text, text)) {
+        file->lease[0] = '\0';
+    }
+    mem_free(file->format);
+    mem_free(file->template_text);
+    file->format = format;
+    file->template_text = text;
+    return 0;
+}
+
 static int file_set(struct files *files, const struct serve_file *config)
 {
     struct hold *hold = hold_find(files, config);
     struct file *file = file_find(files, config->path);
-    char *format = mem_strdup(config->format);
 
     if (hold != NULL && (file == NULL || file->hold != hold)) {
         file = file_take_over(hold, config->path, file);
     }
-    if (hold == NULL || file == NULL || format == NULL) {
-        mem_free(format);
+    if (hold == NULL || file == NULL || look_set(file, config) != 0) {
         return ERR_NOMEM;
     }
-    if (file->format == NULL || strcmp(file->format, format) != 0) {
-        file->lease[0] = '\0';
-    }
-    mem_free(file->format);
-    file->format = format;
     file->is_configured = true;
     file->is_required = config->is_required;
     file->has_change = config->has_change;

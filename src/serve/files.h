@@ -15,13 +15,14 @@
 struct serve_file {
     const char *path;
     const char *role;
-    const char *format; /* as format_spec_parse takes it */
-    const char *unit;   /* the holder's; NULL: it is held as long as it is configured */
-    uint32_t uid;       /* the holder's */
-    uint32_t gid;       /* another one than its user has; ENV_NO_ID: none */
-    bool is_required;   /* not ready without it */
-    bool has_change;    /* somebody is told when it has changed */
-    uint64_t settle_ms; /* how long after that the one before is needed */
+    const char *format;        /* as format_spec_parse takes it */
+    const char *template_text; /* of a template; NULL: it is none */
+    const char *unit;          /* the holder's; NULL: it is held as long as it is configured */
+    uint32_t uid;              /* the holder's */
+    uint32_t gid;              /* another one than its user has; ENV_NO_ID: none */
+    bool is_required;          /* not ready without it */
+    bool has_change;           /* somebody is told when it has changed */
+    uint64_t settle_ms;        /* how long after that the one before is needed */
 };
 
 struct serve;

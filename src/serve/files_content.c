@@ -30,6 +30,7 @@ void file_free(struct file *file)
     list_remove(&file->node);
     mem_free(file->path);
     mem_free(file->format);
+    mem_free(file->template_text);
     mem_free(file);
 }
 
@@ -81,6 +82,7 @@ static int render(const struct hold *hold, const struct file *file, struct buf *
     }
     r = format_spec_parse(str_of(file->format), &spec, e);
     if (r == 0) {
+        spec.text = file->template_text != NULL ? str_of(file->template_text) : STR("");
         r = format_render(&credential, &spec, out, e);
     }
     format_credential_fini(&credential);

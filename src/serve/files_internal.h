@@ -29,6 +29,7 @@ struct file {
     struct hold *hold;
     char *path;
     char *format;
+    char *template_text; /* NULL: it is none */
     bool is_configured;
     bool is_required;
     bool has_change;

@@ -95,13 +95,14 @@ def ensure_user(name):
         return pwd.getpwnam(name)
 
 
-def as_user(name):
-    """What to put before a command so that it runs as this user, without capabilities and without ways to get any."""
+def as_user(name, rights=()):
+    """What to put before a command so that it runs as this user, with these capabilities and without ways to get others."""
     if not IS_ROOT:
         return []
     user = ensure_user(name)
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--inh-caps=-all",
-            "--bounding-set=-all", "--no-new-privs", "--"]
+    caps = ",".join(["-all", *(f"+{right}" for right in rights)])
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", f"--inh-caps={caps}",
+            *([f"--ambient-caps={caps}"] if rights else []), f"--bounding-set={caps}", "--no-new-privs", "--"]
 
 
 def give_to(path, name):
@@ -283,12 +284,13 @@ class Bao(Server):
 
 class Daemon(Server):
     """leased, as user leased. `changes` are merged into the standard configuration, `more_listeners` added to its own.
-    `passed`: pairs of a name and a listening socket that it gets as systemd passes them. `prefix`: a command that runs it."""
+    `passed`: pairs of a name and a listening socket that it gets as systemd passes them. `prefix`: a command that runs it.
+    `rights`: capabilities that it gets, as a drop-in for the unit gives them."""
 
-    def __init__(self, world, roles, rules, more_listeners=(), passed=(), prefix=(), **changes):
+    def __init__(self, world, roles, rules, more_listeners=(), passed=(), prefix=(), rights=(), **changes):
         self.world, self.folder = world, tempfile.mkdtemp(prefix="leased-", dir=world.folder)
         super().__init__("leased", f"{self.folder}/leased.log")
-        self.passed, self.prefix = passed, prefix
+        self.passed, self.prefix, self.rights = passed, prefix, rights
         os.chmod(self.folder, 0o755)
         give_to(self.folder, "leased")
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
@@ -311,7 +313,7 @@ class Daemon(Server):
         with open(self.config_path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)
         variables = [f"{key}={value}" for key, value in self.environment.items()]  # not for the program that changes the user
-        command = [*as_user("leased"), *self.prefix, "env", *variables, self.world.program("leased"), "--config", self.config_path]
+        command = [*as_user("leased", self.rights), *self.prefix, "env", *variables, self.world.program("leased"), "--config", self.config_path]
         descriptors = [passed.fileno() for _, passed in self.passed]
         if descriptors:
             names = ":".join(name for name, _ in self.passed)

@@ -128,7 +128,8 @@ static void test_a_file_is_checked_recorded_and_written(void **state)
     answer("check", "", NULL);
     assert_int_equal(f.issuer.issued_count, 1);
     assert_true(fake_env_put_bytes(&f.fake, RECORD).len > 64);
-    assert_non_null(strstr(input, "DB_PASSWORD=\"" SCRIPTED_MARKER));
+    assert_non_null(strstr(input, "DB_PASSWORD="));
+    assert_non_null(strstr(input, SCRIPTED_MARKER));
     answer("put", "written", NULL);
     assert_true(is_ready());
     assert_int_equal(fixture_records("grant.created"), 1);
