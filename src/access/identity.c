@@ -40,7 +40,7 @@ static int peer_check(const struct env_peer *peer, struct err *e)
     if (peer->kind == ENV_PEER_LOOPBACK) {
         return 0;
     }
-    if (peer->pid <= 0) {
+    if (peer->pid <= 0 && peer->kind != ENV_PEER_FOREIGN) {
         return err_set(e, ERR_DENIED, "the caller's process is not visible in this pid namespace");
     }
     if (peer->group_count > ENV_PEER_GROUPS_MAX) {
@@ -99,6 +99,7 @@ static int process_read(struct access_identity *identity,
     identity->gid = peer->gid;
     identity->pid = peer->pid;
     identity->start_ticks = peer->start_ticks;
+    identity->process_id = peer->process_id;
     identity->group_count = peer->group_count;
     memcpy(identity->groups, peer->groups, peer->group_count * sizeof(peer->groups[0]));
     return cgroup_read(identity, peer, source->own_cgroup, e);

@@ -18,6 +18,7 @@ struct access_identity {
     char user[ENV_NAME_MAX_BYTES]; /* "" when the uid has no name */
     int32_t pid;                   /* 0: unknown; then it has no unit and no container either */
     uint64_t start_ticks;
+    uint64_t process_id;                        /* env/server.h */
     char unit[ACCESS_UNIT_MAX_BYTES];           /* systemd unit, "" if none */
     char container[ACCESS_CONTAINER_MAX_BYTES]; /* container id, "" if none (or the daemon's own) */
     char sans[ENV_PEER_SANS_MAX_BYTES]; /* names in its certificate, separated by blanks; "" if none

@@ -206,7 +206,10 @@ static void explain_default_deny(const struct access_identity *identity,
     (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
                    "no rule allows %s%.*s role %s%s", identity->user[0] != '\0' ? "user " : "",
                    NAME_TOLD_MAX_BYTES, access_identity_name(identity, uid), request->role,
-                   identity->is_foreign ? "; it runs in a container, which a rule must name" : "");
+                   !identity->is_foreign ? ""
+                   : identity->kind == ENV_PEER_FOREIGN
+                       ? "; it runs in another pid namespace: a rule must name its listener"
+                       : "; it runs in a container, which a rule must name");
 }
 
 void access_policy_decide(const struct access_policy *policy,

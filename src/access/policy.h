@@ -93,11 +93,11 @@ const char *access_policy_digest(const struct access_policy *policy);
 /* Decides one request. Cheap: called for each read, and only a required reason's expression may
  * allocate, within its limit.
  *
- * A caller from another container matches only subjects that name `container`, except in rules that
- * deny. A binding may be asked for when it lets the grant live no longer than the role's would
- * (connection < process = parent < session < unit < pid, comm < none) or when the rule lists it; of
- * several, one is enough, because the first end ends the grant. When no rule allows, the first that
- * matched the caller says why. */
+ * A caller from another container matches only subjects that name `container`, or `listener` when
+ * it came by one that takes foreign callers, except in rules that deny. A binding may be asked for
+ * when it lets the grant live no longer than the role's would (connection < process = parent <
+ * session < unit < pid, comm < none) or when the rule lists it; of several, one is enough, because
+ * the first end ends the grant. When no rule allows, the first that matched the caller says why. */
 void access_policy_decide(const struct access_policy *policy,
                           const struct access_identity *identity,
                           const struct access_request *request,

@@ -295,6 +295,14 @@ static const char *certificate_mismatch(const struct access_subject *subject,
     return pattern_matches(&subject->listener, facts->listener) ? NULL : "listener";
 }
 
+/* Who is in another container or pid namespace is meant by what only such callers have. */
+static bool names_foreign(const struct access_subject *subject,
+                          const struct access_identity *identity)
+{
+    return subject->container.text != NULL ||
+           (identity->kind == ENV_PEER_FOREIGN && subject->listener.text != NULL);
+}
+
 /* Cheap comparisons first; names of groups may have to be looked up. */
 const char *access_subject_mismatch(const struct access_subject *subject,
                                     struct access_facts *facts, bool is_denial)
@@ -307,8 +315,8 @@ const char *access_subject_mismatch(const struct access_subject *subject,
     if (subject->san.text != NULL) {
         return "tls";
     }
-    if (identity->is_foreign && subject->container.text == NULL && !is_denial) {
-        return "container";
+    if (identity->is_foreign && !is_denial && !names_foreign(subject, identity)) {
+        return identity->kind == ENV_PEER_FOREIGN ? "listener" : "container";
     }
     if (subject->has_uid && subject->uid != identity->uid) {
         return "uid";

@@ -59,7 +59,8 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
 
 /* `is_denial`: for rules that deny, which must not lose their hold on a user because he went into a
  * container or because his groups could not be looked up. Callers from other containers match even
- * where no container is named, and callers with an unknown group match where a group is.
+ * where no container (or, on a listener for foreign callers, no listener) is named, and callers
+ * with an unknown group match where a group is.
  *
  * A caller with a certificate matches only subjects that name `tls` (or, to be denied, nothing but
  * its listener), and no other caller matches those. */

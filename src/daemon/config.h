@@ -29,6 +29,11 @@ struct config_tls {
     char *client_ca_file;
 };
 
+enum config_peers {
+    CONFIG_PEERS_LOCAL,
+    CONFIG_PEERS_FOREIGN,
+};
+
 struct config_listener {
     const struct yaml_node *node;
     char *name;
@@ -39,6 +44,7 @@ struct config_listener {
     char *user;
     char *group;
     struct schema_strings serve;
+    int peers;
 };
 
 struct config_backend_limits {

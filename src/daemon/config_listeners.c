@@ -53,7 +53,7 @@ static void unix_check(const struct config_listener *listener, struct yaml_error
 
 static void listener_check(const struct config_listener *listener, struct yaml_errors *errors)
 {
-    static const char *const unix_only[] = {"mode", "user", "group"};
+    static const char *const unix_only[] = {"mode", "user", "group", "peers"};
     bool has_unix = config_is_given(listener->node, "unix");
     bool has_tcp = config_is_given(listener->node, "tcp");
     size_t i;

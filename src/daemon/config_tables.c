@@ -23,6 +23,12 @@ static const struct schema_enum_value serve_values[] = {
     {0},
 };
 
+static const struct schema_enum_value peers_values[] = {
+    {"local", CONFIG_PEERS_LOCAL},
+    {"foreign", CONFIG_PEERS_FOREIGN},
+    {0},
+};
+
 static const struct schema_field tls_fields[] = {
     {FIELD(config_tls, "cert_file", SCHEMA_STRING, cert_file), .flags = SCHEMA_REQUIRED, ABSOLUTE,
      .doc = "the certificate of leased, with its chain, as PEM"},
@@ -50,7 +56,9 @@ static const struct schema_field listener_fields[] = {
      .default_text = "native,metrics", .doc = "the interfaces that it offers"},
     {FIELD(config_listener, "tls", SCHEMA_OBJECT, tls), .object = &tls_table,
      .doc = "callers show a certificate"},
-    LATER("peers", NULL),
+    {FIELD(config_listener, "peers", SCHEMA_ENUM, peers), .values = peers_values,
+     .default_text = "local",
+     .doc = "foreign: callers in other pid namespaces, too, known by uid and groups"},
     LATER("reconnect", "a grant bound to a connection ends with it"),
     LATER("vault", NULL),
     {0},
@@ -59,7 +67,7 @@ static const struct schema_object listener_table =
     TABLE_WITH("a listener", config_listener, listener_fields, false,
                "\"oneOf\":[{\"required\":[\"unix\"]},{\"required\":[\"tcp\"]}],"
                "\"dependentRequired\":{\"mode\":[\"unix\"],\"user\":[\"unix\"],\"group\":"
-               "[\"unix\"],\"tls\":[\"tcp\"]}");
+               "[\"unix\"],\"peers\":[\"unix\"],\"tls\":[\"tcp\"]}");
 
 /* ---- backends --------------------------------------------------------------- */
 

@@ -115,6 +115,7 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
         .mode = (uint32_t)configured->mode,
         .user = configured->user,
         .group = configured->group,
+        .takes_foreign = configured->peers == CONFIG_PEERS_FOREIGN,
         .predecessor = wanted->predecessor != NULL ? wanted->predecessor->io : NULL,
         .handler = serve_request,
         .limits = limits_of(&wanted->config->settings.limits),

@@ -23,7 +23,7 @@ static const struct config_listener *listener_at(const struct config *config,
 
 static bool may_stay(const struct config_listener *before, const struct config_listener *after)
 {
-    return strcmp(before->name, after->name) == 0 &&
+    return strcmp(before->name, after->name) == 0 && before->peers == after->peers &&
            (before->tls.node != NULL) == (after->tls.node != NULL);
 }
 

@@ -89,6 +89,7 @@ struct env_ops {
     int (*process_lookup)(struct env *env, int32_t pid, struct env_process *ret_process);
     int (*process_watch_start)(struct env *env, struct env_process_watch *watch);
     void (*process_watch_close)(struct env *env, struct env_process_watch *watch);
+    bool (*process_watch_has_ended)(struct env *env, struct env_process_watch *watch);
     int (*cgroup_find)(struct env *env, const struct env_cgroup_query *query,
                        struct env_cgroup *ret_cgroup, struct err *e);
     int (*cgroup_watch_start)(struct env *env, struct env_cgroup_watch *watch);

@@ -27,8 +27,9 @@ static inline int env_process_lookup(struct env *env, int32_t pid, struct env_pr
 /* Embedded in its owner. */
 struct env_process_watch {
     /* Set by the caller. */
-    int32_t pid;
+    int32_t pid; /* 0: the process at the other end of `request`, which has none here */
     uint64_t start_ticks;
+    const struct env_request *request; /* borrowed until start returns; NULL: there is a pid */
     /* Runs once when the process has ended (from the loop; never from inside start). It does not
      * run after close. */
     void (*fn)(struct env_process_watch *watch);
@@ -40,10 +41,17 @@ struct env_process_watch {
 };
 
 /* Watches by pidfd. ERR_GONE if no process with this pid and start time lives now: then fn never
- * runs. ERR_LIMIT when there are too many watches. */
+ * runs. ERR_LIMIT when there are too many watches, ERR_UNSUPPORTED when the kernel gives no pidfd.
+ */
 static inline int env_process_watch_start(struct env *env, struct env_process_watch *watch)
 {
     return env->ops->process_watch_start(env, watch);
+}
+
+/* Has it ended, though its notice may not have come yet? Of a started watch. */
+static inline bool env_process_watch_has_ended(struct env *env, struct env_process_watch *watch)
+{
+    return env->ops->process_watch_has_ended(env, watch);
 }
 
 /* Ends the watch, before or after fn ran. Required for each started watch. */

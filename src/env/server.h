@@ -25,6 +25,8 @@ enum env_peer_kind {
     ENV_PEER_LOOPBACK, /* the owner of a socket on this machine: uid only */
     ENV_PEER_TLS,      /* whoever holds the key of a client's certificate: its names only */
     ENV_PEER_SELF,     /* this daemon: never of a connection */
+    ENV_PEER_FOREIGN,  /* a process on a listener that takes those of other pid namespaces: uid and
+                          groups; the rest only where it is in sight */
 };
 
 enum env_peer_state {
@@ -44,15 +46,17 @@ struct env_peer {
     /* ENV_PEER_TLS only: the certificate's URIs and DNS names, separated by blanks; NULL: unknown.
      */
     const char *sans;
-    /* ENV_PEER_UNIX only, from here on. */
+    /* ENV_PEER_UNIX and ENV_PEER_FOREIGN only, from here on. */
     uint32_t gid;
     uint32_t groups[ENV_PEER_GROUPS_MAX]; /* supplementary */
     size_t group_count;
     int32_t pid; /* 0: unknown */
     uint64_t start_ticks;
+    uint64_t process_id; /* of a process without a pid here: given to no other in this boot. 0:
+                            unknown */
     char cgroup[ENV_PEER_CGROUP_MAX_BYTES]; /* path in the unified (else systemd's) hierarchy, "/"
                                                if none */
-    bool is_other_pid_namespace; /* several NSpid entries: it runs in a pid namespace below ours */
+    bool is_other_pid_namespace;            /* it runs in a pid namespace that isn't ours */
 };
 
 struct env_connection;

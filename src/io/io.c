@@ -54,6 +54,7 @@ static const struct env_ops io_ops = {
     .process_lookup = io_process_lookup,
     .process_watch_start = io_process_watch_start,
     .process_watch_close = io_process_watch_close,
+    .process_watch_has_ended = io_process_watch_has_ended,
     .cgroup_find = io_cgroup_find,
     .cgroup_watch_start = io_cgroup_watch_start,
     .cgroup_watch_close = io_cgroup_watch_close,

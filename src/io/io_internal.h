@@ -23,6 +23,7 @@
 /* Calls from other threads that wait for the loop; more is ERR_LIMIT. */
 #define IO_POSTS_MAX 65536U
 
+struct env_request;
 struct io_http;
 struct io_environment;
 struct io_helper;
@@ -191,6 +192,7 @@ void io_http_cancel(struct env *env, struct env_http *http);
 int io_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);
 int io_process_watch_start(struct env *env, struct env_process_watch *watch);
 void io_process_watch_close(struct env *env, struct env_process_watch *watch);
+bool io_process_watch_has_ended(struct env *env, struct env_process_watch *watch);
 /* Closes the watches that their owners left open. */
 void io_processes_close(struct io *io);
 
@@ -204,6 +206,9 @@ void io_cgroup_watch_close(struct env *env, struct env_cgroup_watch *watch);
 bool io_cgroup_watch_has_ended(struct env *env, struct env_cgroup_watch *watch);
 /* Closes the watches that their owners left open. Before io_processes_close. */
 void io_cgroups_close(struct io *io);
+
+/* server_conn.c: the pidfd of the process at the other end, the connection's; -1: there is none. */
+int io_request_pidfd(const struct env_request *request);
 
 /* run.c */
 int io_run_start(struct env *env, struct env_run *run);

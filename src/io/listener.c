@@ -146,6 +146,7 @@ static struct io_listener *listener_new(struct io *io, const struct io_listener_
     listener->handler = options->handler;
     listener->user = options->handler_user;
     listener->is_unix = options->unix_path != NULL;
+    listener->takes_foreign = options->takes_foreign;
     listener->overflow_uid = peer_overflow_uid();
     listener->fd_max = descriptors_max();
     for (i = 0; i < PHASE_COUNT; i++) {

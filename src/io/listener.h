@@ -45,9 +45,10 @@ struct io_listener_options {
     const struct io_listener_tls *tls; /* NULL: plain. Borrowed until the call returns */
     bool is_for_anyone; /* callers from elsewhere stay unknown: for what needs no identity */
     /* Unix socket; each works alone. */
-    uint32_t mode;     /* 0: 0600, or 0660 when a group is given */
-    const char *user;  /* NULL: the daemon's */
-    const char *group; /* NULL: the daemon's */
+    uint32_t mode;      /* 0: 0600, or 0660 when a group is given */
+    const char *user;   /* NULL: the daemon's */
+    const char *group;  /* NULL: the daemon's */
+    bool takes_foreign; /* callers in other pid namespaces are known by uid and groups */
     /* Not NULL: serves on this one's socket, beside it, until one of the two is retired; path,
      * mode, user and group don't count then. So settings change without a client noticing. */
     struct io_listener *predecessor;
@@ -57,7 +58,8 @@ struct io_listener_options {
 };
 
 /* Binds and serves. For a unix path: its directory is made (0755 minus what mode denies: 0750
- * unless others may connect) if missing and refused if a stranger could write to it; a socket file
+ * unless others may connect) if missing and refused if a stranger could write to it (for foreign
+ * callers those above it may be open to others, as a pod's volume is); a socket file
  * is removed only if it is a socket, ours, and nobody answers; bound under umask 0177 and only then
  * given its mode, user and group. Errors name the path and what to do: ERR_EXISTS when another
  * daemon answers there, ERR_INVALID, ERR_DENIED. */

@@ -12,6 +12,10 @@
  * kernel lacks SO_PEERPIDFD (before 6.5) a process of the same uid can win a race for the pid and
  * lend its cgroup; another uid can't, because the owner is compared.
  *
+ * On a listener that takes foreign callers one that has no pid in our namespace is known by uid and
+ * groups. The kernel's pidfd for it, where it gives one (6.5), tells of its end; in pidfs (6.9) its
+ * inode is the process's own.
+ *
  * Failure paths: an ended process is GONE; an owner that differs (a setuid program that dropped its
  * rights after connect) is CHANGED; everything that could not be established is UNKNOWN with a
  * static reason. None of them is ever "nobody in particular": the layers above deny all three. */
@@ -28,11 +32,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5; older headers lack it */
 #endif
+#define PIDFS_MAGIC 0x50494446 /* Linux 6.9 */
 
 void peer_set_state(struct peer *peer, enum env_peer_state state, const char *problem)
 {
@@ -128,8 +134,11 @@ static bool read_credentials(struct peer *peer, int socket_fd, uint32_t overflow
     for (i = 0; i < peer->facts.group_count; i++) {
         peer->facts.groups[i] = groups[i];
     }
-    if (credentials.pid <= 0) {
-        peer_set_state(peer, ENV_PEER_UNKNOWN, "it runs outside the daemon's pid namespace");
+    if (credentials.pid <= 0 && peer->facts.kind != ENV_PEER_FOREIGN) {
+        peer_set_state(
+            peer, ENV_PEER_UNKNOWN,
+            "it runs outside the daemon's pid namespace (a listener with `peers: foreign` "
+            "takes such callers)");
         return false;
     }
     return true;
@@ -195,14 +204,42 @@ static const char *read_process(struct peer *peer, int proc_fd)
     return NULL;
 }
 
+/* Of a process without a pid here. */
+static void identify_foreign(struct peer *peer, int socket_fd)
+{
+    socklen_t size = sizeof(peer->process_fd);
+    struct statfs info;
+    struct stat st;
+
+    peer->facts.pid = 0;
+    peer->facts.is_other_pid_namespace = true;
+    if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &peer->process_fd, &size) != 0) {
+        peer->process_fd = -1;
+        return;
+    }
+    if (fstatfs(peer->process_fd, &info) == 0 && info.f_type == PIDFS_MAGIC &&
+        fstat(peer->process_fd, &st) == 0) {
+        peer->facts.process_id = st.st_ino;
+    }
+    if (has_ended(peer)) {
+        peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
+    }
+}
+
 static void identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
 {
     const char *problem;
     struct stat st;
     int proc_fd;
 
-    if (!read_credentials(peer, socket_fd, overflow_uid) ||
-        !open_process(peer, socket_fd, &proc_fd)) {
+    if (!read_credentials(peer, socket_fd, overflow_uid)) {
+        return;
+    }
+    if (peer->facts.pid <= 0) {
+        identify_foreign(peer, socket_fd);
+        return;
+    }
+    if (!open_process(peer, socket_fd, &proc_fd)) {
         return;
     }
     problem = read_process(peer, proc_fd);
@@ -239,9 +276,9 @@ uint32_t peer_connect_uid(int socket_fd)
                : ENV_NO_ID;
 }
 
-void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid)
+void peer_identify(struct peer *peer, enum env_peer_kind kind, int socket_fd, uint32_t overflow_uid)
 {
-    peer_init(peer, ENV_PEER_UNIX);
+    peer_init(peer, kind);
     identify(peer, socket_fd, overflow_uid);
 }
 
@@ -261,8 +298,11 @@ void peer_recheck(struct peer *peer)
     }
     switch (peer->facts.kind) {
     case ENV_PEER_UNIX:
-        check_owner(peer, stat(proc_path(peer, path), &st), &st);
-        if (has_ended(peer)) {
+    case ENV_PEER_FOREIGN:
+        if (peer->facts.pid > 0) {
+            check_owner(peer, stat(proc_path(peer, path), &st), &st);
+        }
+        if (peer->process_fd >= 0 && has_ended(peer)) {
             peer_set_state(peer, ENV_PEER_GONE, "its process has ended");
         }
         break;

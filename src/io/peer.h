@@ -32,8 +32,10 @@ uint32_t peer_overflow_uid(void);
  * kernel doesn't say. */
 uint32_t peer_connect_uid(int socket_fd);
 
-/* Fills `peer` in any case; `facts.state` says what came of it. */
-void peer_identify(struct peer *peer, int socket_fd, uint32_t overflow_uid);
+/* Fills `peer` in any case; `facts.state` says what came of it. `kind`: ENV_PEER_UNIX or
+ * ENV_PEER_FOREIGN. */
+void peer_identify(struct peer *peer, enum env_peer_kind kind, int socket_fd,
+                   uint32_t overflow_uid);
 
 /* The same for an accepted connection of loopback TCP. `diag` is borrowed until peer_fini. */
 void peer_identify_loopback(struct peer *peer, struct diag *diag, int socket_fd,

@@ -4,6 +4,9 @@
  * prove that the pidfd is of the process that is meant), poll the pidfd; when it becomes readable
  * the process has ended, also as a zombie that nobody reaps; fn runs once; the owner closes.
  *
+ * The process at the other end of a connection may have no pid here; the pidfd that the kernel gave
+ * for it when it connected is watched then, by a descriptor of its own.
+ *
  * Failure paths: another start time, or a pidfd that is readable at once: ERR_GONE. No pidfd in
  * this kernel: ERR_UNSUPPORTED. No descriptor or too many watches: ERR_LIMIT. */
 #include "env/process.h"
@@ -184,6 +187,25 @@ static int open_process(int32_t pid, uint64_t start_ticks, int *ret_pidfd)
     return 0;
 }
 
+static int open_peer(const struct env_request *request, int *ret_pidfd)
+{
+    int pidfd = io_request_pidfd(request);
+
+    if (pidfd < 0) {
+        return ERR_UNSUPPORTED;
+    }
+    pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    if (pidfd < 0) {
+        return ERR_LIMIT;
+    }
+    if (is_pidfd_readable(pidfd)) {
+        (void)close(pidfd);
+        return ERR_GONE;
+    }
+    *ret_pidfd = pidfd;
+    return 0;
+}
+
 int io_process_watch_start(struct env *env, struct env_process_watch *owner)
 {
     struct io *io = io_of(env);
@@ -198,14 +220,15 @@ int io_process_watch_start(struct env *env, struct env_process_watch *owner)
     if (io->watch_count >= IO_WATCHES_MAX) {
         return ERR_LIMIT;
     }
-    if (owner->pid <= 0) {
+    if (owner->pid <= 0 && owner->request == NULL) {
         return ERR_GONE;
     }
     watch = mem_calloc(1, sizeof(*watch));
     if (watch == NULL) {
         return ERR_NOMEM;
     }
-    rc = open_process(owner->pid, owner->start_ticks, &watch->pidfd);
+    rc = owner->pid > 0 ? open_process(owner->pid, owner->start_ticks, &watch->pidfd)
+                        : open_peer(owner->request, &watch->pidfd);
     if (rc != 0) {
         goto err_watch;
     }
@@ -243,6 +266,12 @@ void io_process_watch_close(struct env *env, struct env_process_watch *owner)
         list_remove(&watch->node);
         uv_close((uv_handle_t *)&watch->poll, on_closed);
     }
+}
+
+bool io_process_watch_has_ended(struct env *env, struct env_process_watch *owner)
+{
+    (void)env;
+    return is_pidfd_readable(OBJ_CAST(owner->impl, struct process_watch, WATCH_MAGIC)->pidfd);
 }
 
 void io_processes_close(struct io *io)

@@ -45,6 +45,9 @@ static int check_dir(const struct walk *walk, const struct stat *st, bool is_las
         return err_set(e, ERR_DENIED, "%s belongs to uid %u; it must be root's or the daemon's own",
                        walk->seen, (unsigned int)st->st_uid);
     }
+    if (is_open && !is_last && walk->make != NULL && walk->make->is_in_volume) {
+        return 0;
+    }
     if (is_open && !is_sticky) {
         return err_set(e, ERR_DENIED,
                        "%s can be written by group or others (mode %04o); take that right away",

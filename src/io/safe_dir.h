@@ -12,7 +12,8 @@
 struct safe_dir_make {
     mode_t mode;
     bool has_gid;
-    gid_t gid; /* its group; without has_gid the daemon's */
+    gid_t gid;         /* its group; without has_gid the daemon's */
+    bool is_in_volume; /* those above may be open to others, who mount them read-only */
 };
 
 /* Opens the directory `path` (absolute) with O_PATH after a walk from the root that trusts only

@@ -113,7 +113,8 @@ static bool identify(struct env_connection *conn)
     const union MHD_ConnectionInfo *info;
 
     if (listener->is_unix) {
-        peer_identify(&conn->peer, conn->fd, listener->overflow_uid);
+        peer_identify(&conn->peer, listener->takes_foreign ? ENV_PEER_FOREIGN : ENV_PEER_UNIX,
+                      conn->fd, listener->overflow_uid);
     } else if (listener->is_loopback) {
         peer_identify_loopback(&conn->peer, &listener->io->diag, conn->fd, listener->overflow_uid);
     } else if (listener->tls == NULL) {
@@ -413,4 +414,9 @@ void conn_watch(struct env_connection *conn, struct env_connection_watch *watch)
 {
     CHECK(conn->mhd != NULL);
     list_push_back(&conn->watches, &watch->node);
+}
+
+int io_request_pidfd(const struct env_request *request)
+{
+    return request->connection->peer.process_fd;
 }

@@ -93,6 +93,7 @@ struct io_listener {
     int socket_fd; /* -1 once quiesced or retired */
     bool is_unix;
     bool is_passed;      /* the service manager's, and in use when we are gone */
+    bool takes_foreign;  /* a unix socket for callers in other pid namespaces, too */
     bool is_loopback;    /* plain TCP, whose callers have a uid */
     struct tls *tls;     /* NULL: plain */
     uint32_t ca_changes; /* how often the CA has become another one */

@@ -274,6 +274,7 @@ int socket_open_unix(const struct io_listener_options *options, struct socket_fi
     }
     memcpy(address.sun_path, options->unix_path, strlen(options->unix_path));
     make = dir_for(&access);
+    make.is_in_volume = options->takes_foreign;
     rc = safe_dir_open(dir, &make, &file.dir_fd, e);
     if (rc != 0) {
         return rc;

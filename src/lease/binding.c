@@ -66,6 +66,17 @@ static struct binding_target target_process(int32_t pid, uint64_t start_ticks)
     return (struct binding_target){.pid = pid, .value = start_ticks};
 }
 
+static struct binding_target target_peer(const struct access_identity *identity)
+{
+    return (struct binding_target){.pid = BINDING_PEER, .value = identity->process_id};
+}
+
+/* Is the caller's process one that has no pid here, but can be watched? */
+static bool has_peer(const struct lease_ask *ask)
+{
+    return ask->identity->pid <= 0 && ask->identity->process_id != 0 && ask->request != NULL;
+}
+
 /* Do the processes of the grant that the caller's token names stand for its own? */
 static bool is_by_grant(const struct lease_ask *ask, enum access_binding kind)
 {
@@ -135,6 +146,10 @@ static int resolve_process(struct env *env, const struct lease_ask *ask,
     struct env_process process;
     int r;
 
+    if (spec->kind == ACCESS_BINDING_PROCESS && has_peer(ask)) {
+        *ret_target = target_peer(identity);
+        return 0;
+    }
     if (identity->pid <= 0) {
         return err_set(e, ERR_UNSUPPORTED,
                        "the caller's process isn't known, so nothing can be bound to it");
@@ -270,6 +285,9 @@ static bool add_known(const struct lease_ask *ask, enum access_binding kind,
     if (is_by_grant(ask, kind)) {
         return add_by_grant(ask->named, set) == 0;
     }
+    if (kind == ACCESS_BINDING_PROCESS && has_peer(ask)) {
+        return set_add(set, target_peer(ask->identity)) == 0;
+    }
     if (kind == ACCESS_BINDING_PROCESS && ask->identity->pid > 0) {
         target = target_process(ask->identity->pid, ask->identity->start_ticks);
         return set_add(set, target) == 0;
@@ -365,7 +383,7 @@ int binding_start(struct grant *grant, const struct binding_found *found,
         const struct binding_target *target = &set->targets[first + i];
 
         grant->bindings[i].grant = grant;
-        r = watched_join(&grant->bindings[i], target, cgroup_of(found, target));
+        r = watched_join(&grant->bindings[i], target, cgroup_of(found, target), request);
         grant->watched_count = (uint8_t)(grant->watched_count + (r == 0));
     }
     if (r != 0) {

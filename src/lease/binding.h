@@ -22,11 +22,13 @@ struct watched;
 
 /* One thing that can end, as it stands in a key: no padding, compared as bytes. */
 struct binding_target {
-    uint64_t value; /* start ticks of the process; the cgroup's id; the connection's address */
-    int64_t pid;    /* 0: a connection; BINDING_CGROUP */
+    uint64_t
+        value;   /* start ticks of the process; its id, the cgroup's id, the connection's address */
+    int64_t pid; /* 0: a connection; BINDING_CGROUP; BINDING_PEER */
 };
 
 #define BINDING_CGROUP INT64_MAX
+#define BINDING_PEER (INT64_MAX - 1) /* a caller's process that has no pid here */
 
 struct binding_set {
     size_t count;                                       /* 0: the duration alone */

@@ -114,6 +114,7 @@ void durable_forget_all(struct list *group)
 static const char *const callers[] = {
     [ENV_PEER_UNIX] = "unix",
     [ENV_PEER_LOOPBACK] = "loopback",
+    [ENV_PEER_FOREIGN] = "foreign",
     [ENV_PEER_TLS] = "tls",
     [ENV_PEER_SELF] = "self",
 };

@@ -18,6 +18,18 @@ struct grant_texts {
     char groups[GROUPS_TEXT_MAX_BYTES];
 };
 
+static bool hangs_on_peer(const struct grant *grant)
+{
+    size_t i;
+
+    for (i = 0; i < grant->watched_count; i++) {
+        if (watched_target(grant->bindings[i].watched)->pid == BINDING_PEER) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Both in the order of a set. */
 static void put_watched(const struct grant *grant, struct grant_texts *texts)
 {
@@ -30,6 +42,9 @@ static void put_watched(const struct grant *grant, struct grant_texts *texts)
         const struct binding_target *target = watched_target(grant->bindings[i].watched);
         const struct env_cgroup *cgroup = watched_cgroup(grant->bindings[i].watched);
 
+        if (target->pid == BINDING_PEER) {
+            continue; /* nothing leads the next daemon to it */
+        }
         if (cgroup != NULL) {
             cgroup_used +=
                 (size_t)snprintf(texts->cgroups + cgroup_used, sizeof(texts->cgroups) - cgroup_used,
@@ -74,7 +89,7 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
         .bindings = grant_bindings_text(grant),
         .processes = texts->processes,
         .cgroups = texts->cgroups,
-        .has_connection = grant->has_connection,
+        .has_connection = grant->has_connection || hangs_on_peer(grant),
         .created_wall_ms = grant->created_wall_ms,
         .until_wall_ms = grant_until_wall_ms(grant),
         .duration_ms = grant->duration_ms,

@@ -107,29 +107,40 @@ static uint64_t target_hash(const struct lease_core *core, const struct binding_
     return index_hash(index_hash(core->watched.seed, (uint64_t)target->pid), target->value);
 }
 
-static int watch_start(struct watched *watched, const struct env_cgroup *cgroup)
+/* What a watch is begun with. */
+struct watched_source {
+    const struct binding_target *target;
+    const struct env_cgroup *cgroup;
+    const struct env_request *request;
+};
+
+static int watch_start(struct watched *watched, const struct watched_source *source)
 {
-    if (cgroup != NULL) {
-        watched->cgroup[0] = *cgroup;
+    bool has_pid = source->target->pid != BINDING_PEER;
+
+    if (source->cgroup != NULL) {
+        watched->cgroup[0] = *source->cgroup;
         watched->watch.cgroup = (struct env_cgroup_watch){.cgroup = watched->cgroup,
                                                           .fn = cgroup_ended,
                                                           .closed = cgroup_closed,
                                                           .user = watched};
         return env_cgroup_watch_start(watched->core->env, &watched->watch.cgroup);
     }
-    watched->watch.process = (struct env_process_watch){.pid = (int32_t)watched->target.pid,
-                                                        .start_ticks = watched->target.value,
-                                                        .fn = process_ended,
-                                                        .closed = process_closed,
-                                                        .user = watched};
+    watched->watch.process =
+        (struct env_process_watch){.pid = has_pid ? (int32_t)source->target->pid : 0,
+                                   .start_ticks = source->target->value,
+                                   .request = has_pid ? NULL : source->request,
+                                   .fn = process_ended,
+                                   .closed = process_closed,
+                                   .user = watched};
     return env_process_watch_start(watched->core->env, &watched->watch.process);
 }
 
-static int watched_new(struct lease_core *core, const struct binding_target *target,
-                       const struct env_cgroup *cgroup, struct watched **ret_watched)
+static int watched_new(struct lease_core *core, const struct watched_source *source,
+                       struct watched **ret_watched)
 {
-    struct watched *watched =
-        mem_calloc(1, sizeof(*watched) + (cgroup != NULL ? sizeof(*cgroup) : 0));
+    size_t extra_bytes = source->cgroup != NULL ? sizeof(*source->cgroup) : 0;
+    struct watched *watched = mem_calloc(1, sizeof(*watched) + extra_bytes);
     int r;
 
     if (watched == NULL) {
@@ -137,11 +148,11 @@ static int watched_new(struct lease_core *core, const struct binding_target *tar
     }
     watched->magic = WATCHED_MAGIC;
     watched->core = core;
-    watched->target = *target;
+    watched->target = *source->target;
     list_init(&watched->bindings);
-    r = index_add(&core->watched, &watched->entry, target_hash(core, target));
+    r = index_add(&core->watched, &watched->entry, target_hash(core, source->target));
     if (r == 0) {
-        r = watch_start(watched, cgroup);
+        r = watch_start(watched, source);
         if (r != 0) {
             index_remove(&core->watched, &watched->entry);
         }
@@ -155,8 +166,9 @@ static int watched_new(struct lease_core *core, const struct binding_target *tar
 }
 
 int watched_join(struct binding *binding, const struct binding_target *target,
-                 const struct env_cgroup *cgroup)
+                 const struct env_cgroup *cgroup, const struct env_request *request)
 {
+    const struct watched_source source = {.target = target, .cgroup = cgroup, .request = request};
     struct lease_core *core = binding->grant->lease->role->core;
     struct index_entry *entry =
         index_find(&core->watched, target_hash(core, target), watched_match, target);
@@ -168,7 +180,7 @@ int watched_join(struct binding *binding, const struct binding_target *target,
         watched = CONTAINER_OF(entry, struct watched, entry);
         r = watched->has_ended ? ERR_GONE : 0;
     } else {
-        r = watched_new(core, target, cgroup, &watched);
+        r = watched_new(core, &source, &watched);
     }
     if (r == 0) {
         binding->watched = watched;
@@ -192,14 +204,9 @@ void watched_leave(struct binding *binding)
 bool watched_has_ended(struct watched *watched)
 {
     struct env *env = watched->core->env;
-    struct env_process process;
-    int r;
 
-    if (is_cgroup(watched)) {
-        return env_cgroup_watch_has_ended(env, &watched->watch.cgroup);
-    }
-    r = env_process_lookup(env, watched->watch.process.pid, &process);
-    return r == ERR_NOT_FOUND || (r == 0 && process.start_ticks != watched->target.value);
+    return is_cgroup(watched) ? env_cgroup_watch_has_ended(env, &watched->watch.cgroup)
+                              : env_process_watch_has_ended(env, &watched->watch.process);
 }
 
 const struct binding_target *watched_target(const struct watched *watched)

@@ -7,16 +7,17 @@
 #include "lease/binding.h"
 
 /* Lets the binding hang on this; watches it if nothing else did. `cgroup` is copied; NULL: it is a
- * process. ERR_GONE when it has ended already, ERR_LIMIT, ERR_NOMEM; then nothing has changed. */
+ * process. `request` is the caller's, for a process without a pid. ERR_GONE when it has ended
+ * already, ERR_LIMIT, ERR_NOMEM; then nothing has changed. */
 int watched_join(struct binding *binding, const struct binding_target *target,
-                 const struct env_cgroup *cgroup) ATTR_MUST_USE;
+                 const struct env_cgroup *cgroup, const struct env_request *request) ATTR_MUST_USE;
 
 /* The way back; the last one ends the watch. */
 void watched_leave(struct binding *binding);
 
 bool watched_is(const struct watched *watched, const struct binding_target *target);
 
-/* Has it ended, though its notice may not have come yet? Looked up anew. */
+/* Has it ended, though its notice may not have come yet? */
 bool watched_has_ended(struct watched *watched);
 
 const struct binding_target *watched_target(const struct watched *watched);

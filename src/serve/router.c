@@ -205,7 +205,8 @@ static const struct guard *guard_broken(const struct env_request *request, bool 
         return &guard_header;
     }
     /* Over TCP io has compared it with what the listener is called. */
-    if (request->peer->kind == ENV_PEER_UNIX && host.len > 0 && !host_is_local(host)) {
+    if ((request->peer->kind == ENV_PEER_UNIX || request->peer->kind == ENV_PEER_FOREIGN) &&
+        host.len > 0 && !host_is_local(host)) {
         return &guard_host;
     }
     if (env_request_header(request, "x-forwarded-for").ptr != NULL ||

@@ -19,7 +19,7 @@ struct ledger_grant {
     const char *bindings;      /* as they were asked for */
     const char *processes;     /* what they mean: PID:START_TICKS with commas between them */
     const char *cgroups;       /* ID:FOLDER with newlines between them */
-    bool has_connection;       /* and a connection, which nothing survives */
+    bool has_connection;       /* and a connection, or what else nothing survives */
     struct ledger_clock clock; /* its boot is the one that these processes are in */
     int64_t created_wall_ms;
     int64_t until_wall_ms;

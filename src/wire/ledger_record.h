@@ -33,7 +33,7 @@ struct ledger_table {
 
 /* For whom something is; texts are never NULL. */
 struct ledger_holder {
-    const char *caller; /* "unix", "loopback", "tls" or "self" */
+    const char *caller; /* "unix", "loopback", "tls", "self" or "foreign" */
     uint32_t uid;
     const char *user;
     const char *unit;

@@ -91,6 +91,13 @@ static void watch_close(struct env *env, struct env_process_watch *watch)
     watch->closed(watch);
 }
 
+static bool watch_has_ended(struct env *env, struct env_process_watch *watch)
+{
+    (void)env;
+    (void)watch;
+    return false;
+}
+
 static int seal(struct env *env, struct str owner, struct str plain, char *ret_sealed)
 {
     (void)env;
@@ -121,6 +128,7 @@ static const struct env_ops world_ops = {
     .process_lookup = process_lookup,
     .process_watch_start = watch_start,
     .process_watch_close = watch_close,
+    .process_watch_has_ended = watch_has_ended,
     .seal = seal,
     .unseal = unseal,
 };

@@ -291,6 +291,7 @@ class Daemon(Server):
         self.world, self.folder = world, tempfile.mkdtemp(prefix="leased-", dir=world.folder)
         super().__init__("leased", f"{self.folder}/leased.log")
         self.passed, self.prefix, self.rights = passed, prefix, rights
+        self.before = ()  # as the prefix, with the tests' own rights
         os.chmod(self.folder, 0o755)
         give_to(self.folder, "leased")
         self.socket, self.audit_path = f"{self.folder}/run/leased.sock", f"{self.folder}/audit.jsonl"
@@ -313,7 +314,8 @@ class Daemon(Server):
         with open(self.config_path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)
         variables = [f"{key}={value}" for key, value in self.environment.items()]  # not for the program that changes the user
-        command = [*as_user("leased", self.rights), *self.prefix, "env", *variables, self.world.program("leased"), "--config", self.config_path]
+        command = [*self.before, *as_user("leased", self.rights), *self.prefix, "env", *variables, self.world.program("leased"), "--config",
+                   self.config_path]
         descriptors = [passed.fileno() for _, passed in self.passed]
         if descriptors:
             names = ":".join(name for name, _ in self.passed)

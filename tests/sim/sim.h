@@ -211,6 +211,7 @@ struct sim_process *sim_process(struct sim *sim, int32_t pid);
 int sim_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);
 int sim_process_watch_start(struct env *env, struct env_process_watch *watch);
 void sim_process_watch_close(struct env *env, struct env_process_watch *watch);
+bool sim_process_watch_has_ended(struct env *env, struct env_process_watch *watch);
 
 /* sim_cgroup.c */
 uint64_t sim_cgroup_new(struct sim *sim);

@@ -332,6 +332,7 @@ static const struct env_ops sim_ops = {
     .process_lookup = sim_process_lookup,
     .process_watch_start = sim_process_watch_start,
     .process_watch_close = sim_process_watch_close,
+    .process_watch_has_ended = sim_process_watch_has_ended,
     .cgroup_find = sim_cgroup_find,
     .cgroup_watch_start = sim_cgroup_watch_start,
     .cgroup_watch_close = sim_cgroup_watch_close,

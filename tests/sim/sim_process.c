@@ -119,6 +119,13 @@ int sim_process_watch_start(struct env *env, struct env_process_watch *watch)
     return 0;
 }
 
+bool sim_process_watch_has_ended(struct env *env, struct env_process_watch *watch)
+{
+    const struct sim_process *process = sim_process(env->impl, watch->pid);
+
+    return !process->is_alive || process->facts.start_ticks != watch->start_ticks;
+}
+
 void sim_process_watch_close(struct env *env, struct env_process_watch *watch)
 {
     struct sim_watch *impl = watch->impl;

@@ -184,6 +184,7 @@ static const struct env_ops fake_ops = {
     .process_lookup = fake_process_lookup,
     .process_watch_start = fake_process_watch_start,
     .process_watch_close = fake_process_watch_close,
+    .process_watch_has_ended = fake_process_watch_has_ended,
     .cgroup_find = fake_cgroup_find,
     .cgroup_watch_start = fake_cgroup_watch_start,
     .cgroup_watch_close = fake_cgroup_watch_close,

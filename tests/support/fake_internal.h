@@ -26,6 +26,7 @@ void fake_http_cancel(struct env *env, struct env_http *http);
 int fake_process_lookup(struct env *env, int32_t pid, struct env_process *ret_process);
 int fake_process_watch_start(struct env *env, struct env_process_watch *watch);
 void fake_process_watch_close(struct env *env, struct env_process_watch *watch);
+bool fake_process_watch_has_ended(struct env *env, struct env_process_watch *watch);
 int fake_cgroup_find(struct env *env, const struct env_cgroup_query *query,
                      struct env_cgroup *ret_cgroup, struct err *e);
 int fake_cgroup_watch_start(struct env *env, struct env_cgroup_watch *watch);

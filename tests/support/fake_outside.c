@@ -63,6 +63,18 @@ struct env_process *fake_env_add_process(struct fake_env *fake, int32_t pid, uin
     return &process->process;
 }
 
+/* Of a caller without a pid here the id is the pid of the fake process. NULL: it has ended. */
+static struct fake_process *process_of(struct fake_env *fake, const struct env_process_watch *watch)
+{
+    struct fake_process *process =
+        process_find(fake, watch->pid > 0 ? watch->pid : (int32_t)watch->start_ticks);
+
+    return process != NULL && process->is_alive &&
+                   (watch->pid <= 0 || process->process.start_ticks == watch->start_ticks)
+               ? process
+               : NULL;
+}
+
 void fake_env_end_process(struct fake_env *fake, int32_t pid)
 {
     struct fake_process *process = process_find(fake, pid);
@@ -73,8 +85,7 @@ void fake_env_end_process(struct fake_env *fake, int32_t pid)
     for (node = fake->watches.next; node != &fake->watches; node = node->next) {
         struct fake_watch *watch = LIST_ENTRY(node, struct fake_watch, node);
 
-        if (watch->state == WATCH_WAITING && watch->watch->pid == pid &&
-            watch->watch->start_ticks == process->process.start_ticks) {
+        if (watch->state == WATCH_WAITING && process_of(fake, watch->watch) == NULL) {
             watch->state = WATCH_DUE;
         }
     }
@@ -95,17 +106,20 @@ int fake_process_lookup(struct env *env, int32_t pid, struct env_process *ret_pr
     return 0;
 }
 
+bool fake_process_watch_has_ended(struct env *env, struct env_process_watch *watch)
+{
+    return process_of(fake_of(env), watch) == NULL;
+}
+
 int fake_process_watch_start(struct env *env, struct env_process_watch *watch)
 {
     struct fake_env *fake = fake_of(env);
-    struct fake_process *process = process_find(fake, watch->pid);
     struct fake_watch *entry;
 
     if (fake->process_watch_status != 0) {
         return fake->process_watch_status;
     }
-    if (process == NULL || !process->is_alive ||
-        process->process.start_ticks != watch->start_ticks) {
+    if (process_of(fake, watch) == NULL) {
         return ERR_GONE;
     }
     entry = fake_alloc(sizeof(*entry));

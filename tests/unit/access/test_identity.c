@@ -182,6 +182,27 @@ static void test_another_pid_namespace_is_foreign_too(void **state)
     fake_env_fini(&w.fake);
 }
 
+static void test_without_a_pid_only_a_listener_for_foreign_callers_takes_it(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.peer.pid = 0;
+    w.peer.is_other_pid_namespace = true;
+    assert_int_equal(world_try(&w), ERR_DENIED);
+    w.peer.kind = ENV_PEER_FOREIGN;
+    w.peer.process_id = 77;
+    assert_int_equal(world_try(&w), 0);
+    assert_true(w.identity.is_foreign);
+    assert_int_equal(w.identity.pid, 0);
+    assert_int_equal(w.identity.process_id, 77);
+    assert_string_equal(w.identity.unit, "");
+    w.peer.uid = 65534;
+    assert_int_equal(world_try(&w), ERR_DENIED);
+    fake_env_fini(&w.fake);
+}
+
 static void test_a_unit_is_never_cut_to_another_name(void **state)
 {
     char path[ENV_PEER_CGROUP_MAX_BYTES];
@@ -246,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_a_container_makes_a_caller_foreign_and_takes_its_unit),
         cmocka_unit_test(test_the_daemons_own_container_counts_as_none),
         cmocka_unit_test(test_another_pid_namespace_is_foreign_too),
+        cmocka_unit_test(test_without_a_pid_only_a_listener_for_foreign_callers_takes_it),
         cmocka_unit_test(test_a_unit_is_never_cut_to_another_name),
         cmocka_unit_test(test_users_below_user_slice_have_no_system_unit),
         cmocka_unit_test(test_the_key_tells_identities_apart),

@@ -126,6 +126,29 @@ static void test_a_foreign_caller_matches_only_where_its_container_is_named(void
     assert_int_equal(access_policy_admin(f->policy, &f->identity), 0);
 }
 
+static void test_a_listener_for_foreign_callers_is_named_for_them(void **state)
+{
+    struct fixture *f = *state;
+
+    f->identity.is_foreign = true;
+    f->identity.listener = "pod";
+    /* Any other listener's name says nothing about where its callers run. */
+    assert_false(subject_allows(f, "{uid: 1000, listener: pod}"));
+    f->identity.kind = ENV_PEER_FOREIGN;
+    assert_true(subject_allows(f, "{uid: 1000, listener: pod}"));
+    assert_false(subject_allows(f, "{uid: 1000, listener: local}"));
+    assert_false(subject_allows(f, "{uid: 1000}"));
+    assert_non_null(strstr(f->decision.detail, "a rule must name its listener"));
+    fixture_policy(f, "admins: [{uid: 1000}]");
+    assert_int_equal(access_policy_admin(f->policy, &f->identity), 0);
+    fixture_policy(f, "admins: [{uid: 1000, listener: pod}]");
+    assert_int_not_equal(access_policy_admin(f->policy, &f->identity), 0);
+    fixture_policy(f, "rules: [{subjects: [{user: alice}], roles: orders-db, effect: deny},\n"
+                      "        {subjects: [{listener: pod}], roles: orders-db}]");
+    access_policy_decide(f->policy, &f->identity, &f->request, &f->decision);
+    assert_int_equal(f->decision.outcome, ACCESS_DENY);
+}
+
 static void test_uid_0_is_nothing_special(void **state)
 {
     struct fixture *f = *state;
@@ -352,6 +375,7 @@ int main(void)
         TEST(test_all_attributes_of_one_subject_must_match_and_any_subject_will_do),
         TEST(test_what_is_not_known_matches_nothing),
         TEST(test_a_foreign_caller_matches_only_where_its_container_is_named),
+        TEST(test_a_listener_for_foreign_callers_is_named_for_them),
         TEST(test_uid_0_is_nothing_special),
         TEST(test_a_deny_wins_wherever_it_stands),
         TEST(test_a_deny_holds_for_foreign_callers_too),

@@ -44,6 +44,8 @@ static void test_a_listener_is_one_socket_and_callers_from_elsewhere_show_a_cert
          "`127.0.0.1:99999`\n"},
         {AUDIT "listeners: [{tcp: '127.0.0.1:1', mode: '0660'}]\n",
          "c.yaml:2:34: `mode` is for unix sockets only\n"},
+        {AUDIT "listeners: [{tcp: 127.0.0.1:9911, peers: foreign}]\n",
+         "c.yaml:2:35: `peers` is for unix sockets only\n"},
         {AUDIT "listeners: [{name: a, unix: /a}, {name: a, unix: /a}]\n",
          "c.yaml:2:41: another listener is called `a`\n"
          "c.yaml:2:50: another listener is there already\n"},

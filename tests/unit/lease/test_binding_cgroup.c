@@ -190,6 +190,62 @@ static void test_the_first_end_of_process_session_and_unit_counts(void **state)
     assert_int_equal(f.fake.watch_count, 0);
 }
 
+/* On a listener for callers of other pid namespaces. */
+static struct client *client_elsewhere(void)
+{
+    struct client *client = client_bound_to(ACCESS_BINDING_PROCESS);
+
+    client->identity.kind = ENV_PEER_FOREIGN;
+    client->identity.is_foreign = true;
+    client->identity.pid = 0;
+    client->identity.process_id = 1000; /* as the fake has it */
+    return client;
+}
+
+static void test_a_process_without_a_pid_here_is_watched_too(void **state)
+{
+    struct client *client = client_elsewhere();
+
+    (void)state;
+    get_ok(client);
+    assert_int_equal(f.fake.watch_count, 1);
+    fixture_get(client, &f.role);
+    assert_int_equal(f.fake.watch_count, 1);
+    end_process(1000);
+    check_ended(client);
+}
+
+static void test_without_a_pidfd_it_binds_to_its_connection_or_to_nothing(void **state)
+{
+    static const enum access_binding kinds[] = {ACCESS_BINDING_PROCESS, ACCESS_BINDING_PARENT,
+                                                ACCESS_BINDING_SESSION, ACCESS_BINDING_UNIT};
+    struct client *client = client_elsewhere();
+    size_t i;
+
+    (void)state;
+    client->identity.process_id = 0;
+    for (i = 0; i < ARRAY_LEN(kinds); i++) {
+        client->decision.bindings[0].kind = kinds[i];
+        fixture_get(client, &f.role);
+        assert_int_equal(client->status, ERR_UNSUPPORTED);
+    }
+    client->decision.bindings[0].kind = ACCESS_BINDING_CONNECTION;
+    get_ok(client);
+}
+
+static void test_the_next_daemon_does_not_find_it_again(void **state)
+{
+    struct client *client = client_elsewhere();
+
+    (void)state;
+    get_ok(client);
+    ledger_kill();
+    ledger_start();
+    assert_int_equal(recovery.ended_count, 1);
+    fixture_run();
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
 static void held_by_unit(char id[LEASE_ID_BYTES + 1])
 {
     struct client *client = client_bound_to(ACCESS_BINDING_UNIT);
@@ -260,6 +316,9 @@ int main(void)
         fixture_test(test_without_a_cgroup_there_is_no_unit),
         fixture_test(test_a_unit_that_is_empty_by_the_hand_out_gets_nothing),
         fixture_test(test_the_first_end_of_process_session_and_unit_counts),
+        fixture_test(test_a_process_without_a_pid_here_is_watched_too),
+        fixture_test(test_without_a_pidfd_it_binds_to_its_connection_or_to_nothing),
+        ledger_test(test_the_next_daemon_does_not_find_it_again),
         ledger_test(test_the_next_daemon_watches_it_again),
         ledger_test(test_the_next_daemon_ends_what_has_emptied_meanwhile),
         ledger_test(test_after_a_reboot_no_cgroup_is_the_same),
