@@ -12,7 +12,11 @@ def mount():
 
 
 class Cgroup:
-    def __init__(self, name="job", parent=None):
+    def __init__(self, name="job", parent=None, is_exact=False):
+        if is_exact:
+            self.path = f"{parent}/{name}"
+            os.mkdir(self.path, 0o755)
+            return
         self.path = tempfile.mkdtemp(prefix="leased-e2e-", suffix=f"-{name}", dir=parent or mount())
         os.chmod(self.path, 0o755)  # as the kernel makes them
 
