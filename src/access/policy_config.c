@@ -19,7 +19,7 @@ static const struct schema_field limits_fields[] = {
     {"live", SCHEMA_UINT, offsetof(struct access_limits_config, live), .min = 1, .max = LIVE_MAX,
      .doc = "grants of one identity for one role at a time"},
     {"binding", SCHEMA_STRINGS, offsetof(struct access_limits_config, binding),
-     .pattern = "^(process|parent|connection|none|pid:(\\*|0*[1-9][0-9]*)|comm:.+)$",
+     .pattern = "^(process|parent|session|unit|connection|none|pid:(\\*|0*[1-9][0-9]*)|comm:.+)$",
      .doc = "bindings that may be asked for although they let a grant live longer than the role's"},
     UNSUPPORTED("issue"),
     {0},
