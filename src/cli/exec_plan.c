@@ -98,7 +98,8 @@ static int read_signal(struct cli *cli, const char *text, int *ret_signal)
                            text);
 }
 
-/* A running program's environment can't be changed. */
+/* A running program's environment can't be changed. Which roles it may fetch by itself isn't known
+ * yet. */
 static int check_signal(struct cli *cli, const struct exec_plan *plan)
 {
     size_t i;
@@ -110,7 +111,7 @@ static int check_signal(struct cli *cli, const struct exec_plan *plan)
         for (j = 0; j < plan->file_count; j++) {
             has_file = has_file || exec_file_is_of(&plan->files[j], cli->options.args[i]);
         }
-        if (!has_file) {
+        if (!has_file && !exec_plan_wants_tokens(plan)) {
             return cli_usage_error(cli,
                                    "--signal tells the program of new files, but nothing of %s is "
                                    "in one: give it with --file, or leave --signal out",
