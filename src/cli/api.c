@@ -182,6 +182,7 @@ static void api_try_once(struct cli *cli, const struct api_request *request,
     struct client_request call = {.method = request->method,
                                   .path = request->path,
                                   .body = request->body,
+                                  .grant = request->grant,
                                   .timeout_ms = timeout_ms + request->server_wait_ms};
     struct err e = {0};
     int status = client_call(&cli->client, &call, reply, &e);

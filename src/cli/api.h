@@ -14,6 +14,7 @@ struct api_request {
     const char *method;
     const char *path;    /* encoded, with its query */
     const char *body;    /* of a POST: JSON; NULL: none */
+    const char *grant;   /* the token of a grant that the caller belongs to; NULL: none */
     const char *action;  /* for messages: "get orders-db" */
     uint64_t timeout_ms; /* 0: API_TIMEOUT_MS */
     uint64_t

@@ -20,6 +20,7 @@
 #define CLIENT_RETRY_AFTER_MAX_S 86400U
 #define CLIENT_URL_MAX_BYTES 8192
 #define CLIENT_LAST_ID_MAX_BYTES 256
+#define CLIENT_GRANT_MAX_BYTES 256
 
 int client_global_init(void)
 {
@@ -400,6 +401,18 @@ static bool client_add_last_id(struct curl_slist *headers, const char *id)
            (len > 0 && (size_t)len < sizeof(line) && curl_slist_append(headers, line) != NULL);
 }
 
+/* The same for a grant's token. */
+static bool client_add_grant(struct curl_slist *headers, const char *token)
+{
+    char line[CLIENT_GRANT_MAX_BYTES];
+    int len = snprintf(line, sizeof(line), "X-Leased-Grant: %s", token != NULL ? token : "");
+    bool is_added = token == NULL || (len > 0 && (size_t)len < sizeof(line) &&
+                                      curl_slist_append(headers, line) != NULL);
+
+    mem_wipe(line, sizeof(line));
+    return is_added;
+}
+
 static int client_stream_error(const struct client *client, CURL *easy, CURLcode code,
                                const struct client_request *request, struct err *e)
 {
@@ -426,7 +439,7 @@ static int client_do(const struct client *client, const struct client_request *r
     buf_reset(&reply->body);
     reply->retry_after_ms = 0;
     reply->status = 0;
-    if (easy != NULL && headers != NULL &&
+    if (easy != NULL && headers != NULL && client_add_grant(headers, request->grant) &&
         (it == NULL || client_add_last_id(headers, it->stream->last_id))) {
         result = client_set_options(easy, client, request, reply);
     }

@@ -44,8 +44,9 @@ bool client_is_remote(const struct client *client);
 
 struct client_request {
     const char *method;
-    const char *path; /* from the root, encoded, with its query */
-    const char *body; /* of a POST: JSON; NULL: none */
+    const char *path;  /* from the root, encoded, with its query */
+    const char *body;  /* of a POST: JSON; NULL: none */
+    const char *grant; /* the token of a grant that the caller belongs to; NULL: none */
     uint64_t timeout_ms;
 };
 

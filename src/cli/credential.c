@@ -201,7 +201,9 @@ static int fetch(struct cli *cli, struct api_request *request, const char *role,
 int credential_fetch_held(struct cli *cli, const char *role, const char *bindings,
                           struct format_credential *ret_credential)
 {
-    struct api_request request = {.method = "GET"};
+    const char *grant = getenv(CREDENTIAL_GRANT_VARIABLE);
+    struct api_request request = {.method = "GET",
+                                  .grant = grant != NULL && grant[0] != '\0' ? grant : NULL};
     BUF_AUTO path;
 
     buf_init(&path, CREDENTIAL_QUESTION_MAX_BYTES);

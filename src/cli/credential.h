@@ -23,8 +23,11 @@ const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_
 void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
                              bool wants_token, struct buf *body);
 
-/* Asks the daemon for the grant that the caller holds already, if it will do, else for a new one.
- * CLI_OK or an exit code after a message. On success format_credential_fini it. */
+/* Has the token of the grant that a program of `lease exec` belongs to. */
+#define CREDENTIAL_GRANT_VARIABLE "LEASED_GRANT"
+
+/* Asks the daemon for the grant that the caller belongs to, or holds already, if it will do, else
+ * for a new one. CLI_OK or an exit code after a message. On success format_credential_fini it. */
 int credential_fetch_held(struct cli *cli, const char *role, const char *bindings,
                           struct format_credential *ret_credential) ATTR_MUST_USE;
 

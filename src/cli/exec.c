@@ -7,10 +7,12 @@
  * nothing to end, a message, the exit code stays. */
 #include "cli/exec.h"
 
+#include "cli/credential.h"
 #include "cli/exec_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -81,6 +83,8 @@ int exec_run(struct cli *cli)
         .cli = cli, .terminal_fd = -1, .watch_fd = -1, .child = {.tell_fd = -1, .go_fd = -1}};
     int exit_code = exec_plan_read(cli, &exec.plan);
 
+    /* Of a `lease exec` that this one runs in: its grants aren't ours. */
+    (void)unsetenv(CREDENTIAL_GRANT_VARIABLE);
     if (exit_code != CLI_OK) {
         return exit_code;
     }

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -51,13 +52,18 @@ static bool is_ours(const struct asking *asking, size_t role)
     return exec->is_first || strcmp(asking->credentials[role].grant, exec->held[role].grant) == 0;
 }
 
+static bool is_revocable(const struct format_credential *credential)
+{
+    return !json_is_false(json_object_get(credential->document, "revocable"));
+}
+
 static int fetch_all(struct asking *asking)
 {
     const struct exec *exec = asking->exec;
     const char *bindings = exec_plan_bindings(&exec->plan);
     bool wants_token = exec_plan_wants_tokens(&exec->plan);
     struct cli *cli = asking->cli;
-    char ids[2 * EXEC_ID_MAX_BYTES];
+    char ids[3 * EXEC_ID_MAX_BYTES];
 
     while (asking->count < cli->options.arg_count) {
         size_t at = asking->count;
@@ -71,7 +77,8 @@ static int fetch_all(struct asking *asking)
             return CLI_EXEC_FAILED;
         }
         asking->count++;
-        (void)snprintf(ids, sizeof(ids), "%s %s", credential->grant, credential->lease);
+        (void)snprintf(ids, sizeof(ids), "%s %s %s", credential->grant, credential->lease,
+                       is_revocable(credential) ? "ends" : "stays");
         if (!is_ours(asking, at)) {
             exec_end_grant(cli, credential->grant, 0);
             cli_message(cli, "the grant of %s has ended", role);

@@ -2,9 +2,11 @@
 #include "cli/exec_endpoints.h"
 
 #include "base/mem.h"
+#include "cli/credential.h"
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,6 +82,14 @@ static int add_aws(const struct adding *adding, struct err *e)
     return status == 0 ? add(adding, "AWS_SHARED_CREDENTIALS_FILE", STR("/dev/null"), e) : status;
 }
 
+/* `lease aws-credentials` answers with this grant's credential, by its token. */
+static int add_process(const struct adding *adding, struct err *e)
+{
+    int status = add(adding, CREDENTIAL_GRANT_VARIABLE, adding->token, e);
+
+    return status == 0 ? add(adding, "AWS_SHARED_CREDENTIALS_FILE", STR("/dev/null"), e) : status;
+}
+
 static int add_vault(const struct adding *adding, struct err *e)
 {
     static const char *const addresses[] = {"VAULT_ADDR", "BAO_ADDR"};
@@ -118,7 +128,7 @@ static int add_azure(const struct adding *adding, struct err *e)
 
 struct kind {
     const char *option;
-    const char *api; /* in `endpoints`, and in a listener's `serve` */
+    const char *api; /* in `endpoints` and in a listener's `serve`; NULL: lease itself answers */
     bool (*fits)(const struct format_credential *credential);
     int (*add)(const struct adding *adding, struct err *e);
 };
@@ -143,7 +153,7 @@ static int add_kind(const struct kind *kind, const struct format_credential *cre
     adding.endpoint = str_of(
         json_string_value(json_object_get(json_object_get(document, "endpoints"), kind->api)));
     adding.token = str_of(json_string_value(json_object_get(document, "token")));
-    if (adding.endpoint.len == 0 || adding.token.len == 0) {
+    if (kind->api != NULL && adding.endpoint.len == 0) {
         return err_set(e, ERR_NOT_FOUND,
                        "%s: leased answers so nowhere on this machine: a listener on loopback TCP "
                        "with serve: [%s] is missing in its configuration",
@@ -160,6 +170,7 @@ int exec_endpoints_add(const struct exec_plan *plan, const struct format_credent
         struct kind kind;
     } kinds[] = {
         {plan->aws == EXEC_AWS_ENDPOINT, {"--aws endpoint", "aws", is_aws, add_aws}},
+        {plan->aws == EXEC_AWS_PROCESS, {"--aws process", NULL, is_aws, add_process}},
         {plan->has_vault, {"--vault", "vault", is_any, add_vault}},
         {plan->has_gcp, {"--gcp", "gcp", is_token, add_gcp}},
         {plan->has_azure, {"--azure", "azure", is_token, add_azure}},
@@ -173,6 +184,53 @@ int exec_endpoints_add(const struct exec_plan *plan, const struct format_credent
         }
     }
     return status;
+}
+
+/* --- the configuration for AWS's SDKs --- */
+
+/* Some SDKs split the line by themselves, others have a shell do it: in double quotes both read the
+ * same, if there is nothing else in it that means something to either. */
+static int add_quoted(struct buf *out, const char *word, struct err *e)
+{
+    if (word[strcspn(word, "\"$`\\\n")] != '\0') {
+        return err_set(e, ERR_INVALID, "%s can't stand in AWS's configuration", word);
+    }
+    buf_printf(out, " \"%s\"", word);
+    return 0;
+}
+
+static int add_command(const struct cli *cli, const char *role, struct buf *out, struct err *e)
+{
+    bool has_socket = cli->client.socket_path[0] != '\0';
+    char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    int status;
+
+    if (len <= 0) {
+        return err_set(e, -errno, "could not find lease itself: %s", err_str(-errno));
+    }
+    self[len] = '\0';
+    buf_add_c(out, "[default]\ncredential_process =");
+    status = add_quoted(out, self, e);
+    if (status == 0) {
+        buf_printf(out, " aws-credentials %s %s", role, has_socket ? "--socket" : "--addr");
+        status = add_quoted(out, has_socket ? cli->client.socket_path : cli->client.origin, e);
+    }
+    buf_add_char(out, '\n');
+    return status;
+}
+
+int exec_endpoints_write_config(const struct cli *cli, const struct format_credential *credentials,
+                                size_t count, struct buf *out, struct err *e)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (is_aws(&credentials[i])) {
+            return add_command(cli, credentials[i].role, out, e);
+        }
+    }
+    return err_set(e, ERR_NOT_FOUND, "no role here has a credential of that kind");
 }
 
 /* --- tokens, over rotations --- */

@@ -17,6 +17,11 @@ bool exec_endpoints_serve(const struct exec_plan *plan, const struct format_cred
 int exec_endpoints_add(const struct exec_plan *plan, const struct format_credential *credentials,
                        size_t count, struct exec_settings *settings, struct err *e) ATTR_MUST_USE;
 
+/* Appends the configuration of --aws process, whose default profile has the credential of AWS.
+ * ERR_NOT_FOUND (there is none) or ERR_INVALID with a text. */
+int exec_endpoints_write_config(const struct cli *cli, const struct format_credential *credentials,
+                                size_t count, struct buf *out, struct err *e) ATTR_MUST_USE;
+
 /* In the child that has new grants: their tokens are kept for those that come after it, in memory
  * that `lease` holds open and never reads; and in those, put back. 0 or what kept us. */
 int exec_endpoints_keep(const struct exec_plan *plan, const struct format_credential *credentials,

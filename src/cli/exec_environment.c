@@ -85,9 +85,9 @@ static const struct {
     const char *variable;
     const char *const *conflicts; /* ended by NULL */
 } families[] = {
-    {"AWS_ACCESS_KEY_ID", aws_conflicts},   {"AWS_CONTAINER_CREDENTIALS_FULL_URI", aws_conflicts},
-    {"VAULT_ADDR", vault_conflicts},        {"GCE_METADATA_HOST", gcp_conflicts},
-    {"IDENTITY_ENDPOINT", azure_conflicts},
+    {"AWS_ACCESS_KEY_ID", aws_conflicts}, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", aws_conflicts},
+    {"AWS_CONFIG_FILE", aws_conflicts},   {"VAULT_ADDR", vault_conflicts},
+    {"GCE_METADATA_HOST", gcp_conflicts}, {"IDENTITY_ENDPOINT", azure_conflicts},
 };
 
 static bool is_conflict(struct str name, const struct exec_settings *settings)

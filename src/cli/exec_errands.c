@@ -176,11 +176,12 @@ void exec_end_grants(const struct exec *exec)
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(exec->held); i++) {
+        const struct exec_held *held = &exec->held[i];
         uint64_t now_ms = clock_now_ms();
+        bool waits = !held->is_irrevocable && now_ms < deadline_ms;
 
-        if (exec->held[i].grant[0] != '\0') {
-            exec_end_grant(exec->cli, exec->held[i].grant,
-                           now_ms < deadline_ms ? deadline_ms - now_ms : 0);
+        if (held->grant[0] != '\0') {
+            exec_end_grant(exec->cli, held->grant, waits ? deadline_ms - now_ms : 0);
         }
     }
 }

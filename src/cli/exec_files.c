@@ -1,6 +1,7 @@
 /* Files that are memory, named by /proc. */
 #include "cli/exec_files.h"
 
+#include "cli/exec_endpoints.h"
 #include "cli/template.h"
 #include "wire/format_template.h"
 
@@ -236,6 +237,32 @@ static int write_template(struct cli *cli, const struct exec_file *file,
     return status == 0 ? write_bytes(cli, file, &text) : render_fail(cli, file, status, &e);
 }
 
+static int write_config(struct cli *cli, const struct exec_file *file,
+                        const struct format_credential *credentials, size_t count)
+{
+    struct err e = {0};
+    BUF_AUTO text;
+    int status;
+
+    buf_init(&text, FORMAT_OUTPUT_MAX_BYTES);
+    status = exec_endpoints_write_config(cli, credentials, count, &text, &e);
+    if (status != 0) {
+        cli_message(cli, "%s: %s", file->option, e.text);
+        return CLI_EXEC_FAILED;
+    }
+    return write_bytes(cli, file, &text);
+}
+
+/* Of one credential, which must be found first. */
+static int write_part(struct cli *cli, const struct exec_file *file,
+                      const struct format_credential *credentials, size_t count)
+{
+    const struct format_credential *credential = NULL;
+    int exit_code = find_credential(cli, file, credentials, count, &credential);
+
+    return exit_code == CLI_OK ? write_one(cli, file, credential) : exit_code;
+}
+
 int exec_files_write(struct cli *cli, const struct exec_plan *plan,
                      const struct format_credential *credentials, size_t count)
 {
@@ -244,15 +271,13 @@ int exec_files_write(struct cli *cli, const struct exec_plan *plan,
 
     for (i = 0; exit_code == CLI_OK && i < plan->file_count; i++) {
         const struct exec_file *file = &plan->files[i];
-        const struct format_credential *credential = NULL;
 
-        if (file->is_formatted && file->format.kind == FORMAT_TEMPLATE) {
+        if (file->is_aws_config) {
+            exit_code = write_config(cli, file, credentials, count);
+        } else if (file->is_formatted && file->format.kind == FORMAT_TEMPLATE) {
             exit_code = write_template(cli, file, credentials, count);
-            continue;
-        }
-        exit_code = find_credential(cli, file, credentials, count, &credential);
-        if (exit_code == CLI_OK) {
-            exit_code = write_one(cli, file, credential);
+        } else {
+            exit_code = write_part(cli, file, credentials, count);
         }
     }
     return exit_code;

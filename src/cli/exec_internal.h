@@ -15,6 +15,7 @@
 struct exec_held {
     char grant[EXEC_ID_MAX_BYTES];
     char lease[EXEC_ID_MAX_BYTES];
+    bool is_irrevocable;          /* its issuer has nothing to confirm */
     bool is_served;               /* the program fetches it itself: rotations are its own matter */
     char read[EXEC_ID_MAX_BYTES]; /* the lease that the child under way has read; "": none */
 };

@@ -98,7 +98,8 @@ static int read_signal(struct cli *cli, const char *text, int *ret_signal)
                            text);
 }
 
-/* A running program's environment can't be changed. */
+/* A running program's environment can't be changed. Which roles it may fetch by itself isn't known
+ * yet. */
 static int check_signal(struct cli *cli, const struct exec_plan *plan)
 {
     size_t i;
@@ -110,7 +111,7 @@ static int check_signal(struct cli *cli, const struct exec_plan *plan)
         for (j = 0; j < plan->file_count; j++) {
             has_file = has_file || exec_file_is_of(&plan->files[j], cli->options.args[i]);
         }
-        if (!has_file) {
+        if (!has_file && !exec_plan_wants_tokens(plan)) {
             return cli_usage_error(cli,
                                    "--signal tells the program of new files, but nothing of %s is "
                                    "in one: give it with --file, or leave --signal out",
@@ -139,7 +140,7 @@ static int check_watch(struct cli *cli)
     return CLI_OK;
 }
 
-static int read_aws(struct cli *cli, enum exec_aws *ret_aws)
+static int read_aws(struct cli *cli, struct exec_plan *plan)
 {
     const char *mode = options_get(&cli->options, OPTION_AWS);
 
@@ -147,10 +148,19 @@ static int read_aws(struct cli *cli, enum exec_aws *ret_aws)
         return CLI_OK;
     }
     if (strcmp(mode, "endpoint") == 0) {
-        *ret_aws = EXEC_AWS_ENDPOINT;
+        plan->aws = EXEC_AWS_ENDPOINT;
         return CLI_OK;
     }
-    return cli_usage_error(cli, "--aws: '%s' is neither endpoint nor env", mode);
+    if (strcmp(mode, "process") == 0) {
+        plan->aws = EXEC_AWS_PROCESS;
+        plan->files[plan->file_count++] = (struct exec_file){.option = "--aws process",
+                                                             .is_aws_config = true,
+                                                             .variable = "AWS_CONFIG_FILE",
+                                                             .fd = -1,
+                                                             .next_fd = -1};
+        return CLI_OK;
+    }
+    return cli_usage_error(cli, "--aws: '%s' is none of env, endpoint, process", mode);
 }
 
 static int check_roles(struct cli *cli)
@@ -181,7 +191,7 @@ int exec_plan_read(struct cli *cli, struct exec_plan *ret_plan)
         .has_watch = signal != NULL || options_get(&cli->options, OPTION_WATCH) != NULL,
     };
     if (exit_code == CLI_OK) {
-        exit_code = read_aws(cli, &ret_plan->aws);
+        exit_code = read_aws(cli, ret_plan);
     }
     if (exit_code == CLI_OK) {
         exit_code = check_roles(cli);
@@ -208,10 +218,10 @@ const char *exec_plan_bindings(const struct exec_plan *plan)
 
 bool exec_plan_wants_tokens(const struct exec_plan *plan)
 {
-    return plan->aws == EXEC_AWS_ENDPOINT || plan->has_vault || plan->has_gcp || plan->has_azure;
+    return plan->aws != EXEC_AWS_ENV || plan->has_vault || plan->has_gcp || plan->has_azure;
 }
 
 bool exec_file_is_of(const struct exec_file *file, const char *role)
 {
-    return file->role.len == 0 || str_eq_c(file->role, role);
+    return !file->is_aws_config && (file->role.len == 0 || str_eq_c(file->role, role));
 }

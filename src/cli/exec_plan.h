@@ -6,15 +6,17 @@
 #include "wire/format.h"
 
 #define EXEC_ROLES_MAX 32
-#define EXEC_FILES_MAX OPTION_VALUES_MAX
+#define EXEC_FILES_MAX (OPTION_VALUES_MAX + 1)
 #define EXEC_PATH_MAX_BYTES 64
 
-/* One --file: [ROLE.]FIELD=NAME, or [ROLE]:FORMAT=NAME. Its texts are the command line's. */
+/* One --file: [ROLE.]FIELD=NAME, or [ROLE]:FORMAT=NAME. Its texts are the command line's. Or the
+ * configuration of --aws process. */
 struct exec_file {
     const char *option;
     struct str role; /* empty: whichever fits */
     struct str field;
     struct format_spec format;
+    bool is_aws_config;
     bool is_formatted;    /* `format` counts, not `field` */
     const char *variable; /* gets the path */
     /* Of exec_files.h. */
@@ -27,6 +29,7 @@ struct exec_file {
 enum exec_aws {
     EXEC_AWS_ENV,      /* as variables, like any other */
     EXEC_AWS_ENDPOINT, /* its SDK fetches them from leased, by a grant's token */
+    EXEC_AWS_PROCESS,  /* its SDK runs `lease aws-credentials` */
 };
 
 struct exec_plan {

@@ -145,12 +145,13 @@ static void child_is_ready(struct exec *exec)
     }
 }
 
-/* "grant INDEX GRANT LEASE", "served INDEX GRANT LEASE", "ready 0" */
+/* "grant INDEX GRANT LEASE ends", or "served" and "stays" in their places; "ready 0" */
 static void child_line(struct exec *exec, struct str line)
 {
     struct str word = str_cut(&line, ' ');
     struct str index = str_cut(&line, ' ');
     struct str grant = str_cut(&line, ' ');
+    struct str lease = str_cut(&line, ' ');
     struct exec_held *held;
     uint64_t role;
 
@@ -160,11 +161,12 @@ static void child_line(struct exec *exec, struct str line)
     held = &exec->held[role];
     if (str_eq_c(word, "ready")) {
         child_is_ready(exec);
-    } else if (grant.len < sizeof(held->grant) && line.len < sizeof(held->read)) {
+    } else if (grant.len < sizeof(held->grant) && lease.len < sizeof(held->read)) {
         memcpy(held->grant, grant.ptr, grant.len);
         held->grant[grant.len] = '\0';
-        memcpy(held->read, line.ptr, line.len);
-        held->read[line.len] = '\0';
+        memcpy(held->read, lease.ptr, lease.len);
+        held->read[lease.len] = '\0';
+        held->is_irrevocable = str_eq_c(line, "stays");
         held->is_served = str_eq_c(word, "served");
     }
 }

@@ -20,7 +20,7 @@
     X(OPTION_FILE, "file", 0, "[ROLE.]FIELD=NAME", true,                                           \
       "put a field, or [ROLE]:FORMAT, into a file and its path into the variable")                 \
     X(OPTION_AWS, "aws", 0, "HOW", false,                                                          \
-      "how AWS's credentials are given: env (default), or endpoint, where SDKs fetch them")        \
+      "how AWS's credentials are given: env (default), endpoint, or process")                      \
     X(OPTION_VAULT, "vault", 0, NULL, false,                                                       \
       "let Vault's clients find leased: VAULT_ADDR and so on")                                     \
     X(OPTION_GCP, "gcp", 0, NULL, false, "let Google's SDKs find leased: GCE_METADATA_HOST")       \

@@ -107,6 +107,39 @@ static void test_an_sdk_of_aws_gets_endpoint_and_token_instead_of_keys(void **st
     assert_int_equal(fake_daemon_count(&exec_daemon, "\"token\":true}"), 1);
 }
 
+static void test_an_sdk_of_aws_gets_a_process_to_run_and_the_token_for_it(void **state)
+{
+    const struct lease_result *result =
+        EXEC("s3", "--aws", "process", "--", "sh", "-c",
+             "{ echo $LEASED_GRANT; env | grep ^AWS_ | grep -v ^AWS_CA_ | cut -d= -f1 | sort; "
+             "sed 's/\"[^\"]*\"/X/g' $AWS_CONFIG_FILE; } > $OUT");
+
+    (void)state;
+    assert_string_equal(result->err, "");
+    exec_assert_out("g-1.t0ken\nAWS_CONFIG_FILE\nAWS_SHARED_CREDENTIALS_FILE\n[default]\n"
+                    "credential_process = X aws-credentials s3 --socket X\n");
+}
+
+/* `lease get` and the like, which a program of `lease exec` runs, read its grant. */
+static void test_the_token_of_the_grant_is_brought_back(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("LEASED_GRANT", "g-1.t0ken", 1), 0);
+    (void)RUN_LEASE(&exec_daemon, "get", "s3");
+    (void)unsetenv("LEASED_GRANT");
+    assert_int_equal(fake_daemon_count(&exec_daemon, "X-Leased-Grant: g-1.t0ken\r\n"), 1);
+}
+
+static void test_grants_are_not_those_of_a_lease_exec_around_it(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("LEASED_GRANT", "g-0.0uter", 1), 0);
+    assert_int_equal(EXEC("s3", "--", "sh", "-c", "echo \"[$LEASED_GRANT]\" > $OUT")->exit_code, 0);
+    (void)unsetenv("LEASED_GRANT");
+    assert_int_equal(fake_daemon_count(&exec_daemon, "X-Leased-Grant"), 0);
+    exec_assert_out("[]\n");
+}
+
 static void test_other_clients_get_address_and_token(void **state)
 {
     const struct lease_result *result;
@@ -171,6 +204,9 @@ int main(void)
         EXEC_TEST(test_a_path_is_gone_with_lease),
         EXEC_TEST(test_a_template_has_fields_of_all_roles),
         EXEC_TEST(test_an_sdk_of_aws_gets_endpoint_and_token_instead_of_keys),
+        EXEC_TEST(test_an_sdk_of_aws_gets_a_process_to_run_and_the_token_for_it),
+        EXEC_TEST(test_the_token_of_the_grant_is_brought_back),
+        EXEC_TEST(test_grants_are_not_those_of_a_lease_exec_around_it),
         EXEC_TEST(test_other_clients_get_address_and_token),
         EXEC_TEST(test_what_leased_does_not_serve_is_told_before_the_program_runs),
         EXEC_TEST(test_files_that_cannot_be_are_told_before_the_program_runs),
