@@ -529,19 +529,25 @@ doc := $(DESTDIR)$(DATADIR)/doc/leased
 # The examples are to be read, not to be loaded.
 installed := $(filter-out example_%,$(loadable))
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
-settings := $(filter-out $(units),$(wildcard config/*))
+guides := $(wildcard config/*.md)
+settings := $(filter-out $(units) $(guides),$(wildcard config/*))
 pages := $(wildcard man/*.[1-8])
 # Made by lease itself, so that they know what it knows.
 completions := bash:$(DATADIR)/bash-completion/completions/lease zsh:$(DATADIR)/zsh/site-functions/_lease \
 	fish:$(DATADIR)/fish/vendor_completions.d/lease.fish
 
+# Names by which git and docker look for lease.
+helpers_of_others := git-credential-leased docker-credential-leased
+
 #:   install uninstall    leased, lease, plugins, header, config (never over an existing one), units, man pages, completions
 install: all
 	install -D -m 755 $(OUT)/leased $(DESTDIR)$(SBINDIR)/leased
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/lease $(OUT)/leased-plugin-check
+	$(foreach h,$(helpers_of_others),ln -sf lease $(DESTDIR)$(BINDIR)/$h$(newline)	)
 	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/leased include/leased/plugin.h
 	$(if $(installed),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(call so_of,$(installed)))
 	install -D -m 644 plugins/README.md $(doc)/plugins.md
+	$(if $(guides),install -D -m 644 -t $(doc) $(guides))
 	$(foreach p,$(builtin),install -D -m 644 plugins/$p/README.md $(doc)/plugins/$p.md$(newline)	)
 	install -D -m 644 -t $(doc)/examples $(wildcard plugins/example_*/*.c)
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
@@ -552,6 +558,7 @@ install: all
 		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(BINDIR)/leased-plugin-check $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
+	rm -f $(foreach h,$(helpers_of_others),$(DESTDIR)$(BINDIR)/$h)
 	rm -f $(foreach p,$(installed),$(DESTDIR)$(PLUGINDIR)/$(subst _,-,$p).so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
 	rm -f $(foreach f,$(pages),$(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f))/$(notdir $f)) \
 		$(foreach c,$(completions),$(DESTDIR)$(lastword $(subst :, ,$c)))

@@ -28,6 +28,8 @@
     X(OPTION_WATCH, "watch", 0, NULL, false, "start the program again when a credential rotates")  \
     X(OPTION_SIGNAL, "signal", 0, "SIGNAL", false,                                                 \
       "instead renew the files under their paths and send this (HUP)")                             \
+    X(OPTION_ROLE, "role", 0, "ROLE", false,                                                       \
+      "the role to lease, instead of the one that the configuration has for this client")          \
     X(OPTION_WAIT, "wait", 0, "DURATION", false,                                                   \
       "go on trying this long while leased or the issuer is unavailable")                          \
     X(OPTION_CONFIRM, "wait", 0, "DURATION", false,                                                \
