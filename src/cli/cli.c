@@ -76,7 +76,8 @@ void cli_message(struct cli *cli, const char *format, ...)
 
 int cli_usage_error(struct cli *cli, const char *format, ...)
 {
-    bool is_exec = cli->command != NULL && cli->command->takes_program;
+    bool is_exec =
+        cli->command != NULL && cli->command->takes_program && !cli->command->may_lack_program;
     va_list args;
 
     va_start(args, format);

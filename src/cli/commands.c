@@ -10,6 +10,7 @@
 #include "cli/leases.h"
 #include "cli/ledger.h"
 #include "cli/reload.h"
+#include "cli/ssh.h"
 #include "cli/watch.h"
 
 #define OUTPUT OPTION_BIT(OPTION_OUTPUT)
@@ -55,6 +56,15 @@ static const char help_exec[] =
     "  lease exec orders-db -- ./migrate\n"
     "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db\n"
     "  lease exec orders-db --file :dotenv=ENV_FILE --signal HUP -- ./server";
+
+static const char help_ssh[] =
+    "The role gives a certificate with its private key, which stay in the memory of lease: the program\n"
+    "has them signed with over SSH_AUTH_SOCK, as of ssh-agent. Asked anew, it has what leased has by\n"
+    "then, so a certificate is replaced before its end. Keys can't be added or taken out, and other\n"
+    "users aren't answered. When the program ends, or lease does, the certificate is revoked.\n\n"
+    "  lease ssh ops -- ssh db.example\n"
+    "  lease ssh ops -- git pull\n"
+    "  lease ssh ops --agent $XDG_RUNTIME_DIR/ops.agent &      # IdentityAgent in ~/.ssh/config";
 
 static const char help_git[] =
     "The role is what leased's configuration has for the URL (`clients: {git: {\"github.com/acme/*\":\n"
@@ -138,6 +148,16 @@ const struct command commands[] = {
      .args_max = EXEC_ROLES_MAX,
      .takes_program = true,
      .run = exec_run},
+    {.name = "ssh",
+     .usage = "ROLE -- PROGRAM [ARG…] | ROLE --agent PATH",
+     .summary = "Be an agent of ssh's, with a leased certificate",
+     .help = help_ssh,
+     .options = OPTION_BIT(OPTION_AGENT) | ASKING_ALONE,
+     .args_min = 1,
+     .args_max = 1,
+     .takes_program = true,
+     .may_lack_program = true,
+     .run = ssh_run},
     {.name = "git-credential",
      .usage = "get|store|erase [--role ROLE]",
      .summary = "Answer git, as its credential helper",
