@@ -229,12 +229,15 @@ def test_kubectl_gets_pods_with_the_exec_plugin(cluster, world):  # noqa: F811  
     it = cluster()
     it.world = world
     path = f"{it.folder}/exec-kubeconfig"
-    for version in ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"):
-        kubeconfig(path, it, version, "plain")
+    client = json.loads(subprocess.run(["kubectl", "version", "--client", "-o", "json"], capture_output=True, text=True, check=True).stdout)
+    minor = int("".join(c for c in client["clientVersion"]["minor"] if c.isdigit()))
+    versions = ["v1beta1", *(["v1"] if minor >= 22 else [])]  # Debian's is older
+    for version in versions:
+        kubeconfig(path, it, f"client.authentication.k8s.io/{version}", "plain")
         done = subprocess.run([*as_user(CONSUMER), "kubectl", "get", "pods"], capture_output=True, text=True, check=False, timeout=60, cwd="/",
                               env=clean_environment(HOME="/nonexistent", KUBECONFIG=path))
         assert done.returncode == 0 and "web-0" in done.stdout, done.stderr
-    kubeconfig(path, it, "client.authentication.k8s.io/v1", "missing")
+    kubeconfig(path, it, "client.authentication.k8s.io/v1beta1", "missing")
     done = subprocess.run([*as_user(CONSUMER), "kubectl", "get", "pods"], capture_output=True, text=True, check=False, timeout=60, cwd="/",
                           env=clean_environment(HOME="/nonexistent", KUBECONFIG=path))
     assert done.returncode != 0 and "could not get missing" in done.stderr
