@@ -529,31 +529,38 @@ doc := $(DESTDIR)$(DATADIR)/doc/leased
 # The examples are to be read, not to be loaded.
 installed := $(filter-out example_%,$(loadable))
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
-settings := $(filter-out $(units),$(wildcard config/*.*))
-guides := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard config/*/*)))))
+guides := $(wildcard config/*.md)
+settings := $(filter-out $(units) $(guides),$(wildcard config/*.*))
+examples := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard config/*/*)))))
 pages := $(wildcard man/*.[1-8])
 # Made by lease itself, so that they know what it knows.
 completions := bash:$(DATADIR)/bash-completion/completions/lease zsh:$(DATADIR)/zsh/site-functions/_lease \
 	fish:$(DATADIR)/fish/vendor_completions.d/lease.fish
 
+# Names by which git and docker look for lease.
+helpers_of_others := git-credential-leased docker-credential-leased
+
 #:   install uninstall    leased, lease, plugins, header, config (never over an existing one), units, man pages, completions
 install: all
 	install -D -m 755 $(OUT)/leased $(DESTDIR)$(SBINDIR)/leased
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(OUT)/lease $(OUT)/leased-plugin-check
+	$(foreach h,$(helpers_of_others),ln -sf lease $(DESTDIR)$(BINDIR)/$h$(newline)	)
 	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/leased include/leased/plugin.h
 	$(if $(installed),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(call so_of,$(installed)))
 	install -D -m 644 plugins/README.md $(doc)/plugins.md
+	$(if $(guides),install -D -m 644 -t $(doc) $(guides))
 	$(foreach p,$(builtin),install -D -m 644 plugins/$p/README.md $(doc)/plugins/$p.md$(newline)	)
 	install -D -m 644 -t $(doc)/examples $(wildcard plugins/example_*/*.c)
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
 	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
-	$(foreach g,$(guides),install -D -m 644 -t $(doc)/$g $(wildcard config/$g/*)$(newline)	)
+	$(foreach e,$(examples),install -D -m 644 -t $(doc)/$e $(wildcard config/$e/*)$(newline)	)
 	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 644 $f $(etc)/$(notdir $f)$(newline)	)
 	$(foreach f,$(pages),install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f)) $f$(newline)	)
 	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/leased $(DESTDIR)$(BINDIR)/lease $(DESTDIR)$(BINDIR)/leased-plugin-check $(DESTDIR)$(INCLUDEDIR)/leased/plugin.h
+	rm -f $(foreach h,$(helpers_of_others),$(DESTDIR)$(BINDIR)/$h)
 	rm -f $(foreach p,$(installed),$(DESTDIR)$(PLUGINDIR)/$(subst _,-,$p).so) $(foreach f,$(units),$(DESTDIR)$(UNITDIR)/$(notdir $f))
 	rm -f $(foreach f,$(pages),$(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f))/$(notdir $f)) \
 		$(foreach c,$(completions),$(DESTDIR)$(lastword $(subst :, ,$c)))

@@ -1,6 +1,8 @@
 /* From argv to a command and back to an exit code. */
 #include "cli/cli.h"
 
+#include "base/mem.h"
+#include "cli/adapter.h"
 #include "cli/help.h"
 #include "wire/format.h"
 
@@ -74,7 +76,8 @@ void cli_message(struct cli *cli, const char *format, ...)
 
 int cli_usage_error(struct cli *cli, const char *format, ...)
 {
-    bool is_exec = cli->command != NULL && cli->command->takes_program;
+    bool is_exec =
+        cli->command != NULL && cli->command->takes_program && !cli->command->may_lack_program;
     va_list args;
 
     va_start(args, format);
@@ -177,8 +180,28 @@ static int run_words(struct cli *cli, char **argv)
     return CLI_USAGE;
 }
 
+/* Under another name: `program WORD…` is `lease command WORD…`. */
+static int run_as(struct cli *cli, const char *command, int argc, char **argv)
+{
+    char **words = mem_calloc((size_t)argc + 1, sizeof(*words));
+    char *name = mem_strdup(command);
+    int exit_code = CLI_FAILED;
+
+    if (words != NULL && name != NULL) {
+        memcpy(words, argv, (size_t)argc * sizeof(*words));
+        words[0] = name;
+        exit_code = run_words(cli, words);
+    } else {
+        cli_message(cli, "%s", err_str(ERR_NOMEM));
+    }
+    mem_free(words);
+    mem_free(name);
+    return exit_code;
+}
+
 int cli_run(int argc, char **argv, int out_fd, int err_fd)
 {
+    const char *adapter = adapter_command(argc > 0 ? argv[0] : NULL);
     const char *no_color = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
     struct cli cli = {.out_fd = out_fd, .err_fd = err_fd};
@@ -190,7 +213,11 @@ int cli_run(int argc, char **argv, int out_fd, int err_fd)
     cli.out_is_terminal = isatty(out_fd) == 1;
     cli.has_color = cli.out_is_terminal && (no_color == NULL || no_color[0] == '\0') &&
                     (terminal == NULL || strcmp(terminal, "dumb") != 0);
-    exit_code = run_words(&cli, argc > 0 ? argv + 1 : argv);
+    if (adapter != NULL) {
+        exit_code = run_as(&cli, adapter, argc, argv);
+    } else {
+        exit_code = run_words(&cli, argc > 0 ? argv + 1 : argv);
+    }
     flushed = cli_flush(&cli);
     buf_fini(&cli.out);
     process_restore(&cli.process);

@@ -1,4 +1,5 @@
 /* Every command once. Help and completion read this table too. */
+#include "cli/adapter.h"
 #include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/completion.h"
@@ -9,13 +10,15 @@
 #include "cli/leases.h"
 #include "cli/ledger.h"
 #include "cli/reload.h"
+#include "cli/ssh.h"
 #include "cli/watch.h"
 
 #define OUTPUT OPTION_BIT(OPTION_OUTPUT)
 #define WAIT OPTION_BIT(OPTION_WAIT)
-#define ASKING                                                                                     \
+#define ASKING_ALONE                                                                               \
     (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
-     OPTION_BIT(OPTION_BIND) | OPTION_BIT(OPTION_MAP) | WAIT)
+     OPTION_BIT(OPTION_BIND) | WAIT)
+#define ASKING (ASKING_ALONE | OPTION_BIT(OPTION_MAP))
 
 static const char help_get[] =
     "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
@@ -54,6 +57,40 @@ static const char help_exec[] =
     "  lease exec orders-db -- ./migrate\n"
     "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db\n"
     "  lease exec orders-db --file :dotenv=ENV_FILE --signal HUP -- ./server";
+
+static const char help_ssh[] =
+    "The role gives a certificate with its private key, which stay in the memory of lease: the program\n"
+    "has them signed with over SSH_AUTH_SOCK, as of ssh-agent. Asked anew, it has what leased has by\n"
+    "then, so a certificate is replaced before its end. Keys can't be added or taken out, and other\n"
+    "users aren't answered. When the program ends, or lease does, the certificate is revoked.\n\n"
+    "  lease ssh ops -- ssh db.example\n"
+    "  lease ssh ops -- git pull\n"
+    "  lease ssh ops --agent $XDG_RUNTIME_DIR/ops.agent &      # IdentityAgent in ~/.ssh/config";
+
+static const char help_git[] =
+    "The role is what leased's configuration has for the URL (`clients: {git: {\"github.com/acme/*\":\n"
+    "gh-acme}}`), or --role. Patterns with a path need git's credential.useHttpPath. User and password\n"
+    "are the fields username and password, or x-access-token and the token. No role for the URL: no\n"
+    "answer, and git goes on. Denied: git is told to quit. A password that the server refused is\n"
+    "replaced. Nothing goes over plain http, but to loopback.\n\n"
+    "  git config --global credential.helper leased       # git-credential-leased is a link to lease\n"
+    "  git config --global credential.useHttpPath true";
+
+static const char help_docker[] =
+    "For docker's credHelpers: {\"ghcr.io\": \"leased\"}, which runs docker-credential-leased, a link to\n"
+    "lease. The role is what leased's configuration has for the registry (`clients: {docker: {ghcr.io:\n"
+    "gh-acme}}`), or --role. Messages go to stdout, where docker looks for them.";
+
+static const char help_kube[] =
+    "In a kubeconfig's user:\n\n"
+    "  exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: lease,\n"
+    "         args: [kube-credential, ROLE]}\n\n"
+    "The credential's token, or its certificate and private_key.";
+
+static const char help_terraform[] =
+    "The credential's fields are the data source's result, which lands in the state file: `lease exec\n"
+    "ROLE -- terraform apply` keeps it out of there. ROLE may stand in the query.\n\n"
+    "  data \"external\" \"db\" { program = [\"lease\", \"terraform\", \"orders-db\"] }";
 
 static const char help_explain[] =
     "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
@@ -112,6 +149,46 @@ const struct command commands[] = {
      .args_max = EXEC_ROLES_MAX,
      .takes_program = true,
      .run = exec_run},
+    {.name = "ssh",
+     .usage = "ROLE -- PROGRAM [ARG…] | ROLE --agent PATH",
+     .summary = "Be an agent of ssh's, with a leased certificate",
+     .help = help_ssh,
+     .options = OPTION_BIT(OPTION_AGENT) | ASKING_ALONE,
+     .args_min = 1,
+     .args_max = 1,
+     .takes_program = true,
+     .may_lack_program = true,
+     .run = ssh_run},
+    {.name = "git-credential",
+     .usage = "get|store|erase [--role ROLE]",
+     .summary = "Answer git, as its credential helper",
+     .help = help_git,
+     .options = OPTION_BIT(OPTION_ROLE) | ASKING_ALONE,
+     .args_min = 1,
+     .args_max = 1,
+     .run = adapter_run_git},
+    {.name = "docker-credential",
+     .usage = "get|list|store|erase|version [--role ROLE]",
+     .summary = "Answer docker, as its credential helper",
+     .help = help_docker,
+     .options = OPTION_BIT(OPTION_ROLE) | ASKING_ALONE,
+     .args_min = 1,
+     .args_max = 1,
+     .run = adapter_run_docker},
+    {.name = "kube-credential",
+     .usage = "ROLE",
+     .summary = "Answer kubectl, as its exec plugin",
+     .help = help_kube,
+     .options = OPTION_BIT(OPTION_ROLE) | ASKING_ALONE,
+     .args_max = 1,
+     .run = adapter_run_kube},
+    {.name = "terraform",
+     .usage = "[ROLE]",
+     .summary = "Answer Terraform, as an external data source",
+     .help = help_terraform,
+     .options = OPTION_BIT(OPTION_ROLE) | ASKING_ALONE,
+     .args_max = 1,
+     .run = adapter_run_terraform},
     {.name = "ls",
      .usage = "[--grants] [-o json]",
      .summary = "List your leases, or grants; all of them for an admin",

@@ -110,15 +110,16 @@ static void completion_bash(struct buf *out)
                    "        fi\n"
                    "    done\n"
                    "    case $prev in\n");
-    buf_printf(out,
-               "    -o|--output) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
-               "    --bind) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
-               "    --socket|--token-file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-               "    --for|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
-               "    --file|--signal) return ;;\n"
-               "    esac\n"
-               "    case ${COMP_WORDS[1]} in\n",
-               formats, bindings);
+    buf_printf(
+        out,
+        "    -o|--output) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
+        "    --bind) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n"
+        "    --socket|--token-file|-a|--agent) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+        "    --for|--role|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
+        "    --file|--signal) return ;;\n"
+        "    esac\n"
+        "    case ${COMP_WORDS[1]} in\n",
+        formats, bindings);
     add_cases(out);
     buf_add_c(out, "    esac\n    if ((COMP_CWORD == 1)); then\n        choices='");
     add_first_words(out);
@@ -140,16 +141,17 @@ static void completion_zsh(struct buf *out)
                    "        shift $sep words; (( CURRENT -= sep )); _normal; return\n"
                    "    fi\n"
                    "    case $prev in\n");
-    buf_printf(out,
-               "    -o|--output) compadd -- %s; return ;;\n"
-               "    --bind) compadd -- %s; return ;;\n"
-               "    --socket|--token-file) _files; return ;;\n"
-               "    --for|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
-               "    --file|--signal) return ;;\n"
-               "    esac\n"
-               "    if (( CURRENT == 2 )); then\n"
-               "        compadd -- ",
-               formats, bindings);
+    buf_printf(
+        out,
+        "    -o|--output) compadd -- %s; return ;;\n"
+        "    --bind) compadd -- %s; return ;;\n"
+        "    --socket|--token-file|-a|--agent) _files; return ;;\n"
+        "    --for|--role|--wait|--reason|--ticket|--map|--addr|--address|--backend) return ;;\n"
+        "    --file|--signal) return ;;\n"
+        "    esac\n"
+        "    if (( CURRENT == 2 )); then\n"
+        "        compadd -- ",
+        formats, bindings);
     add_first_words(out);
     buf_add_c(out, "\n        return\n    fi\n    local choices\n    case $cmd in\n");
     add_cases(out);
@@ -169,6 +171,7 @@ static void fish_option(struct buf *out, const struct command *command, size_t i
     const struct option_spec *spec = &option_specs[id];
     struct str rest = str_of(command->name);
     struct str first = str_cut(&rest, ' ');
+    bool is_path = id == OPTION_SOCKET || id == OPTION_TOKEN_FILE || id == OPTION_AGENT;
 
     buf_printf(out, "complete -c lease -n '__fish_seen_subcommand_from %.*s' -l %s", STR_ARG(first),
                spec->name);
@@ -176,7 +179,7 @@ static void fish_option(struct buf *out, const struct command *command, size_t i
         buf_printf(out, " -s %c", spec->short_name);
     }
     if (spec->argument != NULL) {
-        buf_add_c(out, id == OPTION_SOCKET || id == OPTION_TOKEN_FILE ? " -r -F" : " -x");
+        buf_add_c(out, is_path ? " -r -F" : " -x");
     }
     if (id == OPTION_OUTPUT || id == OPTION_BIND) {
         buf_printf(out, " -a '%s'", id == OPTION_OUTPUT ? formats : bindings);

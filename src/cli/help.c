@@ -15,7 +15,7 @@ void help_overview(struct buf *out)
     buf_add_c(out, "usage: lease COMMAND …\n\n"
                    "Short-lived credentials from leased, for as long as you need them.\n\n");
     for (command = commands; command->name != NULL; command++) {
-        buf_printf(out, "  %-14s %s\n", command->name, command->summary);
+        buf_printf(out, "  %-18s %s\n", command->name, command->summary);
     }
     buf_add_c(
         out,

@@ -172,7 +172,8 @@ static int options_check(const struct command *command, const struct options *op
     if (options_get(options, OPTION_HELP) != NULL) {
         return 0;
     }
-    if (command->takes_program && (options->program == NULL || options->program[0] == NULL)) {
+    if (command->takes_program && !command->may_lack_program &&
+        (options->program == NULL || options->program[0] == NULL)) {
         return err_set(e, ERR_INVALID, "no program: put it behind --, as in `lease %s ROLE -- id`",
                        command->name);
     }

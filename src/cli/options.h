@@ -28,6 +28,10 @@
     X(OPTION_WATCH, "watch", 0, NULL, false, "start the program again when a credential rotates")  \
     X(OPTION_SIGNAL, "signal", 0, "SIGNAL", false,                                                 \
       "instead renew the files under their paths and send this (HUP)")                             \
+    X(OPTION_AGENT, "agent", 'a', "PATH", false,                                                   \
+      "serve at this socket until a signal comes, instead of running a program")                   \
+    X(OPTION_ROLE, "role", 0, "ROLE", false,                                                       \
+      "the role to lease, instead of the one that the configuration has for this client")          \
     X(OPTION_WAIT, "wait", 0, "DURATION", false,                                                   \
       "go on trying this long while leased or the issuer is unavailable")                          \
     X(OPTION_CONFIRM, "wait", 0, "DURATION", false,                                                \
@@ -80,6 +84,7 @@ struct command {
     size_t args_min;
     size_t args_max;
     bool takes_program; /* `-- PROGRAM ARG…` */
+    bool may_lack_program;
     bool takes_formats; /* all formats of credentials, not only table and json */
     int (*run)(struct cli *cli);
 };

@@ -57,6 +57,8 @@ static void changes_show(struct cli *cli, const json_t *document)
               has_any;
     has_any =
         flag_show(cli, json_object_get(document, "limits_changed"), "limits changed") || has_any;
+    has_any =
+        flag_show(cli, json_object_get(document, "clients_changed"), "clients changed") || has_any;
     has_any = flag_show(cli, json_object_get(document, "log_changed"), "log changed") || has_any;
     if (ended > 0) {
         buf_printf(&cli->out, "  grants ended: %lld\n", (long long)ended);

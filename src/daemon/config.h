@@ -200,6 +200,13 @@ struct config_state {
     char *seal_key_credential; /* NULL: none */
 };
 
+/* Which role answers which client's helper: patterns to roles, the first that fits counts. */
+struct config_clients {
+    const struct yaml_node *node;
+    struct schema_pairs git;
+    struct schema_pairs docker;
+};
+
 struct config_plugins {
     const struct yaml_node *node;
     char *path;
@@ -259,6 +266,7 @@ struct config_settings {
     struct schema_list audit;     /* struct config_sink, at least one */
     struct schema_list files;     /* struct config_file */
     struct config_policies policies;
+    struct config_clients clients;
     struct config_plugins plugins;
     struct config_state state;
     struct config_limits limits;
@@ -312,6 +320,7 @@ bool config_listener_is_same(const struct config *before, const struct config_li
 bool config_listener_is_at_same_place(const struct config_listener *one,
                                       const struct config_listener *other);
 bool config_limits_are_same(const struct config *before, const struct config *after);
+bool config_clients_are_same(const struct config *before, const struct config *after);
 bool config_log_is_same(const struct config *before, const struct config *after);
 
 /* Is what the helper process knows of it the same? */

@@ -5,6 +5,7 @@
 #include "base/host.h"
 
 #include "base/mem.h"
+#include "wire/client_match.h"
 
 #include <string.h>
 
@@ -113,6 +114,29 @@ static void backend_reference_check(const struct config_settings *settings,
     mem_free((void *)names);
 }
 
+static void clients_check(const struct config_settings *settings, const char *client,
+                          const struct schema_pairs *pairs, struct yaml_errors *errors)
+{
+    const char **roles = config_names(&settings->roles, sizeof(struct config_role));
+    size_t i;
+
+    for (i = 0; roles != NULL && i < pairs->count; i++) {
+        const char *pattern = pairs->items[i].name;
+        const struct yaml_node *place =
+            config_place_of(yaml_get(settings->clients.node, client), pattern);
+
+        if (!client_pattern_is_valid(str_of(pattern)) ||
+            (strcmp(client, "docker") == 0 && strchr(pattern, '/') != NULL)) {
+            yaml_error_at_key(errors, place, "expected %s in lower case, found `%s`",
+                              strcmp(client, "docker") == 0 ? "a registry such as ghcr.io"
+                                                            : "a place such as github.com/acme/*",
+                              pattern);
+        }
+        config_check_reference(place, "role", roles, errors);
+    }
+    mem_free((void *)roles);
+}
+
 static void role_check(const struct config_role *role, struct yaml_errors *errors)
 {
     char low[UNITS_DURATION_MAX_BYTES];
@@ -215,6 +239,8 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
         env_check(&roles[i], errors);
     }
     config_check_deliveries(settings, errors);
+    clients_check(settings, "git", &settings->clients.git, errors);
+    clients_check(settings, "docker", &settings->clients.docker, errors);
     policies_check(&settings->policies, errors);
     state_check(&settings->state, errors);
 }

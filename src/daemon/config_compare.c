@@ -69,6 +69,12 @@ bool config_limits_are_same(const struct config *before, const struct config *af
                                  &after->settings);
 }
 
+bool config_clients_are_same(const struct config *before, const struct config *after)
+{
+    return schema_field_is_equal(field_of(&config_settings_table, "clients"), &before->settings,
+                                 &after->settings);
+}
+
 bool config_log_is_same(const struct config *before, const struct config *after)
 {
     return schema_field_is_equal(field_of(&config_settings_table, "log"), &before->settings,

@@ -387,6 +387,16 @@ static const struct schema_field state_fields[] = {
 static const struct schema_object state_table =
     TABLE("the state", config_state, state_fields, false);
 
+static const struct schema_field clients_fields[] = {
+    {FIELD(config_clients, "git", SCHEMA_PAIRS, git),
+     .doc = "HOST[:PORT][/PATH] with * to the role of `lease git-credential`; the first that fits"},
+    {FIELD(config_clients, "docker", SCHEMA_PAIRS, docker),
+     .doc = "HOST[:PORT] of a registry, with *, to the role of `lease docker-credential`"},
+    {0},
+};
+static const struct schema_object clients_table =
+    TABLE("clients", config_clients, clients_fields, false);
+
 static const struct schema_field settings_fields[] = {
     {FIELD(config_settings, "listeners", SCHEMA_LIST, listeners), .flags = SCHEMA_REQUIRED,
      .min = 1, .object = &listener_table, .doc = "where clients connect"},
@@ -396,6 +406,8 @@ static const struct schema_field settings_fields[] = {
      .doc = "what clients may ask for"},
     {FIELD(config_settings, "policies", SCHEMA_OBJECT, policies), .object = &policies_table,
      .doc = "who may have it; nobody by default"},
+    {FIELD(config_settings, "clients", SCHEMA_OBJECT, clients), .object = &clients_table,
+     .doc = "which role answers which client's helper"},
     {FIELD(config_settings, "audit", SCHEMA_LIST, audit), .flags = SCHEMA_REQUIRED | SCHEMA_RESTART,
      .min = 1, .object = &sink_table, .doc = "who had what, when and why"},
     {FIELD(config_settings, "plugins", SCHEMA_OBJECT, plugins), .flags = SCHEMA_RESTART,
@@ -410,7 +422,6 @@ static const struct schema_field settings_fields[] = {
     {FIELD(config_settings, "files", SCHEMA_LIST, files), .object = &config_file_table,
      .doc = "credentials as files, kept fresh"},
     LATER("notify", NULL),
-    LATER("clients", NULL),
     {0},
 };
 const struct schema_object config_settings_table =

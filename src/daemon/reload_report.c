@@ -146,6 +146,8 @@ void reload_report_write(struct reload_report *report, struct buf *out)
     kind_write(&json, report, &kinds[1], &report->backends);
     kind_write(&json, report, &kinds[2], &report->listeners);
     json_out_bool(&json, "limits_changed", !config_limits_are_same(report->before, report->after));
+    json_out_bool(&json, "clients_changed",
+                  !config_clients_are_same(report->before, report->after));
     json_out_bool(&json, "log_changed", !config_log_is_same(report->before, report->after));
     json_out_u64(&json, "grants_ended", report->grants_ended);
     json_out_object_close(&json);

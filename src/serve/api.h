@@ -8,6 +8,7 @@
 #include "lease/core.h"
 #include "serve/files.h"
 #include "serve/left.h"
+#include "wire/schema.h"
 
 struct serve;
 
@@ -24,6 +25,12 @@ struct serve_reload {
     struct yaml_errors *mistakes; /* out: why it was refused */
 };
 
+/* Which role answers which client's helper: the configuration's patterns and roles, in order. */
+struct serve_clients {
+    const struct schema_pairs *git;
+    const struct schema_pairs *docker;
+};
+
 struct serve_options {
     struct env *env; /* all of these are borrowed and outlive the serve */
     struct lease_core *core;
@@ -31,6 +38,7 @@ struct serve_options {
     const struct access_policy *policy;
     struct backend *const *backends;
     size_t backend_count;
+    struct serve_clients clients;
     const char *own_cgroup; /* path of the daemon's own cgroup */
     const char *node;
     const char *version;
@@ -51,6 +59,7 @@ struct serve_settings {
     const struct access_policy *policy;
     struct backend *const *backends;
     size_t backend_count;
+    struct serve_clients clients;
     uint32_t exchanges_max;
     size_t reply_max_bytes;
     const struct serve_file *files; /* to be kept fresh; borrowed until serve_set returns */

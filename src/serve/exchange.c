@@ -80,6 +80,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     watches_end(&serve->watches, "leased has other settings now: come again");
     serve->options.policy = settings->policy;
     serve->options.backends = settings->backends;
+    serve->options.clients = settings->clients;
     serve->options.backend_count = settings->backend_count;
     serve->options.exchanges_max =
         settings->exchanges_max != 0 ? settings->exchanges_max : EXCHANGES_DEFAULT;

@@ -184,6 +184,7 @@ void serve_livez(struct exchange *x);
 void serve_readyz(struct exchange *x);
 void serve_metrics(struct exchange *x);
 
+void serve_clients_find(struct exchange *x);
 void serve_policy_explain(struct exchange *x);
 void serve_reload(struct exchange *x);
 

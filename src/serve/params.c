@@ -75,6 +75,11 @@ static int set_grant(struct serve_params *params, struct str value, struct err *
     return copy_text(params->grant, sizeof(params->grant), value, "grant", e);
 }
 
+static int set_target(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->target, sizeof(params->target), value, "target", e);
+}
+
 static int set_duration(struct serve_params *params, struct str value, struct err *e)
 {
     int r = parse_duration(value, "duration", &params->duration_ms, e);
@@ -150,6 +155,7 @@ static const struct param param_table[] = {
     {"cursor", PARAM_CURSOR, set_cursor, .may_repeat = false},
     {"grant", PARAM_GRANT, set_grant, .may_repeat = false},
     {"token", PARAM_TOKEN, set_token, .takes_bool = true},
+    {"target", PARAM_TARGET, set_target, .may_repeat = false},
 };
 
 const char *params_name(uint32_t bit)
@@ -179,6 +185,7 @@ void params_init(struct serve_params *params)
     params->ticket[0] = '\0';
     params->cursor[0] = '\0';
     params->grant[0] = '\0';
+    params->target[0] = '\0';
     params->duration_ms = 0;
     params->min_remaining_ms = 0;
     params->wait_ms = 0;

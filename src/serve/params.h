@@ -4,6 +4,7 @@
 
 #include "access/policy.h"
 #include "lease/core.h"
+#include "wire/client_match.h"
 
 #define PARAMS_ROLE_MAX_BYTES 64
 #define PARAMS_WAIT_MAX_MS (600U * 1000U)
@@ -24,6 +25,7 @@ enum serve_param {
     PARAM_CURSOR = 256,
     PARAM_GRANT = 512,
     PARAM_TOKEN = 1024,
+    PARAM_TARGET = 2048,
 };
 
 struct serve_params {
@@ -32,6 +34,7 @@ struct serve_params {
     char ticket[LEASE_TICKET_MAX_BYTES + 1];
     char cursor[LEASE_ID_BYTES + 1];
     char grant[LEASE_ID_BYTES + 1];
+    char target[CLIENT_TARGET_MAX_BYTES + 1];
     uint64_t duration_ms;      /* 0: not asked */
     uint64_t min_remaining_ms; /* 0: not asked */
     uint64_t wait_ms;

@@ -41,6 +41,7 @@ static const struct route routes[] = {
     {"GET", V1 "/grants", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_grants_list},
     {"GET", V1 "/grants/{}", ROUTE_NATIVE, 0, 0, serve_grants_show},
     {"DELETE", V1 "/grants/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_grants_delete},
+    {"GET", V1 "/clients/{}", ROUTE_NATIVE, PARAM_TARGET, 0, serve_clients_find},
     {"POST", V1 "/policy/explain", ROUTE_NATIVE, 0, PARAMS_OF_EXPLAIN, serve_policy_explain},
     {"POST", V1 "/reload", ROUTE_NATIVE, 0, 0, serve_reload},
     {"GET", V1 "/status", ROUTE_NATIVE, 0, 0, serve_status},

@@ -1,18 +1,16 @@
 """`lease get -o FORMAT`, read back by the program that the format is for: what arrives is what the issuer gave, or nothing does."""
 import ctypes
 import glob
-import http.server
 import json
 import os
 import shutil
-import socketserver
 import subprocess
 import sys
-import threading
 
 import dotenv
 import pytest
 from conftest import CONSUMER
+from docker_api import DockerApi
 from servers import clean_environment
 
 # One of each thing that some reader takes for something else.
@@ -108,51 +106,15 @@ def test_systemd_reads_it_as_environment_file(printed):
     assert systemd_reads(path) == variables("hard", HARD)
 
 
-class DockerApi(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """As much of a docker daemon as `docker create` needs; keeps the environment that containers get."""
-    daemon_threads = True
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def address_string(self):
-            return "client"
-
-        def log_message(self, *_):  # pylint: disable=arguments-differ
-            pass
-
-        def answer(self, status, body):
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Api-Version", "1.41")
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(text)
-
-        def do_GET(self):
-            self.answer(200, {})
-        do_HEAD = do_GET
-
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.server.seen.append(body["Env"])
-            self.answer(201, {"Id": "c1", "Warnings": []})
-
-    def __init__(self, path):
-        super().__init__(path, self.Handler)
-        self.seen = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
 @pytest.mark.skipif(not shutil.which("docker"), reason="docker isn't installed")
 def test_docker_passes_its_env_file_on(printed):
     path = printed.file("x.env", printed.serve({"hard": ONE_LINE}).get("hard", "docker"))
     api = DockerApi(f"{printed.folder}/docker.sock")
     done = subprocess.run(["docker", "-H", f"unix://{printed.folder}/docker.sock", "create", "--env-file", path, "image"],
                           capture_output=True, text=True, check=False, env=clean_environment(HOME=printed.folder), timeout=30)
-    api.shutdown()
+    api.close()
     assert done.returncode == 0, done.stderr
-    assert dict(line.split("=", 1) for line in api.seen[0]) == variables("hard", ONE_LINE)
+    assert dict(line.split("=", 1) for line in api.environments[0]) == variables("hard", ONE_LINE)
 
 
 def test_docker_and_env_refuse_a_line_break(printed):

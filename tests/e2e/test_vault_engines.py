@@ -30,6 +30,7 @@ ROLES = {
     "web-leased": {"path": "engines-pki/issue/leased", "params": {"common_name": "a.x"}},
     "web-unstored": {"path": "engines-pki/issue/unstored", "params": {"common_name": "a.x"}, "revoke": False},
     "ssh": {"path": "engines-ssh/sign/user", "ttl": "5m"},
+    **{f"ssh-{kind}": {"path": "engines-ssh/issue/user", "params": {"key_type": kind, "valid_principals": "a"}} for kind in ("rsa", "ec", "ed25519")},
     "otp": {"path": "engines-otp/creds/user", "params": {"ip": "10.0.0.1"}},
     "kv1": {"path": "engines-kv1/app"},
     "kv1-hint": {"path": "engines-kv1/hint"},
@@ -227,6 +228,16 @@ def test_an_ssh_certificate_ends_when_it_says(engines, script):
     assert abs(end.timestamp() - time.time() - left_s(credential)) < 5
     assert 200 < left_s(credential) <= 300, "the role's ttl was asked of the engine"
     assert not credential["renewable"] and not credential["revocable"]
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec", "ed25519"])
+def test_an_agent_signs_with_a_key_that_was_issued(script, kind):
+    script.run("d=$(mktemp -d); export d; cd $d; echo x >m")
+    for words in ("ssh-add -L >k.pub", "ssh-keygen -q -Y sign -f k.pub -n file m"):
+        code, output = script.run(f"lease ssh ssh-{kind} -- sh -c '{words}'")
+        assert code == 0, output
+    code, output = script.run("cut -d@ -f1 k.pub; ssh-keygen -Y check-novalidate -n file -s m.sig <m; code=$?; rm -r $d; cd /; (exit $code)")
+    assert code == 0 and "-cert-v01" in output and "Good" in output, output
 
 
 def test_a_one_time_password_is_a_lease(engines, script):

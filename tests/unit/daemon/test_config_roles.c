@@ -25,6 +25,28 @@ static void test_a_role_that_contradicts_itself_is_refused(void **state)
     config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE("ttl: 1m"));
 }
 
+static void test_clients_name_roles_by_patterns(void **state)
+{
+    static const struct config_mistake mistakes[] = {
+        {CONFIG_FIXTURE_ROLE("ttl: 1m") "clients: {git: {github.com: rr}}\n",
+         "c.yaml:9:29: there is no role `rr`: did you mean `r`?\n"},
+        {CONFIG_FIXTURE_ROLE("ttl: 1m") "clients: {git: {'https://github.com': r}}\n",
+         "c.yaml:9:17: expected a place such as github.com/acme/* in lower case, found "
+         "`https://github.com`\n"},
+        {CONFIG_FIXTURE_ROLE("ttl: 1m") "clients: {docker: {ghcr.io/acme: r}}\n",
+         "c.yaml:9:20: expected a registry such as ghcr.io in lower case, found `ghcr.io/acme`\n"},
+        {CONFIG_FIXTURE_ROLE("ttl: 1m") "clients: {svn: {}}\n",
+         "c.yaml:9:11: unknown key `svn` in clients; known: git, docker\n"},
+    };
+    struct config_fixture *f = *state;
+
+    config_fixture_expect_each(f, mistakes, ARRAY_LEN(mistakes));
+    config_fixture_expect_valid(f,
+                                CONFIG_FIXTURE_ROLE("ttl: 1m") "clients: {git: {'github.com/acme/*'"
+                                                               ": r}, docker: {}}\n");
+    assert_string_equal(f->config->settings.clients.git.items[0].value, "r");
+}
+
 static void test_how_credentials_are_verified_goes_to_the_verifier(void **state)
 {
     static const struct config_mistake mistakes[] = {
@@ -64,6 +86,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, config_fixture_setup, config_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_role_that_contradicts_itself_is_refused),
+        TEST(test_clients_name_roles_by_patterns),
         TEST(test_how_credentials_are_verified_goes_to_the_verifier),
     };
 

@@ -1,0 +1,99 @@
+/* Keys for tests alone, certified by a CA that is gone: made by ssh-keygen, valid from the first of
+ * January 2026 for a year. */
+#ifndef LEASED_TESTS_SSH_KEYS_H
+#define LEASED_TESTS_SSH_KEYS_H
+
+static const char ssh_ed25519_certificate[] =
+    "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAA"
+    "AIGE82k4TLGVs077Icm4A0zWCw0H5q8+kP8eBJnBbdWKiAAAAILlTeH4Fujsom5w22byI9xC5T+iMcpMdGrZ"
+    "t1yrEf7qGAAAAAAAAAAAAAAABAAAAAmlkAAAABwAAAANib2IAAAAAaVW5AAAAAABrNuyAAAAAAAAAAIIAAAA"
+    "VcGVybWl0LVgxMS1mb3J3YXJkaW5nAAAAAAAAABdwZXJtaXQtYWdlbnQtZm9yd2FyZGluZwAAAAAAAAAWcGV"
+    "ybWl0LXBvcnQtZm9yd2FyZGluZwAAAAAAAAAKcGVybWl0LXB0eQAAAAAAAAAOcGVybWl0LXVzZXItcmMAAAA"
+    "AAAAAAAAAADMAAAALc3NoLWVkMjU1MTkAAAAg2ZzgtBfe6QQL806HqVnVksJjzYnnEVxkpwUJShMmOyUAAAB"
+    "TAAAAC3NzaC1lZDI1NTE5AAAAQJfQG1K9IscqrTJPnnIHTGBnmpz1G9JQkTdu8Ab8faNziKp7a8iK+nCVHQj"
+    "kxTyT3CLuofbiZo74PERVlD8e5gQ= u";
+static const char ssh_ed25519_key[] =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n"
+    "QyNTUxOQAAACC5U3h+Bbo7KJucNtm8iPcQuU/ojHKTHRq2bdcqxH+6hgAAAIg+9iHoPvYh\n"
+    "6AAAAAtzc2gtZWQyNTUxOQAAACC5U3h+Bbo7KJucNtm8iPcQuU/ojHKTHRq2bdcqxH+6hg\n"
+    "AAAECA3J94GhIn9OeLWAnlLNS3u9BzVcmEDCxUjxa0jWDFULlTeH4Fujsom5w22byI9xC5\n"
+    "T+iMcpMdGrZt1yrEf7qGAAAAAXUBAgME\n"
+    "-----END OPENSSH PRIVATE KEY-----\n";
+
+static const char ssh_rsa_certificate[] =
+    "ssh-rsa-cert-v01@openssh.com AAAAHHNzaC1yc2EtY2VydC12MDFAb3BlbnNzaC5jb20AAAAgkd4kMid"
+    "WVWEi9xOgXV++C93y/ZjV7tux4ONZKsHkl9YAAAADAQABAAABAQCxRS4+RFs0wsklRgcrnDFVW3d5QSa/SpC"
+    "K8NoElWDozkW7asuZII6ieBUVaqOxWR2fNajcSg4FwU3yOmt+PPI9S7tFKYHIk6320UZ2VOUqIhejCuB1uPL"
+    "WT9DGt+f6yrOE1bnwMb676GmlzTsZ/SvJ43IIU7Y55ptDgHZeZkoKmADgpUXmLECsbjGU9WrqpCz8ZG2nM5Z"
+    "66UNn1rU6MhpZFugoDDV0ueUkmPL2iWoUoiWKIVKN06+uaX0liohyJUQlZ4rAAP7IcpyIEvoQqVMuDn4FIZe"
+    "nR3j6QXagj5p0eGfMtXzY0KvBI4Ss3Ruw1jERlKoBMRY+UjdJtqTA/JKJAAAAAAAAAAAAAAABAAAAAmlkAAA"
+    "ABwAAAANib2IAAAAAaVW5AAAAAABrNuyAAAAAAAAAAIIAAAAVcGVybWl0LVgxMS1mb3J3YXJkaW5nAAAAAAA"
+    "AABdwZXJtaXQtYWdlbnQtZm9yd2FyZGluZwAAAAAAAAAWcGVybWl0LXBvcnQtZm9yd2FyZGluZwAAAAAAAAA"
+    "KcGVybWl0LXB0eQAAAAAAAAAOcGVybWl0LXVzZXItcmMAAAAAAAAAAAAAADMAAAALc3NoLWVkMjU1MTkAAAA"
+    "g2ZzgtBfe6QQL806HqVnVksJjzYnnEVxkpwUJShMmOyUAAABTAAAAC3NzaC1lZDI1NTE5AAAAQJXlF11hCqX"
+    "72ETaBuObgxR0rMYj2cH3w012T20Tpr2p89NZUJYj5thZonBoVy9ee1Tg4Uqldi1voI+X1tMNhQo= u";
+static const char ssh_rsa_key[] =
+    "-----BEGIN RSA PRIVATE KEY-----\n"
+    "MIIEowIBAAKCAQEAsUUuPkRbNMLJJUYHK5wxVVt3eUEmv0qQivDaBJVg6M5Fu2rL\n"
+    "mSCOongVFWqjsVkdnzWo3EoOBcFN8jprfjzyPUu7RSmByJOt9tFGdlTlKiIXowrg\n"
+    "dbjy1k/Qxrfn+sqzhNW58DG+u+hppc07Gf0ryeNyCFO2OeabQ4B2XmZKCpgA4KVF\n"
+    "5ixArG4xlPVq6qQs/GRtpzOWeulDZ9a1OjIaWRboKAw1dLnlJJjy9olqFKIliiFS\n"
+    "jdOvrml9JYqIciVEJWeKwAD+yHKciBL6EKlTLg5+BSGXp0d4+kF2oI+adHhnzLV8\n"
+    "2NCrwSOErN0bsNYxEZSqATEWPlI3SbakwPySiQIDAQABAoIBAAjjkW1NY65qWwg7\n"
+    "sfXZm+6uCrhhkDYU4NkauS/0Jpsd5si+Uu2/gG98qn/7rDAjKhVW7Tv4manntscf\n"
+    "705x82qn7sDJ00hxwU4oUcpyuNgLRBionbdBeinNcEhape8BNY3CYtO8xtXo0k1e\n"
+    "VGmZ9JVnyorI2dEe82en3CehJPLRdWCqVsjKOMws+8ySeSZ1kBazYbJYHiRH6OA3\n"
+    "HICWQAp1dur/bWblnj7fHEqaO87sGfMRVdR+uoJqu4Vo/IjCnC1L7w7wKAg7ZnOh\n"
+    "0rAyyX+Z6JcfzmmjjXfg0FGcD26kx48MazTnFCm17CvNJsvJa3T8x0QEWuDyGuJi\n"
+    "96QI7ZUCgYEA887lTc8EuQAIBkpIJZ5FBP3Lm3AYtOC0ibiXIqSwE7FVXFK540ls\n"
+    "Z9kqxaLkuKdqG2TBIvCrdo/RJvcFjWAHu4I8fljeSQpvEu95mwVfxDBfuaTy7ofw\n"
+    "p8j1p2D4VlakCeXB7NzPE31hGPW/Oy+oCK/6efQAzBWnza5oYqpzngUCgYEAuiKA\n"
+    "RR+0GCXI7eHmLdYLQPrhKNyeZcmkrOYwRIgq03pb9EzzGHpor12rlrqRNJlCVRyl\n"
+    "7yoh+KVJDvNBlPGUqvC1lgYYDzMzX5r0I5+6dbOWVJYO88tOjSbp1aRnQbmEMQuC\n"
+    "BbSqjjZklFyhOpTpRlxTYESu58RK15BLWq9UxbUCgYBLSeLJqloc/wN7Xcj1xPAv\n"
+    "YGhVscIPaSyXMueJDS5KhoKDphA9Pdk6IHfy3CChXSGJIA38SjHIxRSjYbjXNYZt\n"
+    "wwQHSE4sZAp04Hq/AmPWY9HLtEJIorYQOiCR9YH6t3qki8zc5jsUG622VX0eO9M6\n"
+    "C43fxxfP7ggJnggiH9zgOQKBgGLkH6gZ/vHxaT5RjZx+ov4EDIpMJG/J4Q7nQW+3\n"
+    "tKEk2iQCmglAR8wcBSUQvELoxiA4F0To6qGTFyy1OvuqGiVzu9YYKMIynrHFvr4K\n"
+    "h+Mu5cjM7ObD9ljx+rxCG4YEzWHNTmg/o3npFijoydQ493MlbDqyYwbJ+EVs6Uwl\n"
+    "6PEdAoGBAO65djljxKcigVBrujJexu9WdipaO1JVLZTlWjcpdEbSQpEz3d3ofF0Y\n"
+    "1/u+ESynuwrhzo2q36YzUcTAyekszfv9oW5QWbuvIwvVLdC5LyoDpJcDtCVbTTFk\n"
+    "OWSZtB9oDV76AjT4ZAu/UTGamxP138X0iAWWOMRTfHHidVpwbSot\n"
+    "-----END RSA PRIVATE KEY-----\n";
+
+static const char ssh_ecdsa_certificate[] =
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com AAAAKGVjZHNhLXNoYTItbmlzdHAyNTYtY2VydC12MDF"
+    "Ab3BlbnNzaC5jb20AAAAgUNc0li9GUmESrCgJ3nyJNmIJ/WcLX3paWWh2ROltVi8AAAAIbmlzdHAyNTYAAAB"
+    "BBGAaUcpKS/g5qyNKC/x6rExsSG8FYgoka2y7F/ep984aFXzBteY2YoEMc6uEFy+d8qczA9tn6k20gAkcswG"
+    "XgecAAAAAAAAAAAAAAAEAAAACaWQAAAAHAAAAA2JvYgAAAABpVbkAAAAAAGs27IAAAAAAAAAAggAAABVwZXJ"
+    "taXQtWDExLWZvcndhcmRpbmcAAAAAAAAAF3Blcm1pdC1hZ2VudC1mb3J3YXJkaW5nAAAAAAAAABZwZXJtaXQ"
+    "tcG9ydC1mb3J3YXJkaW5nAAAAAAAAAApwZXJtaXQtcHR5AAAAAAAAAA5wZXJtaXQtdXNlci1yYwAAAAAAAAA"
+    "AAAAAMwAAAAtzc2gtZWQyNTUxOQAAACDZnOC0F97pBAvzToepWdWSwmPNiecRXGSnBQlKEyY7JQAAAFMAAAA"
+    "Lc3NoLWVkMjU1MTkAAABAFmxcgpOT+LNkUBjb7OJhzdFglx/Dr5aD+whaJknLe4hCneHeC3DMgYypjL3xPUr"
+    "1HOdUFsrkbJLaW5L49Oy0Aw== u";
+static const char ssh_ecdsa_key[] =
+    "-----BEGIN EC PRIVATE KEY-----\n"
+    "MHcCAQEEID5WfP2KRv4Hksb8ObG2hi4wGqVflcvFNOljyAowfo8LoAoGCCqGSM49\n"
+    "AwEHoUQDQgAEYBpRykpL+DmrI0oL/HqsTGxIbwViCiRrbLsX96n3zhoVfMG15jZi\n"
+    "gQxzq4QXL53ypzMD22fqTbSACRyzAZeB5w==\n"
+    "-----END EC PRIVATE KEY-----\n";
+
+static const char ssh_host_certificate[] =
+    "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAA"
+    "AIIPK6O3w+bJ/694GeQdc+x38FWd5NcBYgbkNAB89LNMZAAAAILlTeH4Fujsom5w22byI9xC5T+iMcpMdGrZ"
+    "t1yrEf7qGAAAAAAAAAAAAAAACAAAAAmlkAAAABQAAAAFoAAAAAAAAAAD//////////wAAAAAAAAAAAAAAAAA"
+    "AADMAAAALc3NoLWVkMjU1MTkAAAAg2ZzgtBfe6QQL806HqVnVksJjzYnnEVxkpwUJShMmOyUAAABTAAAAC3N"
+    "zaC1lZDI1NTE5AAAAQCDZG/ckE99wy2INo+v8bNjEAihJ4mvZ8/OKvNOWluSORT+RV8Jn/RUrbAgjUckd2zD"
+    "afqucWjP2C2s+Ev1aNAM= u";
+static const char ssh_encrypted_key[] =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABA6LrHR+U\n"
+    "+bEuc7lM0i/WhzAAAAEAAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIAR97IUhvdqZHnRM\n"
+    "y5UiWnVi7eWLkh6FUDMQNlfPon6nAAAAkIwd9GLcH0hsxaxqVCjSaEUEzJBOYyPrqaDT4v\n"
+    "l2QTFnGTdK2gKsgZ748adpQ+DfTj/vWI0w2ylYnfxbqQLPbCJhPJKzFX9fVWyAMwugaGls\n"
+    "A7Q0GH0F49KL8MAz4mYh48TlItIrSojvAJATGpdOzTNFs4NJ3pUDkoHXUEnXUq1CFTjPX3\n"
+    "DnKlxgwXij3QSAYA==\n"
+    "-----END OPENSSH PRIVATE KEY-----\n";
+
+#endif
