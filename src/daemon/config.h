@@ -29,6 +29,12 @@ struct config_tls {
     char *client_ca_file;
 };
 
+/* A cloud's API of a listener. */
+struct config_cloud {
+    const struct yaml_node *node;
+    char *role; /* NULL: whatever policy allows */
+};
+
 struct config_listener {
     const struct yaml_node *node;
     char *name;
@@ -39,6 +45,8 @@ struct config_listener {
     char *user;
     char *group;
     struct schema_strings serve;
+    struct config_cloud gcp;
+    struct config_cloud azure;
 };
 
 struct config_backend_limits {

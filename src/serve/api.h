@@ -8,6 +8,7 @@
 #include "lease/core.h"
 #include "serve/files.h"
 #include "serve/left.h"
+#include "serve/params.h"
 
 struct serve;
 
@@ -109,6 +110,9 @@ struct serve_listener {
     struct serve *serve;
     const char *name;
     uint32_t apis; /* SERVE_API_* */
+    /* Which role answers where a request of that API names none; "": whatever policy allows. */
+    char gcp_role[PARAMS_ROLE_MAX_BYTES + 1];
+    char azure_role[PARAMS_ROLE_MAX_BYTES + 1];
 };
 
 /* The env_request_fn of a listener; `user` is its struct serve_listener. */
