@@ -2,6 +2,7 @@
 #include "cli/adapter.h"
 #include "cli/audit.h"
 #include "cli/cli.h"
+#include "cli/cloud.h"
 #include "cli/completion.h"
 #include "cli/exec.h"
 #include "cli/explain.h"
@@ -19,6 +20,10 @@
     (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
      OPTION_BIT(OPTION_BIND) | WAIT)
 #define ASKING (ASKING_ALONE | OPTION_BIT(OPTION_MAP))
+
+#define ADAPTING                                                                                   \
+    (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
+     OPTION_BIT(OPTION_BIND) | WAIT)
 
 static const char help_get[] =
     "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
@@ -91,6 +96,19 @@ static const char help_terraform[] =
     "The credential's fields are the data source's result, which lands in the state file: `lease exec\n"
     "ROLE -- terraform apply` keeps it out of there. ROLE may stand in the query.\n\n"
     "  data \"external\" \"db\" { program = [\"lease\", \"terraform\", \"orders-db\"] }";
+static const char help_aws_credentials[] =
+    "For AWS's SDKs and command line, in ~/.aws/config:\n"
+    "  [profile deploy]\n"
+    "  credential_process = lease aws-credentials deploy\n\n"
+    "Prints one JSON object of version 1. The grant is bound to the program whose SDK runs it. For\n"
+    "roles of the aws plugin, or of Vault's aws engine.";
+
+static const char help_gcp_credentials[] =
+    "For Google's libraries: `credential_source.executable.command` of external-account credentials,\n"
+    "with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. Prints one JSON object of version 1 with the\n"
+    "role's ID token (or JWT, or saml_response), which they exchange at their token_url, and keeps it\n"
+    "in their output_file, if there is one. Run by a library it fails in that object alone, and exits\n"
+    "with 0. Roles that give access tokens are for GCE_METADATA_HOST.";
 
 static const char help_explain[] =
     "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
@@ -189,6 +207,22 @@ const struct command commands[] = {
      .options = OPTION_BIT(OPTION_ROLE) | ASKING_ALONE,
      .args_max = 1,
      .run = adapter_run_terraform},
+    {.name = "aws-credentials",
+     .usage = "ROLE [--for DURATION] [--reason TEXT] …",
+     .summary = "Answer as credential_process of AWS's SDKs",
+     .help = help_aws_credentials,
+     .options = ADAPTING,
+     .args_min = 1,
+     .args_max = 1,
+     .run = cloud_run_aws},
+    {.name = "gcp-credentials",
+     .usage = "ROLE [--for DURATION] [--reason TEXT] …",
+     .summary = "Answer as an executable of Google's external-account credentials",
+     .help = help_gcp_credentials,
+     .options = ADAPTING,
+     .args_min = 1,
+     .args_max = 1,
+     .run = cloud_run_gcp},
     {.name = "ls",
      .usage = "[--grants] [-o json]",
      .summary = "List your leases, or grants; all of them for an admin",

@@ -7,6 +7,9 @@
 #include "daemon/config_internal.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define AWS_MIN_REMAINING_MS (16U * 60U * 1000U)
 
 /* ---- policies --------------------------------------------------------------- */
 
@@ -118,12 +121,29 @@ static struct lease_field *fields_make(const struct schema_pairs *pairs)
     return fields;
 }
 
+/* What its issuer's clients need where the configuration doesn't say: AWS's SDKs fetch anew when
+ * less than 15 minutes are left. */
+static void role_set_defaults(const struct config_settings *settings, struct config_role *role)
+{
+    const struct config_backend *backends = settings->backends.items;
+    size_t i;
+
+    for (i = 0; role->backend != NULL && i < settings->backends.count; i++) {
+        if (backends[i].name != NULL && strcmp(backends[i].name, role->backend) == 0 &&
+            backends[i].plugin != NULL && strcmp(backends[i].plugin, "aws") == 0 &&
+            !config_is_given(role->node, "min_remaining")) {
+            role->min_remaining_ms = AWS_MIN_REMAINING_MS;
+        }
+    }
+}
+
 static int roles_finish(struct config_settings *settings, struct yaml_errors *errors)
 {
     struct config_role *roles = settings->roles.items;
     size_t i;
 
     for (i = 0; i < settings->roles.count; i++) {
+        role_set_defaults(settings, &roles[i]);
         roles[i].attribute_fields = fields_make(&roles[i].attributes);
         roles[i].env_fields = fields_make(&roles[i].env);
         if (roles[i].attribute_fields == NULL || roles[i].env_fields == NULL) {

@@ -34,6 +34,12 @@ enum config_peers {
     CONFIG_PEERS_FOREIGN,
 };
 
+/* A cloud's API of a listener. */
+struct config_cloud {
+    const struct yaml_node *node;
+    char *role; /* NULL: whatever policy allows */
+};
+
 struct config_listener {
     const struct yaml_node *node;
     char *name;
@@ -45,6 +51,8 @@ struct config_listener {
     char *group;
     struct schema_strings serve;
     int peers;
+    struct config_cloud gcp;
+    struct config_cloud azure;
 };
 
 struct config_backend_limits {

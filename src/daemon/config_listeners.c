@@ -1,5 +1,6 @@
 /* Listeners: what no single entry of the table can tell. */
 #include "base/host.h"
+#include "base/mem.h"
 #include "daemon/config_internal.h"
 
 #include <arpa/inet.h>
@@ -88,6 +89,36 @@ static bool text_is_same(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+static bool serves(const struct config_listener *listener, const char *api)
+{
+    size_t i;
+
+    for (i = 0; i < listener->serve.count; i++) {
+        if (strcmp(listener->serve.items[i], api) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `key` is the API's name, too. */
+static void cloud_check(const struct config_settings *settings,
+                        const struct config_listener *listener, const char *key,
+                        struct yaml_errors *errors)
+{
+    const struct config_cloud *cloud = strcmp(key, "gcp") == 0 ? &listener->gcp : &listener->azure;
+    const char **names = config_names(&settings->roles, sizeof(struct config_role));
+
+    if (names != NULL && cloud->role != NULL) {
+        config_check_reference(yaml_get(cloud->node, "role"), "role", names, errors);
+    }
+    mem_free((void *)names);
+    if (config_is_given(listener->node, key) && !serves(listener, key)) {
+        yaml_error_at_key(errors, yaml_get(listener->node, key),
+                          "`%s` is for listeners that serve it: add it to `serve`", key);
+    }
+}
+
 void config_check_listeners(const struct config_settings *settings, struct yaml_errors *errors)
 {
     const struct config_listener *listeners = settings->listeners.items;
@@ -96,6 +127,8 @@ void config_check_listeners(const struct config_settings *settings, struct yaml_
 
     for (i = 0; i < settings->listeners.count; i++) {
         listener_check(&listeners[i], errors);
+        cloud_check(settings, &listeners[i], "gcp", errors);
+        cloud_check(settings, &listeners[i], "azure", errors);
         for (j = 0; j < i; j++) {
             const struct yaml_node *second = listeners[i].node;
 

@@ -13,14 +13,8 @@
 /* ---- listeners -------------------------------------------------------------- */
 
 static const struct schema_enum_value serve_values[] = {
-    {"native", 0},
-    {"metrics", 0},
-    {"vault", SCHEMA_VALUE_UNSUPPORTED},
-    {"aws", SCHEMA_VALUE_UNSUPPORTED},
-    {"gcp", SCHEMA_VALUE_UNSUPPORTED},
-    {"azure", SCHEMA_VALUE_UNSUPPORTED},
-    {"systemd", SCHEMA_VALUE_UNSUPPORTED},
-    {0},
+    {"native", 0}, {"metrics", 0}, {"vault", SCHEMA_VALUE_UNSUPPORTED},   {"aws", 0},
+    {"gcp", 0},    {"azure", 0},   {"systemd", SCHEMA_VALUE_UNSUPPORTED}, {0},
 };
 
 static const struct schema_enum_value peers_values[] = {
@@ -39,6 +33,14 @@ static const struct schema_field tls_fields[] = {
     {0},
 };
 static const struct schema_object tls_table = TABLE("tls", config_tls, tls_fields, false);
+
+static const struct schema_field cloud_fields[] = {
+    {FIELD(config_cloud, "role", SCHEMA_STRING, role),
+     .doc = "the role that answers; by default the first that policy allows the caller"},
+    {0},
+};
+static const struct schema_object cloud_table =
+    TABLE("a cloud's API", config_cloud, cloud_fields, false);
 
 static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "name", SCHEMA_NAME, name),
@@ -59,6 +61,10 @@ static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "peers", SCHEMA_ENUM, peers), .values = peers_values,
      .default_text = "local",
      .doc = "foreign: callers in other pid namespaces, too, known by uid and groups"},
+    {FIELD(config_listener, "gcp", SCHEMA_OBJECT, gcp), .object = &cloud_table,
+     .doc = "for the paths of the metadata service, which name no role"},
+    {FIELD(config_listener, "azure", SCHEMA_OBJECT, azure), .object = &cloud_table,
+     .doc = "for the addresses that name no role"},
     LATER("reconnect", "a grant bound to a connection ends with it"),
     LATER("vault", NULL),
     {0},
@@ -198,7 +204,9 @@ static const struct schema_field role_fields[] = {
     {FIELD(config_role, "renew_at", SCHEMA_PERCENT, renew_at_percent), .min = 10, .max = 90,
      .default_text = "50%", .doc = "of its life; splay is added"},
     {FIELD(config_role, "min_remaining", SCHEMA_DURATION, min_remaining_ms), .max = YEAR_MS,
-     .default_text = "5m", .doc = "never handed out with less (at most half of the granted life)"},
+     .default_text = "5m",
+     .doc = "never handed out with less (at most half of the granted life); 16m with the aws "
+            "plugin, since SDKs fetch anew below 15"},
     {FIELD(config_role, "overlap", SCHEMA_DURATION, overlap_ms), .max = YEAR_MS,
      .default_text = "10m", .doc = "how long the old one lives on after a forced rotation"},
     {FIELD(config_role, "linger", SCHEMA_DURATION, linger_ms), .max = YEAR_MS, .default_text = "0s",

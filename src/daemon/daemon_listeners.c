@@ -40,6 +40,19 @@ static uint32_t apis_of(const struct schema_strings *words)
     return apis;
 }
 
+static void role_copy(const char *role, char out[PARAMS_ROLE_MAX_BYTES + 1])
+{
+    (void)snprintf(out, PARAMS_ROLE_MAX_BYTES + 1, "%s", role != NULL ? role : "");
+}
+
+/* What it serves; a reload may exchange it. */
+static void api_fill(struct serve_listener *api, const struct config_listener *configured)
+{
+    api->apis = apis_of(&configured->serve);
+    role_copy(configured->gcp.role, api->gcp_role);
+    role_copy(configured->azure.role, api->azure_role);
+}
+
 static struct io_listener_limits limits_of(const struct config_limits *limits)
 {
     return (struct io_listener_limits){
@@ -131,9 +144,8 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
         (void)err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
         goto out;
     }
-    entry->api = (struct serve_listener){.serve = daemon->serve,
-                                         .name = entry->name,
-                                         .apis = apis_of(&configured->serve)};
+    entry->api = (struct serve_listener){.serve = daemon->serve, .name = entry->name};
+    api_fill(&entry->api, configured);
     options.handler_user = &entry->api;
     options.tls = configured->tls.node != NULL ? &tls : NULL;
     options.is_for_anyone = entry->api.apis == SERVE_API_METRICS;
@@ -166,6 +178,13 @@ struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const 
     return NULL;
 }
 
+static void api_follow(struct serve_listener *api, const struct serve_listener *other)
+{
+    api->apis = other->apis;
+    memcpy(api->gcp_role, other->gcp_role, sizeof(api->gcp_role));
+    memcpy(api->azure_role, other->azure_role, sizeof(api->azure_role));
+}
+
 /* Connections that are served on by retired listeners have no rights that new ones wouldn't get. */
 static void predecessors_follow(const struct daemon_listener *entry)
 {
@@ -176,7 +195,7 @@ static void predecessors_follow(const struct daemon_listener *entry)
         struct daemon_listener *other = LIST_ENTRY(node, struct daemon_listener, node);
 
         if (other->successor == entry) {
-            other->api.apis = entry->api.apis;
+            api_follow(&other->api, &entry->api);
             io_listener_follow(other->io, entry->io);
         }
     }
@@ -216,7 +235,7 @@ int daemon_listener_prepare(struct daemon_listener *entry, const struct config *
 void daemon_listener_apply(struct daemon_listener *entry, const struct config_listener *configured)
 {
     io_listener_apply(entry->io);
-    entry->api.apis = apis_of(&configured->serve);
+    api_fill(&entry->api, configured);
     predecessors_follow(entry);
 }
 

@@ -360,9 +360,19 @@ void acquire_start(struct exchange *x, const struct lease_role *role, bool is_ne
     exchange_keep(x, acquire_answered);
 }
 
-bool acquire_name_grant(struct exchange *x, struct str token)
+void acquire_refuse(struct exchange *x, const char *why, const char *hint)
 {
     struct audit_record record;
+
+    denied_record(x, why, &record);
+    denied_note(&x->serve->denied, x->key, &record);
+    metrics_count_denial(x->serve, NULL);
+    exchange_fail(x, &(struct exchange_problem){
+                         .status = 403, .code = "denied", .detail = why, .hint = hint});
+}
+
+bool acquire_name_grant(struct exchange *x, struct str token)
+{
     struct err e = {.code = 0};
     int r = lease_token_find(x->serve->options.core, token, &x->identity, &x->named, &e);
 
@@ -373,14 +383,8 @@ bool acquire_name_grant(struct exchange *x, struct str token)
         exchange_fail_nomem(x);
         return false;
     }
-    denied_record(x, e.text, &record);
-    denied_note(&x->serve->denied, x->key, &record);
-    metrics_count_denial(x->serve, NULL);
-    exchange_fail(x, &(struct exchange_problem){
-                         .status = 403,
-                         .code = "denied",
-                         .detail = e.text,
-                         .hint = "a grant token is good for the user that its grant is of, and as "
-                                 "long as that lives: start the program anew with lease exec"});
+    acquire_refuse(x, e.text,
+                   "a grant token is good for the user that its grant is of, and as long as that "
+                   "lives: start the program anew with lease exec");
     return false;
 }

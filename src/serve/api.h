@@ -9,6 +9,7 @@
 #include "serve/files.h"
 #include "serve/left.h"
 #include "wire/schema.h"
+#include "serve/params.h"
 
 struct serve;
 
@@ -118,6 +119,9 @@ struct serve_listener {
     struct serve *serve;
     const char *name;
     uint32_t apis; /* SERVE_API_* */
+    /* Which role answers where a request of that API names none; "": whatever policy allows. */
+    char gcp_role[PARAMS_ROLE_MAX_BYTES + 1];
+    char azure_role[PARAMS_ROLE_MAX_BYTES + 1];
 };
 
 /* The env_request_fn of a listener; `user` is its struct serve_listener. */

@@ -109,6 +109,13 @@ static inline size_t serve_api_index(enum serve_api api)
     return index;
 }
 
+/* What is wrong with a request before it is read, and what to do. */
+struct serve_guard {
+    uint32_t status;
+    const char *problem;
+    const char *hint;
+};
+
 /* NULL when exchanges_max are under way or memory is short: then the request has been answered. */
 struct exchange *exchange_new(const struct serve_listener *listener, struct env_request *request);
 
@@ -185,6 +192,17 @@ void serve_readyz(struct exchange *x);
 void serve_metrics(struct exchange *x);
 
 void serve_clients_find(struct exchange *x);
+void serve_aws_credentials(struct exchange *x);
+void serve_gcp_token(struct exchange *x);
+void serve_gcp_access(struct exchange *x);
+void serve_gcp_identity(struct exchange *x);
+void serve_gcp_email(struct exchange *x);
+void serve_gcp_scopes(struct exchange *x);
+void serve_gcp_account(struct exchange *x);
+void serve_gcp_ping(struct exchange *x);
+void serve_azure_role_token(struct exchange *x);
+void serve_azure_token(struct exchange *x);
+
 void serve_policy_explain(struct exchange *x);
 void serve_reload(struct exchange *x);
 

@@ -1,7 +1,8 @@
 /* Routes: one table from method and path to handler. Before a handler of the native API runs, the
  * guards have held: the header that no page and no SSRF sends by accident is there, no foreign
- * Origin or Host, and the caller's identity is established. */
-#include "serve/exchange.h"
+ * Origin or Host, and the caller's identity is established. The clouds' APIs have the same guards
+ * with headers of their own (cloud.h), and read their queries themselves. */
+#include "serve/cloud.h"
 
 #include <strings.h>
 
@@ -25,6 +26,7 @@ struct route {
 };
 
 #define V1 "/leased/v1"
+#define GCP_ACCOUNT "/computeMetadata/v1/instance/service-accounts/{}"
 
 static const struct route routes[] = {
     {"GET", V1 "/credentials/{}", ROUTE_NATIVE, PARAMS_OF_GRANT | PARAM_WAIT, 0,
@@ -45,6 +47,17 @@ static const struct route routes[] = {
     {"POST", V1 "/policy/explain", ROUTE_NATIVE, 0, PARAMS_OF_EXPLAIN, serve_policy_explain},
     {"POST", V1 "/reload", ROUTE_NATIVE, 0, 0, serve_reload},
     {"GET", V1 "/status", ROUTE_NATIVE, 0, 0, serve_status},
+    {"GET", "/aws/credentials/{}", SERVE_API_AWS, 0, 0, serve_aws_credentials},
+    {"GET", "/gcp/token/{}", SERVE_API_GCP, 0, 0, serve_gcp_token},
+    {"GET", "/", SERVE_API_GCP, 0, 0, serve_gcp_ping},
+    {"GET", GCP_ACCOUNT "/", SERVE_API_GCP, 0, 0, serve_gcp_account},
+    {"GET", GCP_ACCOUNT "/token", SERVE_API_GCP, 0, 0, serve_gcp_access},
+    {"GET", GCP_ACCOUNT "/identity", SERVE_API_GCP, 0, 0, serve_gcp_identity},
+    {"GET", GCP_ACCOUNT "/email", SERVE_API_GCP, 0, 0, serve_gcp_email},
+    {"GET", GCP_ACCOUNT "/scopes", SERVE_API_GCP, 0, 0, serve_gcp_scopes},
+    {"GET", "/azure/token", SERVE_API_AZURE, 0, 0, serve_azure_token},
+    {"GET", "/azure/token/{}", SERVE_API_AZURE, 0, 0, serve_azure_role_token},
+    {"GET", "/metadata/identity/oauth2/token", SERVE_API_AZURE, 0, 0, serve_azure_token},
     {"GET", "/livez", ROUTE_ANY, 0, 0, serve_livez},
     {"GET", "/readyz", ROUTE_ANY, 0, 0, serve_readyz},
     {"GET", "/metrics", SERVE_API_METRICS, 0, 0, serve_metrics},
@@ -175,26 +188,32 @@ static bool origin_is_foreign(const struct env_request *request)
                : !origin_is_local(origin);
 }
 
-/* What is wrong with a request before it is read, and what to do. */
-struct guard {
-    const char *problem;
-    const char *hint;
-};
-
-static const struct guard guard_origin = {"the request comes from a foreign Origin",
-                                          "leased serves no web pages: send no Origin"};
-static const struct guard guard_header = {"the header \"X-Leased-Request: 1\" is missing",
-                                          "send it with each request"};
-static const struct guard guard_host = {"the Host header names another machine",
-                                        "send \"Host: localhost\""};
-static const struct guard guard_proxy = {
-    "the request was forwarded",
+static const struct serve_guard guard_origin = {403, "the request comes from a foreign Origin",
+                                                "leased serves no web pages: send no Origin"};
+static const struct serve_guard guard_header = {403,
+                                                "the header \"X-Leased-Request: 1\" is missing",
+                                                "send it with each request"};
+static const struct serve_guard guard_host = {403, "the Host header names another machine",
+                                              "send \"Host: localhost\""};
+static const struct serve_guard guard_proxy = {
+    403, "the request was forwarded",
     "ask leased itself: X-Forwarded-For and Forwarded come from a proxy"};
 
-/* NULL when the guards hold. */
-static const struct guard *guard_broken(const struct env_request *request, bool is_open)
+/* The header that the API's own clients alone send. */
+static const struct serve_guard *header_broken(const struct exchange *x)
 {
+    if (x->api != SERVE_API_NATIVE) {
+        return cloud_guard_broken(x);
+    }
+    return str_eq_c(env_request_header(x->request, "x-leased-request"), "1") ? NULL : &guard_header;
+}
+
+/* NULL when the guards hold. */
+static const struct serve_guard *guard_broken(const struct exchange *x, bool is_open)
+{
+    const struct env_request *request = x->request;
     struct str host = env_request_header(request, "host");
+    const struct serve_guard *header;
 
     if (origin_is_foreign(request)) {
         return &guard_origin;
@@ -202,8 +221,9 @@ static const struct guard *guard_broken(const struct env_request *request, bool 
     if (is_open) {
         return NULL;
     }
-    if (!str_eq_c(env_request_header(request, "x-leased-request"), "1")) {
-        return &guard_header;
+    header = header_broken(x);
+    if (header != NULL) {
+        return header;
     }
     /* Over TCP io has compared it with what the listener is called. */
     if ((request->peer->kind == ENV_PEER_UNIX || request->peer->kind == ENV_PEER_FOREIGN) &&
@@ -231,7 +251,7 @@ static bool identify(struct exchange *x)
         struct audit_record record = {.event = "grant.denied",
                                       .outcome = "denied",
                                       .listener = x->listener->name,
-                                      .api = "native",
+                                      .api = x->form->api,
                                       .request = x->request_id,
                                       .has_identity = true,
                                       .uid = x->request->peer->uid,
@@ -288,14 +308,34 @@ static void params_fail(struct exchange *x, const struct err *e)
     }
 }
 
+static void api_set(struct exchange *x, const struct route *route)
+{
+    static const struct {
+        enum serve_api api;
+        const struct serve_form *form;
+    } table[] = {
+        {SERVE_API_METRICS, &serve_native_form}, {SERVE_API_NATIVE, &serve_native_form},
+        {SERVE_API_AWS, &serve_aws_form},        {SERVE_API_GCP, &serve_gcp_form},
+        {SERVE_API_AZURE, &serve_azure_form},
+    };
+    size_t i = 0;
+
+    while ((table[i].api & route->apis) == 0) {
+        i++;
+        CHECK(i < ARRAY_LEN(table));
+    }
+    x->api = table[i].api;
+    x->form = table[i].form;
+}
+
 static void route_run(struct exchange *x, const struct route *route)
 {
     bool is_open = route_is_open(route);
-    const struct guard *broken = guard_broken(x->request, is_open);
+    const struct serve_guard *broken = guard_broken(x, is_open);
     struct err e = {0};
 
     if (broken != NULL) {
-        exchange_fail(x, &(struct exchange_problem){.status = 403,
+        exchange_fail(x, &(struct exchange_problem){.status = broken->status,
                                                     .code = "denied",
                                                     .detail = broken->problem,
                                                     .hint = broken->hint,
@@ -304,7 +344,7 @@ static void route_run(struct exchange *x, const struct route *route)
         route->handler(x);
     } else if (!identify(x)) {
         return;
-    } else if (parse_params(x, route, &e) != 0) {
+    } else if (x->api == SERVE_API_NATIVE && parse_params(x, route, &e) != 0) {
         params_fail(x, &e);
     } else {
         route->handler(x);
@@ -340,7 +380,7 @@ void serve_request(void *user, struct env_request *request)
     if (route == NULL) {
         route_missing(x, buf_str(&allow));
     } else {
-        x->api = route_is_open(route) ? SERVE_API_METRICS : x->api;
+        api_set(x, route);
         route_run(x, route);
     }
 }

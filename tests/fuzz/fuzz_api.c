@@ -5,16 +5,18 @@
  *   >0METHOD<tab>target[<tab>Name: value]…[<tab><tab>body]   client 0 … 3 sends; no header: ours
  *   x0      client 0 hangs up          k0      its process dies
  *   o0      it connects again as somebody who can't be established
+ *   t0      it connects again over loopback TCP: its uid alone is known
  *   +3      10^3 ms pass (0 … 6)       f0      a fault comes, or goes (see `faults`)
  *
  * In targets and bodies $l and $g stand for the lease and the grant that were handed out last, to
- * whomever. The simulator's checkers run along: what is handed out is valid and on record, no
- * secret goes anywhere else, each request is answered once. In the end, with all faults gone and
- * everybody dead, nothing is left at the issuer. */
+ * whomever; a header's value $t for the last grant token. The simulator's checkers run along: what
+ * is handed out is valid and on record, no secret goes anywhere else, each request is answered
+ * once. In the end, with all faults gone and everybody dead, nothing is left at the issuer. */
 #include "sim/sim_check.h"
 
 #include "base/mem.h"
 #include "fuzz/input.h"
+#include "lease/token.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -42,6 +44,7 @@ struct stage {
     struct client clients[CLIENTS_MAX];
     char lease[ID_MAX_BYTES];
     char grant[ID_MAX_BYTES];
+    char token[LEASE_TOKEN_BYTES + 1];
 };
 
 static const char policy[] =
@@ -118,6 +121,7 @@ static void stage_open(struct stage *stage)
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         add_client(stage, i);
     }
+    stage->world.api.apis |= SERVE_API_AWS | SERVE_API_GCP | SERVE_API_AZURE;
     pass(stage, 1000);
 }
 
@@ -170,12 +174,17 @@ static void replied(struct sim_request *request)
     answer = json_loadb(request->answer.bytes, request->answer.len, JSON_REJECT_DUPLICATES, &why);
     CHECK(json_is_object(answer) || request->answer.bytes[0] != '{');
     CHECK(request->answer.bytes[0] != '{' || request->status < 400 ||
-          json_is_string(json_object_get(answer, "code")));
+          json_is_string(json_object_get(answer, "code")) ||
+          json_is_string(json_object_get(answer, "error")));
     if (json_is_object(json_object_get(answer, "credential"))) {
         (void)snprintf(stage->lease, sizeof(stage->lease), "%s",
                        json_string_value(json_object_get(answer, "lease")));
         (void)snprintf(stage->grant, sizeof(stage->grant), "%s",
                        json_string_value(json_object_get(answer, "grant")));
+    }
+    if (json_is_string(json_object_get(answer, "token"))) {
+        (void)snprintf(stage->token, sizeof(stage->token), "%s",
+                       json_string_value(json_object_get(answer, "token")));
     }
     json_decref(answer);
 }
@@ -225,17 +234,18 @@ static void expand(const struct stage *stage, struct str text, struct buf *out)
 }
 
 /* What io's server has made sure of before serve sees a header. */
-static void add_header(struct env_request *request, struct str line)
+static void add_header(const struct stage *stage, struct env_request *request, struct str line)
 {
     struct str name = str_cut(&line, ':');
+    struct str value = str_trim(line);
 
     if (request->header_count < ENV_REQUEST_HEADERS_MAX && name.len > 0) {
         request->headers[request->header_count++] =
-            (struct env_request_header){name, str_trim(line)};
+            (struct env_request_header){name, str_eq_c(value, "$t") ? str_of(stage->token) : value};
     }
 }
 
-static void take_headers(struct env_request *request, struct str *rest)
+static void take_headers(const struct stage *stage, struct env_request *request, struct str *rest)
 {
     bool has_own = false;
 
@@ -246,11 +256,11 @@ static void take_headers(struct env_request *request, struct str *rest)
             break;
         }
         has_own = true;
-        add_header(request, line);
+        add_header(stage, request, line);
     }
     if (!has_own) {
-        add_header(request, STR("Host: localhost"));
-        add_header(request, STR("X-Leased-Request: 1"));
+        add_header(stage, request, STR("Host: localhost"));
+        add_header(stage, request, STR("X-Leased-Request: 1"));
     }
 }
 
@@ -262,7 +272,7 @@ static void send_raw(struct stage *stage, struct client *client, struct str line
     BUF_AUTO target_text; /* style-ok: cleanup: expand() begins with it */
     BUF_AUTO body_text;   /* style-ok: cleanup: the same */
 
-    take_headers(&raw, &line);
+    take_headers(stage, &raw, &line);
     expand(stage, target, &target_text);
     expand(stage, line, &body_text);
     rest = buf_str(&target_text);
@@ -315,6 +325,14 @@ static void connect_unknown(struct stage *stage, struct client *client)
     client->connection = sim_connection_open(&stage->world.listener, &peer);
 }
 
+static void connect_loopback(struct stage *stage, struct client *client)
+{
+    struct env_peer peer = {.kind = ENV_PEER_LOOPBACK, .uid = client->peer.uid};
+
+    hang_up(client);
+    client->connection = sim_connection_open(&stage->world.listener, &peer);
+}
+
 static void wait(struct stage *stage, size_t digits)
 {
     uint64_t ms = 1;
@@ -339,6 +357,8 @@ static void act(struct stage *stage, struct str line)
         sim_process_kill(&stage->world.sim, client->peer.pid);
     } else if (verb == 'o') {
         connect_unknown(stage, client);
+    } else if (verb == 't') {
+        connect_loopback(stage, client);
     } else if (verb == '+') {
         wait(stage, number % (WAIT_MAX + 1));
     } else if (verb == 'f') {

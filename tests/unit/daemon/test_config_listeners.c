@@ -58,6 +58,10 @@ static void test_a_listener_is_one_socket_and_callers_from_elsewhere_show_a_cert
         {AUDIT "listeners: [{tcp: 0.0.0.0:1, tls: {cert_file: c, client_ca_file: /a}}]\n",
          "c.yaml:2:30: `key_file` is missing in tls\n"
          "c.yaml:2:47: expected an absolute path, found `c`\n"},
+        {AUDIT "listeners: [{tcp: 127.0.0.1:1, serve: [gcp], gcp: {role: none}}]\n",
+         "c.yaml:2:58: there is no role `none`\n"},
+        {AUDIT "listeners: [{tcp: 127.0.0.1:1, azure: {}}]\n",
+         "c.yaml:2:32: `azure` is for listeners that serve it: add it to `serve`\n"},
         {AUDIT "listeners: [{tcp: 127.0.0.1:1, reconnect: 60s}]\n",
          "c.yaml:2:32: `reconnect` is not supported by this version: a grant bound to a connection "
          "ends with it\n"},

@@ -80,7 +80,7 @@ static const struct leased_backend_ops idle_ops = {
     .cancel = on_cancel,
 };
 
-static const struct leased_plugin idle_plugin = {
+static struct leased_plugin idle_plugin = {
     .size = sizeof(idle_plugin),
     .abi_major = LEASED_ABI_MAJOR,
     .kind = LEASED_KIND_BACKEND,
@@ -88,6 +88,11 @@ static const struct leased_plugin idle_plugin = {
     .version = {.ptr = "1", .len = 1},
     .ops = &idle_ops,
 };
+
+void idle_backend_name_plugin(const char *name)
+{
+    idle_plugin.name = (struct leased_str){.ptr = name, .len = strlen(name)};
+}
 
 void idle_backend_open(struct idle_backend *idle, struct env *env, const char *name)
 {

@@ -13,6 +13,9 @@ struct idle_backend {
     struct leased_host_context *context;
 };
 
+/* What the plugin of the next ones is called; at first "idle". */
+void idle_backend_name_plugin(const char *name);
+
 /* Not logged in at first. */
 void idle_backend_open(struct idle_backend *idle, struct env *env, const char *name);
 void idle_backend_login(struct idle_backend *idle, uint64_t until_ms);
