@@ -92,11 +92,19 @@ enum serve_api {
     SERVE_API_VAULT = 32,
 };
 
+/* What a listener that serves Vault's API speaks for. */
+struct serve_vault {
+    const char *backend;        /* its name */
+    const char *namespace_path; /* the backend's own; NULL: none */
+    bool needs_header;          /* X-Vault-Request: true */
+};
+
 /* What one listener serves; embedded in the listener's owner, outlives the listener. */
 struct serve_listener {
     struct serve *serve;
     const char *name;
-    uint32_t apis; /* SERVE_API_* */
+    uint32_t apis;            /* SERVE_API_* */
+    struct serve_vault vault; /* with SERVE_API_VAULT */
 };
 
 /* The env_request_fn of a listener; `user` is its struct serve_listener. */

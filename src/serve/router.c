@@ -1,7 +1,8 @@
 /* Routes: one table from method and path to handler. Before a handler of the native API runs, the
  * guards have held: the header that no page and no SSRF sends by accident is there, no foreign
  * Origin or Host, and the caller's identity is established. */
-#include "serve/exchange.h"
+#include "serve/acquire.h"
+#include "serve/vault.h"
 
 #include <strings.h>
 
@@ -176,19 +177,41 @@ static bool origin_is_foreign(const struct env_request *request)
 
 /* What is wrong with a request before it is read, and what to do. */
 struct guard {
+    uint32_t status;
     const char *problem;
     const char *hint;
 };
 
-static const struct guard guard_origin = {"the request comes from a foreign Origin",
+static const struct guard guard_origin = {403, "the request comes from a foreign Origin",
                                           "leased serves no web pages: send no Origin"};
-static const struct guard guard_header = {"the header \"X-Leased-Request: 1\" is missing",
+static const struct guard guard_header = {403, "the header \"X-Leased-Request: 1\" is missing",
                                           "send it with each request"};
-static const struct guard guard_host = {"the Host header names another machine",
+static const struct guard guard_host = {403, "the Host header names another machine",
                                         "send \"Host: localhost\""};
 static const struct guard guard_proxy = {
-    "the request was forwarded",
+    403, "the request was forwarded",
     "ask leased itself: X-Forwarded-For and Forwarded come from a proxy"};
+
+static const struct guard guard_vault = {412, "missing \"X-Vault-Request\" header",
+                                         "Vault's own clients send \"X-Vault-Request: true\""};
+
+static bool was_forwarded(const struct env_request *request)
+{
+    return env_request_header(request, "x-forwarded-for").ptr != NULL ||
+           env_request_header(request, "forwarded").ptr != NULL;
+}
+
+/* The same for Vault's API, which has a header of its own. */
+static const struct guard *vault_guard_broken(const struct env_request *request, bool needs_header)
+{
+    if (origin_is_foreign(request)) {
+        return &guard_origin;
+    }
+    if (needs_header && !str_eq_c(env_request_header(request, "x-vault-request"), "true")) {
+        return &guard_vault;
+    }
+    return was_forwarded(request) ? &guard_proxy : NULL;
+}
 
 /* NULL when the guards hold. */
 static const struct guard *guard_broken(const struct env_request *request, bool is_open)
@@ -208,15 +231,19 @@ static const struct guard *guard_broken(const struct env_request *request, bool 
     if (request->peer->kind == ENV_PEER_UNIX && host.len > 0 && !host_is_local(host)) {
         return &guard_host;
     }
-    if (env_request_header(request, "x-forwarded-for").ptr != NULL ||
-        env_request_header(request, "forwarded").ptr != NULL) {
-        return &guard_proxy;
-    }
-    return NULL;
+    return was_forwarded(request) ? &guard_proxy : NULL;
 }
 
-/* Establishes who asks. False when it has answered already. */
-static bool identify(struct exchange *x)
+static void guard_fail(struct exchange *x, const struct guard *broken)
+{
+    exchange_fail(x, &(struct exchange_problem){.status = broken->status,
+                                                .code = "denied",
+                                                .detail = broken->problem,
+                                                .hint = broken->hint,
+                                                .close = true});
+}
+
+bool serve_identify(struct exchange *x)
 {
     struct err e;
     const struct access_identity_source source = {.env = x->serve->options.env,
@@ -229,7 +256,7 @@ static bool identify(struct exchange *x)
         struct audit_record record = {.event = "grant.denied",
                                       .outcome = "denied",
                                       .listener = x->listener->name,
-                                      .api = "native",
+                                      .api = x->form->api,
                                       .request = x->request_id,
                                       .has_identity = true,
                                       .uid = x->request->peer->uid,
@@ -293,14 +320,10 @@ static void route_run(struct exchange *x, const struct route *route)
     struct err e = {0};
 
     if (broken != NULL) {
-        exchange_fail(x, &(struct exchange_problem){.status = 403,
-                                                    .code = "denied",
-                                                    .detail = broken->problem,
-                                                    .hint = broken->hint,
-                                                    .close = true});
+        guard_fail(x, broken);
     } else if (is_open) {
         route->handler(x);
-    } else if (!identify(x)) {
+    } else if (!serve_identify(x)) {
         return;
     } else if (parse_params(x, route, &e) != 0) {
         params_fail(x, &e);
@@ -323,6 +346,17 @@ static void route_missing(struct exchange *x, struct str allow)
     }
 }
 
+static void vault_run(struct exchange *x)
+{
+    const struct guard *broken = vault_guard_broken(x->request, x->listener->vault.needs_header);
+
+    if (broken != NULL) {
+        guard_fail(x, broken);
+    } else if (serve_identify(x)) {
+        serve_vault_request(x);
+    }
+}
+
 void serve_request(void *user, struct env_request *request)
 {
     const struct serve_listener *listener = user;
@@ -333,6 +367,10 @@ void serve_request(void *user, struct env_request *request)
     buf_init(&allow, 64);
     if (x == NULL) {
         return; /* answered */
+    }
+    if (x->api == SERVE_API_VAULT) {
+        vault_run(x);
+        return;
     }
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
