@@ -147,8 +147,8 @@ int access_rule_compile(struct access_parser *parser, struct access_rule_config 
     if (rule->is_deny) {
         deny_check(parser, config);
     }
-    if (config->roles.count == 0 && config->paths.count == 0 &&
-        yaml_get(config->node, "roles") == NULL && yaml_get(config->node, "paths") == NULL) {
+    if (config->node->type == YAML_MAPPING && yaml_get(config->node, "roles") == NULL &&
+        yaml_get(config->node, "paths") == NULL) {
         yaml_error_at(parser->errors, config->node, "`roles` or `paths` is missing in a rule");
     }
     rule_roles(parser, rule, config);

@@ -28,7 +28,7 @@
 static const struct schema_enum_value serve_values[] = {
     {"native", 0},
     {"metrics", 0},
-    {"vault", SCHEMA_VALUE_UNSUPPORTED},
+    {"vault", 0},
     {"aws", SCHEMA_VALUE_UNSUPPORTED},
     {"gcp", SCHEMA_VALUE_UNSUPPORTED},
     {"azure", SCHEMA_VALUE_UNSUPPORTED},
@@ -46,6 +46,17 @@ static const struct schema_field tls_fields[] = {
     {0},
 };
 static const struct schema_object tls_table = TABLE("tls", config_tls, tls_fields, false);
+
+static const struct schema_field listener_vault_fields[] = {
+    {FIELD(config_listener_vault, "backend", SCHEMA_NAME, backend),
+     .doc = "which backend /v1/ speaks for; needed where there are several of the plugin vault"},
+    {FIELD(config_listener_vault, "require_request_header", SCHEMA_BOOL, needs_header),
+     .doc = "only requests with X-Vault-Request: true, as Vault's clients send it; true on tcp, "
+            "false on a unix socket"},
+    {0},
+};
+static const struct schema_object listener_vault_table =
+    TABLE("vault", config_listener_vault, listener_vault_fields, false);
 
 static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "name", SCHEMA_NAME, name),
@@ -65,7 +76,8 @@ static const struct schema_field listener_fields[] = {
      .doc = "callers show a certificate"},
     LATER("peers", NULL),
     LATER("reconnect", "a grant bound to a connection ends with it"),
-    LATER("vault", NULL),
+    {FIELD(config_listener, "vault", SCHEMA_OBJECT, vault), .object = &listener_vault_table,
+     .doc = "of `serve: [vault]`"},
     {0},
 };
 static const struct schema_object listener_table =

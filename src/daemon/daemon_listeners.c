@@ -40,6 +40,25 @@ static uint32_t apis_of(const struct schema_strings *words)
     return apis;
 }
 
+/* A copy: connections may live on when the configuration is gone. */
+static struct serve_vault vault_of(const struct config *config,
+                                   const struct config_listener *configured)
+{
+    struct serve_vault vault = {.needs_header = config_listener_needs_header(configured)};
+    const struct config_backend *backend;
+    const struct yaml_node *space;
+
+    (void)snprintf(vault.backend, sizeof(vault.backend), "%s",
+                   config_listener_backend(config, configured));
+    backend = config_backend_find(config, vault.backend);
+    space = backend != NULL ? yaml_get(backend->node, "namespace") : NULL;
+    if (space != NULL && space->type == YAML_SCALAR) {
+        (void)snprintf(vault.namespace_path, sizeof(vault.namespace_path), "%.*s",
+                       STR_ARG(space->text));
+    }
+    return vault;
+}
+
 static struct io_listener_limits limits_of(const struct config_limits *limits)
 {
     return (struct io_listener_limits){
@@ -132,7 +151,8 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
     }
     entry->api = (struct serve_listener){.serve = daemon->serve,
                                          .name = entry->name,
-                                         .apis = apis_of(&configured->serve)};
+                                         .apis = apis_of(&configured->serve),
+                                         .vault = vault_of(wanted->config, configured)};
     options.handler_user = &entry->api;
     options.tls = configured->tls.node != NULL ? &tls : NULL;
     options.is_for_anyone = entry->api.apis == SERVE_API_METRICS;
@@ -176,6 +196,7 @@ static void predecessors_follow(const struct daemon_listener *entry)
 
         if (other->successor == entry) {
             other->api.apis = entry->api.apis;
+            other->api.vault = entry->api.vault;
             io_listener_follow(other->io, entry->io);
         }
     }
@@ -212,10 +233,12 @@ int daemon_listener_prepare(struct daemon_listener *entry, const struct config *
     return io_listener_prepare(entry->io, configured->tls.node != NULL ? &tls : NULL, &limits, e);
 }
 
-void daemon_listener_apply(struct daemon_listener *entry, const struct config_listener *configured)
+void daemon_listener_apply(struct daemon_listener *entry, const struct config *config,
+                           const struct config_listener *configured)
 {
     io_listener_apply(entry->io);
     entry->api.apis = apis_of(&configured->serve);
+    entry->api.vault = vault_of(config, configured);
     predecessors_follow(entry);
 }
 

@@ -93,10 +93,12 @@ enum serve_api {
 };
 
 /* What a listener that serves Vault's API speaks for. */
+#define SERVE_BACKEND_MAX_BYTES 65
+#define SERVE_NAMESPACE_MAX_BYTES 257
 struct serve_vault {
-    const char *backend;        /* its name */
-    const char *namespace_path; /* the backend's own; NULL: none */
-    bool needs_header;          /* X-Vault-Request: true */
+    char backend[SERVE_BACKEND_MAX_BYTES];          /* its name */
+    char namespace_path[SERVE_NAMESPACE_MAX_BYTES]; /* the backend's own; "": none */
+    bool needs_header;                              /* X-Vault-Request: true */
 };
 
 /* What one listener serves; embedded in the listener's owner, outlives the listener. */

@@ -85,7 +85,7 @@ static int add_namespace(struct str space, const char *own_space, struct vault_p
 
     space = trim_slashes(space);
     if (space.len == 0 || str_eq_c(space, "root") ||
-        (own_space != NULL && str_eq(space, trim_slashes(str_of(own_space))))) {
+        str_eq(space, trim_slashes(str_of(own_space)))) {
         return 0;
     }
     if (space.len > VAULT_NAMESPACE_MAX_BYTES) {

@@ -16,7 +16,7 @@ struct vault_path {
 };
 
 /* `raw` is a request's path without its query and with "/v1/"; `space` is the header
- * X-Vault-Namespace (ptr NULL: none); `own_space` is the backend's own namespace (NULL: none),
+ * X-Vault-Namespace (ptr NULL: none); `own_space` is the backend's own namespace ("": none),
  * whose name stands for itself, as do "root" and "/". ERR_INVALID with a text. */
 int serve_vault_path_parse(struct str raw, struct str space, const char *own_space,
                            struct vault_path *ret_path, struct err *e) ATTR_MUST_USE;

@@ -4,6 +4,7 @@
 
 #include "wire/query.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CAPABILITY_PATHS_MAX 64
@@ -134,13 +135,15 @@ void serve_vault_init(struct vault_request *v)
 
 static void mount_write(struct exchange *x, struct str mount)
 {
+    char path[VAULT_PATH_MAX_BYTES + 2];
     static const struct vault_head none = {.lease_id = NULL};
     struct json_out json;
 
     exchange_json(x, &json);
     serve_vault_reply_open(x, &json, &none);
     json_out_object_open(&json, "data");
-    json_out_string(&json, "path", mount);
+    (void)snprintf(path, sizeof(path), "%.*s/", STR_ARG(mount));
+    json_out_string_c(&json, "path", path);
     json_out_string_c(&json, "type", "kv");
     json_out_object_open(&json, "options");
     json_out_string_c(&json, "version", "2");
