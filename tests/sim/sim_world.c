@@ -257,8 +257,11 @@ static void start_serve(struct sim_world *world)
     };
 
     must(world, serve_new(&options, &world->serve, &e), &e, "serve");
-    world->api = (struct serve_listener){world->serve, "local", SERVE_API_NATIVE};
-    world->metrics_api = (struct serve_listener){world->serve, "metrics", SERVE_API_METRICS};
+    world->api =
+        (struct serve_listener){.serve = world->serve, .name = "local", .apis = SERVE_API_NATIVE};
+    world->metrics_api = (struct serve_listener){.serve = world->serve,
+                                                 .name = "metrics",
+                                                 .apis = SERVE_API_METRICS};
     sim_listener_init(&world->listener, &world->sim, "local");
     world->listener.handler = serve_request;
     world->listener.handler_user = &world->api;
