@@ -529,7 +529,8 @@ doc := $(DESTDIR)$(DATADIR)/doc/leased
 # The examples are to be read, not to be loaded.
 installed := $(filter-out example_%,$(loadable))
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
-settings := $(filter-out $(units),$(wildcard config/*))
+notes := $(wildcard config/*.md)
+settings := $(filter-out $(units) $(notes),$(wildcard config/*))
 pages := $(wildcard man/*.[1-8])
 # Made by lease itself, so that they know what it knows.
 completions := bash:$(DATADIR)/bash-completion/completions/lease zsh:$(DATADIR)/zsh/site-functions/_lease \
@@ -546,6 +547,7 @@ install: all
 	install -D -m 644 -t $(doc)/examples $(wildcard plugins/example_*/*.c)
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
 	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
+	$(if $(notes),install -D -m 644 -t $(doc) $(notes))
 	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 644 $f $(etc)/$(notdir $f)$(newline)	)
 	$(foreach f,$(pages),install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f)) $f$(newline)	)
 	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
