@@ -284,6 +284,7 @@ static void rule_fini(struct access_rule *rule)
     }
     mem_free(rule->role_patterns);
     access_reason_free(rule->reason);
+    access_paths_fini(rule->paths, rule->path_count);
 }
 
 void access_policy_free(struct access_policy *policy)

@@ -136,6 +136,44 @@ void access_policy_explain(const struct access_policy *policy,
                            const struct access_explain *explain,
                            struct access_decision *ret_decision);
 
+/* What may be done with a path of an issuer's own API, by the words of Vault's policies. */
+enum access_capability {
+    ACCESS_CAN_CREATE = 1,
+    ACCESS_CAN_READ = 2,
+    ACCESS_CAN_UPDATE = 4,
+    ACCESS_CAN_DELETE = 8,
+    ACCESS_CAN_LIST = 16,
+    ACCESS_CAN_PATCH = 32,
+    ACCESS_CAN_SUDO = 64,
+    ACCESS_CAN_SCAN = 128,
+};
+
+/* The word of one capability; NULL: it is none. */
+const char *access_capability_word(uint32_t capability);
+
+struct access_path_request {
+    const char *backend;
+    struct str path; /* decoded, without v1/; the way of a namespace stands before it */
+    uint32_t needs;  /* ACCESS_CAN_*, all of them */
+};
+
+/* May the caller pass a request on to this path? Default deny; a rule that denies any of what is
+ * needed wins. Of the decision, outcome, rule and detail count. Cheap; allocates nothing. */
+void access_policy_decide_path(const struct access_policy *policy,
+                               const struct access_identity *identity,
+                               const struct access_path_request *request,
+                               struct access_decision *ret_decision);
+
+/* Is anything allowed below the mount that `path` is in? Its first segment counts. */
+bool access_policy_touches(const struct access_policy *policy,
+                           const struct access_identity *identity, const char *backend,
+                           struct str path);
+
+/* All ACCESS_CAN_* that the caller has on a path. */
+uint32_t access_policy_capabilities(const struct access_policy *policy,
+                                    const struct access_identity *identity, const char *backend,
+                                    struct str path);
+
 /* Which ACCESS_ADMIN_* this identity has; none over loopback TCP. */
 uint32_t access_policy_admin(const struct access_policy *policy,
                              const struct access_identity *identity);

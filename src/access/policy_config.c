@@ -1,6 +1,7 @@
 /* The tables of policy files. */
 #include "access/policy_config.h"
 
+#include "access/paths.h"
 #include "access/policy.h"
 
 #define UNSUPPORTED(word)                                                                          \
@@ -52,8 +53,11 @@ static const struct schema_field rule_fields[] = {
      .doc = "stands in answers and in the audit trail; rule-1, … by default"},
     {"subjects", SCHEMA_LIST, offsetof(struct access_rule_config, subjects),
      .flags = SCHEMA_REQUIRED, .min = 1, .object = &access_subject_table, .doc = "any of these"},
-    {"roles", SCHEMA_STRINGS, offsetof(struct access_rule_config, roles), .flags = SCHEMA_REQUIRED,
-     .min = 1, .doc = "names of roles; globs with *"},
+    {"roles", SCHEMA_STRINGS, offsetof(struct access_rule_config, roles), .min = 1,
+     .doc = "names of roles; globs with *"},
+    {"paths", SCHEMA_LIST, offsetof(struct access_rule_config, paths), .min = 1,
+     .object = &access_path_table,
+     .doc = "paths of an issuer's own API that requests may be passed on to"},
     {"effect", SCHEMA_ENUM, offsetof(struct access_rule_config, is_deny), .default_text = "allow",
      .values = effect_values, .doc = "allow or deny; a deny wins"},
     {"limits", SCHEMA_OBJECT, offsetof(struct access_rule_config, limits), .object = &limits_table,
@@ -68,6 +72,7 @@ const struct schema_object access_rule_table = {
     .name = "a rule",
     .size = sizeof(struct access_rule_config),
     .fields = rule_fields,
+    .relations_json = "\"anyOf\":[{\"required\":[\"roles\"]},{\"required\":[\"paths\"]}]",
 };
 
 static const struct schema_field policy_fields[] = {

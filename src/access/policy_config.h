@@ -24,6 +24,7 @@ struct access_rule_config {
     char *name;
     struct schema_list subjects; /* struct access_subject_config */
     struct schema_strings roles;
+    struct schema_list paths; /* struct access_path_config */
     int is_deny;
     struct access_limits_config limits;
     struct access_require_config require;

@@ -63,6 +63,11 @@ static void rule_add(struct buf *out, const struct access_rule *rule)
     for (i = 0; i < rule->role_pattern_count; i++) {
         text_add(out, "role", rule->role_patterns[i]);
     }
+    for (i = 0; i < rule->path_count; i++) {
+        text_add(out, "path", rule->paths[i].pattern);
+        text_add(out, "backend", rule->paths[i].backend);
+        number_add(out, "may", rule->paths[i].may);
+    }
     number_add(out, "duration", rule->duration_ms);
     number_add(out, "ttl", rule->ttl_ms);
     number_add(out, "live", rule->live);

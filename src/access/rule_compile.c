@@ -147,12 +147,19 @@ int access_rule_compile(struct access_parser *parser, struct access_rule_config 
     if (rule->is_deny) {
         deny_check(parser, config);
     }
+    if (config->node->type == YAML_MAPPING && yaml_get(config->node, "roles") == NULL &&
+        yaml_get(config->node, "paths") == NULL) {
+        yaml_error_at(parser->errors, config->node, "`roles` or `paths` is missing in a rule");
+    }
     rule_roles(parser, rule, config);
     rule_bindings(parser, rule, &config->limits);
     r = rule_name(parser, rule, config);
     if (r == 0) {
         r = access_subjects_compile(config->subjects.items, config->subjects.count, &rule->subjects,
                                     parser->errors);
+    }
+    if (r == 0) {
+        r = access_paths_compile(&config->paths, &rule->paths, &rule->path_count, parser->errors);
     }
     if (r == 0) {
         r = rule_reason(parser, rule, &config->require);

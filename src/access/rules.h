@@ -1,10 +1,11 @@
 /* Compiled policies: what the parser makes and the decision reads. Internal to access/.
  *
  * Files: policy_parse.c (YAML to this), policy_digest.c, policy.c (decides), explain.c (says why),
- * subject.c, reason.c, binding.c. */
+ * subject.c, reason.c, binding.c, paths.c. */
 #ifndef LEASED_ACCESS_RULES_H
 #define LEASED_ACCESS_RULES_H
 
+#include "access/paths.h"
 #include "access/policy.h"
 #include "access/reason.h"
 #include "access/subject.h"
@@ -25,6 +26,8 @@ struct access_rule {
     struct access_binding_spec bindings[ACCESS_RULE_BINDINGS_MAX];
     size_t binding_count;
     struct access_reason *reason; /* NULL: none is required */
+    struct access_path *paths;
+    size_t path_count;
 };
 
 struct access_admins {

@@ -40,6 +40,12 @@ struct config_cloud {
     char *role; /* NULL: whatever policy allows */
 };
 
+struct config_listener_vault {
+    const struct yaml_node *node;
+    char *backend;     /* NULL: not given; see config_listener_backend */
+    bool needs_header; /* see config_listener_needs_header */
+};
+
 struct config_listener {
     const struct yaml_node *node;
     char *name;
@@ -53,6 +59,7 @@ struct config_listener {
     int peers;
     struct config_cloud gcp;
     struct config_cloud azure;
+    struct config_listener_vault vault;
 };
 
 struct config_backend_limits {
@@ -310,6 +317,12 @@ void config_free(struct config *config);
 /* By name, borrowed; NULL: there is none. */
 const struct config_backend *config_backend_find(const struct config *config, const char *name);
 const struct config_role *config_role_find(const struct config *config, const char *name);
+
+/* Which backend Vault's API speaks for at this listener; "": none. */
+const char *config_listener_backend(const struct config *config,
+                                    const struct config_listener *listener);
+/* Does it want X-Vault-Request? */
+bool config_listener_needs_header(const struct config_listener *listener);
 
 /* What a reload has to do about one part of the configuration. */
 enum config_change {

@@ -84,6 +84,88 @@ static void listener_check(const struct config_listener *listener, struct yaml_e
     }
 }
 
+static bool serves(const struct config_listener *listener, const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < listener->serve.count; i++) {
+        if (strcmp(listener->serve.items[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The one backend of the plugin vault; NULL: there is none, or several. */
+static const struct config_backend *only_vault(const struct config_settings *settings)
+{
+    const struct config_backend *backends = settings->backends.items;
+    const struct config_backend *found = NULL;
+    size_t i;
+
+    for (i = 0; i < settings->backends.count; i++) {
+        if (backends[i].plugin != NULL && strcmp(backends[i].plugin, "vault") == 0) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = &backends[i];
+        }
+    }
+    return found;
+}
+
+static bool is_vault(const struct config_settings *settings, const char *name)
+{
+    const struct config_backend *backends = settings->backends.items;
+    size_t i;
+
+    for (i = 0; i < settings->backends.count; i++) {
+        if (strcmp(backends[i].name, name) == 0) {
+            return backends[i].plugin != NULL && strcmp(backends[i].plugin, "vault") == 0;
+        }
+    }
+    return false;
+}
+
+static void vault_check(const struct config_settings *settings,
+                        const struct config_listener *listener, struct yaml_errors *errors)
+{
+    if (!serves(listener, "vault")) {
+        if (config_is_given(listener->node, "vault")) {
+            yaml_error_at_key(errors, yaml_get(listener->node, "vault"),
+                              "`vault` has no effect without `serve: [vault]`");
+        }
+    } else if (listener->vault.backend != NULL) {
+        if (!is_vault(settings, listener->vault.backend)) {
+            yaml_error_at(errors, yaml_get(listener->vault.node, "backend"),
+                          "there is no backend `%s` of the plugin vault", listener->vault.backend);
+        }
+    } else if (only_vault(settings) == NULL) {
+        yaml_error_at(errors, config_place_of(listener->node, "serve"),
+                      "which backend does /v1/ speak for? Name one of the plugin vault: "
+                      "`vault: {backend: NAME}`");
+    }
+}
+
+const char *config_listener_backend(const struct config *config,
+                                    const struct config_listener *listener)
+{
+    const struct config_backend *only = only_vault(&config->settings);
+
+    if (listener->vault.backend != NULL) {
+        return listener->vault.backend;
+    }
+    return only != NULL ? only->name : "";
+}
+
+bool config_listener_needs_header(const struct config_listener *listener)
+{
+    return listener->vault.node != NULL &&
+                   config_is_given(listener->vault.node, "require_request_header")
+               ? listener->vault.needs_header
+               : listener->tcp != NULL;
+}
+
 static bool text_is_same(const char *a, const char *b)
 {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
@@ -129,6 +211,7 @@ void config_check_listeners(const struct config_settings *settings, struct yaml_
         listener_check(&listeners[i], errors);
         cloud_check(settings, &listeners[i], "gcp", errors);
         cloud_check(settings, &listeners[i], "azure", errors);
+        vault_check(settings, &listeners[i], errors);
         for (j = 0; j < i; j++) {
             const struct yaml_node *second = listeners[i].node;
 

@@ -13,8 +13,9 @@
 /* ---- listeners -------------------------------------------------------------- */
 
 static const struct schema_enum_value serve_values[] = {
-    {"native", 0}, {"metrics", 0}, {"vault", SCHEMA_VALUE_UNSUPPORTED},   {"aws", 0},
-    {"gcp", 0},    {"azure", 0},   {"systemd", SCHEMA_VALUE_UNSUPPORTED}, {0},
+    {"native", 0}, {"metrics", 0}, {"vault", 0}, {"aws", 0}, {"gcp", 0}, {"azure", 0},
+    {"systemd", SCHEMA_VALUE_UNSUPPORTED},
+    {0},
 };
 
 static const struct schema_enum_value peers_values[] = {
@@ -42,6 +43,17 @@ static const struct schema_field cloud_fields[] = {
 static const struct schema_object cloud_table =
     TABLE("a cloud's API", config_cloud, cloud_fields, false);
 
+static const struct schema_field listener_vault_fields[] = {
+    {FIELD(config_listener_vault, "backend", SCHEMA_NAME, backend),
+     .doc = "which backend /v1/ speaks for; needed where there are several of the plugin vault"},
+    {FIELD(config_listener_vault, "require_request_header", SCHEMA_BOOL, needs_header),
+     .doc = "only requests with X-Vault-Request: true, as Vault's clients send it; true on tcp, "
+            "false on a unix socket"},
+    {0},
+};
+static const struct schema_object listener_vault_table =
+    TABLE("vault", config_listener_vault, listener_vault_fields, false);
+
 static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "name", SCHEMA_NAME, name),
      .doc = "for policies and the audit trail; listener-1, … by default"},
@@ -66,7 +78,8 @@ static const struct schema_field listener_fields[] = {
     {FIELD(config_listener, "azure", SCHEMA_OBJECT, azure), .object = &cloud_table,
      .doc = "for the addresses that name no role"},
     LATER("reconnect", "a grant bound to a connection ends with it"),
-    LATER("vault", NULL),
+    {FIELD(config_listener, "vault", SCHEMA_OBJECT, vault), .object = &listener_vault_table,
+     .doc = "of `serve: [vault]`"},
     {0},
 };
 static const struct schema_object listener_table =

@@ -184,7 +184,8 @@ int daemon_listener_prepare(struct daemon_listener *entry, const struct config *
                             const struct config_listener *configured, struct err *e) ATTR_MUST_USE;
 
 /* They count from now on, for its open connections too. */
-void daemon_listener_apply(struct daemon_listener *entry, const struct config_listener *configured);
+void daemon_listener_apply(struct daemon_listener *entry, const struct config *config,
+                           const struct config_listener *configured);
 
 /* Takes no new connections, and is closed when the last has ended, or after a while; then only
  * those are left that a grant is bound to. What the successor serves counts here, too. */

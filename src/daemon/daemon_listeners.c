@@ -45,10 +45,31 @@ static void role_copy(const char *role, char out[PARAMS_ROLE_MAX_BYTES + 1])
     (void)snprintf(out, PARAMS_ROLE_MAX_BYTES + 1, "%s", role != NULL ? role : "");
 }
 
+/* A copy: connections may live on when the configuration is gone. */
+static struct serve_vault vault_of(const struct config *config,
+                                   const struct config_listener *configured)
+{
+    struct serve_vault vault = {.needs_header = config_listener_needs_header(configured)};
+    const struct config_backend *backend;
+    const struct yaml_node *space;
+
+    (void)snprintf(vault.backend, sizeof(vault.backend), "%s",
+                   config_listener_backend(config, configured));
+    backend = config_backend_find(config, vault.backend);
+    space = backend != NULL ? yaml_get(backend->node, "namespace") : NULL;
+    if (space != NULL && space->type == YAML_SCALAR) {
+        (void)snprintf(vault.namespace_path, sizeof(vault.namespace_path), "%.*s",
+                       STR_ARG(space->text));
+    }
+    return vault;
+}
+
 /* What it serves; a reload may exchange it. */
-static void api_fill(struct serve_listener *api, const struct config_listener *configured)
+static void api_fill(struct serve_listener *api, const struct config *config,
+                     const struct config_listener *configured)
 {
     api->apis = apis_of(&configured->serve);
+    api->vault = vault_of(config, configured);
     role_copy(configured->gcp.role, api->gcp_role);
     role_copy(configured->azure.role, api->azure_role);
 }
@@ -145,7 +166,7 @@ int daemon_listener_open(struct daemon *daemon, const struct daemon_listener_opt
         goto out;
     }
     entry->api = (struct serve_listener){.serve = daemon->serve, .name = entry->name};
-    api_fill(&entry->api, configured);
+    api_fill(&entry->api, wanted->config, configured);
     options.handler_user = &entry->api;
     options.tls = configured->tls.node != NULL ? &tls : NULL;
     options.is_for_anyone = entry->api.apis == SERVE_API_METRICS;
@@ -181,6 +202,7 @@ struct daemon_listener *daemon_listener_find(const struct daemon *daemon, const 
 static void api_follow(struct serve_listener *api, const struct serve_listener *other)
 {
     api->apis = other->apis;
+    api->vault = other->vault;
     memcpy(api->gcp_role, other->gcp_role, sizeof(api->gcp_role));
     memcpy(api->azure_role, other->azure_role, sizeof(api->azure_role));
 }
@@ -232,10 +254,11 @@ int daemon_listener_prepare(struct daemon_listener *entry, const struct config *
     return io_listener_prepare(entry->io, configured->tls.node != NULL ? &tls : NULL, &limits, e);
 }
 
-void daemon_listener_apply(struct daemon_listener *entry, const struct config_listener *configured)
+void daemon_listener_apply(struct daemon_listener *entry, const struct config *config,
+                           const struct config_listener *configured)
 {
     io_listener_apply(entry->io);
-    api_fill(&entry->api, configured);
+    api_fill(&entry->api, config, configured);
     predecessors_follow(entry);
 }
 

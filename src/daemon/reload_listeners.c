@@ -114,7 +114,7 @@ void reload_listeners_take_over(struct reload *reload)
 
     for (i = 0; i < count; i++) {
         if (!reload->listeners[i]->is_fresh) {
-            daemon_listener_apply(reload->listeners[i], &configured[i]);
+            daemon_listener_apply(reload->listeners[i], reload->after, &configured[i]);
         }
     }
     LIST_EACH (&daemon->listeners, node, following) {

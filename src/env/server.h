@@ -86,7 +86,7 @@ struct env_request {
 
 struct env_reply {
     uint32_t status;
-    const char *content_type;             /* static */
+    const char *content_type;             /* copied */
     struct env_request_header headers[8]; /* copied */
     size_t header_count;
     struct str body; /* copied (and wiped when sent) */

@@ -24,6 +24,8 @@ static const struct str single_headers[] = {
     {.ptr = "content-type", .len = 12},
     {.ptr = "x-vault-token", .len = 13},
     {.ptr = "x-vault-request", .len = 15},
+    {.ptr = "x-vault-namespace", .len = 17},
+    {.ptr = "x-vault-wrap-ttl", .len = 16},
     {.ptr = "idempotency-key", .len = 15},
 };
 static_assert(ARRAY_LEN(single_headers) <= 32, "`seen` has 32 bits");

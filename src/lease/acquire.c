@@ -78,7 +78,7 @@ static void acquire_hand_out(struct lease_acquire *acquire, struct lease *lease)
     if (is_read && lease->is_recorded) {
         acquire_finish(acquire, 0);
     } else if (!is_read) {
-        r = handout_start(acquire->grant, lease, acquire->request_id);
+        r = handout_start(acquire->grant, lease, acquire);
         if (r != 0) {
             acquire_fail(acquire, &(struct acquire_failure){.status = r});
         }

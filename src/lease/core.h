@@ -240,6 +240,7 @@ struct lease_acquire {
     struct lease_ask ask;
     const char *policy_digest;
     const char *request_id;
+    const char *api;    /* the interface that it came by, for the trail; static */
     const char *reason; /* NULL: none */
     const char *ticket;
     /* status 0: `grant` and its lease are live, durable and on record, and lease_core_credential
@@ -314,6 +315,8 @@ struct lease_view {
     int64_t renewed_wall_ms;
     uint32_t renewal_count;
     uint32_t grant_count;
+    uint64_t refresh_at_ms; /* env clock: when its issuer has the next value; 0: not known;
+                               UINT64_MAX: when somebody asks */
     bool is_renewable;
     bool is_revocable;
     const char *last_error; /* "" if none */

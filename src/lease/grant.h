@@ -126,8 +126,9 @@ void grant_free(struct grant *grant);
 
 /* Writes the records that must be durable before the grant's holder may read `lease`, unless they
  * are being written. When they are, the grant is on that lease and its acquires are looked at
- * again. `request` is its id. ERR_NOMEM, or ERR_IO when the trail refuses. */
-int handout_start(struct grant *grant, struct lease *lease, const char *request) ATTR_MUST_USE;
+ * again. `asked` names the request. ERR_NOMEM, or ERR_IO when the trail refuses. */
+int handout_start(struct grant *grant, struct lease *lease,
+                  const struct lease_acquire *asked) ATTR_MUST_USE;
 /* Stops waiting for the records. */
 void handout_forget(struct grant *grant);
 /* A hand-out of the lease that the grant is on is being put on record. */

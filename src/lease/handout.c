@@ -111,7 +111,7 @@ static int handout_keep(struct handout *handout)
 }
 
 /* The grant's life begins with its record. */
-static int handout_create(struct handout *handout, const char *request)
+static int handout_create(struct handout *handout, const struct lease_acquire *asked)
 {
     struct grant *grant = handout->grant;
     struct lease_core *core = grant->lease->role->core;
@@ -120,7 +120,7 @@ static int handout_create(struct handout *handout, const char *request)
     if (grant->duration_ms > 0) {
         grant_set_until(grant, schedule_add_ms(core_now_ms(core), grant->duration_ms));
     }
-    r = record_grant_created(grant, handout->lease, request, &handout->created);
+    r = record_grant_created(grant, handout->lease, asked, &handout->created);
     if (r == 0) {
         handout->pending_count++;
         grant->is_created = true;
@@ -129,7 +129,7 @@ static int handout_create(struct handout *handout, const char *request)
     return r;
 }
 
-int handout_start(struct grant *grant, struct lease *lease, const char *request)
+int handout_start(struct grant *grant, struct lease *lease, const struct lease_acquire *asked)
 {
     struct handout *handout;
     int r = 0;
@@ -150,10 +150,10 @@ int handout_start(struct grant *grant, struct lease *lease, const char *request)
     grant->handout = handout;
     if (!grant->is_created) {
         handout->is_new = true;
-        r = handout_create(handout, request);
+        r = handout_create(handout, asked);
     }
     if (r == 0) {
-        r = record_first_read(grant, lease, request, &handout->read);
+        r = record_first_read(grant, lease, asked, &handout->read);
         handout->pending_count += r == 0;
     }
     if (r != 0) {

@@ -125,10 +125,11 @@ int record_lease_issued(struct lease *lease, struct audit_write *write)
     return r != 0 ? r : audit_record_write(lease->role->core->audit, &record, write);
 }
 
-int record_grant_created(struct grant *grant, struct lease *lease, const char *request,
-                         struct audit_write *write)
+int record_grant_created(struct grant *grant, struct lease *lease,
+                         const struct lease_acquire *asked, struct audit_write *write)
 {
-    struct audit_record record = {.event = "grant.created", .outcome = "ok", .request = request};
+    struct audit_record record = {
+        .event = "grant.created", .outcome = "ok", .request = asked->request_id, .api = asked->api};
 
     fill_lease(&record, lease);
     fill_grant(&record, grant);
@@ -136,11 +137,14 @@ int record_grant_created(struct grant *grant, struct lease *lease, const char *r
     return audit_record_write(grant->lease->role->core->audit, &record, write);
 }
 
-int record_first_read(struct grant *grant, struct lease *lease, const char *request,
+int record_first_read(struct grant *grant, struct lease *lease, const struct lease_acquire *asked,
                       struct audit_write *write)
 {
-    struct audit_record record = {
-        .event = "credential.read", .outcome = "ok", .request = request, .count = 1};
+    struct audit_record record = {.event = "credential.read",
+                                  .outcome = "ok",
+                                  .request = asked->request_id,
+                                  .api = asked->api,
+                                  .count = 1};
     struct record_texts texts;
     int r;
 

@@ -5,14 +5,16 @@
 
 #include "audit/audit.h"
 
+struct lease_acquire;
 struct grant;
 struct lease;
 
 /* These are waited for. */
 int record_lease_issued(struct lease *lease, struct audit_write *write) ATTR_MUST_USE;
-int record_grant_created(struct grant *grant, struct lease *lease, const char *request,
+int record_grant_created(struct grant *grant, struct lease *lease,
+                         const struct lease_acquire *asked,
                          struct audit_write *write) ATTR_MUST_USE;
-int record_first_read(struct grant *grant, struct lease *lease, const char *request,
+int record_first_read(struct grant *grant, struct lease *lease, const struct lease_acquire *asked,
                       struct audit_write *write) ATTR_MUST_USE;
 
 /* These aren't: what they tell has happened at the issuer or will happen whether it is on record or

@@ -25,6 +25,7 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
             lease->renewal_count > 0 ? core_wall_of(lease->role->core, lease->answered_ms) : 0,
         .renewal_count = lease->renewal_count,
         .grant_count = lease->grant_count,
+        .refresh_at_ms = lease->refresh_ms > 0 ? lease_refresh_at_ms(lease) : 0,
         .is_renewable = lease->is_renewable && !lease->is_refused,
         .is_revocable = lease->is_revocable,
         .last_error = lease_error(lease),

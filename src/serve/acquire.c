@@ -272,6 +272,7 @@ static void acquire_prepare(struct exchange *x, const struct lease_ask *ask)
         .ask = *ask,
         .policy_digest = access_policy_digest(x->serve->options.policy),
         .request_id = x->request_id,
+        .api = x->form->api,
         .reason = text_or_null(x->params.reason),
         .ticket = text_or_null(x->params.ticket),
         .fn = acquire_done,

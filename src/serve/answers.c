@@ -52,11 +52,13 @@ void answers_init(struct answers *answers, struct env *env)
     answers->timer.user = answers;
 }
 
-void answer_key_fill(struct answer_key *key, const struct lease_view *lease, const char *grant)
+void answer_key_fill(struct answer_key *key, uint32_t api, const struct lease_view *lease,
+                     const char *grant)
 {
     *key = (struct answer_key){.role = lease->role,
                                .expires_ms = lease->expires_ms,
                                .version = lease->version,
+                               .api = api,
                                .is_renewable = lease->is_renewable};
     memcpy(key->lease, lease->id, LEASE_ID_BYTES);
     memcpy(key->grant, grant, LEASE_ID_BYTES);
@@ -76,7 +78,8 @@ static bool is_of(const struct answer_entry *entry, const struct answer_key *key
     const struct answer_key *own = &entry->key;
 
     return own->expires_ms == key->expires_ms && own->version == key->version &&
-           own->role == key->role && own->is_renewable == key->is_renewable &&
+           own->role == key->role && own->api == key->api &&
+           own->is_renewable == key->is_renewable &&
            memcmp(own->grant, key->grant, sizeof(key->grant)) == 0 &&
            memcmp(own->lease, key->lease, sizeof(key->lease)) == 0;
 }

@@ -18,6 +18,7 @@ struct answer_key {
     const struct lease_role *role;
     uint64_t expires_ms;
     uint64_t version;
+    uint32_t api; /* SERVE_API_*: each has words of its own */
     bool is_renewable;
     char lease[LEASE_ID_BYTES];
     char grant[LEASE_ID_BYTES];
@@ -39,7 +40,8 @@ void answers_init(struct answers *answers, struct env *env);
 /* Forgets all of them; what they are made from may have changed. */
 void answers_clear(struct answers *answers);
 
-void answer_key_fill(struct answer_key *key, const struct lease_view *lease, const char *grant);
+void answer_key_fill(struct answer_key *key, uint32_t api, const struct lease_view *lease,
+                     const char *grant);
 
 /* Sends the answer that is kept for this key. False: there is none. */
 bool answers_send(struct answers *answers, const struct answer_key *key,

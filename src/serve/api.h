@@ -114,6 +114,15 @@ enum serve_api {
     SERVE_API_VAULT = 32,
 };
 
+/* What a listener that serves Vault's API speaks for. */
+#define SERVE_BACKEND_MAX_BYTES 65
+#define SERVE_NAMESPACE_MAX_BYTES 257
+struct serve_vault {
+    char backend[SERVE_BACKEND_MAX_BYTES];          /* its name */
+    char namespace_path[SERVE_NAMESPACE_MAX_BYTES]; /* the backend's own; "": none */
+    bool needs_header;                              /* X-Vault-Request: true */
+};
+
 /* What one listener serves; embedded in the listener's owner, outlives the listener. */
 struct serve_listener {
     struct serve *serve;
@@ -122,6 +131,7 @@ struct serve_listener {
     /* Which role answers where a request of that API names none; "": whatever policy allows. */
     char gcp_role[PARAMS_ROLE_MAX_BYTES + 1];
     char azure_role[PARAMS_ROLE_MAX_BYTES + 1];
+    struct serve_vault vault; /* with SERVE_API_VAULT */
 };
 
 /* The env_request_fn of a listener; `user` is its struct serve_listener. */

@@ -130,7 +130,7 @@ static int native_send_again(struct exchange *x, const struct grant *grant)
     }
     lease_view(grant_lease(grant), &lease);
     grant_view(grant, &view);
-    answer_key_fill(&key, &lease, view.id);
+    answer_key_fill(&key, x->api, &lease, view.id);
     if (answers_send(&x->serve->answers, &key, x->request)) {
         exchange_count(x, 200);
         return 0;

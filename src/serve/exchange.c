@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "serve/acquire.h"
 #include "serve/metrics.h"
+#include "serve/vault.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     denied_init(&serve->denied, options->env, options->audit, seed);
     watches_init(&serve->watches, options->env, options->core, start);
     files_init(&serve->files, serve, options->files_record);
+    serve_vault_roles_init(&serve->vault_roles, seed);
     *ret_serve = serve;
     return 0;
 }
@@ -69,6 +71,7 @@ void serve_free(struct serve *serve)
     }
     map_fini(&serve->denials);
     answers_clear(&serve->answers);
+    serve_vault_roles_clear(&serve->vault_roles);
     denied_fini(&serve->denied);
     buf_fini(&serve->body);
     mem_free(serve);
@@ -78,6 +81,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
 {
     answers_clear(&serve->answers);
     watches_end(&serve->watches, "leased has other settings now: come again");
+    serve_vault_roles_clear(&serve->vault_roles);
     serve->options.policy = settings->policy;
     serve->options.backends = settings->backends;
     serve->options.clients = settings->clients;
@@ -122,8 +126,12 @@ static void count_status(struct serve *serve, enum serve_api api, uint32_t statu
 }
 
 /* Whose request it is until its route is known. */
-static enum serve_api api_of(const struct serve_listener *listener)
+static enum serve_api api_of(const struct serve_listener *listener,
+                             const struct env_request *request)
 {
+    if ((listener->apis & SERVE_API_VAULT) != 0 && serve_vault_is_path(request->path)) {
+        return SERVE_API_VAULT;
+    }
     return (listener->apis & SERVE_API_NATIVE) != 0 ? SERVE_API_NATIVE : SERVE_API_METRICS;
 }
 
@@ -134,14 +142,15 @@ static void request_id_make(struct serve *serve, char out[EXCHANGE_REQUEST_ID_MA
     *str_put_u64(at, ++serve->request_count) = '\0';
 }
 
-/* For when there is no memory for more. */
+/* For when there is no memory for more; worded for all APIs, Vault's `errors` among them. */
 static void reply_busy(struct env_request *request, const char *request_id, const char *detail)
 {
     char text[320];
     int len = snprintf(text, sizeof(text),
                        "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
-                       "\"status\":503,\"code\":\"busy\",\"detail\":\"%s\",\"request\":\"%s\"}\n",
-                       detail, request_id);
+                       "\"status\":503,\"code\":\"busy\",\"detail\":\"%s\","
+                       "\"request\":\"%s\",\"errors\":[\"%s\"]}\n",
+                       detail, request_id, detail);
 
     CHECK(len > 0 && (size_t)len < sizeof(text));
     env_request_reply(request, &(struct env_reply){.status = 503,
@@ -168,7 +177,7 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
 
     if (x == NULL) {
         request_id_make(serve, request_id);
-        count_status(serve, api_of(listener), 503);
+        count_status(serve, api_of(listener, request), 503);
         reply_busy(request, request_id, "too many requests are under way");
         return NULL;
     }
@@ -178,8 +187,8 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->listener = listener;
     x->request = request;
     x->started_us = env_stopwatch_us(serve->options.env);
-    x->api = api_of(listener);
-    x->form = &serve_native_form;
+    x->api = api_of(listener, request);
+    x->form = x->api == SERVE_API_VAULT ? &serve_vault_form : &serve_native_form;
     x->named = NULL;
     x->path_arg = (struct str){.ptr = NULL, .len = 0};
     x->admin = 0;

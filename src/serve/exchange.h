@@ -10,10 +10,13 @@
 #include "serve/denied.h"
 #include "serve/files.h"
 #include "serve/params.h"
+#include "serve/vault_roles.h"
 #include "serve/watch.h"
 #include "wire/json_out.h"
 
+struct pass;
 struct serve_form;
+struct serve_wait;
 
 #define EXCHANGE_MAGIC 0x65786368U
 #define SERVE_RULE_MAX_BYTES 64          /* of a rule's name, as the policy's schema has it */
@@ -43,8 +46,10 @@ struct exchange {
     struct lease_acquire acquire;
     bool is_acquiring;
     struct lease_wait wait;
+    const struct serve_wait *waited; /* how it ends */
     struct env_timer wait_timer;
     bool is_waiting;
+    struct pass *pass;           /* a request that is passed on */
     char id[LEASE_ID_BYTES + 1]; /* of the lease or grant that the answer is about */
     struct list node;
 };
@@ -80,6 +85,7 @@ struct serve {
     struct denied denied;
     struct watches watches;
     struct files files;
+    struct vault_roles vault_roles;
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
@@ -215,6 +221,17 @@ void serve_role_unknown(struct exchange *x, struct str name);
 
 /* The role that the body names. NULL: there is none, and the exchange has been answered. */
 const struct lease_role *serve_role_of_body(struct exchange *x);
+
+/* May the caller have the lease renewed or replaced: does it hold a grant on it, or may it revoke
+ * everybody's? */
+bool serve_lease_is_held(const struct exchange *x, const struct lease *lease);
+
+/* May it end the lease, or what it holds of it? Then this does so; `wait` may be NULL. */
+bool serve_lease_may_end(const struct exchange *x, const struct lease *lease);
+void serve_lease_end(struct exchange *x, struct lease *lease, struct lease_wait *wait);
+
+/* Establishes who asks. False when it has answered already. */
+bool serve_identify(struct exchange *x);
 
 /* Objects of the API, shared by several handlers. */
 void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);

@@ -3,7 +3,7 @@
  * An effect that takes the issuer's time is waited for as long as `?wait=` says; then the answer is
  * 202 with the state as it is, and the effect goes on by itself. */
 #include "lease/observe.h"
-#include "serve/exchange.h"
+#include "serve/wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -182,30 +182,14 @@ void serve_grants_list(struct exchange *x)
 
 /* --- effects ---------------------------------------------------------------------------------- */
 
-static void wait_forget(struct exchange *x)
-{
-    x->is_waiting = false;
-    lease_wait_forget(&x->wait);
-    env_timer_disarm(x->serve->options.env, &x->wait_timer);
-}
-
-static void wait_gone(struct env_request *request, bool delivered)
-{
-    struct exchange *x = OBJ_CAST(request->user, struct exchange, EXCHANGE_MAGIC);
-
-    (void)delivered;
-    wait_forget(x);
-    exchange_release(x);
-}
-
 /* Shows the lease or grant that x->id names, as it is now. */
-static void wait_reply(struct exchange *x, uint32_t status)
+static void wait_answer(struct exchange *x, bool is_done)
 {
     struct lease_core *core = x->serve->options.core;
     struct grant *grant = lease_core_find_grant(core, str_of(x->id));
     struct lease *lease = lease_core_find_lease(core, str_of(x->id));
+    uint32_t status = is_done ? 200 : 202;
 
-    x->request->finished = NULL;
     if (grant != NULL) {
         reply_grant(x, status, grant);
     } else if (lease != NULL) {
@@ -213,14 +197,6 @@ static void wait_reply(struct exchange *x, uint32_t status)
     } else {
         not_found(x);
     }
-}
-
-static void wait_timed_out(struct env_timer *timer)
-{
-    struct exchange *x = OBJ_CAST(timer->user, struct exchange, EXCHANGE_MAGIC);
-
-    wait_forget(x);
-    wait_reply(x, 202);
 }
 
 static const struct exchange_failure wait_failures[] = {
@@ -235,37 +211,7 @@ static const struct exchange_failure wait_failures[] = {
     {0, 503, "issuer_unavailable", "leased goes on trying"},
 };
 
-static void wait_fail(struct exchange *x, int status)
-{
-    x->request->finished = NULL;
-    exchange_fail_status(x, wait_failures, status, &x->wait.error, 0);
-}
-
-static void wait_done(struct lease_wait *wait, int status)
-{
-    struct exchange *x = OBJ_CAST(wait->user, struct exchange, EXCHANGE_MAGIC);
-
-    x->is_waiting = false;
-    env_timer_disarm(x->serve->options.env, &x->wait_timer);
-    if (status == 0) {
-        wait_reply(x, 200);
-    } else {
-        wait_fail(x, status);
-    }
-}
-
-/* Readies x->wait; the answer comes when it ends, or when `limit_ms` have passed. */
-static void wait_begin(struct exchange *x, const char *id, uint64_t limit_ms)
-{
-    struct env *env = x->serve->options.env;
-
-    (void)snprintf(x->id, sizeof(x->id), "%s", id);
-    x->wait = (struct lease_wait){.fn = wait_done, .user = x};
-    x->wait_timer = (struct env_timer){.fn = wait_timed_out, .user = x};
-    x->is_waiting = true;
-    env_timer_arm(env, &x->wait_timer, env_now_ms(env) + limit_ms);
-    exchange_keep(x, wait_gone);
-}
+static const struct serve_wait effect_wait = {.answer = wait_answer, .failures = wait_failures};
 
 /* The caller's own grant on this lease that is still held and comes after `after` (NULL: the first
  * one), or NULL. */
@@ -287,6 +233,11 @@ static struct grant *own_grant(const struct exchange *x, const struct lease *lea
 static bool may_revoke(const struct exchange *x)
 {
     return (x->admin & ACCESS_ADMIN_REVOKE) != 0;
+}
+
+bool serve_lease_is_held(const struct exchange *x, const struct lease *lease)
+{
+    return own_grant(x, lease, NULL) != NULL || may_revoke(x);
 }
 
 static void not_a_holder(struct exchange *x)
@@ -312,7 +263,7 @@ static void lease_effect(struct exchange *x,
     if (lease == NULL) {
         return;
     }
-    if (own_grant(x, lease, NULL) == NULL && !may_revoke(x)) {
+    if (!serve_lease_is_held(x, lease)) {
         not_a_holder(x);
         return;
     }
@@ -322,12 +273,12 @@ static void lease_effect(struct exchange *x,
         return;
     }
     lease_view(lease, &view);
-    wait_begin(x, view.id, x->params.wait_ms > 0 ? x->params.wait_ms : PARAMS_EFFECT_WAIT_MS);
+    serve_wait_begin(x, &effect_wait, view.id,
+                     x->params.wait_ms > 0 ? x->params.wait_ms : PARAMS_EFFECT_WAIT_MS);
     r = start(x->serve->options.core, lease, &x->wait);
     if (r != 0) {
-        x->is_waiting = false;
-        env_timer_disarm(x->serve->options.env, &x->wait_timer);
-        wait_fail(x, r);
+        serve_wait_refused(x);
+        exchange_fail_status(x, wait_failures, r, &x->wait.error, 0);
     }
 }
 
@@ -379,7 +330,7 @@ static struct lease_wait *end_begin(struct exchange *x, const char *id)
     if (x->params.wait_ms == 0) {
         return NULL;
     }
-    wait_begin(x, id, x->params.wait_ms);
+    serve_wait_begin(x, &effect_wait, id, x->params.wait_ms);
     return &x->wait;
 }
 
@@ -443,6 +394,28 @@ static enum grant_end end_of_all(const struct exchange *x, const struct lease *l
     return GRANT_END_RELEASED;
 }
 
+static bool ends_all(const struct exchange *x, const struct lease *lease)
+{
+    struct lease_view view;
+
+    lease_view(lease, &view);
+    return may_revoke(x) || is_left_over(x, &view);
+}
+
+bool serve_lease_may_end(const struct exchange *x, const struct lease *lease)
+{
+    return ends_all(x, lease) || own_grant(x, lease, NULL) != NULL;
+}
+
+void serve_lease_end(struct exchange *x, struct lease *lease, struct lease_wait *wait)
+{
+    if (ends_all(x, lease)) {
+        lease_end(x->serve->options.core, lease, end_of_all(x, lease), wait);
+    } else {
+        end_own_grants(x, lease, wait);
+    }
+}
+
 /* An owner's DELETE ends its grants, an admin's the lease. An owner may ask again, to wait for the
  * issuer's word. */
 void serve_leases_delete(struct exchange *x)
@@ -450,23 +423,17 @@ void serve_leases_delete(struct exchange *x)
     struct lease *lease = lease_of_path(x);
     struct lease_view view;
     struct lease_wait *wait;
-    bool ends_all;
 
     if (lease == NULL) {
         return;
     }
-    lease_view(lease, &view);
-    ends_all = may_revoke(x) || is_left_over(x, &view);
-    if (!ends_all && own_grant(x, lease, NULL) == NULL) {
+    if (!serve_lease_may_end(x, lease)) {
         not_a_holder(x);
         return;
     }
+    lease_view(lease, &view);
     wait = end_begin(x, view.id);
-    if (ends_all) {
-        lease_end(x->serve->options.core, lease, end_of_all(x, lease), wait);
-    } else {
-        end_own_grants(x, lease, wait);
-    }
+    serve_lease_end(x, lease, wait);
     if (wait == NULL) {
         reply_lease(x, 202, lease);
     }

@@ -2,7 +2,9 @@
  * guards have held: the header that no page and no SSRF sends by accident is there, no foreign
  * Origin or Host, and the caller's identity is established. The clouds' APIs have the same guards
  * with headers of their own (cloud.h), and read their queries themselves. */
+#include "serve/acquire.h"
 #include "serve/cloud.h"
+#include "serve/vault.h"
 
 #include <strings.h>
 
@@ -199,6 +201,27 @@ static const struct serve_guard guard_proxy = {
     403, "the request was forwarded",
     "ask leased itself: X-Forwarded-For and Forwarded come from a proxy"};
 
+static const struct serve_guard guard_vault = {412, "missing \"X-Vault-Request\" header",
+                                               "Vault's own clients send \"X-Vault-Request: true\""};
+
+static bool was_forwarded(const struct env_request *request)
+{
+    return env_request_header(request, "x-forwarded-for").ptr != NULL ||
+           env_request_header(request, "forwarded").ptr != NULL;
+}
+
+/* The same for Vault's API, which has a header of its own. */
+static const struct serve_guard *vault_guard_broken(const struct env_request *request, bool needs_header)
+{
+    if (origin_is_foreign(request)) {
+        return &guard_origin;
+    }
+    if (needs_header && !str_eq_c(env_request_header(request, "x-vault-request"), "true")) {
+        return &guard_vault;
+    }
+    return was_forwarded(request) ? &guard_proxy : NULL;
+}
+
 /* The header that the API's own clients alone send. */
 static const struct serve_guard *header_broken(const struct exchange *x)
 {
@@ -230,15 +253,19 @@ static const struct serve_guard *guard_broken(const struct exchange *x, bool is_
         host.len > 0 && !host_is_local(host)) {
         return &guard_host;
     }
-    if (env_request_header(request, "x-forwarded-for").ptr != NULL ||
-        env_request_header(request, "forwarded").ptr != NULL) {
-        return &guard_proxy;
-    }
-    return NULL;
+    return was_forwarded(request) ? &guard_proxy : NULL;
 }
 
-/* Establishes who asks. False when it has answered already. */
-static bool identify(struct exchange *x)
+static void guard_fail(struct exchange *x, const struct serve_guard *broken)
+{
+    exchange_fail(x, &(struct exchange_problem){.status = broken->status,
+                                                .code = "denied",
+                                                .detail = broken->problem,
+                                                .hint = broken->hint,
+                                                .close = true});
+}
+
+bool serve_identify(struct exchange *x)
 {
     struct err e;
     const struct access_identity_source source = {.env = x->serve->options.env,
@@ -335,14 +362,10 @@ static void route_run(struct exchange *x, const struct route *route)
     struct err e = {0};
 
     if (broken != NULL) {
-        exchange_fail(x, &(struct exchange_problem){.status = broken->status,
-                                                    .code = "denied",
-                                                    .detail = broken->problem,
-                                                    .hint = broken->hint,
-                                                    .close = true});
+        guard_fail(x, broken);
     } else if (is_open) {
         route->handler(x);
-    } else if (!identify(x)) {
+    } else if (!serve_identify(x)) {
         return;
     } else if (x->api == SERVE_API_NATIVE && parse_params(x, route, &e) != 0) {
         params_fail(x, &e);
@@ -365,6 +388,17 @@ static void route_missing(struct exchange *x, struct str allow)
     }
 }
 
+static void vault_run(struct exchange *x)
+{
+    const struct serve_guard *broken = vault_guard_broken(x->request, x->listener->vault.needs_header);
+
+    if (broken != NULL) {
+        guard_fail(x, broken);
+    } else if (serve_identify(x)) {
+        serve_vault_request(x);
+    }
+}
+
 void serve_request(void *user, struct env_request *request)
 {
     const struct serve_listener *listener = user;
@@ -375,6 +409,10 @@ void serve_request(void *user, struct env_request *request)
     buf_init(&allow, 64);
     if (x == NULL) {
         return; /* answered */
+    }
+    if (x->api == SERVE_API_VAULT) {
+        vault_run(x);
+        return;
     }
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {

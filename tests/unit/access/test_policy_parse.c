@@ -109,7 +109,7 @@ static void test_mistakes_in_rules_are_told(void **state)
         {"rules: [{subjects: [{user: a}], roles: completely-else}]",
          "p.yaml:1:40: unknown role `completely-else`"},
         {"rules: [{subjects: [{user: a}], roles: []}]", "p.yaml:1:33: `roles` is empty"},
-        {"rules: [{subjects: [{user: a}]}]", "p.yaml:1:9: `roles` is missing in a rule"},
+        {"rules: [{subjects: [{user: a}]}]", "p.yaml:1:9: `roles` or `paths` is missing in a rule"},
         {"rules:\n- {name: x, subjects: [{user: a}], roles: \"*\"}\n"
          "- {name: x, subjects: [{user: a}], roles: \"*\"}",
          "p.yaml:3:10: there is a rule `x` already"},

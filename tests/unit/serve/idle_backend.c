@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -66,8 +67,40 @@ static int32_t on_lease(leased_instance *instance, const struct leased_lease_ref
 
 static void on_cancel(leased_instance *instance, leased_op *op)
 {
-    (void)instance;
-    (void)op;
+    struct idle_backend *idle = idle_of(instance);
+
+    if (idle->call.op == op) {
+        idle_backend_fail(idle, LEASED_RETRY);
+    }
+}
+
+static void keep(char out[IDLE_TEXT_MAX_BYTES], struct leased_str text)
+{
+    assert_true(text.len < IDLE_TEXT_MAX_BYTES);
+    (void)snprintf(out, IDLE_TEXT_MAX_BYTES, "%.*s", (int)text.len, text.ptr);
+}
+
+static int32_t on_call(leased_instance *instance, const struct leased_call *request, leased_op *op)
+{
+    struct idle_call *call = &idle_of(instance)->call;
+
+    assert_null(call->op);
+    call->op = op;
+    call->count++;
+    (void)snprintf(call->method, sizeof(call->method), "%.*s", (int)request->method.len,
+                   request->method.ptr);
+    keep(call->path, request->path);
+    keep(call->body, request->body);
+    call->headers[0] = '\0';
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct leased_http_header *header = &request->headers[i];
+        size_t used = strlen(call->headers);
+
+        (void)snprintf(call->headers + used, sizeof(call->headers) - used, "%.*s=%.*s,",
+                       (int)header->name.len, header->name.ptr, (int)header->value.len,
+                       header->value.ptr);
+    }
+    return 0;
 }
 
 static const struct leased_backend_ops idle_ops = {
@@ -78,6 +111,7 @@ static const struct leased_backend_ops idle_ops = {
     .renew = on_lease,
     .revoke = on_lease,
     .cancel = on_cancel,
+    .call = on_call,
 };
 
 static struct leased_plugin idle_plugin = {
@@ -131,4 +165,39 @@ void idle_backend_ask(struct idle_backend *idle)
                                                 .path = {"/", 1}};
 
     assert_non_null(idle->host->http_start(idle->context, &request, ignore_reply, NULL));
+}
+
+static struct leased_str leased_text(const char *text)
+{
+    return (struct leased_str){.ptr = text, .len = strlen(text)};
+}
+
+void idle_backend_answer(struct idle_backend *idle, uint32_t status, const char *type,
+                         const char *body)
+{
+    const struct leased_http_header headers[] = {
+        {leased_text("x-vault-index"), leased_text("7")},
+        {leased_text("content-type"), leased_text(type != NULL ? type : "")},
+    };
+    const struct leased_call_reply reply = {
+        .size = sizeof(reply),
+        .status = status,
+        .headers = headers,
+        .header_count = type != NULL ? 2 : 1,
+        .body = leased_text(body),
+    };
+    leased_op *op = idle->call.op;
+
+    assert_non_null(op);
+    idle->call.op = NULL;
+    idle->host->call_done(idle->context, op, &reply);
+}
+
+void idle_backend_fail(struct idle_backend *idle, int32_t status)
+{
+    leased_op *op = idle->call.op;
+
+    assert_non_null(op);
+    idle->call.op = NULL;
+    idle->host->op_done(idle->context, op, status, NULL);
 }

@@ -7,7 +7,20 @@
 struct leased_host;
 struct leased_host_context;
 
+#define IDLE_TEXT_MAX_BYTES 512
+
+/* The request that was passed on last. */
+struct idle_call {
+    size_t count; /* ever */
+    char method[16];
+    char path[IDLE_TEXT_MAX_BYTES];
+    char headers[IDLE_TEXT_MAX_BYTES]; /* "name=value," each */
+    char body[IDLE_TEXT_MAX_BYTES];
+    void *op; /* NULL: it has its answer */
+};
+
 struct idle_backend {
+    struct idle_call call;
     struct backend *backend;
     const struct leased_host *host;
     struct leased_host_context *context;
@@ -19,6 +32,12 @@ void idle_backend_name_plugin(const char *name);
 /* Not logged in at first. */
 void idle_backend_open(struct idle_backend *idle, struct env *env, const char *name);
 void idle_backend_login(struct idle_backend *idle, uint64_t until_ms);
+
+/* Answers the request that was passed on. `type` NULL: without a content type. */
+void idle_backend_answer(struct idle_backend *idle, uint32_t status, const char *type,
+                         const char *body);
+/* … or ends it without an answer; LEASED_*. */
+void idle_backend_fail(struct idle_backend *idle, int32_t status);
 
 /* The plugin adds to a counter of its own. */
 void idle_backend_count(struct idle_backend *idle, const char *event, uint64_t delta);

@@ -1,5 +1,6 @@
 /* Answers that are asked for again and again: when one is kept, and until when. */
 #include "serve/answers.h"
+#include "serve/api.h"
 
 #include "support/fake_env.h"
 
@@ -56,7 +57,7 @@ static struct answer_key key_of(const char *grant, uint64_t expires_ms)
                                .expires_ms = expires_ms};
     struct answer_key key;
 
-    answer_key_fill(&key, &lease, grant);
+    answer_key_fill(&key, SERVE_API_NATIVE, &lease, grant);
     return key;
 }
 
