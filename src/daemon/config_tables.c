@@ -19,7 +19,7 @@ static const struct schema_enum_value serve_values[] = {
     {"aws", SCHEMA_VALUE_UNSUPPORTED},
     {"gcp", SCHEMA_VALUE_UNSUPPORTED},
     {"azure", SCHEMA_VALUE_UNSUPPORTED},
-    {"systemd", SCHEMA_VALUE_UNSUPPORTED},
+    {"systemd", 0},
     {0},
 };
 

@@ -45,6 +45,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     denied_init(&serve->denied, options->env, options->audit, seed);
     watches_init(&serve->watches, options->env, options->core, start);
     files_init(&serve->files, serve, options->files_record);
+    units_init(&serve->units, serve);
     *ret_serve = serve;
     return 0;
 }
@@ -59,6 +60,7 @@ void serve_free(struct serve *serve)
     }
     CHECK(serve->exchange_count == 0);
     files_fini(&serve->files);
+    units_fini(&serve->units);
     watches_fini(&serve->watches);
     while ((node = list_pop_front(&serve->idle)) != NULL) {
         mem_free(LIST_ENTRY(node, struct exchange, node));
@@ -91,6 +93,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
 void serve_files_start(struct serve *serve, struct str known)
 {
     files_start(&serve->files, known);
+    units_start(&serve->units);
 }
 
 void serve_files_stop(struct serve *serve, void (*stopped)(void *user), void *user)

@@ -334,6 +334,12 @@ void serve_request(void *user, struct env_request *request)
     if (x == NULL) {
         return; /* answered */
     }
+    if (request->unit.ptr != NULL) {
+        if (identify(x)) {
+            serve_unit(x);
+        }
+        return;
+    }
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
         route_missing(x, buf_str(&allow));
