@@ -209,14 +209,14 @@ static int unit_send_again(struct exchange *x, const struct grant *grant)
     return unit_send(x, 200, grant);
 }
 
-/* Nobody reads it; io ends the connection by its status. What happened stands in the log. */
+/* Nobody reads it: io ends the connection by its status. What happened stands in the log, too. */
 static void unit_problem(struct exchange *x, const struct exchange_problem *problem,
                          struct env_reply *reply)
 {
     char unit[ACCESS_UNIT_MAX_BYTES];
     char credential[ACCESS_UNIT_MAX_BYTES];
 
-    reply->content_type = NULL;
+    exchange_problem_write(x, problem, reply);
     (void)snprintf(unit, sizeof(unit), "%.*s", STR_ARG(x->request->unit));
     (void)snprintf(credential, sizeof(credential), "%.*s", STR_ARG(x->request->credential));
     log_event(LOG_LEVEL_WARN, "unit.refused", "peer", unit, "path", credential, "err",
