@@ -295,6 +295,16 @@ const struct command commands[] = {
      .help = "",
      .options = OUTPUT | WAIT | OPTION_BIT(OPTION_READY),
      .run = leases_run_status},
+    {.name = "wait",
+     .usage = "[--file PATH] [--wait DURATION]",
+     .summary = "Wait until leased is ready, or a file is written",
+     .help =
+         "Ready: its listeners are up, its ledger is read, and the required files of its configuration are\n"
+         "written. With --file until a file is there that leased keeps, which takes no word with leased.\n\n"
+         "  lease wait --wait 1m\n"
+         "  lease wait --file /run/orders/db.env && exec ./server",
+     .options = OPTION_BIT(OPTION_PATIENCE) | OPTION_BIT(OPTION_PATH),
+     .run = leases_run_wait},
     {.name = "reload",
      .usage = "[-o json]",
      .summary = "Have leased read its configuration anew",

@@ -11,6 +11,9 @@ int leases_run_rotate(struct cli *cli);
 int leases_run_ack(struct cli *cli);
 int leases_run_revoke(struct cli *cli);
 
+/* `wait`. */
+int leases_run_wait(struct cli *cli);
+
 /* `status`. */
 int leases_run_status(struct cli *cli);
 

@@ -36,6 +36,8 @@
       "go on trying this long while leased or the issuer is unavailable")                          \
     X(OPTION_CONFIRM, "wait", 0, "DURATION", false,                                                \
       "how long to wait for the issuer's confirmation; default 30s, 0 doesn't wait")               \
+    X(OPTION_PATIENCE, "wait", 0, "DURATION", false, "how long at most. Default: until it is so")  \
+    X(OPTION_PATH, "file", 0, "PATH", false, "until this file is there, and not empty")            \
     X(OPTION_GRANTS, "grants", 0, NULL, false, "grants instead of leases")                         \
     X(OPTION_READY, "ready", 0, NULL, false, "only tell by the exit code whether leased is ready") \
     X(OPTION_ADDRESS, "address", 0, "ADDRESS", false,                                              \

@@ -52,6 +52,19 @@ static void unix_check(const struct config_listener *listener, struct yaml_error
     }
 }
 
+/* Only a unix socket says who a service manager's peer is. */
+static void systemd_check(const struct config_listener *listener, struct yaml_errors *errors)
+{
+    size_t i;
+
+    for (i = 0; listener->tcp != NULL && i < listener->serve.count; i++) {
+        if (strcmp(listener->serve.items[i], "systemd") == 0) {
+            yaml_error_at(errors, config_place_of(listener->node, "serve"),
+                          "`systemd` is served on a unix socket only");
+        }
+    }
+}
+
 static void listener_check(const struct config_listener *listener, struct yaml_errors *errors)
 {
     static const char *const unix_only[] = {"mode", "user", "group", "peers"};
@@ -80,6 +93,7 @@ static void listener_check(const struct config_listener *listener, struct yaml_e
         unix_check(listener, errors);
     }
     if (listener->tcp != NULL) {
+        systemd_check(listener, errors);
         tcp_check(listener, errors);
     }
 }

@@ -13,8 +13,7 @@
 /* ---- listeners -------------------------------------------------------------- */
 
 static const struct schema_enum_value serve_values[] = {
-    {"native", 0}, {"metrics", 0}, {"vault", 0}, {"aws", 0}, {"gcp", 0}, {"azure", 0},
-    {"systemd", SCHEMA_VALUE_UNSUPPORTED},
+    {"native", 0}, {"metrics", 0}, {"vault", 0}, {"aws", 0}, {"gcp", 0}, {"azure", 0}, {"systemd", 0},
     {0},
 };
 

@@ -54,13 +54,15 @@ static int file_fill(const struct config_file *configured, struct serve_file *re
 {
     uid_t uid = 0;
     gid_t gid = ENV_NO_ID;
-    int r = io_resolve_user(configured->holder.user, &uid, e);
+    struct err why = {.code = 0};
+    int r = io_resolve_user(configured->holder.user, &uid, &why);
 
     if (r == 0 && configured->holder.group != NULL) {
-        r = io_resolve_group(configured->holder.group, &gid, e);
+        r = io_resolve_group(configured->holder.group, &gid, &why);
     }
     if (r != 0) {
-        return err_wrap(e, ERR_INVALID, "file %s: its holder", configured->path);
+        return err_set(e, r == ERR_NOMEM ? r : ERR_INVALID, "file %s: its holder: %s",
+                       configured->path, why.text);
     }
     *ret_file = (struct serve_file){
         .path = configured->path,

@@ -25,8 +25,9 @@ static uint32_t apis_of(const struct schema_strings *words)
         const char *word;
         enum serve_api api;
     } table[] = {
-        {"native", SERVE_API_NATIVE}, {"metrics", SERVE_API_METRICS}, {"aws", SERVE_API_AWS},
-        {"gcp", SERVE_API_GCP},       {"azure", SERVE_API_AZURE},     {"vault", SERVE_API_VAULT},
+        {"native", SERVE_API_NATIVE},   {"metrics", SERVE_API_METRICS}, {"aws", SERVE_API_AWS},
+        {"gcp", SERVE_API_GCP},         {"azure", SERVE_API_AZURE},     {"vault", SERVE_API_VAULT},
+        {"systemd", SERVE_API_SYSTEMD},
     };
     uint32_t apis = 0;
     size_t i;

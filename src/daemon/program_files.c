@@ -40,17 +40,21 @@ static struct helper_program *program_add(struct helper_programs *programs, cons
 
 static int look_up(const struct config_file *file, struct helper_file *ret_file, struct err *e)
 {
+    struct err why = {.code = 0};
     int r = 0;
 
     if (file->user != NULL) {
         ret_file->has_owner = true;
-        r = io_resolve_user(file->user, &ret_file->owner, e);
+        r = io_resolve_user(file->user, &ret_file->owner, &why);
     }
     if (r == 0 && file->group != NULL) {
         ret_file->has_group = true;
-        r = io_resolve_group(file->group, &ret_file->group, e);
+        r = io_resolve_group(file->group, &ret_file->group, &why);
     }
-    return r != 0 ? err_wrap(e, ERR_INVALID, "file %s", file->path) : 0;
+    if (r == 0 || r == ERR_NOMEM) {
+        return r;
+    }
+    return err_set(e, ERR_INVALID, "file %s: %s", file->path, why.text);
 }
 
 static int add_operation(const struct config_file *file, const char *name, enum helper_kind kind,

@@ -76,6 +76,11 @@ struct env_request {
     struct env_request_header headers[ENV_REQUEST_HEADERS_MAX];
     size_t header_count;
     struct str body;
+    /* A service manager's instead of HTTP (ptr NULL: none): it wants the credential of this id for
+     * this unit, and gets what the answer has as its body; method and path are empty. Whether it
+     * may ask for the unit is the handler's to judge. */
+    struct str unit;
+    struct str credential;
     /* Set by the handler while it keeps the request: runs once if the client has gone before the
      * reply was written whole, with `delivered` false; or once after the last byte was handed to
      * the kernel, with true. After it has run the request is dead. NULL: not interested. */

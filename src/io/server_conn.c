@@ -276,6 +276,9 @@ static void conn_start(struct io_listener *listener, struct MHD_Connection *mhd,
     listener->connection_count++;
     listener->io->connection_count++;
     conn_set_phase(conn, PHASE_HEAD);
+    if (listener->is_unix) {
+        (void)unit_begin(conn);
+    }
 }
 
 static void run_watches(struct env_connection *conn)
@@ -312,6 +315,9 @@ static void conn_end(struct env_connection *conn)
 {
     struct io_listener *listener = conn->listener;
 
+    if (conn->is_unit) {
+        unit_end(conn);
+    }
     CHECK(conn->state == REQUEST_NONE);
     conn->mhd = NULL;
     list_remove(&conn->node);

@@ -21,6 +21,7 @@
 #include "io/peer.h"
 #include "io/socket.h"
 #include "io/tls.h"
+#include "wire/unit_peer.h"
 
 #include <microhttpd.h>
 
@@ -134,6 +135,7 @@ struct env_connection {
     uint64_t deadline_ms;
     bool is_expired;   /* overdue and shut down */
     bool is_refused;   /* over a limit: not counted, nothing is read from it */
+    bool is_unit;      /* a service manager's (server_unit.c): nothing is read from it */
     bool is_lost;      /* to be closed: libmicrohttpd is told so when it asks next */
     bool is_suspended; /* libmicrohttpd doesn't look at it until the answer is there */
     struct peer peer;
@@ -146,6 +148,10 @@ struct env_connection {
      */
     uv_poll_t poll;
     bool has_poll;
+
+    char unit_name[UNIT_PEER_NAME_MAX_BYTES]; /* is_unit: what its request points into */
+    struct env_deferred unit_step;
+    bool is_unit_told; /* the answer went out whole */
 
     enum request_state state;
     struct env_request request;
@@ -183,6 +189,12 @@ void server_handle_closed(struct io_listener *listener);
 void server_deadline_moved(struct io_listener *listener, uint64_t deadline_ms);
 /* Those of the listener's limits; no phase that has begun gets more time by it. */
 void server_set_timeouts(struct io_listener *listener);
+
+/* server_unit.c */
+/* Is the new connection a service manager's? Then its request has begun. */
+bool unit_begin(struct env_connection *conn);
+/* It has ended. */
+void unit_end(struct env_connection *conn);
 
 /* server_conn.c */
 void conn_notify(void *user, struct MHD_Connection *mhd, void **context,

@@ -122,7 +122,7 @@ void *request_begin(void *user, const char *target, struct MHD_Connection *mhd)
         return NULL; /* There was no memory for it: request_continue closes. */
     }
     conn = OBJ_CAST(context, struct env_connection, CONNECTION_MAGIC);
-    if (conn->is_refused || conn->is_lost) {
+    if (conn->is_refused || conn->is_lost || conn->is_unit) {
         return conn;
     }
     CHECK(conn->state == REQUEST_NONE);
@@ -156,7 +156,7 @@ enum MHD_Result request_continue(void *user, struct MHD_Connection *mhd, const c
         return MHD_NO;
     }
     conn = OBJ_CAST(*context, struct env_connection, CONNECTION_MAGIC);
-    if (conn->is_lost || conn->is_refused) {
+    if (conn->is_lost || conn->is_refused || conn->is_unit) {
         return MHD_NO;
     }
     switch (conn->state) {
@@ -254,6 +254,10 @@ void request_completed(void *user, struct MHD_Connection *mhd, void **context,
         return;
     }
     conn = OBJ_CAST(*context, struct env_connection, CONNECTION_MAGIC);
+    if (conn->is_unit) {
+        *context = NULL;
+        return; /* what it sent was no request */
+    }
     is_answered = conn->state == REQUEST_ANSWERED;
     request_finish(conn, is_answered && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     request_reset(conn);

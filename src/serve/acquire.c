@@ -250,6 +250,10 @@ static void decide(struct exchange *x, const struct lease_role *role, uint32_t l
 
     serve_access_request(x, role, live_count, &request);
     access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
+    if (x->form->is_file) {
+        x->decision.bindings[0] = (struct access_binding_spec){.kind = ACCESS_BINDING_FILE};
+        x->decision.binding_count = 1;
+    }
 }
 
 static struct lease_ask ask_of(const struct exchange *x, const struct lease_role *role,

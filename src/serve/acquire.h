@@ -7,6 +7,8 @@
 /* How an API words what it answers with. */
 struct serve_form {
     const char *api; /* in the trail */
+    bool
+        is_file; /* a grant hangs on the file that the credential becomes, whatever its role says */
     /* Sends the credential that the grant is for with this status; the exchange lives on. Not 0:
      * nothing was sent, ERR_UNSUPPORTED: it is no credential for this API. */
     int (*send)(struct exchange *x, uint32_t status, const struct grant *grant);

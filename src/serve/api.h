@@ -112,6 +112,7 @@ enum serve_api {
     SERVE_API_GCP = 8,
     SERVE_API_AZURE = 16,
     SERVE_API_VAULT = 32,
+    SERVE_API_SYSTEMD = 64,
 };
 
 /* What a listener that serves Vault's API speaks for. */

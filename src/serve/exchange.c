@@ -47,6 +47,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     watches_init(&serve->watches, options->env, options->core, start);
     files_init(&serve->files, serve, options->files_record);
     serve_vault_roles_init(&serve->vault_roles, seed);
+    units_init(&serve->units, serve);
     *ret_serve = serve;
     return 0;
 }
@@ -61,6 +62,7 @@ void serve_free(struct serve *serve)
     }
     CHECK(serve->exchange_count == 0);
     files_fini(&serve->files);
+    units_fini(&serve->units);
     watches_fini(&serve->watches);
     while ((node = list_pop_front(&serve->idle)) != NULL) {
         mem_free(LIST_ENTRY(node, struct exchange, node));
@@ -96,6 +98,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
 void serve_files_start(struct serve *serve, struct str known)
 {
     files_start(&serve->files, known);
+    units_start(&serve->units);
 }
 
 void serve_files_stop(struct serve *serve, void (*stopped)(void *user), void *user)

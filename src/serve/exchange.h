@@ -11,6 +11,7 @@
 #include "serve/files.h"
 #include "serve/params.h"
 #include "serve/vault_roles.h"
+#include "serve/units.h"
 #include "serve/watch.h"
 #include "wire/json_out.h"
 
@@ -62,7 +63,7 @@ struct serve_denials {
 };
 
 #define SERVE_STATUS_MAX 600
-#define SERVE_API_COUNT 6
+#define SERVE_API_COUNT 7
 #define SERVE_REPLY_DEFAULT_BYTES (1024U * 1024U)
 /* A list ends its page where one more item may not fit; the largest are leases with many grants. */
 #define SERVE_ITEM_MAX_BYTES (32U * 1024U)
@@ -86,6 +87,7 @@ struct serve {
     struct watches watches;
     struct files files;
     struct vault_roles vault_roles;
+    struct units units;
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member

@@ -136,8 +136,8 @@ static void secret_memory_write(struct buf *out)
 
 static void requests_write(const struct serve *serve, struct buf *out)
 {
-    static const char *const apis[SERVE_API_COUNT] = {"native", "metrics", "aws",
-                                                      "gcp",    "azure",   "vault"};
+    static const char *const apis[SERVE_API_COUNT] = {"native", "metrics", "aws",    "gcp",
+                                                      "azure",  "vault",   "systemd"};
     struct map_entry *entry;
     size_t api;
     unsigned status;

@@ -414,6 +414,12 @@ void serve_request(void *user, struct env_request *request)
         vault_run(x);
         return;
     }
+    if (request->unit.ptr != NULL) {
+        if (serve_identify(x)) {
+            serve_unit(x);
+        }
+        return;
+    }
     route = route_find(x, &x->path_arg, &allow);
     if (route == NULL) {
         route_missing(x, buf_str(&allow));

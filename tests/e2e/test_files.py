@@ -409,3 +409,41 @@ def test_a_reader_sees_each_version_whole_and_an_attacker_gets_nothing(kept, wor
     assert reader.returncode == 0 and int(seen) >= 2
     assert os.path.getsize(victim) == 0
     os.unlink(f"{it.path()}.stop")
+
+
+
+def test_psql_reads_its_password_file_across_rotations(kept, world):
+    folder = tempfile.mkdtemp(prefix="kept-", dir=world.folder)
+    os.chmod(folder, 0o755)
+    give_to(folder, CONSUMER)
+    template = script(world.folder, f"service-{os.path.basename(folder)}", "[orders]\nhost=${host}\nport=${port}\ndbname=${dbname}\nuser=${username}\n")
+    it = kept({"user": CONSUMER, "format": "pgpass", "path": f"{folder}/pgpass", "mode": "0600"},
+              {"user": CONSUMER, "format": f"template={template}", "path": f"{folder}/service"}, folder=folder,
+              attributes={"host": "127.0.0.1", "port": str(world.postgres.port), "dbname": "postgres"})
+    until(lambda: it.text("service"), "both are written")
+    command = [*as_user(CONSUMER), "env", f"PGPASSFILE={folder}/pgpass", f"PGSERVICEFILE={folder}/service", "psql", "-wqAt", "-c",
+               "SELECT current_user", "service=orders"]
+    users = set()
+    for _ in range(3):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        assert done.returncode == 0, done.stderr
+        users.add(done.stdout)
+        before = it.text("service")
+        it.rotate()
+        until(lambda before=before: it.text("service") != before and it.text("service").split("user=")[1].strip() in it.text("pgpass"),
+              "both have the new one")
+    assert len(users) == 3
+
+
+def test_lease_wait_waits_for_a_file_and_for_readiness(kept, world):
+    folder = tempfile.mkdtemp(prefix="kept-", dir=world.folder)
+    os.rmdir(folder)
+    it = kept({"user": CONSUMER}, folder=folder, wait=False)
+    it.daemon.await_ready(lambda: it.daemon.lease("root", "status").returncode == 0)
+    assert it.daemon.lease(CONSUMER, "wait", "--wait", "0s").returncode == 7
+    assert it.daemon.lease(CONSUMER, "wait", "--file", it.path(), "--wait", "0s").returncode == 7
+    waiting = subprocess.Popen(it.daemon.command(CONSUMER, "wait", "--file", it.path()), cwd="/")
+    os.mkdir(folder, 0o755)
+    give_to(folder, CONSUMER)
+    assert waiting.wait(30) == 0 and it.fields()
+    assert it.daemon.lease(CONSUMER, "wait", "--wait", "30s").returncode == 0

@@ -301,6 +301,8 @@ static struct fake_request *request_new(const struct message *message, struct ca
         .method = str_of(fake->texts[0]),
         .query = str_of(fake->texts[1]),
         .body = str_of(fake->texts[2]),
+        .unit = str_of(message->unit),
+        .credential = str_of(message->credential),
         .ops = &fake_ops,
     };
     fake->request.path = str_cut(&fake->request.query, '?');

@@ -22,6 +22,8 @@ struct message {
     const char *target;          /* path and query */
     const char *body;            /* NULL: none */
     const char *const *headers;  /* "Name: value" each, ended by NULL */
+    const char *unit;            /* not NULL: a service manager asks for this unit … */
+    const char *credential;      /* … and this credential, and method and target are empty */
     bool has_no_default_headers; /* without Host and X-Leased-Request */
     struct env_connection *connection;
     env_request_fn handler;
