@@ -301,7 +301,7 @@ $(mutant_bins): $(OUT)/tests/mutants/sim_%: $(OBJ)/tests/sim/test_sim.o $(filter
 
 # The model Vault as a program, which tests/e2e compares with a real server.
 model := $(if $(wildcard tests/sim/model_main.c),$(OUT)/tests/sim/sim_vault_model)
-model_sources := $(foreach f,model_main sim_vault sim_vault_api sim_vault_token sim_random,tests/sim/$f.c)
+model_sources := $(foreach f,model_main sim_issuer sim_vault sim_vault_api sim_vault_token sim_random,tests/sim/$f.c)
 $(OUT)/tests/sim/sim_vault_model: $(call objects,$(model_sources)) $(call archives,base) $(flags_stamp)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)
