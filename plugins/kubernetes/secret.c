@@ -57,10 +57,16 @@ static int bind(struct kubernetes_work *work, const struct leased_http_reply *re
 
 static void made(struct kubernetes_work *work, const struct leased_http_reply *reply)
 {
-    if (reply->status >= 400 && reply->status < 500 && kubernetes_is_word(reply)) {
+    /* Names are of chance: one that is there is our own, by a request that arrived twice. */
+    bool is_there = reply->status == 409;
+
+    if (reply->status >= 400 && reply->status < 500 && !is_there && kubernetes_is_word(reply)) {
         work->is_left = false; /* it was refused */
     }
-    if (reply->status != 201) {
+    if (is_there) {
+        kubernetes_fail(work, LEASED_RETRY, 0,
+                        "the API server has the Secret already: the request reached it twice");
+    } else if (reply->status != 201) {
         kubernetes_explain(work, reply, true);
     } else if (bind(work, reply) != 0) {
         kubernetes_fail(work, LEASED_RETRY, 0,

@@ -286,6 +286,11 @@ static void test_a_secret_that_may_have_been_made_is_named(void **state)
     plugin_world_answer(&world, 504, STATUS("Timeout", "too slow"));
     assert_int_equal(call.outcome, LEASE_OUTCOME_LOST);
     assert_true(strlen(call.orphan) > 0);
+    /* Names are of chance, so it is ours: something in between has sent the request twice. */
+    plugin_world_issue(&world, &call, REVOCABLE, 0);
+    plugin_world_answer(&world, 409, STATUS("AlreadyExists", "it is there"));
+    assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
+    assert_true(strlen(call.orphan) > 0);
     plugin_world_issue(&world, &call, REVOCABLE, 0);
     plugin_world_answer(&world, 408, "<html>");
     assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
