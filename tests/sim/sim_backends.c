@@ -22,6 +22,7 @@ void sim_backends_init(struct sim_world *world)
 {
     world->vault.issuer.kind = &sim_vault_kind;
     world->vault.issuer.sim = &world->sim;
+    world->vault.issuer.is_on_record = true;
     world->backends[0] = (struct sim_backend){.world = world, .issuer = &world->vault.issuer};
     world->backend_count = 1;
 }

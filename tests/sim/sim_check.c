@@ -163,7 +163,7 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     issuer = world->role_backends[index]->issuer;
     credential = issuer->kind->find(issuer, fields);
     if (credential == NULL || sim_world_role_index(world, str_of(credential->role)) != index) {
-        sim_fail(sim, "S1: a credential of %s that the issuer never made", role_name);
+        sim_fail(sim, "S1: a credential of %s that %s never made", role_name, issuer->kind->name);
     }
     if (is_new) {
         check_version(check, credential);
@@ -187,8 +187,7 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
 
     if (answer != NULL) {
         check_credential(check, answer, request->connection->peer.uid, request->status == 201);
-    } else if (body.len > 0 &&
-               memmem(body.ptr, body.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
+    } else if (sim_is_leak(body)) {
         sim_fail(&check->world->sim, "S6: a secret in an answer %u: %.*s", request->status,
                  STR_ARG(body));
     }

@@ -44,6 +44,18 @@ bool sim_issuer_is_at(const struct sim_issuer_kind *kind, struct str url)
     return false;
 }
 
+bool sim_is_leak(struct str text)
+{
+    static const char *const marks[] = {SIM_MARK, "PRIVATE KEY"};
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        if (text.len > 0 && memmem(text.ptr, text.len, marks[i], strlen(marks[i])) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- credentials ------------------------------------------------------------------------------ */
 
 void sim_draw_id(struct sim_random *random, const char *prefix, size_t count, char *out,
@@ -72,13 +84,11 @@ void sim_issuer_add(struct sim_issuer *issuer, struct sim_credential *credential
     issuer->issue_total++;
 }
 
-struct sim_credential *sim_issuer_issue(struct sim_issuer *issuer, const struct sim_call *call,
-                                        const char *role, uint64_t life_ms)
+void sim_issuer_issue(struct sim_issuer *issuer, struct sim_credential *credential,
+                      const struct sim_call *call, const char *role, uint64_t life_ms)
 {
-    struct sim_credential *credential = mem_calloc(1, sizeof(*credential));
     char prefix[32];
 
-    CHECK(credential != NULL);
     (void)snprintf(credential->role, sizeof(credential->role), "%s", role);
     (void)snprintf(prefix, sizeof(prefix), "%s-" SIM_MARK "-", issuer->kind->name);
     sim_draw_id(issuer->random, prefix, 20, credential->secret, sizeof(credential->secret));
@@ -87,6 +97,16 @@ struct sim_credential *sim_issuer_issue(struct sim_issuer *issuer, const struct 
     credential->granted_ms = life_ms;
     credential->expires_ms = call->now_ms + life_ms;
     sim_issuer_add(issuer, credential, call);
+}
+
+struct sim_credential *sim_issuer_issue_plain(struct sim_issuer *issuer,
+                                              const struct sim_call *call, const char *role,
+                                              uint64_t life_ms)
+{
+    struct sim_credential *credential = mem_calloc(1, sizeof(*credential));
+
+    CHECK(credential != NULL);
+    sim_issuer_issue(issuer, credential, call, role, life_ms);
     return credential;
 }
 
@@ -137,6 +157,55 @@ void sim_issuer_ended(struct sim_issuer *issuer, uint64_t exchange, bool is_deli
     if (issuer->kind != NULL && issuer->kind->ended != NULL) {
         issuer->kind->ended(issuer, exchange);
     }
+}
+
+/* --- what models have in common --------------------------------------------------------------- */
+
+uint32_t sim_issuer_ill_status(struct sim_issuer *issuer, struct sim_answer *answer)
+{
+    if (sim_random_chance(issuer->random, issuer->faults.limited)) {
+        answer->retry_after_s = 1 + (uint32_t)sim_random_below(issuer->random, 9);
+        return 429;
+    }
+    return sim_random_chance(issuer->random, issuer->faults.failed) ? 500 : 0;
+}
+
+struct sim_credential *sim_issuer_find_field(struct sim_issuer *issuer, const json_t *fields,
+                                             const char *name)
+{
+    const char *secret = json_string_value(json_object_get(fields, name));
+
+    return secret != NULL ? sim_issuer_find(issuer, str_of(secret)) : NULL;
+}
+
+uint64_t sim_issuer_until_ms(const struct sim_credential *credential, uint64_t now_ms)
+{
+    return !credential->is_revoked && credential->expires_ms > now_ms ? credential->expires_ms : 0;
+}
+
+struct sim_credential *sim_issuer_ends_none(struct sim_issuer *issuer, const struct sim_call *call)
+{
+    (void)issuer;
+    (void)call;
+    return NULL;
+}
+
+void sim_issuer_destroy(struct sim_issuer *issuer)
+{
+    sim_issuer_fini(issuer);
+    mem_free(issuer);
+}
+
+const char *sim_call_bearer(const struct sim_call *call)
+{
+    static char token[4096];
+    struct str value = sim_call_value(call, "authorization");
+
+    token[0] = '\0';
+    if (str_starts_with(value, "Bearer ")) {
+        (void)snprintf(token, sizeof(token), "%.*s", (int)(value.len - 7), value.ptr + 7);
+    }
+    return token;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* A model of an issuer, and the truth about its credentials, which the checkers look at: which are
  * valid now, and whether the answer that held one reached anybody. Everything secret that a model
- * makes holds SIM_MARK, so that a leak is found by looking for that word.
+ * makes holds SIM_MARK, so that a leak is found by looking for that word; keys say what they are.
  *
  * A model is a table of functions (struct sim_issuer_kind), found by the address of a request, and
  * embeds a struct sim_issuer. sim_vault.h is the largest one; the others have a file each. */
@@ -62,6 +62,7 @@ struct sim_issuer {
     struct sim_random *random;
     uint32_t variant; /* which of the kind's ways, where it has several */
     struct sim_issuer_faults faults;
+    bool is_on_record; /* what is asked of it is on record before, so that it can be found */
     bool denies_issue; /* its policy was changed */
     bool denies_login; /* what the daemon shows isn't taken any more */
     struct map by_secret;
@@ -76,6 +77,7 @@ struct sim_issuer_kind {
     const char *name;          /* of the plugin, and of its backend */
     const char *const *places; /* what the URLs of its requests begin with; NULL at the end */
     leased_plugin_entry_fn entry;
+    bool knows_no_twins; /* its roles have no keys that could lead elsewhere */
 
     /* A model of this kind, and its end. Vault's is a part of the world. */
     struct sim_issuer *(*create)(struct sim *sim, uint32_t variant);
@@ -96,7 +98,8 @@ struct sim_issuer_kind {
     uint64_t (*due_until_ms)(const struct sim_credential *credential, uint64_t now_ms);
 
     /* Does this request ask for a credential? Then of which role. */
-    bool (*asks)(const struct sim_call *call, char ret_role[SIM_ISSUER_ROLE_MAX_BYTES]);
+    bool (*asks)(struct sim_issuer *issuer, const struct sim_call *call,
+                 char ret_role[SIM_ISSUER_ROLE_MAX_BYTES]);
     /* The one credential that this request is to end; NULL: it isn't about one. */
     struct sim_credential *(*ends)(struct sim_issuer *issuer, const struct sim_call *call);
     /* The one that it is to renew. May be NULL: nothing is renewed here. */
@@ -107,8 +110,13 @@ struct sim_issuer_kind {
     struct sim_credential *(*find)(struct sim_issuer *issuer, const json_t *fields);
 };
 
-/* All but vault's, which is in every world. NULL at the end. */
-extern const struct sim_issuer_kind *const sim_issuer_kinds[];
+extern const struct sim_issuer_kind sim_aws_kind;
+extern const struct sim_issuer_kind sim_entra_kind;
+extern const struct sim_issuer_kind sim_github_kind;
+extern const struct sim_issuer_kind sim_google_kind;
+extern const struct sim_issuer_kind sim_kube_kind;
+extern const struct sim_issuer_kind sim_localca_kind;
+extern const struct sim_issuer_kind sim_program_kind;
 
 /* Of one that was zeroed; `random` is borrowed. */
 void sim_issuer_init(struct sim_issuer *issuer, const struct sim_issuer_kind *kind,
@@ -123,9 +131,16 @@ bool sim_issuer_is_at(const struct sim_issuer_kind *kind, struct str url);
  * `secret`, and `expires_ms` are set by the caller. */
 void sim_issuer_add(struct sim_issuer *issuer, struct sim_credential *credential,
                     const struct sim_call *call);
-/* The same for who has nothing of his own to keep: made of these. `life_ms` from now. */
-struct sim_credential *sim_issuer_issue(struct sim_issuer *issuer, const struct sim_call *call,
-                                        const char *role, uint64_t life_ms);
+/* The same for one with a secret that is drawn, and a life from now. */
+void sim_issuer_issue(struct sim_issuer *issuer, struct sim_credential *credential,
+                      const struct sim_call *call, const char *role, uint64_t life_ms);
+/* … and that has nothing of the model's own. */
+struct sim_credential *sim_issuer_issue_plain(struct sim_issuer *issuer,
+                                              const struct sim_call *call, const char *role,
+                                              uint64_t life_ms);
+
+/* Does it hold something secret? */
+bool sim_is_leak(struct str text);
 
 uint64_t sim_credential_until_ms(const struct sim_credential *credential, uint64_t now_ms);
 struct sim_credential *sim_issuer_find(struct sim_issuer *issuer, struct str secret);
@@ -150,6 +165,20 @@ int64_t sim_issuer_now_s(const struct sim_call *call);
 uint64_t sim_issuer_moment_ms(int64_t unix_s);
 /* "2026-01-01T00:00:00Z" */
 void sim_issuer_rfc3339(int64_t unix_s, char out[24]);
+
+/* The status of a refusal by its faults (429, 500), or 0. With 429 it sets retry_after_s. */
+uint32_t sim_issuer_ill_status(struct sim_issuer *issuer, struct sim_answer *answer);
+/* The field is the secret: sim_issuer_kind.find for who has nothing else to compare. */
+struct sim_credential *sim_issuer_find_field(struct sim_issuer *issuer, const json_t *fields,
+                                             const char *name);
+/* sim_issuer_kind.valid_until_ms for who has nothing but its end and is_revoked. */
+uint64_t sim_issuer_until_ms(const struct sim_credential *credential, uint64_t now_ms);
+/* sim_issuer_kind.ends for who can't. */
+struct sim_credential *sim_issuer_ends_none(struct sim_issuer *issuer, const struct sim_call *call);
+/* sim_issuer_kind.destroy for who is nothing but a struct sim_issuer. */
+void sim_issuer_destroy(struct sim_issuer *issuer);
+/* What stands behind "Bearer " in the request; "" if nothing does. Valid until the next call. */
+const char *sim_call_bearer(const struct sim_call *call);
 
 /* `root` is taken. */
 void sim_answer_json(struct sim_answer *answer, uint32_t status, json_t *root);

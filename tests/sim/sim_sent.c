@@ -8,12 +8,12 @@
 
 /* --- calls of one kind ------------------------------------------------------------------------ */
 
-/* What is counted: calls to this issuer, or those that ask for a credential, of this role if one is
- * said. */
+/* What is counted: calls to this issuer; those that ask it for a credential of this role, or that
+ * ask any issuer for something that is on record before. */
 struct sought {
     const struct sim_world *world;
     const struct sim_issuer *issuer; /* NULL: any */
-    const char *role;                /* NULL: any */
+    const char *role;                /* NULL with that */
 };
 
 static bool is_to(void *user, const struct sim_call *call)
@@ -26,12 +26,14 @@ static bool is_to(void *user, const struct sim_call *call)
 static bool asks(void *user, const struct sim_call *call)
 {
     const struct sought *sought = user;
-    const struct sim_issuer *issuer = sim_world_issuer_at(sought->world, call);
+    struct sim_issuer *issuer = sim_world_issuer_at(sought->world, call);
     char role[SIM_ISSUER_ROLE_MAX_BYTES];
 
-    return !call->is_late && issuer != NULL &&
-           (sought->issuer == NULL || issuer == sought->issuer) && issuer->kind->asks(call, role) &&
-           (sought->role == NULL || strcmp(role, sought->role) == 0);
+    if (call->is_late || issuer == NULL || !issuer->kind->asks(issuer, call, role)) {
+        return false;
+    }
+    return sought->issuer != NULL ? issuer == sought->issuer && strcmp(role, sought->role) == 0
+                                  : issuer->is_on_record;
 }
 
 static const struct lease_role *role_called(const struct sim_check *check, const char *name)
@@ -169,7 +171,9 @@ static void check_issue(struct sim_check *check, const struct sim_issuer *issuer
     if (role == NULL) {
         return;
     }
-    check_intent(check);
+    if (issuer->is_on_record) {
+        check_intent(check);
+    }
     if (role->share == LEASE_SHARE_ROLE && sim_net_count(sim, asks, &sought) > 0) {
         sim_check_trace_leases(check);
         sim_fail(sim, "S9: a second issue for the shared role %s is sent", role->name);
@@ -197,7 +201,7 @@ void sim_check_sent(struct sim_check *check, const struct sim_call *call)
     if (credential != NULL && credential->is_revoke_sent) {
         sim_fail(sim, "S7: %s is renewed after its revocation was sent", credential->id);
     }
-    if (issuer->kind->asks(call, role)) {
+    if (issuer->kind->asks(issuer, call, role)) {
         check_issue(check, issuer, role);
     }
 }

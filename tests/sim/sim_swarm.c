@@ -6,6 +6,7 @@
 
 #include "sim_check.h"
 #include "sim_client.h"
+#include "sim_estate.h"
 #include "sim_mishap.h"
 #include "sim_operator.h"
 
@@ -229,6 +230,7 @@ static void end_disturbance(struct swarm *swarm)
     swarm->world.sim.is_issuer_down = false;
     swarm->world.sim.down_prefix = NULL;
     swarm->world.sim.is_disk_full = false;
+    sim_estate_follow(&swarm->world);
 }
 
 static void disturbance_over(struct sim_event *event)
@@ -253,6 +255,7 @@ static void begin_disturbance(struct swarm *swarm)
     sim_trace(&world->sim, "operators: %s", names[which]);
     if (which < ARRAY_LEN(switches)) {
         *switches[which] = true;
+        sim_estate_follow(&swarm->world);
         sim_schedule_in(&world->sim, &swarm->calm,
                         sim_random_below(&world->sim.random, 10U * MINUTE_MS));
     } else if (which == ARRAY_LEN(switches)) {
@@ -357,7 +360,11 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
         draw_shortage(swarm, options);
         draw_verification(swarm, run->seed);
     }
+    if (!run->is_plain && !run->is_vault_only) {
+        options->variant = sim_estate_draw(run->seed, swarm->roles, swarm->world.role_count);
+    }
     sim_world_start(&swarm->world, options);
+    sim_estate_follow(&swarm->world);
     draw_crowd(swarm);
     if (swarm->is_short) {
         swarm->crowd.think_max_ms = between(swarm, 500, 3000);
@@ -456,14 +463,16 @@ void sim_swarm_run(const struct sim_swarm_options *options, struct sim_swarm_res
         .virtual_ms = swarm->world.sim.now_ms - SIM_START_MS,
         .handed_out = swarm->check.handed_out_count,
         .refused = swarm->check.refused_count,
-        .issues = swarm->world.vault.issuer.issue_total,
         .renewals = swarm->world.vault.renew_total,
-        .revocations = swarm->world.vault.issuer.revoke_total,
         .exchanges = swarm->world.sim.exchange_count,
         .records = swarm->check.trail.record_count,
         .crashes = swarm->mishaps.crash_count,
         .lost_credentials = lost,
     };
+    for (size_t i = 0; i < swarm->world.backend_count; i++) {
+        ret_result->issues += swarm->world.backends[i].issuer->issue_total;
+        ret_result->revocations += swarm->world.backends[i].issuer->revoke_total;
+    }
     sim_check_fini(&swarm->check);
     sim_world_fini(&swarm->world);
     mem_free(swarm);

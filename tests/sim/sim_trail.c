@@ -198,7 +198,7 @@ static void line_note(struct sim_trail *trail, struct str line, uint64_t seq)
     if (seq <= trail->seen_seq) {
         return;
     }
-    if (memmem(line.ptr, line.len, SIM_MARK, sizeof(SIM_MARK) - 1) != NULL) {
+    if (sim_is_leak(line)) {
         sim_fail(trail->sim, "S6: a secret in the trail: %.*s", STR_ARG(line));
     }
     record_read(line, &record);

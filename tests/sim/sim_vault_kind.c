@@ -21,8 +21,10 @@ static void params(const struct sim_issuer *issuer, const char *role, char *out,
     (void)snprintf(out, out_size, "{\"path\":\"database/creds/%s\"}", role);
 }
 
-static bool asks(const struct sim_call *call, char ret_role[SIM_ISSUER_ROLE_MAX_BYTES])
+static bool asks(struct sim_issuer *issuer, const struct sim_call *call,
+                 char ret_role[SIM_ISSUER_ROLE_MAX_BYTES])
 {
+    (void)issuer;
     if (!str_starts_with(call->path, CREDS)) {
         return false;
     }

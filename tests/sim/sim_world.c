@@ -51,8 +51,11 @@ const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
 {
     static char name[SIM_ISSUER_ROLE_MAX_BYTES];
 
+    bool is_twin =
+        world->is_twin[index] && !world->role_backends[index]->issuer->kind->knows_no_twins;
+
     (void)snprintf(name, sizeof(name), "%s%s", world->roles[index].name,
-                   world->is_twin[index] ? SIM_WORLD_TWIN : "");
+                   is_twin ? SIM_WORLD_TWIN : "");
     return name;
 }
 
@@ -123,8 +126,9 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
         .linger_ms = role->linger_ms,
         .binding = role->binding != ACCESS_BINDING_DEFAULT ? role->binding : ACCESS_BINDING_PROCESS,
         .live_max = role->live_max,
-        .verify_json = role->verify_timeout_ms > 0 ? VERIFY : NULL,
-        .verify_timeout_ms = role->verify_timeout_ms,
+        /* What is tried out is a password, so it is Vault's. */
+        .verify_json = role->verify_timeout_ms > 0 && role->kind == NULL ? VERIFY : NULL,
+        .verify_timeout_ms = role->kind == NULL ? role->verify_timeout_ms : 0,
     };
     sim_world_set_path(world, index);
     sim_world_note_limits(world, index);
