@@ -294,14 +294,14 @@ $(mutant_bins): $(OUT)/tests/mutants/sim_%: $(OBJ)/tests/sim/test_sim.o $(filter
 	$(Q)mkdir -p $(@D)
 	$(call say,MUTANT,$@)
 	$(Q)for source in $$(grep -lE 'MUTATED\($*\)|MUTANT == $*( |$$)' -r src plugins --include=*.c); do \
-		$(CC) $(all_cflags) -fPIE $(inc_src) -Iplugins -Dleased_plugin_entry=leased_plugin_entry_vault -DMUTANT=$* $(CPPFLAGS) $(CFLAGS) \
+		$(CC) $(all_cflags) -fPIE $(inc_src) -Iplugins -Dleased_plugin_entry=leased_plugin_entry_$$(basename $$(dirname $$source)) -DMUTANT=$* $(CPPFLAGS) $(CFLAGS) \
 			-c -o $@.$$(basename $$source .c).o $$source; done
 	$(Q)$(CC) $(all_cflags) -pie $(CFLAGS) $(all_ldflags) $(LDFLAGS) -o $@ $@.*.o $(filter %.o,$^) $(filter %.a,$^) \
 		$(call ext,$(tests_sim) plugin) $(call pkg_libs,cmocka)
 
 # The model Vault as a program, which tests/e2e compares with a real server.
 model := $(if $(wildcard tests/sim/model_main.c),$(OUT)/tests/sim/sim_vault_model)
-model_sources := $(foreach f,model_main sim_vault sim_vault_api sim_vault_token sim_random,tests/sim/$f.c)
+model_sources := $(foreach f,model_main sim_issuer sim_vault sim_vault_api sim_vault_token sim_random,tests/sim/$f.c)
 $(OUT)/tests/sim/sim_vault_model: $(call objects,$(model_sources)) $(call archives,base) $(flags_stamp)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)

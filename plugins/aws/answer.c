@@ -147,6 +147,11 @@ bool aws_answer_is_ok(const struct aws_answer *answer)
     return answer->status == 200;
 }
 
+bool aws_answer_is_refusal(const struct aws_answer *answer)
+{
+    return answer->code[0] != '\0' && answer->status < 500;
+}
+
 bool aws_answer_is_expired(const struct aws_answer *answer)
 {
     return is_code(answer, "ExpiredToken") || is_code(answer, "ExpiredTokenException");

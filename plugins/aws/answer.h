@@ -22,6 +22,9 @@ void aws_answer_read(const struct leased_http_reply *reply, struct leased_str se
 
 bool aws_answer_is_ok(const struct aws_answer *answer);
 
+/* Does AWS say that it hasn't done what was asked for? */
+bool aws_answer_is_refusal(const struct aws_answer *answer);
+
 /* Does it refuse what was sent for the credential's age? Does it not know the credential? */
 bool aws_answer_is_expired(const struct aws_answer *answer);
 bool aws_answer_is_unknown(const struct aws_answer *answer);

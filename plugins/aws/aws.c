@@ -42,9 +42,7 @@ static void op_fini(struct plugin_work *work)
     struct aws_op *op = (struct aws_op *)work;
     const struct leased_host *host = work->works->host;
 
-    if (op->denial != NULL) {
-        op->denial->is_busy = false;
-    }
+    aws_revoke_fini(op);
     aws_params_fini(&op->params);
     plugin_form_fini(&op->form);
     plugin_form_fini(&op->query);

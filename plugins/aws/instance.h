@@ -68,6 +68,7 @@ struct aws_op {
     int64_t issued_s;
     struct aws_denial *denial; /* that it keeps busy */
     int64_t cutoff_s;
+    bool may_be_put; /* the policy is at IAM, or on its way, or nobody knows */
 };
 
 /* An operation that begins with `begin`, from the loop; NULL when out of memory. */

@@ -132,10 +132,12 @@ static void replied(struct plugin_work *work, const struct leased_http_reply *re
     struct aws_op *op = (struct aws_op *)work;
     struct aws_answer answer;
 
+    op->may_be_put = op->may_be_put && reply->transport != LEASED_HTTP_NOT_SENT;
     if (plugin_work_is_unanswered(work, reply)) {
         return;
     }
     aws_answer_read(reply, secret_of(op), &answer);
+    op->may_be_put = op->may_be_put && !aws_answer_is_refusal(&answer);
     if (is_skewed(op, &answer)) {
         op->is_resigned = true;
         send_or_fail(op);

@@ -4,6 +4,9 @@
  * IAM finds a role by its name, in the account of whoever asks: so that account is looked at first,
  * or a role of the same name in another one would be shut.
  *
+ * Where it isn't known whether the policy is there (the answer was lost, or is none of AWS's), they
+ * are told dead, too, and it is put again.
+ *
  * The policy has one moment, which must never go back: what is put for one lease at a time is
  * waited for by the others, and covers them, too. AWS tells a session's moment in whole seconds, so
  * the second in which this happens is denied with the rest, and no session is issued in it
@@ -72,14 +75,28 @@ static struct aws_denial *place_of(struct leased_instance *aws, uint64_t role)
 /* --- putting the policy ----------------------------------------------------------------------- */
 
 /* All of them are dead; those of later are other leases. */
-static void tell(struct aws_op *op)
+static void tell(struct aws_op *op, const char *reason)
 {
     const struct leased_host *host = op->aws->works.host;
     leased_host_context *context = op->aws->works.context;
     uint64_t role = op->denial->role;
 
-    host->anchor_ends(context, role, 0, PLUGIN_STR("the role's older sessions are denied"));
+    op->may_be_put = false;
+#if defined(MUTANT) && MUTANT == 26 /* see src/base/mutant.h */
+    return;
+#endif
+    host->anchor_ends(context, role, 0, plugin_str(reason));
     host->anchor_ends(context, role, UINT64_MAX, PLUGIN_STR("newer sessions aren't denied"));
+}
+
+void aws_revoke_fini(struct aws_op *op)
+{
+    if (op->may_be_put) {
+        tell(op, "the role's older sessions are denied, or may be");
+    }
+    if (op->denial != NULL) {
+        op->denial->is_busy = false;
+    }
 }
 
 static void put(struct aws_op *op, const struct aws_answer *answer)
@@ -100,8 +117,20 @@ static void put(struct aws_op *op, const struct aws_answer *answer)
         return;
     }
     op->denial->done_s = op->cutoff_s;
-    tell(op);
+    tell(op, "the role's older sessions are denied");
     plugin_work_end(&op->work, LEASED_OK, NULL);
+}
+
+/* What was wanted before and may be there is put again as it was: so it ends nothing that has been
+ * issued since. */
+static void choose_cutoff(struct aws_op *op, int64_t now_s)
+{
+    struct aws_denial *denial = op->denial;
+
+    if (denial->wanted_s <= op->issued_s) {
+        denial->wanted_s = now_s >= op->issued_s ? now_s + 1 : op->issued_s + 1;
+    }
+    op->cutoff_s = denial->wanted_s;
 }
 
 static void identified(struct aws_op *op, const struct aws_answer *answer)
@@ -126,10 +155,8 @@ static void identified(struct aws_op *op, const struct aws_answer *answer)
         plugin_work_fail(&op->work, LEASED_DENIED, text.bytes);
         return;
     }
-    op->cutoff_s = (answer->date_s >= 0 ? answer->date_s : aws_now_s(op->aws)) + 1;
-    op->cutoff_s = op->cutoff_s > op->issued_s ? op->cutoff_s : op->issued_s + 1;
-    op->cutoff_s = op->cutoff_s > op->denial->wanted_s ? op->cutoff_s : op->denial->wanted_s;
-    op->denial->wanted_s = op->cutoff_s;
+    choose_cutoff(op, answer->date_s >= 0 ? answer->date_s : aws_now_s(op->aws));
+    op->may_be_put = true;
     aws_query_deny(aws_request_form(op), op->role_arn, op->cutoff_s);
     aws_request_send(op, AWS_SERVICE_IAM, "PutRolePolicy (deny-older)", put);
 }

@@ -16,4 +16,7 @@ bool aws_denial_is_busy(const struct leased_instance *aws, const char *role_arn)
 int32_t aws_revoke(struct leased_instance *aws, const struct leased_lease_ref *lease,
                    leased_op *op);
 
+/* When the operation ends. */
+void aws_revoke_fini(struct aws_op *op);
+
 #endif

@@ -264,6 +264,9 @@ static void revoked(struct plugin_work *work, const struct leased_run_end *end)
     struct plugin_text detail = {{0}};
     int32_t status = judge(end, false, &detail);
 
+#if defined(MUTANT) && MUTANT == 29 /* see src/base/mutant.h */
+    status = LEASED_OK;
+#endif
     plugin_work_fail(work, status, status == LEASED_OK ? "" : detail.bytes);
 }
 

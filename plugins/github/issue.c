@@ -208,6 +208,10 @@ static void begin_revoke(struct plugin_work *base)
     const struct github_request request = {
         .method = "DELETE", .path = "/installation/token", .token = work->token, .heard = revoked};
 
+#if defined(MUTANT) && MUTANT == 25 /* see src/base/mutant.h */
+    plugin_work_end(&work->work, LEASED_OK, NULL);
+    return;
+#endif
     github_ask(work, &request); /* the work may be gone */
 }
 

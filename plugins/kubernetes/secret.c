@@ -57,10 +57,16 @@ static int bind(struct kubernetes_work *work, const struct leased_http_reply *re
 
 static void made(struct kubernetes_work *work, const struct leased_http_reply *reply)
 {
-    if (reply->status >= 400 && reply->status < 500 && kubernetes_is_word(reply)) {
+    /* Names are of chance: one that is there is our own, by a request that arrived twice. */
+    bool is_there = reply->status == 409;
+
+    if (reply->status >= 400 && reply->status < 500 && !is_there && kubernetes_is_word(reply)) {
         work->is_left = false; /* it was refused */
     }
-    if (reply->status != 201) {
+    if (is_there) {
+        kubernetes_fail(work, LEASED_RETRY, 0,
+                        "the API server has the Secret already: the request reached it twice");
+    } else if (reply->status != 201) {
         kubernetes_explain(work, reply, true);
     } else if (bind(work, reply) != 0) {
         kubernetes_fail(work, LEASED_RETRY, 0,
@@ -107,10 +113,36 @@ void kubernetes_secret_begin(struct kubernetes_work *work)
 
 /* --- deleted ---------------------------------------------------------------------------------- */
 
+static bool says(const json_t *root, const char *key, const char *value)
+{
+    const char *text = json_string_value(json_object_get(root, key));
+
+    return text != NULL && strcmp(text, value) == 0;
+}
+
+/* A Status that says so, or the Secret as it was, which nobody can use any more. A 200 of something
+ * in between is neither. */
+static bool is_deleted(const struct leased_http_reply *reply)
+{
+    const char *problem;
+    json_t *root = plugin_reply_json(reply, 0, &problem);
+    bool is_end = says(root, "kind", "Secret") ||
+                  (says(root, "kind", "Status") && says(root, "status", "Success"));
+
+    json_decref(root);
+    return is_end;
+}
+
 static void deleted(struct kubernetes_work *work, const struct leased_http_reply *reply)
 {
-    if (reply->status == 200 || reply->status == 202) {
+    bool is_good = reply->status == 200 || reply->status == 202;
+
+    if (is_good && is_deleted(reply)) {
         plugin_work_end(&work->work, LEASED_OK, NULL);
+    } else if (is_good) {
+        kubernetes_fail(work, LEASED_RETRY, 0,
+                        "what answered the deletion isn't the API server, or doesn't say that it "
+                        "is done");
     } else if (reply->status == 404 && kubernetes_is_word(reply)) {
         plugin_work_fail(&work->work, LEASED_GONE, "the Secret isn't there any more");
     } else {

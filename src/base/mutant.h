@@ -25,12 +25,18 @@
  *   21  an acquire that has waited for too long is forgotten
  *   22  a lease is believed to live a minute longer than its issuer says
  *   23  a credential is handed out without having been tried out
+ *   24  what its issuer can't revoke ends as revoked
+ *   25  a token of GitHub's isn't deleted (plugins/github/issue.c)
+ *   26  of the role's other sessions nobody hears that they were denied (plugins/aws/revoke.c)
+ *   27  a Secret that was made in vain isn't named (plugins/kubernetes/server.c)
+ *   28  a revocation doesn't wait for its list (plugins/localca/revoke.c)
+ *   29  any exit code of revoke_command confirms (plugins/exec/exec.c)
  *
  * Plugins see no header of ours, so theirs is written out. */
 #ifndef LEASED_BASE_MUTANT_H
 #define LEASED_BASE_MUTANT_H
 
-#define MUTANT_COUNT 23
+#define MUTANT_COUNT 29
 
 #if defined(MUTANT)
 #define MUTATED(number) (MUTANT == (number))

@@ -40,7 +40,11 @@ static void holders_go_on(struct lease *lease, const char *why)
 
 void lease_expire(struct lease *lease, const char *why)
 {
-    record_lease_expired(lease, why);
+    if (MUTATED(24) && !lease->is_revocable) {
+        record_lease_revoked(lease);
+    } else {
+        record_lease_expired(lease, why);
+    }
     if (rotate_is_under_way(lease)) {
         sharing_replace(lease, lease->successor);
     }

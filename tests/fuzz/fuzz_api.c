@@ -128,7 +128,7 @@ static void stage_open(struct stage *stage)
 static void end_faults(struct stage *stage)
 {
     stage->world.sim.faults = (struct sim_faults){0};
-    stage->world.vault.faults = (struct sim_vault_faults){0};
+    stage->world.vault.issuer.faults = (struct sim_issuer_faults){0};
     stage->world.vault.is_sealed = false;
     stage->world.sim.is_issuer_down = false;
     stage->world.sim.is_disk_full = false;
@@ -296,7 +296,7 @@ static void toggle(uint32_t *permille)
 static void toggle_fault(struct stage *stage, size_t index)
 {
     struct sim_faults *net = &stage->world.sim.faults;
-    struct sim_vault_faults *vault = &stage->world.vault.faults;
+    struct sim_issuer_faults *vault = &stage->world.vault.issuer.faults;
     uint32_t *const faults[] = {
         &net->refused,       &net->lost_request,    &net->lost_answer,
         &net->garbage,       &net->bad_gateway,     &net->slow,

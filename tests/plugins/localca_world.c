@@ -5,60 +5,13 @@
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
-static void add_extension(X509 *ca, int nid, const char *value)
-{
-    X509_EXTENSION *extension;
-    X509V3_CTX context;
-
-    X509V3_set_ctx(&context, ca, ca, NULL, NULL, 0);
-    extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    assert_non_null(extension);
-    assert_int_equal(X509_add_ext(ca, extension, -1), 1);
-    X509_EXTENSION_free(extension);
-}
-
-static void read_bio(BIO *bio, char *out, size_t size)
-{
-    int len = BIO_read(bio, out, (int)size - 1);
-
-    assert_true(len > 0 && (size_t)len < size - 1);
-    out[len] = '\0';
-    BIO_free(bio);
-}
-
 void localca_world_make_ca(struct localca_world *it, const char *usage)
 {
-    X509_NAME *name = X509_NAME_new();
-    BIO *bio = BIO_new(BIO_s_mem());
-
-    EVP_PKEY_free(it->ca_key);
-    X509_free(it->ca);
-    it->ca_key = EVP_EC_gen("P-256");
-    it->ca = X509_new();
-    assert_non_null(it->ca_key);
-    (void)X509_set_version(it->ca, X509_VERSION_3);
-    (void)ASN1_INTEGER_set(X509_get_serialNumber(it->ca), 1);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"Test CA",
-                                     -1, -1, 0);
-    (void)X509_set_subject_name(it->ca, name);
-    (void)X509_set_issuer_name(it->ca, name);
-    X509_NAME_free(name);
-    (void)ASN1_TIME_set(X509_getm_notBefore(it->ca), LOCALCA_WALL_S - 86400);
-    (void)ASN1_TIME_set(X509_getm_notAfter(it->ca), LOCALCA_CA_END_S);
-    (void)X509_set_pubkey(it->ca, it->ca_key);
-    add_extension(it->ca, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(it->ca, NID_key_usage, usage);
-    add_extension(it->ca, NID_subject_key_identifier, "hash");
-    assert_true(X509_sign(it->ca, it->ca_key, EVP_sha256()) > 0);
-    assert_true(PEM_write_bio_X509(bio, it->ca));
-    read_bio(bio, it->ca_pem, sizeof(it->ca_pem));
-    bio = BIO_new(BIO_s_mem());
-    assert_true(PEM_write_bio_PKCS8PrivateKey(bio, it->ca_key, NULL, NULL, 0, NULL, NULL));
-    read_bio(bio, it->ca_key_pem, sizeof(it->ca_key_pem));
+    test_ca_fini(&it->ca);
+    test_ca_make(&it->ca, EVP_EC_gen("P-256"), usage, LOCALCA_WALL_S - 86400, LOCALCA_CA_END_S);
 }
 
 void localca_world_init(struct localca_world *it, const char *config)
@@ -66,8 +19,8 @@ void localca_world_init(struct localca_world *it, const char *config)
     memset(it, 0, sizeof(*it));
     plugin_world_init(&it->world, leased_plugin_entry_localca, "localca");
     localca_world_make_ca(it, "critical,keyCertSign,cRLSign");
-    fake_env_add_secret(&it->world.fake, "file:/ca.key", it->ca_key_pem);
-    fake_env_add_secret(&it->world.fake, "shared-file:/ca.pem", it->ca_pem);
+    fake_env_add_secret(&it->world.fake, "file:/ca.key", it->ca.key_pem);
+    fake_env_add_secret(&it->world.fake, "shared-file:/ca.pem", it->ca.pem);
     fake_env_add_secret(&it->world.fake, "file:/ssh.key", KEY_ED25519);
     if (config != NULL) {
         localca_world_open(it, config);
@@ -123,8 +76,7 @@ void localca_world_restart(struct localca_world *it, const char *config)
 void localca_world_fini(struct localca_world *it)
 {
     plugin_world_fini(&it->world);
-    X509_free(it->ca);
-    EVP_PKEY_free(it->ca_key);
+    test_ca_fini(&it->ca);
 }
 
 const char *localca_field(const struct plugin_call *call, const char *name)

@@ -3,6 +3,7 @@
 #define LEASED_TESTS_PLUGINS_LOCALCA_WORLD_H
 
 #include "plugins/plugin_world.h"
+#include "support/ca.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -23,10 +24,7 @@ int32_t leased_plugin_entry_localca(const struct leased_host *host,
 
 struct localca_world {
     struct plugin_world world;
-    EVP_PKEY *ca_key;
-    X509 *ca;
-    char ca_key_pem[1024];
-    char ca_pem[2048];
+    struct test_ca ca;
     char kept[65536]; /* the plugin's state */
     size_t kept_len;
     bool keeps_nothing; /* there is no ledger */

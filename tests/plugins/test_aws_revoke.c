@@ -241,6 +241,70 @@ static void test_a_denial_whose_answer_is_lost_is_put_again(void **state)
     plugin_world_fini(&world);
 }
 
+#define TOLD                                                                                       \
+    "now the role's older sessions are denied, or may be\n"                                        \
+    "never newer sessions aren't denied\n"
+
+/* Else what is dead would be handed out until it is put again. */
+static void test_what_a_denial_may_have_ended_is_told_dead(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        aws_world_open(&world, NULL);
+        plugin_world_revoke(&world, &call, DENYING, "A\n" AWS_ROLE_ARN " 1767225600");
+        aws_answer_identity(&world, "123456789012");
+        if (i == 0) {
+            plugin_world_fail(&world, ERR_LOST);
+        } else if (i == 1) {
+            plugin_world_answer(&world, 200, "<html>the hotel's network</html>");
+        } else if (i == 2) {
+            aws_answer_error(&world, 500, "InternalFailure", "no");
+        } else {
+            plugin_world_time_out(&world);
+        }
+        assert_string_equal(world.anchor_ends, TOLD);
+        plugin_world_fini(&world);
+    }
+}
+
+static void test_a_denial_that_was_not_sent_ends_nothing(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    aws_world_open(&world, NULL);
+    plugin_world_revoke(&world, &call, DENYING, "A\n" AWS_ROLE_ARN " 1767225600");
+    aws_answer_identity(&world, "123456789012");
+    plugin_world_fail(&world, ERR_CONNECT);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
+    assert_string_equal(world.anchor_ends, "");
+    plugin_world_fini(&world);
+}
+
+/* What has been issued since lives on. */
+static void test_it_is_put_again_with_the_same_moment(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    aws_world_open(&world, NULL);
+    plugin_world_revoke(&world, &call, DENYING, "A\n" AWS_ROLE_ARN " 1767225600");
+    aws_answer_identity(&world, "123456789012");
+    plugin_world_fail(&world, ERR_LOST);
+    fake_env_advance(&world.fake, 30000);
+    plugin_world_revoke(&world, &call, DENYING, "A\n" AWS_ROLE_ARN " 1767225600");
+    aws_answer_identity(&world, "123456789012");
+    assert_string_equal(plugin_world_body(&world), PUT_AT("01"));
+    aws_answer_put(&world);
+    assert_int_equal(call.outcome, LEASE_OUTCOME_OK);
+    plugin_world_fini(&world);
+}
+
 static void test_other_leases_and_wrong_references_are_refused(void **state)
 {
     static const char *const refs[] = {"ASIAEXAMPLE", "A\n" AWS_ROLE_ARN, "A\nrole 5",
@@ -271,6 +335,9 @@ int main(void)
         cmocka_unit_test(test_a_role_of_another_account_is_left_alone),
         cmocka_unit_test(test_how_a_denial_may_fail),
         cmocka_unit_test(test_a_denial_whose_answer_is_lost_is_put_again),
+        cmocka_unit_test(test_what_a_denial_may_have_ended_is_told_dead),
+        cmocka_unit_test(test_a_denial_that_was_not_sent_ends_nothing),
+        cmocka_unit_test(test_it_is_put_again_with_the_same_moment),
         cmocka_unit_test(test_other_leases_and_wrong_references_are_refused),
     };
 

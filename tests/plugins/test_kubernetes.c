@@ -286,6 +286,11 @@ static void test_a_secret_that_may_have_been_made_is_named(void **state)
     plugin_world_answer(&world, 504, STATUS("Timeout", "too slow"));
     assert_int_equal(call.outcome, LEASE_OUTCOME_LOST);
     assert_true(strlen(call.orphan) > 0);
+    /* Names are of chance, so it is ours: something in between has sent the request twice. */
+    plugin_world_issue(&world, &call, REVOCABLE, 0);
+    plugin_world_answer(&world, 409, STATUS("AlreadyExists", "it is there"));
+    assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
+    assert_true(strlen(call.orphan) > 0);
     plugin_world_issue(&world, &call, REVOCABLE, 0);
     plugin_world_answer(&world, 408, "<html>");
     assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
@@ -310,7 +315,7 @@ static void test_a_secret_that_comes_too_late_is_deleted(void **state)
     plugin_world_answer(&world, 201, MADE);
     fake_env_advance(&world.fake, 60000);
     assert_string_equal(plugin_world_http(&world)->method, "DELETE");
-    plugin_world_answer(&world, 200, "{}");
+    plugin_world_answer(&world, 200, "{\"kind\":\"Status\",\"status\":\"Success\"}");
     assert_true(plugin_world_is_idle(&world));
     plugin_world_fini(&world);
 }
@@ -322,7 +327,12 @@ static void test_what_a_revocation_is_told(void **state)
         const char *body;
         enum lease_outcome outcome;
     } cases[] = {
-        {202, "{}", LEASE_OUTCOME_OK},
+        {202, "{\"kind\":\"Secret\",\"metadata\":{\"deletionTimestamp\":\"x\"}}", LEASE_OUTCOME_OK},
+        {200, "{\"kind\":\"Status\",\"status\":\"Success\"}", LEASE_OUTCOME_OK},
+        /* What something in between says proves nothing. */
+        {200, "{}", LEASE_OUTCOME_RETRY},
+        {200, "<html>the hotel's network</html>", LEASE_OUTCOME_RETRY},
+        {200, STATUS("Forbidden", "no"), LEASE_OUTCOME_RETRY},
         {404, STATUS("NotFound", "secrets \\\"leased-0\\\" not found"), LEASE_OUTCOME_GONE},
         {404, "404 page not found", LEASE_OUTCOME_RETRY},
         {403, STATUS("Forbidden", "secrets is forbidden"), LEASE_OUTCOME_DENIED},

@@ -46,7 +46,7 @@ static bool verifies(X509 *certificate, int purpose)
     X509_VERIFY_PARAM *param;
     bool is_fine;
 
-    (void)X509_STORE_add_cert(store, it.ca);
+    (void)X509_STORE_add_cert(store, it.ca.certificate);
     (void)X509_STORE_CTX_init(context, store, certificate, NULL);
     param = X509_STORE_CTX_get0_param(context);
     X509_VERIFY_PARAM_set_time(param, it.world.fake.wall_ms / 1000);
@@ -83,7 +83,7 @@ static void test_a_client_certificate_verifies_and_fits_its_key(void **state)
     assert_string_equal(localca_field(&call, "expiration"), "2026-01-01T00:10:00Z");
     assert_non_null(strstr(call.fields, "private_key*="));
     assert_null(strstr(call.fields, "certificate*="));
-    assert_memory_equal(localca_field(&call, "ca_chain"), it.ca_pem, strlen(it.ca_pem) - 1);
+    assert_memory_equal(localca_field(&call, "ca_chain"), it.ca.pem, strlen(it.ca.pem) - 1);
     assert_true(call.is_revocable);
     assert_false(call.is_renewable);
     EVP_PKEY_free(key);
@@ -187,11 +187,11 @@ static void test_a_key_that_is_not_the_certificates_is_refused(void **state)
     assert_int_equal(call.outcome, LEASE_OUTCOME_INVALID);
     assert_non_null(strstr(call.detail, "ca_key_file: it holds no private key"));
     assert_null(strstr(call.detail, "garbage"));
-    it.world.fake.secrets[0].value = it.ca_key_pem;
+    it.world.fake.secrets[0].value = it.ca.key_pem;
     it.world.fake.secrets[1].value = "garbage";
     issue(LOCALCA_PARAMS_X509, 600000);
     assert_int_equal(call.outcome, LEASE_OUTCOME_INVALID);
-    it.world.fake.secrets[1].value = it.ca_pem;
+    it.world.fake.secrets[1].value = it.ca.pem;
     issue_well(LOCALCA_PARAMS_X509, 600000); /* read anew each time */
     localca_world_fini(&it);
 }

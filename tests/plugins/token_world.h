@@ -4,16 +4,7 @@
 #define LEASED_TESTS_PLUGINS_TOKEN_WORLD_H
 
 #include "plugins/plugin_world.h"
-
-#include <jansson.h>
-
-/* An RSA key with its certificate, as PEM; made once for each number (0, 1). */
-struct token_pair {
-    char key_pem[4096];
-    char certificate_pem[4096];
-    char thumbprint[64]; /* SHA-256 of the certificate, base64url */
-};
-const struct token_pair *token_pair(size_t number);
+#include "support/token.h"
 
 /* Gives a secret another value: its file has changed. NULL: it is gone. */
 void token_set_secret(struct plugin_world *world, const char *source, const char *value);

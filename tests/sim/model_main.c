@@ -75,7 +75,7 @@ static json_t *set_up(struct model *model, const json_t *line)
     } else if (strcmp(what, "seal") == 0) {
         vault->is_sealed = true;
     } else if (strcmp(what, "deny") == 0) {
-        vault->denies_issue = json_is_true(json_object_get(line, "issue"));
+        vault->issuer.denies_issue = json_is_true(json_object_get(line, "issue"));
         vault->denies_renew = json_is_true(json_object_get(line, "renew"));
         vault->denies_child = json_is_true(json_object_get(line, "child"));
     } else {

@@ -6,11 +6,10 @@
  * a hash: two runs of one seed must end with the same, else something looked at the machine.
  *
  * sim_env.c: clock, events, timers. sim_random.c: chance. sim_trace.c: the last lines, and how a
- * run fails. sim_file.c: append-only files. sim_process.c: processes. sim_cgroup.c:
- * their cgroups. sim_net.c: HTTP to the model
- * issuer, with a network that loses. sim_vault.h: the model issuer. sim_request.h: requests of
- * consumers. sim_world.h: the daemon's parts put together. sim_client.h: consumers. sim_check.h:
- * what must always hold. */
+ * run fails. sim_file.c: append-only files. sim_process.c: processes. sim_cgroup.c: their cgroups.
+ * sim_net.c: HTTP to the model issuers, with a network that loses. sim_run.c: programs.
+ * sim_issuer.h: the model issuers. sim_request.h: requests of consumers. sim_world.h: the daemon's
+ * parts put together. sim_client.h: consumers. sim_check.h: what must always hold. */
 #ifndef LEASED_TESTS_SIM_H
 #define LEASED_TESTS_SIM_H
 
@@ -20,6 +19,7 @@
 #include "env/http.h"
 #include "env/cgroup.h"
 #include "env/process.h"
+#include "env/run.h"
 #include "env/server.h"
 
 #define SIM_START_MS 1000000U
@@ -87,26 +87,40 @@ struct sim_faults {
     uint32_t timer_late;    /* the loop was busy */
 };
 
-/* One request as the model issuer sees it; borrowed until the call returns. */
 /* What credentials are for: where they can be tried out. */
 #define SIM_TARGET "https://target.example"
+#define SIM_RUN "run:" /* and a backend's name: where its programs are, as it were */
 
+/* One request as a model issuer sees it; borrowed until the call returns. */
 struct sim_call {
     uint64_t id; /* of the exchange */
     uint64_t now_ms;
     struct str method;
+    struct str url;
     struct str path; /* without the query */
     struct str token;
     struct str body;
+    const struct env_http *http; /* NULL: a program that is run, or a call that a test makes */
+    const struct env_run_variable *variables; /* of that */
+    size_t variable_count;
+    bool is_late;       /* its deadline is over: the machine has slept */
     bool is_for_target; /* it goes to what the credentials are for, not to the issuer */
     struct str secret;  /* … and shows this one */
 };
 
 struct sim_answer {
-    uint32_t status;
+    uint32_t status;        /* of a program: its exit code */
     uint32_t retry_after_s; /* 0: none */
-    struct buf body;
+    char date[32];          /* ""; else what the issuer's clock says */
+    struct buf body;        /* of a program: what it prints */
 };
+
+/* A secret that a configuration names, as the machine has it. Both borrowed. */
+struct sim_secret {
+    const char *source;
+    const char *value;
+};
+#define SIM_SECRETS_MAX 8
 
 /* The other end of the network. */
 struct sim_server {
@@ -138,6 +152,7 @@ struct sim {
     struct list files;
     struct list watches;
     struct list exchanges;
+    struct list runs;
     struct sim_process *processes;
     size_t process_count;
     size_t process_cap;
@@ -156,8 +171,11 @@ struct sim {
      * the network, not by the disk, not by its clients. */
     bool is_dead;
     int64_t wall_offset_ms; /* what the wall clock was set forward by */
-    uint64_t suspended_ms;  /* of the time that has passed, nothing ran */
-    uint64_t woke_ms;       /* when that ended last */
+    uint64_t clock_set_ms;  /* when that was, the last time */
+    struct sim_secret secrets[SIM_SECRETS_MAX];
+    size_t secret_count;
+    uint64_t suspended_ms; /* of the time that has passed, nothing ran */
+    uint64_t woke_ms;      /* when that ended last */
     uint64_t exchange_count;
     uint64_t request_count;
     bool is_traced; /* print each line at once */
@@ -166,6 +184,9 @@ struct sim {
 };
 
 void sim_init(struct sim *sim, uint64_t seed);
+
+/* From now on this source ("file:/path") holds `value`; others hold their own names. */
+void sim_secret_set(struct sim *sim, const char *source, const char *value);
 
 /* CHECKs that nothing is left: no exchange, watch, timer, event or open file. */
 void sim_fini(struct sim *sim);
@@ -244,12 +265,17 @@ void sim_files_crash(struct sim *sim);
 int sim_http_start(struct env *env, struct env_http *http, struct err *e);
 void sim_http_cancel(struct env *env, struct env_http *http);
 
-/* Exchanges under way that nobody has cancelled and that aren't over their time (the machine may
- * have slept), with this method and path. */
-size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path);
-/* Those that ask for a credential. */
-size_t sim_net_issues(const struct sim *sim);
-/* All of them. */
-size_t sim_net_in_flight_all(const struct sim *sim);
+/* Exchanges under way that nobody has cancelled, and that `counts` says yes to. */
+size_t sim_net_count(const struct sim *sim, bool (*counts)(void *user, const struct sim_call *call),
+                     void *user);
+
+/* A header of the request, or a variable of the program; "" if it isn't there. */
+struct str sim_call_value(const struct sim_call *call, const char *name);
+
+/* --- programs --------------------------------------------------------------------------------- */
+
+int sim_run_start(struct env *env, struct env_run *run);
+void sim_run_cancel(struct env *env, struct env_run *run);
+const char *sim_run_problem(struct env *env);
 
 #endif

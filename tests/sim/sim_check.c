@@ -51,7 +51,7 @@ static uint64_t least(uint64_t a_ms, uint64_t b_ms)
 
 /* The life that the credential was given at first, the daemon's own limits included. */
 static uint64_t first_life_ms(const struct sim_check *check, const struct lease_role *role,
-                              struct sim_vault_lease *lease, const char *lease_id, uint32_t uid)
+                              struct sim_credential *lease, const char *lease_id, uint32_t uid)
 {
     size_t index = sim_world_role_index(check->world, str_of(role->name));
     const struct sim_trail_item *item = sim_trail_find(&check->trail, lease_id);
@@ -76,34 +76,31 @@ static uint64_t first_life_ms(const struct sim_check *check, const struct lease_
 }
 
 static void check_margin(struct sim_check *check, const struct lease_role *role,
-                         struct sim_vault_lease *lease, const char *lease_id, uint32_t uid)
+                         struct sim_credential *credential, const char *lease_id, uint32_t uid)
 {
     struct sim *sim = &check->world->sim;
-    uint64_t life_ms = first_life_ms(check, role, lease, lease_id, uid);
+    const struct sim_issuer_kind *kind = credential->issuer->kind;
+    uint64_t life_ms = first_life_ms(check, role, credential, lease_id, uid);
     /* What is allowed for clocks isn't a part of the life that was granted. */
     uint64_t skew_ms = least(check->world->limits.skew_ms, life_ms / SKEW_PART);
     uint64_t margin_ms = least(role->min_remaining_ms, (life_ms - skew_ms) / 2);
-    uint64_t until_ms = sim_vault_valid_until_ms(lease, sim->now_ms);
-    uint64_t left_ms;
+    uint64_t until_ms = kind->due_until_ms != NULL ? kind->due_until_ms(credential, sim->now_ms)
+                                                   : kind->valid_until_ms(credential, sim->now_ms);
+    uint64_t left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
 
-    /* As long as its issuer says that it can be renewed, a login is expected to live on. */
-    if (until_ms > 0 && sim_vault_lives_on(lease->token)) {
-        until_ms = lease->expires_ms;
-    }
-    left_ms = until_ms > sim->now_ms ? until_ms - sim->now_ms : 0;
-
-    if (sim_vault_was_killed(lease->token) || lease->was_forgotten) {
+    if (credential->was_forgotten) {
         return; /* nobody told the daemon */
     }
     if (left_ms < margin_ms) {
         sim_fail(sim,
                  "S1: a credential of %s is handed out with %llu ms left, at least %llu are due "
-                 "(issued %llu ms ago, renewed %llu, granted %llu, its token ends in %llu)",
+                 "(%s, issued %llu ms ago, renewed %llu, granted %llu)",
                  role->name, (unsigned long long)left_ms, (unsigned long long)margin_ms,
-                 (unsigned long long)(sim->now_ms - lease->issued_ms),
-                 (unsigned long long)(lease->renewed_ms != 0 ? sim->now_ms - lease->renewed_ms : 0),
-                 (unsigned long long)lease->granted_ms,
-                 (unsigned long long)(lease->token->expires_ms - sim->now_ms));
+                 credential->id, (unsigned long long)(sim->now_ms - credential->issued_ms),
+                 (unsigned long long)(credential->renewed_ms != 0
+                                          ? sim->now_ms - credential->renewed_ms
+                                          : 0),
+                 (unsigned long long)credential->granted_ms);
     }
 }
 
@@ -132,15 +129,15 @@ static void check_on_record(struct sim_check *check, const char *grant_id, const
 }
 
 /* S10: a grant that is made now gets what its role asks for now. */
-static void check_version(struct sim_check *check, const struct sim_vault_lease *lease)
+static void check_version(struct sim_check *check, const struct sim_credential *credential)
 {
-    size_t index = sim_world_role_index(check->world, str_of(lease->role->name));
+    size_t index = sim_world_role_index(check->world, str_of(credential->role));
     const char *wanted = sim_world_issuer_role(check->world, index);
 
-    if (strcmp(lease->role->name, wanted) != 0) {
+    if (strcmp(credential->role, wanted) != 0) {
         sim_check_trace_leases(check);
         sim_fail(&check->world->sim, "S10: a new grant gets a credential of %s, %s is asked for",
-                 lease->role->name, wanted);
+                 credential->role, wanted);
     }
 }
 
@@ -151,35 +148,36 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     const char *lease_id = json_string_value(json_object_get(answer, "lease"));
     const char *grant_id = json_string_value(json_object_get(answer, "grant"));
     const json_t *fields = json_object_get(answer, "credential");
-    const char *password = json_string_value(json_object_get(fields, "password"));
-    const char *username = json_string_value(json_object_get(fields, "username"));
-    struct sim *sim = &check->world->sim;
+    struct sim_world *world = check->world;
+    struct sim *sim = &world->sim;
     const struct lease_role *role =
-        role_name != NULL ? lease_core_role(check->world->core, str_of(role_name)) : NULL;
-    struct sim_vault_lease *lease;
+        role_name != NULL ? lease_core_role(world->core, str_of(role_name)) : NULL;
+    struct sim_issuer *issuer;
+    struct sim_credential *credential;
+    size_t index;
 
-    if (role == NULL || lease_id == NULL || grant_id == NULL || password == NULL ||
-        username == NULL) {
+    if (role == NULL || lease_id == NULL || grant_id == NULL || fields == NULL) {
         sim_fail(sim, "S1: an answer without role, lease, grant or credential");
     }
-    lease = sim_vault_find_password(&check->world->vault, str_of(password));
-    if (lease == NULL || strcmp(lease->username, username) != 0 ||
-        sim_world_role_index(check->world, str_of(lease->role->name)) !=
-            sim_world_role_index(check->world, str_of(role_name))) {
-        sim_fail(sim, "S1: a credential of %s that the issuer never made", role_name);
+    index = sim_world_role_index(world, str_of(role_name));
+    issuer = world->role_backends[index]->issuer;
+    credential = issuer->kind->find(issuer, fields);
+    if (credential == NULL || sim_world_role_index(world, str_of(credential->role)) != index) {
+        sim_fail(sim, "S1: a credential of %s that %s never made", role_name, issuer->kind->name);
     }
     if (is_new) {
-        check_version(check, lease);
+        check_version(check, credential);
     }
-    if (role->verify_json != NULL && sim->now_ms < lease->known_ms) {
+    if (role->verify_json != NULL && sim->now_ms < credential->known_ms) {
         sim_fail(sim, "S13: a credential of %s is handed out %llu ms before it works", role->name,
-                 (unsigned long long)(lease->known_ms - sim->now_ms));
+                 (unsigned long long)(credential->known_ms - sim->now_ms));
     }
     sim_trail_read(&check->trail);
-    check_margin(check, role, lease, lease_id, uid);
-    lease->handed_out_count++;
+    check_margin(check, role, credential, lease_id, uid);
+    credential->handed_out_count++;
     check->handed_out_count++;
     check_on_record(check, grant_id, lease_id);
+    sim_trail_holds(&check->trail, lease_id, credential);
 }
 
 void sim_check_replied(struct sim_check *check, const struct sim_request *request)
@@ -189,8 +187,7 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
 
     if (answer != NULL) {
         check_credential(check, answer, request->connection->peer.uid, request->status == 201);
-    } else if (body.len > 0 &&
-               memmem(body.ptr, body.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
+    } else if (sim_is_leak(body)) {
         sim_fail(&check->world->sim, "S6: a secret in an answer %u: %.*s", request->status,
                  STR_ARG(body));
     }
@@ -271,7 +268,7 @@ void sim_check_step(struct sim_check *check)
 
 /* --- liveness --------------------------------------------------------------------------------- */
 
-static bool has_username(struct lease_core *core, const struct lease *lease, const char *username)
+static bool has_secret(struct lease_core *core, const struct lease *lease, const char *secret)
 {
     struct lease_credential credential;
     bool is_found = false;
@@ -280,14 +277,14 @@ static bool has_username(struct lease_core *core, const struct lease *lease, con
         return false;
     }
     for (size_t i = 0; i < credential.field_count; i++) {
-        is_found = is_found || str_eq_c(credential.fields[i].value, username);
+        is_found = is_found || str_eq_c(credential.fields[i].value, secret);
     }
     lease_credential_close(&credential);
     return is_found;
 }
 
 /* The daemon's lease with this credential, or NULL. */
-static struct lease *daemon_lease(struct lease_core *core, const struct sim_vault_lease *credential)
+static struct lease *daemon_lease(struct lease_core *core, const struct sim_credential *credential)
 {
     struct lease *lease = NULL;
     struct lease_view view;
@@ -296,14 +293,14 @@ static struct lease *daemon_lease(struct lease_core *core, const struct sim_vaul
         lease_view(lease, &view);
         if ((view.state == LEASE_STATE_ACTIVE || view.state == LEASE_STATE_RENEWING ||
              view.state == LEASE_STATE_SUPERSEDED) &&
-            has_username(core, lease, credential->username)) {
+            has_secret(core, lease, credential->secret)) {
             return lease;
         }
     }
     return NULL;
 }
 
-static const char *fate_str(enum sim_vault_fate fate)
+static const char *fate_str(enum sim_fate fate)
 {
     static const char *const texts[] = {"no", "a delivered", "a lost"};
 
@@ -317,62 +314,105 @@ static void check_backend(struct sim *sim, const struct backend *backend)
 
     backend_status(backend, &status);
     if (!status.is_up || status.is_breaker_open) {
-        sim_fail(sim, "I9: the backend is down (breaker %s): %s", status.breaker,
+        sim_fail(sim, "I9: the backend %s is down (breaker %s): %s", status.name, status.breaker,
                  status.last_error);
     }
-    if (!status.addresses[0].is_preferred) {
+    if (status.address_count > 0 && !status.addresses[0].is_preferred) {
         sim_fail(sim, "I9: nobody came back to the first address: %s",
                  status.addresses[0].last_error);
     }
     if (status.sweep_count > 0) {
-        sim_fail(sim, "I9: %llu credentials that nobody got still wait to be revoked",
-                 (unsigned long long)status.sweep_count);
+        sim_fail(sim, "I9: %llu credentials of %s that nobody got still wait to be revoked",
+                 (unsigned long long)status.sweep_count, status.name);
     }
 }
 
 /* A failing ledger keeps no revocation back for long; the next daemon doesn't know of it then. */
-static void forget_revoked(struct list *leases)
+static void forget_revoked(struct list *credentials)
 {
     struct list *node;
     struct list *following;
 
-    LIST_EACH (leases, node, following) {
-        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
+    LIST_EACH (credentials, node, following) {
+        struct sim_credential *credential = LIST_ENTRY(node, struct sim_credential, node);
 
-        lease->was_forgotten = lease->was_forgotten || lease->is_revoked;
-        lease->is_revoke_sent = false;
+        credential->was_forgotten = credential->was_forgotten || credential->is_revoked;
+        credential->is_revoke_sent = false;
+    }
+}
+
+static void issuer_crashed(struct sim_check *check, struct sim_issuer *issuer)
+{
+    struct sim_world *world = check->world;
+    struct sim_credential *credential = NULL;
+
+    if (world->ledger_was_failing) {
+        forget_revoked(&issuer->living);
+        forget_revoked(&issuer->past);
+    }
+    while ((credential = sim_issuer_next_valid(issuer, world->sim.now_ms, credential)) != NULL) {
+        if (credential->handed_out_count == 0) {
+            credential->fate = SIM_LOST;
+        }
+        credential->is_revoke_sent = false; /* the next daemon needn't know that it was */
     }
 }
 
 void sim_check_crashed(struct sim_check *check)
 {
-    struct sim_world *world = check->world;
-    struct sim_vault_lease *credential = NULL;
+    sim_trail_crashed(&check->trail, check->world->ledger_was_failing);
+    for (size_t i = 0; i < check->world->backend_count; i++) {
+        issuer_crashed(check, check->world->backends[i].issuer);
+    }
+}
 
-    sim_trail_crashed(&check->trail, world->ledger_was_failing);
-    if (world->ledger_was_failing) {
-        forget_revoked(&world->vault.leases);
-        forget_revoked(&world->vault.past);
-    }
-    while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
-           NULL) {
-        if (credential->handed_out_count == 0) {
-            credential->fate = SIM_VAULT_LOST;
+/* Those without a lease, of what could be revoked: lost ones are counted, and I2 says which of them
+ * may not be. Of revocations under way the core shows how many there are. */
+static size_t check_left(struct sim_check *check, struct sim_issuer *issuer,
+                         const struct lease_core_stats *stats, size_t *revoking_count)
+{
+    struct sim_world *world = check->world;
+    struct sim *sim = &world->sim;
+    struct sim_credential *credential = NULL;
+    size_t lost_count = 0;
+
+    while ((credential = sim_issuer_next_valid(issuer, sim->now_ms, credential)) != NULL) {
+        if (!credential->is_revocable || daemon_lease(world->core, credential) != NULL) {
+            continue; /* also one that its first daemon was killed over, and the next goes on with
+                       */
         }
-        credential->is_revoke_sent = false; /* the next daemon needn't know that it was */
+        if (credential->fate == SIM_LOST) {
+            sim_trace(sim, "lost: %s, issued at %llu (net %llu), valid until %llu", credential->id,
+                      (unsigned long long)credential->issued_ms,
+                      (unsigned long long)credential->exchange,
+                      (unsigned long long)sim_credential_until_ms(credential, sim->now_ms));
+            lost_count++;
+            if (credential->is_findable) {
+                sim_fail(sim, "I2: %s, whose answer was lost, is valid still", credential->id);
+            }
+        } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
+                   ++*revoking_count > stats->revoke_pending + stats->revoke_login_bound) {
+            sim_check_trace_leases(check);
+            sim_fail(sim,
+                     "I3: %s is valid, its issue (net %llu) had %s answer, and no lease has it",
+                     credential->id, (unsigned long long)credential->exchange,
+                     fate_str(credential->fate));
+        }
     }
+    return lost_count;
 }
 
 size_t sim_check_healed(struct sim_check *check)
 {
     struct sim_world *world = check->world;
     struct sim *sim = &world->sim;
-    struct sim_vault_lease *credential = NULL;
     struct lease_core_stats stats;
     size_t lost_count = 0;
     size_t revoking_count = 0; /* these have no credential any more to tell them by */
 
-    check_backend(sim, world->backend);
+    for (size_t i = 0; i < world->backend_count; i++) {
+        check_backend(sim, world->backend_list[i]);
+    }
     lease_core_stats(world->core, &stats);
     if (stats.revoke_pending > 0 && stats.revoke_oldest_ms > UNDER_WAY_MS) {
         sim_check_trace_leases(check);
@@ -385,45 +425,33 @@ size_t sim_check_healed(struct sim_check *check)
         sim_fail(sim, "I3: grant %s goes on, and no answer with it was ever delivered",
                  sim_trail_undelivered(&check->trail));
     }
-    while ((credential = sim_vault_next_valid(&world->vault, sim->now_ms, credential)) != NULL) {
-        if (daemon_lease(world->core, credential) != NULL) {
-            continue; /* also one that its first daemon was killed over, and the next goes on with
-                       */
-        }
-        if (credential->fate == SIM_VAULT_LOST) {
-            sim_trace(sim, "lost: %s, issued at %llu (net %llu) under %s, valid until %llu",
-                      credential->id, (unsigned long long)credential->issued_ms,
-                      (unsigned long long)credential->exchange,
-                      credential->token->is_child ? "a child" : "a login",
-                      (unsigned long long)sim_vault_valid_until_ms(credential, sim->now_ms));
-            lost_count++;
-        } else if (credential->issued_ms + UNDER_WAY_MS < sim->now_ms &&
-                   ++revoking_count > stats.revoke_pending + stats.revoke_login_bound) {
-            sim_check_trace_leases(check);
-            sim_fail(sim,
-                     "I3: %s is valid, its issue (net %llu) had %s answer, and no lease has it",
-                     credential->id, (unsigned long long)credential->exchange,
-                     fate_str(credential->fate));
-        }
+    for (size_t i = 0; i < world->backend_count; i++) {
+        lost_count += check_left(check, world->backends[i].issuer, &stats, &revoking_count);
     }
     return lost_count;
 }
 
-void sim_check_nothing_held(struct sim_check *check)
+static void check_dead(struct sim_check *check, struct sim_issuer *issuer)
 {
-    struct sim_world *world = check->world;
-    struct sim_vault_lease *credential = NULL;
+    struct sim *sim = &check->world->sim;
+    struct sim_credential *credential = NULL;
 
-    while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
-           NULL) {
-        if (credential->fate != SIM_VAULT_LOST &&
-            credential->expires_ms > world->sim.now_ms + DUSK_MS) {
-            sim_fail(&world->sim,
+    while ((credential = sim_issuer_next_valid(issuer, sim->now_ms, credential)) != NULL) {
+        if (credential->is_revocable && credential->fate != SIM_LOST &&
+            credential->expires_ms > sim->now_ms + DUSK_MS) {
+            sim_fail(sim,
                      "I3: %s is valid although nobody holds anything; its issue (net "
                      "%llu) had %s answer",
                      credential->id, (unsigned long long)credential->exchange,
                      fate_str(credential->fate));
         }
+    }
+}
+
+void sim_check_nothing_held(struct sim_check *check)
+{
+    for (size_t i = 0; i < check->world->backend_count; i++) {
+        check_dead(check, check->world->backends[i].issuer);
     }
 }
 

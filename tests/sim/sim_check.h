@@ -14,6 +14,7 @@
  *   S10 a new grant gets what its role asks for now, whatever it asked for before
  *   S12 who asks for a credential is answered within acquire_timeout
  *   S13 what is tried out before its hand-out works by then
+ *   S14 what is on record as revoked could be revoked, and is dead at its issuer (sim_trail.c)
  *   I10 nobody holds what the policy forbids
  *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
 #ifndef LEASED_TESTS_SIM_CHECK_H
@@ -27,8 +28,8 @@
 /* What an exchange may tell the daemon. */
 struct sim_news {
     uint64_t exchange;
-    struct sim_vault_lease *revoked; /* that this lease is */
-    struct sim_vault_token *capped;  /* that this token won't live longer */
+    struct sim_credential *revoked; /* that this credential is */
+    struct sim_vault_token *capped; /* that this token won't live longer */
 };
 
 struct sim_check {
@@ -79,9 +80,9 @@ void sim_check_answered(struct sim_check *check, const struct sim_request *reque
  * as lost by the network: the ledger needn't know of it. */
 void sim_check_crashed(struct sim_check *check);
 
-/* With faults gone and time to heal: nothing waits, and each valid credential whose answer arrived
- * belongs to a lease that somebody holds (or that lingers). Returns how many valid credentials
- * there are whose answer was lost. */
+/* With faults gone and time to heal: nothing waits, and each valid credential that could be revoked
+ * and whose answer arrived belongs to a lease that somebody holds (or that lingers). Returns how
+ * many there are whose answer was lost, and which nobody could have found. */
 size_t sim_check_healed(struct sim_check *check);
 
 /* When nobody holds anything any more: nothing is valid but what the network lost. */

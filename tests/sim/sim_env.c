@@ -252,12 +252,24 @@ static void sim_defer(struct env *env, struct env_deferred *deferred)
     }
 }
 
-/* Every secret that a configuration names is a text made from its name. */
+void sim_secret_set(struct sim *sim, const char *source, const char *value)
+{
+    CHECK(sim->secret_count < SIM_SECRETS_MAX);
+    sim->secrets[sim->secret_count++] = (struct sim_secret){source, value};
+}
+
+/* What nobody has set is a text made from its name. */
 static int sim_secret_read(struct env *env, struct str source, struct secret *ret_secret,
                            struct err *e)
 {
-    (void)env;
+    const struct sim *sim = sim_of(env);
+
     (void)e;
+    for (size_t i = 0; i < sim->secret_count; i++) {
+        if (str_eq_c(source, sim->secrets[i].source)) {
+            return secret_set(ret_secret, str_of(sim->secrets[i].value));
+        }
+    }
     (void)str_cut(&source, ':');
     return secret_set(ret_secret, source);
 }
@@ -346,6 +358,9 @@ static const struct env_ops sim_ops = {
     .unseal = fake_unseal,
     .boot_id = sim_boot_id,
     .file_put = sim_file_put,
+    .run_start = sim_run_start,
+    .run_cancel = sim_run_cancel,
+    .run_problem = sim_run_problem,
 };
 
 void sim_init(struct sim *sim, uint64_t seed)
@@ -365,6 +380,7 @@ void sim_init(struct sim *sim, uint64_t seed)
     list_init(&sim->watches);
     list_init(&sim->cgroup_watches);
     list_init(&sim->exchanges);
+    list_init(&sim->runs);
 }
 
 void sim_fini(struct sim *sim)
@@ -375,6 +391,7 @@ void sim_fini(struct sim *sim)
     CHECK(list_is_empty(&sim->watches));
     CHECK(list_is_empty(&sim->cgroup_watches));
     CHECK(list_is_empty(&sim->exchanges));
+    CHECK(list_is_empty(&sim->runs));
     CHECK(sim->timer_count == 0);
     CHECK(sim->heap_count == 0);
     sim_files_free(sim);

@@ -31,6 +31,7 @@ static void set_clock(struct sim_mishaps *mishaps)
     int64_t step_ms = (int64_t)below(mishaps, 2 * most_ms) - (int64_t)most_ms;
 
     mishaps->world->sim.wall_offset_ms += step_ms;
+    mishaps->world->sim.clock_set_ms = mishaps->world->sim.now_ms;
     sim_trace(&mishaps->world->sim, "the clock is set by %lld ms", (long long)step_ms);
 }
 
@@ -39,11 +40,11 @@ static void restore_backup(struct sim_mishaps *mishaps)
 {
     struct sim_world *world = mishaps->world;
     uint64_t age_ms = below(mishaps, BACKUP_AGE_MAX_MS);
-    struct sim_vault_lease *credential = NULL;
+    struct sim_credential *credential = NULL;
     uint64_t count = 0;
 
-    while ((credential = sim_vault_next_valid(&world->vault, world->sim.now_ms, credential)) !=
-           NULL) {
+    while ((credential = sim_issuer_next_valid(&world->vault.issuer, world->sim.now_ms,
+                                               credential)) != NULL) {
         if (credential->issued_ms + age_ms > world->sim.now_ms) {
             credential->is_revoked = credential->was_forgotten = true;
             count++;

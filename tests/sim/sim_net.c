@@ -159,11 +159,24 @@ static struct sim_call call_of(const struct exchange *x)
     return (struct sim_call){.id = x->id,
                              .now_ms = x->sim->now_ms,
                              .method = str_of(x->http->method),
+                             .url = str_of(x->http->url),
                              .path = path_of(x->http->url),
+                             .http = x->http,
+                             .is_late = x->deadline_ms < x->sim->now_ms,
                              .token = header_of(x->http, STR("X-Vault-Token")),
                              .body = x->http->body,
                              .is_for_target = is_for_target(x->http),
                              .secret = header_of(x->http, STR("X-Secret"))};
+}
+
+struct str sim_call_value(const struct sim_call *call, const char *name)
+{
+    for (size_t i = 0; i < call->variable_count; i++) {
+        if (str_eq_c(call->variables[i].name, name)) {
+            return call->variables[i].value;
+        }
+    }
+    return call->http != NULL ? header_of(call->http, str_of(name)) : STR("");
 }
 
 static void execute(struct exchange *x)
@@ -173,6 +186,7 @@ static void execute(struct exchange *x)
 
     buf_reset(&x->answer.body);
     x->answer.retry_after_s = 0;
+    x->answer.date[0] = '\0';
     sim->server.answer(sim->server.user, &call, &x->answer);
     x->was_executed = true;
     CHECK(buf_status(&x->answer.body) == 0);
@@ -185,6 +199,7 @@ static void replace_answer(struct exchange *x, uint32_t status, const char *body
 {
     x->answer.status = status;
     x->answer.retry_after_s = 0;
+    x->answer.date[0] = '\0';
     buf_reset(&x->answer.body);
     buf_add_c(&x->answer.body, body);
 }
@@ -316,6 +331,10 @@ static void fill_reply(const struct exchange *x, char retry_after[16], struct en
             (struct env_http_header){STR("location"),
                                      STR("https://vault-active.example:8200/v1/sys/health")};
     }
+    if (x->answer.date[0] != '\0') {
+        reply->headers[reply->header_count++] =
+            (struct env_http_header){STR("date"), str_of(x->answer.date)};
+    }
     if (x->answer.retry_after_s > 0) {
         (void)snprintf(retry_after, 16, "%u", x->answer.retry_after_s);
         reply->headers[reply->header_count++] =
@@ -436,7 +455,8 @@ void sim_http_cancel(struct env *env, struct env_http *http)
     sim_schedule_in(sim, &x->complete, 0);
 }
 
-size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str path)
+size_t sim_net_count(const struct sim *sim, bool (*counts)(void *user, const struct sim_call *call),
+                     void *user)
 {
     size_t count = 0;
     struct list *node;
@@ -444,40 +464,9 @@ size_t sim_net_in_flight(const struct sim *sim, struct str method, struct str pa
 
     LIST_EACH (&sim->exchanges, node, following) {
         const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
+        struct sim_call call = call_of(x);
 
-        if (!x->is_canceled && x->deadline_ms >= sim->now_ms &&
-            str_eq(str_of(x->http->method), method) && str_eq(path_of(x->http->url), path)) {
-            count++;
-        }
-    }
-    return count;
-}
-
-size_t sim_net_in_flight_all(const struct sim *sim)
-{
-    size_t count = 0;
-    struct list *node;
-    struct list *following;
-
-    LIST_EACH (&sim->exchanges, node, following) {
-        const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
-
-        count += !x->is_canceled && !is_for_target(x->http);
-    }
-    return count;
-}
-
-size_t sim_net_issues(const struct sim *sim)
-{
-    size_t count = 0;
-    struct list *node;
-    struct list *following;
-
-    LIST_EACH (&sim->exchanges, node, following) {
-        const struct exchange *x = LIST_ENTRY(node, struct exchange, node);
-
-        count += !x->is_canceled && x->deadline_ms >= sim->now_ms &&
-                 str_starts_with(path_of(x->http->url), "/v1/database/creds/");
+        count += !x->is_canceled && counts(user, &call);
     }
     return count;
 }

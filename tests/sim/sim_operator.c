@@ -68,8 +68,8 @@ static void judge(void *user, const struct access_identity *identity,
 static void set_policy(struct sim_world *world, size_t index)
 {
     const struct serve_settings settings = {.policy = world->policies[index],
-                                            .backends = &world->backend,
-                                            .backend_count = 1};
+                                            .backends = world->backend_list,
+                                            .backend_count = world->backend_count};
 
     sim_trace(&world->sim, "operators: policy %zu", index);
     world->policy_index = index;

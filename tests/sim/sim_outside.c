@@ -20,9 +20,10 @@ static void network_sent(void *user, const struct sim_call *call)
 static void target_answer(struct sim_world *world, const struct sim_call *call,
                           struct sim_answer *answer)
 {
-    const struct sim_vault_lease *lease = sim_vault_find_password(&world->vault, call->secret);
-    bool is_good = lease != NULL && sim_vault_valid_until_ms(lease, call->now_ms) > call->now_ms &&
-                   lease->known_ms <= call->now_ms;
+    const struct sim_credential *credential = sim_issuer_find(&world->vault.issuer, call->secret);
+    bool is_good = credential != NULL &&
+                   sim_credential_until_ms(credential, call->now_ms) > call->now_ms &&
+                   credential->known_ms <= call->now_ms;
 
     answer->status = is_good ? 204 : 401;
 }
@@ -30,12 +31,17 @@ static void target_answer(struct sim_world *world, const struct sim_call *call,
 static void network_answer(void *user, const struct sim_call *call, struct sim_answer *answer)
 {
     struct sim_world *world = user;
+    struct sim_issuer *issuer;
 
     if (call->is_for_target) {
         target_answer(world, call, answer);
         return;
     }
-    sim_vault_answer(&world->vault, call, answer);
+    issuer = sim_world_issuer_at(world, call);
+    if (issuer == NULL) {
+        sim_fail(&world->sim, "a request to nobody: %.*s", STR_ARG(call->url));
+    }
+    issuer->kind->answer(issuer, call, answer);
     if (world->check != NULL) {
         sim_check_executed(world->check, call, answer);
     }
@@ -45,7 +51,9 @@ static void network_ended(void *user, uint64_t id, bool is_delivered)
 {
     struct sim_world *world = user;
 
-    sim_vault_ended(&world->vault, id, is_delivered);
+    for (size_t i = 0; i < world->backend_count; i++) {
+        sim_issuer_ended(world->backends[i].issuer, id, is_delivered);
+    }
     if (world->check != NULL) {
         sim_check_exchange_ended(world->check, id, is_delivered);
     }
@@ -78,7 +86,7 @@ static void log_line(void *user, enum log_level level, const char *event,
     }
     if (buf_status(&line) == 0) {
         sim_trace(&world->sim, "%s", line.bytes);
-        if (strstr(line.bytes, SIM_VAULT_MARK) != NULL) {
+        if (sim_is_leak(buf_str(&line))) {
             sim_fail(&world->sim, "S6: a secret in the log: %s", line.bytes);
         }
     }

@@ -1,42 +1,56 @@
 /* The checks of what is sent to the issuer: S2, S4, S7, S9. */
 #include "sim_check.h"
 
-#include <jansson.h>
+#include <string.h>
 
 #define IN_FLIGHT_DEFAULT 32
 #define OWN_CALLS_MAX 24 /* of a backend and its plugin, beside the calls for leases */
 
-static struct sim_vault_lease *lease_of_call(struct sim_check *check, const struct sim_call *call)
-{
-    json_t *body = json_loadb(call->body.ptr, call->body.len, 0, NULL);
-    const char *id = json_string_value(json_object_get(body, "lease_id"));
-    struct sim_vault_lease *lease =
-        id != NULL ? sim_vault_find_lease(&check->world->vault, str_of(id)) : NULL;
+/* --- calls of one kind ------------------------------------------------------------------------ */
 
-    json_decref(body);
-    return lease;
+/* What is counted: calls to this issuer; those that ask it for a credential of this role, or that
+ * ask any issuer for something that is on record before. */
+struct sought {
+    const struct sim_world *world;
+    const struct sim_issuer *issuer; /* NULL: any */
+    const char *role;                /* NULL with that */
+};
+
+static bool is_to(void *user, const struct sim_call *call)
+{
+    const struct sought *sought = user;
+
+    return !call->is_for_target && sim_issuer_is_at(sought->issuer->kind, call->url);
 }
 
-static const struct lease_role *role_of_path(const struct sim_check *check, struct str path)
+static bool asks(void *user, const struct sim_call *call)
 {
-    static const char prefix[] = "/v1/database/creds/";
-    size_t index;
+    const struct sought *sought = user;
+    struct sim_issuer *issuer = sim_world_issuer_at(sought->world, call);
+    char role[SIM_ISSUER_ROLE_MAX_BYTES];
 
-    if (!str_starts_with(path, prefix)) {
-        return NULL;
+    if (call->is_late || issuer == NULL || !issuer->kind->asks(issuer, call, role)) {
+        return false;
     }
-    index = sim_world_role_index(check->world, (struct str){path.ptr + sizeof(prefix) - 1,
-                                                            path.len - (sizeof(prefix) - 1)});
+    return sought->issuer != NULL ? issuer == sought->issuer && strcmp(role, sought->role) == 0
+                                  : issuer->is_on_record;
+}
+
+static const struct lease_role *role_called(const struct sim_check *check, const char *name)
+{
+    size_t index = sim_world_role_index(check->world, str_of(name));
+
     return index < check->world->role_count ? &check->world->roles[index] : NULL;
 }
 
 /* S4: no more calls at once than the backend's limit; the plugin's own (login, health, sweeps)
  * come on top. */
-static void check_places(struct sim_check *check)
+static void check_places(struct sim_check *check, const struct sim_issuer *issuer)
 {
     const struct sim_world *world = check->world;
+    struct sought sought = {.world = world, .issuer = issuer};
     size_t most = (world->in_flight > 0 ? world->in_flight : IN_FLIGHT_DEFAULT) + OWN_CALLS_MAX;
-    size_t count = sim_net_in_flight_all(&world->sim);
+    size_t count = sim_net_count(&world->sim, is_to, &sought);
 
     if (count > most) {
         sim_fail(&check->world->sim, "S4: %zu calls are in flight, at most %zu may be", count,
@@ -45,13 +59,16 @@ static void check_places(struct sim_check *check)
 }
 
 /* S2: what is confirmed isn't asked for again. */
-static void check_revocation(struct sim_check *check, struct sim_vault_lease *lease)
+static void check_revocation(struct sim_check *check, struct sim_credential *credential)
 {
-    /* After that the token that it was issued under is revoked, and if that fails, both again. */
-    if (lease->revoke_confirmed_to == check->world->start_count && !lease->token->is_child) {
-        sim_fail(&check->world->sim, "S2: %s is revoked again after that was confirmed", lease->id);
+    const struct sim_issuer_kind *kind = credential->issuer->kind;
+
+    if (credential->revoke_confirmed_to == check->world->start_count &&
+        (kind->may_end_twice == NULL || !kind->may_end_twice(credential))) {
+        sim_fail(&check->world->sim, "S2: %s is revoked again after that was confirmed",
+                 credential->id);
     }
-    lease->is_revoke_sent = true;
+    credential->is_revoke_sent = true;
 }
 
 /* --- what answers tell the daemon ------------------------------------------------------------- */
@@ -66,18 +83,24 @@ static struct sim_news *find_news(struct sim_check *check, uint64_t exchange)
     return NULL;
 }
 
+static bool is_done(const struct sim_answer *answer)
+{
+    return answer->status == 200 || answer->status == 204 || answer->status == 0;
+}
+
 void sim_check_executed(struct sim_check *check, const struct sim_call *call,
                         const struct sim_answer *answer)
 {
-    struct sim_vault *vault = &check->world->vault;
+    struct sim_issuer *issuer = sim_world_issuer_at(check->world, call);
     struct sim_news news = {.exchange = call->id};
 
     sim_check_canceled(check, call->id); /* delivered twice: the second answer counts */
-    if (answer->status == 204 && str_eq_c(call->path, "/v1/sys/leases/revoke")) {
-        news.revoked = lease_of_call(check, call);
+    if (is_done(answer)) {
+        news.revoked = issuer->kind->ends(issuer, call);
     }
-    if (answer->status == 200 && str_eq_c(call->path, "/v1/auth/token/renew-self")) {
-        news.capped = sim_vault_find_token(vault, call->token);
+    if (answer->status == 200 && issuer == &check->world->vault.issuer &&
+        str_eq_c(call->path, "/v1/auth/token/renew-self")) {
+        news.capped = sim_vault_find_token(&check->world->vault, call->token);
     }
     if (news.revoked != NULL || news.capped != NULL) {
         check->news[check->news_count++ % SIM_NEWS] = news;
@@ -125,7 +148,8 @@ static int count_record(void *user, struct str id, struct str body)
 static void check_intent(struct sim_check *check)
 {
     struct sim_world *world = check->world;
-    size_t asked = sim_net_issues(&world->sim) + 1;
+    struct sought sought = {.world = world};
+    size_t asked = sim_net_count(&world->sim, asks, &sought) + 1;
     size_t count = 0;
 
     if (world->limits.ledger != NULL) {
@@ -137,35 +161,47 @@ static void check_intent(struct sim_check *check)
     }
 }
 
+static void check_issue(struct sim_check *check, const struct sim_issuer *issuer,
+                        const char *issuer_role)
+{
+    struct sim *sim = &check->world->sim;
+    const struct lease_role *role = role_called(check, issuer_role);
+    struct sought sought = {.world = check->world, .issuer = issuer, .role = issuer_role};
+
+    if (role == NULL) {
+        return;
+    }
+    if (issuer->is_on_record) {
+        check_intent(check);
+    }
+    if (role->share == LEASE_SHARE_ROLE && sim_net_count(sim, asks, &sought) > 0) {
+        sim_check_trace_leases(check);
+        sim_fail(sim, "S9: a second issue for the shared role %s is sent", role->name);
+    }
+}
+
 void sim_check_sent(struct sim_check *check, const struct sim_call *call)
 {
     struct sim *sim = &check->world->sim;
-    const struct lease_role *role;
-    struct sim_vault_lease *lease;
+    struct sim_issuer *issuer = sim_world_issuer_at(check->world, call);
+    char role[SIM_ISSUER_ROLE_MAX_BYTES];
+    struct sim_credential *credential;
 
-    check_places(check);
-    if (str_eq_c(call->path, "/v1/sys/leases/revoke")) {
-        lease = lease_of_call(check, call);
-        if (lease != NULL) {
-            sim_trace(sim, "net %s: to be revoked", lease->id);
-            check_revocation(check, lease);
-        }
+    if (issuer == NULL) {
+        sim_fail(sim, "a request to nobody: %.*s", STR_ARG(call->url));
+    }
+    check_places(check, issuer);
+    credential = issuer->kind->ends(issuer, call);
+    if (credential != NULL) {
+        sim_trace(sim, "net %s: to be revoked", credential->id);
+        check_revocation(check, credential);
         return;
     }
-    if (str_eq_c(call->path, "/v1/sys/leases/renew")) {
-        lease = lease_of_call(check, call);
-        if (lease != NULL && lease->is_revoke_sent) {
-            sim_fail(sim, "S7: %s is renewed after its revocation was sent", lease->id);
-        }
-        return;
+    credential = issuer->kind->renews != NULL ? issuer->kind->renews(issuer, call) : NULL;
+    if (credential != NULL && credential->is_revoke_sent) {
+        sim_fail(sim, "S7: %s is renewed after its revocation was sent", credential->id);
     }
-    role = role_of_path(check, call->path);
-    if (role != NULL) {
-        check_intent(check);
-    }
-    if (role != NULL && role->share == LEASE_SHARE_ROLE &&
-        sim_net_in_flight(sim, call->method, call->path) > 0) {
-        sim_check_trace_leases(check);
-        sim_fail(sim, "S9: a second issue for the shared role %s is sent", role->name);
+    if (issuer->kind->asks(issuer, call, role)) {
+        check_issue(check, issuer, role);
     }
 }

@@ -13,6 +13,7 @@ struct sim_swarm_options {
     /* The world as it was at first: no ledger, no mishaps, fewer faults. The first seeds found what
      * they found in it. */
     bool is_plain;
+    bool is_vault_only; /* no other issuers, which the next seeds were without */
     bool is_traced;
 };
 

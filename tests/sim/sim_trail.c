@@ -1,8 +1,6 @@
 /* Following the audit file, line by line. */
 #include "sim_trail.h"
 
-#include "sim_vault.h"
-
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -96,6 +94,23 @@ static void item_goes_on(struct sim_trail_item *item)
     item->is_revoking = false;
 }
 
+/* S14: only what the issuer can end ends as revoked, and when it has. */
+static void check_revoked(const struct sim_trail *trail, const struct sim_trail_item *item)
+{
+    const struct sim_credential *credential = item->credential;
+
+    if (credential == NULL) {
+        return;
+    }
+    if (!credential->is_revocable) {
+        sim_fail(trail->sim, "S14: %s ends as revoked, and nothing can revoke %s", item->id,
+                 credential->id);
+    }
+    if (sim_credential_until_ms(credential, trail->sim->now_ms) != 0) {
+        sim_fail(trail->sim, "S14: %s ends as revoked, and %s is valid", item->id, credential->id);
+    }
+}
+
 /* A record about `item`: it begins, ends, or is somewhere between. */
 static void item_note(struct sim_trail *trail, struct sim_trail_item *item, const char *begin,
                       const char *event)
@@ -129,6 +144,8 @@ static void item_note(struct sim_trail *trail, struct sim_trail_item *item, cons
     }
     if (strcmp(event, "lease.revoking") == 0) {
         item->is_revoking = true;
+    } else if (strcmp(event, "lease.revoked") == 0) {
+        check_revoked(trail, item);
     }
 }
 
@@ -181,7 +198,7 @@ static void line_note(struct sim_trail *trail, struct str line, uint64_t seq)
     if (seq <= trail->seen_seq) {
         return;
     }
-    if (memmem(line.ptr, line.len, SIM_VAULT_MARK, sizeof(SIM_VAULT_MARK) - 1) != NULL) {
+    if (sim_is_leak(line)) {
         sim_fail(trail->sim, "S6: a secret in the trail: %.*s", STR_ARG(line));
     }
     record_read(line, &record);
@@ -249,6 +266,12 @@ bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const 
 
     (void)snprintf(reading, sizeof(reading), "%s %s", grant, lease);
     return map_find(&trail->readings, str_of(reading)) != NULL;
+}
+
+void sim_trail_holds(struct sim_trail *trail, const char *lease,
+                     const struct sim_credential *credential)
+{
+    item_get(&trail->items, lease)->credential = credential;
 }
 
 void sim_trail_lost(struct sim_trail *trail, struct str lease)

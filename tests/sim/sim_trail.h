@@ -4,7 +4,7 @@
 #ifndef LEASED_TESTS_SIM_TRAIL_H
 #define LEASED_TESTS_SIM_TRAIL_H
 
-#include "sim.h"
+#include "sim_issuer.h"
 
 #include "base/map.h"
 #include "env/ledger.h"
@@ -25,6 +25,8 @@ struct sim_trail_item {
     bool is_doubtful;    /* … and its ledger didn't work: what the trail says may be said again */
     bool is_delivered;   /* an answer with it reached its holder */
     bool is_undelivered; /* one didn't */
+    /* Of a lease that was handed out; else NULL. */
+    const struct sim_credential *credential;
 };
 
 struct sim_trail {
@@ -52,6 +54,10 @@ void sim_trail_read(struct sim_trail *trail);
 /* NULL when the trail doesn't know it (yet). */
 const struct sim_trail_item *sim_trail_find(const struct sim_trail *trail, const char *id);
 bool sim_trail_was_read(const struct sim_trail *trail, const char *grant, const char *lease);
+
+/* This lease was handed out, and this is what it is at its issuer. */
+void sim_trail_holds(struct sim_trail *trail, const char *lease,
+                     const struct sim_credential *credential);
 
 /* The daemon says that it lost the answer to this lease's issue. */
 void sim_trail_lost(struct sim_trail *trail, struct str lease);

@@ -19,10 +19,7 @@ void sim_vault_init(struct sim_vault *vault, struct sim_random *random)
     map_init(&vault->tokens, MAP_SEED);
     map_init(&vault->accessors, MAP_SEED);
     map_init(&vault->leases_by_id, MAP_SEED);
-    map_init(&vault->leases_by_password, MAP_SEED);
-    list_init(&vault->leases);
-    list_init(&vault->past);
-    list_init(&vault->unanswered);
+    sim_issuer_init(&vault->issuer, NULL, random);
     (void)sim_vault_add_token(vault, &(struct sim_vault_token_options){.id = SIM_VAULT_ROOT,
                                                                        .is_root = true});
 }
@@ -30,16 +27,11 @@ void sim_vault_init(struct sim_vault *vault, struct sim_random *random)
 void sim_vault_fini(struct sim_vault *vault)
 {
     struct map_entry *entry;
-    struct list *node;
 
-    list_splice(&vault->leases, &vault->past);
-    while ((node = list_pop_front(&vault->leases)) != NULL) {
-        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
-
-        map_remove(&vault->leases_by_id, &lease->by_id);
-        map_remove(&vault->leases_by_password, &lease->by_password);
-        mem_free(lease);
+    while ((entry = map_first(&vault->leases_by_id)) != NULL) {
+        map_remove(&vault->leases_by_id, entry);
     }
+    sim_issuer_fini(&vault->issuer);
     while ((entry = map_first(&vault->tokens)) != NULL) {
         struct sim_vault_token *token = MAP_ENTRY(entry, struct sim_vault_token, entry);
 
@@ -51,21 +43,6 @@ void sim_vault_fini(struct sim_vault *vault)
     map_fini(&vault->tokens);
     map_fini(&vault->accessors);
     map_fini(&vault->leases_by_id);
-    map_fini(&vault->leases_by_password);
-}
-
-void sim_vault_draw_id(struct sim_vault *vault, const char *prefix, size_t count, char *out,
-                       size_t out_size)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    size_t len = strlen(prefix);
-
-    CHECK(len + count < out_size);
-    memcpy(out, prefix, len);
-    for (size_t i = 0; i < count; i++) {
-        out[len++] = letters[sim_random_below(vault->random, sizeof(letters) - 1)];
-    }
-    out[len] = '\0';
 }
 
 /* --- roles ------------------------------------------------------------------------------------ */
@@ -160,11 +137,11 @@ struct sim_vault_token *sim_vault_add_token(struct sim_vault *vault,
     token->max_expires_ms = options->max_ttl_ms > 0 && options->period_ms == 0
                                 ? vault->now_ms + options->max_ttl_ms
                                 : SIM_VAULT_NEVER;
-    sim_vault_draw_id(vault, "", 24, token->accessor, sizeof(token->accessor));
+    sim_draw_id(vault->random, "", 24, token->accessor, sizeof(token->accessor));
     if (options->id != NULL) {
         (void)snprintf(token->id, sizeof(token->id), "%s", options->id);
     } else {
-        sim_vault_draw_id(vault, "s." SIM_VAULT_MARK, 18, token->id, sizeof(token->id));
+        sim_draw_id(vault->random, "s." SIM_VAULT_MARK, 18, token->id, sizeof(token->id));
     }
     CHECK(map_add(&vault->tokens, &token->entry, str_of(token->id)) == 0);
     CHECK(map_add(&vault->accessors, &token->by_accessor, str_of(token->accessor)) == 0);
@@ -198,46 +175,48 @@ void sim_vault_kill_tokens(struct sim_vault *vault)
 /* --- leases ----------------------------------------------------------------------------------- */
 
 struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_vault_role *role,
-                                            struct sim_vault_token *token, uint64_t exchange)
+                                            struct sim_vault_token *token,
+                                            const struct sim_call *call)
 {
     struct sim_vault_lease *lease = mem_calloc(1, sizeof(*lease));
+    struct sim_credential *credential = &lease->credential;
     char prefix[64];
     uint64_t ends_ms;
 
     CHECK(lease != NULL);
     lease->role = role;
     lease->token = token;
-    lease->exchange = exchange;
-    lease->issued_ms = vault->now_ms;
     /* By its number, so that no seed without it means anything else. */
-    lease->known_ms = vault->now_ms + exchange * SPREAD_STEP_MS % (role->spread_ms + 1);
-    lease->expires_ms = vault->now_ms + role->default_ttl_ms;
+    credential->known_ms = vault->now_ms + call->id * SPREAD_STEP_MS % (role->spread_ms + 1);
+    credential->expires_ms = vault->now_ms + role->default_ttl_ms;
+    credential->is_revocable = true;
+    credential->is_findable = !vault->denies_child;
+    (void)snprintf(credential->role, sizeof(credential->role), "%s", role->name);
     (void)snprintf(prefix, sizeof(prefix), "database/creds/%s/" SIM_VAULT_MARK, role->name);
-    sim_vault_draw_id(vault, prefix, 18, lease->id, sizeof(lease->id));
+    sim_draw_id(vault->random, prefix, 18, credential->id, sizeof(credential->id));
     (void)snprintf(prefix, sizeof(prefix), "v-" SIM_VAULT_MARK "-%s-", role->name);
-    sim_vault_draw_id(vault, prefix, 20, lease->username, sizeof(lease->username));
-    sim_vault_draw_id(vault, "pw-" SIM_VAULT_MARK "-", 20, lease->password,
-                      sizeof(lease->password));
-    CHECK(map_add(&vault->leases_by_id, &lease->by_id, str_of(lease->id)) == 0);
-    CHECK(map_add(&vault->leases_by_password, &lease->by_password, str_of(lease->password)) == 0);
+    sim_draw_id(vault->random, prefix, 20, lease->username, sizeof(lease->username));
+    sim_draw_id(vault->random, "pw-" SIM_VAULT_MARK "-", 20, credential->secret,
+                sizeof(credential->secret));
+    CHECK(map_add(&vault->leases_by_id, &lease->by_id, str_of(credential->id)) == 0);
     /* A child lives on with its lease, if it is one that is handed out; so what it hangs on counts.
      */
     ends_ms = token->is_child && token->options.parent == NULL ? SIM_VAULT_NEVER
               : token->is_child ? token_ends_ms(token->options.parent)
                                 : token->expires_ms;
-    lease->granted_ms =
-        lease->expires_ms < ends_ms ? role->default_ttl_ms : ends_ms - vault->now_ms;
-    list_push_back(&vault->leases, &lease->node);
-    list_push_back(&vault->unanswered, &lease->unanswered);
+    credential->granted_ms =
+        credential->expires_ms < ends_ms ? role->default_ttl_ms : ends_ms - vault->now_ms;
+    sim_issuer_add(&vault->issuer, credential, call);
     role->issue_count++;
     return lease;
 }
 
-uint64_t sim_vault_valid_until_ms(const struct sim_vault_lease *lease, uint64_t now_ms)
+uint64_t sim_vault_valid_until_ms(const struct sim_credential *credential, uint64_t now_ms)
 {
-    uint64_t until_ms = lease->expires_ms;
+    const struct sim_vault_lease *lease = (const struct sim_vault_lease *)credential;
+    uint64_t until_ms = credential->expires_ms;
 
-    if (lease->is_revoked || !token_is_valid(lease->token, now_ms)) {
+    if (credential->is_revoked || !token_is_valid(lease->token, now_ms)) {
         return 0;
     }
     if (token_ends_ms(lease->token) < until_ms) {
@@ -248,9 +227,7 @@ uint64_t sim_vault_valid_until_ms(const struct sim_vault_lease *lease, uint64_t 
 
 struct sim_vault_lease *sim_vault_find_password(struct sim_vault *vault, struct str password)
 {
-    struct map_entry *entry = map_find(&vault->leases_by_password, password);
-
-    return entry != NULL ? MAP_ENTRY(entry, struct sim_vault_lease, by_password) : NULL;
+    return (struct sim_vault_lease *)sim_issuer_find(&vault->issuer, password);
 }
 
 struct sim_vault_lease *sim_vault_find_lease(struct sim_vault *vault, struct str id)
@@ -260,31 +237,12 @@ struct sim_vault_lease *sim_vault_find_lease(struct sim_vault *vault, struct str
     return entry != NULL ? MAP_ENTRY(entry, struct sim_vault_lease, by_id) : NULL;
 }
 
-struct sim_vault_lease *sim_vault_next_valid(struct sim_vault *vault, uint64_t now_ms,
-                                             const struct sim_vault_lease *after)
-{
-    struct list *node = after != NULL ? after->node.next : vault->leases.next;
-    struct list *following;
-
-    for (; node != &vault->leases; node = following) {
-        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, node);
-
-        following = node->next;
-        if (sim_vault_valid_until_ms(lease, now_ms) != 0) {
-            return lease;
-        }
-        list_remove(node);
-        list_push_back(&vault->past, node);
-    }
-    return NULL;
-}
-
 size_t sim_vault_valid_count(struct sim_vault *vault, uint64_t now_ms)
 {
-    struct sim_vault_lease *lease = NULL;
+    struct sim_credential *credential = NULL;
     size_t count = 0;
 
-    while ((lease = sim_vault_next_valid(vault, now_ms, lease)) != NULL) {
+    while ((credential = sim_issuer_next_valid(&vault->issuer, now_ms, credential)) != NULL) {
         count++;
     }
     return count;
@@ -292,16 +250,5 @@ size_t sim_vault_valid_count(struct sim_vault *vault, uint64_t now_ms)
 
 void sim_vault_ended(void *user, uint64_t exchange, bool is_delivered)
 {
-    struct sim_vault *vault = user;
-    struct list *node;
-    struct list *following;
-
-    LIST_EACH (&vault->unanswered, node, following) {
-        struct sim_vault_lease *lease = LIST_ENTRY(node, struct sim_vault_lease, unanswered);
-
-        if (lease->exchange == exchange) {
-            lease->fate = is_delivered ? SIM_VAULT_DELIVERED : SIM_VAULT_LOST;
-            list_remove(node);
-        }
-    }
+    sim_issuer_ended(&((struct sim_vault *)user)->issuer, exchange, is_delivered);
 }

@@ -2,27 +2,19 @@
  * is the same in HashiCorp Vault 1.20). test_model.py runs one script against this model and a real
  * server, so that it can't drift.
  *
- * It keeps the truth, which the checkers look at: which credentials are valid now, and whether the
- * answer that held them reached anybody. Everything secret that it makes holds SIM_VAULT_MARK, so
- * that a leak is found by looking for that word.
- *
  * sim_vault.c: state and time. sim_vault_api.c, sim_vault_token.c: requests and answers. */
 #ifndef LEASED_TESTS_SIM_VAULT_H
 #define LEASED_TESTS_SIM_VAULT_H
 
-#include "sim.h"
+#include "sim_issuer.h"
 
-#include "base/map.h"
-
-#include <jansson.h>
-
-#define SIM_VAULT_MARK "CANARY"
+#define SIM_VAULT_MARK SIM_MARK
 #define SIM_VAULT_ROLE_ID "role-id-of-leased"
 #define SIM_VAULT_SECRET_ID "CANARY-secret-id"
 #define SIM_VAULT_ROOT "CANARY-root"
 #define SIM_VAULT_ID_MAX_BYTES 96
 #define SIM_VAULT_ROLES_MAX 16
-#define SIM_VAULT_NEVER UINT64_MAX
+#define SIM_VAULT_NEVER SIM_NEVER
 
 /* A role of the database engine. */
 struct sim_vault_role {
@@ -67,67 +59,29 @@ struct sim_vault_token {
     bool was_killed; /* by sim_vault_kill_tokens: nobody told its user */
 };
 
-/* What became of the answer that held a credential. */
-enum sim_vault_fate {
-    SIM_VAULT_UNANSWERED,
-    SIM_VAULT_DELIVERED,
-    SIM_VAULT_LOST,
-};
-
 struct sim_vault_lease {
+    struct sim_credential credential; /* first; its secret is the password */
     struct map_entry by_id;
-    struct map_entry by_password;
-    struct list node;       /* in vault->leases, or ->past */
-    struct list unanswered; /* in vault->unanswered */
-    char id[SIM_VAULT_ID_MAX_BYTES];
     char username[64];
-    char password[48];
     struct sim_vault_role *role;
     struct sim_vault_token *token;
-    uint64_t exchange;
-    uint64_t issued_ms;
-    uint64_t known_ms;   /* from then on it works */
-    uint64_t renewed_ms; /* 0: never */
-    uint64_t expires_ms;
-    uint64_t granted_ms; /* the life that its issue's answer told of, its token's end counted */
-    bool is_revoked;
-    enum sim_vault_fate fate;
-    bool was_forgotten;           /* the issuer came back without it: nobody told its user */
-    bool is_revoke_sent;          /* this and the next are kept by the checkers */
-    uint64_t revoke_confirmed_to; /* the daemon with this number; 0: to none */
-    uint64_t handed_out_count;
-};
-
-/* How badly it behaves; in permille of the requests. */
-struct sim_vault_faults {
-    uint32_t limited;       /* 429 with Retry-After */
-    uint32_t failed;        /* 500, nothing done */
-    uint32_t revoke_failed; /* the database refuses to drop the user */
 };
 
 struct sim_vault {
+    struct sim_issuer issuer; /* first */
     struct sim_random *random;
     uint64_t now_ms; /* of the request under way */
     struct map tokens;
     struct map accessors;
     struct map leases_by_id;
-    struct map leases_by_password;
-    struct list leases;     /* those that may be valid still, oldest first */
-    struct list past;       /* the others */
-    struct list unanswered; /* issued, and the exchange isn't over */
     struct sim_vault_role roles[SIM_VAULT_ROLES_MAX];
     size_t role_count;
     struct sim_vault_token_options login; /* what a login gives */
-    struct sim_vault_faults faults;
     bool is_sealed;
-    bool denies_issue; /* the policy of every token but root's was changed */
     bool denies_renew;
-    bool denies_login;
     bool denies_child;   /* nor may it make tokens, or look after them */
     char token_role[32]; /* makes orphans; "": there is none */
-    uint64_t issue_total;
     uint64_t renew_total;
-    uint64_t revoke_total;
     uint64_t login_total;
 };
 
@@ -146,17 +100,16 @@ struct sim_vault_role *sim_vault_find_role(struct sim_vault *vault, struct str n
 void sim_vault_answer(void *user, const struct sim_call *call, struct sim_answer *answer);
 void sim_vault_ended(void *user, uint64_t exchange, bool is_delivered);
 
+/* Its table, for worlds. */
+extern const struct sim_issuer_kind sim_vault_kind;
+
 /* --- the truth ---------------------------------------------------------------------------------
  */
 
-/* Until when this credential is valid at `now_ms` if nothing happens; 0: it isn't any more. */
-uint64_t sim_vault_valid_until_ms(const struct sim_vault_lease *lease, uint64_t now_ms);
+/* sim_issuer_kind.valid_until_ms of a lease. */
+uint64_t sim_vault_valid_until_ms(const struct sim_credential *credential, uint64_t now_ms);
 struct sim_vault_lease *sim_vault_find_password(struct sim_vault *vault, struct str password);
 struct sim_vault_lease *sim_vault_find_lease(struct sim_vault *vault, struct str id);
-
-/* Walks the credentials that are valid at `now_ms`, oldest first; NULL starts. */
-struct sim_vault_lease *sim_vault_next_valid(struct sim_vault *vault, uint64_t now_ms,
-                                             const struct sim_vault_lease *after);
 
 /* Did somebody revoke it, or what it hangs on, without telling its user? */
 bool sim_vault_was_killed(const struct sim_vault_token *token);
@@ -182,9 +135,7 @@ struct sim_vault_token *sim_vault_find_accessor(struct sim_vault *vault, struct 
 /* NULL when there is none, or it isn't valid now. */
 struct sim_vault_token *sim_vault_find_token(struct sim_vault *vault, struct str id);
 struct sim_vault_lease *sim_vault_add_lease(struct sim_vault *vault, struct sim_vault_role *role,
-                                            struct sim_vault_token *token, uint64_t exchange);
-/* An id of `count` letters and digits behind `prefix`. */
-void sim_vault_draw_id(struct sim_vault *vault, const char *prefix, size_t count, char *out,
-                       size_t out_size);
+                                            struct sim_vault_token *token,
+                                            const struct sim_call *call);
 
 #endif

@@ -39,7 +39,7 @@ json_t *sim_vault_envelope(struct exchange *x, json_t *data, json_t *auth, json_
 {
     char id[40];
 
-    sim_vault_draw_id(x->vault, "", 32, id, sizeof(id));
+    sim_draw_id(x->vault->random, "", 32, id, sizeof(id));
     return json_pack("{s:s, s:s, s:b, s:i, s:o?, s:n, s:o?, s:o?}", "request_id", id, "lease_id",
                      "", "renewable", 0, "lease_duration", 0, "data", data, "wrap_info", "warnings",
                      warnings, "auth", auth);
@@ -47,10 +47,11 @@ json_t *sim_vault_envelope(struct exchange *x, json_t *data, json_t *auth, json_
 
 static void envelope_lease(json_t *root, const struct sim_vault_lease *lease, uint64_t now_ms)
 {
-    (void)json_object_set_new(root, "lease_id", json_string(lease->id));
+    (void)json_object_set_new(root, "lease_id", json_string(lease->credential.id));
     (void)json_object_set_new(root, "renewable", json_boolean(lease->role->is_renewable));
     (void)json_object_set_new(root, "lease_duration",
-                              json_integer((json_int_t)((lease->expires_ms - now_ms) / 1000)));
+                              json_integer(
+                                  (json_int_t)((lease->credential.expires_ms - now_ms) / 1000)));
 }
 
 int64_t sim_vault_wall_ms(uint64_t when_ms)
@@ -126,7 +127,7 @@ static void creds_read(struct exchange *x)
     struct sim_vault_lease *lease;
     json_t *root;
 
-    if (x->vault->denies_issue && !x->token->options.is_root) {
+    if (x->vault->issuer.denies_issue && !x->token->options.is_root) {
         sim_vault_answer_error(x, 403, DENIED_BY_POLICY);
         return;
     }
@@ -147,11 +148,11 @@ static void creds_read(struct exchange *x)
                                "credentials were immediately revoked.");
         return;
     }
-    x->vault->issue_total++;
-    lease = sim_vault_add_lease(x->vault, role, x->token, x->call->id);
-    root = sim_vault_envelope(
-        x, json_pack("{s:s, s:s}", "password", lease->password, "username", lease->username), NULL,
-        NULL);
+    lease = sim_vault_add_lease(x->vault, role, x->token, x->call);
+    root = sim_vault_envelope(x,
+                              json_pack("{s:s, s:s}", "password", lease->credential.secret,
+                                        "username", lease->username),
+                              NULL, NULL);
     envelope_lease(root, lease, x->vault->now_ms);
     sim_vault_answer_json(x, 200, root);
 }
@@ -171,7 +172,9 @@ static struct sim_vault_lease *lease_of_body(struct exchange *x, bool *is_named)
         return NULL;
     }
     lease = sim_vault_find_lease(x->vault, str_of(id));
-    return lease != NULL && sim_vault_valid_until_ms(lease, x->vault->now_ms) != 0 ? lease : NULL;
+    return lease != NULL && sim_vault_valid_until_ms(&lease->credential, x->vault->now_ms) != 0
+               ? lease
+               : NULL;
 }
 
 static void lease_lookup(struct exchange *x)
@@ -189,14 +192,15 @@ static void lease_lookup(struct exchange *x)
     (void)snprintf(path, sizeof(path), "database/creds/%s", lease->role->name);
     sim_vault_answer_json(
         x, 200,
-        sim_vault_envelope(x,
-                           json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:I}", "expire_time",
-                                     sim_vault_time_json(lease->expires_ms), "id", lease->id,
-                                     "issue_time", sim_vault_time_json(lease->issued_ms),
-                                     "last_renewal", sim_vault_time_json(lease->renewed_ms), "path",
-                                     path, "renewable", lease->role->is_renewable, "ttl",
-                                     sim_vault_seconds_until(lease->expires_ms, x->vault->now_ms)),
-                           NULL, NULL));
+        sim_vault_envelope(
+            x,
+            json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:I}", "expire_time",
+                      sim_vault_time_json(lease->credential.expires_ms), "id", lease->credential.id,
+                      "issue_time", sim_vault_time_json(lease->credential.issued_ms),
+                      "last_renewal", sim_vault_time_json(lease->credential.renewed_ms), "path",
+                      path, "renewable", lease->role->is_renewable, "ttl",
+                      sim_vault_seconds_until(lease->credential.expires_ms, x->vault->now_ms)),
+            NULL, NULL));
 }
 
 static void lease_renew(struct exchange *x)
@@ -219,12 +223,12 @@ static void lease_renew(struct exchange *x)
         return;
     }
     ttl_ms = ttl_ms > 0 ? ttl_ms : lease->role->default_ttl_ms;
-    lease->expires_ms = now_ms + ttl_ms;
-    if (lease->expires_ms > lease->issued_ms + lease->role->max_ttl_ms) {
-        lease->expires_ms = lease->issued_ms + lease->role->max_ttl_ms;
+    lease->credential.expires_ms = now_ms + ttl_ms;
+    if (lease->credential.expires_ms > lease->credential.issued_ms + lease->role->max_ttl_ms) {
+        lease->credential.expires_ms = lease->credential.issued_ms + lease->role->max_ttl_ms;
         warnings = sim_vault_capped_warning(ttl_ms, lease->role->max_ttl_ms);
     }
-    lease->renewed_ms = now_ms;
+    lease->credential.renewed_ms = now_ms;
     x->vault->renew_total++;
     root = sim_vault_envelope(x, NULL, NULL, warnings);
     envelope_lease(root, lease, now_ms);
@@ -240,7 +244,8 @@ static void lease_revoke(struct exchange *x)
     if (!is_named) {
         return;
     }
-    if (lease != NULL && sim_random_chance(x->vault->random, x->vault->faults.revoke_failed)) {
+    if (lease != NULL &&
+        sim_random_chance(x->vault->random, x->vault->issuer.faults.revoke_failed)) {
         sim_vault_answer_error(
             x, 400,
             "failed to revoke entry: resp: (*logical.Response)(nil) err: could not drop "
@@ -248,8 +253,8 @@ static void lease_revoke(struct exchange *x)
         return;
     }
     if (lease != NULL) {
-        lease->is_revoked = true;
-        x->vault->revoke_total++;
+        lease->credential.is_revoked = true;
+        x->vault->issuer.revoke_total++;
     }
     sim_vault_answer_nothing(x, is_sync ? 204 : 202);
 }
@@ -369,10 +374,10 @@ void sim_vault_answer(void *user, const struct sim_call *call, struct sim_answer
         json_decref(x.body);
         x.body = json_object();
     }
-    if (sim_random_chance(vault->random, vault->faults.limited)) {
+    if (sim_random_chance(vault->random, vault->issuer.faults.limited)) {
         answer->retry_after_s = 1 + (uint32_t)sim_random_below(vault->random, 9);
         sim_vault_answer_error(&x, 429, "request path: rate limit quota exceeded");
-    } else if (sim_random_chance(vault->random, vault->faults.failed)) {
+    } else if (sim_random_chance(vault->random, vault->issuer.faults.failed)) {
         sim_vault_answer_error(&x, 500, "internal error");
     } else {
         route_run(&x);

@@ -51,7 +51,7 @@ void sim_vault_approle_login(struct exchange *x)
     } else if (secret_id == NULL) {
         sim_vault_answer_error(x, 400, "missing secret_id");
     } else if (strcmp(role_id, SIM_VAULT_ROLE_ID) != 0 ||
-               strcmp(secret_id, SIM_VAULT_SECRET_ID) != 0 || x->vault->denies_login) {
+               strcmp(secret_id, SIM_VAULT_SECRET_ID) != 0 || x->vault->issuer.denies_login) {
         sim_vault_answer_error(x, 400, "invalid role or secret ID");
     } else {
         token = sim_vault_add_token(x->vault, &x->vault->login);

@@ -5,7 +5,6 @@
 
 #include "sim_check.h"
 
-#include "backend/kept.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "wire/ledger_grant.h"
@@ -28,9 +27,6 @@
     "admins:\n"                                                                                    \
     "- {subjects: [{user: user0}]}\n"
 
-int32_t leased_plugin_entry_vault(const struct leased_host *host,
-                                  const struct leased_plugin **ret_plugin);
-
 void sim_world_init(struct sim_world *world, uint64_t seed)
 {
     json_set_alloc_funcs(mem_alloc, mem_free);
@@ -39,106 +35,27 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
     sim_init(&world->sim, seed);
     sim_watch_aborts(&world->sim);
     sim_vault_init(&world->vault, &world->sim.random);
+    sim_backends_init(world);
     sim_outside_listen(world);
     sim_ledger_init(world);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static void must(struct sim_world *world, int status, const struct err *e, const char *what)
-{
-    if (status != 0) {
-        sim_fail(&world->sim, "%s: %s", what, e->text[0] != '\0' ? e->text : err_str(status));
-    }
-}
-
-static void anchor_ends(void *user, struct backend *backend, uint64_t anchor, uint64_t when_ms,
-                        const char *reason)
-{
-    struct sim_world *world = user;
-
-    lease_core_anchor_ends(world->core, backend_issuer(backend), anchor, when_ms, reason);
-}
-
-static int keep_state(void *user, struct backend *backend, struct str state)
-{
-    struct sim_world *world = user;
-
-    (void)backend;
-    return kept_put(&world->ledger.ledger, "vault", state);
-}
-
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
 {
     return value != 0 ? value : otherwise;
 }
 
-#define TOKEN_ROLE "leased"
-
-/* The backend's own keys. What it may do at the issuer is set here, too. */
-static const char *backend_config(struct sim_world *world, const struct sim_world_options *options,
-                                  char *out, size_t out_size)
-{
-    const char *auth = options->uses_token
-                           ? "{\"method\":\"token\",\"token_file\":\"" SIM_VAULT_MARK "-token\"}"
-                           : "{\"method\":\"approle\",\"role_id\":\"" SIM_VAULT_ROLE_ID
-                             "\",\"secret_id_file\":\"" SIM_VAULT_SECRET_ID "\"}";
-
-    world->vault.denies_child = !options->isolates;
-    (void)snprintf(world->vault.token_role, sizeof(world->vault.token_role), "%s",
-                   options->has_token_role ? TOKEN_ROLE : "");
-    (void)snprintf(out, out_size, "{\"auth\":%s%s}", auth,
-                   options->has_token_role ? ",\"token_role\":\"" TOKEN_ROLE "\"" : "");
-    return out;
-}
-
-static void start_backend(struct sim_world *world, const struct sim_world_options *options)
-{
-    char config[256];
-    static const char *const addresses[] = {SIM_WORLD_ADDRESS, "https://vault-2.example:8200"};
-    struct err e = {0};
-    struct backend_options backend = {
-        .env = &world->sim.env,
-        .name = "vault",
-        .addresses = addresses,
-        .address_count = ARRAY_LEN(addresses),
-        .config_json = backend_config(world, options, config, sizeof(config)),
-        .limits = {.in_flight = options->in_flight},
-        .health_interval_ms = 30000,
-        .keep_state = options->has_ledger ? keep_state : NULL,
-        .anchor_ends = anchor_ends,
-        .user = world,
-    };
-    struct secret state;
-
-    secret_init(&state);
-    if (options->uses_token &&
-        map_find(&world->vault.tokens, STR(SIM_VAULT_MARK "-token")) == NULL) {
-        (void)sim_vault_add_token(&world->vault,
-                                  &(struct sim_vault_token_options){
-                                      .id = SIM_VAULT_MARK "-token",
-                                      .period_ms = or_default(options->token_period_ms, 3600000),
-                                      .is_renewable = true});
-    }
-    must(world, backend_registry_new(&world->registry), &e, "registry");
-    must(world, backend_registry_add_builtin(world->registry, leased_plugin_entry_vault, &e), &e,
-         "plugin");
-    backend.plugin = backend_registry_find(world->registry, STR("vault"));
-    if (options->has_ledger) {
-        must(world, kept_read(&world->ledger.ledger, "vault", &state, &e), &e, "the kept login");
-        backend.state = secret_view(&state);
-    }
-    must(world, backend_open(&backend, &world->backend, &e), &e, "backend");
-    secret_fini(&state);
-}
-
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index)
 {
-    static const char prefix[] = "{\"path\":\"database/creds/";
-    static char name[80];
-    struct str text = str_of(world->params[index] + sizeof(prefix) - 1);
+    static char name[SIM_ISSUER_ROLE_MAX_BYTES];
 
-    (void)snprintf(name, sizeof(name), "%.*s", (int)(text.len - 2), text.ptr);
+    bool is_twin =
+        world->is_twin[index] && !world->role_backends[index]->issuer->kind->knows_no_twins;
+
+    (void)snprintf(name, sizeof(name), "%s%s", world->roles[index].name,
+                   is_twin ? SIM_WORLD_TWIN : "");
     return name;
 }
 
@@ -159,9 +76,10 @@ size_t sim_world_role_index(const struct sim_world *world, struct str name)
 
 void sim_world_set_path(struct sim_world *world, size_t index)
 {
-    (void)snprintf(world->params[index], sizeof(world->params[0]),
-                   "{\"path\":\"database/creds/%s%s\"}", world->roles[index].name,
-                   world->is_twin[index] ? SIM_WORLD_TWIN : "");
+    const struct sim_issuer *issuer = world->role_backends[index]->issuer;
+
+    issuer->kind->params(issuer, sim_world_issuer_role(world, index), world->params[index],
+                         sizeof(world->params[0]));
     world->roles[index].params_json = world->params[index];
 }
 
@@ -198,7 +116,7 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
     }
     *config = (struct lease_role){
         .name = role->name,
-        .issuer = backend_issuer(world->backend),
+        .issuer = sim_backends_named(world, world->role_backends[index]->issuer->kind->name),
         .ttl_ms = role->ttl_ms,
         .max_ttl_ms = or_default(role->max_ttl_ms, 86400000),
         .renew_at_percent = (uint32_t)or_default(role->renew_at_percent, 66),
@@ -208,12 +126,13 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
         .linger_ms = role->linger_ms,
         .binding = role->binding != ACCESS_BINDING_DEFAULT ? role->binding : ACCESS_BINDING_PROCESS,
         .live_max = role->live_max,
-        .verify_json = role->verify_timeout_ms > 0 ? VERIFY : NULL,
-        .verify_timeout_ms = role->verify_timeout_ms,
+        /* What is tried out is a password, so it is Vault's. */
+        .verify_json = role->verify_timeout_ms > 0 && role->kind == NULL ? VERIFY : NULL,
+        .verify_timeout_ms = role->kind == NULL ? role->verify_timeout_ms : 0,
     };
     sim_world_set_path(world, index);
     sim_world_note_limits(world, index);
-    must(world, lease_core_set_role(world->core, config), &e, role->name);
+    sim_world_must(world, lease_core_set_role(world->core, config), &e, role->name);
 }
 
 static struct access_policy *parse_policy(struct sim_world *world, const char *text)
@@ -249,14 +168,14 @@ static void start_serve(struct sim_world *world)
         .core = world->core,
         .audit = world->audit,
         .policy = world->policies[0],
-        .backends = &world->backend,
-        .backend_count = 1,
+        .backends = world->backend_list,
+        .backend_count = world->backend_count,
         .own_cgroup = "/system.slice/leased.service",
         .node = "sim",
         .version = "sim",
     };
 
-    must(world, serve_new(&options, &world->serve, &e), &e, "serve");
+    sim_world_must(world, serve_new(&options, &world->serve, &e), &e, "serve");
     world->api =
         (struct serve_listener){.serve = world->serve, .name = "local", .apis = SERVE_API_NATIVE};
     world->metrics_api = (struct serve_listener){.serve = world->serve,
@@ -280,9 +199,11 @@ static int recover_lease(void *user, struct str id, struct str body)
     struct ledger_lease lease;
     struct err e = {0};
 
-    must(world, ledger_lease_read(body, &lease, &e), &e, "a record of the ledger");
-    must(world, lease_core_recover(world->core, id, &lease, backend_issuer(world->backend)), &e,
-         "recovery");
+    sim_world_must(world, ledger_lease_read(body, &lease, &e), &e, "a record of the ledger");
+    sim_world_must(world,
+                   lease_core_recover(world->core, id, &lease,
+                                      sim_backends_named(world, lease.backend)),
+                   &e, "recovery");
     return 0;
 }
 
@@ -293,9 +214,9 @@ static int recover_grant(void *user, struct str id, struct str body)
     struct err e = {0};
     int r;
 
-    must(world, ledger_grant_read(body, &grant, &e), &e, "a grant of the ledger");
+    sim_world_must(world, ledger_grant_read(body, &grant, &e), &e, "a grant of the ledger");
     r = lease_core_recover_grant(world->core, id, &grant);
-    must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
+    sim_world_must(world, r == ERR_NOT_FOUND ? 0 : r, &e, "recovery of a grant");
     return 0;
 }
 
@@ -306,14 +227,14 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     struct env_ledger *ledger = options->has_ledger ? &world->ledger.ledger : NULL;
     struct err e = {0};
 
-    must(world,
-         audit_new(&(struct audit_options){.env = &world->sim.env,
-                                           .node = "sim",
-                                           .ledger = ledger,
-                                           .sinks = sinks,
-                                           .sink_count = ARRAY_LEN(sinks)},
-                   &world->audit, &e),
-         &e, "audit");
+    sim_world_must(world,
+                   audit_new(&(struct audit_options){.env = &world->sim.env,
+                                                     .node = "sim",
+                                                     .ledger = ledger,
+                                                     .sinks = sinks,
+                                                     .sink_count = ARRAY_LEN(sinks)},
+                             &world->audit, &e),
+                   &e, "audit");
     world->limits = options->limits;
     world->limits.env = &world->sim.env;
     world->limits.audit = world->audit;
@@ -325,17 +246,19 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     }
     world->limits.skew_ms = SKEW_MS;
     world->in_flight = options->in_flight;
-    must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
-    start_backend(world, options);
+    sim_world_must(world, lease_core_new(&world->limits, &world->core, &e), &e, "core");
+    sim_backends_start(world, options);
     world->role_count = 0;
     memset(world->is_removed, 0, sizeof(world->is_removed));
     for (size_t i = 0; i < options->role_count; i++) {
         add_role(world, &options->roles[i]);
     }
-    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
-         &e, "ledger");
-    must(world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
-         &e, "ledger");
+    sim_world_must(
+        world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
+        &e, "ledger");
+    sim_world_must(
+        world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
+        &e, "ledger");
     lease_core_recovered(world->core, &world->recovery);
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
@@ -426,9 +349,11 @@ void sim_world_stop(struct sim_world *world, bool logout)
     world->is_closed = false;
     lease_core_close(world->core, core_closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the core");
-    world->is_closed = false;
-    backend_close(world->backend, logout, closed, world);
-    run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the backend");
+    for (size_t i = 0; i < world->backend_count; i++) {
+        world->is_closed = false;
+        backend_close(world->backend_list[i], logout, closed, world);
+        run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing a backend");
+    }
     world->is_closed = false;
     audit_close(world->audit, closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the trail");
@@ -462,6 +387,7 @@ void sim_world_fini(struct sim_world *world)
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
     fake_ledger_fini(&world->ledger);
     sim_vault_fini(&world->vault);
+    sim_backends_fini(world);
     sim_fini(&world->sim);
     sim_watch_aborts(NULL);
     if (mem_in_use_bytes() != world->memory_before_bytes) {

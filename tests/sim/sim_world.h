@@ -1,6 +1,6 @@
 /* The daemon's parts, put together on the simulated env as daemon/ does it on the real one: audit
- * trail, lease core, the Vault plugin in its backend, policy, API. Everything goes through public
- * headers. The model Vault is the other end of the network. */
+ * trail, lease core, plugins in their backends, policy, API. Everything goes through public
+ * headers. The model issuers are the other end of the network. */
 #ifndef LEASED_TESTS_SIM_WORLD_H
 #define LEASED_TESTS_SIM_WORLD_H
 
@@ -14,6 +14,8 @@
 
 #define SIM_WORLD_ADDRESS "https://vault-1.example:8200" /* the preferred one of two */
 #define SIM_WORLD_ROLES_MAX 8
+#define SIM_WORLD_PARAMS_MAX_BYTES 400
+#define SIM_WORLD_BACKENDS_MAX (SIM_WORLD_ROLES_MAX + 1)
 #define SIM_WORLD_BANNED_UID 1001U /* by the other policy */
 #define SIM_WORLD_TWIN "-twin"     /* a role's other path at the issuer */
 #define SIM_AUDIT_PATH "/var/log/leased/audit.jsonl"
@@ -23,7 +25,8 @@ struct sim_check;
 /* A role, at both ends. */
 struct sim_role {
     const char *name;
-    /* At the issuer. */
+    const struct sim_issuer_kind *kind; /* whose credentials it gives; NULL: Vault's */
+    /* At Vault. */
     uint64_t issuer_ttl_ms;
     uint64_t issuer_max_ttl_ms;
     bool is_renewable;
@@ -52,7 +55,14 @@ struct sim_world_options {
     bool has_token_role;      /* … that are orphans */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
+    uint32_t variant;                 /* of the issuers but Vault's */
     struct lease_core_options limits; /* env, audit and ledger are the world's */
+};
+
+/* What is at a backend's other end. */
+struct sim_backend {
+    struct sim_world *world;
+    struct sim_issuer *issuer; /* outlives the daemon */
 };
 
 struct sim_world {
@@ -67,7 +77,9 @@ struct sim_world {
     bool commit_was_late;           /* the last one of the ledger's */
     struct lease_recovery recovery; /* what the last start found in it */
     struct backend_registry *registry;
-    struct backend *backend;
+    struct sim_backend backends[SIM_WORLD_BACKENDS_MAX];  /* the first is Vault's */
+    struct backend *backend_list[SIM_WORLD_BACKENDS_MAX]; /* in the same order */
+    size_t backend_count;
     struct backend_verifier verifier;
     struct access_policy *policies[2]; /* the first, and what operators change it to */
     size_t policy_index;
@@ -77,7 +89,8 @@ struct sim_world {
     struct sim_listener listener;
     struct sim_listener metrics;
     struct lease_role roles[SIM_WORLD_ROLES_MAX];
-    char params[SIM_WORLD_ROLES_MAX][80];
+    struct sim_backend *role_backends[SIM_WORLD_ROLES_MAX];
+    char params[SIM_WORLD_ROLES_MAX][SIM_WORLD_PARAMS_MAX_BYTES];
     bool is_removed[SIM_WORLD_ROLES_MAX];
     bool is_twin[SIM_WORLD_ROLES_MAX];           /* its path at the issuer is the other one */
     uint64_t life_least_ms[SIM_WORLD_ROLES_MAX]; /* the shortest limit of a life that it has had */
@@ -98,6 +111,18 @@ struct sim_world {
 void sim_ledger_init(struct sim_world *world);
 /* Or so late that records which nobody waits for pass by it. */
 bool sim_ledger_is_failing(const struct sim_world *world);
+
+/* --- sim_backends.c --- */
+
+void sim_backends_init(struct sim_world *world);
+void sim_backends_fini(struct sim_world *world);
+/* Opens those that the roles need; the models of the last daemon's are there still. */
+void sim_backends_start(struct sim_world *world, const struct sim_world_options *options);
+struct lease_issuer *sim_backends_named(struct sim_world *world, const char *name);
+/* Whose this request is; NULL: nobody's. */
+struct sim_issuer *sim_world_issuer_at(const struct sim_world *world, const struct sim_call *call);
+/* Fails the run, and says why, if `status` isn't 0. */
+void sim_world_must(struct sim_world *world, int status, const struct err *e, const char *what);
 
 /* --- sim_world.c --- */
 

@@ -66,7 +66,7 @@ static void draw_faults(struct story *story)
         .append_failed = draw(story, 80),
         .append_slow = draw(story, 80),
     };
-    story->world.vault.faults = (struct sim_vault_faults){
+    story->world.vault.issuer.faults = (struct sim_issuer_faults){
         .limited = draw(story, 80),
         .failed = draw(story, 80),
         .revoke_failed = draw(story, 300),
@@ -203,7 +203,7 @@ static struct story run(uint64_t seed)
     story->recovered_count +=
         story->world.recovery.adopted_count + story->world.recovery.revoked_count;
     story->world.sim.faults = (struct sim_faults){0};
-    story->world.vault.faults = (struct sim_vault_faults){0};
+    story->world.vault.issuer.faults = (struct sim_issuer_faults){0};
     sim_run_for(&story->world.sim, HEAL_MS);
     (void)sim_check_healed(&story->check);
     assert_int_equal(sim_world_drain(&story->world, 10U * MINUTE_MS), 0);

@@ -128,7 +128,7 @@ static void test_leases_of_a_day_stay_valid_by_renewal_alone(void **state)
         pass(scene, HOUR_MS);
         assert_int_equal(valid(scene), 20);
     }
-    assert_int_equal(scene->world.vault.issue_total, 20);
+    assert_int_equal(scene->world.vault.issuer.issue_total, 20);
     assert_in_range(scene->world.vault.renew_total, 20 * 24, 20 * 24 * 2);
     scene_free(scene);
 }
@@ -226,7 +226,7 @@ static void test_refused_renewals_make_no_mint_loop(void **state)
     }
     /* About one credential a life for each holder, and a few calls beside it: a child token is
      * made, extended and ended for each. */
-    assert_in_range(scene->world.vault.issue_total, 10 * 30, 10 * 60 * 3 / 2);
+    assert_in_range(scene->world.vault.issuer.issue_total, 10 * 30, 10 * 60 * 3 / 2);
     assert_in_range(scene->world.sim.exchange_count - exchanges, 0, 10 * 60 * 9);
     scene_free(scene);
 }
@@ -243,7 +243,7 @@ static void test_credentials_that_nobody_reads_are_replaced_once_a_life_at_most(
     assert_int_equal(ask_all(scene, 200), 10);
     pass(scene, HOUR_MS);
     /* A life of a minute, replaced at 80 per cent of it or later. */
-    assert_in_range(scene->world.vault.issue_total, 10, 10 * 80);
+    assert_in_range(scene->world.vault.issuer.issue_total, 10, 10 * 80);
     assert_int_equal(ask_all(scene, 200), 10);
     scene_free(scene);
 }
@@ -304,7 +304,7 @@ static void test_64_requests_for_a_cold_shared_role_make_one_issue(void **state)
 
     (void)state;
     assert_int_equal(ask_all(scene, 200), 64);
-    assert_int_equal(scene->world.vault.issue_total, 1);
+    assert_int_equal(scene->world.vault.issuer.issue_total, 1);
     assert_int_equal(scene->world.role_count, 1);
     assert_int_equal(valid(scene), 1);
     scene_free(scene);
@@ -354,7 +354,8 @@ static void test_one_hostile_uid_leaves_nine_honest_ones_their_credentials(void 
         }
     }
     assert_int_equal(served, 6 * HONEST);
-    assert_in_range(scene->world.vault.issue_total, 6 * HONEST, 6 * HONEST + 20 + 60 * 10 + 1);
+    assert_in_range(scene->world.vault.issuer.issue_total, 6 * HONEST,
+                    6 * HONEST + 20 + 60 * 10 + 1);
     scene_free(scene);
 }
 
@@ -386,13 +387,13 @@ static void test_a_revocation_that_fails_is_tried_until_it_succeeds(void **state
 
     (void)state;
     assert_int_equal(ask_all(scene, 200), 1);
-    scene->world.vault.faults.revoke_failed = 1000;
+    scene->world.vault.issuer.faults.revoke_failed = 1000;
     sim_process_kill(&scene->world.sim, scene->crowd.clients[0].pid);
     pass(scene, HOUR_MS);
     lease_core_stats(scene->world.core, &stats);
     assert_int_equal(stats.revoke_pending, 1);
     assert_in_range(stats.revoke_failed_total, 10, 60); /* it backs off */
-    scene->world.vault.faults.revoke_failed = 0;
+    scene->world.vault.issuer.faults.revoke_failed = 0;
     pass(scene, 10U * MINUTE_MS);
     assert_int_equal(valid(scene), 0);
     scene_free(scene);

@@ -1,7 +1,7 @@
 /* Seeds of the simulation: the known ones of seeds.txt and a range of others, each run twice, with
  * equal hashes. SEED= runs that one alone, STEPS= sets the length, V=1 prints the trace of the
  * first run, V=2 of the second (make sim SEED=7 STEPS=200000 V=1), PLAIN=1 chooses the world
- * without mishaps; a failure says seed and step.
+ * without mishaps, VAULT=1 the one without other issuers; a failure says seed and step.
  *
  * SEEDS= runs that many from FROM= [1] on, each once and every STRIDE=th [1], and nothing else:
  * scripts/sim-soak starts several such processes. */
@@ -54,14 +54,26 @@ static void print_result(uint64_t seed, const struct sim_swarm_result *result)
     (void)fflush(stdout);
 }
 
-static void run_twice(uint64_t seed, uint64_t steps, bool is_plain)
+/* By the word of seeds.txt, or of the environment. */
+static void choose_world(struct sim_swarm_options *options, const char *word)
+{
+    options->is_plain = strcmp(word, "plain") == 0;
+    options->is_vault_only = strcmp(word, "vault") == 0;
+}
+
+static const char *world_asked_for(void)
+{
+    return number_of("PLAIN", 0) != 0 ? "plain" : number_of("VAULT", 0) != 0 ? "vault" : "";
+}
+
+static void run_twice(uint64_t seed, uint64_t steps, const char *world)
 {
     uint64_t traced = getenv("SEED") != NULL ? number_of("V", 0) : 0; /* V=2: the second run */
-    struct sim_swarm_options options = {
-        .seed = seed, .steps = steps, .is_plain = is_plain, .is_traced = traced == 1};
+    struct sim_swarm_options options = {.seed = seed, .steps = steps, .is_traced = traced == 1};
     struct sim_swarm_result first;
     struct sim_swarm_result second;
 
+    choose_world(&options, world);
     (void)printf("seed %" PRIu64 " …\n", seed);
     (void)fflush(stdout);
     sim_swarm_run(&options, &first);
@@ -81,11 +93,10 @@ static void run_range(void)
     uint64_t stride = number_of("STRIDE", 1);
 
     for (uint64_t seed = from; seed < from + number_of("SEEDS", 1); seed += stride) {
-        struct sim_swarm_options options = {.seed = seed,
-                                            .steps = steps_to_run(),
-                                            .is_plain = number_of("PLAIN", 0) != 0};
+        struct sim_swarm_options options = {.seed = seed, .steps = steps_to_run()};
         struct sim_swarm_result result;
 
+        choose_world(&options, world_asked_for());
         (void)printf("seed %" PRIu64 " …\n", seed);
         (void)fflush(stdout);
         sim_swarm_run(&options, &result);
@@ -99,17 +110,17 @@ static void test_invariants_hold_in_each_seed_and_runs_repeat(void **state)
 
     (void)state;
     if (getenv("SEED") != NULL) {
-        run_twice(number_of("SEED", 1), steps_to_run(), number_of("PLAIN", 0) != 0);
+        run_twice(number_of("SEED", 1), steps_to_run(), world_asked_for());
     } else if (getenv("SEEDS") != NULL) {
         run_range();
     } else {
         for (uint64_t seed = 1; seed <= (count > 0 ? count : 1); seed++) {
-            run_twice(seed, steps_to_run(), false);
+            run_twice(seed, steps_to_run(), "");
         }
     }
 }
 
-/* Lines "SEED STEPS [plain] what it found"; '#' begins a comment. */
+/* Lines "SEED STEPS [plain|vault] what it found"; '#' begins a comment. */
 static void test_seeds_that_found_something_stay_found(void **state)
 {
     FILE *file = fopen(SEEDS_FILE, "re");
@@ -131,7 +142,10 @@ static void test_seeds_that_found_something_stay_found(void **state)
 
         /* Under valgrind every known seed would take too long. */
         if (end != line && number++ % slowdown() == 0) {
-            run_twice(seed, steps, strncmp(words, " plain ", 7) == 0);
+            run_twice(seed, steps,
+                      strncmp(words, " plain ", 7) == 0   ? "plain"
+                      : strncmp(words, " vault ", 7) == 0 ? "vault"
+                                                          : "");
         }
     }
     (void)fclose(file);
