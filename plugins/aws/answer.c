@@ -91,19 +91,18 @@ static void read_line(struct leased_str raw, char *out, size_t out_size)
     aws_text_line(len >= 0 ? (struct leased_str){text, (size_t)len} : part, out, out_size);
 }
 
-/* An error that repeats what nobody may see says its code alone. Parts of it count: the line may
- * have been cut. */
+/* An error that repeats what nobody may see says its code alone. Any part of it counts: the line
+ * may have been cut, or begin in the middle. */
 static void hide(struct aws_answer *answer, struct leased_str secret)
 {
-    char part[SECRET_PART_BYTES + 1];
+    size_t len = strlen(answer->message);
+    size_t part = secret.len < SECRET_PART_BYTES ? secret.len : SECRET_PART_BYTES;
 
-    if (secret.len < SECRET_PART_BYTES) {
-        return;
-    }
-    memcpy(part, secret.ptr, SECRET_PART_BYTES);
-    part[SECRET_PART_BYTES] = '\0';
-    if (strstr(answer->message, part) != NULL) {
-        answer->message[0] = '\0';
+    for (size_t at = 0; part > 0 && at + part <= len; at++) {
+        if (memmem(secret.ptr, secret.len, answer->message + at, part) != NULL) {
+            answer->message[0] = '\0';
+            return;
+        }
     }
 }
 

@@ -13,12 +13,6 @@
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
 
-static int32_t refuse(struct leased_str *ret_detail)
-{
-    *ret_detail = plugin_str(last_detail.bytes);
-    return -LEASED_INVALID;
-}
-
 /* --- shared by the other files ---------------------------------------------------------------- */
 
 int64_t aws_now_s(const struct leased_instance *aws)
@@ -129,7 +123,7 @@ static int32_t aws_open(const struct leased_host *host, leased_host_context *con
     }
     if (aws_config_parse(config, &aws->config, &last_detail) != 0) {
         host->secret_free(aws);
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     aws->works.host = host;
     aws->works.context = context;
@@ -142,7 +136,9 @@ static int32_t aws_check_config(struct leased_str config, struct leased_str *ret
 {
     struct aws_config parsed;
 
-    return aws_config_parse(config, &parsed, &last_detail) == 0 ? 0 : refuse(ret_detail);
+    return aws_config_parse(config, &parsed, &last_detail) == 0
+               ? 0
+               : plugin_refuse(&last_detail, ret_detail);
 }
 
 static int32_t aws_check_params(struct leased_str params, struct leased_str *ret_detail)
@@ -150,7 +146,7 @@ static int32_t aws_check_params(struct leased_str params, struct leased_str *ret
     struct aws_params parsed;
 
     if (aws_params_parse(params, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     aws_params_fini(&parsed);
     return 0;

@@ -32,14 +32,9 @@ static int32_t class_of(const struct aws_op *op, const struct aws_answer *answer
 void aws_request_refused(struct aws_op *op, const struct aws_answer *answer)
 {
     struct plugin_text text;
-    int32_t class = class_of(op, answer);
 
     aws_answer_explain(answer, op->what, &text);
-    if (class == LEASED_RETRY_AFTER) {
-        plugin_work_retry_after(&op->work, answer->retry_after_ms, text.bytes);
-    } else {
-        plugin_work_fail(&op->work, class, text.bytes);
-    }
+    plugin_work_fail_by(&op->work, class_of(op, answer), answer->retry_after_ms, text.bytes);
 }
 
 static void replied(struct plugin_work *work, const struct leased_http_reply *reply);

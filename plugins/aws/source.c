@@ -210,11 +210,7 @@ static void lent(struct plugin_work *work, const struct leased_borrowed *borrowe
     }
     plugin_text_set(&text, "source: %.*s", (int)borrowed->detail.len,
                     borrowed->detail.len > 0 ? borrowed->detail.ptr : "");
-    if (borrowed->status == LEASED_RETRY_AFTER) {
-        plugin_work_retry_after(work, borrowed->retry_after_ms, text.bytes);
-    } else {
-        plugin_work_fail(work, borrowed->status, text.bytes);
-    }
+    plugin_work_fail_by(work, borrowed->status, borrowed->retry_after_ms, text.bytes);
 }
 
 static void borrow(struct aws_op *op)

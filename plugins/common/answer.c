@@ -21,9 +21,8 @@ static size_t cut(const char *text, size_t len)
     return len;
 }
 
-void plugin_said_read(const json_t *object, const char *key, struct plugin_said *ret_said)
+void plugin_said_read(const json_t *value, struct plugin_said *ret_said)
 {
-    const json_t *value = json_object_get(object, key);
     const char *text = json_is_string(value) ? json_string_value(value) : "";
     size_t len = cut(text, strlen(text));
 

@@ -13,8 +13,8 @@ struct plugin_said {
     char bytes[PLUGIN_SAID_MAX_BYTES + 1];
 };
 
-/* The text at `key` of an object (NULL: none); "" where there is none. */
-void plugin_said_read(const json_t *object, const char *key, struct plugin_said *ret_said);
+/* "" of what is no text (NULL: nothing is there). */
+void plugin_said_read(const json_t *text, struct plugin_said *ret_said);
 
 /* Retry-After, in seconds or as a date by the sender's own clock, at most an hour; 0: it says
  * nothing. */

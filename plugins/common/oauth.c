@@ -4,6 +4,7 @@
  * refusal: somebody else may have answered, a proxy or a portal. */
 #include "oauth.h"
 
+#include "answer.h"
 #include "base64.h"
 #include "reply.h"
 #include "when.h"
@@ -47,14 +48,6 @@ int plugin_oauth_send(struct plugin_work *work, const struct plugin_oauth_reques
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
-
-int64_t plugin_oauth_now_s(const struct plugin_work *work, const struct leased_http_reply *http)
-{
-    const struct plugin_works *works = work->works;
-    int64_t date_s = plugin_when_http(plugin_header(http, "date"));
-
-    return date_s > 0 ? date_s : works->host->wall_ms(works->context) / S_MS;
-}
 
 static bool is_token(struct leased_str text)
 {
@@ -165,7 +158,7 @@ static const char *take(struct plugin_work *work, int64_t now_s, int64_t end_s,
 const char *plugin_oauth_token(struct plugin_work *work, const struct leased_http_reply *http,
                                const char *key, struct plugin_token *ret_token)
 {
-    int64_t now_s = plugin_oauth_now_s(work, http);
+    int64_t now_s = plugin_answer_clock_s(work->works, http);
     const char *problem = NULL;
     json_t *root = plugin_reply_json(http, 0, &problem);
     json_t *text = json_object_get(root, key);
@@ -198,7 +191,7 @@ const char *plugin_oauth_bare_token(struct plugin_work *work, const struct lease
     while (token.text.len > 0 && token.text.ptr[token.text.len - 1] == '\n') {
         token.text.len--;
     }
-    problem = take(work, plugin_oauth_now_s(work, http), 0, &token);
+    problem = take(work, plugin_answer_clock_s(work->works, http), 0, &token);
     if (problem == NULL) {
         *ret_token = token;
     }

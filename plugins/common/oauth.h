@@ -36,9 +36,6 @@ struct plugin_token {
     int64_t ends_s;         /* unix time */
 };
 
-/* Unix seconds by the answer's Date header, or by our clock where it has none. */
-int64_t plugin_oauth_now_s(const struct plugin_work *work, const struct leased_http_reply *http);
-
 /* The token under `key` of an answer, with the earliest of the ends that it gives: expires_in
  * (seconds, as a number or a text), expires_on (unix time, likewise), expireTime (RFC 3339); where
  * it gives none, the `exp` of the token, which is a JWT then. NULL, or what is wrong with the
@@ -69,8 +66,8 @@ struct plugin_refusal {
 /* Reads any answer that isn't 2xx: {"error": "code", "error_description"}, {"error": {"status",
  * "message"}} or {"message"}. `who` stands at the beginning of the text. Should the issuer echo
  * `secret`, what it says is left out. */
-void plugin_oauth_refused(const struct plugin_work *work, const struct leased_http_reply *http,
-                          const char *who, struct leased_str secret, struct plugin_refusal *ret);
+void plugin_oauth_refused(const struct leased_http_reply *http, const char *who,
+                          struct leased_str secret, struct plugin_refusal *ret);
 
 /* Ends the work by it. */
 void plugin_oauth_fail(struct plugin_work *work, const struct plugin_refusal *refusal);

@@ -4,19 +4,16 @@
  * they say when they hold the secret that was sent: a service that echoes it must not put it into a
  * log. */
 #include "oauth.h"
+
+#include "answer.h"
 #include "reply.h"
-#include "when.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ERROR_MAX_BYTES 64U
-#define SAID_MAX_BYTES 200U
-#define RETRY_AFTER_MAX_S INT64_C(3600)
 #define SECRET_LEAST_BYTES 4U /* shorter ones stand in any text */
-#define S_MS 1000
 
 /* Microsoft says: go by `error`, not by the numbers; Google's status is as good. */
 static const struct {
@@ -51,26 +48,6 @@ static int32_t class_of(uint32_t status, const char *error)
     return error[0] != '\0' ? LEASED_INVALID : LEASED_RETRY;
 }
 
-/* Cut between characters, control bytes as blanks. */
-static void copy_clean(char *out, size_t size, const json_t *text)
-{
-    const char *from = json_is_string(text) ? json_string_value(text) : "";
-    size_t len = strlen(from);
-
-    if (len >= size) {
-        len = size - 1;
-        while (len > 0 && ((unsigned char)from[len] & 0xc0U) == 0x80U) {
-            len--;
-        }
-    }
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)from[i];
-
-        out[i] = (char)(c < 0x20 || c == 0x7f ? ' ' : c);
-    }
-    out[len] = '\0';
-}
-
 /* Does it hold the secret? A few bytes of one may be anything. */
 static bool echoes(const json_t *text, struct leased_str secret)
 {
@@ -91,23 +68,8 @@ static int64_t code_of(const json_t *root, const char *said)
     return code > 0 ? (int64_t)code : 0;
 }
 
-static uint64_t retry_after_ms(const struct plugin_work *work, const struct leased_http_reply *http)
-{
-    struct leased_str text = plugin_header(http, "retry-after");
-    int64_t wait_s = 0;
-
-    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
-        wait_s = wait_s > RETRY_AFTER_MAX_S ? wait_s : wait_s * 10 + (text.ptr[i] - '0');
-    }
-    if (wait_s == 0 && text.len > 0) {
-        wait_s = plugin_when_http(text) - plugin_oauth_now_s(work, http);
-    }
-    wait_s = wait_s < RETRY_AFTER_MAX_S ? wait_s : RETRY_AFTER_MAX_S;
-    return wait_s > 0 ? (uint64_t)wait_s * S_MS : 0;
-}
-
-void plugin_oauth_refused(const struct plugin_work *work, const struct leased_http_reply *http,
-                          const char *who, struct leased_str secret, struct plugin_refusal *ret)
+void plugin_oauth_refused(const struct leased_http_reply *http, const char *who,
+                          struct leased_str secret, struct plugin_refusal *ret)
 {
     const char *problem;
     json_t *root = plugin_reply_json(http, 0, &problem);
@@ -116,35 +78,31 @@ void plugin_oauth_refused(const struct plugin_work *work, const struct leased_ht
     const json_t *name = inner != NULL ? json_object_get(inner, "status") : error;
     const json_t *said = json_object_get(root, "error_description");
     const char *word = json_is_string(name) ? json_string_value(name) : "";
-    char name_text[ERROR_MAX_BYTES] = "";
-    char said_text[SAID_MAX_BYTES] = "";
+    struct plugin_said name_text = {""};
+    struct plugin_said said_text = {""};
 
     if (said == NULL) {
         said = json_object_get(inner != NULL ? inner : root, "message");
     }
     if (!echoes(name, secret) && !echoes(said, secret)) {
-        copy_clean(name_text, sizeof(name_text), name);
-        copy_clean(said_text, sizeof(said_text), said);
+        plugin_said_read(name, &name_text);
+        plugin_said_read(said, &said_text);
     }
     *ret = (struct plugin_refusal){.status = class_of(http->status, word),
-                                   .code = code_of(root, said_text)};
+                                   .code = code_of(root, said_text.bytes)};
     json_decref(root);
     if (ret->status == LEASED_RETRY) {
-        ret->retry_after_ms = retry_after_ms(work, http);
+        ret->retry_after_ms = plugin_retry_after_ms(http);
         ret->status = ret->retry_after_ms > 0 ? LEASED_RETRY_AFTER : LEASED_RETRY;
     }
     plugin_text_set(&ret->detail, "%.100s answered with HTTP status %" PRIu32 "%s%s%s%s", who,
-                    http->status, name_text[0] != '\0' ? ": " : "", name_text,
-                    said_text[0] != '\0' ? ": " : "", said_text);
+                    http->status, name_text.bytes[0] != '\0' ? ": " : "", name_text.bytes,
+                    said_text.bytes[0] != '\0' ? ": " : "", said_text.bytes);
 }
 
 void plugin_oauth_fail(struct plugin_work *work, const struct plugin_refusal *refusal)
 {
     struct plugin_text detail = refusal->detail;
 
-    if (refusal->status == LEASED_RETRY_AFTER) {
-        plugin_work_retry_after(work, refusal->retry_after_ms, detail.bytes);
-    } else {
-        plugin_work_fail(work, refusal->status, detail.bytes);
-    }
+    plugin_work_fail_by(work, refusal->status, refusal->retry_after_ms, detail.bytes);
 }

@@ -112,3 +112,9 @@ char *plugin_strdup(const struct leased_host *host, struct leased_str s)
     }
     return copy;
 }
+
+int32_t plugin_refuse(const struct plugin_text *detail, struct leased_str *ret_detail)
+{
+    *ret_detail = plugin_str(detail->bytes);
+    return -LEASED_INVALID;
+}

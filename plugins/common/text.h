@@ -26,6 +26,9 @@ bool plugin_str_has(struct leased_str s, const char *part);
 void plugin_text_set(struct plugin_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What a check of a configuration returns: -LEASED_INVALID, with the line that says why. */
+int32_t plugin_refuse(const struct plugin_text *detail, struct leased_str *ret_detail);
+
 /* The known name that is closest to `name`, or NULL when none is close. */
 const char *plugin_suggest(const char *name, const char *const *known, size_t known_count);
 

@@ -103,8 +103,8 @@ void plugin_work_end(struct plugin_work *work, int32_t status, const struct leas
     closed(works);
 }
 
-static void fail(struct plugin_work *work, int32_t status, uint64_t retry_after_ms,
-                 const char *detail)
+void plugin_work_fail_by(struct plugin_work *work, int32_t status, uint64_t retry_after_ms,
+                         const char *detail)
 {
     const struct leased_result result = {.size = sizeof(result),
                                          .retry_after_ms = retry_after_ms,
@@ -115,12 +115,12 @@ static void fail(struct plugin_work *work, int32_t status, uint64_t retry_after_
 
 void plugin_work_fail(struct plugin_work *work, int32_t status, const char *detail)
 {
-    fail(work, status, 0, detail);
+    plugin_work_fail_by(work, status, 0, detail);
 }
 
 void plugin_work_retry_after(struct plugin_work *work, uint64_t retry_after_ms, const char *detail)
 {
-    fail(work, LEASED_RETRY_AFTER, retry_after_ms, detail);
+    plugin_work_fail_by(work, LEASED_RETRY_AFTER, retry_after_ms, detail);
 }
 
 int32_t plugin_work_refuse(struct plugin_work *work)

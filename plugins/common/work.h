@@ -78,6 +78,9 @@ void plugin_work_end(struct plugin_work *work, int32_t status, const struct leas
 /* The same with a line for people and no result; retry_after_ms counts with LEASED_RETRY_AFTER. */
 void plugin_work_fail(struct plugin_work *work, int32_t status, const char *detail);
 void plugin_work_retry_after(struct plugin_work *work, uint64_t retry_after_ms, const char *detail);
+/* The same with any class; the time counts with LEASED_RETRY_AFTER alone. */
+void plugin_work_fail_by(struct plugin_work *work, int32_t status, uint64_t retry_after_ms,
+                         const char *detail);
 
 /* The same from the loop, for start functions. Returns what the start function returns: 0, or < 0
  * when out of memory, and then the work is gone. */

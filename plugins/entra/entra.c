@@ -11,12 +11,6 @@
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
 
-static int32_t refuse(struct leased_str *ret_detail)
-{
-    *ret_detail = plugin_str(last_detail.bytes);
-    return -LEASED_INVALID;
-}
-
 static int32_t entra_open(const struct leased_host *host, leased_host_context *context,
                           struct leased_str config, leased_instance **ret_instance,
                           struct leased_str *ret_detail)
@@ -25,14 +19,14 @@ static int32_t entra_open(const struct leased_host *host, leased_host_context *c
 
     if (entra == NULL) {
         plugin_text_set(&last_detail, "out of memory");
-        (void)refuse(ret_detail);
+        (void)plugin_refuse(&last_detail, ret_detail);
         return -LEASED_RETRY;
     }
     entra->works.host = host;
     entra->works.context = context;
     if (entra_config_parse(config, &entra->config, &last_detail) != 0) {
         host->secret_free(entra);
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     host->login_expires(context, UINT64_MAX);
     *ret_instance = entra;
@@ -43,14 +37,18 @@ static int32_t entra_check_config(struct leased_str config, struct leased_str *r
 {
     struct entra_config parsed;
 
-    return entra_config_parse(config, &parsed, &last_detail) != 0 ? refuse(ret_detail) : 0;
+    return entra_config_parse(config, &parsed, &last_detail) != 0
+               ? plugin_refuse(&last_detail, ret_detail)
+               : 0;
 }
 
 static int32_t entra_check_params(struct leased_str params, struct leased_str *ret_detail)
 {
     struct entra_params parsed;
 
-    return entra_params_parse(params, &parsed, &last_detail) != 0 ? refuse(ret_detail) : 0;
+    return entra_params_parse(params, &parsed, &last_detail) != 0
+               ? plugin_refuse(&last_detail, ret_detail)
+               : 0;
 }
 
 static void freed(struct plugin_works *works)

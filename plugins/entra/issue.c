@@ -249,7 +249,7 @@ static void refused(struct entra_work *asked, const struct leased_http_reply *re
     struct entra_failure failure;
     bool is_signed = entra->config.method == ENTRA_CERTIFICATE;
 
-    plugin_oauth_refused(&asked->work, reply, who(entra), plugin_str(asked->sent), &refusal);
+    plugin_oauth_refused(reply, who(entra), plugin_str(asked->sent), &refusal);
     if (is_signed && !asked->is_second && (reply->status == 400 || reply->status == 401) &&
         plugin_oauth_corrects_clock(&asked->work, reply, &entra->skew_s)) {
         asked->is_second = true;

@@ -9,12 +9,6 @@
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
 
-static int32_t refuse(struct leased_str *ret_detail)
-{
-    *ret_detail = plugin_str(last_detail.bytes);
-    return -LEASED_INVALID;
-}
-
 static int32_t gcp_open(const struct leased_host *host, leased_host_context *context,
                         struct leased_str config, leased_instance **ret_instance,
                         struct leased_str *ret_detail)
@@ -23,14 +17,14 @@ static int32_t gcp_open(const struct leased_host *host, leased_host_context *con
 
     if (gcp == NULL) {
         plugin_text_set(&last_detail, "out of memory");
-        (void)refuse(ret_detail);
+        (void)plugin_refuse(&last_detail, ret_detail);
         return -LEASED_RETRY;
     }
     gcp->works.host = host;
     gcp->works.context = context;
     if (gcp_config_parse(config, &gcp->config, &last_detail) != 0) {
         host->secret_free(gcp);
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     host->login_expires(context, UINT64_MAX);
     *ret_instance = gcp;
@@ -41,7 +35,9 @@ static int32_t gcp_check_config(struct leased_str config, struct leased_str *ret
 {
     struct gcp_config parsed;
 
-    return gcp_config_parse(config, &parsed, &last_detail) != 0 ? refuse(ret_detail) : 0;
+    return gcp_config_parse(config, &parsed, &last_detail) != 0
+               ? plugin_refuse(&last_detail, ret_detail)
+               : 0;
 }
 
 static int32_t gcp_check_params(struct leased_str params, struct leased_str *ret_detail)
@@ -49,7 +45,7 @@ static int32_t gcp_check_params(struct leased_str params, struct leased_str *ret
     struct gcp_params parsed;
 
     if (gcp_params_parse(params, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     gcp_params_fini(&parsed);
     return 0;

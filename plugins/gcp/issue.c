@@ -59,7 +59,7 @@ static void impersonated(struct plugin_work *work, const struct leased_http_repl
     if (is_refusal(reply)) {
         struct plugin_refusal refusal;
 
-        plugin_oauth_refused(work, reply, asked->who, plugin_str(asked->sent), &refusal);
+        plugin_oauth_refused(reply, asked->who, plugin_str(asked->sent), &refusal);
         if (reply->status == 403) {
             const struct plugin_text said = refusal.detail;
 
@@ -187,7 +187,7 @@ static void refused(struct gcp_work *asked, const struct leased_http_reply *repl
     struct plugin_refusal refusal;
     struct gcp_failure failure;
 
-    plugin_oauth_refused(&asked->work, reply, asked->who, plugin_str(asked->sent), &refusal);
+    plugin_oauth_refused(reply, asked->who, plugin_str(asked->sent), &refusal);
     if (gcp->config.method == GCP_KEY && !asked->is_second &&
         (reply->status == 400 || reply->status == 401) &&
         plugin_oauth_corrects_clock(&asked->work, reply, &gcp->skew_s)) {

@@ -30,7 +30,7 @@ static void read_message(const struct leased_http_reply *reply, struct plugin_sa
     const char *problem;
     json_t *root = plugin_reply_json(reply, 0, &problem);
 
-    plugin_said_read(root, "message", ret_said);
+    plugin_said_read(json_object_get(root, "message"), ret_said);
     json_decref(root);
 }
 

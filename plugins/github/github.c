@@ -6,19 +6,15 @@
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
 
-static int32_t refuse(struct leased_str *ret_detail)
-{
-    *ret_detail = plugin_str(last_detail.bytes);
-    return -LEASED_INVALID;
-}
-
 /* --- configuration ---------------------------------------------------------------------------- */
 
 static int32_t github_check_config(struct leased_str config, struct leased_str *ret_detail)
 {
     struct github_config parsed;
 
-    return github_config_parse(config, &parsed, &last_detail) == 0 ? 0 : refuse(ret_detail);
+    return github_config_parse(config, &parsed, &last_detail) == 0
+               ? 0
+               : plugin_refuse(&last_detail, ret_detail);
 }
 
 static int32_t github_check_params(struct leased_str params, struct leased_str *ret_detail)
@@ -26,7 +22,7 @@ static int32_t github_check_params(struct leased_str params, struct leased_str *
     struct github_params parsed;
 
     if (github_params_parse(params, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     github_params_fini(&parsed);
     return 0;
@@ -60,7 +56,7 @@ static int32_t github_open(const struct leased_host *host, leased_host_context *
         status = -LEASED_RETRY;
     }
     if (status != 0) {
-        (void)refuse(ret_detail);
+        (void)plugin_refuse(&last_detail, ret_detail);
         github_free(github, host);
         return status;
     }

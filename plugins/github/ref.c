@@ -1,15 +1,17 @@
 /* AES-256-GCM under a key of the backend's own, which the host keeps sealed across restarts. The
  * name is authenticated with it, so that no reference passes for another.
  *
- * Where the host keeps nothing, references don't outlive the process either. A backend that a
- * reload makes begins with a new key; the one before goes on with its own until its leases are
- * over. */
+ * The key is made of the app's private key: whoever has that could have the tokens made for
+ * himself. So a backend that a reload puts in this one's place, which isn't given what was kept,
+ * has the same one, and so has a run whose host has kept nothing. What is kept goes first: the
+ * private key may have been exchanged meanwhile. */
 #include "ref.h"
 
 #include "token.h"
 #include "common/base64.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +42,23 @@ static int take_over(struct leased_instance *github)
     return len < 0 ? -1 : is_ours;
 }
 
+/* Of the app's private key; where it can't be read yet, of chance. */
+static void make_key(struct leased_instance *github)
+{
+    static const unsigned char label[] = "leased: references to GitHub's tokens";
+    const struct leased_host *host = github->works.host;
+    struct leased_str problem;
+    char *pem = NULL;
+    int64_t len = host->secret_read(github->works.context, plugin_str(github->config.key.text),
+                                    &pem, &problem);
+
+    if (len <= 0 ||
+        HMAC(EVP_sha256(), pem, (int)len, label, sizeof(label) - 1, github->key, NULL) == NULL) {
+        host->random(github->works.context, github->key, KEY_BYTES);
+    }
+    host->secret_free(pem);
+}
+
 int github_ref_open(struct leased_instance *github)
 {
     const struct leased_host *host = github->works.host;
@@ -53,7 +72,7 @@ int github_ref_open(struct leased_instance *github)
         return -1;
     }
     if (had == 0) {
-        host->random(github->works.context, github->key, KEY_BYTES);
+        make_key(github);
         state[0] = STATE_VERSION;
         memcpy(state + 1, github->key, KEY_BYTES);
         (void)host->state_put(github->works.context, (struct leased_str){state, KEY_BYTES + 1});

@@ -33,8 +33,8 @@ static void read_status(const struct leased_http_reply *reply, struct status *re
     const char *kind = json_string_value(json_object_get(root, "kind"));
 
     ret_status->is_status = kind != NULL && strcmp(kind, "Status") == 0;
-    plugin_said_read(root, "reason", &ret_status->reason);
-    plugin_said_read(root, "message", &ret_status->message);
+    plugin_said_read(json_object_get(root, "reason"), &ret_status->reason);
+    plugin_said_read(json_object_get(root, "message"), &ret_status->message);
     json_decref(root);
 }
 

@@ -4,12 +4,6 @@
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
 
-static int32_t refuse(struct leased_str *ret_detail)
-{
-    *ret_detail = plugin_str(last_detail.bytes);
-    return -LEASED_INVALID;
-}
-
 /* --- configuration ---------------------------------------------------------------------------- */
 
 static int32_t kubernetes_check_config(struct leased_str config, struct leased_str *ret_detail)
@@ -17,7 +11,7 @@ static int32_t kubernetes_check_config(struct leased_str config, struct leased_s
     struct kubernetes_config parsed;
 
     if (kubernetes_config_parse(config, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     return parsed.is_certificate ? LEASED_NEEDS_CLIENT_CERTIFICATE : 0;
 }
@@ -27,7 +21,7 @@ static int32_t kubernetes_check_params(struct leased_str params, struct leased_s
     struct kubernetes_params parsed;
 
     if (kubernetes_params_parse(params, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     kubernetes_params_fini(&parsed);
     return 0;
@@ -43,14 +37,14 @@ static int32_t kubernetes_open(const struct leased_host *host, leased_host_conte
 
     if (kubernetes == NULL) {
         plugin_text_set(&last_detail, "out of memory");
-        (void)refuse(ret_detail);
+        (void)plugin_refuse(&last_detail, ret_detail);
         return -LEASED_RETRY;
     }
     kubernetes->works.host = host;
     kubernetes->works.context = context;
     if (kubernetes_config_parse(config, &kubernetes->config, &last_detail) != 0) {
         host->secret_free(kubernetes);
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     host->login_expires(context, UINT64_MAX); /* each request brings its own */
     *ret_instance = kubernetes;

@@ -30,12 +30,6 @@ static char *read_source(const struct leased_host *host, leased_host_context *co
     return text;
 }
 
-static int32_t wrong(const char *key, const struct plugin_text *why, struct plugin_text *detail)
-{
-    plugin_text_set(detail, "%s: %s", key, why->bytes);
-    return LEASED_INVALID;
-}
-
 static bool is_fit(EVP_PKEY *key, struct plugin_text *why)
 {
     int bits = EVP_PKEY_get_bits(key);
@@ -94,73 +88,93 @@ static int32_t read_certificate(struct localca_ca *ca, int64_t now_s, struct plu
     return LEASED_OK;
 }
 
+/* What there is to know of one of the keys that certificates are signed with. */
+struct signer {
+    const struct plugin_source *source;
+    const char *key;  /* of the configuration */
+    const char *what; /* is signed with it */
+    EVP_PKEY *(*parse)(const struct leased_host *host, struct leased_str text,
+                       struct plugin_text *why);
+};
+
+static int32_t read_key(const struct leased_host *host, leased_host_context *context,
+                        const struct signer *signer, EVP_PKEY **ret_key, struct plugin_text *detail)
+{
+    struct plugin_text why = {""};
+    size_t len = 0;
+    char *text;
+
+    if (signer->source->text[0] == '\0') {
+        plugin_text_set(detail, "the backend has no %s: it can't issue %s", signer->key,
+                        signer->what);
+        return LEASED_INVALID;
+    }
+    text = read_source(host, context, signer->source->text, &len, detail);
+    if (text == NULL) {
+        return LEASED_RETRY;
+    }
+    *ret_key = signer->parse(host, (struct leased_str){text, len}, &why);
+    host->secret_free(text);
+    if (*ret_key == NULL) {
+        plugin_text_set(detail, "%s: %s", signer->key, why.bytes);
+        return LEASED_INVALID;
+    }
+    return LEASED_OK;
+}
+
+static EVP_PKEY *parse_x509(const struct leased_host *host, struct leased_str text,
+                            struct plugin_text *why)
+{
+    EVP_PKEY *key = plugin_key_read(text, why);
+
+    (void)host;
+    if (key != NULL && !is_fit(key, why)) {
+        EVP_PKEY_free(key);
+        return NULL;
+    }
+    return key;
+}
+
 int32_t localca_ca_read(const struct leased_host *host, leased_host_context *context,
                         const struct localca_config *config, struct localca_ca *ret_ca,
                         struct plugin_text *detail)
 {
+    const struct signer signer = {.source = &config->ca_key,
+                                  .key = "ca_key_file",
+                                  .what = "X.509 certificates",
+                                  .parse = parse_x509};
     struct localca_ca ca = {.key = NULL};
-    struct plugin_text why = {""};
-    size_t len = 0;
-    char *text;
-    int32_t status;
+    int32_t status = read_key(host, context, &signer, &ca.key, detail);
 
-    if (config->ca_key.text[0] == '\0') {
-        plugin_text_set(detail,
-                        "the backend has no ca_key_file: it can't issue X.509 certificates");
-        return LEASED_INVALID;
-    }
-    text = read_source(host, context, config->ca_key.text, &len, detail);
-    if (text == NULL) {
-        return LEASED_RETRY;
-    }
-    ca.key = plugin_key_read((struct leased_str){text, len}, &why);
-    host->secret_free(text);
-    if (ca.key == NULL || !is_fit(ca.key, &why)) {
-        status = wrong("ca_key_file", &why, detail);
-        goto err;
+    if (status != LEASED_OK) {
+        return status;
     }
     ca.chain = read_source(host, context, config->ca_cert.text, &ca.chain_len, detail);
-    if (ca.chain == NULL) {
-        status = LEASED_RETRY;
-        goto err;
-    }
-    status = read_certificate(&ca, host->wall_ms(context) / 1000, detail);
+    status = ca.chain != NULL ? read_certificate(&ca, host->wall_ms(context) / 1000, detail)
+                              : LEASED_RETRY;
     if (status != LEASED_OK) {
-        goto err;
+        localca_ca_fini(host, &ca);
+        return status;
     }
     *ret_ca = ca;
     return LEASED_OK;
-
-err:
-    localca_ca_fini(host, &ca);
-    return status;
 }
 
 int32_t localca_ca_read_ssh(const struct leased_host *host, leased_host_context *context,
                             const struct localca_config *config, struct localca_ca *ret_ca,
                             struct plugin_text *detail)
 {
+    const struct signer signer = {.source = &config->ssh_ca_key,
+                                  .key = "ssh_ca_key_file",
+                                  .what = "SSH certificates",
+                                  .parse = localca_sshkey_read};
     struct localca_ca ca = {.key = NULL};
-    struct plugin_text why = {""};
-    size_t len = 0;
-    char *text;
+    int32_t status = read_key(host, context, &signer, &ca.key, detail);
 
-    if (config->ssh_ca_key.text[0] == '\0') {
-        plugin_text_set(detail,
-                        "the backend has no ssh_ca_key_file: it can't issue SSH certificates");
-        return LEASED_INVALID;
+    if (status == LEASED_OK) {
+        *ret_ca = ca;
     }
-    text = read_source(host, context, config->ssh_ca_key.text, &len, detail);
-    if (text == NULL) {
-        return LEASED_RETRY;
-    }
-    ca.key = localca_sshkey_read(host, (struct leased_str){text, len}, &why);
-    host->secret_free(text);
-    if (ca.key == NULL) {
-        return wrong("ssh_ca_key_file", &why, detail);
-    }
-    *ret_ca = ca;
-    return LEASED_OK;
+    return status;
 }
 
 const EVP_MD *localca_ca_digest(EVP_PKEY *key)

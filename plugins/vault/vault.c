@@ -22,12 +22,6 @@
 /* The one place that the ABI gives for a reason: valid until the next call of the plugin. */
 static struct plugin_text last_detail;
 
-static int32_t refuse(struct leased_str *ret_detail)
-{
-    *ret_detail = plugin_str(last_detail.bytes);
-    return -LEASED_INVALID;
-}
-
 /* --- shared by the other files ---------------------------------------------------------------- */
 
 uint64_t vault_random(struct leased_instance *vault, uint64_t below)
@@ -97,14 +91,14 @@ static int32_t vault_open(const struct leased_host *host, leased_host_context *c
 
     if (vault == NULL) {
         plugin_text_set(&last_detail, "out of memory");
-        (void)refuse(ret_detail);
+        (void)plugin_refuse(&last_detail, ret_detail);
         return -LEASED_RETRY;
     }
     vault->host = host;
     vault->context = context;
     if (vault_config_parse(config, &vault->config, &last_detail) != 0) {
         host->secret_free(vault);
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     begin(vault);
     *ret_instance = vault;
@@ -116,7 +110,7 @@ static int32_t vault_check_config(struct leased_str config, struct leased_str *r
     struct vault_config parsed;
 
     if (vault_config_parse(config, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     return parsed.method == VAULT_AUTH_CERT ? LEASED_NEEDS_CLIENT_CERTIFICATE : 0;
 }
@@ -126,7 +120,7 @@ static int32_t vault_check_params(struct leased_str params, struct leased_str *r
     struct vault_params parsed;
 
     if (vault_params_parse(params, &parsed, &last_detail) != 0) {
-        return refuse(ret_detail);
+        return plugin_refuse(&last_detail, ret_detail);
     }
     vault_params_fini(&parsed);
     return 0;

@@ -89,7 +89,9 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask 
     if (core->is_draining && !grant->lease->is_left && !is_own) {
         return NULL;
     }
-    reads_count(grant);
+    if (!is_own) { /* a look each few seconds, for its backend's health */
+        reads_count(grant);
+    }
     return grant;
 }
 

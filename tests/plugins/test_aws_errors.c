@@ -241,6 +241,13 @@ static void test_an_error_never_repeats_what_was_sent(void **state)
     aws_answer_error(&world, 400, "ValidationError", "bad token " AWS_TOKEN " here");
     assert_null(strstr(call.detail, "SECRET"));
     assert_non_null(strstr(call.detail, "ValidationError"));
+    plugin_world_issue(&world, &call, AWS_SIMPLE_ROLE, 0);
+    /* Its end alone, as of a line that was cut at its beginning. */
+    aws_answer_error(&world, 400, "ValidationError", "x+==0123456789 is no token");
+    assert_non_null(strstr(call.detail, "is no token"));
+    plugin_world_issue(&world, &call, AWS_SIMPLE_ROLE, 0);
+    aws_answer_error(&world, 400, "ValidationError", "RET-token/+==0123456789 is no token");
+    assert_null(strstr(call.detail, "token/"));
     plugin_world_fini(&world);
 }
 

@@ -46,15 +46,15 @@ static void test_what_was_said_is_cut_and_has_no_control_bytes(void **state)
     text[sizeof(text) - 1] = '\0';
     object = json_pack("{s:s, s:i}", "message", text, "number", 1);
     assert_non_null(object);
-    plugin_said_read(object, "message", &said);
+    plugin_said_read(json_object_get(object, "message"), &said);
     assert_memory_equal(said.bytes, "a   [2J x", 9);
     assert_int_equal(strlen(said.bytes), PLUGIN_SAID_MAX_BYTES - 1);
-    plugin_said_read(object, "number", &said);
+    plugin_said_read(json_object_get(object, "number"), &said);
     assert_string_equal(said.bytes, "");
-    plugin_said_read(object, "none", &said);
+    plugin_said_read(json_object_get(object, "none"), &said);
     assert_string_equal(said.bytes, "");
     json_decref(object);
-    plugin_said_read(NULL, "message", &said);
+    plugin_said_read(json_object_get(NULL, "message"), &said);
     assert_string_equal(said.bytes, "");
 }
 

@@ -106,6 +106,8 @@ static void test_every_look_is_at_the_same_credential_on_record_as_the_daemons_o
     assert_string_equal(f.model.last_user, "backend:aws");
     assert_string_equal(f.model.last_reason, "the source of backend aws");
     assert_int_equal(fixture_records("grant.created"), 1);
+    fixture_advance(5 * MINUTE_MS);
+    assert_int_equal(fixture_records("credential.read"), 1); /* of all looks */
     assert_true(fixture_trail_has("\"identity\":{\"user\":\"backend:aws\"}") > 0);
     assert_true(fixture_trail_has("\"binding\":\"none\"") > 0);
 }
