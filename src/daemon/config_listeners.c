@@ -185,18 +185,6 @@ static bool text_is_same(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
-static bool serves(const struct config_listener *listener, const char *api)
-{
-    size_t i;
-
-    for (i = 0; i < listener->serve.count; i++) {
-        if (strcmp(listener->serve.items[i], api) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* `key` is the API's name, too. */
 static void cloud_check(const struct config_settings *settings,
                         const struct config_listener *listener, const char *key,

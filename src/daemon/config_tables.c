@@ -13,8 +13,8 @@
 /* ---- listeners -------------------------------------------------------------- */
 
 static const struct schema_enum_value serve_values[] = {
-    {"native", 0}, {"metrics", 0}, {"vault", 0}, {"aws", 0}, {"gcp", 0}, {"azure", 0}, {"systemd", 0},
-    {0},
+    {"native", 0}, {"metrics", 0}, {"vault", 0},   {"aws", 0},
+    {"gcp", 0},    {"azure", 0},   {"systemd", 0}, {0},
 };
 
 static const struct schema_enum_value peers_values[] = {

@@ -112,11 +112,8 @@ void durable_forget_all(struct list *group)
 /* --- what stands in a record --- */
 
 static const char *const callers[] = {
-    [ENV_PEER_UNIX] = "unix",
-    [ENV_PEER_LOOPBACK] = "loopback",
-    [ENV_PEER_FOREIGN] = "foreign",
-    [ENV_PEER_TLS] = "tls",
-    [ENV_PEER_SELF] = "self",
+    [ENV_PEER_UNIX] = "unix", [ENV_PEER_LOOPBACK] = "loopback", [ENV_PEER_FOREIGN] = "foreign",
+    [ENV_PEER_TLS] = "tls",   [ENV_PEER_SELF] = "self",
 };
 
 int durable_caller(const char *name, enum env_peer_kind *ret_kind)

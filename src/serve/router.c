@@ -201,8 +201,9 @@ static const struct serve_guard guard_proxy = {
     403, "the request was forwarded",
     "ask leased itself: X-Forwarded-For and Forwarded come from a proxy"};
 
-static const struct serve_guard guard_vault = {412, "missing \"X-Vault-Request\" header",
-                                               "Vault's own clients send \"X-Vault-Request: true\""};
+static const struct serve_guard guard_vault = {
+    412, "missing \"X-Vault-Request\" header",
+    "Vault's own clients send \"X-Vault-Request: true\""};
 
 static bool was_forwarded(const struct env_request *request)
 {
@@ -211,7 +212,8 @@ static bool was_forwarded(const struct env_request *request)
 }
 
 /* The same for Vault's API, which has a header of its own. */
-static const struct serve_guard *vault_guard_broken(const struct env_request *request, bool needs_header)
+static const struct serve_guard *vault_guard_broken(const struct env_request *request,
+                                                    bool needs_header)
 {
     if (origin_is_foreign(request)) {
         return &guard_origin;
@@ -390,7 +392,8 @@ static void route_missing(struct exchange *x, struct str allow)
 
 static void vault_run(struct exchange *x)
 {
-    const struct serve_guard *broken = vault_guard_broken(x->request, x->listener->vault.needs_header);
+    const struct serve_guard *broken =
+        vault_guard_broken(x->request, x->listener->vault.needs_header);
 
     if (broken != NULL) {
         guard_fail(x, broken);

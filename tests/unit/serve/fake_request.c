@@ -69,8 +69,8 @@ static bool may_have_secret(const struct call *call)
 /* Our headers, and nothing of anybody else's in them. */
 static void judge_headers(const struct call *call)
 {
-    static const char *const names[] = {"ETag", "Retry-After", "Allow", "Location",
-                                        "Metadata-Flavor", "x-vault-index"};
+    static const char *const names[] = {"ETag",     "Retry-After",     "Allow",
+                                        "Location", "Metadata-Flavor", "x-vault-index"};
     struct str rest = str_of(call->headers);
     size_t i;
 
