@@ -271,6 +271,8 @@ size_t sim_net_count(const struct sim *sim, bool (*counts)(void *user, const str
 
 /* A header of the request, or a variable of the program; "" if it isn't there. */
 struct str sim_call_value(const struct sim_call *call, const char *name);
+/* What stands behind "Bearer " in the request; "" if nothing does. Valid until the next call. */
+const char *sim_call_bearer(const struct sim_call *call);
 
 /* --- programs --------------------------------------------------------------------------------- */
 

@@ -196,18 +196,6 @@ void sim_issuer_destroy(struct sim_issuer *issuer)
     mem_free(issuer);
 }
 
-const char *sim_call_bearer(const struct sim_call *call)
-{
-    static char token[4096];
-    struct str value = sim_call_value(call, "authorization");
-
-    token[0] = '\0';
-    if (str_starts_with(value, "Bearer ")) {
-        (void)snprintf(token, sizeof(token), "%.*s", (int)(value.len - 7), value.ptr + 7);
-    }
-    return token;
-}
-
 /* --- time ------------------------------------------------------------------------------------- */
 
 int64_t sim_issuer_now_s(const struct sim_call *call)

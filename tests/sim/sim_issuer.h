@@ -177,8 +177,6 @@ uint64_t sim_issuer_until_ms(const struct sim_credential *credential, uint64_t n
 struct sim_credential *sim_issuer_ends_none(struct sim_issuer *issuer, const struct sim_call *call);
 /* sim_issuer_kind.destroy for who is nothing but a struct sim_issuer. */
 void sim_issuer_destroy(struct sim_issuer *issuer);
-/* What stands behind "Bearer " in the request; "" if nothing does. Valid until the next call. */
-const char *sim_call_bearer(const struct sim_call *call);
 
 /* `root` is taken. */
 void sim_answer_json(struct sim_answer *answer, uint32_t status, json_t *root);

@@ -179,6 +179,18 @@ struct str sim_call_value(const struct sim_call *call, const char *name)
     return call->http != NULL ? header_of(call->http, str_of(name)) : STR("");
 }
 
+const char *sim_call_bearer(const struct sim_call *call)
+{
+    static char token[4096];
+    struct str value = sim_call_value(call, "authorization");
+
+    token[0] = '\0';
+    if (str_starts_with(value, "Bearer ")) {
+        (void)snprintf(token, sizeof(token), "%.*s", (int)(value.len - 7), value.ptr + 7);
+    }
+    return token;
+}
+
 static void execute(struct exchange *x)
 {
     struct sim *sim = x->sim;

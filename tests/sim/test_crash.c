@@ -75,11 +75,11 @@ static void draw_faults(struct story *story)
 
 static size_t count_handed_out(struct story *story)
 {
-    struct sim_vault_lease *credential = NULL;
+    struct sim_credential *credential = NULL;
     size_t count = 0;
 
-    while ((credential = sim_vault_next_valid(&story->world.vault, story->world.sim.now_ms,
-                                              credential)) != NULL) {
+    while ((credential = sim_issuer_next_valid(&story->world.vault.issuer, story->world.sim.now_ms,
+                                               credential)) != NULL) {
         count += credential->handed_out_count > 0;
     }
     return count;

@@ -194,13 +194,13 @@ static void test_one_of_two_addresses_that_is_away_costs_nothing(void **state)
     (void)state;
     scene->world.sim.down_prefix = SIM_WORLD_ADDRESS;
     assert_int_equal(ask_all(scene, 200), 10);
-    backend_status(scene->world.backend, &status);
+    backend_status(scene->world.backend_list[0], &status);
     assert_true(status.is_up);
     assert_true(status.addresses[1].is_preferred);
     pass(scene, 10U * MINUTE_MS);
     scene->world.sim.down_prefix = NULL;
     pass(scene, 16U * SECOND_MS);
-    backend_status(scene->world.backend, &status);
+    backend_status(scene->world.backend_list[0], &status);
     assert_true(status.addresses[0].is_preferred);
     scene_free(scene);
 }
