@@ -348,5 +348,5 @@ int ssh_identity_sign(const struct ssh_identity *identity, struct str data, uint
         digest = is_512 ? "SHA512" : "SHA256";
     }
     ssh_put_string(out, str_of(name));
-    return sign(identity, digest, data, out) ? buf_status(out) : ERR_NOMEM;
+    return sign(identity, digest, data, out) ? buf_status(out) : ERR_INVALID;
 }

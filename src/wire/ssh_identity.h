@@ -28,7 +28,7 @@ void ssh_identity_fini(struct ssh_identity *identity);
 bool ssh_identity_is(const struct ssh_identity *identity, struct str blob);
 
 /* Appends ssh's signature of `data`; `flags` as of wire/ssh_agent.h. 0; ERR_UNSUPPORTED (RSA with
- * SHA-1), ERR_NOMEM. */
+ * SHA-1), ERR_INVALID (the key's private half is broken), ERR_NOMEM or ERR_TOO_LARGE of `out`. */
 int ssh_identity_sign(const struct ssh_identity *identity, struct str data, uint32_t flags,
                       struct buf *out) ATTR_MUST_USE;
 

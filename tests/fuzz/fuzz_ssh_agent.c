@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         BUF_AUTO out;
 
         buf_init(&out, SSH_AGENT_FRAME_MAX_BYTES);
-        CHECK(ssh_identity_sign(&identity, STR("data"), SSH_AGENT_RSA_SHA512, &out) == 0);
+        /* The private half of RSA may be broken where its modulus is right; OpenSSL notices. */
+        (void)!ssh_identity_sign(&identity, STR("data"), SSH_AGENT_RSA_SHA512, &out);
         ssh_identity_fini(&identity);
     }
     CHECK(mem_in_use_bytes() == 0 || size == 0);
