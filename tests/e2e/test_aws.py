@@ -86,7 +86,7 @@ def daemon(world, aws):
         "forged": aws.backend(source={"type": "file", "credentials_file": forged}),
         "down": aws.backend(endpoint=f"http://127.0.0.1:{free_port()}"),
     }
-    it = world.daemon(ROLES, RULES, backends=backends)
+    it = world.daemon(ROLES, RULES, backends=backends, more_listeners=[{"name": "sdks", "tcp": "127.0.0.1:0", "serve": ["aws"]}])
     it.environment = {"THE_TOKEN": "secret-of-the-container"}
     it.start(wait=False)
     it.await_ready(lambda: it.lease(CONSUMER, "ls").returncode == 0)
@@ -124,6 +124,19 @@ def test_exec_gives_a_program_what_sdks_read(world, daemon, aws):
                         env={"AWS_DEFAULT_REGION": REGION, "AWS_PROFILE": "not-there", "AWS_SESSION_TOKEN": "old", **environment})
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith(f":assumed-role/deploy/{CONSUMER}-r1")
+
+
+@pytest.mark.parametrize("how, method", [("env", "env"), ("endpoint", "container-role"), ("process", "custom-process")])
+def test_exec_lets_a_program_fetch_by_itself(world, daemon, aws, how, method):
+    """It is the grant of lease exec that it reads: no other one is made."""
+    python, environment = python_with_boto3(CONSUMER, world.folder)
+    script = ("import boto3,sys; s = boto3.Session(); found = s.get_credentials()\n"
+              "print(found.method, s.client('sts', endpoint_url=sys.argv[1]).get_caller_identity()['Arn'])")
+    done = daemon.lease(CONSUMER, "exec", "deploy", "--aws", how, "--reason", f"by-{how}", "--", python, "-c", script, aws.address,
+                        env={"AWS_DEFAULT_REGION": REGION, "AWS_PROFILE": "not-there", **environment})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == method and ":assumed-role/deploy/" in done.stdout and done.stderr == ""
+    assert len([r for r in daemon.records() if r["event"] == "grant.created" and r["reason"] == f"by-{how}"]) == 1
 
 
 def test_it_says_that_it_can_not_be_taken_back(daemon):
