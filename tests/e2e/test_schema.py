@@ -160,7 +160,7 @@ VALUES = [
     (("policies", "rules", 0, "limits"), "live", ["3"], ["0"]),
     (("policies", "admins", 0), "subjects", [[{"group": "wheel"}]], [[], [{}], [None]]),
     (("policies",), "admins", [[{"user": "root"}], []], [[None], [{}], ["root"]]),
-    (("listeners", 0), "serve", ["native", ["native", "metrics"]], ["nativ", ["vault"], []]),
+    (("listeners", 0), "serve", ["native", ["native", "vault", "metrics"]], ["nativ", ["vaults"], []]),
     (("listeners", 0), "peers", ["local", "foreign"], ["container", 0]),
     (("listeners", 0), "tls", [], [{}, {"cert_file": "/c"}]),
     (("log",), "level", ["debug"], ["loud", 3]),

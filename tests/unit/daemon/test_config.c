@@ -79,7 +79,7 @@ static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
         "listeners:\n"
         "  - unix: /run/leased/leased.sock\n"
         "    mode: \"0999\"\n"
-        "    serve: [native, systemd]\n"
+        "    serve: [native, sistemd]\n"
         "backends:\n"
         "  vault-prod:\n"
         "    plugin: vault\n"
@@ -98,7 +98,8 @@ static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
         "  - {sink: file, path: /var/log/leased/audit.jsonl, required: maybe}\n"
         "log: {level: loud}\n",
         "c.yaml:3:11: mode: expected a file mode such as \"0660\" from 0600 to 0777, found `0999`\n"
-        "c.yaml:4:21: `systemd` is not supported by this version\n"
+        "c.yaml:4:21: expected one of `native`, `metrics`, `vault`, `aws`, `gcp`, `azure`, `systemd`, "
+        "found `sistemd`: did you mean `systemd`?\n"
         "c.yaml:10:23: timeout: expected a duration such as 90s, 15m or 1h30m from 1s to 1m, found `2h`\n"
         "c.yaml:15:10: ttl: expected a duration such as 90s, 15m or 1h30m from 1s to 365d, found "
         "`ten`\n"
