@@ -21,10 +21,6 @@
      OPTION_BIT(OPTION_BIND) | WAIT)
 #define ASKING (ASKING_ALONE | OPTION_BIT(OPTION_MAP))
 
-#define ADAPTING                                                                                   \
-    (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
-     OPTION_BIT(OPTION_BIND) | WAIT)
-
 static const char help_get[] =
     "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
     "env (NAME=value lines), shell (export lines for eval), dotenv, systemd (EnvironmentFile=), docker\n"
@@ -96,6 +92,7 @@ static const char help_terraform[] =
     "The credential's fields are the data source's result, which lands in the state file: `lease exec\n"
     "ROLE -- terraform apply` keeps it out of there. ROLE may stand in the query.\n\n"
     "  data \"external\" \"db\" { program = [\"lease\", \"terraform\", \"orders-db\"] }";
+
 static const char help_aws_credentials[] =
     "For AWS's SDKs and command line, in ~/.aws/config:\n"
     "  [profile deploy]\n"
@@ -211,7 +208,7 @@ const struct command commands[] = {
      .usage = "ROLE [--for DURATION] [--reason TEXT] …",
      .summary = "Answer as credential_process of AWS's SDKs",
      .help = help_aws_credentials,
-     .options = ADAPTING,
+     .options = ASKING_ALONE,
      .args_min = 1,
      .args_max = 1,
      .run = cloud_run_aws},
@@ -219,7 +216,7 @@ const struct command commands[] = {
      .usage = "ROLE [--for DURATION] [--reason TEXT] …",
      .summary = "Answer as an executable of Google's external-account credentials",
      .help = help_gcp_credentials,
-     .options = ADAPTING,
+     .options = ASKING_ALONE,
      .args_min = 1,
      .args_max = 1,
      .run = cloud_run_gcp},
