@@ -531,6 +531,8 @@ installed := $(filter-out example_%,$(loadable))
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
 guides := $(wildcard config/*.md)
 settings := $(filter-out $(units) $(guides),$(wildcard config/*.*))
+# /etc/leased may be the configuration, all of its *.yaml: the others are to be read.
+configuration := $(wildcard config/leased.yaml)
 examples := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard config/*/*)))))
 pages := $(wildcard man/*.[1-8])
 # Made by lease itself, so that they know what it knows.
@@ -552,9 +554,9 @@ install: all
 	$(foreach p,$(builtin),install -D -m 644 plugins/$p/README.md $(doc)/plugins/$p.md$(newline)	)
 	install -D -m 644 -t $(doc)/examples $(wildcard plugins/example_*/*.c)
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))
-	$(if $(settings),install -d -m 755 $(etc) && install -D -m 644 -t $(doc) $(settings))
+	$(if $(settings),install -D -m 644 -t $(doc) $(settings))
 	$(foreach e,$(examples),install -D -m 644 -t $(doc)/$e $(wildcard config/$e/*)$(newline)	)
-	$(foreach f,$(settings),test -e $(etc)/$(notdir $f) || install -m 644 $f $(etc)/$(notdir $f)$(newline)	)
+	$(foreach f,$(configuration),test -e $(etc)/$(notdir $f) || install -D -m 644 $f $(etc)/$(notdir $f)$(newline)	)
 	$(foreach f,$(pages),install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$(subst .,,$(suffix $f)) $f$(newline)	)
 	$(foreach c,$(completions),$(OUT)/lease completion $(firstword $(subst :, ,$c)) | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(lastword $(subst :, ,$c))$(newline)	)
