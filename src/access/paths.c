@@ -171,15 +171,17 @@ void access_paths_fini(struct access_path *paths, size_t count)
 
 /* --- deciding --- */
 
-static bool is_about(const struct access_path *entry, const struct access_path_request *request)
+static bool is_about(const struct access_path *entry, const struct access_path_request *request,
+                     bool is_deny)
 {
     struct str bare = request->path;
 
     if (entry->backend != NULL && strcmp(entry->backend, request->backend) != 0) {
         return false;
     }
-    /* Vault lists a folder with and without the slash at its end. */
-    if ((request->needs & (ACCESS_CAN_LIST | ACCESS_CAN_SCAN)) != 0 && bare.len > 0 &&
+    /* Vault lists a folder with and without the slash at its end, and some of its paths can be read
+     * with one, too: what is denied is denied either way. */
+    if ((is_deny || (request->needs & (ACCESS_CAN_LIST | ACCESS_CAN_SCAN)) != 0) && bare.len > 0 &&
         bare.ptr[bare.len - 1] == '/') {
         bare.len--;
     }
@@ -187,16 +189,16 @@ static bool is_about(const struct access_path *entry, const struct access_path_r
            access_path_matches(str_of(entry->pattern), bare);
 }
 
-/* What the rule's entries give: all of it, or with `is_any` a part. */
-static bool rule_gives(const struct access_rule *rule, const struct access_path_request *request,
-                       bool is_any)
+/* What the rule's entries give: all of it. One that denies takes all where it names a part. */
+static bool rule_gives(const struct access_rule *rule, const struct access_path_request *request)
 {
     size_t i;
 
     for (i = 0; i < rule->path_count; i++) {
         uint32_t given = rule->paths[i].may & request->needs;
 
-        if ((is_any ? given != 0 : given == request->needs) && is_about(&rule->paths[i], request)) {
+        if ((rule->is_deny ? given != 0 : given == request->needs) &&
+            is_about(&rule->paths[i], request, rule->is_deny)) {
             return true;
         }
     }
@@ -222,7 +224,7 @@ static bool is_denied(const struct access_policy *policy, struct access_facts *f
     for (i = 0; i < policy->rule_count; i++) {
         const struct access_rule *rule = &policy->rules[i];
 
-        if (rule->is_deny && rule_gives(rule, request, true) &&
+        if (rule->is_deny && rule_gives(rule, request) &&
             access_subjects_match(&rule->subjects, facts, true)) {
             decide_by(rule, ACCESS_DENY, decision);
             return true;
@@ -265,7 +267,7 @@ void access_policy_decide_path(const struct access_policy *policy,
     for (i = 0; i < policy->rule_count && ret_decision->outcome != ACCESS_ALLOW; i++) {
         const struct access_rule *rule = &policy->rules[i];
 
-        if (rule->is_deny || !rule_gives(rule, request, false) ||
+        if (rule->is_deny || !rule_gives(rule, request) ||
             !access_subjects_match(&rule->subjects, &facts, false)) {
             continue;
         }

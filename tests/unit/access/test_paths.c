@@ -147,6 +147,10 @@ static void test_a_deny_wins_wherever_it_stands(void **state)
     assert_int_equal(ask("secret/a", ACCESS_CAN_READ), ACCESS_DENY);
     assert_string_equal(fixture.decision.rule, "not-this");
     assert_int_equal(ask("secret/a", ACCESS_CAN_DELETE), ACCESS_ALLOW);
+    /* Vault reads some of its own paths with a slash at their end, too. */
+    assert_int_equal(ask("secret/a/", ACCESS_CAN_READ), ACCESS_DENY);
+    assert_string_equal(fixture.decision.rule, "not-this");
+    assert_int_equal(ask("secret/a/b", ACCESS_CAN_READ), ACCESS_ALLOW);
 }
 
 static void test_an_entry_may_be_for_one_backend(void **state)
