@@ -212,42 +212,50 @@ static bool params_are_the_roles(struct exchange *x, const struct lease_role *ro
     return false;
 }
 
+/* Does the caller's grant token name a grant of this role? */
+static bool is_named(const struct exchange *x, const struct lease_role *role)
+{
+    struct grant_view named = {.role = NULL};
+
+    if (x->named != NULL) {
+        grant_view(x->named, &named);
+    }
+    return named.role == role;
+}
+
 static bool may_have(const struct exchange *x, const struct lease_role *role)
 {
     struct access_request request;
     struct access_decision decision;
-    struct grant_view named;
 
-    if (x->named != NULL) {
-        grant_view(x->named, &named);
-        if (named.role == role) {
-            return true;
-        }
-    }
     serve_access_request(x, role, 0, &request);
     access_policy_decide(x->serve->options.policy, &x->identity, &request, &decision);
     return decision.outcome == ACCESS_ALLOW;
 }
 
-/* Of several roles the first in file order that policy allows; where it allows none, the first one
- * says why. NULL: the path is no role's. */
+/* Of several roles the one whose grant the caller's token names, else the first in file order that
+ * policy allows; where it allows none, the first one says why. NULL: the path is no role's. */
 static const struct lease_role *role_of_path(const struct vault_request *v)
 {
     struct exchange *x = v->x;
     struct lease_core *core = x->serve->options.core;
     struct str path = serve_vault_path_full(v->path);
     const struct lease_role *first = NULL;
+    const struct lease_role *allowed = NULL;
     const struct lease_role *role;
     size_t at = 0;
 
     while ((role = serve_vault_roles_next(&x->serve->vault_roles, core, x->listener->vault.backend,
                                           path, &at)) != NULL) {
-        if (may_have(x, role)) {
+        if (is_named(x, role)) {
             return role;
+        }
+        if (allowed == NULL && may_have(x, role)) {
+            allowed = role;
         }
         first = first != NULL ? first : role;
     }
-    return first;
+    return allowed != NULL ? allowed : first;
 }
 
 static void lease(struct exchange *x, const struct lease_role *role)

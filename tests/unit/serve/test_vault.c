@@ -2,6 +2,7 @@
  * stands in test_vault_pass.c. */
 #include <string.h>
 
+#include "lease/token.h"
 #include "serve/vault_path.h"
 #include "unit/serve/fixture.h"
 
@@ -25,7 +26,8 @@ static int setup(void **state)
     return r;
 }
 
-static struct call *ask(enum who who, const char *method, const char *target, const char *body)
+static struct call *ask_sending(enum who who, const char *method, const char *target,
+                                const char *body, const char *const *headers)
 {
     struct call *call;
 
@@ -33,7 +35,7 @@ static struct call *ask(enum who who, const char *method, const char *target, co
     call = fixture_send_message(who, (struct message){.method = method,
                                                       .target = target,
                                                       .body = body,
-                                                      .headers = no_headers,
+                                                      .headers = headers,
                                                       .has_no_default_headers = true});
     fixture_run();
     if (call->status != 0) {
@@ -41,6 +43,11 @@ static struct call *ask(enum who who, const char *method, const char *target, co
         fixture_run();
     }
     return call;
+}
+
+static struct call *ask(enum who who, const char *method, const char *target, const char *body)
+{
+    return ask_sending(who, method, target, body, no_headers);
 }
 
 static const char *first_error(struct call *call)
@@ -102,6 +109,21 @@ static void test_of_several_roles_the_first_allowed_one_answers(void **state)
     (void)ask(BOB, "GET", DB, NULL);
     assert_int_equal(fixture_trail_has("\"role\":\"db\"") > 0, 1);
     assert_int_equal(fixture_trail_has("\"role\":\"db-shared\""), 0);
+}
+
+static void test_of_several_roles_the_one_of_the_grant_token_answers(void **state)
+{
+    char token[LEASE_TOKEN_BYTES + sizeof("X-Vault-Token: ")];
+    const char *const headers[] = {token, NULL};
+    struct call *own;
+
+    (void)state;
+    own = fixture_call(ALICE, "POST", API "/leases", "{\"role\":\"db-shared\",\"token\":true}");
+    assert_int_equal(own->status, 201);
+    (void)snprintf(token, sizeof(token), "X-Vault-Token: %s", call_text(own, "token"));
+    assert_string_equal(call_text(ask_sending(ALICE, "GET", DB, NULL, headers), "lease_id"),
+                        call_text(own, "lease"));
+    assert_int_equal(fixture_trail_has("\"role\":\"db\""), 0);
 }
 
 static void test_parameters_must_be_the_roles(void **state)
@@ -401,6 +423,7 @@ int main(void)
         vault_test(test_a_path_of_a_role_is_leased),
         vault_test(test_both_apis_lead_to_one_grant_in_their_own_words),
         vault_test(test_of_several_roles_the_first_allowed_one_answers),
+        vault_test(test_of_several_roles_the_one_of_the_grant_token_answers),
         vault_test(test_parameters_must_be_the_roles),
         vault_test(test_a_lease_is_looked_up_renewed_and_revoked_by_its_holder),
         vault_test(test_the_old_forms_take_the_id_in_the_path),
