@@ -8,6 +8,7 @@
 /* Another policy, or another role, comes with a reload, which asks at once. */
 #define DENIED_PAUSE_MS 30000U
 #define NO_ROLE_PAUSE_MS 300000U
+#define FILE_API "file" /* as the trail has it */
 
 static struct env *env_of(const struct hold *hold)
 {
@@ -54,7 +55,7 @@ static void denied(struct hold *hold, const struct lease_role *role)
         .event = "grant.denied",
         .outcome = "denied",
         .listener = FILES_LISTENER,
-        .api = "file",
+        .api = FILE_API,
         .request = hold->request,
         .has_identity = true,
         .uid = hold->identity.uid,
@@ -127,6 +128,7 @@ static void acquire_fill(struct hold *hold, const struct lease_role *role)
                 .is_new_grant = hold->wants_new_grant && hold->grant[0] != '\0'},
         .policy_digest = hold->digest,
         .request_id = hold->request,
+        .api = FILE_API,
         .fn = acquired,
         .user = hold,
     };

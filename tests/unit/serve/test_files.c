@@ -134,6 +134,7 @@ static void test_a_file_is_checked_recorded_and_written(void **state)
     assert_true(is_ready());
     assert_int_equal(fixture_records("grant.created"), 1);
     assert_true(fixture_trail_has("\"binding\":\"file\"") > 0);
+    assert_int_equal(fixture_trail_has("\"api\":\"file\""), 2); /* grant.created, credential.read */
     expect_nothing_asked();
     remove_all();
     assert_int_equal(scripted_live_count(&f.issuer), 0);
