@@ -550,7 +550,7 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/leased include/leased/plugin.h
 	$(if $(installed),install -D -m 644 -t $(DESTDIR)$(PLUGINDIR) $(call so_of,$(installed)))
 	install -D -m 644 plugins/README.md $(doc)/plugins.md
-	$(if $(guides),install -D -m 644 -t $(doc) $(guides))
+	install -D -m 644 -t $(doc) README.md $(guides)
 	$(foreach p,$(builtin),install -D -m 644 plugins/$p/README.md $(doc)/plugins/$p.md$(newline)	)
 	install -D -m 644 -t $(doc)/examples $(wildcard plugins/example_*/*.c)
 	$(if $(units),install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(units))

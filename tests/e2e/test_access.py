@@ -32,6 +32,17 @@ def test_a_denied_user_is_answered_403_with_a_problem_document(orders, shell):
     assert (problem["status"], problem["code"]) == (403, "denied")
 
 
+def test_curl_gets_a_credential_that_ends_with_its_script(orders, shell):
+    made = orders()
+    script = shell(made.daemon)
+    code, output = script.run(
+        f"curl --unix-socket {made.daemon.socket} -sH 'X-Leased-Request: 1' "
+        f"http://localhost/leased/v1/credentials/{made.role}?binding=parent")
+    assert code == 0 and made.logs_in(json.loads(output)), output
+    script.end()
+    made.await_dead(json.loads(output))
+
+
 def test_without_the_guard_header_nothing_is_served(orders, shell):
     made = orders()
     code, output = shell(made.daemon).run(
