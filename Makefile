@@ -80,7 +80,7 @@ wants_tests := $(filter-out all opts install uninstall run e2e check-abi check-h
 libraries := libuv:1.44:libuv1-dev libcurl:7.88:libcurl4-openssl-dev jansson:2.14:libjansson-dev openssl:3.0:libssl-dev \
 	libmicrohttpd:0.9.75:libmicrohttpd-dev gnutls:3.7:libgnutls28-dev libfyaml:0.7:libfyaml-dev libpcre2-8:10.42:libpcre2-dev \
 	sqlite3:3.40:libsqlite3-dev
-test_libraries := cmocka:1.1.5:libcmocka-dev
+test_libraries := cmocka:1.1.5:libcmocka-dev jose:11:libjose-dev
 
 ifneq ($(compiles),)
 missing := $(shell scripts/probe-libraries '$(PKG_CONFIG)' $(libraries) $(if $(wants_tests),$(test_libraries)))
@@ -246,7 +246,7 @@ $(OUT)/lease: $(OBJ)/src/cli/main.o $(call archives,cli $(uses_cli)) $(flags_sta
 	$(Q)$(call link,$(call ext,cli $(uses_cli)))
 
 # The conformance suite of the plugins' interface: built from tests, installed for who writes plugins.
-plugin_check_sources := $(wildcard tests/conformance/*.c tests/support/*.c)
+plugin_check_sources := $(filter-out tests/support/token_fixture.c,$(wildcard tests/conformance/*.c tests/support/*.c))
 $(OUT)/leased-plugin-check: $(call objects,$(plugin_check_sources)) $(call archives,$(tests_conformance)) $(builtin_archives) $(flags_stamp)
 	$(call say,LD,$@)
 	$(Q)$(call link,$(call ext,plugin $(tests_conformance)))
@@ -267,7 +267,7 @@ $(call bins_of,$1): $(OUT)/$1/%: $(OBJ)/$1/%.o $(filter_o) $(if $(call helpers,$
 		$3 $(support_archive) $(call archives,$2) $4 $(flags_stamp)
 	$$(Q)mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(call link,$$(call ext,$2 $(if $4,plugin)) $$(call pkg_libs,cmocka))
+	$$(Q)$$(call link,$$(call ext,$2 $(if $4,plugin)) $$(call pkg_libs,cmocka jose))
 endef
 
 unit_folders := $(sort $(patsubst %/,%,$(dir $(wildcard tests/unit/*/test_*.c))))

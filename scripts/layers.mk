@@ -30,7 +30,7 @@ tests_support := env base
 
 # only_HEADER := who may include it: layers, or single files below src. A name that ends in / is a folder of headers.
 only_uv.h            := io
-only_curl/           := io cli/client.c cli/issuer.c
+only_curl/           := io cli/client.c cli/issuer.c cli/job_token.c
 only_microhttpd.h    := io
 only_gnutls/         := io
 only_sqlite3.h       := io cli/ledger_file.c

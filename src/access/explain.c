@@ -55,6 +55,44 @@ static const char *wanted_text(const struct access_subject *subject, const char 
     return number;
 }
 
+static void token_tell(const struct explaining *it, const struct access_subject *subject,
+                       struct access_rule_report *report)
+{
+    const struct access_claims *claims = it->facts.identity->claims;
+    const char *what = access_token_mismatch(&subject->token, claims);
+
+    if (claims == NULL) {
+        detail_add(report, "the caller brings no job token");
+    } else if (!it->explain->shows_subjects) {
+        detail_add(report, "the caller's job token doesn't match");
+    } else if (strcmp(what, "issuer") == 0) {
+        detail_add(report, "the issuer of the caller's job token isn't %s",
+                   subject->token.issuer.text);
+    } else {
+        detail_add(report, "claim %s of the caller's job token isn't what it must be", what);
+    }
+}
+
+static void subject_tell(const struct explaining *it, const struct access_subject *subject,
+                         const char *condition, struct access_rule_report *report)
+{
+    char number[24];
+    const char *wanted = wanted_text(subject, condition, number);
+    bool is_tls = strcmp(condition, "tls") == 0;
+
+    condition = is_tls ? "certificate" : condition;
+    if (strcmp(condition, "jwt") == 0) {
+        token_tell(it, subject, report);
+    } else if (wanted == NULL) {
+        detail_add(report, "the caller %s, which it doesn't name",
+                   is_tls ? "shows a certificate" : "runs in a container");
+    } else if (it->explain->shows_subjects) {
+        detail_add(report, "the caller's %s isn't %s", condition, wanted);
+    } else {
+        detail_add(report, "the caller's %s doesn't match", condition);
+    }
+}
+
 static void subjects_tell(struct explaining *it, const struct access_rule *rule,
                           struct access_rule_report *report)
 {
@@ -63,20 +101,8 @@ static void subjects_tell(struct explaining *it, const struct access_rule *rule,
     for (i = 0; i < rule->subjects.count && i < SUBJECTS_TOLD_MAX; i++) {
         const struct access_subject *subject = &rule->subjects.items[i];
         const char *condition = access_subject_mismatch(subject, &it->facts, rule->is_deny);
-        char number[24];
-        const char *wanted = wanted_text(subject, condition, number);
-        bool is_tls = strcmp(condition, "tls") == 0;
-
-        condition = is_tls ? "certificate" : condition;
         detail_add(report, "%s", i > 0 ? "; " : "");
-        if (wanted == NULL) {
-            detail_add(report, "the caller %s, which it doesn't name",
-                       is_tls ? "shows a certificate" : "runs in a container");
-        } else if (it->explain->shows_subjects) {
-            detail_add(report, "the caller's %s isn't %s", condition, wanted);
-        } else {
-            detail_add(report, "the caller's %s doesn't match", condition);
-        }
+        subject_tell(it, subject, condition, report);
     }
     if (rule->subjects.count > SUBJECTS_TOLD_MAX) {
         detail_add(report, "; and %zu more", rule->subjects.count - SUBJECTS_TOLD_MAX);

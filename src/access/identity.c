@@ -20,8 +20,15 @@
 /* Of the hash in a key. */
 #define KEY_HASH_BYTES 16
 
-/* Listener, "/tls:", the first name, "+" and the hash. */
-static_assert(ENV_NAME_MAX_BYTES + 5 + ENV_PEER_SAN_MAX_BYTES + 1 + 2 * KEY_HASH_BYTES <=
+/* Of what an issuer vouches for. */
+#define KEY_CLAIMS_BYTES (5 + ACCESS_CLAIMS_ID_MAX_BYTES)
+/* Listener, "/tls:", the first name, "+" and the hash; or listener, uid and unit. */
+static_assert(ENV_NAME_MAX_BYTES + 5 + ENV_PEER_SAN_MAX_BYTES + 1 + 2 * KEY_HASH_BYTES +
+                      KEY_CLAIMS_BYTES <=
+                  ACCESS_KEY_MAX_BYTES,
+              "each key fits");
+static_assert(ENV_NAME_MAX_BYTES + 1 + STR_U64_MAX_BYTES + 6 + ACCESS_UNIT_MAX_BYTES +
+                      KEY_CLAIMS_BYTES <=
                   ACCESS_KEY_MAX_BYTES,
               "each key fits");
 
@@ -217,6 +224,20 @@ static char *sans_put(char *at, const char *sans)
     return at;
 }
 
+static char *process_put(char *at, const struct access_identity *identity)
+{
+    at = str_put_u64(at, identity->uid);
+    if (identity->is_foreign) {
+        at = str_put(at, STR("/container:"));
+        return str_put(at, str_of(identity->container));
+    }
+    if (identity->unit[0] != '\0') {
+        at = str_put(at, STR("/unit:"));
+        at = str_put(at, str_of(identity->unit));
+    }
+    return at;
+}
+
 /* Called for each request, which is why printf doesn't write it. */
 const char *access_identity_key(const struct access_identity *identity,
                                 char out[ACCESS_KEY_MAX_BYTES])
@@ -228,20 +249,15 @@ const char *access_identity_key(const struct access_identity *identity,
     at = str_put(out, listener);
     *at++ = '/';
     if (identity->kind == ENV_PEER_TLS) {
-        *sans_put(at, identity->sans) = '\0';
-        return out;
+        at = sans_put(at, identity->sans);
+    } else if (identity->kind == ENV_PEER_SELF) {
+        at = str_put(at, str_of(identity->user));
+    } else {
+        at = process_put(at, identity);
     }
-    if (identity->kind == ENV_PEER_SELF) {
-        *str_put(at, str_of(identity->user)) = '\0';
-        return out;
-    }
-    at = str_put_u64(at, identity->uid);
-    if (identity->is_foreign) {
-        at = str_put(at, STR("/container:"));
-        at = str_put(at, str_of(identity->container));
-    } else if (identity->unit[0] != '\0') {
-        at = str_put(at, STR("/unit:"));
-        at = str_put(at, str_of(identity->unit));
+    if (identity->claims != NULL) {
+        at = str_put(at, STR("/jwt:"));
+        at = str_put(at, str_of(identity->claims->id));
     }
     *at = '\0';
     return out;

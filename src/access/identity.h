@@ -2,11 +2,12 @@
 #ifndef LEASED_ACCESS_IDENTITY_H
 #define LEASED_ACCESS_IDENTITY_H
 
+#include "access/claims.h"
 #include "env/server.h"
 
 #define ACCESS_UNIT_MAX_BYTES 256 /* as systemd has it */
 #define ACCESS_CONTAINER_MAX_BYTES 72
-#define ACCESS_KEY_MAX_BYTES 384
+#define ACCESS_KEY_MAX_BYTES 464
 
 struct access_identity {
     enum env_peer_kind kind; /* what can be known of it at all */
@@ -24,6 +25,7 @@ struct access_identity {
     char sans[ENV_PEER_SANS_MAX_BYTES]; /* names in its certificate, separated by blanks; "" if none
                                          */
     bool is_foreign; /* runs in a container or pid namespace that isn't the daemon's */
+    const struct access_claims *claims; /* what an issuer vouches for; borrowed; NULL: nothing */
     struct env *env; /* knows the groups' names, which are looked up only when a rule asks */
 };
 
@@ -47,7 +49,7 @@ int access_identity_init(struct access_identity *ret_identity,
                          const struct access_identity_source *source, struct err *e) ATTR_MUST_USE;
 
 /* The identity for sharing and limits: listener, uid, unit or container, or the names in the
- * certificate, as a printable text. Returns `out`. */
+ * certificate, and the job that an issuer vouches for, as a printable text. Returns `out`. */
 const char *access_identity_key(const struct access_identity *identity,
                                 char out[ACCESS_KEY_MAX_BYTES]);
 

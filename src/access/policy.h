@@ -79,11 +79,17 @@ struct access_decision {
 
 struct access_policy;
 
+/* What rules may name, each ended by NULL; a NULL list has nothing in it. */
+struct access_known {
+    const char *const *roles;
+    const char *const *issuers;
+};
+
 /* Parses the mapping {rules: […], admins: […]}; `document_node` and whatever it points to may go
- * afterwards. `roles` (NULL-ended names) is used to refuse rules whose roles exist nowhere. All
+ * afterwards. `known` is used to refuse rules whose roles or issuers exist nowhere. All
  * mistakes go to `errors`. */
 int access_policy_parse(const struct yaml_node *const *nodes, size_t node_count,
-                        const char *const *roles, struct access_policy **ret_policy,
+                        const struct access_known *known, struct access_policy **ret_policy,
                         struct yaml_errors *errors) ATTR_MUST_USE;
 void access_policy_free(struct access_policy *policy);
 

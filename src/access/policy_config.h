@@ -52,7 +52,8 @@ extern const struct schema_enum_value access_admin_words[];
 /* One run of the parser. */
 struct access_parser {
     struct access_policy *policy;
-    const char *const *roles; /* ended by NULL */
+    const char *const *roles; /* ended by NULL, both */
+    const char *const *issuers;
     struct yaml_errors *errors;
 };
 

@@ -29,6 +29,20 @@ static void number_add(struct buf *out, const char *key, uint64_t value)
     buf_printf(out, "%s %" PRIu64 "\n", key, value);
 }
 
+static void token_add(struct buf *out, const struct access_token_rule *rule)
+{
+    size_t i;
+    size_t k;
+
+    text_add(out, "jwt.issuer", rule->issuer.text);
+    for (i = 0; i < rule->claim_count; i++) {
+        text_add(out, "jwt.claim", rule->claims[i].name);
+        for (k = 0; k < rule->claims[i].pattern_count; k++) {
+            text_add(out, "is", rule->claims[i].patterns[k].text);
+        }
+    }
+}
+
 static void subjects_add(struct buf *out, const struct access_subjects *subjects)
 {
     size_t i;
@@ -49,6 +63,7 @@ static void subjects_add(struct buf *out, const struct access_subjects *subjects
         text_add(out, "container", subject->container.text);
         text_add(out, "listener", subject->listener.text);
         text_add(out, "tls.san", subject->san.text);
+        token_add(out, &subject->token);
     }
 }
 

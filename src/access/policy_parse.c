@@ -74,7 +74,7 @@ static int admin_entry(struct access_parser *parser, const struct yaml_node *nod
     if (r != ERR_NOMEM) {
         admins->may = admin_may(&config);
         r = access_subjects_compile(config.subjects.items, config.subjects.count, &admins->subjects,
-                                    parser->errors);
+                                    parser);
     }
     schema_fini(&access_admins_table, &config);
     return r;
@@ -88,7 +88,7 @@ static int admin_bare(struct access_parser *parser, const struct yaml_node *node
 
     if (r != ERR_NOMEM) {
         admins->may = ADMIN_ALL;
-        r = access_subjects_compile(&config, 1, &admins->subjects, parser->errors);
+        r = access_subjects_compile(&config, 1, &admins->subjects, parser);
     }
     schema_fini(&access_subject_table, &config);
     return r;
@@ -257,14 +257,15 @@ static int policy_compile(struct access_parser *parser, const struct yaml_node *
 }
 
 int access_policy_parse(const struct yaml_node *const *nodes, size_t node_count,
-                        const char *const *roles, struct access_policy **ret_policy,
+                        const struct access_known *known, struct access_policy **ret_policy,
                         struct yaml_errors *errors)
 {
-    static const char *const no_roles[] = {NULL};
+    static const char *const nothing[] = {NULL};
     struct access_policy *policy = mem_calloc(1, sizeof(*policy));
     struct access_parser parser = {
         .policy = policy,
-        .roles = roles != NULL ? roles : no_roles,
+        .roles = known->roles != NULL ? known->roles : nothing,
+        .issuers = known->issuers != NULL ? known->issuers : nothing,
         .errors = errors,
     };
     size_t count_before = errors->count;

@@ -156,7 +156,7 @@ int access_rule_compile(struct access_parser *parser, struct access_rule_config 
     r = rule_name(parser, rule, config);
     if (r == 0) {
         r = access_subjects_compile(config->subjects.items, config->subjects.count, &rule->subjects,
-                                    parser->errors);
+                                    parser);
     }
     if (r == 0) {
         r = access_paths_compile(&config->paths, &rule->paths, &rule->path_count, parser->errors);

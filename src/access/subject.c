@@ -4,6 +4,7 @@
  * "*" included. */
 #include "access/subject.h"
 
+#include "access/policy_config.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -21,6 +22,21 @@ static const struct schema_object tls_table = {
     .fields = tls_fields,
 };
 
+static const struct schema_field jwt_fields[] = {
+    {"issuer", SCHEMA_STRING, offsetof(struct access_jwt_config, issuer), .flags = SCHEMA_REQUIRED,
+     .doc = "the name of one of `issuers`; globs with *"},
+    {"claims", SCHEMA_JSON, offsetof(struct access_jwt_config, claims_json),
+     .doc =
+         "what the token must claim: a text with globs, a number, a boolean, or a list of these, of "
+         "which one must be there; /a/b names a claim within another"},
+    {0},
+};
+static const struct schema_object jwt_table = {
+    .name = "jwt",
+    .size = sizeof(struct access_jwt_config),
+    .fields = jwt_fields,
+};
+
 static const struct schema_field subject_fields[] = {
     {FIELD("user", SCHEMA_STRING, user), .doc = "the name behind the uid; globs with *"},
     {FIELD("group", SCHEMA_STRING, group), .doc = "a group of the caller, by name; globs with *"},
@@ -32,7 +48,8 @@ static const struct schema_field subject_fields[] = {
     {FIELD("listener", SCHEMA_STRING, listener), .doc = "the listener that the caller came by"},
     {FIELD("tls", SCHEMA_OBJECT, tls), .object = &tls_table,
      .doc = "what the client's certificate says, on a listener with TLS"},
-    {.key = "jwt", .flags = SCHEMA_UNSUPPORTED},
+    {FIELD("jwt", SCHEMA_OBJECT, jwt), .object = &jwt_table,
+     .doc = "what the caller's job token says, which one of `issuers` has signed"},
     {.key = "exe",
      .flags = SCHEMA_UNSUPPORTED,
      .doc = "there are no rules on executables, because any process can run an allowed program "
@@ -51,12 +68,12 @@ const struct schema_object access_subject_table = {
     .fields = subject_fields,
     .relations_json =
         "\"minProperties\":1,\"dependentSchemas\":{\"unit\":" HAS_USER ",\"container\":" HAS_USER
-        ",\"tls\":{\"propertyNames\":{\"enum\":[\"tls\",\"listener\"]}}}",
+        ",\"tls\":{\"propertyNames\":{\"enum\":[\"tls\",\"listener\",\"jwt\"]}}}",
 };
 
 /* --- compiling --- */
 
-static int pattern_copy(const char *text, struct access_pattern *ret_pattern)
+int access_pattern_copy(const char *text, struct access_pattern *ret_pattern)
 {
     if (text == NULL) {
         return 0;
@@ -90,8 +107,8 @@ static void subject_check(const struct access_subject_config *config,
     if (node->type == YAML_MAPPING && node->first != NULL) {
         if (config->tls.node != NULL && names_somebody_here(subject)) {
             yaml_error_at(errors, node,
-                          "a subject that names `tls` can name `listener` beside it and nothing "
-                          "else: a certificate has no user, group, unit or container");
+                          "a subject that names `tls` can name `listener` and `jwt` beside it and "
+                          "nothing else: a certificate has no user, group, unit or container");
         } else if (!has_user && (config->unit != NULL || config->container != NULL)) {
             yaml_error_at(errors, node,
                           "a subject that names a `%s` must name a `user` or `group` too",
@@ -104,7 +121,7 @@ static void subject_check(const struct access_subject_config *config,
 }
 
 static int subject_compile(const struct access_subject_config *config,
-                           struct access_subject *subject, struct yaml_errors *errors)
+                           struct access_subject *subject, const struct access_parser *parser)
 {
     const struct {
         const char *text;
@@ -117,7 +134,7 @@ static int subject_compile(const struct access_subject_config *config,
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(patterns); i++) {
-        int r = pattern_copy(patterns[i].text, patterns[i].pattern);
+        int r = access_pattern_copy(patterns[i].text, patterns[i].pattern);
 
         if (r != 0) {
             return r;
@@ -127,18 +144,20 @@ static int subject_compile(const struct access_subject_config *config,
     subject->has_gid = yaml_get(config->node, "gid") != NULL;
     subject->uid = (uint32_t)config->uid;
     subject->gid = (uint32_t)config->gid;
-    subject_check(config, subject, errors);
-    return 0;
+    subject_check(config, subject, parser->errors);
+    return config->jwt.node != NULL ? access_token_compile(&config->jwt, &subject->token, parser)
+                                    : 0;
 }
 
 int access_subjects_compile(const struct access_subject_config *configs, size_t count,
-                            struct access_subjects *ret_subjects, struct yaml_errors *errors)
+                            struct access_subjects *ret_subjects,
+                            const struct access_parser *parser)
 {
     size_t i;
 
     *ret_subjects = (struct access_subjects){0};
     if (count > ACCESS_SUBJECTS_MAX) {
-        yaml_error_at(errors, configs[ACCESS_SUBJECTS_MAX].node,
+        yaml_error_at(parser->errors, configs[ACCESS_SUBJECTS_MAX].node,
                       "there are %zu subjects here; at most %d are possible", count,
                       ACCESS_SUBJECTS_MAX);
         return 0;
@@ -149,7 +168,7 @@ int access_subjects_compile(const struct access_subject_config *configs, size_t 
     }
     ret_subjects->count = count;
     for (i = 0; i < count; i++) {
-        int r = subject_compile(&configs[i], &ret_subjects->items[i], errors);
+        int r = subject_compile(&configs[i], &ret_subjects->items[i], parser);
 
         if (r != 0) {
             return r;
@@ -171,6 +190,7 @@ void access_subjects_fini(struct access_subjects *subjects)
         mem_free(subject->container.text);
         mem_free(subject->listener.text);
         mem_free(subject->san.text);
+        access_token_fini(&subject->token);
     }
     mem_free(subjects->items);
     *subjects = (struct access_subjects){0};
@@ -192,7 +212,7 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
     facts->group_names = group_names;
 }
 
-static bool text_matches(const struct access_pattern *pattern, struct str text)
+bool access_pattern_fits(const struct access_pattern *pattern, struct str text)
 {
     if (text.len == 0) {
         return false;
@@ -205,7 +225,7 @@ static bool text_matches(const struct access_pattern *pattern, struct str text)
 
 static bool pattern_matches(const struct access_pattern *pattern, struct str text)
 {
-    return pattern->text == NULL || text_matches(pattern, text);
+    return pattern->text == NULL || access_pattern_fits(pattern, text);
 }
 
 static void group_name_add(struct access_facts *facts, uint32_t gid)
@@ -252,7 +272,7 @@ static bool group_matches(const struct access_pattern *pattern, struct access_fa
         group_names_load(facts);
     }
     for (i = 0; i < facts->group_names->count; i++) {
-        if (text_matches(pattern, str_of(facts->group_names->names[i]))) {
+        if (access_pattern_fits(pattern, str_of(facts->group_names->names[i]))) {
             return true;
         }
     }
@@ -277,7 +297,7 @@ static bool gid_matches(const struct access_identity *identity, uint32_t gid, bo
 static bool san_matches(const struct access_pattern *pattern, struct str sans)
 {
     while (sans.ptr != NULL) {
-        if (text_matches(pattern, str_cut(&sans, ' '))) {
+        if (access_pattern_fits(pattern, str_cut(&sans, ' '))) {
             return true;
         }
     }
@@ -292,7 +312,10 @@ static const char *certificate_mismatch(const struct access_subject *subject,
                                   : !san_matches(&subject->san, facts->sans)) {
         return "tls";
     }
-    return pattern_matches(&subject->listener, facts->listener) ? NULL : "listener";
+    if (!pattern_matches(&subject->listener, facts->listener)) {
+        return "listener";
+    }
+    return access_token_mismatch(&subject->token, facts->identity->claims) == NULL ? NULL : "jwt";
 }
 
 /* Who is in another container or pid namespace is meant by what only such callers have. */
@@ -332,6 +355,9 @@ const char *access_subject_mismatch(const struct access_subject *subject,
     }
     if (!pattern_matches(&subject->listener, facts->listener)) {
         return "listener";
+    }
+    if (access_token_mismatch(&subject->token, identity->claims) != NULL) {
+        return "jwt";
     }
     if (subject->has_gid && !gid_matches(identity, subject->gid, is_denial)) {
         return "gid";

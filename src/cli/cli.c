@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/adapter.h"
 #include "cli/help.h"
+#include "cli/job_token.h"
 #include "wire/format.h"
 
 #include <errno.h>
@@ -74,10 +75,13 @@ void cli_message(struct cli *cli, const char *format, ...)
     va_end(args);
 }
 
+static bool is_exec(const struct cli *cli)
+{
+    return cli->command != NULL && cli->command->takes_program && !cli->command->may_lack_program;
+}
+
 int cli_usage_error(struct cli *cli, const char *format, ...)
 {
-    bool is_exec =
-        cli->command != NULL && cli->command->takes_program && !cli->command->may_lack_program;
     va_list args;
 
     va_start(args, format);
@@ -85,7 +89,7 @@ int cli_usage_error(struct cli *cli, const char *format, ...)
     va_end(args);
     cli_message(cli, "see `lease %s%s--help`", cli->command != NULL ? cli->command->name : "",
                 cli->command != NULL ? " " : "");
-    return is_exec ? CLI_EXEC_FAILED : CLI_USAGE;
+    return is_exec(cli) ? CLI_EXEC_FAILED : CLI_USAGE;
 }
 
 bool cli_wants_json(const struct cli *cli)
@@ -146,6 +150,11 @@ static int run_command(struct cli *cli, size_t words, char **argv)
         return cli_usage_error(cli, "unknown format '%s'; known here: table, json", format);
     }
     exit_code = find_daemon(cli);
+    if (exit_code == CLI_OK) {
+        exit_code = job_token_find(cli, &cli->job_token);
+        exit_code = exit_code != CLI_OK && is_exec(cli) ? CLI_EXEC_FAILED : exit_code;
+        cli->client.job_token = &cli->job_token;
+    }
     return exit_code == CLI_OK ? cli->command->run(cli) : exit_code;
 }
 
@@ -209,6 +218,7 @@ int cli_run(int argc, char **argv, int out_fd, int err_fd)
     int flushed;
 
     buf_init(&cli.out, CLI_OUTPUT_MAX_BYTES);
+    secret_init(&cli.job_token);
     process_prepare(&cli.process);
     cli.out_is_terminal = isatty(out_fd) == 1;
     cli.has_color = cli.out_is_terminal && (no_color == NULL || no_color[0] == '\0') &&
@@ -220,6 +230,7 @@ int cli_run(int argc, char **argv, int out_fd, int err_fd)
     }
     flushed = cli_flush(&cli);
     buf_fini(&cli.out);
+    secret_fini(&cli.job_token);
     process_restore(&cli.process);
     return exit_code != CLI_OK ? exit_code : flushed;
 }

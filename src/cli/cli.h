@@ -36,6 +36,7 @@ struct cli {
     const struct command *command;
     struct options options;
     struct client client;
+    struct secret job_token; /* what the client sends; may be empty */
     struct process_state
         process; /* what the process was like before, for programs that `exec` starts */
 };

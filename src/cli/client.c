@@ -20,6 +20,7 @@
 #define CLIENT_RETRY_AFTER_MAX_S 86400U
 #define CLIENT_URL_MAX_BYTES 8192
 #define CLIENT_LAST_ID_MAX_BYTES 256
+#define CLIENT_TOKEN_MAX_BYTES (17U * 1024U)
 #define CLIENT_GRANT_MAX_BYTES 256
 
 int client_global_init(void)
@@ -413,6 +414,22 @@ static bool client_add_grant(struct curl_slist *headers, const char *token)
     return is_added;
 }
 
+/* The same for the job's token. */
+static bool client_add_token(struct curl_slist *headers, const struct secret *token)
+{
+    char line[CLIENT_TOKEN_MAX_BYTES];
+    bool is_added;
+    int len;
+
+    if (token == NULL || secret_is_empty(token)) {
+        return true;
+    }
+    len = snprintf(line, sizeof(line), "Authorization: Bearer %.*s", STR_ARG(secret_view(token)));
+    is_added = len > 0 && (size_t)len < sizeof(line) && curl_slist_append(headers, line) != NULL;
+    mem_wipe(line, sizeof(line));
+    return is_added;
+}
+
 static int client_stream_error(const struct client *client, CURL *easy, CURLcode code,
                                const struct client_request *request, struct err *e)
 {
@@ -440,6 +457,7 @@ static int client_do(const struct client *client, const struct client_request *r
     reply->retry_after_ms = 0;
     reply->status = 0;
     if (easy != NULL && headers != NULL && client_add_grant(headers, request->grant) &&
+        client_add_token(headers, client->job_token) &&
         (it == NULL || client_add_last_id(headers, it->stream->last_id))) {
         result = client_set_options(easy, client, request, reply);
     }

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 
 #define CLIENT_SOCKET_MAX_BYTES 108 /* sun_path */
 #define CLIENT_DEFAULT_SOCKET "/run/leased/leased.sock"
@@ -25,6 +26,7 @@ struct client {
     char origin[CLIENT_ORIGIN_MAX_BYTES];      /* "https://host:9912" */
     bool is_tls;
     struct client_options options;
+    const struct secret *job_token; /* sent with each request; borrowed; NULL or empty: none */
 };
 
 /* Once per process, before the first call; makes curl and jansson allocate through base/mem.h. 0 or

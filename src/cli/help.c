@@ -25,7 +25,7 @@ void help_overview(struct buf *out)
         "7 temporary (--wait 10m tries again), 8 partly done, 64 wrong usage; exec: the "
         "program's own, or\n125 no credentials, 126 can't be executed, 127 not found\n"
         "environment: LEASED_ADDR, LEASED_CACERT, LEASED_CLIENT_CERT, LEASED_CLIENT_KEY, "
-        "LEASED_REASON, NO_COLOR;\nledger sweep: BAO_ADDR, BAO_TOKEN, BAO_NAMESPACE, BAO_CACERT, "
+        "LEASED_REASON, LEASED_TOKEN, LEASED_TOKEN_FILE, NO_COLOR;\nledger sweep: BAO_ADDR, BAO_TOKEN, BAO_NAMESPACE, BAO_CACERT, "
         "or the same with VAULT_\n");
 }
 

@@ -51,6 +51,9 @@
       "where leased listens: unix:///PATH, https://HOST:PORT or http://127.0.0.1:PORT. Default: "  \
       "LEASED_ADDR, else /run/leased/leased.sock")                                                 \
     X(OPTION_SOCKET, "socket", 0, "PATH", false, "short for --addr unix://PATH")                   \
+    X(OPTION_TOKEN_ENV, "token-env", 0, "NAME", false,                                             \
+      "the variable that has the job's token (JWT). Default: LEASED_TOKEN, LEASED_TOKEN_FILE, "    \
+      "else what GitHub offers the job")                                                           \
     X(OPTION_HELP, "help", 'h', NULL, false, "this text")
 
 enum option_id {
@@ -63,7 +66,8 @@ enum option_id {
 #define OPTION_BIT(id) (1U << (id))
 /* Taken by every command. */
 #define OPTIONS_COMMON                                                                             \
-    (OPTION_BIT(OPTION_ADDR) | OPTION_BIT(OPTION_SOCKET) | OPTION_BIT(OPTION_HELP))
+    (OPTION_BIT(OPTION_ADDR) | OPTION_BIT(OPTION_SOCKET) | OPTION_BIT(OPTION_TOKEN_ENV) |          \
+     OPTION_BIT(OPTION_HELP))
 
 struct option_spec {
     const char *name;

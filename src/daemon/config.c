@@ -23,20 +23,24 @@ static int policy_parse(struct config *config, const struct yaml_node *const *no
                         struct yaml_errors *warnings, struct yaml_errors *errors)
 {
     const char **roles = config_names(&config->settings.roles, sizeof(struct config_role));
+    const char **issuers = config_names(&config->settings.issuers, sizeof(struct config_issuer));
+    const struct access_known known = {.roles = roles, .issuers = issuers};
     size_t i;
-    int r;
+    int r = ERR_NOMEM;
 
-    if (roles == NULL) {
-        return ERR_NOMEM;
+    if (roles == NULL || issuers == NULL) {
+        goto out;
     }
     for (i = 0; i < count; i++) {
         config_check_shared_ttl(&config->settings, nodes[i], errors);
     }
-    r = access_policy_parse(nodes, count, roles, &config->policy, errors);
-    mem_free((void *)roles);
+    r = access_policy_parse(nodes, count, &known, &config->policy, errors);
     for (i = 0; warnings != NULL && errors->count == 0 && i < count; i++) {
         config_check_subjects(nodes[i], warnings);
     }
+out:
+    mem_free((void *)roles);
+    mem_free((void *)issuers);
     return r == ERR_NOMEM ? r : 0;
 }
 
@@ -234,6 +238,9 @@ static int config_fill(struct config *config, const struct config_options *optio
         r = roles_finish(settings, errors);
     }
     if (r == 0) {
+        r = config_make_issuers(config);
+    }
+    if (r == 0) {
         r = config_collect_env(config);
     }
     if (r == 0 && errors->count == 0 && options->warnings != NULL) {
@@ -320,6 +327,7 @@ void config_free(struct config *config)
         mem_free(files[i].template_text);
     }
     access_policy_free(config->policy);
+    mem_free(config->issuers);
     schema_fini(&config_settings_table, &config->settings);
     yaml_free(config->document);
     mem_free((void *)config->env_names);

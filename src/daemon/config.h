@@ -9,6 +9,7 @@
 #ifndef LEASED_DAEMON_CONFIG_H
 #define LEASED_DAEMON_CONFIG_H
 
+#include "access/issuer.h"
 #include "access/policy.h"
 #include "backend/backend.h"
 #include "backend/registry.h"
@@ -215,6 +216,21 @@ struct config_state {
     char *seal_key_credential; /* NULL: none */
 };
 
+/* Who may vouch for a caller. */
+struct config_issuer {
+    const struct yaml_node *node;
+    char *name;
+    char *url;
+    struct schema_strings audience;
+    struct schema_strings algorithms;
+    char *jwks_file; /* NULL: none; this and the next two */
+    char *jwks_url;
+    char *ca_file;
+    uint64_t leeway_ms;
+    char *session; /* NULL: none, both */
+    char *person;
+};
+
 /* Which role answers which client's helper: patterns to roles, the first that fits counts. */
 struct config_clients {
     const struct yaml_node *node;
@@ -280,6 +296,7 @@ struct config_settings {
     struct schema_list roles;     /* struct config_role */
     struct schema_list audit;     /* struct config_sink, at least one */
     struct schema_list files;     /* struct config_file */
+    struct schema_list issuers;   /* struct config_issuer */
     struct config_policies policies;
     struct config_clients clients;
     struct config_plugins plugins;
@@ -292,6 +309,7 @@ struct config {
     struct yaml_document *document;
     struct config_settings settings;
     struct access_policy *policy;
+    struct access_issuer_config *issuers; /* as many as settings.issuers, borrowing from there */
     const char **env_names; /* variables that hold secrets; borrowed from the document */
     size_t env_name_count;
 };

@@ -6,7 +6,12 @@
 #include "daemon/config.h"
 
 extern const struct schema_object config_settings_table;
-extern const struct schema_object config_file_table; /* config_delivery_table.c */
+extern const struct schema_object config_file_table;   /* config_delivery_table.c */
+extern const struct schema_object config_issuer_table; /* config_issuers.c */
+
+void config_check_issuers(const struct config_settings *settings, struct yaml_errors *errors);
+/* Fills in config->issuers, of settings without mistakes. ERR_NOMEM. */
+int config_make_issuers(struct config *config) ATTR_MUST_USE;
 
 /* config_files.c. One tree from a file, or from all *.yaml of a folder but *_test.yaml;
  * ERR_NOT_FOUND, ERR_INVALID or ERR_NOMEM, all but the last reported. */

@@ -139,6 +139,7 @@ void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_
         .container = holder->container,
         .listener = holder->listener,
         .sans = holder->sans,
+        .claims = holder->claims_text != NULL ? holder->claims_text : "",
         .is_foreign = holder->is_foreign,
     };
 }

@@ -19,10 +19,18 @@ static uint64_t holder_hash(const struct lease_core *core, const struct role *ro
 {
     uint64_t hash = index_hash(core->holders.seed ^ (uintptr_t)role, identity->uid);
 
+    if (identity->claims != NULL) {
+        hash = index_hash_text(hash, identity->claims->id);
+    }
     if (identity->kind == ENV_PEER_TLS) {
         return index_hash_text(hash, identity->sans);
     }
     return index_hash_text(hash, identity->is_foreign ? identity->container : identity->unit);
+}
+
+static bool is_same_job(const struct access_claims *a, const struct access_claims *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a->id, b->id) == 0);
 }
 
 /* Another user behind the same uid is somebody else. */
@@ -37,6 +45,7 @@ static bool holder_match(struct index_entry *entry, const void *wanted)
            strcmp(holder->user, identity->user) == 0 && strcmp(holder->unit, identity->unit) == 0 &&
            strcmp(holder->container, identity->container) == 0 &&
            strcmp(holder->sans, identity->sans) == 0 &&
+           is_same_job(holder->claims, identity->claims) &&
            strcmp(holder->listener, identity->listener != NULL ? identity->listener : "") == 0;
 }
 
@@ -65,6 +74,31 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
+static int claims_take(struct holder *holder, const struct access_claims *claims)
+{
+    BUF_AUTO text;
+    int r;
+
+    buf_init(&text, ACCESS_CLAIMS_TEXT_MAX_BYTES);
+    if (claims == NULL) {
+        return 0;
+    }
+    r = access_claims_write(claims, &text);
+    if (r == 0) {
+        holder->claims = access_claims_dup(claims);
+        holder->claims_text = buf_steal(&text);
+        r = holder->claims != NULL && holder->claims_text != NULL ? 0 : ERR_NOMEM;
+    }
+    return r;
+}
+
+static void holder_release(struct holder *holder)
+{
+    access_claims_free(holder->claims);
+    mem_free(holder->claims_text);
+    mem_free(holder);
+}
+
 static struct holder *holder_alloc(const struct access_identity *identity)
 {
     char key[ACCESS_KEY_MAX_BYTES];
@@ -91,6 +125,10 @@ static struct holder *holder_alloc(const struct access_identity *identity)
     list_init(&holder->leases);
     list_init(&holder->grants);
     list_init(&holder->idle);
+    if (claims_take(holder, identity->claims) != 0) {
+        holder_release(holder);
+        return NULL;
+    }
     return holder;
 }
 
@@ -113,7 +151,7 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
     role_again(role);
     return holder;
 err_holder:
-    mem_free(holder);
+    holder_release(holder);
 err_account:
     if (account != NULL) {
         account_put(core, account);
@@ -140,6 +178,7 @@ void holder_identity(const struct holder *holder, struct access_identity *ret_id
         .listener = holder->listener,
         .uid = holder->uid,
         .is_foreign = holder->is_foreign,
+        .claims = holder->claims,
         .env = holder->role->core->env,
     };
     (void)snprintf(ret_identity->user, sizeof(ret_identity->user), "%s", holder->user);
@@ -169,6 +208,6 @@ void holder_put(struct lease_core *core, struct holder *holder)
     list_remove(&holder->by_role);
     account_put(core, holder->account);
     refusal_forget(&holder->refusal);
-    mem_free(holder);
+    holder_release(holder);
     role_put(role);
 }

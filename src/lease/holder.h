@@ -34,7 +34,9 @@ struct holder {
     const char *container;
     const char *listener;
     const char *sans;
-    char key[]; /* the identity's */
+    struct access_claims *claims; /* owned; NULL: no issuer vouches for it */
+    char *claims_text;            /* the same as the ledger has it, owned; NULL likewise */
+    char key[];                   /* the identity's */
 };
 
 /* NULL when this identity has nothing of this role. */

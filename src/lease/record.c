@@ -29,6 +29,12 @@ static void fill_holder(struct audit_record *record, const struct holder *holder
     record->unit = or_null(holder->unit);
     record->container = or_null(holder->container);
     record->san = or_null(holder->sans);
+    if (holder->claims != NULL) {
+        record->jwt.iss = holder->claims->iss;
+        record->jwt.sub = holder->claims->sub;
+        record->jwt.session = or_null(holder->claims->session);
+        record->jwt.person = or_null(holder->claims->person);
+    }
 }
 
 /* Whatever is told of a lease stands behind its adoption. */

@@ -38,10 +38,16 @@ static bool put_text(char *place, size_t size, const char *text)
     return true;
 }
 
-int recover_identity(const struct ledger_holder *record, struct access_identity *ret_identity)
+int recover_identity(const struct ledger_holder *record, struct access_identity *ret_identity,
+                     struct access_claims **ret_claims)
 {
     enum env_peer_kind kind;
+    int r = record->claims[0] != '\0' ? access_claims_read(str_of(record->claims), ret_claims, NULL)
+                                      : 0;
 
+    if (r != 0) {
+        return r;
+    }
     if (durable_caller(record->caller, &kind) != 0) {
         return ERR_INVALID;
     }
@@ -51,6 +57,7 @@ int recover_identity(const struct ledger_holder *record, struct access_identity 
         .uid = record->uid,
         .gid = ENV_NO_ID,
         .is_foreign = record->is_foreign,
+        .claims = *ret_claims,
     };
     return put_text(ret_identity->user, sizeof(ret_identity->user), record->user) &&
                    put_text(ret_identity->unit, sizeof(ret_identity->unit), record->unit) &&
@@ -298,12 +305,13 @@ int lease_core_recover(struct lease_core *core, struct str id, const struct ledg
                        struct lease_issuer *issuer)
 {
     struct access_identity identity;
+    struct access_claims *claims = NULL;
     struct holder *holder = NULL;
     struct source *source = NULL;
     struct lease *lease = NULL;
     struct role *role = NULL;
     int r = recover_is_id(id, 'l') && lease_core_find_lease(core, id) == NULL
-                ? recover_identity(&record->holder, &identity)
+                ? recover_identity(&record->holder, &identity, &claims)
                 : ERR_INVALID;
 
     if (r == 0) {
@@ -322,6 +330,7 @@ int lease_core_recover(struct lease_core *core, struct str id, const struct ledg
         }
     }
     holder_put(core, holder);
+    access_claims_free(claims);
     if (role != NULL) {
         source_put(source);
         role_put(role);

@@ -19,6 +19,7 @@
 /* What a grant is made from, out of its record. */
 struct revival {
     struct access_identity identity;
+    struct access_claims *claims; /* which the identity borrows; owned */
     struct access_decision decision;
     struct lease_acquire acquire;
     struct binding_found found;
@@ -82,7 +83,7 @@ static int take_cgroups(struct str text, struct binding_found *found)
 static int revival_fill(const struct lease *lease, const struct ledger_grant *record,
                         struct revival *revival)
 {
-    int r = recover_identity(&record->holder, &revival->identity);
+    int r = recover_identity(&record->holder, &revival->identity, &revival->claims);
 
     if (r == 0) {
         r = take_groups(str_of(record->groups), &revival->identity);
@@ -177,7 +178,7 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
     struct grant_making making = {
         .lease = lease, .acquire = &revival.acquire, .found = &revival.found, .id = id.ptr};
     struct grant *grant = NULL;
-    enum grant_end end;
+    enum grant_end end = GRANT_END_NONE;
     int r;
 
     if (!recover_is_id(id, 'g') || lease_core_find_grant(core, id) != NULL) {
@@ -191,13 +192,13 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
         return ERR_NOT_FOUND;
     }
     r = revival_fill(lease, record, &revival);
-    if (r != 0) {
-        return r;
+    if (r == 0) {
+        making.holder = holder_get(core, lease->role, &revival.identity);
+        end = end_of(lease, record);
+        r = making.holder != NULL ? revive(&making, &grant, &end) : ERR_NOMEM;
+        holder_put(core, making.holder);
     }
-    making.holder = holder_get(core, lease->role, &revival.identity);
-    end = end_of(lease, record);
-    r = making.holder != NULL ? revive(&making, &grant, &end) : ERR_NOMEM;
-    holder_put(core, making.holder);
+    access_claims_free(revival.claims);
     if (r != 0) {
         return r;
     }

@@ -52,6 +52,7 @@ void grant_view(const struct grant *grant, struct grant_view *ret_view)
         .pid = grant->pid,
         .unit = grant->holder->unit,
         .sans = grant->holder->sans,
+        .claims = grant->holder->claims,
         .identity_key = grant->holder->key,
         .reason = grant_reason(grant),
         .ticket = grant_ticket(grant),

@@ -170,6 +170,15 @@ static const char *limit_hint(const char *limit)
     return NULL;
 }
 
+static struct audit_jwt audit_jwt(const struct access_claims *claims)
+{
+    return claims == NULL ? (struct audit_jwt){.iss = NULL}
+                          : (struct audit_jwt){.iss = claims->iss,
+                                               .sub = claims->sub,
+                                               .session = text_or_null(claims->session),
+                                               .person = text_or_null(claims->person)};
+}
+
 static void denied_record(const struct exchange *x, const char *why,
                           struct audit_record *ret_record)
 {
@@ -192,6 +201,7 @@ static void denied_record(const struct exchange *x, const char *why,
         .unit = identity->unit,
         .container = identity->container,
         .san = identity->sans,
+        .jwt = audit_jwt(identity->claims),
         .grant = named.id,
         .reason = text_or_null(x->params.reason),
         .ticket = text_or_null(x->params.ticket),

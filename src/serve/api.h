@@ -3,6 +3,7 @@
 #ifndef LEASED_SERVE_API_H
 #define LEASED_SERVE_API_H
 
+#include "access/issuer.h"
 #include "access/policy.h"
 #include "backend/backend.h"
 #include "lease/core.h"
@@ -43,6 +44,8 @@ struct serve_options {
     const char *own_cgroup; /* path of the daemon's own cgroup */
     const char *node;
     const char *version;
+    const struct access_issuer_config *issuers; /* who may vouch for callers */
+    size_t issuer_count;
     struct env_ledger *ledger; /* NULL: none */
     const char *seal_key;      /* where its key is, for people */
     const struct left *left;   /* what the start has left in it; NULL: nothing */
@@ -61,6 +64,8 @@ struct serve_settings {
     struct backend *const *backends;
     size_t backend_count;
     struct serve_clients clients;
+    const struct access_issuer_config *issuers;
+    size_t issuer_count;
     uint32_t exchanges_max;
     size_t reply_max_bytes;
     const struct serve_file *files; /* to be kept fresh; borrowed until serve_set returns */

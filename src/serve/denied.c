@@ -33,9 +33,10 @@ static size_t text_size(const char *text)
 static struct denied_caller *caller_new(struct denied *denied, struct str key,
                                         const struct audit_record *record)
 {
-    size_t texts_size = text_size(record->listener) + text_size(record->user) +
-                        text_size(record->unit) + text_size(record->container) +
-                        text_size(record->san);
+    size_t texts_size =
+        text_size(record->listener) + text_size(record->user) + text_size(record->unit) +
+        text_size(record->container) + text_size(record->san) + text_size(record->jwt.iss) +
+        text_size(record->jwt.sub) + text_size(record->jwt.session) + text_size(record->jwt.person);
     struct denied_caller *caller = mem_calloc(1, sizeof(*caller) + key.len + 1 + texts_size);
     char *at;
 
@@ -55,6 +56,10 @@ static struct denied_caller *caller_new(struct denied *denied, struct str key,
         .unit = put_text(&at, record->unit),
         .container = put_text(&at, record->container),
         .san = put_text(&at, record->san),
+        .jwt = {.iss = put_text(&at, record->jwt.iss),
+                .sub = put_text(&at, record->jwt.sub),
+                .session = put_text(&at, record->jwt.session),
+                .person = put_text(&at, record->jwt.person)},
     };
     caller->level_ms = BURST_MS;
     caller->at_ms = env_now_ms(denied->env);

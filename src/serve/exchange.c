@@ -5,6 +5,7 @@
  * from then on, and what was waited for gives the exchange back. */
 #include "serve/exchange.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "serve/acquire.h"
 #include "serve/metrics.h"
@@ -15,6 +16,20 @@
 
 #define EXCHANGES_DEFAULT 4096
 #define RETRY_DEFAULT_MS 1000
+
+/* Who waits for keys of the old ones asks the new ones. */
+static void issuers_set(struct serve *serve, const struct access_issuer_config *configs,
+                        size_t count)
+{
+    struct access_issuers *old = serve->issuers;
+
+    serve->issuers = NULL;
+    if (access_issuers_new(serve->options.env, configs, count, old, &serve->issuers) != 0) {
+        log_event(LOG_LEVEL_ERROR, "issuers.unusable", "err", err_str(ERR_NOMEM), "hint",
+                  "job tokens are refused until leased is reloaded", NULL);
+    }
+    access_issuers_free(old);
+}
 
 static size_t reply_max(size_t asked_bytes)
 {
@@ -48,6 +63,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     files_init(&serve->files, serve, options->files_record);
     serve_vault_roles_init(&serve->vault_roles, seed);
     units_init(&serve->units, serve);
+    issuers_set(serve, options->issuers, options->issuer_count);
     *ret_serve = serve;
     return 0;
 }
@@ -61,6 +77,7 @@ void serve_free(struct serve *serve)
         return;
     }
     CHECK(serve->exchange_count == 0);
+    access_issuers_free(serve->issuers);
     files_fini(&serve->files);
     units_fini(&serve->units);
     watches_fini(&serve->watches);
@@ -93,6 +110,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     buf_fini(&serve->body);
     buf_init(&serve->body, reply_max(settings->reply_max_bytes));
     files_set(&serve->files, settings->files, settings->file_count);
+    issuers_set(serve, settings->issuers, settings->issuer_count);
 }
 
 void serve_files_start(struct serve *serve, struct str known)
@@ -193,6 +211,8 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->api = api_of(listener, request);
     x->form = x->api == SERVE_API_VAULT ? &serve_vault_form : &serve_native_form;
     x->named = NULL;
+    x->claims = NULL;
+    x->token_wait = (struct access_issuer_wait){.fn = NULL};
     x->path_arg = (struct str){.ptr = NULL, .len = 0};
     x->admin = 0;
     x->is_acquiring = false;
@@ -207,6 +227,9 @@ void exchange_release(struct exchange *x)
 {
     CHECK(!x->is_acquiring);
     CHECK(!x->is_waiting);
+    access_claims_free(x->claims);
+    x->claims = NULL;
+    x->identity.claims = NULL;
     x->request = NULL;
     x->serve->exchange_count--;
     list_push_front(&x->serve->idle, &x->node);

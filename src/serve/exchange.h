@@ -34,6 +34,8 @@ struct exchange {
     const struct serve_form *form;
     struct str path_arg; /* the `{}` segment of the route, raw */
     struct access_identity identity;
+    struct access_claims *claims; /* owned; what the identity borrows; NULL: none */
+    struct access_issuer_wait token_wait;
     char key[ACCESS_KEY_MAX_BYTES]; /* access_identity_key */
     uint32_t admin;                 /* ACCESS_ADMIN_* */
     char request_id[EXCHANGE_REQUEST_ID_MAX_BYTES];
@@ -88,6 +90,7 @@ struct serve {
     struct files files;
     struct vault_roles vault_roles;
     struct units units;
+    struct access_issuers *issuers; /* NULL: out of memory */
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member
@@ -232,8 +235,12 @@ bool serve_lease_is_held(const struct exchange *x, const struct lease *lease);
 bool serve_lease_may_end(const struct exchange *x, const struct lease *lease);
 void serve_lease_end(struct exchange *x, struct lease *lease, struct lease_wait *wait);
 
-/* Establishes who asks. False when it has answered already. */
+/* Establishes who asks. False when it has answered already, or serve_request_go_on will be called.
+ */
 bool serve_identify(struct exchange *x);
+
+/* From its beginning, a second time, when what it has waited for is there. */
+void serve_request_go_on(struct exchange *x);
 
 /* Objects of the API, shared by several handlers. */
 void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);

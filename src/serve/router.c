@@ -4,6 +4,7 @@
  * with headers of their own (cloud.h), and read their queries themselves. */
 #include "serve/acquire.h"
 #include "serve/cloud.h"
+#include "serve/job_token.h"
 #include "serve/vault.h"
 
 #include <strings.h>
@@ -300,6 +301,12 @@ bool serve_identify(struct exchange *x)
         return false;
     }
     (void)access_identity_key(&x->identity, x->key);
+    if (x->api == SERVE_API_NATIVE) {
+        if (!job_token_take(x)) {
+            return false;
+        }
+        (void)access_identity_key(&x->identity, x->key);
+    }
     x->admin = access_policy_admin(x->serve->options.policy, &x->identity);
     return true;
 }
@@ -402,22 +409,17 @@ static void vault_run(struct exchange *x)
     }
 }
 
-void serve_request(void *user, struct env_request *request)
+void serve_request_go_on(struct exchange *x)
 {
-    const struct serve_listener *listener = user;
-    struct exchange *x = exchange_new(listener, request);
     const struct route *route;
     BUF_AUTO allow;
 
     buf_init(&allow, 64);
-    if (x == NULL) {
-        return; /* answered */
-    }
     if (x->api == SERVE_API_VAULT) {
         vault_run(x);
         return;
     }
-    if (request->unit.ptr != NULL) {
+    if (x->request->unit.ptr != NULL) {
         if (serve_identify(x)) {
             serve_unit(x);
         }
@@ -429,5 +431,15 @@ void serve_request(void *user, struct env_request *request)
     } else {
         api_set(x, route);
         route_run(x, route);
+    }
+}
+
+void serve_request(void *user, struct env_request *request)
+{
+    const struct serve_listener *listener = user;
+    struct exchange *x = exchange_new(listener, request);
+
+    if (x != NULL) {
+        serve_request_go_on(x);
     }
 }

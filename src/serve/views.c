@@ -42,6 +42,19 @@ static void san_write(struct json_out *json, const char *sans)
     }
 }
 
+/* The same of callers with a job token. */
+static void claims_write(struct json_out *json, const struct access_claims *claims)
+{
+    if (claims != NULL) {
+        json_out_object_open(json, "jwt");
+        json_out_string_c(json, "issuer", claims->issuer);
+        json_out_string_c(json, "sub", claims->sub);
+        json_out_string_c(json, "session", or_null(claims->session));
+        json_out_string_c(json, "person", or_null(claims->person));
+        json_out_object_close(json);
+    }
+}
+
 void view_write_grant(struct json_out *json, const struct grant *grant)
 {
     struct grant_view view;
@@ -65,6 +78,7 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
     }
     json_out_string_c(json, "unit", or_null(view.unit));
     san_write(json, view.sans);
+    claims_write(json, view.claims);
     json_out_object_close(json);
     json_out_string_c(json, "rule", view.rule);
     json_out_string_c(json, "binding", view.bindings);

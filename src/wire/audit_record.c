@@ -50,6 +50,14 @@ static void identity_member(struct json_out *json, const struct audit_record *re
     text_member(json, "unit", record->unit);
     text_member(json, "container", record->container);
     text_member(json, "san", record->san);
+    if (record->jwt.iss != NULL) {
+        json_out_object_open(json, "jwt");
+        text_member(json, "iss", record->jwt.iss);
+        text_member(json, "sub", record->jwt.sub);
+        text_member(json, "session", record->jwt.session);
+        text_member(json, "person", record->jwt.person);
+        json_out_object_close(json);
+    }
     json_out_object_close(json);
 }
 

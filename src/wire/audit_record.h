@@ -15,6 +15,14 @@
 /* What the first record of a chain has as `prev`. */
 #define AUDIT_HASH_ZERO "0000000000000000000000000000000000000000000000000000000000000000"
 
+/* What an issuer vouches for; iss NULL: nothing. */
+struct audit_jwt {
+    const char *iss;
+    const char *sub;
+    const char *session;
+    const char *person;
+};
+
 /* All fields that a record may have, in the order in which they are written. NULL, empty or 0 with
  * the has_ flag unset: left out. There is no other way for data to get into the trail. */
 struct audit_record {
@@ -33,6 +41,7 @@ struct audit_record {
     const char *unit;
     const char *container;
     const char *san; /* names in the caller's certificate, separated by blanks */
+    struct audit_jwt jwt;
     const char *role;
     const char *backend;
     const char *lease;

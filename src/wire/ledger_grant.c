@@ -1,6 +1,7 @@
 /* The table of the ledger's grants.
  *
- * Few hang on cgroups, and those that don't are written as they always were. */
+ * Few hang on cgroups, and few holders are vouched for by an issuer; the others are written as they
+ * always were. */
 #include "wire/ledger_grant.h"
 
 #include "base/str.h"
@@ -34,37 +35,63 @@ static const struct ledger_field fields[] = {
     FIELD(is_delivered, LEDGER_BOOL),
     /* Of those that hang on cgroups alone: */
     FIELD(cgroups, LEDGER_TEXT),
+    /* Of those with a holder that is vouched for: */
+    LEDGER_PART(struct ledger_grant, holder, claims, LEDGER_TEXT),
 };
 
 #define CGROUP_FIELDS 1U
+#define CLAIMS_FIELDS 1U
 
 static const struct ledger_table table = {
     .version = LEDGER_GRANT_VERSION,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CGROUP_FIELDS,
+    .field_count = ARRAY_LEN(fields) - CGROUP_FIELDS - CLAIMS_FIELDS,
 };
 
 static const struct ledger_table cgroups_table = {
     .version = LEDGER_GRANT_VERSION_CGROUPS,
     .fields = fields,
+    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS,
+};
+
+static const struct ledger_table claims_table = {
+    .version = LEDGER_GRANT_VERSION_CLAIMS,
+    .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
 
+static const struct ledger_table *table_of(struct str body)
+{
+    switch (body.len > 0 ? body.ptr[0] : 0) {
+    case LEDGER_GRANT_VERSION_CLAIMS:
+        return &claims_table;
+    case LEDGER_GRANT_VERSION_CGROUPS:
+        return &cgroups_table;
+    default:
+        return &table;
+    }
+}
+
 int ledger_grant_write(const struct ledger_grant *grant, struct buf *out)
 {
-    return ledger_record_write(grant->cgroups[0] != '\0' ? &cgroups_table : &table, grant,
+    const struct ledger_table *written = grant->cgroups[0] != '\0' ? &cgroups_table : &table;
+
+    return ledger_record_write(grant->holder.claims[0] != '\0' ? &claims_table : written, grant,
                                (struct str){.len = 0}, out);
 }
 
 int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct err *e)
 {
-    struct ledger_grant grant = {.cgroups = ""};
-    bool has_cgroups = body.len > 0 && body.ptr[0] == LEDGER_GRANT_VERSION_CGROUPS;
+    const struct ledger_table *read = table_of(body);
+    struct ledger_grant grant = {.cgroups = "", .holder.claims = ""};
     struct str rest;
-    int r = ledger_record_read(has_cgroups ? &cgroups_table : &table, body, &grant, &rest, e);
+    int r = ledger_record_read(read, body, &grant, &rest, e);
 
-    if (r == 0 && has_cgroups && grant.cgroups[0] == '\0') {
+    if (r == 0 && read == &cgroups_table && grant.cgroups[0] == '\0') {
         r = err_set(e, ERR_INVALID, "its cgroups are missing");
+    }
+    if (r == 0 && read == &claims_table && grant.holder.claims[0] == '\0') {
+        r = err_set(e, ERR_INVALID, "its claims are missing");
     }
     if (r == 0 && rest.len > 0) {
         r = err_set(e, ERR_INVALID, "it has something behind its end");

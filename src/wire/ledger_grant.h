@@ -8,6 +8,8 @@
 #define LEDGER_GRANT_VERSION 2
 /* Of one that hangs on cgroups. */
 #define LEDGER_GRANT_VERSION_CGROUPS 3
+/* Of one whose holder an issuer vouches for. */
+#define LEDGER_GRANT_VERSION_CLAIMS 4
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_grant {

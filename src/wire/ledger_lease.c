@@ -1,6 +1,7 @@
 /* The table of the ledger's leases: one place to read, one to extend.
  *
- * Few leases are bounded, and those that aren't are written as they always were. */
+ * Few leases are bounded, and few holders are vouched for by an issuer; the others are written as
+ * they always were. */
 #include "wire/ledger_lease.h"
 
 #include "base/str.h"
@@ -40,21 +41,42 @@ static const struct ledger_field fields[] = {
     /* Of bounded ones alone: */
     FIELD(is_forced, LEDGER_BOOL),
     FIELD(moves_wall_ms, LEDGER_TIME),
+    /* Of those with a holder that is vouched for: */
+    LEDGER_PART(struct ledger_lease, holder, claims, LEDGER_TEXT),
 };
 
 #define BOUND_FIELDS 2U
+#define CLAIMS_FIELDS 1U
 
 static const struct ledger_table table = {
     .version = LEDGER_LEASE_VERSION,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - BOUND_FIELDS,
+    .field_count = ARRAY_LEN(fields) - BOUND_FIELDS - CLAIMS_FIELDS,
 };
 
 static const struct ledger_table bounded_table = {
     .version = LEDGER_LEASE_VERSION_BOUNDED,
     .fields = fields,
+    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS,
+};
+
+static const struct ledger_table claims_table = {
+    .version = LEDGER_LEASE_VERSION_CLAIMS,
+    .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
+
+static const struct ledger_table *table_of(struct str body)
+{
+    switch (body.len > 0 ? body.ptr[0] : 0) {
+    case LEDGER_LEASE_VERSION_CLAIMS:
+        return &claims_table;
+    case LEDGER_LEASE_VERSION_BOUNDED:
+        return &bounded_table;
+    default:
+        return &table;
+    }
+}
 
 static bool is_bounded(const struct ledger_lease *lease)
 {
@@ -63,18 +85,23 @@ static bool is_bounded(const struct ledger_lease *lease)
 
 int ledger_lease_write(const struct ledger_lease *lease, struct buf *out)
 {
-    return ledger_record_write(is_bounded(lease) ? &bounded_table : &table, lease, lease->sealed,
-                               out);
+    const struct ledger_table *written = is_bounded(lease) ? &bounded_table : &table;
+
+    return ledger_record_write(lease->holder.claims[0] != '\0' ? &claims_table : written, lease,
+                               lease->sealed, out);
 }
 
 int ledger_lease_read(struct str body, struct ledger_lease *ret_lease, struct err *e)
 {
-    struct ledger_lease lease = {.role = NULL};
-    bool has_bound = body.len > 0 && body.ptr[0] == LEDGER_LEASE_VERSION_BOUNDED;
-    int r = ledger_record_read(has_bound ? &bounded_table : &table, body, &lease, &lease.sealed, e);
+    const struct ledger_table *read = table_of(body);
+    struct ledger_lease lease = {.holder.claims = ""};
+    int r = ledger_record_read(read, body, &lease, &lease.sealed, e);
 
-    if (r == 0 && has_bound && !is_bounded(&lease)) {
+    if (r == 0 && read == &bounded_table && !is_bounded(&lease)) {
         r = err_set(e, ERR_INVALID, "its bound is missing");
+    }
+    if (r == 0 && read == &claims_table && lease.holder.claims[0] == '\0') {
+        r = err_set(e, ERR_INVALID, "its claims are missing");
     }
     if (r == 0 && lease.is_revocable && lease.issuer_ref.len == 0) {
         r = err_set(e, ERR_INVALID, "`issuer_ref` is missing");

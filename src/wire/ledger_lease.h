@@ -11,6 +11,8 @@
 #define LEDGER_LEASE_VERSION 3
 /* The same with what bounds the lease behind the other fields; none without. */
 #define LEDGER_LEASE_VERSION_BOUNDED 4
+/* Of one whose holder an issuer vouches for. */
+#define LEDGER_LEASE_VERSION_CLAIMS 5
 
 /* What is known of it. */
 #define LEDGER_LEASE_INTENDED "intended" /* an issuer was asked, or is about to be */

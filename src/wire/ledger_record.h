@@ -40,6 +40,7 @@ struct ledger_holder {
     const char *container;
     const char *listener;
     const char *sans;
+    const char *claims; /* what an issuer vouches for, as JSON; "": nothing, and it isn't written */
     bool is_foreign;
 };
 

@@ -11,6 +11,8 @@
 #include "base/str.h"
 
 static const char *const roles[] = {"orders-db", "orders-ro", "staging-a", "staging-b", NULL};
+static const char *const issuers[] = {"gitlab", "github", NULL};
+static const struct access_known known = {.roles = roles, .issuers = issuers};
 
 void fixture_init(struct fixture *fixture)
 {
@@ -65,7 +67,7 @@ static int parse(struct fixture *fixture, const char *first, const char *second)
             nodes[count++] = yaml_root(documents[i]);
         }
     }
-    r = access_policy_parse(nodes, count, roles, &fixture->policy, &fixture->errors);
+    r = access_policy_parse(nodes, count, &known, &fixture->policy, &fixture->errors);
     yaml_free(documents[0]);
     yaml_free(documents[1]);
     return r;

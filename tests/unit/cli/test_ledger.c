@@ -81,7 +81,8 @@ static void add(const char *id, const char *ref)
                                        .holder.unit = "",
                                        .holder.container = "",
                                        .holder.listener = "local",
-                                       .holder.sans = ""};
+                                       .holder.sans = "",
+                                       .holder.claims = ""};
     sqlite3_stmt *statement = NULL;
     BUF_AUTO body;
 

@@ -82,7 +82,8 @@ static const struct ledger_holder holder = {.caller = "unix",
                                             .unit = "",
                                             .container = "",
                                             .listener = "local",
-                                            .sans = ""};
+                                            .sans = "",
+                                            .claims = ""};
 
 static void add_of(const char *backend, const char *id, const char *ref, int64_t ends_wall_ms)
 {

@@ -436,7 +436,8 @@ static void test_a_record_that_is_none_of_ours_is_refused(void **state)
                                             .unit = "",
                                             .container = "",
                                             .listener = "",
-                                            .sans = ""}};
+                                            .sans = "",
+                                            .claims = ""}};
     const struct str id = STR("l-0123456789abcdef0123456789abcdef");
     char user[ENV_NAME_MAX_BYTES + 1];
 

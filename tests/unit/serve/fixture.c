@@ -27,6 +27,8 @@ static const char policy_text[] =
     "  - {name: shared, subjects: [{user: bob}, {user: mallory}, {user: ada},\n"
     "     {tls: {san: 'spiffe://acme/*'}}],\n"
     "     roles: [db, db-shared], limits: {binding: [none]}}\n"
+    "  - {name: production, subjects: [{user: carol, jwt: {issuer: ci, claims: {env: prod}}}],\n"
+    "     roles: [db]}\n"
     "admins:\n"
     "  - {subjects: [{user: ada}]}\n"
     "  - {subjects: [{user: rita}], may: [read]}\n";
@@ -116,6 +118,7 @@ int fixture_setup(void **state)
 struct access_policy *fixture_parse_policy(void)
 {
     static const char *const names[] = {"db", "db-shared", "db-own", "db-reason", NULL};
+    static const char *const issuers[] = {"ci", NULL};
     struct yaml_document *document = NULL;
     struct access_policy *policy = NULL;
     const struct yaml_node *node;
@@ -124,7 +127,8 @@ struct access_policy *fixture_parse_policy(void)
     yaml_errors_init(&errors);
     assert_int_equal(yaml_parse("p.yaml", str_of(policy_text), &document, &errors), 0);
     node = yaml_root(document);
-    if (access_policy_parse(&node, 1, names, &policy, &errors) != 0) {
+    if (access_policy_parse(&node, 1, &(struct access_known){.roles = names, .issuers = issuers},
+                            &policy, &errors) != 0) {
         fail_msg("%s", buf_str(&errors.text).ptr);
     }
     yaml_free(document);

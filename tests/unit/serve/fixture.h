@@ -25,8 +25,8 @@
 
 /* Who asks. The policy is in fixture.c; in short: alice may db, db-shared (also for mallory, whom
  * another rule denies everything) and, with a reason, db-reason; bob may db and db-shared; carol
- * nothing; eve is denied by the rule with the longest name; who shows a certificate of
- * spiffe://acme/ may what bob may. */
+ * nothing but, with a job token of issuer ci for production, db; eve is denied by the rule with the
+ * longest name; who shows a certificate of spiffe://acme/ may what bob may. */
 enum who {
     ALICE,
     ALICE_AGAIN, /* another process of hers */

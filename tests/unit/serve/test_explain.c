@@ -53,7 +53,7 @@ static void test_each_rule_for_the_role_says_what_keeps_it_from_deciding(void **
 
     (void)state;
     call = explain(BOB, "{\"role\":\"db\"}");
-    assert_int_equal(json_array_size(call_member(call, "rules")), 4);
+    assert_int_equal(json_array_size(call_member(call, "rules")), 5);
     assert_string_equal(rule_text(call, 0, "rule"), "no-mallory");
     assert_string_equal(rule_text(call, 0, "effect"), "deny");
     assert_string_equal(rule_text(call, 0, "verdict"), "no_match");
@@ -76,7 +76,7 @@ static void test_only_a_reader_learns_whom_rules_are_about(void **state)
     call = explain(RITA, "{\"role\":\"db\"}");
     assert_string_equal(call_text(call, "decision"), "denied");
     assert_string_equal(rule_text(call, 0, "detail"), "the caller's user isn't mallory");
-    assert_int_equal(json_array_size(call_member(call, "rules")), 5);
+    assert_int_equal(json_array_size(call_member(call, "rules")), 6);
     assert_string_equal(call_text(call, "issue.backend"), "vault-prod");
 }
 

@@ -44,7 +44,7 @@ static void test_status_says_how_leased_is_and_who_asks(void **state)
     assert_string_equal(call_text(call, "you.identity"), "local/1000");
     assert_true(json_is_false(call_member(call, "you.admin")));
     assert_string_equal(call_text(call, "policy.digest"), access_policy_digest(f.policy));
-    assert_int_equal(json_integer_value(call_member(call, "policy.rules")), 5);
+    assert_int_equal(json_integer_value(call_member(call, "policy.rules")), 6);
     assert_true(json_is_true(call_member(call, "audit.ready")));
     assert_int_equal(json_array_size(call_member(call, "backends")), 0);
     assert_int_equal(json_array_size(call_member(call, "warnings")), 0);

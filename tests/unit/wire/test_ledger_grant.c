@@ -17,7 +17,8 @@ static const struct ledger_grant FULL = {
                .unit = "runner.service",
                .container = "",
                .listener = "local",
-               .sans = ""},
+               .sans = "",
+               .claims = ""},
     .gid = 1000,
     .groups = "1000,27",
     .pid = 4711,
@@ -83,6 +84,23 @@ static void test_cgroups_are_kept_in_a_version_of_their_own(void **state)
     buf_fini(&out);
 }
 
+static void test_claims_are_kept_in_a_version_of_their_own(void **state)
+{
+    struct ledger_grant written = FULL;
+    struct ledger_grant grant;
+    struct buf out;
+
+    (void)state;
+    written.holder.claims = "{\"issuer\":\"ci\"}";
+    buf_init(&out, 4096);
+    assert_int_equal(ledger_grant_write(&written, &out), 0);
+    assert_int_equal(buf_str(&out).ptr[0], LEDGER_GRANT_VERSION_CLAIMS);
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, NULL), 0);
+    assert_string_equal(grant.holder.claims, written.holder.claims);
+    assert_string_equal(grant.cgroups, "");
+    buf_fini(&out);
+}
+
 static void test_nothing_may_stand_behind_it(void **state)
 {
     struct ledger_grant grant = {.lease = "untouched"};
@@ -102,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_written_is_read),
         cmocka_unit_test(test_cgroups_are_kept_in_a_version_of_their_own),
+        cmocka_unit_test(test_claims_are_kept_in_a_version_of_their_own),
         cmocka_unit_test(test_nothing_may_stand_behind_it),
     };
 

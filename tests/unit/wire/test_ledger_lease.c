@@ -32,6 +32,7 @@ static const struct ledger_lease FULL = {
     .holder.container = "",
     .holder.listener = "local",
     .holder.sans = "",
+    .holder.claims = "",
     .holder.is_foreign = true,
 };
 
