@@ -47,17 +47,38 @@ static void unlink_and_free(struct plugin_work *work)
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
-static void closed(struct plugin_works *works)
+static void let_go(struct plugin_works *works, int32_t status)
 {
     const struct leased_host *host = works->host;
     leased_host_context *context = works->context;
     leased_op *op = works->close_op;
 
-    if (op == NULL || works->first != NULL || works->close_timer != NULL) {
-        return;
-    }
     works->freed(works); /* works are gone */
-    host->op_done(context, op, LEASED_OK, NULL);
+    host->op_done(context, op, status, NULL);
+}
+
+static void closed(struct plugin_works *works)
+{
+    if (works->close_op != NULL && works->first == NULL && works->close_timer == NULL) {
+        let_go(works, LEASED_OK);
+    }
+}
+
+static void forget_all(struct plugin_works *works)
+{
+    while (works->first != NULL) {
+        unlink_and_free(works->first);
+    }
+}
+
+/* The host waits no longer, for a program that doesn't die, say: what is out is its to end. */
+static void close_given_up(struct plugin_works *works)
+{
+    if (works->close_timer != NULL) {
+        works->host->timer_stop(works->context, works->close_timer);
+    }
+    forget_all(works);
+    let_go(works, LEASED_CANCELED);
 }
 
 static void close_ran(void *user)
@@ -82,9 +103,7 @@ int32_t plugin_works_close(struct plugin_works *works, leased_op *op,
     /* Nothing may be left to wait for, and close can't end from inside itself. */
     works->close_timer = works->host->timer_start(works->context, 0, close_ran, works);
     if (works->close_timer == NULL) {
-        while (works->first != NULL) {
-            unlink_and_free(works->first);
-        }
+        forget_all(works);
         freed(works);
         return -LEASED_RETRY;
     }
@@ -289,6 +308,10 @@ static void cancel(struct plugin_work *work)
 
 void plugin_works_cancel(struct plugin_works *works, const leased_op *op)
 {
+    if (works->close_op != NULL && op == works->close_op) {
+        close_given_up(works);
+        return;
+    }
     for (struct plugin_work *work = works->first; work != NULL; work = work->next) {
         if (work->op == op) {
             cancel(work); /* the work may be gone */

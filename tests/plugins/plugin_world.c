@@ -72,11 +72,19 @@ static void closed(void *user)
     ((struct plugin_world *)user)->closed_count++;
 }
 
+void plugin_world_close(struct plugin_world *world)
+{
+    struct backend *backend = world->backend;
+
+    world->backend = NULL;
+    backend_close(backend, true, closed, world);
+    fake_env_advance(&world->fake, 0); /* timers that are due run, too */
+}
+
 void plugin_world_fini(struct plugin_world *world)
 {
     if (world->backend != NULL) {
-        backend_close(world->backend, true, closed, world);
-        fake_env_advance(&world->fake, 0); /* timers that are due run, too */
+        plugin_world_close(world);
         while (world->closed_count == 0) {
             plugin_world_answer(world, 204, "");
         }

@@ -54,6 +54,8 @@ void plugin_world_init(struct plugin_world *world, leased_plugin_entry_fn entry,
 /* `address`: NULL where the plugin knows its own. Fails the test if the configuration is refused.
  */
 void plugin_world_open(struct plugin_world *world, const char *address, const char *config_json);
+/* Begins its close. */
+void plugin_world_close(struct plugin_world *world);
 /* Closes it, answers what still asks (204), and fails the test if anything is left behind. */
 void plugin_world_fini(struct plugin_world *world);
 

@@ -399,6 +399,22 @@ static void test_it_is_closed_while_programs_run(void **state)
     plugin_world_init(world, leased_plugin_entry_exec, "exec"); /* for the teardown */
 }
 
+static void test_a_close_does_not_wait_for_a_program_that_does_not_die(void **state)
+{
+    struct plugin_world *world = *state;
+    struct plugin_call call;
+
+    open_with(world, REVOKABLE);
+    plugin_world_issue(world, &call, "{}", 0);
+    world->fake.is_run_stuck = true;
+    plugin_world_close(world);
+    plugin_world_time_out(world);
+    assert_int_equal(call.end_count, 1);
+    fake_env_program_finish(&world->fake, fake_env_program_first(&world->fake),
+                            &(struct env_run_end){.outcome = ENV_RUN_CANCELED});
+    fake_env_run(&world->fake); /* the teardown demands that nothing is left */
+}
+
 static void test_where_nothing_can_be_run_it_is_down(void **state)
 {
     struct plugin_world *world = *state;
@@ -471,6 +487,7 @@ int main(void)
         TEST(test_a_reason_that_is_no_line_of_text_runs_nothing),
         TEST(test_a_deadline_kills_the_program_and_it_ends_once),
         TEST(test_it_is_closed_while_programs_run),
+        TEST(test_a_close_does_not_wait_for_a_program_that_does_not_die),
         TEST(test_where_nothing_can_be_run_it_is_down),
         TEST(test_each_allocation_may_fail),
 #undef TEST

@@ -103,6 +103,7 @@ struct fake_env {
     bool is_put_held;          /* replacements wait */
     int run_status;            /* not 0: every run_start fails with it */
     const char *run_problem;   /* NULL: programs can be run */
+    bool is_run_stuck;         /* one that is cancelled doesn't die by that */
     int unit_is_running;       /* what is said of each unit */
     char *run_input;           /* 256 bytes for the stdin of each that starts; may be NULL */
     /* Called for each exchange that starts; 0 and later fake_env_http_finish, or an error that

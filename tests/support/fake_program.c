@@ -75,7 +75,7 @@ int fake_run_start(struct env *env, struct env_run *run)
 
 void fake_run_cancel(struct env *env, struct env_run *run)
 {
-    if (program_of(fake_of(env), run) != NULL) {
+    if (!fake_of(env)->is_run_stuck && program_of(fake_of(env), run) != NULL) {
         fake_env_program_finish(fake_of(env), run,
                                 &(struct env_run_end){.outcome = ENV_RUN_CANCELED});
     }
