@@ -170,44 +170,19 @@ static const char *limit_hint(const char *limit)
     return NULL;
 }
 
-static struct audit_jwt audit_jwt(const struct access_claims *claims)
-{
-    return claims == NULL ? (struct audit_jwt){.iss = NULL}
-                          : (struct audit_jwt){.iss = claims->iss,
-                                               .sub = claims->sub,
-                                               .session = text_or_null(claims->session),
-                                               .person = text_or_null(claims->person)};
-}
-
 static void denied_record(const struct exchange *x, const char *why,
                           struct audit_record *ret_record)
 {
-    const struct access_identity *identity = &x->identity;
     struct grant_view named = {.id = NULL};
 
     if (x->named != NULL) {
         grant_view(x->named, &named);
     }
-    *ret_record = (struct audit_record){
-        .event = "grant.denied",
-        .outcome = "denied",
-        .listener = x->listener->name,
-        .api = x->form->api,
-        .request = x->request_id,
-        .has_identity = true,
-        .uid = identity->uid,
-        .user = identity->user,
-        .pid = identity->pid,
-        .unit = identity->unit,
-        .container = identity->container,
-        .san = identity->sans,
-        .jwt = audit_jwt(identity->claims),
-        .grant = named.id,
-        .reason = text_or_null(x->params.reason),
-        .ticket = text_or_null(x->params.ticket),
-        .policy_digest = access_policy_digest(x->serve->options.policy),
-        .error = why,
-    };
+    exchange_record(x, "grant.denied", "denied", ret_record);
+    ret_record->grant = named.id;
+    ret_record->reason = text_or_null(x->params.reason);
+    ret_record->ticket = text_or_null(x->params.ticket);
+    ret_record->error = why;
 }
 
 static void deny(struct exchange *x, const struct lease_role *role)

@@ -281,6 +281,43 @@ void exchange_reply(struct exchange *x, uint32_t status)
     exchange_release(x);
 }
 
+static const char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static struct audit_jwt jwt_of(const struct access_claims *claims)
+{
+    return claims == NULL ? (struct audit_jwt){.iss = NULL}
+                          : (struct audit_jwt){.iss = claims->iss,
+                                               .sub = claims->sub,
+                                               .session = text_or_null(claims->session),
+                                               .person = text_or_null(claims->person)};
+}
+
+void exchange_record(const struct exchange *x, const char *event, const char *outcome,
+                     struct audit_record *ret_record)
+{
+    const struct access_identity *identity = &x->identity;
+
+    *ret_record = (struct audit_record){
+        .event = event,
+        .outcome = outcome,
+        .listener = x->listener->name,
+        .api = x->form->api,
+        .request = x->request_id,
+        .has_identity = true,
+        .uid = identity->uid,
+        .user = identity->user,
+        .pid = identity->pid,
+        .unit = identity->unit,
+        .container = identity->container,
+        .san = identity->sans,
+        .jwt = jwt_of(identity->claims),
+        .policy_digest = access_policy_digest(x->serve->options.policy),
+    };
+}
+
 static const char *status_title(uint32_t status)
 {
     static const struct {

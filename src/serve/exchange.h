@@ -152,6 +152,11 @@ void exchange_problem_write(struct exchange *x, const struct exchange_problem *p
                             struct env_reply *reply);
 extern const struct serve_form serve_native_form;
 
+/* Begins a record of the trail about the request: who asks, where, by which API and policy. Texts
+ * are borrowed from the exchange and the policy. */
+void exchange_record(const struct exchange *x, const char *event, const char *outcome,
+                     struct audit_record *ret_record);
+
 /* Answers with a problem, in the words of x->form, and gives the exchange back. */
 void exchange_fail(struct exchange *x, const struct exchange_problem *problem);
 void exchange_fail_nomem(struct exchange *x);

@@ -236,22 +236,10 @@ static const struct serve_form unit_form = {
 static void refuse(struct exchange *x, uint32_t status, const char *detail)
 {
     if (status == 403) {
-        struct audit_record record = {
-            .event = "grant.denied",
-            .outcome = "denied",
-            .listener = x->listener->name,
-            .api = unit_form.api,
-            .request = x->request_id,
-            .has_identity = true,
-            .uid = x->identity.uid,
-            .user = x->identity.user,
-            .pid = x->identity.pid,
-            .unit = x->identity.unit,
-            .container = x->identity.container,
-            .policy_digest = access_policy_digest(x->serve->options.policy),
-            .error = detail,
-        };
+        struct audit_record record;
 
+        exchange_record(x, "grant.denied", "denied", &record);
+        record.error = detail;
         denied_note(&x->serve->denied, x->key, &record);
         metrics_count_denial(x->serve, NULL);
     }

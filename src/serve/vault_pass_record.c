@@ -9,26 +9,10 @@ void serve_vault_record_fill(struct audit_record *record, const struct exchange 
                              const struct vault_pass_request *request,
                              const struct access_decision *decision)
 {
-    const struct access_identity *identity = &x->identity;
-
-    *record = (struct audit_record){
-        .event = "path.called",
-        .outcome = "ok",
-        .listener = x->listener->name,
-        .api = x->form->api,
-        .request = x->request_id,
-        .has_identity = true,
-        .uid = identity->uid,
-        .user = identity->user,
-        .pid = identity->pid,
-        .unit = identity->unit,
-        .container = identity->container,
-        .san = identity->sans,
-        .backend = x->listener->vault.backend,
-        .reason = request->verb,
-        .policy_digest = access_policy_digest(x->serve->options.policy),
-        .policy_rule = decision->rule,
-    };
+    exchange_record(x, "path.called", "ok", record);
+    record->backend = x->listener->vault.backend;
+    record->reason = request->verb;
+    record->policy_rule = decision->rule;
 }
 
 void serve_vault_pass_deny(struct exchange *x, const struct vault_pass_request *request,
