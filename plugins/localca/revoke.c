@@ -145,13 +145,16 @@ static void revoke(struct plugin_work *plugin_work)
     leased_instance *ca = localca_of(plugin_work);
     enum localca_type type = work->entry.type;
     uint64_t now_s = (uint64_t)(ca->host->wall_ms(ca->context) / 1000);
+    bool has_list = localca_list_path(ca, type)[0] != '\0';
+    /* A clock that was set wrong and is set right again must not have let one go. */
+    uint64_t gone_s = has_list ? localca_revoked_gone_s(&work->entry) : work->entry.expires_s;
     int rc;
 
-    if (work->entry.expires_s <= now_s) {
+    if (gone_s <= now_s) {
         plugin_work_fail(plugin_work, LEASED_GONE, "the certificate has expired");
         return;
     }
-    if (localca_list_path(ca, type)[0] == '\0') {
+    if (!has_list) {
         plugin_work_fail(plugin_work, LEASED_INVALID,
                          type == LOCALCA_X509
                              ? "crl_file isn't configured any more, so it can't be revoked"

@@ -432,6 +432,28 @@ static void test_a_callers_own_text_can_not_reach_further(void **state)
     localca_world_fini(&it);
 }
 
+/* Somebody may set the clock forward and back again: what seems to be over is listed all the same
+ * for an hour. */
+static void test_a_clock_alone_ends_no_certificate(void **state)
+{
+    struct plugin_call revocation;
+
+    (void)state;
+    localca_world_init(&it, LOCALCA_CONFIG);
+    issue_well(LOCALCA_PARAMS_X509, 600000);
+    it.world.fake.wall_ms += (600 + 3599) * 1000;
+    plugin_world_revoke(&it.world, &revocation, LOCALCA_PARAMS_X509, call.ref);
+    assert_int_equal(revocation.outcome, LEASE_OUTCOME_OK);
+    it.world.fake.wall_ms -= (600 + 3599) * 1000;
+    plugin_world_revoke(&it.world, &revocation, LOCALCA_PARAMS_X509,
+                        call.ref); /* writes the list anew */
+    assert_int_equal(revocation.outcome, LEASE_OUTCOME_OK);
+    it.world.fake.wall_ms += (600 + 3600) * 1000;
+    plugin_world_revoke(&it.world, &revocation, LOCALCA_PARAMS_X509, call.ref);
+    assert_int_equal(revocation.outcome, LEASE_OUTCOME_GONE);
+    localca_world_fini(&it);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_every_kind_of_ca_key_signs),
         cmocka_unit_test(test_nothing_ends_inside_a_start_and_a_cancel_ends_it),
         cmocka_unit_test(test_a_callers_own_text_can_not_reach_further),
+        cmocka_unit_test(test_a_clock_alone_ends_no_certificate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,12 +14,18 @@
 #define CRL_PATH "/var/lib/leased/public/ca.crl"
 #define KRL_PATH "/var/lib/leased/public/ca.krl"
 #define BACKDATED_S 60
+#define GRACE_S 3600 /* so long what has ended by the machine's clock stays in the lists */
 #define CA_LIFE_S (400 * 86400LL)
 #define VARIANT_SSH 1024U
 #define VARIANT_NO_LIST 6144U /* both bits: a quarter of them */
 
 int32_t leased_plugin_entry_localca(const struct leased_host *host,
                                     const struct leased_plugin **ret_plugin);
+
+struct certified {
+    struct sim_credential credential; /* first */
+    int64_t ends_s;
+};
 
 struct localca {
     struct sim_issuer issuer; /* first */
@@ -133,17 +139,6 @@ static bool is_in_krl(const struct localca *it, const char *serial)
     return file.len > 0 && memmem(file.ptr, file.len, bytes, sizeof(bytes)) != NULL;
 }
 
-static uint64_t valid_until_ms(const struct sim_credential *credential, uint64_t now_ms)
-{
-    const struct localca *it = (const struct localca *)credential->issuer;
-    bool is_revoked =
-        is_ssh(&it->issuer) ? is_in_krl(it, credential->secret) : is_in_crl(it, credential->secret);
-
-    return is_revoked || credential->expires_ms <= now_ms ? 0 : credential->expires_ms;
-}
-
-/* --- what is handed out ----------------------------------------------------------------------- */
-
 /* By the machine's clock, now. */
 static int64_t wall_s(const struct sim *sim)
 {
@@ -151,6 +146,22 @@ static int64_t wall_s(const struct sim *sim)
             sim->wall_offset_ms) /
            1000;
 }
+
+static uint64_t valid_until_ms(const struct sim_credential *credential, uint64_t now_ms)
+{
+    const struct localca *it = (const struct localca *)credential->issuer;
+    const struct certified *certified = (const struct certified *)credential;
+    bool is_revoked =
+        is_ssh(&it->issuer) ? is_in_krl(it, credential->secret) : is_in_crl(it, credential->secret);
+
+    /* A clock that is set further forward than that ends it for good. */
+    return is_revoked || credential->expires_ms <= now_ms ||
+                   certified->ends_s + GRACE_S <= wall_s(it->issuer.sim)
+               ? 0
+               : credential->expires_ms;
+}
+
+/* --- what is handed out ----------------------------------------------------------------------- */
 
 /* Since when and until when it is valid, by the clock of the machine that made it. If that was set
  * since, nothing is known of the rest. */
@@ -173,6 +184,7 @@ static struct sim_credential *find(struct sim_issuer *issuer, const json_t *fiel
     const struct sim_call call = {.now_ms = issuer->sim->now_ms};
     struct sim_credential *credential = sim_issuer_find_field(issuer, fields, "serial");
     struct sim_certificate certificate;
+    struct certified *certified;
     const char *text = json_string_value(json_object_get(fields, "certificate"));
 
     if (credential != NULL || text == NULL) {
@@ -183,8 +195,10 @@ static struct sim_credential *find(struct sim_issuer *issuer, const json_t *fiel
         strcmp(certificate.serial, json_string_value(json_object_get(fields, "serial"))) != 0) {
         return NULL;
     }
-    credential = mem_calloc(1, sizeof(*credential));
-    CHECK(credential != NULL);
+    certified = mem_calloc(1, sizeof(*certified));
+    CHECK(certified != NULL);
+    certified->ends_s = certificate.ends_s;
+    credential = &certified->credential;
     (void)snprintf(credential->secret, sizeof(credential->secret), "%s", certificate.serial);
     (void)snprintf(credential->role, sizeof(credential->role), "%s", certificate.name);
     (void)snprintf(credential->id, sizeof(credential->id), "%s %.60s",
