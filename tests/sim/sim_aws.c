@@ -261,7 +261,6 @@ static void assume_role(struct aws *aws, const struct sim_call *call, const stru
     (void)snprintf(credential->role, sizeof(credential->role), "%s", session->role->name);
     credential->expires_ms = sim_issuer_moment_ms(ends_s);
     credential->granted_ms = credential->expires_ms - call->now_ms;
-    credential->is_revocable = is_asked && denies_older(&aws->issuer);
     sim_issuer_add(&aws->issuer, credential, call);
     answer_session(answer, session, ends_s);
 }
@@ -334,7 +333,14 @@ static void answer(struct sim_issuer *issuer, const struct sim_call *call,
 
 static struct sim_credential *find(struct sim_issuer *issuer, const json_t *fields)
 {
-    return sim_issuer_find_field(issuer, fields, "session_token");
+    struct sim_credential *credential = sim_issuer_find_field(issuer, fields, "session_token");
+
+    /* What the plugin drops, because it may be among those that are denied, nobody has the keys of:
+     * so it counts from when it is handed out. */
+    if (credential != NULL) {
+        credential->is_revocable = denies_older(issuer);
+    }
+    return credential;
 }
 
 const struct sim_issuer_kind sim_aws_kind = {
