@@ -332,9 +332,10 @@ void renew_answered(struct lease *lease, const struct lease_result *result, uint
 
 /* --- rotate.c --- */
 
-/* Issues a successor, unless one is on its way. `why` goes into the trail. ERR_NOMEM; ERR_BUSY
- * before rotate_after_ms, unless it is forced; ERR_LIMIT when twice as many leases live as may, of
- * all, of its role or of its caller. */
+/* Issues a successor, unless one is on its way, or its holders get another lease anyway. `why` goes
+ * into the trail. Forced is the end of a live credential: of a dead one nobody needs to be rid.
+ * ERR_NOMEM; ERR_BUSY before rotate_after_ms, unless it is forced; ERR_LIMIT when twice as many
+ * leases live as may, of all, of its role or of its caller. */
 int rotate_start(struct lease *lease, bool is_forced, const char *why) ATTR_MUST_USE;
 /* The same; what can't be started now is tried again. */
 void rotate_try(struct lease *lease, bool is_forced, const char *why);

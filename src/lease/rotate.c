@@ -68,6 +68,7 @@ int rotate_start(struct lease *lease, bool is_forced, const char *why)
     const struct grant *first = lease_next_grant(lease, NULL);
     struct lease *successor;
 
+    is_forced = is_forced && fsm_lease_is_live(lease->state);
     if (rotate_is_under_way(lease)) {
         rotate_force(lease, is_forced);
         return 0;

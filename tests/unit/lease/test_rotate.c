@@ -390,6 +390,39 @@ static void test_a_replacement_that_may_not_be_made_yet_is_not_polled_for(void *
     assert_true(lease->next_ms >= lease->rotate_after_ms);
 }
 
+/* That the dead one's replacement was asked for once doesn't make a second issue of it. */
+static void test_a_forced_replacement_of_a_dead_shared_lease_leaves_it_to_a_new_request(
+    void **state)
+{
+    struct client *holder = fixture_client(0);
+    const struct lease *lease;
+    uint32_t issues;
+
+    (void)state;
+    f.model.is_renewable = false;
+    fixture_get(holder, &f.shared);
+    lease = fixture_lease(holder);
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_LOST;
+    assert_int_equal(lease_rotate_start(f.core, fixture_lease(holder), fixture_wait()), 0);
+    fixture_run();
+    while (fsm_lease_is_live(lease->state)) {
+        fixture_advance(SECOND_MS);
+    }
+    assert_true(lease->is_forced && lease->step == LEASE_STEP_REPLACE);
+    f.model.outcomes[LEASE_CALL_ISSUE] = LEASE_OUTCOME_OK;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    fixture_ask(fixture_client(1), &f.shared);
+    fixture_run();
+    issues = f.model.call_counts[LEASE_CALL_ISSUE];
+    fixture_advance(lease->next_ms - f.fake.now_ms + SECOND_MS);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], issues);
+    assert_int_equal(f.model.in_flight, 1);
+    model_answer_all(&f.model);
+    fixture_get(holder, &f.shared);
+    assert_int_equal(holder->status, 0);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], issues);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +443,7 @@ int main(void)
         fixture_test(test_holders_skip_a_successor_that_was_replaced_itself),
         fixture_test(test_new_grants_of_a_shared_role_get_the_successor),
         fixture_test(test_a_dying_shared_lease_and_a_new_request_make_one_issue),
+        fixture_test(test_a_forced_replacement_of_a_dead_shared_lease_leaves_it_to_a_new_request),
         fixture_test(test_a_read_during_the_rotation_still_gets_the_old_credential),
         fixture_test(test_a_renewal_that_succeeds_after_all_drops_the_replacement),
         fixture_test(test_rotation_records_name_both_leases),
