@@ -397,8 +397,8 @@ struct leased_backend_ops {
     int32_t (*check_config)(struct leased_str config, struct leased_str *ret_detail);
 
     /* Ends everything of the instance; open operations end with LEASED_CANCELED. When op_done(op)
-     * is called, or when close itself fails, the instance's memory is gone. With
-     * LEASED_CLOSE_LOGOUT in flags the login is ended at the issuer as well. */
+     * is called, or when close itself fails, the instance's memory is gone; LEASED_CLOSE_LOGOUT:
+     * the login is ended at the issuer, too. A cancelled close is done within cancel. */
     int32_t (*close)(leased_instance *instance, uint32_t flags, leased_op *op);
 
     int32_t (*issue)(leased_instance *instance, const struct leased_issue *request, leased_op *op);

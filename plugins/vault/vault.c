@@ -3,7 +3,8 @@
  * Happy path: open parses the configuration and begins the login; close ends every operation and
  * exchange, then (LEASED_CLOSE_LOGOUT) revokes the tokens that logins made, then frees. A
  * configured token isn't ours to revoke. A login that is under way then is let end, within five
- * seconds, because its token would be left behind; so is a token's revocation. */
+ * seconds, because its token would be left behind; so is a token's revocation. A host that doesn't
+ * wait for as long cancels the close, which ends it at once. */
 #include "issue.h"
 #include "kept.h"
 #include "lease.h"
@@ -172,18 +173,22 @@ static bool logout_next(struct leased_instance *vault)
     return false;
 }
 
-void vault_close_step(struct leased_instance *vault)
+static void close_end(struct leased_instance *vault, int32_t status)
 {
     const struct leased_host *host = vault->host;
     leased_host_context *context = vault->context;
     leased_op *op = vault->close_op;
 
-    if (vault->op_count > 0 || vault->own != VAULT_OWN_NONE || vault->timer != NULL ||
-        vault->rights.http != NULL || logout_next(vault)) {
-        return;
-    }
     vault_free(vault);
-    host->op_done(context, op, LEASED_OK, NULL);
+    host->op_done(context, op, status, NULL);
+}
+
+void vault_close_step(struct leased_instance *vault)
+{
+    if (vault->op_count == 0 && vault->own == VAULT_OWN_NONE && vault->timer == NULL &&
+        vault->rights.http == NULL && !logout_next(vault)) {
+        close_end(vault, LEASED_OK);
+    }
 }
 
 static void close_ran(void *user)
@@ -235,9 +240,14 @@ static int32_t vault_close(leased_instance *vault, uint32_t flags, leased_op *op
 
 /* --- table ------------------------------------------------------------------------------------ */
 
+/* What is still out when a close is cancelled is the host's to end. */
 static void vault_cancel(leased_instance *vault, leased_op *op)
 {
-    vault_op_cancel(vault, op);
+    if (vault->is_closing && op == vault->close_op) {
+        close_end(vault, LEASED_CANCELED);
+    } else {
+        vault_op_cancel(vault, op);
+    }
 }
 
 static int32_t vault_holds_anchor(leased_instance *vault, uint64_t anchor)

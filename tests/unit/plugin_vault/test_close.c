@@ -107,6 +107,24 @@ static void test_a_token_of_no_use_is_revoked_too(void **state)
     check_closed(host, op);
 }
 
+/* The host's patience may be shorter than five seconds. */
+static void test_a_close_that_is_cancelled_ends_at_once(void **state)
+{
+    struct leased_host_context *host = host_open(APPROLE_CONFIG);
+    struct fake_op *op;
+
+    (void)state;
+    host_answer(host, host_last(host), 200, LOGGED_IN);
+    op = start_close(host, LEASED_CLOSE_LOGOUT);
+    assert_string_equal(host_last(host)->path, REVOKE);
+    assert_int_equal(op->done_count, 0);
+    host_cancel(host, op);
+    assert_int_equal(op->done_count, 1);
+    assert_int_equal(op->status, LEASED_CANCELED);
+    assert_int_equal(host_block_count(), 0);
+    free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +133,7 @@ int main(void)
         cmocka_unit_test(test_without_a_logout_nothing_is_waited_for),
         cmocka_unit_test(test_a_login_that_fails_meanwhile_ends_the_close),
         cmocka_unit_test(test_a_token_of_no_use_is_revoked_too),
+        cmocka_unit_test(test_a_close_that_is_cancelled_ends_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
