@@ -6,10 +6,22 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+static bool serves(const struct config_listener *listener, const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < listener->serve.count; i++) {
+        if (strcmp(listener->serve.items[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Metrics are for anyone; everything else asks who it is. */
 static bool is_for_metrics(const struct config_listener *listener)
 {
-    return listener->serve.count == 1 && strcmp(listener->serve.items[0], "metrics") == 0;
+    return listener->serve.count == 1 && serves(listener, "metrics");
 }
 
 /* "host:port" or "[::1]:port"; the port may be 0. */
@@ -55,13 +67,9 @@ static void unix_check(const struct config_listener *listener, struct yaml_error
 /* Only a unix socket says who a service manager's peer is. */
 static void systemd_check(const struct config_listener *listener, struct yaml_errors *errors)
 {
-    size_t i;
-
-    for (i = 0; listener->tcp != NULL && i < listener->serve.count; i++) {
-        if (strcmp(listener->serve.items[i], "systemd") == 0) {
-            yaml_error_at(errors, config_place_of(listener->node, "serve"),
-                          "`systemd` is served on a unix socket only");
-        }
+    if (listener->tcp != NULL && serves(listener, "systemd")) {
+        yaml_error_at(errors, config_place_of(listener->node, "serve"),
+                      "`systemd` is served on a unix socket only");
     }
 }
 
@@ -92,22 +100,10 @@ static void listener_check(const struct config_listener *listener, struct yaml_e
     if (listener->unix_path != NULL) {
         unix_check(listener, errors);
     }
+    systemd_check(listener, errors);
     if (listener->tcp != NULL) {
-        systemd_check(listener, errors);
         tcp_check(listener, errors);
     }
-}
-
-static bool serves(const struct config_listener *listener, const char *word)
-{
-    size_t i;
-
-    for (i = 0; i < listener->serve.count; i++) {
-        if (strcmp(listener->serve.items[i], word) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* The one backend of the plugin vault; NULL: there is none, or several. */

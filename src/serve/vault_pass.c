@@ -81,11 +81,12 @@ static void pass_fail(struct pass *pass, const struct exchange_problem *problem)
 
 static void pass_end(struct pass *pass);
 
+/* The client, and its listener, may have gone. */
 static void leak_log(const struct pass *pass, const char *detail)
 {
-    log_event(LOG_LEVEL_ERROR, "vault.pass.unrevoked", "backend", pass->x->listener->vault.backend,
-              "request", pass->x->request_id, "detail", detail, "hint",
-              "it lives to the end of its own ttl; revoke it at the issuer", NULL);
+    log_event(LOG_LEVEL_ERROR, "vault.pass.unrevoked", "backend",
+              backend_issuer(pass->backend)->name, "request", pass->x->request_id, "detail", detail,
+              "hint", "it lives to the end of its own ttl; revoke it at the issuer", NULL);
 }
 
 static void pass_refuse_lease(struct pass *pass)
@@ -346,6 +347,20 @@ static void pass_call(struct pass *pass)
     }
 }
 
+/* The backend is looked for now: a reload may have replaced it while the record was written. From
+ * here on it stays, because its end ends the call first. */
+static void pass_begin(struct pass *pass)
+{
+    pass->backend = serve_vault_backend(pass->x);
+    if (pass->backend != NULL) {
+        pass_call(pass);
+    } else {
+        pass_fail(pass, &(struct exchange_problem){.status = 503,
+                                                   .code = "issuer_unavailable",
+                                                   .detail = "the backend isn't there"});
+    }
+}
+
 static void pass_recorded(struct audit_write *write, int status)
 {
     struct pass *pass = OBJ_CAST(write->user, struct pass, PASS_MAGIC);
@@ -360,7 +375,7 @@ static void pass_recorded(struct audit_write *write, int status)
         exchange_release(pass->x);
         pass_free(pass);
     } else {
-        pass_call(pass);
+        pass_begin(pass);
     }
 }
 
@@ -433,12 +448,6 @@ static void pass_start(struct exchange *x, struct vault_pass_request *request,
     pass->magic = PASS_MAGIC;
     pass->x = x;
     pass->request = *request;
-    pass->backend = serve_vault_backend(x);
-    if (pass->backend == NULL) {
-        pass_free(pass);
-        serve_vault_fail(x, 503, "the backend isn't there", NULL);
-        return;
-    }
     r = headers_copy(pass, x->request);
     pass->is_probe = request->wraps && request->is_read;
     x->pass = pass;

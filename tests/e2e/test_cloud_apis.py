@@ -146,11 +146,13 @@ def test_two_users_on_one_port_get_their_own_and_a_third_nothing(world, daemon, 
         status, answer = curl(daemon, user, f"/aws/credentials/{role}", "Authorization: leased")
         assert status == 403 and answer["code"] == "denied" and answer["message"]
     uids = {user: pwd.getpwnam(user).pw_uid for user in (CONSUMER, STRANGER, THIRD)}
-    records = [r for r in daemon.records() if r.get("listener") == "clouds"]
-    created = {(r["identity"]["uid"], r["role"]) for r in records if r["event"] == "grant.created"}
-    assert {(uids[CONSUMER], "mine"), (uids[STRANGER], "theirs")} <= created
-    denied = {(r["identity"]["uid"], r["role"], r["api"]) for r in records if r["event"] == "grant.denied" and "role" in r}
-    assert {(uids[CONSUMER], "theirs", "aws"), (uids[STRANGER], "mine", "aws"), (uids[THIRD], "mine", "aws")} <= denied
+    def on_record(event):
+        return {(r["identity"]["uid"], r["role"], r["api"]) for r in daemon.records()
+                if r["event"] == event and r.get("listener") == "clouds" and "role" in r}
+
+    assert {(uids[CONSUMER], "mine", "aws"), (uids[STRANGER], "theirs", "aws")} <= on_record("grant.created")
+    denied = {(uids[CONSUMER], "theirs", "aws"), (uids[STRANGER], "mine", "aws"), (uids[THIRD], "mine", "aws")}
+    until(lambda: denied <= on_record("grant.denied"), "the denials are on record")
 
 
 def held(shell, daemon, role, user=CONSUMER):
@@ -208,8 +210,11 @@ def test_a_grant_token_is_good_for_its_user_and_its_grants_life(daemon, shell):
     for user in (STRANGER, THIRD, "root"):
         status, answer = curl(daemon, user, path, header)
         assert status == 403 and "another user" in answer["message"]
-    denied = [r for r in daemon.records() if r["event"] == "grant.denied" and r.get("grant") == grant["grant"]]
-    assert {r["identity"]["user"] for r in denied} == {STRANGER, THIRD, "root"}
+
+    def denied():
+        return {r["identity"]["user"] for r in daemon.records() if r["event"] == "grant.denied" and r.get("grant") == grant["grant"]}
+
+    until(lambda: denied() == {STRANGER, THIRD, "root"}, "the denials are on record")
     # Another role of the same user hangs on what the named grant hangs on.
     status, _ = curl(daemon, CONSUMER, "/leased/v1/credentials/mine?binding=process", "X-Leased-Request: 1", f"X-Leased-Grant: {grant['token']}")
     assert status == 200

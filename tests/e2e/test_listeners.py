@@ -47,7 +47,8 @@ def test_another_user_on_loopback_tcp_is_denied(orders, shell):
     status, answer = ask(shell(made.daemon, STRANGER), port, f"credentials/{made.role}")
     assert (status, answer["code"]) == (403, "denied")
     assert STRANGER in answer["detail"]
-    assert made.events("grant.denied")[0]["identity"]["user"] == STRANGER
+    denied = until(lambda: made.events("grant.denied"), "it is on record")
+    assert denied[0]["identity"]["user"] == STRANGER
     assert made.world.bao.requests(made.path) == 0
 
 

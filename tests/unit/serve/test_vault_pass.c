@@ -372,6 +372,20 @@ static void test_nothing_is_called_without_a_record(void **state)
     fixture_run();
 }
 
+static void test_a_backend_that_went_before_the_record_was_there_is_not_called(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    f.trail->is_held = true;
+    call = send_plain(ALICE, "GET", "/v1/kv/a", NULL);
+    serve_set(f.serve, &(struct serve_settings){.policy = f.policy});
+    f.trail->is_held = false;
+    fixture_run();
+    assert_int_equal(idle->call.count, 0);
+    assert_int_equal(call->status, 503);
+}
+
 static void test_a_mount_is_asked_for_by_who_may_do_something_there(void **state)
 {
     struct call *call;
@@ -408,6 +422,7 @@ int main(void)
         pass_test(test_a_wrapping_token_in_the_header_moves_to_the_body),
         pass_test(test_failures_of_the_call_are_told_apart),
         pass_test(test_nothing_is_called_without_a_record),
+        pass_test(test_a_backend_that_went_before_the_record_was_there_is_not_called),
         pass_test(test_a_mount_is_asked_for_by_who_may_do_something_there),
     };
 
