@@ -16,6 +16,7 @@
  *   S13 what is tried out before its hand-out works by then
  *   S14 what is on record as revoked could be revoked, and is dead at its issuer (sim_trail.c)
  *   I10 nobody holds what the policy forbids
+ *   I3 what is being revoked is in the ledger (sim_limits.c)
  *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
 #ifndef LEASED_TESTS_SIM_CHECK_H
 #define LEASED_TESTS_SIM_CHECK_H

@@ -1,4 +1,4 @@
-/* The checks that count: what there may be of each thing, and for how long. */
+/* The checks that go through all there is: how many of each thing, for how long, what on record. */
 #include "sim_check.h"
 
 #include <string.h>
@@ -134,6 +134,26 @@ static void check_single_flight(struct sim_check *check)
     }
 }
 
+/* I3: what was handed out stays on record until its revocation is confirmed, for a later daemon. */
+static void check_revoking(struct sim_check *check)
+{
+    struct lease *lease = NULL;
+    struct lease_view view;
+
+    while (check->world->limits.ledger != NULL &&
+           (lease = lease_core_next_lease(check->world->core, lease)) != NULL) {
+        const struct sim_trail_item *item;
+
+        lease_view(lease, &view);
+        item = sim_trail_find(&check->trail, view.id);
+        if (view.state == LEASE_STATE_REVOKING && item != NULL && item->credential != NULL &&
+            fake_ledger_find(&check->world->ledger, ENV_LEDGER_LEASE, view.id) == NULL) {
+            sim_fail(&check->world->sim, "I3: lease %s is being revoked, and not in the ledger",
+                     view.id);
+        }
+    }
+}
+
 /* S12: who asks for a credential is answered in time, whatever the issuer does. */
 static void check_answers(struct sim_check *check)
 {
@@ -162,5 +182,6 @@ void sim_limits_check(struct sim_check *check)
     check_leases(check);
     check_grants(check);
     check_single_flight(check);
+    check_revoking(check);
     check_answers(check);
 }
