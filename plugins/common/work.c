@@ -164,7 +164,7 @@ int32_t plugin_work_fail_soon(struct plugin_work *work, int32_t status, const ch
 
 bool plugin_work_is_unanswered(struct plugin_work *work, const struct leased_http_reply *reply)
 {
-    struct plugin_text detail;
+    struct plugin_text detail = {.bytes = ""};
 
     plugin_text_set(&detail, "%.*s", (int)reply->detail.len,
                     reply->detail.len > 0 ? reply->detail.ptr : "");

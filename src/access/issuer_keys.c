@@ -62,12 +62,12 @@ struct issuer_keys *issuer_keys_new(struct env *env, const struct access_issuer_
 static void wake_all(struct issuer_keys *keys)
 {
     struct list woken;
+    struct list *node;
 
     list_init(&woken);
     list_splice(&woken, &keys->waits);
-    while (!list_is_empty(&woken)) {
-        struct access_issuer_wait *wait =
-            LIST_ENTRY(list_pop_front(&woken), struct access_issuer_wait, node);
+    while ((node = list_pop_front(&woken)) != NULL) {
+        struct access_issuer_wait *wait = LIST_ENTRY(node, struct access_issuer_wait, node);
 
         wait->was_woken = true;
         wait->fn(wait); /* it may be gone */

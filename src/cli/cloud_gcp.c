@@ -107,10 +107,10 @@ static int fetch(struct cli *cli)
 {
     const struct kind *kind = kind_of(cli);
     struct format_credential credential;
+    const char *revoke = variable(VARIABLE "REVOKE");
     int exit_code = kind != NULL ? credential_check_options(cli) : CLI_FAILED;
 
-    if (exit_code == CLI_OK && variable(VARIABLE "REVOKE") != NULL &&
-        strcmp(variable(VARIABLE "REVOKE"), "1") == 0) {
+    if (exit_code == CLI_OK && revoke != NULL && strcmp(revoke, "1") == 0) {
         cli_message(cli, "there is nothing to revoke: a grant ends with the program that has it");
         exit_code = CLI_FAILED;
     }

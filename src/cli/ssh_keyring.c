@@ -58,7 +58,7 @@ static void take(struct ssh_keyring *keyring, struct ssh_identity *identity)
 static int ask(struct ssh_keyring *keyring)
 {
     struct format_credential credential = {0};
-    struct ssh_identity identity;
+    struct ssh_identity identity = {.key = NULL};
     struct err e = {0};
     int exit_code = credential_fetch_held(keyring->cli, keyring->role, "process", &credential);
 

@@ -85,8 +85,11 @@ int daemon_files_make(const struct config *config, struct serve_file **ret_files
     const struct config_file *configured = list->items;
     struct serve_file *files = mem_calloc(list->count + 1, sizeof(*files));
     size_t i;
-    int r = files != NULL ? 0 : err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    int r = 0;
 
+    if (files == NULL) {
+        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
+    }
     for (i = 0; r == 0 && i < list->count; i++) {
         r = file_fill(&configured[i], &files[i], e);
     }

@@ -238,7 +238,7 @@ static int sync_folder(const struct place *place)
 
 static bool is_there(const struct place *place, const struct helper_file *file, struct str bytes)
 {
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     BUF_AUTO content;
 
     buf_init(&content, RUN_INPUT_MAX_BYTES);
@@ -316,7 +316,7 @@ int deliver_put(const struct helper_file *file, struct err *e)
 static bool is_ours(const struct place *place, const struct helper_file *file, struct str hashes)
 {
     char hash[FILE_HASH_HEX_BYTES + 1];
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     BUF_AUTO content;
 
     buf_init(&content, RUN_INPUT_MAX_BYTES);
@@ -339,7 +339,7 @@ static bool is_ours(const struct place *place, const struct helper_file *file, s
 /* What a crash has cut off. */
 static void remains_clear(const struct place *place)
 {
-    int dir;
+    int dir = -1;
 
     if (faccessat(place->dir, place->beside, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
         private_open(place, &dir) == 0) {

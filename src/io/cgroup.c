@@ -120,7 +120,7 @@ static struct str path_at(struct str path, enum env_cgroup_level level)
     if (unit.len > 0) {
         return unit;
     }
-    return str_eq_c(path, "/") ? (struct str){0} : path;
+    return str_eq_c(path, "/") ? STR("") : path;
 }
 
 /* It goes into the ledger and into texts. A blank also stands in " (deleted)", behind the name of a

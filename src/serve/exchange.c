@@ -288,11 +288,15 @@ static const char *text_or_null(const char *text)
 
 static struct audit_jwt jwt_of(const struct access_claims *claims)
 {
-    return claims == NULL ? (struct audit_jwt){.iss = NULL}
-                          : (struct audit_jwt){.iss = claims->iss,
-                                               .sub = claims->sub,
-                                               .session = text_or_null(claims->session),
-                                               .person = text_or_null(claims->person)};
+    struct audit_jwt jwt = {.iss = NULL};
+
+    if (claims != NULL) {
+        jwt.iss = claims->iss;
+        jwt.sub = claims->sub;
+        jwt.session = text_or_null(claims->session);
+        jwt.person = text_or_null(claims->person);
+    }
+    return jwt;
 }
 
 void exchange_record(const struct exchange *x, const char *event, const char *outcome,

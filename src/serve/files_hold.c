@@ -64,7 +64,7 @@ struct grant *hold_grant(const struct hold *hold)
 {
     struct grant *grant =
         hold->grant[0] != '\0' ? lease_core_find_grant(core_of(hold), str_of(hold->grant)) : NULL;
-    struct grant_view view;
+    struct grant_view view = {.id = NULL};
 
     if (grant != NULL) {
         grant_view(grant, &view);

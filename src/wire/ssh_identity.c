@@ -184,6 +184,7 @@ static bool key_fits(EVP_PKEY *key, const struct ssh_kind *kind, struct str publ
     size_t len = sizeof(own);
     bool has_own = false;
 
+    CHECK(kind != NULL);
     if (EVP_PKEY_get_base_id(key) != kind->id) {
         return false;
     }
