@@ -103,7 +103,7 @@ int daemon_files_make(const struct config *config, struct serve_file **ret_files
 
 int daemon_files_start(struct daemon *daemon)
 {
-    struct serve_file *files;
+    struct serve_file *files = NULL;
     struct err e = {0};
     int r = daemon_files_make(daemon->config, &files, &e);
 
