@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static int set_up(void **state)
@@ -427,25 +426,8 @@ static void test_a_daemon_that_breaks_the_rules_is_left(void **state)
     fixture_await_gone(fixture->helper.pid);
 }
 
-/* valgrind 3.19 doesn't know the call, without which the helper runs nothing. */
-static bool has_pidfds(void)
-{
-    long fd = syscall(SYS_pidfd_open, getpid(), 0);
-
-    return fd >= 0 && close((int)fd) == 0;
-}
-
-static void test_what_needs_pidfd_open_is_left_out(void **state)
-{
-    (void)state;
-    skip();
-}
-
 int main(void)
 {
-    const struct CMUnitTest left_out[] = {
-        cmocka_unit_test(test_what_needs_pidfd_open_is_left_out),
-    };
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_what_a_program_prints_comes_back),
@@ -470,8 +452,8 @@ int main(void)
 #undef TEST
     };
 
-    if (!has_pidfds()) {
-        return cmocka_run_group_tests(left_out, NULL, NULL);
+    if (!fixture_has_pidfds()) {
+        return fixture_leave_out();
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
