@@ -1,5 +1,6 @@
 /* Cgroups: which one a process is in, and when its last process has ended. They are made and
  * removed here, which takes root; where that isn't had, nothing is tested. */
+#include "io/caller.h"
 #include "io/loop_fixture.h"
 
 #include "env/cgroup.h"
@@ -191,6 +192,7 @@ static void test_a_v1_cgroup_ends_with_its_last_process_too(void **state)
     struct group group;
     struct group below;
 
+    need_new_calls(); /* its processes are watched one by one */
     group_make_systemd(&group, "");
     group_make_systemd(&below, "/below");
     check_the_last_end(*state, &group, &below);
