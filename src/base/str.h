@@ -26,6 +26,12 @@ static inline struct str str_of(const char *text)
     return (struct str){.ptr = text, .len = text != NULL ? strlen(text) : 0};
 }
 
+/* NULL for the empty text, too, where NULL means that something is left out. */
+static inline const char *str_or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
 static inline bool str_eq(struct str a, struct str b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);

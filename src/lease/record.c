@@ -15,26 +15,29 @@ struct record_texts {
     char identifier_ref[AUDIT_REF_MAX_BYTES];
 };
 
-static const char *or_null(const char *text)
+struct audit_jwt record_jwt(const struct access_claims *claims)
 {
-    return text != NULL && text[0] != '\0' ? text : NULL;
+    struct audit_jwt jwt = {.iss = NULL};
+
+    if (claims != NULL) {
+        jwt.iss = claims->iss;
+        jwt.sub = claims->sub;
+        jwt.session = str_or_null(claims->session);
+        jwt.person = str_or_null(claims->person);
+    }
+    return jwt;
 }
 
 static void fill_holder(struct audit_record *record, const struct holder *holder)
 {
     record->has_identity = true;
-    record->listener = or_null(holder->listener);
+    record->listener = str_or_null(holder->listener);
     record->uid = holder->uid;
-    record->user = or_null(holder->user);
-    record->unit = or_null(holder->unit);
-    record->container = or_null(holder->container);
-    record->san = or_null(holder->sans);
-    if (holder->claims != NULL) {
-        record->jwt.iss = holder->claims->iss;
-        record->jwt.sub = holder->claims->sub;
-        record->jwt.session = or_null(holder->claims->session);
-        record->jwt.person = or_null(holder->claims->person);
-    }
+    record->user = str_or_null(holder->user);
+    record->unit = str_or_null(holder->unit);
+    record->container = str_or_null(holder->container);
+    record->san = str_or_null(holder->sans);
+    record->jwt = record_jwt(holder->claims);
 }
 
 /* Whatever is told of a lease stands behind its adoption. */
@@ -106,10 +109,10 @@ static void fill_grant(struct audit_record *record, const struct grant *grant)
     record->grant = grant->id;
     record->binding = grant_bindings_text(grant);
     record->until_wall_ms = grant_until_wall_ms(grant);
-    record->reason = or_null(grant_reason(grant));
-    record->ticket = or_null(grant_ticket(grant));
-    record->policy_digest = or_null(grant_policy(grant));
-    record->policy_rule = or_null(grant_rule(grant));
+    record->reason = str_or_null(grant_reason(grant));
+    record->ticket = str_or_null(grant_ticket(grant));
+    record->policy_digest = str_or_null(grant_policy(grant));
+    record->policy_rule = str_or_null(grant_rule(grant));
 }
 
 /* --- records that are waited for --- */

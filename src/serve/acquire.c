@@ -143,12 +143,6 @@ static void acquire_done(struct lease_acquire *acquire, int status, struct grant
     }
 }
 
-/* What the layers below call "not given" is NULL. */
-static const char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
 /* NULL: the limit says it all. */
 static const char *limit_hint(const char *limit)
 {
@@ -180,8 +174,8 @@ static void denied_record(const struct exchange *x, const char *why,
     }
     exchange_record(x, "grant.denied", "denied", ret_record);
     ret_record->grant = named.id;
-    ret_record->reason = text_or_null(x->params.reason);
-    ret_record->ticket = text_or_null(x->params.ticket);
+    ret_record->reason = str_or_null(x->params.reason);
+    ret_record->ticket = str_or_null(x->params.ticket);
     ret_record->error = why;
 }
 
@@ -223,7 +217,7 @@ void serve_access_request(const struct exchange *x, const struct lease_role *rol
         .role_max_ttl_ms = role->max_ttl_ms,
         .duration_ms = x->params.duration_ms,
         .binding_count = x->params.binding_count,
-        .reason = text_or_null(x->params.reason),
+        .reason = str_or_null(x->params.reason),
         .live_count = live_count,
     };
     memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
@@ -262,8 +256,8 @@ static void acquire_prepare(struct exchange *x, const struct lease_ask *ask)
         .policy_digest = access_policy_digest(x->serve->options.policy),
         .request_id = x->request_id,
         .api = x->form->api,
-        .reason = text_or_null(x->params.reason),
-        .ticket = text_or_null(x->params.ticket),
+        .reason = str_or_null(x->params.reason),
+        .ticket = str_or_null(x->params.ticket),
         .fn = acquire_done,
         .user = x,
     };

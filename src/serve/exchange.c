@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "lease/record.h"
 #include "serve/acquire.h"
 #include "serve/metrics.h"
 #include "serve/vault.h"
@@ -281,24 +282,6 @@ void exchange_reply(struct exchange *x, uint32_t status)
     exchange_release(x);
 }
 
-static const char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
-static struct audit_jwt jwt_of(const struct access_claims *claims)
-{
-    struct audit_jwt jwt = {.iss = NULL};
-
-    if (claims != NULL) {
-        jwt.iss = claims->iss;
-        jwt.sub = claims->sub;
-        jwt.session = text_or_null(claims->session);
-        jwt.person = text_or_null(claims->person);
-    }
-    return jwt;
-}
-
 void exchange_record(const struct exchange *x, const char *event, const char *outcome,
                      struct audit_record *ret_record)
 {
@@ -317,7 +300,7 @@ void exchange_record(const struct exchange *x, const char *event, const char *ou
         .unit = identity->unit,
         .container = identity->container,
         .san = identity->sans,
-        .jwt = jwt_of(identity->claims),
+        .jwt = record_jwt(identity->claims),
         .policy_digest = access_policy_digest(x->serve->options.policy),
     };
 }

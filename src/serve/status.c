@@ -150,11 +150,6 @@ static void moment_write(const struct exchange *x, struct json_out *json, const 
     json_out_time(json, key, when_ms != 0 ? env_wall_ms(env) + from_now_ms : 0);
 }
 
-static const char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
 static void addresses_write(const struct exchange *x, struct json_out *json,
                             const struct backend_status *status)
 {
@@ -166,7 +161,7 @@ static void addresses_write(const struct exchange *x, struct json_out *json,
         json_out_string_c(json, "address", address->address);
         json_out_bool(json, "up", address->is_up);
         json_out_bool(json, "preferred", address->is_preferred);
-        json_out_string_c(json, "last_error", text_or_null(address->last_error));
+        json_out_string_c(json, "last_error", str_or_null(address->last_error));
         moment_write(x, json, "next_probe_at", address->probe_at_ms);
         json_out_object_close(json);
     }
@@ -191,7 +186,7 @@ static void breaker_write(const struct exchange *x, struct json_out *json,
 static void backend_write_inside(const struct exchange *x, struct json_out *json,
                                  const struct backend_status *status)
 {
-    json_out_string_c(json, "last_error", text_or_null(status->last_error));
+    json_out_string_c(json, "last_error", str_or_null(status->last_error));
     json_out_u64(json, "in_flight", status->in_flight);
     json_out_u64(json, "operations", status->op_total);
     json_out_u64(json, "timeouts", status->op_timeout_total);

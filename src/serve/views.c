@@ -20,11 +20,6 @@ bool view_may_see_lease(const struct exchange *x, const struct lease *lease)
     return (x->admin & ACCESS_ADMIN_READ) != 0 || lease_is_own(lease, &x->identity);
 }
 
-static const char *or_null(const char *text)
-{
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
-
 static void uid_write(struct json_out *json, uint32_t uid)
 {
     if (uid != ENV_NO_ID) {
@@ -49,8 +44,8 @@ static void claims_write(struct json_out *json, const struct access_claims *clai
         json_out_object_open(json, "jwt");
         json_out_string_c(json, "issuer", claims->issuer);
         json_out_string_c(json, "sub", claims->sub);
-        json_out_string_c(json, "session", or_null(claims->session));
-        json_out_string_c(json, "person", or_null(claims->person));
+        json_out_string_c(json, "session", str_or_null(claims->session));
+        json_out_string_c(json, "person", str_or_null(claims->person));
         json_out_object_close(json);
     }
 }
@@ -70,20 +65,20 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
     }
     json_out_object_open(json, "identity");
     uid_write(json, view.uid);
-    json_out_string_c(json, "user", or_null(view.user));
+    json_out_string_c(json, "user", str_or_null(view.user));
     if (view.pid > 0) {
         json_out_u64(json, "pid", (uint64_t)view.pid);
     } else {
         json_out_string_c(json, "pid", NULL);
     }
-    json_out_string_c(json, "unit", or_null(view.unit));
+    json_out_string_c(json, "unit", str_or_null(view.unit));
     san_write(json, view.sans);
     claims_write(json, view.claims);
     json_out_object_close(json);
     json_out_string_c(json, "rule", view.rule);
     json_out_string_c(json, "binding", view.bindings);
-    json_out_string_c(json, "reason", or_null(view.reason));
-    json_out_string_c(json, "ticket", or_null(view.ticket));
+    json_out_string_c(json, "reason", str_or_null(view.reason));
+    json_out_string_c(json, "ticket", str_or_null(view.ticket));
     json_out_time(json, "created_at", view.created_wall_ms);
     json_out_time(json, "until", view.until_wall_ms);
     json_out_u64(json, "reads", view.read_count);
@@ -98,7 +93,7 @@ static void owner_write(struct json_out *json, const struct lease_view *view)
     }
     json_out_object_open(json, "owner");
     uid_write(json, view->uid);
-    json_out_string_c(json, "user", or_null(view->user));
+    json_out_string_c(json, "user", str_or_null(view->user));
     san_write(json, view->sans);
     json_out_object_close(json);
 }
@@ -144,7 +139,7 @@ void view_write_lease(const struct exchange *x, struct json_out *json, const str
     json_out_u64(json, "renewals", view.renewal_count);
     json_out_bool(json, "renewable", view.is_renewable);
     json_out_bool(json, "revocable", view.is_revocable);
-    json_out_string_c(json, "last_error", or_null(view.last_error));
+    json_out_string_c(json, "last_error", str_or_null(view.last_error));
     json_out_string_c(json, "successor", view.successor);
     json_out_u64(json, "grant_count", view.grant_count);
     grants_write(x, json, lease);
