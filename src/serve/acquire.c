@@ -9,6 +9,7 @@
 #include "serve/acquire.h"
 
 #include "lease/token.h"
+#include "serve/decide.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -208,27 +209,9 @@ static void deny(struct exchange *x, const struct lease_role *role)
                                                 .hint = outcomes[decision->outcome].hint});
 }
 
-void serve_access_request(const struct exchange *x, const struct lease_role *role,
-                          uint32_t live_count, struct access_request *ret_request)
+static void role_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
 {
-    *ret_request = (struct access_request){
-        .role = role->name,
-        .role_binding = role->binding,
-        .role_max_ttl_ms = role->max_ttl_ms,
-        .duration_ms = x->params.duration_ms,
-        .binding_count = x->params.binding_count,
-        .reason = str_or_null(x->params.reason),
-        .live_count = live_count,
-    };
-    memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
-}
-
-static void decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
-{
-    struct access_request request;
-
-    serve_access_request(x, role, live_count, &request);
-    access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
+    decide_exchange(x, role, live_count, &x->decision);
     if (x->form->is_file) {
         x->decision.bindings[0] = (struct access_binding_spec){.kind = ACCESS_BINDING_FILE};
         x->decision.binding_count = 1;
@@ -275,7 +258,7 @@ static void policy_keep(struct exchange *x)
 /* True: the caller may have it. Else it has been answered. */
 static bool may_have(struct exchange *x, const struct lease_role *role, uint32_t live_count)
 {
-    decide(x, role, live_count);
+    role_decide(x, role, live_count);
     if (x->decision.outcome != ACCESS_ALLOW) {
         deny(x, role);
         return false;

@@ -3,18 +3,16 @@
  *
  * Where several patterns fit, the first whose role policy would give the caller counts; where it
  * gives none, the first: asking for it tells why not, and goes on record. Nothing is issued. */
-#include "serve/exchange.h"
+#include "serve/decide.h"
 
 static bool is_allowed(struct exchange *x, const char *name)
 {
     const struct lease_role *role = lease_core_role(x->serve->options.core, str_of(name));
-    struct access_request request;
 
     if (role == NULL) {
         return false;
     }
-    serve_access_request(x, role, 0, &request);
-    access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
+    decide_exchange(x, role, 0, &x->decision);
     return x->decision.outcome != ACCESS_DENY;
 }
 

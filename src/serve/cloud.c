@@ -3,6 +3,7 @@
 #include "serve/cloud.h"
 
 #include "lease/token.h"
+#include "serve/decide.h"
 #include "wire/query.h"
 
 #include <jansson.h>
@@ -134,15 +135,6 @@ static bool is_of_plugin(const struct serve *serve, const struct lease_role *rol
     return false;
 }
 
-static bool is_allowed(struct exchange *x, const struct lease_role *role)
-{
-    struct access_request request;
-
-    serve_access_request(x, role, 0, &request);
-    access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
-    return x->decision.outcome == ACCESS_ALLOW;
-}
-
 const struct lease_role *cloud_role(struct exchange *x, struct str name)
 {
     const struct lease_role *role = lease_core_role(x->serve->options.core, name);
@@ -162,7 +154,7 @@ const struct lease_role *cloud_pick_role(struct exchange *x, const struct cloud_
     }
     while ((role = lease_core_next_role(x->serve->options.core, role)) != NULL) {
         if (is_of_plugin(x->serve, role, pick->plugin) &&
-            (pick->fits == NULL || pick->fits(role, pick->user)) && is_allowed(x, role)) {
+            (pick->fits == NULL || pick->fits(role, pick->user)) && decide_may_have(x, role)) {
             return role;
         }
     }

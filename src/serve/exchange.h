@@ -222,10 +222,6 @@ void serve_azure_token(struct exchange *x);
 void serve_policy_explain(struct exchange *x);
 void serve_reload(struct exchange *x);
 
-/* What access/ is asked for this exchange; borrows from both. */
-void serve_access_request(const struct exchange *x, const struct lease_role *role,
-                          uint32_t live_count, struct access_request *ret_request);
-
 /* There is no role of this name. */
 void serve_role_unknown(struct exchange *x, struct str name);
 

@@ -4,7 +4,7 @@
  * A caller learns about itself: how each rule for the role looks at it, what it would get, whether
  * the backend is up. Whom rules are about, and what rules for other roles there are, is for those
  * who may read. What would be issued is shown to whom a rule for the role is about. */
-#include "serve/exchange.h"
+#include "serve/decide.h"
 
 #include <string.h>
 
@@ -51,10 +51,7 @@ static uint32_t live_count(struct exchange *x, const struct lease_role *role)
 /* As in a real request: grants are only counted for who may have one. */
 static uint32_t live_find(struct exchange *x, const struct lease_role *role)
 {
-    struct access_request request;
-
-    serve_access_request(x, role, 0, &request);
-    access_policy_decide(x->serve->options.policy, &x->identity, &request, &x->decision);
+    decide_exchange(x, role, 0, &x->decision);
     return x->decision.outcome == ACCESS_ALLOW ? live_count(x, role) : 0;
 }
 
@@ -182,7 +179,7 @@ void serve_policy_explain(struct exchange *x)
         return;
     }
     live = live_find(x, role);
-    serve_access_request(x, role, live, &request);
+    decide_request(x, role, live, &request);
     exchange_json(x, &json);
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "role", role->name);

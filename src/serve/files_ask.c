@@ -2,6 +2,8 @@
  * What its grant hangs on isn't asked for, since the configuration says it: this file. */
 #include "serve/files_internal.h"
 
+#include "serve/decide.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -74,7 +76,7 @@ static void denied(struct hold *hold, const struct lease_role *role)
 }
 
 /* As for a caller; but what its grant hangs on is this file, which the configuration says. */
-static void decide(struct hold *hold, const struct lease_role *role, uint32_t live_count)
+static void role_decide(struct hold *hold, const struct lease_role *role, uint32_t live_count)
 {
     const struct access_request request = {
         .role = role->name,
@@ -84,7 +86,7 @@ static void decide(struct hold *hold, const struct lease_role *role, uint32_t li
     };
     struct access_decision *decision = &hold->decision;
 
-    access_policy_decide(hold->files->serve->options.policy, &hold->identity, &request, decision);
+    decide(hold->files->serve, &hold->identity, &request, decision);
     decision->bindings[0] = (struct access_binding_spec){.kind = ACCESS_BINDING_FILE};
     decision->binding_count = 1;
 }
@@ -154,13 +156,13 @@ void ask_begin(struct hold *hold)
         hold_fail(hold, e.text, 0);
         return;
     }
-    decide(hold, role, 0);
+    role_decide(hold, role, 0);
     if (hold->decision.outcome == ACCESS_ALLOW) {
         acquire_fill(hold, role);
         live_count = lease_core_live_count(core_of(hold), &hold->acquire.ask);
         /* The one that is replaced lives on until its successor is in use. */
         live_count -= live_count > 0 && hold->acquire.ask.is_new_grant ? 1 : 0;
-        decide(hold, role, live_count);
+        role_decide(hold, role, live_count);
     }
     if (hold->decision.outcome != ACCESS_ALLOW) {
         denied(hold, role);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "lease/token.h"
+#include "serve/decide.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -223,16 +224,6 @@ static bool is_named(const struct exchange *x, const struct lease_role *role)
     return named.role == role;
 }
 
-static bool may_have(const struct exchange *x, const struct lease_role *role)
-{
-    struct access_request request;
-    struct access_decision decision;
-
-    serve_access_request(x, role, 0, &request);
-    access_policy_decide(x->serve->options.policy, &x->identity, &request, &decision);
-    return decision.outcome == ACCESS_ALLOW;
-}
-
 /* Of several roles the one whose grant the caller's token names, else the first in file order that
  * policy allows; where it allows none, the first one says why. NULL: the path is no role's. */
 static const struct lease_role *role_of_path(const struct vault_request *v)
@@ -250,7 +241,7 @@ static const struct lease_role *role_of_path(const struct vault_request *v)
         if (is_named(x, role)) {
             return role;
         }
-        if (allowed == NULL && may_have(x, role)) {
+        if (allowed == NULL && decide_may_have(x, role)) {
             allowed = role;
         }
         first = first != NULL ? first : role;

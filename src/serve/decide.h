@@ -1,0 +1,24 @@
+/* The one place in serve/ where it is decided what a caller may have of a role, whatever it was
+ * asked for by. Internal to serve/. */
+#ifndef LEASED_SERVE_DECIDE_H
+#define LEASED_SERVE_DECIDE_H
+
+#include "serve/exchange.h"
+
+/* What the exchange's parameters ask of the role, for the policy. */
+void decide_request(const struct exchange *x, const struct lease_role *role, uint32_t live_count,
+                    struct access_request *ret_request);
+
+/* Decides for anybody. Nothing goes on record, so this will do to look ahead. */
+void decide(const struct serve *serve, const struct access_identity *identity,
+            const struct access_request *request, struct access_decision *ret_decision);
+
+/* Decides for the caller of an exchange what its parameters ask of the role. `live_count`: grants
+ * that it holds for it. */
+void decide_exchange(const struct exchange *x, const struct lease_role *role, uint32_t live_count,
+                     struct access_decision *ret_decision);
+
+/* Looks ahead: would the caller get the role as it asks for it, while it holds nothing? */
+bool decide_may_have(const struct exchange *x, const struct lease_role *role);
+
+#endif
