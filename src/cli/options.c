@@ -14,7 +14,7 @@ const struct option_spec option_specs[OPTION_COUNT] = {
 #undef X
 };
 
-static_assert(OPTION_COUNT <= 32, "a command's options are kept as bits");
+static_assert(OPTION_COUNT <= 64, "a command's options are kept as bits");
 
 /* The first word that is no option: common options may stand before the command. NULL at the end.
  */

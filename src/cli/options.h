@@ -63,7 +63,7 @@ enum option_id {
         OPTION_COUNT,
 };
 
-#define OPTION_BIT(id) (1U << (id))
+#define OPTION_BIT(id) (UINT64_C(1) << (id))
 /* Taken by every command. */
 #define OPTIONS_COMMON                                                                             \
     (OPTION_BIT(OPTION_ADDR) | OPTION_BIT(OPTION_SOCKET) | OPTION_BIT(OPTION_TOKEN_ENV) |          \
@@ -86,7 +86,7 @@ struct command {
     const char *usage;   /* arguments */
     const char *summary; /* one line */
     const char *help;    /* more, or "" */
-    uint32_t options;    /* OPTION_BIT()s, without the common ones */
+    uint64_t options;    /* OPTION_BIT()s, without the common ones */
     size_t args_min;
     size_t args_max;
     bool takes_program; /* `-- PROGRAM ARG…` */
