@@ -13,7 +13,7 @@ uses_serve   := backend lease access audit wire env base
 uses_io      := env wire base
 uses_helper  := wire base
 uses_daemon  := helper io serve backend lease access audit wire env base
-uses_cli     := wire base
+uses_cli     := access wire env base
 
 layers := base env wire audit access lease backend serve io helper daemon cli
 

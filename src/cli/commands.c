@@ -3,6 +3,7 @@
 #include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/cloud.h"
+#include "cli/command_help.h"
 #include "cli/completion.h"
 #include "cli/exec.h"
 #include "cli/explain.h"
@@ -10,6 +11,7 @@
 #include "cli/help.h"
 #include "cli/leases.h"
 #include "cli/ledger.h"
+#include "cli/policy.h"
 #include "cli/reload.h"
 #include "cli/ssh.h"
 #include "cli/watch.h"
@@ -20,128 +22,6 @@
     (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
      OPTION_BIT(OPTION_BIND) | WAIT)
 #define ASKING (ASKING_ALONE | OPTION_BIT(OPTION_MAP))
-
-static const char help_get[] =
-    "FORMATS: table (the default, on a terminal and in a pipe alike), json (the API's whole object),\n"
-    "env (NAME=value lines), shell (export lines for eval), dotenv, systemd (EnvironmentFile=), docker\n"
-    "(--env-file), pgpass and pgservice (libpq's PGPASSFILE and PGSERVICEFILE), aws (a shared\n"
-    "credentials file), raw (the secret alone), field=NAME (one value), template=FILE. Variables are\n"
-    "named ROLE_FIELD, AWS's credentials AWS_ACCESS_KEY_ID and so on, or as the role's `env` or --map\n"
-    "says. What a format can't hold is refused.\n\n"
-    "A template has ${field}, ${role.field} (the role is leased, too) and ${field|json}, |shell or |url\n"
-    "where the value has to be quoted; $${ is the text ${.\n\n"
-    "The grant is bound to the program that called lease (a script, a login shell): the credential is\n"
-    "revoked when that ends. Asking again gives the same credential.\n\n"
-    "  lease get orders-db\n"
-    "  PGPASSWORD=$(lease get orders-db -o field=password) psql …\n"
-    "  eval \"$(lease get orders-db -o shell)\"";
-
-static const char help_exec[] =
-    "The credentials' fields are the program's environment variables: ROLE_FIELD in capitals (AWS's\n"
-    "credentials: AWS_ACCESS_KEY_ID and so on; what conflicts with them is removed), or as the role's\n"
-    "`env` or --map says. They never stand in an argument list. With several roles the program has all\n"
-    "credentials or isn't run. It gets its signals, its exit code becomes that of lease, and when it\n"
-    "ends, or lease does, or the terminal, however that happens, the credentials are revoked.\n\n"
-    "--file password=NAME puts a field, --file :FORMAT=NAME (ROLE:FORMAT=NAME of several) what\n"
-    "`lease get -o FORMAT` prints into a file, and its path into the variable NAME; what is in a file\n"
-    "isn't in the environment, unless --map wants it there. The file is memory that lease holds open,\n"
-    "under a path in /proc for processes of its user, and gone with lease, whatever kills it.\n\n"
-    "--file :template=FILE=NAME fills in a text of your own.\n\n"
-    "--aws endpoint gives AWS's SDKs an address of leased's and a token of the grant instead of keys, so\n"
-    "that they fetch, and fetch anew, by themselves; --aws process a configuration that has them run\n"
-    "`lease aws-credentials`. --vault (VAULT_ADDR, VAULT_TOKEN, and as BAO_),\n"
-    "--gcp (GCE_METADATA_HOST) and --azure (IDENTITY_ENDPOINT, IDENTITY_HEADER) do so for others. leased\n"
-    "must serve that on loopback TCP. What conflicts with it is removed.\n\n"
-    "--watch starts the program again when a credential rotates: SIGTERM, SIGKILL ten seconds later.\n"
-    "--signal HUP instead renews the files under their paths and sends the signal. A program that ends\n"
-    "by itself isn't started again.\n\n"
-    "  lease exec orders-db -- ./migrate\n"
-    "  lease exec orders-db --map username=PGUSER --map password=PGPASSWORD -- psql -h db\n"
-    "  lease exec orders-db --file :dotenv=ENV_FILE --signal HUP -- ./server";
-
-static const char help_ssh[] =
-    "The role gives a certificate with its private key, which stay in the memory of lease: the program\n"
-    "has them signed with over SSH_AUTH_SOCK, as of ssh-agent. Asked anew, it has what leased has by\n"
-    "then, so a certificate is replaced before its end. Keys can't be added or taken out, and other\n"
-    "users aren't answered. When the program ends, or lease does, the certificate is revoked.\n\n"
-    "  lease ssh ops -- ssh db.example\n"
-    "  lease ssh ops -- git pull\n"
-    "  lease ssh ops --agent $XDG_RUNTIME_DIR/ops.agent &      # IdentityAgent in ~/.ssh/config";
-
-static const char help_git[] =
-    "The role is what leased's configuration has for the URL (`clients: {git: {\"github.com/acme/*\":\n"
-    "gh-acme}}`), or --role. Patterns with a path need git's credential.useHttpPath. User and password\n"
-    "are the fields username and password, or x-access-token and the token. No role for the URL: no\n"
-    "answer, and git goes on. Denied: git is told to quit. A password that the server refused is\n"
-    "replaced. Nothing goes over plain http, but to loopback.\n\n"
-    "  git config --global credential.helper leased       # git-credential-leased is a link to lease\n"
-    "  git config --global credential.useHttpPath true";
-
-static const char help_docker[] =
-    "For docker's credHelpers: {\"ghcr.io\": \"leased\"}, which runs docker-credential-leased, a link to\n"
-    "lease. The role is what leased's configuration has for the registry (`clients: {docker: {ghcr.io:\n"
-    "gh-acme}}`), or --role. Messages go to stdout, where docker looks for them.";
-
-static const char help_kube[] =
-    "In a kubeconfig's user:\n\n"
-    "  exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: lease,\n"
-    "         args: [kube-credential, ROLE]}\n\n"
-    "The credential's token, or its certificate and private_key.";
-
-static const char help_terraform[] =
-    "The credential's fields are the data source's result, which lands in the state file: `lease exec\n"
-    "ROLE -- terraform apply` keeps it out of there. ROLE may stand in the query.\n\n"
-    "  data \"external\" \"db\" { program = [\"lease\", \"terraform\", \"orders-db\"] }";
-
-static const char help_aws_credentials[] =
-    "For AWS's SDKs and command line, in ~/.aws/config:\n"
-    "  [profile deploy]\n"
-    "  credential_process = lease aws-credentials deploy\n\n"
-    "Prints one JSON object of version 1. The grant is bound to the program whose SDK runs it. For\n"
-    "roles of the aws plugin, or of Vault's aws engine.";
-
-static const char help_gcp_credentials[] =
-    "For Google's libraries: `credential_source.executable.command` of external-account credentials,\n"
-    "with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. Prints one JSON object of version 1 with the\n"
-    "role's ID token (or JWT, or saml_response), which they exchange at their token_url, and keeps it\n"
-    "in their output_file, if there is one. Run by a library it fails in that object alone, and exits\n"
-    "with 0. Roles that give access tokens are for GCE_METADATA_HOST.";
-
-static const char help_explain[] =
-    "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
-    "decides, what keeps each other one from it, the limits, what would be issued and by whom. Exits\n"
-    "with 3 when it would be denied.";
-
-static const char help_watch[] =
-    "Prints an event a line, until it is interrupted, and comes back by itself while leased restarts:\n"
-    "  credential   a version is there to be read (lease get)\n"
-    "  superseded   the old credential ends then at the latest\n"
-    "  ending       the grant, or a credential that can't be replaced, ends then\n"
-    "  gone         the grant has ended, and why\n"
-    "-o json prints one JSON object a line. While you watch, the old credential lives on after you have\n"
-    "read the new one, until `lease ack`, at most for the role's overlap.\n\n"
-    "  lease watch orders-db -o json | while read -r event; do …; done";
-
-static const char help_ledger[] =
-    "For a ledger that no leased has open: after a crash, or of a backend that isn't configured any\n"
-    "more. REFERENCE is what the issuer calls the lease; with it what leased can't revoke can be\n"
-    "revoked by hand (bao lease revoke REFERENCE). Nothing is written.";
-
-static const char help_ledger_sweep[] =
-    "For a ledger whose leased doesn't come back (the host is given up, the backend is no longer\n"
-    "configured): revokes at Vault or OpenBao what it lists. Without --yes it only tells, and asks\n"
-    "nobody. The token needs update on sys/leases/lookup and revoke, auth/token/lookup-accessor and\n"
-    "revoke-accessor, and of certificates MOUNT/revoke; it never stands in an argument.\n\n"
-    "A record leaves the ledger once the issuer has confirmed its end. What the issuer doesn't know\n"
-    "is over when its time is, or when it has known another lease of this ledger; else it stays,\n"
-    "because it may be the wrong address or namespace. Logins that leased has made are left alone\n"
-    "without --logins. Exits with 8 when something is left, with 1 when nothing was revoked.\n\n"
-    "  lease ledger sweep /var/lib/leased/ledger.db\n"
-    "  VAULT_ADDR=https://vault:8200 lease ledger sweep FILE --token-file ~/.vault-token --yes";
-
-static const char help_audit_verify[] =
-    "Finds edits, gaps, changed order and lines that are no records, across rotated files, in\n"
-    "whichever order they are named; - reads from stdin. Needs no daemon.";
 
 const struct command commands[] = {
     {.name = "get",
@@ -311,6 +191,11 @@ const struct command commands[] = {
          "reload; SIGHUP does the same.",
      .options = OUTPUT,
      .run = reload_run},
+    {.name = "policy schema",
+     .usage = "[> FILE]",
+     .summary = "Print the JSON Schema of policy files, for editors",
+     .help = help_policy_schema,
+     .run = policy_run_schema},
     {.name = "audit verify",
      .usage = "FILE… [-o json]",
      .summary = "Check an audit trail for edits and gaps",

@@ -26,7 +26,7 @@ static bool is_same_word(const struct command *command, const struct command *ot
 /* Of all commands with this first word, which stand together. */
 static void add_options(struct buf *out, const struct command *command)
 {
-    uint32_t options = OPTIONS_COMMON;
+    uint64_t options = OPTIONS_COMMON;
     const struct command *at;
     size_t id;
 
@@ -125,7 +125,7 @@ static void completion_bash(struct buf *out)
     add_first_words(out);
     buf_add_c(out, "'\n    fi\n"
                    "    COMPREPLY=($(compgen -W \"$choices\" -- \"$cur\"))\n"
-                   "    if [[ ${COMP_WORDS[1]} == @(audit|ledger) && $cur != -* ]]; then\n"
+                   "    if [[ ${COMP_WORDS[1]} == @(audit|ledger|policy) && $cur != -* ]]; then\n"
                    "        COMPREPLY+=($(compgen -f -- \"$cur\"))\n"
                    "    fi\n"
                    "}\n"
@@ -157,7 +157,7 @@ static void completion_zsh(struct buf *out)
     add_cases(out);
     buf_add_c(out, "    esac\n"
                    "    compadd -- ${=choices}\n"
-                   "    [[ $cmd == (audit|ledger) ]] && _files\n"
+                   "    [[ $cmd == (audit|ledger|policy) ]] && _files\n"
                    "}\n"
                    "if [[ ${funcstack[1]} == _lease ]]; then\n"
                    "    _lease \"$@\"\n"

@@ -1,0 +1,9 @@
+/* `lease policy …`: what can be done with policies. Each function is one command of the table. */
+#ifndef LEASED_CLI_POLICY_H
+#define LEASED_CLI_POLICY_H
+
+struct cli;
+
+int policy_run_schema(struct cli *cli);
+
+#endif
