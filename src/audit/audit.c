@@ -105,6 +105,7 @@ static int line_format(struct audit *audit, struct audit_record *record,
     record->time_wall_ms = env_wall_ms(audit->env);
     record->node = audit->node;
     record->ledger_seq = audit->outbox.ledger_seq;
+    record->policy_revision = audit_revision(audit, record->policy_digest);
     buf_reset(&audit->line);
     r = audit_record_format(record, audit->head_hash, &audit->line, ret_hash);
     if (r != ERR_TOO_LARGE) {

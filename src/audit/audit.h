@@ -83,6 +83,13 @@ int audit_record_write(struct audit *audit, struct audit_record *record,
  * nothing after audit_close. */
 void audit_record_note(struct audit *audit, struct audit_record *record);
 
+#define AUDIT_REVISION_MAX_BYTES 64
+
+/* The revision of the work tree that the policy of this digest came from; from now on it stands in
+ * each record that names that policy. The last few policies are known. Both are copied; a longer
+ * revision is cut; "": it has none. */
+void audit_set_revision(struct audit *audit, const char *digest, const char *revision);
+
 /* Stops waiting: fn won't run. */
 void audit_write_forget(struct audit_write *write);
 

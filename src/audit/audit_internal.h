@@ -7,6 +7,14 @@
 #define AUDIT_MAGIC 0xa0d17a11U
 #define AUDIT_KEY_BYTES 32
 
+/* Of grants that began under an earlier policy, or requests that were decided by one. */
+#define AUDIT_REVISIONS_MAX 8
+
+struct audit_revision {
+    char digest[AUDIT_HASH_HEX_BYTES + 1];
+    char revision[AUDIT_REVISION_MAX_BYTES + 1];
+};
+
 struct audit {
     uint32_t magic;
     struct env *env;
@@ -25,12 +33,17 @@ struct audit {
     struct env_deferred close;
     void (*closed)(void *user);
     void *closed_user;
-    unsigned char *key; /* owned, AUDIT_KEY_BYTES in secret memory */
+    struct audit_revision revisions[AUDIT_REVISIONS_MAX];
+    size_t revision_next; /* which of them is the oldest */
+    unsigned char *key;   /* owned, AUDIT_KEY_BYTES in secret memory */
 };
 
 /* Gives the record its number and queues it for the ledger and every sink, or changes nothing.
  * ERR_NOMEM or ERR_LIMIT, which comes sooner for records that somebody waits for. */
 int audit_queue(struct audit *audit, struct audit_record *record, bool is_awaited) ATTR_MUST_USE;
+
+/* NULL: none is known, or there is none. */
+const char *audit_revision(const struct audit *audit, const char *digest);
 
 /* Those whose records are durable are told. */
 void audit_settle(struct audit *audit);

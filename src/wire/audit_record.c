@@ -68,7 +68,20 @@ static void policy_member(struct json_out *json, const struct audit_record *reco
     }
     json_out_object_open(json, "policy");
     text_member(json, "digest", record->policy_digest);
+    text_member(json, "revision", record->policy_revision);
     text_member(json, "rule", record->policy_rule);
+    json_out_object_close(json);
+}
+
+static void observed_member(struct json_out *json, const struct audit_observed *observed)
+{
+    if (observed->outcome == NULL) {
+        return;
+    }
+    json_out_object_open(json, "observed");
+    text_member(json, "outcome", observed->outcome);
+    text_member(json, "digest", observed->digest);
+    text_member(json, "rule", observed->rule);
     json_out_object_close(json);
 }
 
@@ -98,6 +111,7 @@ static void body_write(struct buf *out, const struct audit_record *record, const
     text_member(&json, "reason", record->reason);
     text_member(&json, "ticket", record->ticket);
     policy_member(&json, record);
+    observed_member(&json, &record->observed);
     if (record->has_ttl) {
         seconds_member(&json, "ttl", record->ttl_ms);
     }

@@ -23,6 +23,13 @@ struct audit_jwt {
     const char *person;
 };
 
+/* What a policy that is only observed would have decided; outcome NULL: left out. */
+struct audit_observed {
+    const char *outcome; /* as explain has it: allow | denied | … */
+    const char *digest;
+    const char *rule; /* NULL: none */
+};
+
 /* All fields that a record may have, in the order in which they are written. NULL, empty or 0 with
  * the has_ flag unset: left out. There is no other way for data to get into the trail. */
 struct audit_record {
@@ -51,7 +58,9 @@ struct audit_record {
     const char *reason;
     const char *ticket;
     const char *policy_digest;
+    const char *policy_revision; /* filled in by audit/ where it knows it: audit_set_revision */
     const char *policy_rule;
+    struct audit_observed observed; /* observe.differs */
     bool has_ttl;
     uint64_t ttl_ms;
     int64_t expires_wall_ms;    /* 0: left out */

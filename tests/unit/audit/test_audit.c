@@ -57,6 +57,42 @@ static void test_writes_end_in_the_order_of_their_calls(void **state)
     trail_fini(&trail);
 }
 
+static void note_policy(struct trail *trail, const char *digest)
+{
+    struct audit_record record = {.event = "grant.created", .policy_digest = digest};
+
+    audit_record_note(trail->audit, &record);
+    fake_env_run(&trail->fake);
+}
+
+static void test_a_policy_is_named_with_its_revision(void **state)
+{
+    static const char *const others[] = {"d3", "d4", "d5", "d6", "d7", "d8", "d9"};
+    struct trail trail;
+    size_t i;
+
+    (void)state;
+    trail_init(&trail);
+    trail_open_required(&trail);
+    audit_set_revision(trail.audit, "d1", "4f2a");
+    audit_set_revision(trail.audit, "d2", "");
+    note_policy(&trail, "d1");
+    note_policy(&trail, "d2");
+    assert_int_equal(trail_count(trail.file, "{\"digest\":\"d1\",\"revision\":\"4f2a\"}"), 1);
+    assert_int_equal(trail_count(trail.file, "{\"digest\":\"d2\"}"), 1);
+    audit_set_revision(trail.audit, "d1", "77aa");
+    note_policy(&trail, "d1");
+    assert_int_equal(trail_count(trail.file, "{\"digest\":\"d1\",\"revision\":\"77aa\"}"), 1);
+    for (i = 0; i < ARRAY_LEN(others); i++) {
+        audit_set_revision(trail.audit, others[i], "f00d");
+    }
+    note_policy(&trail, "d1");
+    note_policy(&trail, "d9");
+    assert_int_equal(trail_count(trail.file, "{\"digest\":\"d1\"}"), 1);
+    assert_int_equal(trail_count(trail.file, "{\"digest\":\"d9\",\"revision\":\"f00d\"}"), 1);
+    trail_fini(&trail);
+}
+
 /* All of a turn in one append, and one append at a time: what comes meanwhile is the next one. */
 static void test_records_are_appended_in_groups(void **state)
 {
@@ -411,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TRAIL_TEST(test_a_write_is_done_when_the_record_is_durable),
         TRAIL_TEST(test_writes_end_in_the_order_of_their_calls),
+        TRAIL_TEST(test_a_policy_is_named_with_its_revision),
         TRAIL_TEST(test_records_are_appended_in_groups),
         TRAIL_TEST(test_a_restart_continues_number_and_hash),
         TRAIL_TEST(test_the_furthest_file_gives_the_head),

@@ -38,7 +38,9 @@ static const struct audit_record full_record = {
     .reason = "OPS-1",
     .ticket = "T-9",
     .policy_digest = "d1",
+    .policy_revision = "4f2a+dirty",
     .policy_rule = "ci",
+    .observed = {.outcome = "denied", .digest = "d2", .rule = "no-ci"},
     .has_ttl = true,
     .ttl_ms = 3600000,
     .expires_wall_ms = 1795383300500,
@@ -56,7 +58,8 @@ static const char full_body[] =
     "\"unit\":\"orders.service\",\"container\":\"abc\"},\"role\":\"orders-db\","
     "\"backend\":\"vault-prod\",\"lease\":\"l-1\",\"grant\":\"g-1\",\"binding\":\"process\","
     "\"until\":\"2026-11-22T21:05:00.000Z\",\"reason\":\"OPS-1\",\"ticket\":\"T-9\","
-    "\"policy\":{\"digest\":\"d1\",\"rule\":\"ci\"},\"ttl\":3600,"
+    "\"policy\":{\"digest\":\"d1\",\"revision\":\"4f2a+dirty\",\"rule\":\"ci\"},"
+    "\"observed\":{\"outcome\":\"denied\",\"digest\":\"d2\",\"rule\":\"no-ci\"},\"ttl\":3600,"
     "\"expires\":\"2026-11-22T21:35:00.500Z\",\"issuer_ref\":\"hmac:1\","
     "\"identifier_ref\":\"hmac:2\",\"count\":3,\"error\":\"none\",\"ledger\":40,"
     "\"prev\":\"" AUDIT_HASH_ZERO "\"";
