@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
+#include "wire/ledger_clock.h"
 #include "wire/ledger_lease.h"
 
 #include <string.h>
@@ -68,34 +69,34 @@ int recover_identity(const struct ledger_holder *record, struct access_identity 
                : ERR_INVALID;
 }
 
-bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock)
+static struct ledger_now now_of(const struct lease_core *core)
 {
-    return clock->boot[0] != '\0' && strcmp(clock->boot, env_boot_id(core->env)) == 0;
+    return (struct ledger_now){.now_ms = core_now_ms(core),
+                               .wall_ms = env_wall_ms(core->env),
+                               .boot = env_boot_id(core->env)};
 }
 
-/* Within a boot its own clock counts, whatever became of unix time. Before the boot it is 0. */
+bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock)
+{
+    const struct ledger_now now = now_of(core);
+
+    return ledger_clock_is_same_boot(clock, &now);
+}
+
 uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_clock *clock,
                          int64_t wall_ms)
 {
-    int64_t now_ms = (int64_t)core_now_ms(core);
-    int64_t when_ms = recover_is_same_boot(core, clock)
-                          ? clock->written_ms + (wall_ms - clock->written_wall_ms)
-                          : now_ms + (wall_ms - env_wall_ms(core->env));
+    const struct ledger_now now = now_of(core);
 
-    return when_ms > 0 ? (uint64_t)when_ms : 0;
+    return ledger_clock_past_ms(clock, &now, wall_ms);
 }
 
 uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
                          int64_t wall_ms)
 {
-    uint64_t now_ms = core_now_ms(core);
-    uint64_t when_ms;
+    const struct ledger_now now = now_of(core);
 
-    if (wall_ms == 0) {
-        return UINT64_MAX;
-    }
-    when_ms = recover_past_ms(core, clock, wall_ms);
-    return when_ms > now_ms ? when_ms : now_ms;
+    return wall_ms != 0 ? ledger_clock_when_ms(clock, &now, wall_ms) : UINT64_MAX;
 }
 
 bool recover_is_id(struct str id, char prefix)

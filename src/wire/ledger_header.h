@@ -23,6 +23,8 @@
 #define LEDGER_KIND_BACKEND 3
 #define LEDGER_KIND_AUDIT 4
 #define LEDGER_KIND_SETTING 5
+#define LEDGER_KIND_BLOCK 7
+#define LEDGER_KIND_READ 8
 #define LEDGER_SQL_(kind) #kind
 #define LEDGER_SQL(kind) LEDGER_SQL_(kind)
 

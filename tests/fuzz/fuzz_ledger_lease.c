@@ -1,10 +1,12 @@
-/* Records of the ledger: whatever stands in the file is a lease of ours or is refused, and what is
+/* Records of the ledger: whatever stands in the file is a record of ours or is refused, and what is
  * read is written the same, byte by byte. */
 #include "input.h"
 
+#include "wire/ledger_block.h"
 #include "wire/ledger_grant.h"
 #include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
+#include "wire/ledger_read.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,32 @@ static void run_lease(struct str body)
     }
 }
 
+static void run_block(struct str body)
+{
+    struct ledger_block block;
+    struct buf out;
+
+    if (ledger_block_read(body, &block, NULL) == 0) {
+        buf_init(&out, body.len);
+        CHECK(ledger_block_write(&block, &out) == 0);
+        CHECK(str_eq(buf_str(&out), body));
+        buf_fini(&out);
+    }
+}
+
+static void run_read(struct str body)
+{
+    struct ledger_read read;
+    struct buf out;
+
+    if (ledger_read_read(body, &read, NULL) == 0) {
+        buf_init(&out, body.len);
+        CHECK(ledger_read_write(&read, &out) == 0);
+        CHECK(str_eq(buf_str(&out), body));
+        buf_fini(&out);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* Of its own size, so that a byte behind its end is seen. */
@@ -49,6 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(ledger_header_check(body, "fuzz", NULL) <= 0);
     run_grant(body);
     run_lease(body);
+    run_block(body);
+    run_read(body);
     free(bytes);
     return 0;
 }
