@@ -31,12 +31,14 @@
  *   27  a Secret that was made in vain isn't named (plugins/kubernetes/server.c)
  *   28  a revocation doesn't wait for its list (plugins/localca/revoke.c)
  *   29  any exit code of revoke_command confirms (plugins/exec/exec.c)
+ *   30  who reads a shared credential after the first isn't remembered
+ *   31  a drill leaves a shared credential to its other holders
  *
  * Plugins see no header of ours, so theirs is written out. */
 #ifndef LEASED_BASE_MUTANT_H
 #define LEASED_BASE_MUTANT_H
 
-#define MUTANT_COUNT 29
+#define MUTANT_COUNT 31
 
 #if defined(MUTANT)
 #define MUTATED(number) (MUTANT == (number))

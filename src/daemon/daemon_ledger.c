@@ -126,6 +126,17 @@ static int recover_lease(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_read(void *user, struct str id, struct str body)
+{
+    struct daemon *daemon = user;
+    int r = lease_core_recover_read(daemon->core, id, body);
+
+    if (r != 0) {
+        left("record", id, err_str(r));
+    }
+    return 0;
+}
+
 static int recover_grant(void *user, struct str id, struct str body)
 {
     struct daemon *daemon = user;
@@ -221,6 +232,9 @@ int daemon_ledger_recover(struct daemon *daemon)
         return 0;
     }
     r = env_ledger_each(daemon->ledger, ENV_LEDGER_LEASE, recover_lease, daemon, &e);
+    if (r == 0) {
+        r = env_ledger_each(daemon->ledger, ENV_LEDGER_READ, recover_read, daemon, &e);
+    }
     if (r == 0) {
         r = env_ledger_each(daemon->ledger, ENV_LEDGER_GRANT, recover_grant, daemon, &e);
     }

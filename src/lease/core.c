@@ -119,6 +119,9 @@ static void core_fire(struct wheel *wheel, struct wheel_entry *entry)
     case CORE_ENTRY_VERIFY:
         verify_due(OBJ_CAST(CONTAINER_OF(entry, struct verify, due), struct verify, VERIFY_MAGIC));
         break;
+    case CORE_ENTRY_DRILL:
+        drill_due(entry);
+        break;
     }
 }
 
@@ -217,6 +220,7 @@ static void core_turn(struct env_deferred *deferred)
     calls_pump(core);
     drain_check(core);
     observe_tell(core);
+    drill_tell(core);
     ended_trim(core);
     core_arm_timer(core);
     waits_tell(
@@ -280,6 +284,7 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     list_init(&core->finishing);
     list_init(&core->loans);
     list_init(&core->observers);
+    list_init(&core->drills);
     list_init(&core->waits);
     list_init(&core->waits_done);
     for (i = 0; i < LEASE_STATE_COUNT; i++) {

@@ -9,6 +9,7 @@
 #include "lease/holder.h"
 #include "lease/lease.h"
 #include "lease/queue.h"
+#include "lease/readers.h"
 #include "lease/record.h"
 #include "lease/refusal.h"
 #include "lease/role.h"
@@ -30,6 +31,7 @@ enum core_entry {
     CORE_ENTRY_ACQUIRES,
     CORE_ENTRY_ADOPTED,
     CORE_ENTRY_VERIFY,
+    CORE_ENTRY_DRILL,
 };
 
 /* One place at an issuer: a call that is in flight. */
@@ -99,6 +101,7 @@ struct lease_core {
     struct list finishing; /* acquires that will get their credential in this turn */
     struct list loans;     /* struct lease_loan, that haven't begun */
     struct list observers; /* struct lease_observer */
+    struct list drills;    /* struct lease_drill */
     struct grant *changed; /* the first that these will hear of in this turn */
     uint64_t position;     /* of the last event, observe.h */
     uint64_t told_position;
@@ -324,6 +327,16 @@ void adopted_due(struct lease_core *core);
 void adopted_tell(struct lease *lease);
 /* It is about to be freed. */
 void adopted_forget(struct lease *lease);
+
+/* --- drill.c --- */
+
+/* A drilled lease is over, or its revocation has failed for now. */
+void drill_lease_over(struct lease *lease);
+void drill_lease_failed(struct lease *lease);
+/* A drill's time has come. */
+void drill_due(struct wheel_entry *entry);
+/* Tells their owners what there is. */
+void drill_tell(struct lease_core *core);
 
 /* --- ended.c --- */
 

@@ -1,5 +1,6 @@
 /* The records without which no credential leaves: grant.created for a new grant, which stands in
- * the ledger too, and credential.read for the first read of a lease.
+ * the ledger too, who has read a shared lease (readers.h), and credential.read for the first read
+ * of a lease.
  *
  * Happy path: handout_start queues both → the trail has them → handout_done puts the grant on the
  * lease (a successor, when it was on its predecessor before) → its acquires are looked at again,
@@ -97,16 +98,14 @@ static void handout_durable(void *owner, int status)
     handout_arrived(handout, status);
 }
 
-static int handout_keep(struct handout *handout)
+/* For what was put so far. */
+static int handout_await(struct handout *handout)
 {
     struct lease_core *core = handout->grant->lease->role->core;
-    int r = core->ledger != NULL ? durable_put_grant(handout->grant) : 0;
+    int r =
+        durable_wait(core->ledger, &core->durables, handout_durable, handout, &handout->durable);
 
-    if (r == 0 && core->ledger != NULL) {
-        r = durable_wait(core->ledger, &core->durables, handout_durable, handout,
-                         &handout->durable);
-        handout->pending_count += r == 0;
-    }
+    handout->pending_count += r == 0;
     return r;
 }
 
@@ -124,7 +123,25 @@ static int handout_create(struct handout *handout, const struct lease_acquire *a
     if (r == 0) {
         handout->pending_count++;
         grant->is_created = true;
-        r = handout_keep(handout);
+        r = core->ledger != NULL ? durable_put_grant(grant) : 0;
+    }
+    return r;
+}
+
+/* What the ledger must know first: that this grant lives, if it is new, and that its holder has
+ * read this lease, if nobody else but he could. */
+static int handout_keep(struct handout *handout, const struct lease_acquire *asked)
+{
+    struct grant *grant = handout->grant;
+    bool is_first = false;
+    int r = readers_add(handout->lease, grant->holder, &is_first);
+
+    handout->is_new = !grant->is_created;
+    if (r == 0 && handout->is_new) {
+        r = handout_create(handout, asked);
+    }
+    if (r == 0 && (handout->is_new || is_first) && grant->lease->role->core->ledger != NULL) {
+        r = handout_await(handout);
     }
     return r;
 }
@@ -132,7 +149,7 @@ static int handout_create(struct handout *handout, const struct lease_acquire *a
 int handout_start(struct grant *grant, struct lease *lease, const struct lease_acquire *asked)
 {
     struct handout *handout;
-    int r = 0;
+    int r;
 
     if (grant->handout != NULL) {
         return 0;
@@ -148,10 +165,7 @@ int handout_start(struct grant *grant, struct lease *lease, const struct lease_a
     handout->created.user = handout->read.user = handout;
     lease->pin_count++;
     grant->handout = handout;
-    if (!grant->is_created) {
-        handout->is_new = true;
-        r = handout_create(handout, asked);
-    }
+    r = handout_keep(handout, asked);
     if (r == 0) {
         r = record_first_read(grant, lease, asked, &handout->read);
         handout->pending_count += r == 0;

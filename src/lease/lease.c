@@ -115,6 +115,7 @@ void lease_free(struct lease *lease)
     wheel_cancel(&core->wheel, &lease->due);
     adopted_forget(lease);
     issue_forget(lease);
+    readers_free(lease);
     if (lease->successor != NULL) {
         lease->successor->predecessor = lease->predecessor;
     }
@@ -186,7 +187,11 @@ void lease_set_state(struct lease *lease, enum lease_state state)
     lease->step = LEASE_STEP_NONE;
     if (fsm_lease_is_over(state)) {
         durable_end(lease);
+        readers_end(lease);
         lease_close(lease);
+        if (lease->is_drilled) {
+            drill_lease_over(lease);
+        }
     }
     lease_check(lease);
     lease_arm(lease);

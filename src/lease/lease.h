@@ -14,6 +14,7 @@
 struct acquire_failure;
 struct call;
 struct holder;
+struct readers;
 struct role;
 struct source;
 struct verify;
@@ -77,9 +78,11 @@ struct lease {
     bool is_untold : 1;      /* adopted, which isn't on record yet */
     bool is_left : 1;        /* the daemon stops, and the next one goes on with it */
     bool is_unverified : 1;  /* issued, but not tried out yet: nobody gets it */
+    bool is_drilled : 1;     /* somebody may have leaked it: no overlap; drill.h */
     struct role *role;
-    struct source *source; /* what it was issued from */
-    struct holder *holder; /* for whom it was issued */
+    struct source *source;   /* what it was issued from */
+    struct holder *holder;   /* for whom it was issued */
+    struct readers *readers; /* who else has read it, readers.h; NULL: nobody */
     struct lease_issuing *issuing;
     struct call *call; /* in flight; else NULL */
     struct index_entry by_id;

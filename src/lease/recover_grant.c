@@ -170,6 +170,18 @@ static int revive(const struct grant_making *making, struct grant **ret_grant, e
     return r;
 }
 
+/* The daemons of before didn't keep who has read a lease. */
+static void note_read(struct grant *grant)
+{
+    bool is_read = grant->is_read && !fsm_lease_is_over(grant->lease->state);
+    bool is_new;
+    int r = is_read ? readers_add(grant->lease, grant->holder, &is_new) : 0;
+
+    if (r != 0) {
+        log_event(LOG_LEVEL_WARN, "ledger.unrecorded", "grant", grant->id, "err", err_str(r), NULL);
+    }
+}
+
 int lease_core_recover_grant(struct lease_core *core, struct str id,
                              const struct ledger_grant *record)
 {
@@ -203,6 +215,7 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
         return r;
     }
     take_record(grant, record);
+    note_read(grant);
     if (end != GRANT_END_NONE) {
         core->recovery.ended_count++;
         core->is_recovering = true;

@@ -196,6 +196,9 @@ static void revoke_failed(struct lease *lease, const struct lease_result *result
         log_event(LOG_LEVEL_WARN, "lease.revoke.failed", "backend", lease_backend(lease), "role",
                   lease->role->config.name, "lease", lease->id, "err", lease_error(lease), NULL);
     }
+    if (lease->is_drilled) {
+        drill_lease_failed(lease);
+    }
     backoff_ms = schedule_backoff_ms(lease->failure_count, core_random(core));
     if (core->is_draining && backoff_ms > REVOKE_DRAIN_BACKOFF_MS) {
         backoff_ms = REVOKE_DRAIN_BACKOFF_MS;

@@ -114,9 +114,11 @@ void rotate_try(struct lease *lease, bool is_forced, const char *why)
 
 /* --- the successor is there --- */
 
+/* What may have leaked dies the moment its successor is there. */
 static uint64_t overlap_end_ms(const struct lease *lease)
 {
-    return schedule_add_ms(core_now_ms(lease->role->core), lease->role->config.overlap_ms);
+    return schedule_add_ms(core_now_ms(lease->role->core),
+                           lease->is_drilled ? 0 : lease->role->config.overlap_ms);
 }
 
 /* A restart changes nothing about that, so it is on record. */

@@ -208,6 +208,15 @@ static int recover_lease(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_read(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct err e = {0};
+
+    sim_world_must(world, lease_core_recover_read(world->core, id, body), &e, "a reader");
+    return 0;
+}
+
 static int recover_grant(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
@@ -257,6 +266,9 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     sim_world_must(
         world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_LEASE, recover_lease, world, &e),
         &e, "ledger");
+    sim_world_must(world,
+                   env_ledger_each(&world->ledger.ledger, ENV_LEDGER_READ, recover_read, world, &e),
+                   &e, "ledger");
     sim_world_must(
         world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
         &e, "ledger");

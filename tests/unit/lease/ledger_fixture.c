@@ -28,6 +28,7 @@ int ledger_teardown(void **state)
     }
     r = fixture_teardown(state);
     assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_LEASE), 0);
+    assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_READ), 0);
     assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_GRANT), 0);
     fake_ledger_fini(&ledger);
     return r;
@@ -121,12 +122,20 @@ static int recover_budget(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_read(void *user, struct str id, struct str body)
+{
+    (void)user;
+    assert_int_equal(lease_core_recover_read(f.core, id, body), 0);
+    return 0;
+}
+
 void ledger_start_reading(void)
 {
     forget_grants();
     fixture_open();
     assert_int_equal(env_ledger_each(&ledger.ledger, ENV_LEDGER_LEASE, recover_lease, NULL, NULL),
                      0);
+    assert_int_equal(env_ledger_each(&ledger.ledger, ENV_LEDGER_READ, recover_read, NULL, NULL), 0);
     assert_int_equal(env_ledger_each(&ledger.ledger, ENV_LEDGER_GRANT, recover_grant, NULL, NULL),
                      0);
     assert_int_equal(
