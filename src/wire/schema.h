@@ -24,6 +24,7 @@ enum schema_type {
     SCHEMA_RATE,     /* struct units_rate */
     SCHEMA_PERCENT,  /* uint64_t, "50%" as 50 */
     SCHEMA_MODE,     /* uint64_t, "0660" (octal, quoted or not) */
+    SCHEMA_RANGE,    /* struct schema_range, "1000-1999" or one number, within min..max */
     SCHEMA_ENUM,     /* int, one of `values` */
     SCHEMA_STRINGS,  /* struct schema_strings, at least min; a single scalar counts as a list of
                         one. With `values` each must be one of these */
@@ -39,6 +40,11 @@ enum schema_type {
 /* Of a word that is known but that this version doesn't implement: using it is an error that says
  * so. */
 #define SCHEMA_VALUE_UNSUPPORTED INT_MIN
+
+struct schema_range {
+    uint64_t first;
+    uint64_t last;
+};
 
 struct schema_enum_value {
     const char *name;
@@ -79,6 +85,9 @@ struct schema_object;
 #define SCHEMA_REQUIRED_BY_OWNER 8u
 /* A change takes effect at the next start only; see schema_compare.h. */
 #define SCHEMA_RESTART 16u
+
+/* Of a JSON with an `object`: a mapping of names, each to one of these or to a list of them. */
+#define SCHEMA_BY_NAME 64u
 
 /* Of an OBJECT: the word `none` may stand there, which is as if nothing did. */
 #define SCHEMA_OR_NONE 32u

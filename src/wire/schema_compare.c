@@ -67,6 +67,11 @@ static bool rate_is_equal(const struct units_rate *a, const struct units_rate *b
     return a->count == b->count && a->per_ms == b->per_ms;
 }
 
+static bool range_is_equal(const struct schema_range *a, const struct schema_range *b)
+{
+    return a->first == b->first && a->last == b->last;
+}
+
 bool schema_field_is_equal(const struct schema_field *field, const void *a, const void *b)
 {
     const void *one = slot_of(field, a);
@@ -86,6 +91,8 @@ bool schema_field_is_equal(const struct schema_field *field, const void *a, cons
         return text_is_equal(*(char *const *)one, *(char *const *)other);
     case SCHEMA_RATE:
         return rate_is_equal(one, other);
+    case SCHEMA_RANGE:
+        return range_is_equal(one, other);
     case SCHEMA_STRINGS:
         return strings_are_equal(one, other);
     case SCHEMA_PAIRS:

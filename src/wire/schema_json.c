@@ -123,6 +123,11 @@ static void scalar_write(struct json_out *json, const struct schema_field *field
     case SCHEMA_MODE:
         mode_write(json, field);
         break;
+    case SCHEMA_RANGE:
+        types_write(json, "string", "integer");
+        json_out_string_c(json, "pattern", "^[0-9]{1,20}(-[0-9]{1,20})?$");
+        range_write(json, field, 1);
+        break;
     case SCHEMA_ENUM:
         words_write(json, field->values);
         break;
@@ -172,6 +177,21 @@ static void child_write(struct json_out *json, const char *key, const struct sch
 {
     json_out_object_open(json, key);
     object_write(json, table, false);
+    json_out_object_close(json);
+}
+
+/* Names, and behind each an object or a list of them. */
+static void named_write(struct json_out *json, const struct schema_field *field)
+{
+    types_write(json, "object", "null");
+    json_out_object_open(json, "additionalProperties");
+    json_out_array_open(json, "anyOf");
+    child_write(json, NULL, field->object);
+    json_out_object_open(json, NULL);
+    json_out_string_c(json, "type", "array");
+    child_write(json, "items", field->object);
+    json_out_object_close(json);
+    json_out_array_close(json);
     json_out_object_close(json);
 }
 
@@ -232,7 +252,11 @@ static void container_write(struct json_out *json, const struct schema_field *fi
         child_write(json, "additionalProperties", field->object);
         break;
     default:
-        json_list_write(json, field);
+        if ((field->flags & SCHEMA_BY_NAME) != 0) {
+            named_write(json, field);
+        } else {
+            json_list_write(json, field);
+        }
         break;
     }
 }

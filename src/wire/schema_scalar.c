@@ -81,6 +81,8 @@ static const char *type_describe(enum schema_type type)
         return "a percentage such as 50%";
     case SCHEMA_MODE:
         return "a file mode such as \"0660\"";
+    case SCHEMA_RANGE:
+        return "a whole number, or two with a `-` between them and the smaller one first,";
     case SCHEMA_ENUM:
     case SCHEMA_STRINGS:
     case SCHEMA_PAIRS:
@@ -259,6 +261,26 @@ static int number_decode(const struct schema_field *field, struct str text, uint
     return 0;
 }
 
+static int range_decode(const struct schema_field *field, struct str text,
+                        struct schema_range *slot)
+{
+    struct str rest = text;
+    struct str first = str_cut(&rest, '-');
+    struct schema_range range;
+    int r = number_decode(field, first, &range.first);
+
+    if (r == 0) {
+        r = number_decode(field, rest.ptr != NULL ? rest : first, &range.last);
+    }
+    if (r == 0 && range.last < range.first) {
+        r = ERR_RANGE;
+    }
+    if (r == 0) {
+        *slot = range;
+    }
+    return r;
+}
+
 static int string_decode(const struct schema_field *field, struct str text, char **slot)
 {
     size_t max = field->max != 0 ? (size_t)field->max : STRING_MAX_BYTES;
@@ -287,6 +309,8 @@ static int text_decode(const struct schema_field *field, struct str text, void *
         return string_decode(field, text, slot);
     case SCHEMA_RATE:
         return units_parse_rate(text, slot);
+    case SCHEMA_RANGE:
+        return range_decode(field, text, slot);
     default:
         return number_decode(field, text, slot);
     }
