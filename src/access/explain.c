@@ -6,18 +6,21 @@
 
 #include "access/rules.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Subjects that a text tells about; of more it says how many there are. */
 #define SUBJECTS_TOLD_MAX 4
+#define RANGE_MAX_BYTES 48
 
 struct explaining {
-    const struct access_role_rules *role; /* NULL: no rule names the role */
+    const struct access_policy *policy;
     const struct access_request *request;
     const struct access_decision *decision;
     const struct access_explain *explain;
+    bool is_role_known;
     struct access_facts facts;
 };
 
@@ -34,16 +37,19 @@ static void detail_add(struct access_rule_report *report, const char *format, ..
 
 /* What the condition of this subject asks for, as a text; NULL: the pattern can't say. */
 static const char *wanted_text(const struct access_subject *subject, const char *condition,
-                               char number[24])
+                               char number[RANGE_MAX_BYTES])
 {
     const struct {
         const char *condition;
         const char *text;
     } patterns[] = {
-        {"user", subject->user.text},         {"group", subject->group.text},
-        {"unit", subject->unit.text},         {"container", subject->container.text},
-        {"listener", subject->listener.text}, {"tls", subject->san.text},
+        {"user", subject->user.text},   {"group", subject->group.text},
+        {"unit", subject->unit.text},   {"container", subject->container.text},
+        {"image", subject->image.text}, {"listener", subject->listener.text},
+        {"tls", subject->san.text},
     };
+    const struct schema_range *range =
+        strcmp(condition, "uid") == 0 ? &subject->uid : &subject->gid;
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(patterns); i++) {
@@ -51,7 +57,12 @@ static const char *wanted_text(const struct access_subject *subject, const char 
             return patterns[i].text;
         }
     }
-    (void)snprintf(number, 24, "%u", strcmp(condition, "uid") == 0 ? subject->uid : subject->gid);
+    if (range->first == range->last) {
+        (void)snprintf(number, RANGE_MAX_BYTES, "%" PRIu64, range->first);
+    } else {
+        (void)snprintf(number, RANGE_MAX_BYTES, "%" PRIu64 " to %" PRIu64, range->first,
+                       range->last);
+    }
     return number;
 }
 
@@ -76,7 +87,7 @@ static void token_tell(const struct explaining *it, const struct access_subject 
 static void subject_tell(const struct explaining *it, const struct access_subject *subject,
                          const char *condition, struct access_rule_report *report)
 {
-    char number[24];
+    char number[RANGE_MAX_BYTES];
     const char *wanted = wanted_text(subject, condition, number);
     bool is_tls = strcmp(condition, "tls") == 0;
 
@@ -109,16 +120,13 @@ static void subjects_tell(struct explaining *it, const struct access_rule *rule,
     }
 }
 
-static bool is_for_role(const struct explaining *it, const struct access_rule *rule)
+/* What keeps a rule that was judged from allowing. */
+static const char *refusal_condition(const struct access_decision *refusal)
 {
-    size_t i;
-
-    for (i = 0; it->role != NULL && i < it->role->count; i++) {
-        if (it->role->rules[i] == rule) {
-            return true;
-        }
+    if (refusal->limit != NULL) {
+        return refusal->limit;
     }
-    return false;
+    return refusal->outcome == ACCESS_APPROVAL_REQUIRED ? "approval" : "reason";
 }
 
 /* A rule that is about the role and the caller. */
@@ -127,11 +135,18 @@ static void match_tell(const struct explaining *it, const struct access_rule *ru
 {
     struct access_decision trial;
 
-    report->verdict = ACCESS_VERDICT_FITS;
-    if (!rule->is_deny && !access_rule_allows(rule, it->request, &trial)) {
-        report->verdict = ACCESS_VERDICT_REFUSES;
-        report->condition = trial.outcome == ACCESS_REASON_REQUIRED ? "reason" : trial.limit;
+    report->verdict = ACCESS_VERDICT_REFUSES;
+    if (rule->is_break_glass && !it->request->is_break_glass) {
+        report->condition = "break_glass";
+        detail_add(report, "counts only for who asks to break the glass");
+    } else if (!rule->is_deny && !access_rule_allows(rule, it->request, &trial)) {
+        report->condition = refusal_condition(&trial);
         detail_add(report, "%s", trial.detail);
+    } else if (!access_rule_counts(it->policy, rule)) {
+        report->condition = "mode";
+        detail_add(report, "is only observed; it would %s", rule->is_deny ? "deny" : "allow");
+    } else {
+        report->verdict = ACCESS_VERDICT_FITS;
     }
     if (it->decision->rule == rule->name) {
         report->verdict = ACCESS_VERDICT_DECIDES;
@@ -144,7 +159,7 @@ static void rule_tell(struct explaining *it, const struct access_rule *rule)
                                         .is_deny = rule->is_deny,
                                         .verdict = ACCESS_VERDICT_NO_MATCH};
 
-    if (!is_for_role(it, rule)) {
+    if (!it->is_role_known || !access_rule_names(rule, str_of(it->request->role))) {
         report.condition = "roles";
         detail_add(&report, "is about other roles");
     } else if (!access_subjects_match(&rule->subjects, &it->facts, rule->is_deny)) {
@@ -162,14 +177,15 @@ void access_policy_explain(const struct access_policy *policy,
                            const struct access_explain *explain,
                            struct access_decision *ret_decision)
 {
-    struct map_entry *entry = map_find(&policy->role_map, str_of(request->role));
-    struct explaining it = {.request = request, .decision = ret_decision, .explain = explain};
+    struct explaining it = {.policy = policy,
+                            .request = request,
+                            .decision = ret_decision,
+                            .explain = explain,
+                            .is_role_known =
+                                map_find(&policy->role_map, str_of(request->role)) != NULL};
     size_t i;
 
     access_policy_decide(policy, identity, request, ret_decision);
-    if (entry != NULL) {
-        it.role = MAP_ENTRY(entry, struct access_role_rules, entry);
-    }
     access_facts_init(&it.facts, identity, policy->group_names);
     for (i = 0; i < policy->rule_count; i++) {
         rule_tell(&it, &policy->rules[i]);

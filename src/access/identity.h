@@ -7,6 +7,7 @@
 
 #define ACCESS_UNIT_MAX_BYTES 256 /* as systemd has it */
 #define ACCESS_CONTAINER_MAX_BYTES 72
+#define ACCESS_IMAGE_MAX_BYTES 256
 #define ACCESS_KEY_MAX_BYTES 464
 
 struct access_identity {
@@ -22,6 +23,7 @@ struct access_identity {
     uint64_t process_id;                        /* env/server.h */
     char unit[ACCESS_UNIT_MAX_BYTES];           /* systemd unit, "" if none */
     char container[ACCESS_CONTAINER_MAX_BYTES]; /* container id, "" if none (or the daemon's own) */
+    char image[ACCESS_IMAGE_MAX_BYTES]; /* what its container was made from; "": not known */
     char sans[ENV_PEER_SANS_MAX_BYTES]; /* names in its certificate, separated by blanks; "" if none
                                          */
     bool is_foreign; /* runs in a container or pid namespace that isn't the daemon's */

@@ -208,12 +208,15 @@ static bool rule_gives(const struct access_rule *rule, const struct access_path_
 static void decide_by(const struct access_rule *rule, enum access_outcome outcome,
                       struct access_decision *decision)
 {
+    if (outcome == ACCESS_DENY) {
+        (void)access_refuse(decision, rule, outcome, NULL, "rule %s denies it", rule->name);
+        return;
+    }
     decision->outcome = outcome;
     decision->rule = rule->name;
+    decision->rule_digest = rule->digest;
+    decision->limit = NULL;
     decision->detail[0] = '\0';
-    if (outcome == ACCESS_DENY) {
-        (void)snprintf(decision->detail, sizeof(decision->detail), "rule %s denies it", rule->name);
-    }
 }
 
 static bool is_denied(const struct access_policy *policy, struct access_facts *facts,
@@ -224,7 +227,7 @@ static bool is_denied(const struct access_policy *policy, struct access_facts *f
     for (i = 0; i < policy->rule_count; i++) {
         const struct access_rule *rule = &policy->rules[i];
 
-        if (rule->is_deny && rule_gives(rule, request) &&
+        if (rule->is_deny && access_rule_counts(policy, rule) && rule_gives(rule, request) &&
             access_subjects_match(&rule->subjects, facts, true)) {
             decide_by(rule, ACCESS_DENY, decision);
             return true;
@@ -233,13 +236,21 @@ static bool is_denied(const struct access_policy *policy, struct access_facts *f
     return false;
 }
 
-/* Vault's API has no place for a reason. */
-static void refuse_reason(const struct access_rule *rule, struct access_decision *decision)
+/* Vault's API has no place for a reason or a ticket, and its clients don't wait for approvals. */
+static void judge(const struct access_rule *rule, struct access_decision *decision)
 {
-    decision->outcome = ACCESS_REASON_REQUIRED;
-    decision->rule = rule->name;
-    (void)snprintf(decision->detail, sizeof(decision->detail),
-                   "rule %s requires a reason, which a call of a path can't give", rule->name);
+    const char *what = rule->reason != NULL       ? "a reason"
+                       : rule->ticket != NULL     ? "a ticket"
+                       : rule->approval.count > 0 ? "an approval"
+                                                  : NULL;
+
+    if (what != NULL) {
+        (void)access_refuse(decision, rule, ACCESS_REASON_REQUIRED, NULL,
+                            "rule %s requires %s, which a call of a path can't give", rule->name,
+                            what);
+    } else {
+        decide_by(rule, ACCESS_ALLOW, decision);
+    }
 }
 
 void access_policy_decide_path(const struct access_policy *policy,
@@ -250,12 +261,7 @@ void access_policy_decide_path(const struct access_policy *policy,
     struct access_facts facts;
     size_t i;
 
-    ret_decision->outcome = ACCESS_DENY;
-    ret_decision->rule = NULL;
-    ret_decision->limit = NULL;
-    ret_decision->duration_ms = 0;
-    ret_decision->ttl_ms = 0;
-    ret_decision->binding_count = 0;
+    access_decision_clear(ret_decision);
     (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
                    "no rule allows it by its paths%s",
                    identity->is_foreign ? "; the caller runs in a container, which a rule must name"
@@ -267,23 +273,18 @@ void access_policy_decide_path(const struct access_policy *policy,
     for (i = 0; i < policy->rule_count && ret_decision->outcome != ACCESS_ALLOW; i++) {
         const struct access_rule *rule = &policy->rules[i];
 
-        if (rule->is_deny || !rule_gives(rule, request) ||
-            !access_subjects_match(&rule->subjects, &facts, false)) {
-            continue;
-        }
-        if (rule->reason == NULL) {
-            decide_by(rule, ACCESS_ALLOW, ret_decision);
-        } else {
-            refuse_reason(rule, ret_decision);
+        if (!rule->is_deny && access_rule_counts(policy, rule) && rule_gives(rule, request) &&
+            access_subjects_match(&rule->subjects, &facts, false)) {
+            judge(rule, ret_decision);
         }
     }
 }
 
 uint32_t access_policy_capabilities(const struct access_policy *policy,
-                                    const struct access_identity *identity, const char *backend,
-                                    struct str path)
+                                    const struct access_identity *identity,
+                                    const struct access_path_request *asked)
 {
-    struct access_path_request request = {.backend = backend, .path = path};
+    struct access_path_request request = *asked;
     struct access_decision decision;
     uint32_t may = 0;
     size_t i;
@@ -317,7 +318,10 @@ bool access_policy_touches(const struct access_policy *policy,
     for (i = 0; i < policy->rule_count; i++) {
         const struct access_rule *rule = &policy->rules[i];
 
-        for (k = 0; !rule->is_deny && k < rule->path_count; k++) {
+        if (rule->is_deny || !access_rule_counts(policy, rule)) {
+            continue;
+        }
+        for (k = 0; k < rule->path_count; k++) {
             const struct access_path *entry = &rule->paths[k];
 
             if ((entry->backend == NULL || strcmp(entry->backend, backend) == 0) &&

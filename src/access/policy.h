@@ -1,10 +1,13 @@
 /* Policies: rules from identities to roles. Default deny; a deny wins; each allow rule is judged
- * whole, limits don't add up; the first allow rule in file order that fits decides. */
+ * whole, limits don't add up. The first allow rule that fits decides: those without approval in
+ * file order, then those with one; break-glass rules last, and only for who asks for that. Rules
+ * that are only observed decide nothing. */
 #ifndef LEASED_ACCESS_POLICY_H
 #define LEASED_ACCESS_POLICY_H
 
 #include "access/identity.h"
-#include "wire/yaml.h"
+#include "base/units.h"
+#include "wire/schema.h"
 
 /* What a grant's life hangs on. */
 enum access_binding {
@@ -51,15 +54,31 @@ struct access_request {
     struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
     size_t binding_count; /* 0: not asked */
     const char *reason;   /* NULL: none */
+    const char *ticket;   /* NULL: none */
     uint32_t live_count; /* grants that this identity holds for this role now, without the one asked
                             for */
+    int64_t wall_ms;     /* now: windows are open or closed by it */
+    const char *approved_rule; /* digest of the rule for which an approval of exactly this request
+                                  stands; NULL: none does */
+    bool is_break_glass;       /* the caller asks to break the glass */
 };
 
 enum access_outcome {
     ACCESS_ALLOW,
-    ACCESS_DENY,           /* no rule allows, or a deny rule matched */
+    ACCESS_DENY,           /* no rule allows, a deny rule matched, or the rule's window is closed */
     ACCESS_LIMIT_EXCEEDED, /* duration, live or binding over the rule's limit */
-    ACCESS_REASON_REQUIRED,
+    ACCESS_REASON_REQUIRED,   /* a reason, or a ticket (`limit` says so), is missing or unfit */
+    ACCESS_APPROVAL_REQUIRED, /* everything else of the rule fits */
+};
+
+struct access_subjects;
+
+/* What a rule asks of others. */
+struct access_approval {
+    uint32_t count; /* of different people */
+    uint64_t decide_within_ms;
+    uint64_t use_within_ms;             /* of the approval */
+    const struct access_subjects *from; /* for access_policy_may_approve */
 };
 
 #define ACCESS_DETAIL_MAX_BYTES 256
@@ -68,33 +87,60 @@ struct access_decision {
     enum access_outcome outcome;
     const char
         *rule; /* name of the deciding rule; NULL when none matched. Lives as long as the policy */
-    const char *limit; /* ACCESS_LIMIT_EXCEEDED: which one, by its key in a rule's limits */
+    const char *rule_digest; /* hex SHA-256 over what that rule means; NULL where `rule` is */
+    const char *limit;       /* ACCESS_LIMIT_EXCEEDED: which one, by its key in a rule's limits;
+                                ACCESS_REASON_REQUIRED: "ticket" where it is that; ACCESS_DENY: "window"
+                                where it is closed; else NULL */
     char
         detail[ACCESS_DETAIL_MAX_BYTES]; /* for people: why not, and the maximum; "" when allowed */
-    uint64_t duration_ms;                /* ACCESS_ALLOW: the grant's life */
-    uint64_t ttl_ms; /* ACCESS_ALLOW: limit of the credential's ttl; 0: the role's own */
-    struct access_binding_spec bindings[ACCESS_BINDINGS_MAX]; /* ACCESS_ALLOW: what to bind to */
+    const struct access_approval *approval; /* what the rule asks; NULL: none, or none decided */
+    int64_t opens_wall_ms;                  /* "window": when it does; 0: not in years */
+    bool is_break_glass;                    /* it is a break-glass rule that allows */
+    /* ACCESS_ALLOW, and what would be given with ACCESS_APPROVAL_REQUIRED: */
+    uint64_t duration_ms;  /* the grant's life */
+    int64_t until_wall_ms; /* … which ends then at the latest, with its window; 0: no window */
+    uint64_t ttl_ms;       /* limit of the credential's ttl; 0: the role's own */
+    uint64_t min_remaining_ms; /* what a credential must have left at least; 0: the role's own */
+    struct units_rate issue;   /* new grants of one identity by this rule; count 0: no limit */
+    struct access_binding_spec bindings[ACCESS_BINDINGS_MAX]; /* what to bind to */
     size_t binding_count;
 };
 
 struct access_policy;
 
-/* What rules may name, each ended by NULL; a NULL list has nothing in it. */
+/* What rules may name; each list is ended by NULL, and a NULL list has nothing in it. */
 struct access_known {
     const char *const *roles;
     const char *const *issuers;
+    /* Reads time zones for windows: access/zones.h. NULL: only UTC is known. */
+    int (*zone_read)(void *user, const char *name, struct buf *out);
+    void *zone_user;
 };
 
-/* Parses the mapping {rules: […], admins: […]}; `document_node` and whatever it points to may go
- * afterwards. `known` is used to refuse rules whose roles or issuers exist nowhere. All
- * mistakes go to `errors`. */
-int access_policy_parse(const struct yaml_node *const *nodes, size_t node_count,
-                        const struct access_known *known, struct access_policy **ret_policy,
+/* The files of a policy as trees, {rules: […], admins: […], …} each. */
+struct access_nodes {
+    const struct yaml_node *const *items;
+    size_t count;
+};
+
+struct access_policy_options {
+    bool counts_observed; /* rules with `mode: observe` count like all others */
+};
+
+/* Compiles trees; they and what they point to may go afterwards. `known` is used to refuse rules
+ * whose roles or issuers exist nowhere; it is borrowed until the call returns, as are the options
+ * (NULL: none). All mistakes go to `errors`. ERR_INVALID, ERR_NOMEM. */
+int access_policy_parse(const struct access_nodes *nodes, const struct access_known *known,
+                        const struct access_policy_options *options,
+                        struct access_policy **ret_policy,
                         struct yaml_errors *errors) ATTR_MUST_USE;
 void access_policy_free(struct access_policy *policy);
 
 /* Hex SHA-256 over the rules in canonical form; stands in every audit record. */
 const char *access_policy_digest(const struct access_policy *policy);
+
+/* Is there a rule that is only observed? */
+bool access_policy_has_observed(const struct access_policy *policy);
 
 /* Decides one request. Cheap: called for each read, and only a required reason's expression may
  * allocate, within its limit.
@@ -103,7 +149,8 @@ const char *access_policy_digest(const struct access_policy *policy);
  * it came by one that takes foreign callers, except in rules that deny. A binding may be asked for
  * when it lets the grant live no longer than the role's would (connection < process = parent <
  * session < unit < pid, comm < none) or when the rule lists it; of several, one is enough, because
- * the first end ends the grant. When no rule allows, the first that matched the caller says why. */
+ * the first end ends the grant. When no rule allows, the first that lacks nothing but an approval
+ * says so, else the first that matched the caller says why not. */
 void access_policy_decide(const struct access_policy *policy,
                           const struct access_identity *identity,
                           const struct access_request *request,
@@ -121,8 +168,8 @@ struct access_rule_report {
     const char *rule; /* its name; borrowed from the policy */
     bool is_deny;
     enum access_verdict verdict;
-    /* What keeps it from allowing, by its key: roles, subjects, binding, duration, live, reason;
-     * NULL: nothing. */
+    /* What keeps it from allowing, by its key: roles, subjects, break_glass, binding, duration,
+     * live, window, reason, ticket, approval, mode; NULL: nothing. */
     const char *condition;
     char detail[ACCESS_DETAIL_MAX_BYTES]; /* for people; "" when there is nothing to say */
 };
@@ -161,6 +208,7 @@ struct access_path_request {
     const char *backend;
     struct str path; /* decoded, without v1/; the way of a namespace stands before it */
     uint32_t needs;  /* ACCESS_CAN_*, all of them */
+    int64_t wall_ms; /* now */
 };
 
 /* May the caller pass a request on to this path? Default deny; a rule that denies any of what is
@@ -175,23 +223,37 @@ bool access_policy_touches(const struct access_policy *policy,
                            const struct access_identity *identity, const char *backend,
                            struct str path);
 
-/* All ACCESS_CAN_* that the caller has on a path. */
+/* All ACCESS_CAN_* that the caller has on a path; what the request needs doesn't matter. */
 uint32_t access_policy_capabilities(const struct access_policy *policy,
-                                    const struct access_identity *identity, const char *backend,
-                                    struct str path);
+                                    const struct access_identity *identity,
+                                    const struct access_path_request *request);
 
 /* Which ACCESS_ADMIN_* this identity has; none over loopback TCP. */
 uint32_t access_policy_admin(const struct access_policy *policy,
                              const struct access_identity *identity);
 
+/* --- approvals and people --- */
+
+bool access_policy_has_rule(const struct access_policy *policy, const char *rule_digest);
+
+/* May this identity approve what the rule asks approval for? Whether it is the requester's own is
+ * for the caller to see to. False for a rule that isn't there or asks for none. */
+bool access_policy_may_approve(const struct access_policy *policy, const char *rule_digest,
+                               const struct access_identity *identity);
+
+/* Who is behind an identity: the person that its issuer names, else the first in the policy's
+ * `persons` that it matches; NULL: not known. Borrowed from the identity or the policy. */
+const char *access_policy_person(const struct access_policy *policy,
+                                 const struct access_identity *identity);
+
 size_t access_policy_rule_count(const struct access_policy *policy);
 
 /* The keys of policy files, for their JSON Schema: a file, a rule, and the two forms that an entry
  * of `admins` may have. */
-struct schema_object;
 extern const struct schema_object access_policy_table;
 extern const struct schema_object access_rule_table;
 extern const struct schema_object access_admins_table;
 extern const struct schema_object access_subject_table;
+extern const struct schema_enum_value access_mode_words[]; /* 0 active, 1 observe */
 
 #endif

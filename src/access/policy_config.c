@@ -11,6 +11,7 @@
 
 #define LIMIT_MAX_MS (366ULL * 24 * 3600 * 1000)
 #define LIVE_MAX 1000000U
+#define APPROVERS_MAX 16
 
 static const struct schema_field limits_fields[] = {
     {"duration", SCHEMA_DURATION, offsetof(struct access_limits_config, duration_ms), .min = 1000,
@@ -22,7 +23,12 @@ static const struct schema_field limits_fields[] = {
     {"binding", SCHEMA_STRINGS, offsetof(struct access_limits_config, binding),
      .pattern = "^(process|parent|session|unit|connection|none|pid:(\\*|0*[1-9][0-9]*)|comm:.+)$",
      .doc = "bindings that may be asked for although they let a grant live longer than the role's"},
-    UNSUPPORTED("issue"),
+    {"issue", SCHEMA_RATE, offsetof(struct access_limits_config, issue),
+     .doc = "new grants of one identity for one role by this rule, such as 20/h"},
+    {"min_remaining", SCHEMA_DURATION, offsetof(struct access_limits_config, min_remaining_ms),
+     .min = 1000, .max = LIMIT_MAX_MS,
+     .doc = "what a credential must have left at least when it is handed out; the role's when "
+            "absent or longer"},
     {0},
 };
 
@@ -32,10 +38,35 @@ static const struct schema_object limits_table = {
     .fields = limits_fields,
 };
 
+static const struct schema_field approval_fields[] = {
+    {"from", SCHEMA_LIST, offsetof(struct access_approval_config, from), .flags = SCHEMA_REQUIRED,
+     .min = 1, .object = &access_subject_table,
+     .doc = "who may approve: any of these, but never whoever asks"},
+    {"count", SCHEMA_UINT, offsetof(struct access_approval_config, count), .min = 1,
+     .max = APPROVERS_MAX, .default_text = "1", .doc = "how many of them must"},
+    {"decide_within", SCHEMA_DURATION, offsetof(struct access_approval_config, decide_within_ms),
+     .min = 1000, .max = LIMIT_MAX_MS, .default_text = "30m",
+     .doc = "a request that isn't approved until then expires"},
+    {"use_within", SCHEMA_DURATION, offsetof(struct access_approval_config, use_within_ms),
+     .min = 1000, .max = LIMIT_MAX_MS, .default_text = "15m",
+     .doc = "an approval that isn't used until then expires"},
+    {0},
+};
+
+static const struct schema_object approval_table = {
+    .name = "approval",
+    .size = sizeof(struct access_approval_config),
+    .fields = approval_fields,
+};
+
 static const struct schema_field require_fields[] = {
     {"reason", SCHEMA_STRING, offsetof(struct access_require_config, reason),
      .doc = "a regular expression that the reason must match"},
-    UNSUPPORTED("approval"),
+    {"ticket", SCHEMA_STRING, offsetof(struct access_require_config, ticket),
+     .doc = "a regular expression that the ticket must match"},
+    {"approval", SCHEMA_OBJECT, offsetof(struct access_require_config, approval), .min = 1,
+     .object = &approval_table,
+     .doc = "others must agree before; with break_glass, look at it after"},
     UNSUPPORTED("window"),
     {0},
 };
@@ -47,6 +78,8 @@ static const struct schema_object require_table = {
 };
 
 static const struct schema_enum_value effect_values[] = {{"allow", 0}, {"deny", 1}, {0}};
+
+const struct schema_enum_value access_mode_words[] = {{"active", 0}, {"observe", 1}, {0}};
 
 static const struct schema_field rule_fields[] = {
     {"name", SCHEMA_NAME, offsetof(struct access_rule_config, name),
@@ -64,7 +97,12 @@ static const struct schema_field rule_fields[] = {
      .doc = "of what the rule allows"},
     {"require", SCHEMA_OBJECT, offsetof(struct access_rule_config, require), .min = 1,
      .object = &require_table, .doc = "what a request must bring"},
-    UNSUPPORTED("mode"),
+    {"mode", SCHEMA_ENUM, offsetof(struct access_rule_config, is_observed),
+     .default_text = "active", .values = access_mode_words,
+     .doc = "observe: it is logged where it would have changed a decision, and decides nothing"},
+    {"break_glass", SCHEMA_BOOL, offsetof(struct access_rule_config, is_break_glass),
+     .doc = "for emergencies: counts only where it is asked for, at once and loudly; `approval` is "
+            "who must look at it afterwards"},
     {0},
 };
 
@@ -81,7 +119,18 @@ static const struct schema_field policy_fields[] = {
     {"admins", SCHEMA_JSON, offsetof(struct access_policy_config, admins_json),
      .object = &access_admins_table, .other_object = &access_subject_table,
      .doc = "who may see and end what others hold; a bare subject may all"},
-    UNSUPPORTED("mode"),
+    {"persons", SCHEMA_JSON, offsetof(struct access_policy_config, persons_json),
+     .flags = SCHEMA_BY_NAME, .object = &access_subject_table,
+     .doc = "people by name: a subject or a list of them, so that nobody approves what he asked "
+            "for under another name"},
+    {"vars", SCHEMA_JSON, offsetof(struct access_policy_config, vars_json),
+     .doc = "names of texts and lists of texts: ${NAME} stands for them in all other texts, and "
+            "$${ for ${; also those of the files that include this one"},
+    {"include", SCHEMA_STRINGS, offsetof(struct access_policy_config, include), .min = 1,
+     .doc = "files in this folder or below it, read behind this one; globs with *"},
+    {"mode", SCHEMA_ENUM, offsetof(struct access_policy_config, is_observed),
+     .default_text = "active", .values = access_mode_words,
+     .doc = "observe: as if every rule had it"},
     {0},
 };
 

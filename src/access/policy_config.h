@@ -4,6 +4,7 @@
 
 #include "access/policy.h"
 #include "access/subject.h"
+#include "base/map.h"
 #include "wire/schema.h"
 
 struct access_limits_config {
@@ -11,12 +12,24 @@ struct access_limits_config {
     uint64_t duration_ms;
     uint64_t ttl_ms;
     uint64_t live;
+    struct units_rate issue;
+    uint64_t min_remaining_ms;
     struct schema_strings binding;
+};
+
+struct access_approval_config {
+    const struct yaml_node *node; /* NULL: none is asked for */
+    struct schema_list from;      /* struct access_subject_config */
+    uint64_t count;
+    uint64_t decide_within_ms;
+    uint64_t use_within_ms;
 };
 
 struct access_require_config {
     const struct yaml_node *node;
     char *reason;
+    char *ticket;
+    struct access_approval_config approval;
 };
 
 struct access_rule_config {
@@ -26,6 +39,8 @@ struct access_rule_config {
     struct schema_strings roles;
     struct schema_list paths; /* struct access_path_config */
     int is_deny;
+    int is_observed;
+    bool is_break_glass;
     struct access_limits_config limits;
     struct access_require_config require;
 };
@@ -36,11 +51,16 @@ struct access_admins_config {
     struct schema_strings may;
 };
 
-/* A whole file. Entries of `admins` have two forms and are decoded one by one. */
+/* A whole file. Entries of `admins` have two forms, those of `persons` have names that nobody
+ * knows, and both are decoded one by one. */
 struct access_policy_config {
     const struct yaml_node *node;
     struct schema_list rules; /* struct access_rule_config */
-    char *admins_json;        /* only looked at for being there */
+    int is_observed;
+    char *admins_json; /* these are only looked at for being there */
+    char *persons_json;
+    char *vars_json;
+    struct schema_strings include;
 };
 
 /* access_policy_table, but it passes over keys that it doesn't know. */
@@ -54,6 +74,8 @@ struct access_parser {
     struct access_policy *policy;
     const char *const *roles; /* ended by NULL, both */
     const char *const *issuers;
+    struct map rule_names; /* of name_entries, one for each rule */
+    struct map_entry *name_entries;
     struct yaml_errors *errors;
 };
 
@@ -61,6 +83,16 @@ struct access_parser {
  * the parser's errors. 0 or ERR_NOMEM. */
 int access_rule_compile(struct access_parser *parser,
                         struct access_rule_config *config) ATTR_MUST_USE;
+
+/* The `admins` and `persons` of all files. 0 or ERR_NOMEM. */
+int access_admins_compile(struct access_parser *parser,
+                          const struct access_nodes *nodes) ATTR_MUST_USE;
+int access_persons_compile(struct access_parser *parser,
+                           const struct access_nodes *nodes) ATTR_MUST_USE;
+
+/* "there is no KIND `word`", with what was meant, if that is clear. */
+void access_report_unknown(struct yaml_errors *errors, const struct yaml_node *node,
+                           const char *kind, const char *const *candidates);
 
 /* The node of item `index` of a SCHEMA_STRINGS under `key`, for messages; `parent` if there is
  * none. */

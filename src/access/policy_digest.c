@@ -1,6 +1,6 @@
-/* The digest of a policy: over what its rules mean, not over how they are written. Comments,
- * quotes, the order of keys and how rules are spread over files don't change it; the order of rules
- * does, since the first one that fits decides. */
+/* The digests of a policy and of its rules: over what they mean, not over how they are written.
+ * Comments, quotes, the order of keys, names of variables and how rules are spread over files don't
+ * change them; the order of rules changes the policy's, since the first one that fits decides. */
 #include "access/rules.h"
 
 #include "base/buf.h"
@@ -29,6 +29,11 @@ static void number_add(struct buf *out, const char *key, uint64_t value)
     buf_printf(out, "%s %" PRIu64 "\n", key, value);
 }
 
+static void range_add(struct buf *out, const char *key, const struct schema_range *range)
+{
+    buf_printf(out, "%s %" PRIu64 "-%" PRIu64 "\n", key, range->first, range->last);
+}
+
 static void token_add(struct buf *out, const struct access_token_rule *rule)
 {
     size_t i;
@@ -54,17 +59,39 @@ static void subjects_add(struct buf *out, const struct access_subjects *subjects
         text_add(out, "user", subject->user.text);
         text_add(out, "group", subject->group.text);
         if (subject->has_uid) {
-            number_add(out, "uid", subject->uid);
+            range_add(out, "uid", &subject->uid);
         }
         if (subject->has_gid) {
-            number_add(out, "gid", subject->gid);
+            range_add(out, "gid", &subject->gid);
         }
         text_add(out, "unit", subject->unit.text);
         text_add(out, "container", subject->container.text);
+        text_add(out, "image", subject->image.text);
         text_add(out, "listener", subject->listener.text);
         text_add(out, "tls.san", subject->san.text);
         token_add(out, &subject->token);
     }
+}
+
+static void approval_add(struct buf *out, const struct access_approval *approval)
+{
+    if (approval->count > 0) {
+        number_add(out, "approval", approval->count);
+        number_add(out, "decide_within", approval->decide_within_ms);
+        number_add(out, "use_within", approval->use_within_ms);
+        subjects_add(out, approval->from);
+    }
+}
+
+static void requirements_add(struct buf *out, const struct access_rule *rule)
+{
+    if (rule->reason != NULL) {
+        text_add(out, "reason", access_reason_pattern(rule->reason));
+    }
+    if (rule->ticket != NULL) {
+        text_add(out, "ticket", access_reason_pattern(rule->ticket));
+    }
+    approval_add(out, &rule->approval);
 }
 
 static void rule_add(struct buf *out, const struct access_rule *rule)
@@ -74,6 +101,8 @@ static void rule_add(struct buf *out, const struct access_rule *rule)
 
     text_add(out, "rule", rule->name);
     number_add(out, "deny", rule->is_deny ? 1 : 0);
+    number_add(out, "observe", rule->is_observed ? 1 : 0);
+    number_add(out, "break_glass", rule->is_break_glass ? 1 : 0);
     subjects_add(out, &rule->subjects);
     for (i = 0; i < rule->role_pattern_count; i++) {
         text_add(out, "role", rule->role_patterns[i]);
@@ -86,39 +115,62 @@ static void rule_add(struct buf *out, const struct access_rule *rule)
     number_add(out, "duration", rule->duration_ms);
     number_add(out, "ttl", rule->ttl_ms);
     number_add(out, "live", rule->live);
+    number_add(out, "issue", rule->issue.count);
+    number_add(out, "per", rule->issue.per_ms);
+    number_add(out, "min_remaining", rule->min_remaining_ms);
     for (i = 0; i < rule->binding_count; i++) {
         text_add(out, "binding", access_binding_format(&rule->bindings[i], text));
     }
-    if (rule->reason != NULL) {
-        text_add(out, "reason", access_reason_pattern(rule->reason));
+    requirements_add(out, rule);
+}
+
+/* 0 or ERR_NOMEM, also that of the text before. */
+static int text_digest(const struct buf *text, char ret_digest[ACCESS_DIGEST_BYTES])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+    size_t i;
+
+    if (buf_status(text) != 0) {
+        return buf_status(text);
     }
+    if (EVP_Digest(buf_str(text).ptr, text->len, digest, NULL, EVP_sha256(), NULL) != 1) {
+        return ERR_NOMEM;
+    }
+    for (i = 0; i < DIGEST_BYTES; i++) {
+        (void)snprintf(ret_digest + 2 * i, 3, "%02x", digest[i]);
+    }
+    return 0;
+}
+
+static int rule_digest(struct access_rule *rule)
+{
+    BUF_AUTO text;
+
+    buf_init(&text, DIGEST_INPUT_MAX_BYTES);
+    buf_add_c(&text, "leased-rule-v1\n");
+    rule_add(&text, rule);
+    return text_digest(&text, rule->digest);
 }
 
 int access_policy_digest_compute(struct access_policy *policy)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     BUF_AUTO text;
     size_t i;
-    int r;
+    int r = 0;
 
     buf_init(&text, DIGEST_INPUT_MAX_BYTES);
-    buf_add_c(&text, "leased-policy-v1\n");
-    for (i = 0; i < policy->rule_count; i++) {
-        rule_add(&text, &policy->rules[i]);
+    buf_add_c(&text, "leased-policy-v2\n");
+    for (i = 0; r == 0 && i < policy->rule_count; i++) {
+        r = rule_digest(&policy->rules[i]);
+        text_add(&text, "rule", policy->rules[i].digest);
     }
     for (i = 0; i < policy->admin_count; i++) {
         number_add(&text, "admins", policy->admins[i].may);
         subjects_add(&text, &policy->admins[i].subjects);
     }
-    r = buf_status(&text);
-    if (r != 0) {
-        return r;
+    for (i = 0; i < policy->person_count; i++) {
+        text_add(&text, "person", policy->persons[i].name);
+        subjects_add(&text, &policy->persons[i].subjects);
     }
-    if (EVP_Digest(buf_str(&text).ptr, text.len, digest, NULL, EVP_sha256(), NULL) != 1) {
-        return ERR_NOMEM;
-    }
-    for (i = 0; i < DIGEST_BYTES; i++) {
-        (void)snprintf(policy->digest + 2 * i, 3, "%02x", digest[i]);
-    }
-    return 0;
+    return r == 0 ? text_digest(&text, policy->digest) : r;
 }

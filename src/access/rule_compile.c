@@ -7,35 +7,52 @@
 #include <stdio.h>
 #include <string.h>
 
+/* --- names ---------------------------------------------------------------------------------- */
+
+void access_report_unknown(struct yaml_errors *errors, const struct yaml_node *node,
+                           const char *kind, const char *const *candidates)
+{
+    const char *close = schema_suggest(node->text, candidates);
+
+    if (close != NULL) {
+        yaml_error_at(errors, node, "unknown %s `%.*s`: did you mean `%s`?", kind,
+                      STR_ARG(node->text), close);
+    } else {
+        yaml_error_at(errors, node, "unknown %s `%.*s`", kind, STR_ARG(node->text));
+    }
+}
+
 static int rule_name(struct access_parser *parser, struct access_rule *rule,
                      const struct access_rule_config *config)
 {
-    const struct access_policy *policy = parser->policy;
+    size_t number = parser->policy->rule_count;
     char name[32];
-    size_t i;
+    int r;
 
-    (void)snprintf(name, sizeof(name), "rule-%zu", policy->rule_count);
+    (void)snprintf(name, sizeof(name), "rule-%zu", number);
     rule->name = mem_strdup(config->name != NULL ? config->name : name);
     if (rule->name == NULL) {
         return ERR_NOMEM;
     }
-    for (i = 0; i + 1 < policy->rule_count; i++) {
-        if (strcmp(policy->rules[i].name, rule->name) == 0) {
-            yaml_error_at(parser->errors,
-                          config->name != NULL ? yaml_get(config->node, "name") : config->node,
-                          "there is a rule `%s` already", rule->name);
-            break;
-        }
+    r = map_add(&parser->rule_names, &parser->name_entries[number - 1], str_of(rule->name));
+    if (r == ERR_EXISTS) {
+        yaml_error_at(parser->errors,
+                      config->name != NULL ? yaml_get(config->node, "name") : config->node,
+                      "there is a rule `%s` already", rule->name);
+        r = 0;
     }
-    return 0;
+    return r;
 }
 
-static bool role_exists(const struct access_parser *parser, struct str pattern)
+static bool role_exists(const struct access_parser *parser, const char *pattern)
 {
     size_t i;
 
+    if (strchr(pattern, '*') == NULL) {
+        return map_find(&parser->policy->role_map, str_of(pattern)) != NULL;
+    }
     for (i = 0; parser->roles[i] != NULL; i++) {
-        if (str_glob(pattern, str_of(parser->roles[i]))) {
+        if (str_glob(str_of(pattern), str_of(parser->roles[i]))) {
             return true;
         }
     }
@@ -45,18 +62,13 @@ static bool role_exists(const struct access_parser *parser, struct str pattern)
 static void role_check(struct access_parser *parser, const char *pattern,
                        const struct yaml_node *node)
 {
-    const char *close = schema_suggest(str_of(pattern), parser->roles);
-
-    if (role_exists(parser, str_of(pattern))) {
+    if (role_exists(parser, pattern)) {
         return;
     }
     if (strchr(pattern, '*') != NULL) {
         yaml_error_at(parser->errors, node, "no role matches `%s`", pattern);
-    } else if (close != NULL) {
-        yaml_error_at(parser->errors, node, "unknown role `%s`: did you mean `%s`?", pattern,
-                      close);
     } else {
-        yaml_error_at(parser->errors, node, "unknown role `%s`", pattern);
+        access_report_unknown(parser->errors, node, "role", parser->roles);
     }
 }
 
@@ -74,15 +86,24 @@ static void rule_roles(struct access_parser *parser, struct access_rule *rule,
     config->roles = (struct schema_strings){0};
 }
 
-static void rule_bindings(struct access_parser *parser, struct access_rule *rule,
-                          const struct access_limits_config *limits)
+/* --- limits --------------------------------------------------------------------------------- */
+
+static int rule_bindings(struct access_parser *parser, struct access_rule *rule,
+                         const struct access_limits_config *limits)
 {
     size_t i;
 
     if (limits->binding.count > ACCESS_RULE_BINDINGS_MAX) {
         yaml_error_at(parser->errors, yaml_get(limits->node, "binding"),
                       "at most %d bindings are possible", ACCESS_RULE_BINDINGS_MAX);
-        return;
+        return 0;
+    }
+    if (limits->binding.count == 0) {
+        return 0;
+    }
+    rule->bindings = mem_calloc(limits->binding.count, sizeof(*rule->bindings));
+    if (rule->bindings == NULL) {
+        return ERR_NOMEM;
     }
     for (i = 0; i < limits->binding.count; i++) {
         const struct yaml_node *node = access_item_node(limits->node, "binding", i);
@@ -98,30 +119,107 @@ static void rule_bindings(struct access_parser *parser, struct access_rule *rule
             rule->binding_count++;
         }
     }
+    return 0;
 }
 
-static int rule_reason(struct access_parser *parser, struct access_rule *rule,
-                       const struct access_require_config *require)
+static int rule_limits(struct access_parser *parser, struct access_rule *rule,
+                       const struct access_limits_config *limits)
 {
+    rule->duration_ms = limits->duration_ms;
+    rule->ttl_ms = limits->ttl_ms;
+    rule->live = limits->live;
+    rule->issue = limits->issue;
+    rule->min_remaining_ms = limits->min_remaining_ms;
+    return rule_bindings(parser, rule, limits);
+}
+
+/* --- requirements --------------------------------------------------------------------------- */
+
+static int expression_add(struct access_policy *policy, const char *pattern,
+                          const struct access_reason **ret_compiled, struct err *e)
+{
+    struct access_expression *expression = mem_calloc(1, sizeof(*expression));
+    int r = ERR_NOMEM;
+
+    if (expression == NULL) {
+        return r;
+    }
+    r = access_reason_new(pattern, &expression->compiled, e);
+    if (r == 0) {
+        r = map_add(&policy->expressions, &expression->entry,
+                    str_of(access_reason_pattern(expression->compiled)));
+    }
+    if (r != 0) {
+        access_reason_free(expression->compiled);
+        mem_free(expression);
+        return r;
+    }
+    *ret_compiled = expression->compiled;
+    return 0;
+}
+
+/* `pattern`: what stands under `key`; NULL: nothing does. */
+static int rule_expression(struct access_parser *parser, const struct yaml_node *require,
+                           const char *key, const char *pattern,
+                           const struct access_reason **ret_compiled)
+{
+    struct map_entry *entry;
     struct err e = {0};
     int r;
 
-    if (require->reason == NULL) {
+    if (pattern == NULL) {
         return 0;
     }
-    r = access_reason_new(require->reason, &rule->reason, &e);
+    entry = map_find(&parser->policy->expressions, str_of(pattern));
+    if (entry != NULL) {
+        *ret_compiled = MAP_ENTRY(entry, struct access_expression, entry)->compiled;
+        return 0;
+    }
+    r = expression_add(parser->policy, pattern, ret_compiled, &e);
     if (r == ERR_INVALID) {
-        yaml_error_at(parser->errors, yaml_get(require->node, "reason"),
-                      "this is no regular expression: %s", e.text);
+        yaml_error_at(parser->errors, yaml_get(require, key), "this is no regular expression: %s",
+                      e.text);
         r = 0;
     }
     return r;
 }
 
+static int rule_approval(struct access_parser *parser, struct access_rule *rule,
+                         const struct access_approval_config *config)
+{
+    if (config->node == NULL) {
+        return 0;
+    }
+    rule->approval = (struct access_approval){
+        .count = (uint32_t)config->count,
+        .decide_within_ms = config->decide_within_ms,
+        .use_within_ms = config->use_within_ms,
+        .from = &rule->approvers,
+    };
+    return access_subjects_compile(config->from.items, config->from.count, &rule->approvers,
+                                   parser);
+}
+
+static int rule_requirements(struct access_parser *parser, struct access_rule *rule,
+                             const struct access_require_config *require)
+{
+    int r = rule_expression(parser, require->node, "reason", require->reason, &rule->reason);
+
+    if (r == 0) {
+        r = rule_expression(parser, require->node, "ticket", require->ticket, &rule->ticket);
+    }
+    if (r == 0) {
+        r = rule_approval(parser, rule, &require->approval);
+    }
+    return r;
+}
+
+/* --- the whole ------------------------------------------------------------------------------ */
+
 /* What would be read and then do nothing is a mistake of whoever wrote it. */
 static void deny_check(struct access_parser *parser, const struct access_rule_config *config)
 {
-    static const char *const keys[] = {"limits", "require"};
+    static const char *const keys[] = {"limits", "require", "break_glass"};
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(keys); i++) {
@@ -134,6 +232,41 @@ static void deny_check(struct access_parser *parser, const struct access_rule_co
     }
 }
 
+/* Who breaks the glass gets it at once and without asking anybody, so it must end by itself, and
+ * somebody must look at it. */
+static void break_glass_check(struct access_parser *parser, const struct access_rule_config *config)
+{
+    const struct yaml_node *node = yaml_get(config->node, "break_glass");
+
+    if (config->limits.duration_ms == 0) {
+        yaml_error_at_key(
+            parser->errors, node,
+            "a rule with `break_glass` needs `limits.duration`: how long it may last");
+    }
+    if (config->require.approval.node == NULL) {
+        yaml_error_at_key(
+            parser->errors, node,
+            "a rule with `break_glass` needs `require.approval`: who must look at it afterwards");
+    }
+    if (config->paths.count > 0) {
+        yaml_error_at_key(parser->errors, yaml_get(config->node, "paths"),
+                          "`paths` has no effect in a rule with `break_glass`");
+    }
+}
+
+static void rule_check(struct access_parser *parser, const struct access_rule_config *config)
+{
+    if (config->is_deny != 0) {
+        deny_check(parser, config);
+    } else if (config->is_break_glass) {
+        break_glass_check(parser, config);
+    }
+    if (config->node->type == YAML_MAPPING && yaml_get(config->node, "roles") == NULL &&
+        yaml_get(config->node, "paths") == NULL) {
+        yaml_error_at(parser->errors, config->node, "`roles` or `paths` is missing in a rule");
+    }
+}
+
 int access_rule_compile(struct access_parser *parser, struct access_rule_config *config)
 {
     struct access_policy *policy = parser->policy;
@@ -141,19 +274,14 @@ int access_rule_compile(struct access_parser *parser, struct access_rule_config 
     int r;
 
     rule->is_deny = config->is_deny != 0;
-    rule->duration_ms = config->limits.duration_ms;
-    rule->ttl_ms = config->limits.ttl_ms;
-    rule->live = config->limits.live;
-    if (rule->is_deny) {
-        deny_check(parser, config);
-    }
-    if (config->node->type == YAML_MAPPING && yaml_get(config->node, "roles") == NULL &&
-        yaml_get(config->node, "paths") == NULL) {
-        yaml_error_at(parser->errors, config->node, "`roles` or `paths` is missing in a rule");
-    }
+    rule->is_observed = config->is_observed != 0;
+    rule->is_break_glass = config->is_break_glass;
+    rule_check(parser, config);
     rule_roles(parser, rule, config);
-    rule_bindings(parser, rule, &config->limits);
     r = rule_name(parser, rule, config);
+    if (r == 0) {
+        r = rule_limits(parser, rule, &config->limits);
+    }
     if (r == 0) {
         r = access_subjects_compile(config->subjects.items, config->subjects.count, &rule->subjects,
                                     parser);
@@ -162,7 +290,7 @@ int access_rule_compile(struct access_parser *parser, struct access_rule_config 
         r = access_paths_compile(&config->paths, &rule->paths, &rule->path_count, parser->errors);
     }
     if (r == 0) {
-        r = rule_reason(parser, rule, &config->require);
+        r = rule_requirements(parser, rule, &config->require);
     }
     return r;
 }

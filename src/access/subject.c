@@ -40,11 +40,16 @@ static const struct schema_object jwt_table = {
 static const struct schema_field subject_fields[] = {
     {FIELD("user", SCHEMA_STRING, user), .doc = "the name behind the uid; globs with *"},
     {FIELD("group", SCHEMA_STRING, group), .doc = "a group of the caller, by name; globs with *"},
-    {FIELD("uid", SCHEMA_UINT, uid), .max = UINT32_MAX - 1, .doc = "the uid"},
-    {FIELD("gid", SCHEMA_UINT, gid), .max = UINT32_MAX - 1, .doc = "a group of the caller"},
+    {FIELD("uid", SCHEMA_RANGE, uid), .max = UINT32_MAX - 1,
+     .doc = "the uid, or a range of them: \"1000-1999\""},
+    {FIELD("gid", SCHEMA_RANGE, gid), .max = UINT32_MAX - 1,
+     .doc = "a group of the caller, or a range of them"},
     {FIELD("unit", SCHEMA_STRING, unit), .doc = "the systemd unit; narrows a user or group"},
     {FIELD("container", SCHEMA_STRING, container),
      .doc = "the container's id; narrows a user or group"},
+    {FIELD("image", SCHEMA_STRING, image),
+     .doc = "what the container was made from, as its runtime has it; globs with *; narrows a user "
+            "or group"},
     {FIELD("listener", SCHEMA_STRING, listener), .doc = "the listener that the caller came by"},
     {FIELD("tls", SCHEMA_OBJECT, tls), .object = &tls_table,
      .doc = "what the client's certificate says, on a listener with TLS"},
@@ -66,9 +71,9 @@ const struct schema_object access_subject_table = {
     .name = "a subject",
     .size = sizeof(struct access_subject_config),
     .fields = subject_fields,
-    .relations_json =
-        "\"minProperties\":1,\"dependentSchemas\":{\"unit\":" HAS_USER ",\"container\":" HAS_USER
-        ",\"tls\":{\"propertyNames\":{\"enum\":[\"tls\",\"listener\",\"jwt\"]}}}",
+    .relations_json = "\"minProperties\":1,\"dependentSchemas\":{\"unit\":" HAS_USER
+                      ",\"container\":" HAS_USER ",\"image\":" HAS_USER
+                      ",\"tls\":{\"propertyNames\":{\"enum\":[\"tls\",\"listener\",\"jwt\"]}}}",
 };
 
 /* --- compiling --- */
@@ -91,15 +96,19 @@ static bool names_somebody_here(const struct access_subject *subject)
 {
     return subject->has_uid || subject->has_gid || subject->user.text != NULL ||
            subject->group.text != NULL || subject->unit.text != NULL ||
-           subject->container.text != NULL;
+           subject->container.text != NULL || subject->image.text != NULL;
 }
 
-/* Unit and container can be had by whoever wins a race for a pid; the uid can't. So they only
- * narrow a user or group. */
+/* Unit, container and image can be had by whoever wins a race for a pid; the uid can't. So they
+ * only narrow a user or group. */
 static void subject_check(const struct access_subject_config *config,
                           const struct access_subject *subject, struct yaml_errors *errors)
 {
     const struct yaml_node *node = config->node;
+    const char *narrow = config->unit != NULL        ? "unit"
+                         : config->container != NULL ? "container"
+                         : config->image != NULL     ? "image"
+                                                     : NULL;
     bool has_user =
         subject->has_uid || subject->has_gid || config->user != NULL || config->group != NULL;
 
@@ -109,10 +118,9 @@ static void subject_check(const struct access_subject_config *config,
             yaml_error_at(errors, node,
                           "a subject that names `tls` can name `listener` and `jwt` beside it and "
                           "nothing else: a certificate has no user, group, unit or container");
-        } else if (!has_user && (config->unit != NULL || config->container != NULL)) {
+        } else if (!has_user && narrow != NULL) {
             yaml_error_at(errors, node,
-                          "a subject that names a `%s` must name a `user` or `group` too",
-                          config->unit != NULL ? "unit" : "container");
+                          "a subject that names a `%s` must name a `user` or `group` too", narrow);
         }
     } else if (node->type == YAML_MAPPING) {
         yaml_error_at(errors, node,
@@ -127,9 +135,10 @@ static int subject_compile(const struct access_subject_config *config,
         const char *text;
         struct access_pattern *pattern;
     } patterns[] = {
-        {config->user, &subject->user},         {config->group, &subject->group},
-        {config->unit, &subject->unit},         {config->container, &subject->container},
-        {config->listener, &subject->listener}, {config->tls.san, &subject->san},
+        {config->user, &subject->user},   {config->group, &subject->group},
+        {config->unit, &subject->unit},   {config->container, &subject->container},
+        {config->image, &subject->image}, {config->listener, &subject->listener},
+        {config->tls.san, &subject->san},
     };
     size_t i;
 
@@ -142,8 +151,8 @@ static int subject_compile(const struct access_subject_config *config,
     }
     subject->has_uid = yaml_get(config->node, "uid") != NULL;
     subject->has_gid = yaml_get(config->node, "gid") != NULL;
-    subject->uid = (uint32_t)config->uid;
-    subject->gid = (uint32_t)config->gid;
+    subject->uid = config->uid;
+    subject->gid = config->gid;
     subject_check(config, subject, parser->errors);
     return config->jwt.node != NULL ? access_token_compile(&config->jwt, &subject->token, parser)
                                     : 0;
@@ -188,6 +197,7 @@ void access_subjects_fini(struct access_subjects *subjects)
         mem_free(subject->group.text);
         mem_free(subject->unit.text);
         mem_free(subject->container.text);
+        mem_free(subject->image.text);
         mem_free(subject->listener.text);
         mem_free(subject->san.text);
         access_token_fini(&subject->token);
@@ -205,6 +215,7 @@ void access_facts_init(struct access_facts *facts, const struct access_identity 
     facts->user = str_of(identity->user);
     facts->unit = str_of(identity->unit);
     facts->container = str_of(identity->container);
+    facts->image = str_of(identity->image);
     facts->listener = str_of(identity->listener);
     facts->sans = str_of(identity->sans);
     facts->has_group_names = false;
@@ -279,15 +290,22 @@ static bool group_matches(const struct access_pattern *pattern, struct access_fa
     return is_denial && facts->has_unknown_groups;
 }
 
-static bool gid_matches(const struct access_identity *identity, uint32_t gid, bool is_denial)
+/* No range reaches as far as ENV_NO_ID. */
+static bool is_within(const struct schema_range *range, uint32_t id)
+{
+    return id >= range->first && id <= range->last;
+}
+
+static bool gid_matches(const struct access_identity *identity, const struct schema_range *gids,
+                        bool is_denial)
 {
     size_t i;
 
-    if (identity->gid == gid || (identity->gid == ENV_NO_ID && is_denial)) {
+    if (is_within(gids, identity->gid) || (identity->gid == ENV_NO_ID && is_denial)) {
         return true;
     }
     for (i = 0; i < identity->group_count; i++) {
-        if (identity->groups[i] == gid) {
+        if (is_within(gids, identity->groups[i])) {
             return true;
         }
     }
@@ -322,7 +340,7 @@ static const char *certificate_mismatch(const struct access_subject *subject,
 static bool names_foreign(const struct access_subject *subject,
                           const struct access_identity *identity)
 {
-    return subject->container.text != NULL ||
+    return subject->container.text != NULL || subject->image.text != NULL ||
            (identity->kind == ENV_PEER_FOREIGN && subject->listener.text != NULL);
 }
 
@@ -341,7 +359,7 @@ const char *access_subject_mismatch(const struct access_subject *subject,
     if (identity->is_foreign && !is_denial && !names_foreign(subject, identity)) {
         return identity->kind == ENV_PEER_FOREIGN ? "listener" : "container";
     }
-    if (subject->has_uid && subject->uid != identity->uid) {
+    if (subject->has_uid && !is_within(&subject->uid, identity->uid)) {
         return "uid";
     }
     if (!pattern_matches(&subject->user, facts->user)) {
@@ -353,13 +371,16 @@ const char *access_subject_mismatch(const struct access_subject *subject,
     if (!pattern_matches(&subject->container, facts->container)) {
         return "container";
     }
+    if (!pattern_matches(&subject->image, facts->image)) {
+        return "image";
+    }
     if (!pattern_matches(&subject->listener, facts->listener)) {
         return "listener";
     }
     if (access_token_mismatch(&subject->token, identity->claims) != NULL) {
         return "jwt";
     }
-    if (subject->has_gid && !gid_matches(identity, subject->gid, is_denial)) {
+    if (subject->has_gid && !gid_matches(identity, &subject->gid, is_denial)) {
         return "gid";
     }
     if (subject->group.text != NULL && !group_matches(&subject->group, facts, is_denial)) {

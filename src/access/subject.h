@@ -36,12 +36,13 @@ struct access_token_rule {
 struct access_subject {
     bool has_uid;
     bool has_gid;
-    uint32_t uid;
-    uint32_t gid;
+    struct schema_range uid;
+    struct schema_range gid;
     struct access_pattern user;
     struct access_pattern group;
     struct access_pattern unit;
     struct access_pattern container;
+    struct access_pattern image;
     struct access_pattern listener;
     struct access_pattern san;
     struct access_token_rule token;
@@ -67,6 +68,7 @@ struct access_facts {
     struct str user;
     struct str unit;
     struct str container;
+    struct str image;
     struct str listener;
     struct str sans; /* separated by blanks */
     bool has_group_names;
@@ -111,10 +113,11 @@ struct access_subject_config {
     const struct yaml_node *node;
     char *user;
     char *group;
-    uint64_t uid;
-    uint64_t gid;
+    struct schema_range uid;
+    struct schema_range gid;
     char *unit;
     char *container;
+    char *image;
     char *listener;
     struct access_tls_config tls;
     struct access_jwt_config jwt;

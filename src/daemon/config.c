@@ -34,7 +34,8 @@ static int policy_parse(struct config *config, const struct yaml_node *const *no
     for (i = 0; i < count; i++) {
         config_check_shared_ttl(&config->settings, nodes[i], errors);
     }
-    r = access_policy_parse(nodes, count, &known, &config->policy, errors);
+    r = access_policy_parse(&(struct access_nodes){.items = nodes, .count = count}, &known, NULL,
+                            &config->policy, errors);
     for (i = 0; warnings != NULL && errors->count == 0 && i < count; i++) {
         config_check_subjects(nodes[i], warnings);
     }
@@ -74,14 +75,18 @@ static int policies_load(struct config *config, struct yaml_errors *warnings,
 {
     const struct config_policies *policies = &config->settings.policies;
     bool is_inline = policies->node != NULL && policies->node->type == YAML_MAPPING;
+    static const char *const keys[] = {"rules", "admins", "persons", "mode", NULL};
     const struct yaml_node *child;
+    size_t i;
 
     if (policies->path != NULL) {
         return policy_files_parse(config, warnings, errors);
     }
     /* Other keys were reported by our own table. */
     for (child = is_inline ? policies->node->first : NULL; child != NULL; child = child->next) {
-        if (!str_eq_c(child->key, "rules") && !str_eq_c(child->key, "admins")) {
+        for (i = 0; keys[i] != NULL && !str_eq_c(child->key, keys[i]); i++) {
+        }
+        if (keys[i] == NULL) {
             yaml_refuse(config->document, child);
         }
     }

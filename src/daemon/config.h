@@ -202,6 +202,8 @@ struct config_policies {
     char *path;
     char *rules_json;
     char *admins_json;
+    char *persons_json;
+    int mode;
 };
 
 struct config_ledger {

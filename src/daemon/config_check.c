@@ -197,11 +197,15 @@ static void env_check(const struct config_role *role, struct yaml_errors *errors
 
 static void policies_check(const struct config_policies *policies, struct yaml_errors *errors)
 {
-    const char *other = policies->rules_json != NULL ? "rules" : "admins";
+    static const char *const others[] = {"rules", "admins", "persons", "mode"};
+    size_t i;
 
-    if (policies->path != NULL && (policies->rules_json != NULL || policies->admins_json != NULL)) {
-        yaml_error_at_key(errors, yaml_get(policies->node, "path"), "give `path` or `%s`, not both",
-                          other);
+    for (i = 0; policies->path != NULL && i < ARRAY_LEN(others); i++) {
+        if (config_is_given(policies->node, others[i])) {
+            yaml_error_at_key(errors, yaml_get(policies->node, "path"),
+                              "give `path` or `%s`, not both", others[i]);
+            return;
+        }
     }
 }
 

@@ -262,16 +262,19 @@ static const struct schema_field policies_fields[] = {
     {FIELD(config_policies, "path", SCHEMA_STRING, path), .doc = "a file or a folder of *.yaml"},
     {FIELD(config_policies, "rules", SCHEMA_JSON, rules_json), .object = &access_rule_table,
      .doc = "the first allow rule that fits decides; a deny wins"},
+    {FIELD(config_policies, "persons", SCHEMA_JSON, persons_json), .flags = SCHEMA_BY_NAME,
+     .object = &access_subject_table, .doc = "people by name, right here"},
+    {FIELD(config_policies, "mode", SCHEMA_ENUM, mode), .default_text = "active",
+     .values = access_mode_words, .doc = "observe: as if every rule had it"},
     {FIELD(config_policies, "admins", SCHEMA_JSON, admins_json), .object = &access_admins_table,
      .other_object = &access_subject_table,
      .doc = "who may see and end what others hold; a bare subject may all"},
-    LATER("mode", NULL),
     {0},
 };
 static const struct schema_object policies_table = TABLE_WITH(
     "policies", config_policies, policies_fields, false,
     "\"not\":{\"type\":\"object\",\"required\":[\"path\"],\"anyOf\":[{\"required\":[\"rules\"]},"
-    "{\"required\":[\"admins\"]}]}");
+    "{\"required\":[\"admins\"]},{\"required\":[\"persons\"]},{\"required\":[\"mode\"]}]}");
 
 static const struct schema_field plugins_fields[] = {
     {FIELD(config_plugins, "path", SCHEMA_STRING, path), .default_text = LEASED_PLUGINDIR,

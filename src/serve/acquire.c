@@ -182,6 +182,7 @@ static void denied_record(const struct exchange *x, const char *why,
 
 static void deny(struct exchange *x, const struct lease_role *role)
 {
+    const struct access_decision *decision = &x->decision;
     const struct {
         uint32_t status;
         const char *code;
@@ -190,9 +191,11 @@ static void deny(struct exchange *x, const struct lease_role *role)
         [ACCESS_ALLOW] = {500, "denied", NULL},
         [ACCESS_DENY] = {403, "denied", "ask an operator for a rule that allows it"},
         [ACCESS_LIMIT_EXCEEDED] = {403, "limit_exceeded", limit_hint(x->decision.limit)},
-        [ACCESS_REASON_REQUIRED] = {403, "reason_required", "give one with ?reason= or --reason"},
+        [ACCESS_REASON_REQUIRED] = {403, "reason_required",
+                                    decision->limit != NULL ? "give one with ?ticket= or --ticket"
+                                                            : "give one with ?reason= or --reason"},
+        [ACCESS_APPROVAL_REQUIRED] = {403, "approval_pending", "ask for one: lease request"},
     };
-    const struct access_decision *decision = &x->decision;
     struct audit_record record;
 
     denied_record(x, decision->detail, &record);

@@ -13,7 +13,9 @@ void decide_request(const struct exchange *x, const struct lease_role *role, uin
         .duration_ms = x->params.duration_ms,
         .binding_count = x->params.binding_count,
         .reason = str_or_null(x->params.reason),
+        .ticket = str_or_null(x->params.ticket),
         .live_count = live_count,
+        .wall_ms = env_wall_ms(x->serve->options.env),
     };
     memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
 }

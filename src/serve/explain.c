@@ -75,6 +75,7 @@ static void decision_write(struct explaining *it)
         [ACCESS_DENY] = "denied",
         [ACCESS_LIMIT_EXCEEDED] = "limit_exceeded",
         [ACCESS_REASON_REQUIRED] = "reason_required",
+        [ACCESS_APPROVAL_REQUIRED] = "approval_required",
     };
     const struct access_decision *decision = &it->x->decision;
 

@@ -466,7 +466,6 @@ static void pass_start(struct exchange *x, struct vault_pass_request *request,
 void serve_vault_pass(struct vault_request *v, bool needs_rule)
 {
     struct exchange *x = v->x;
-    const struct access_policy *policy = x->serve->options.policy;
     struct access_decision decision = {.outcome = ACCESS_ALLOW};
     struct vault_pass_request request;
     struct access_path_request asked;
@@ -488,8 +487,9 @@ void serve_vault_pass(struct vault_request *v, bool needs_rule)
     if (needs_rule) {
         asked = (struct access_path_request){.backend = x->listener->vault.backend,
                                              .path = str_of(request.path),
-                                             .needs = request.needs};
-        access_policy_decide_path(policy, &x->identity, &asked, &decision);
+                                             .needs = request.needs,
+                                             .wall_ms = env_wall_ms(x->serve->options.env)};
+        access_policy_decide_path(x->serve->options.policy, &x->identity, &asked, &decision);
     }
     if (decision.outcome != ACCESS_ALLOW) {
         serve_vault_pass_deny(x, &request, &decision);

@@ -194,8 +194,10 @@ static bool has_role(const struct exchange *x, struct str path)
 static void capabilities_write(struct exchange *x, struct json_out *json, struct str key,
                                struct str path)
 {
-    uint32_t may = access_policy_capabilities(x->serve->options.policy, &x->identity,
-                                              x->listener->vault.backend, path);
+    const struct access_path_request asked = {.backend = x->listener->vault.backend,
+                                              .path = path,
+                                              .wall_ms = env_wall_ms(x->serve->options.env)};
+    uint32_t may = access_policy_capabilities(x->serve->options.policy, &x->identity, &asked);
     BUF_AUTO quoted;
     struct str name;
     uint32_t bit;

@@ -42,8 +42,8 @@ static struct access_policy *policy_make(size_t rule_count, bool has_groups)
         abort();
     }
     root = yaml_root(document);
-    if (access_policy_parse(&root, 1, &(struct access_known){.roles = roles}, &policy, &errors) !=
-        0) {
+    if (access_policy_parse(&(struct access_nodes){.items = &root, .count = 1},
+                            &(struct access_known){.roles = roles}, NULL, &policy, &errors) != 0) {
         abort();
     }
     yaml_free(document);

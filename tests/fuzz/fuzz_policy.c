@@ -115,8 +115,8 @@ static struct access_policy *policy_of(struct str text, struct str more)
         if (documents[1] != NULL) {
             nodes[count++] = yaml_root(documents[1]);
         }
-        r = access_policy_parse(nodes, count, &(struct access_known){.roles = roles}, &policy,
-                                &errors);
+        r = access_policy_parse(&(struct access_nodes){.items = nodes, .count = count},
+                                &(struct access_known){.roles = roles}, NULL, &policy, &errors);
     }
     CHECK(r == 0 || (policy == NULL && errors.count > 0));
     yaml_free(documents[0]);

@@ -151,7 +151,8 @@ static struct access_policy *parse_policy(struct sim_world *world, const char *t
     if (yaml_parse("policy", str_of(text), &document, &errors) == 0) {
         root = yaml_root(document);
         status =
-            access_policy_parse(&root, 1, &(struct access_known){.roles = names}, &policy, &errors);
+            access_policy_parse(&(struct access_nodes){.items = &root, .count = 1},
+                                &(struct access_known){.roles = names}, NULL, &policy, &errors);
     }
     if (errors.count > 0 || status != 0) {
         sim_fail(&world->sim, "policy: %.*s", STR_ARG(buf_str(&errors.text)));

@@ -67,7 +67,8 @@ static int parse(struct fixture *fixture, const char *first, const char *second)
             nodes[count++] = yaml_root(documents[i]);
         }
     }
-    r = access_policy_parse(nodes, count, &known, &fixture->policy, &fixture->errors);
+    r = access_policy_parse(&(struct access_nodes){.items = nodes, .count = count}, &known, NULL,
+                            &fixture->policy, &fixture->errors);
     yaml_free(documents[0]);
     yaml_free(documents[1]);
     return r;

@@ -130,8 +130,10 @@ static void test_an_entry_gives_what_it_lists_and_no_more(void **state)
     assert_int_equal(ask("secret/metadata/team/", ACCESS_CAN_LIST), ACCESS_ALLOW);
     assert_int_equal(ask("secret/metadata/team/", ACCESS_CAN_READ), ACCESS_DENY);
     assert_int_equal(ask("sys/rotate", ACCESS_CAN_UPDATE | ACCESS_CAN_SUDO), ACCESS_DENY);
-    assert_int_equal(access_policy_capabilities(fixture.policy, &fixture.identity, "vault-a",
-                                                STR("secret/data/team/a")),
+    assert_int_equal(access_policy_capabilities(
+                         fixture.policy, &fixture.identity,
+                         &(struct access_path_request){.backend = "vault-a",
+                                                       .path = STR("secret/data/team/a")}),
                      ACCESS_CAN_READ | ACCESS_CAN_UPDATE);
 }
 

@@ -82,6 +82,14 @@ static void test_mistakes_in_subjects_are_told(void **state)
         {"rules: [{subjects: [], roles: orders-db}]", "p.yaml:1:10: `subjects` is empty"},
         {"rules: [{subjects: [{usr: alice}], roles: orders-db}]",
          "p.yaml:1:22: unknown key `usr`: did you mean `user`?"},
+        {"rules: [{subjects: [{uid: 2000-1999}], roles: orders-db}]",
+         "p.yaml:1:27: uid: expected a whole number, or two with a `-` between them and the smaller "
+         "one first, from 0 to 4294967294, found `2000-1999`"},
+        {"rules: [{subjects: [{gid: \"5-\"}], roles: orders-db}]",
+         "p.yaml:1:27: gid: expected a whole number, or two with a `-` between them and the smaller "
+         "one first, from 0 to 4294967294, found `5-`"},
+        {"rules: [{subjects: [{image: a}], roles: orders-db}]",
+         "p.yaml:1:21: a subject that names a `image` must name a `user` or `group` too"},
         {"rules: [{subjects: [{user: alice, exe: /bin/sh}], roles: orders-db}]",
          "p.yaml:1:35: `exe` is not supported by this version: there are no rules on executables, "
          "because any process can run an allowed program and let it hand over the credential; use "
@@ -116,12 +124,38 @@ static void test_mistakes_in_rules_are_told(void **state)
         {"rules:\n- {name: rule-2, subjects: [{user: a}], roles: \"*\"}\n"
          "- {subjects: [{user: a}], roles: \"*\"}",
          "p.yaml:3:3: there is a rule `rule-2` already"},
-        {"rules: [{subjects: [{user: a}], roles: \"*\", mode: observe}]",
-         "p.yaml:1:45: `mode` is not supported by this version"},
-        {"rules: [{subjects: [{user: a}], roles: \"*\", limits: {issue: 20/h}}]",
-         "p.yaml:1:54: `issue` is not supported by this version"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", mode: observed}]",
+         "p.yaml:1:51: mode: expected one of `active`, `observe`, found `observed`: did you mean "
+         "`observe`?"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", limits: {issue: 20/y}}]",
+         "p.yaml:1:61: issue: expected a rate such as 50/s, 10/m or 20/h, found `20/y`"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", limits: {min_remainin: 1h}}]",
+         "p.yaml:1:54: unknown key `min_remainin`: did you mean `min_remaining`?"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", require: {tiket: x}}]",
+         "p.yaml:1:55: unknown key `tiket`: did you mean `ticket`?"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", require: {ticket: \"[\"}}]",
+         "p.yaml:1:63: this is no regular expression: missing terminating ] for character class, "
+         "at character 2"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: {approval: {count: 1}}}]",
-         "p.yaml:1:55: `approval` is not supported by this version"},
+         "p.yaml:1:55: `from` is missing in approval"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", require: {approval: {from: []}}}]",
+         "p.yaml:1:66: `from` is empty"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", require: {approval: {from: [{usr: b}]}}}]",
+         "p.yaml:1:74: unknown key `usr`: did you mean `user`?"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", require: {approval: {form: [{user: b}]}}}]",
+         "p.yaml:1:66: unknown key `form`: did you mean `from`?"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", brake_glass: true}]",
+         "p.yaml:1:45: unknown key `brake_glass`: did you mean `break_glass`?"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", break_glass: true}]",
+         "p.yaml:1:45: a rule with `break_glass` needs `limits.duration`: how long it may last\n"
+         "p.yaml:1:45: a rule with `break_glass` needs `require.approval`: who must look at it "
+         "afterwards"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", effect: deny, break_glass: true}]",
+         "p.yaml:1:59: `break_glass` has no effect in a rule that denies"},
+        {"rules: [{subjects: [{user: a}], roles: \"*\", paths: [{path: \"a/*\", capabilities: "
+         "read}], break_glass: true, limits: {duration: 1h}, require: {approval: {from: [{user: "
+         "b}]}}}]",
+         "p.yaml:1:45: `paths` has no effect in a rule with `break_glass`"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: }]",
          "p.yaml:1:45: `require` is empty"},
         {"rules: [{subjects: [{user: a}], roles: \"*\", require: {window: {}}}]",
@@ -142,7 +176,15 @@ static void test_mistakes_of_the_whole_are_told(void **state)
 {
     static const struct mistake mistakes[] = {
         {"rule: []", "p.yaml:1:1: unknown key `rule`: did you mean `rules`?"},
-        {"mode: observe", "p.yaml:1:1: `mode` is not supported by this version"},
+        {"mode: observed",
+         "p.yaml:1:7: mode: expected one of `active`, `observe`, found `observed`: "
+         "did you mean `observe`?"},
+        {"persons: [alice]",
+         "p.yaml:1:10: expected a mapping of names to subjects or lists of them, found a list"},
+        {"persons: {alice: [{usr: alice}]}",
+         "p.yaml:1:20: unknown key `usr`: did you mean `user`?"},
+        {"persons: {alice: []}", "p.yaml:1:18: alice: expected a subject or a list of them"},
+        {"persons: {alice: }", "p.yaml:1:11: alice: expected a subject or a list of them"},
         {"admins: {user: alice}", "p.yaml:1:9: expected a list, found a mapping"},
     };
 
@@ -173,7 +215,8 @@ static void test_an_inline_policy_leaves_unknown_keys_to_its_owner(void **state)
     assert_int_equal(
         yaml_parse("c.yaml", STR("policies: {path: x, rules: []}"), &document, &f->errors), 0);
     node = yaml_get(yaml_root(document), "policies");
-    assert_int_equal(access_policy_parse(&node, 1, &(struct access_known){.roles = no_roles},
+    assert_int_equal(access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
+                                         &(struct access_known){.roles = no_roles}, NULL,
                                          &f->policy, &f->errors),
                      0);
     yaml_free(document);
@@ -233,17 +276,28 @@ static void test_the_digest_is_of_the_meaning(void **state)
 static void test_too_many_rules_are_refused(void **state)
 {
     struct fixture *f = *state;
+    const struct yaml_node *nodes[8];
+    struct yaml_document *document = NULL;
     BUF_AUTO text;
-    int i;
+    size_t i;
 
     buf_init(&text, 1 << 20);
     buf_add_c(&text, "rules:\n");
-    for (i = 0; i < 4097; i++) {
+    for (i = 0; i < 8193; i++) {
         buf_add_c(&text, "- {subjects: [{uid: 1}], roles: \"*\"}\n");
     }
     assert_int_equal(buf_status(&text), 0);
-    fixture_mistakes(f, text.bytes);
-    assert_int_equal(f->errors.count, 1);
+    assert_int_equal(yaml_parse("p.yaml", buf_str(&text), &document, &f->errors), 0);
+    for (i = 0; i < ARRAY_LEN(nodes); i++) {
+        nodes[i] = yaml_root(document);
+    }
+    assert_int_equal(
+        access_policy_parse(&(struct access_nodes){.items = nodes, .count = ARRAY_LEN(nodes)},
+                            &(struct access_known){.roles = NULL}, NULL, &f->policy, &f->errors),
+        ERR_INVALID);
+    assert_string_equal(buf_str(&f->errors.text).ptr,
+                        "p.yaml:1:1: there are 65544 rules; at most 65536 are possible\n");
+    yaml_free(document);
 }
 
 static int fail_countdown;
@@ -259,9 +313,11 @@ static void test_no_memory_gives_no_policy_and_leaks_nothing(void **state)
     static const char text[] =
         "rules:\n"
         "- {name: a, subjects: [{user: alice, unit: x, group: g}], roles: [\"*\", orders-db],\n"
-        "   limits: {live: 1, binding: [none]}, require: {reason: \"^x\"}}\n"
+        "   limits: {live: 1, binding: [none]}, require: {reason: \"^x\", ticket: \"^y\",\n"
+        "   approval: {from: [{group: dba}]}}}\n"
         "- {subjects: [{uid: 1}], roles: \"*\", effect: deny}\n"
-        "admins: [{subjects: [{group: wheel}], may: [read]}, {uid: 3}]\n";
+        "admins: [{subjects: [{group: wheel}], may: [read]}, {uid: 3}]\n"
+        "persons: {alice: [{user: alice}, {uid: 5}], bob: {user: bob}}\n";
     static const char *const roles[] = {"orders-db", "b", NULL};
     struct fixture *f = *state;
     struct yaml_document *document = NULL;
@@ -276,7 +332,8 @@ static void test_no_memory_gives_no_policy_and_leaks_nothing(void **state)
 
         fail_countdown = n;
         mem_set_fail_hook(fail_at);
-        r = access_policy_parse(&node, 1, &(struct access_known){.roles = roles}, &f->policy,
+        r = access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
+                                &(struct access_known){.roles = roles}, NULL, &f->policy,
                                 &f->errors);
         mem_set_fail_hook(NULL);
         if (r != 0) {

@@ -249,7 +249,8 @@ static void test_policies_are_checked_with_the_rest(void **state)
         {POLICY("{path: /x, rules: []}"), "c.yaml:10:4: give `path` or `rules`, not both\n"
                                           "/x: could not be read: No such file or directory\n"},
         {POLICY("{ruls: []}"), "c.yaml:10:4: unknown key `ruls`: did you mean `rules`?\n"},
-        {POLICY("{mode: observe}"), "c.yaml:10:4: `mode` is not supported by this version\n"},
+        {POLICY("{path: /x, mode: observe}"), "c.yaml:10:4: give `path` or `mode`, not both\n"
+                                              "/x: could not be read: No such file or directory\n"},
     };
 
     config_fixture_expect_each(*state, mistakes, ARRAY_LEN(mistakes));

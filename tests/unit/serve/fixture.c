@@ -127,7 +127,8 @@ struct access_policy *fixture_parse_policy(void)
     yaml_errors_init(&errors);
     assert_int_equal(yaml_parse("p.yaml", str_of(policy_text), &document, &errors), 0);
     node = yaml_root(document);
-    if (access_policy_parse(&node, 1, &(struct access_known){.roles = names, .issuers = issuers},
+    if (access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
+                            &(struct access_known){.roles = names, .issuers = issuers}, NULL,
                             &policy, &errors) != 0) {
         fail_msg("%s", buf_str(&errors.text).ptr);
     }

@@ -30,8 +30,10 @@ static void use_policy(void)
     yaml_errors_init(&errors);
     assert_int_equal(yaml_parse("p.yaml", str_of(policy_text), &document, &errors), 0);
     node = yaml_root(document);
-    assert_int_equal(
-        access_policy_parse(&node, 1, &(struct access_known){.roles = NULL}, &policy, &errors), 0);
+    assert_int_equal(access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
+                                         &(struct access_known){.roles = NULL}, NULL, &policy,
+                                         &errors),
+                     0);
     yaml_free(document);
     yaml_errors_fini(&errors);
     serve_set(f.serve, &(struct serve_settings){.policy = policy,
