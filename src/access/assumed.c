@@ -4,7 +4,7 @@
  * Rules ask for groups by name and by number, callers have numbers that the env knows names for. A
  * group that is assumed by its name gets a number that no group has, and an env of its own that
  * knows it. */
-#include "access/assumed.h"
+#include "access/assumed_config.h"
 
 #include "access/policy_config.h"
 #include "base/mem.h"
@@ -17,29 +17,6 @@
 /* Of who is in no group; it has no name. */
 #define NO_GROUP_GID (NAMED_GID + 1)
 
-struct assumed_jwt_config {
-    const struct yaml_node *node; /* NULL: nothing */
-    char *issuer;
-    char *sub;
-    char *session;
-    char *person;
-    char *claims_json;
-};
-
-struct assumed_config {
-    const struct yaml_node *node;
-    char *user;
-    uint64_t uid;
-    struct schema_strings groups;
-    struct schema_strings gids;
-    char *unit;
-    char *container;
-    char *listener;
-    int kind;
-    struct schema_strings sans;
-    struct assumed_jwt_config jwt;
-};
-
 struct access_assumed {
     struct access_identity identity;
     char listener[ENV_NAME_MAX_BYTES];
@@ -51,8 +28,8 @@ struct access_assumed {
 
 /* --- the table --- */
 
-#define JWT(key, type, member) key, type, offsetof(struct assumed_jwt_config, member)
-#define FIELD(key, type, member) key, type, offsetof(struct assumed_config, member)
+#define JWT(key, type, member) key, type, offsetof(struct access_assumed_jwt_config, member)
+#define FIELD(key, type, member) key, type, offsetof(struct access_assumed_config, member)
 
 static const struct schema_field jwt_fields[] = {
     {JWT("issuer", SCHEMA_STRING, issuer), .flags = SCHEMA_REQUIRED, .max = ENV_NAME_MAX_BYTES - 1,
@@ -68,7 +45,7 @@ static const struct schema_field jwt_fields[] = {
 
 static const struct schema_object jwt_table = {
     .name = "jwt",
-    .size = sizeof(struct assumed_jwt_config),
+    .size = sizeof(struct access_assumed_jwt_config),
     .fields = jwt_fields,
 };
 
@@ -106,7 +83,7 @@ static const struct schema_field assumed_fields[] = {
 
 const struct schema_object access_assumed_table = {
     .name = "a caller",
-    .size = sizeof(struct assumed_config),
+    .size = sizeof(struct access_assumed_config),
     .fields = assumed_fields,
 };
 
@@ -132,7 +109,7 @@ static void text_set(char *out, size_t size, const char *text)
     (void)snprintf(out, size, "%s", text != NULL ? text : "");
 }
 
-static void groups_fill(struct access_assumed *assumed, const struct assumed_config *config,
+static void groups_fill(struct access_assumed *assumed, const struct access_assumed_config *config,
                         struct yaml_errors *errors)
 {
     struct access_identity *identity = &assumed->identity;
@@ -165,7 +142,7 @@ static void groups_fill(struct access_assumed *assumed, const struct assumed_con
 }
 
 /* Names of a certificate have no blanks in them, which is why blanks can stand between them. */
-static void sans_fill(struct access_identity *identity, const struct assumed_config *config,
+static void sans_fill(struct access_identity *identity, const struct access_assumed_config *config,
                       struct yaml_errors *errors)
 {
     size_t used = 0;
@@ -188,7 +165,7 @@ static void sans_fill(struct access_identity *identity, const struct assumed_con
 }
 
 /* Whoever assumes what no caller can be would test nothing. */
-static void check(const struct assumed_config *config, enum env_peer_kind kind,
+static void check(const struct access_assumed_config *config, enum env_peer_kind kind,
                   struct yaml_errors *errors)
 {
     bool has_process = config->unit != NULL || config->container != NULL;
@@ -234,7 +211,8 @@ static int add_bytes(const char *bytes, size_t size, void *user)
 }
 
 /* The claims in the form that access_claims_read knows. */
-static int claims_write(const struct assumed_jwt_config *config, json_t *all, struct buf *out)
+static int claims_write(const struct access_assumed_jwt_config *config, json_t *all,
+                        struct buf *out)
 {
     json_t *object;
     int r = ERR_NOMEM;
@@ -253,8 +231,8 @@ static int claims_write(const struct assumed_jwt_config *config, json_t *all, st
     return r;
 }
 
-static int claims_fill(struct access_assumed *assumed, const struct assumed_jwt_config *config,
-                       struct yaml_errors *errors)
+static int claims_fill(struct access_assumed *assumed,
+                       const struct access_assumed_jwt_config *config, struct yaml_errors *errors)
 {
     const struct yaml_node *node = yaml_get(config->node, "claims");
     json_t *all =
@@ -280,7 +258,7 @@ static int claims_fill(struct access_assumed *assumed, const struct assumed_jwt_
     return r;
 }
 
-static int fill(struct access_assumed *assumed, const struct assumed_config *config,
+static int fill(struct access_assumed *assumed, const struct access_assumed_config *config,
                 struct yaml_errors *errors)
 {
     struct access_identity *identity = &assumed->identity;
@@ -306,23 +284,18 @@ static int fill(struct access_assumed *assumed, const struct assumed_config *con
                : 0;
 }
 
-int access_assumed_new(const struct yaml_node *node, struct access_assumed **ret_assumed,
-                       struct yaml_errors *errors)
+int access_assumed_make(const struct access_assumed_config *config,
+                        struct access_assumed **ret_assumed, struct yaml_errors *errors)
 {
     struct access_assumed *assumed = mem_calloc(1, sizeof(*assumed));
-    struct assumed_config config = {0};
     size_t count_before = errors->count;
     int r = ERR_NOMEM;
 
     if (assumed != NULL) {
         assumed->env = (struct env){.ops = &assumed_ops, .impl = assumed};
         assumed->identity.env = &assumed->env;
-        r = schema_decode(&access_assumed_table, node, &config, errors);
+        r = fill(assumed, config, errors);
     }
-    if (r == 0) {
-        r = fill(assumed, &config, errors);
-    }
-    schema_fini(&access_assumed_table, &config);
     if (r == 0 && errors->count > count_before) {
         r = ERR_INVALID;
     }
@@ -332,6 +305,19 @@ int access_assumed_new(const struct yaml_node *node, struct access_assumed **ret
     }
     *ret_assumed = assumed;
     return 0;
+}
+
+int access_assumed_new(const struct yaml_node *node, struct access_assumed **ret_assumed,
+                       struct yaml_errors *errors)
+{
+    struct access_assumed_config config = {0};
+    int r = schema_decode(&access_assumed_table, node, &config, errors);
+
+    if (r == 0) {
+        r = access_assumed_make(&config, ret_assumed, errors);
+    }
+    schema_fini(&access_assumed_table, &config);
+    return r;
 }
 
 void access_assumed_free(struct access_assumed *assumed)

@@ -1,0 +1,211 @@
+/* Reads policies from the disk. The files are looked at as they are met, folder by folder; the
+ * bundle puts them in order and keeps its limits. */
+#include "cli/policy_folder.h"
+
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Of folders in each other; a link that leads upwards ends here. */
+#define DEPTH_MAX 8U
+
+struct reading {
+    struct policy_folder *folder;
+    struct err *e;
+    unsigned depth;
+};
+
+static int folder_read(struct reading *it, const char *below);
+
+static int told(struct reading *it, const char *path, int error)
+{
+    return err_set(it->e, error == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: could not be read: %s",
+                   path, strerror(error));
+}
+
+/* "first/second", or the one that isn't empty. */
+static int join(struct reading *it, const char *first, const char *second, char out[PATH_MAX])
+{
+    const char *slash = first[0] != '\0' && second[0] != '\0' ? "/" : "";
+    int len = snprintf(out, PATH_MAX, "%s%s%s", first, slash, second);
+
+    return len >= 0 && len < PATH_MAX
+               ? 0
+               : err_set(it->e, ERR_TOO_LARGE, "%.100s…: the path is too long", second);
+}
+
+/* Appends what the file holds. */
+static int bytes_read(struct reading *it, int fd, const char *path, struct buf *out)
+{
+    char bytes[16384];
+    ssize_t count;
+
+    while ((count = read(fd, bytes, sizeof(bytes))) != 0) {
+        if (count < 0 && errno != EINTR) {
+            return told(it, path, errno);
+        }
+        if (count > 0) {
+            buf_add(out, bytes, (size_t)count);
+        }
+    }
+    if (buf_status(out) == ERR_TOO_LARGE) {
+        return err_set(it->e, ERR_LIMIT, "%s: is larger than a policy may be, %u bytes", path,
+                       POLICY_BUNDLE_TEXT_MAX_BYTES);
+    }
+    return buf_status(out);
+}
+
+static int file_read(struct reading *it, const char *name, const char *path)
+{
+    bool is_test = str_ends_with(str_of(name), "_test.yaml");
+    struct err e = {0};
+    BUF_AUTO text;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int r;
+
+    buf_init(&text, POLICY_BUNDLE_TEXT_MAX_BYTES);
+    if (fd < 0) {
+        return told(it, path, errno);
+    }
+    r = bytes_read(it, fd, path, &text);
+    (void)close(fd);
+    if (r == 0) {
+        r = policy_bundle_add(is_test ? it->folder->tests : it->folder->policy, str_of(name),
+                              buf_str(&text), &e);
+        r = r == 0 ? 0 : err_set(it->e, r, "%s: %s", path, e.text);
+    }
+    return r;
+}
+
+/* One entry of a folder; `name` is its way from the top. */
+static int entry_read(struct reading *it, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat facts;
+    int r = join(it, it->folder->path, name, path);
+
+    if (r != 0) {
+        return r;
+    }
+    if (str_ends_with(str_of(name), ".yml")) {
+        return err_set(it->e, ERR_INVALID, "%s: isn't read: rename it to .yaml", path);
+    }
+    if (stat(path, &facts) != 0) {
+        /* A link that leads nowhere is somebody's left-over, unless it should be a file. */
+        return str_ends_with(str_of(name), ".yaml") ? told(it, path, errno) : 0;
+    }
+    if (S_ISDIR(facts.st_mode)) {
+        return folder_read(it, name);
+    }
+    if (!str_ends_with(str_of(name), ".yaml")) {
+        return 0;
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        return err_set(it->e, ERR_INVALID, "%s: is no regular file", path);
+    }
+    return file_read(it, name, path);
+}
+
+static int entries_read(struct reading *it, DIR *folder, const char *below)
+{
+    const struct dirent *entry;
+    char name[PATH_MAX];
+    int r = 0;
+
+    for (errno = 0; r == 0 && (entry = readdir(folder)) != NULL; errno = 0) {
+        if (entry->d_name[0] != '.') {
+            r = join(it, below, entry->d_name, name);
+            r = r == 0 ? entry_read(it, name) : r;
+        }
+    }
+    return r;
+}
+
+static int folder_read(struct reading *it, const char *below)
+{
+    char path[PATH_MAX];
+    DIR *folder;
+    int r = join(it, it->folder->path, below, path);
+
+    if (r != 0) {
+        return r;
+    }
+    if (it->depth == DEPTH_MAX) {
+        return err_set(it->e, ERR_LIMIT, "%s: folders are nested more than %u deep", path,
+                       DEPTH_MAX);
+    }
+    folder = opendir(path);
+    if (folder == NULL) {
+        return told(it, path, errno);
+    }
+    it->depth++;
+    r = entries_read(it, folder, below);
+    it->depth--;
+    (void)closedir(folder);
+    return r;
+}
+
+/* The folder that is meant, and the file in it if one is named. */
+static int path_split(const char *path, struct policy_folder *folder, struct err *e)
+{
+    struct str way = str_of(path);
+    const char *slash;
+    struct stat facts;
+
+    while (way.len > 1 && way.ptr[way.len - 1] == '/') {
+        way.len--;
+    }
+    if (stat(path, &facts) != 0) {
+        return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: could not be read: %s",
+                       path, strerror(errno));
+    }
+    if (S_ISDIR(facts.st_mode)) {
+        folder->path = mem_strndup(way.ptr, way.len);
+        return folder->path != NULL ? 0 : ERR_NOMEM;
+    }
+    if (!str_ends_with(way, ".yaml")) {
+        return err_set(e, ERR_INVALID, "%s: is neither a folder nor a *.yaml file", path);
+    }
+    slash = strrchr(path, '/');
+    folder->main = mem_strdup(slash != NULL ? slash + 1 : path);
+    folder->path = slash == NULL   ? mem_strdup(".")
+                   : slash == path ? mem_strdup("/")
+                                   : mem_strndup(path, (size_t)(slash - path));
+    return folder->main != NULL && folder->path != NULL ? 0 : ERR_NOMEM;
+}
+
+int policy_folder_read(const char *path, struct policy_folder *ret_folder, struct err *e)
+{
+    struct policy_folder folder = {.policy = policy_bundle_new(), .tests = policy_bundle_new()};
+    struct reading it = {.folder = &folder, .e = e};
+    int r = folder.policy != NULL && folder.tests != NULL ? 0 : ERR_NOMEM;
+
+    if (r == 0) {
+        r = path_split(path, &folder, e);
+    }
+    if (r == 0) {
+        r = folder_read(&it, "");
+    }
+    if (r != 0) {
+        policy_folder_fini(&folder);
+        return r == ERR_NOMEM ? err_set(e, r, "%s", err_str(r)) : r;
+    }
+    *ret_folder = folder;
+    return 0;
+}
+
+void policy_folder_fini(struct policy_folder *folder)
+{
+    mem_free(folder->path);
+    mem_free(folder->main);
+    policy_bundle_free(folder->policy);
+    policy_bundle_free(folder->tests);
+    *folder = (struct policy_folder){0};
+}
