@@ -17,6 +17,10 @@
 #define TZIF_OFFSET_MIN_S (-25 * 3600 + 1)
 #define TZIF_OFFSET_MAX_S (26 * 3600 - 1)
 
+/* Moments that are further away from 1970 are as this one; a million centuries, whose sums with
+ * offsets can't overflow. */
+#define TZIF_MOMENT_MAX_S (INT64_C(1) << 52)
+
 struct tzif;
 
 /* What holds from a moment that was asked about until `until_s`. */
