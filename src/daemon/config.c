@@ -5,93 +5,12 @@
 
 #include "base/mem.h"
 #include "daemon/config_internal.h"
+#include "wire/policy_bundle.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define AWS_MIN_REMAINING_MS (16U * 60U * 1000U)
-
-/* ---- policies --------------------------------------------------------------- */
-
-struct policy_files {
-    struct yaml_document *documents[CONFIG_FILES_MAX];
-    const struct yaml_node *nodes[CONFIG_FILES_MAX];
-    size_t count;
-};
-
-static int policy_parse(struct config *config, const struct yaml_node *const *nodes, size_t count,
-                        struct yaml_errors *warnings, struct yaml_errors *errors)
-{
-    const char **roles = config_names(&config->settings.roles, sizeof(struct config_role));
-    const char **issuers = config_names(&config->settings.issuers, sizeof(struct config_issuer));
-    const struct access_known known = {.roles = roles, .issuers = issuers};
-    size_t i;
-    int r = ERR_NOMEM;
-
-    if (roles == NULL || issuers == NULL) {
-        goto out;
-    }
-    for (i = 0; i < count; i++) {
-        config_check_shared_ttl(&config->settings, nodes[i], errors);
-    }
-    r = access_policy_parse(&(struct access_nodes){.items = nodes, .count = count}, &known, NULL,
-                            &config->policy, errors);
-    for (i = 0; warnings != NULL && errors->count == 0 && i < count; i++) {
-        config_check_subjects(nodes[i], warnings);
-    }
-out:
-    mem_free((void *)roles);
-    mem_free((void *)issuers);
-    return r == ERR_NOMEM ? r : 0;
-}
-
-static int policy_files_parse(struct config *config, struct yaml_errors *warnings,
-                              struct yaml_errors *errors)
-{
-    struct policy_files *files = mem_calloc(1, sizeof(*files));
-    size_t i;
-    int r;
-
-    if (files == NULL) {
-        return ERR_NOMEM;
-    }
-    r = config_files_read_each(config->settings.policies.path, files->documents, &files->count,
-                               errors);
-    if (r == 0) {
-        for (i = 0; i < files->count; i++) {
-            files->nodes[i] = yaml_root(files->documents[i]);
-        }
-        r = policy_parse(config, files->nodes, files->count, warnings, errors);
-    }
-    for (i = 0; i < files->count; i++) {
-        yaml_free(files->documents[i]);
-    }
-    mem_free(files);
-    return r == ERR_NOMEM ? r : 0;
-}
-
-static int policies_load(struct config *config, struct yaml_errors *warnings,
-                         struct yaml_errors *errors)
-{
-    const struct config_policies *policies = &config->settings.policies;
-    bool is_inline = policies->node != NULL && policies->node->type == YAML_MAPPING;
-    static const char *const keys[] = {"rules", "admins", "persons", "mode", NULL};
-    const struct yaml_node *child;
-    size_t i;
-
-    if (policies->path != NULL) {
-        return policy_files_parse(config, warnings, errors);
-    }
-    /* Other keys were reported by our own table. */
-    for (child = is_inline ? policies->node->first : NULL; child != NULL; child = child->next) {
-        for (i = 0; keys[i] != NULL && !str_eq_c(child->key, keys[i]); i++) {
-        }
-        if (keys[i] == NULL) {
-            yaml_refuse(config->document, child);
-        }
-    }
-    return policy_parse(config, &policies->node, is_inline ? 1 : 0, warnings, errors);
-}
 
 /* ---- what is made from the settings ----------------------------------------- */
 
@@ -237,7 +156,7 @@ static int config_fill(struct config *config, const struct config_options *optio
     places_check(config, options->warnings, errors);
     r = config_check_plugins(config, options, errors);
     if (r == 0) {
-        r = policies_load(config, options->warnings, errors);
+        r = config_load_policy(config, options->warnings, errors);
     }
     if (r == 0) {
         r = roles_finish(settings, errors);
@@ -332,6 +251,7 @@ void config_free(struct config *config)
         mem_free(files[i].template_text);
     }
     access_policy_free(config->policy);
+    policy_bundle_free(config->policy_files);
     mem_free(config->issuers);
     schema_fini(&config_settings_table, &config->settings);
     yaml_free(config->document);

@@ -311,6 +311,7 @@ struct config {
     struct yaml_document *document;
     struct config_settings settings;
     struct access_policy *policy;
+    struct policy_bundle *policy_files;   /* what `policies.path` names; NULL: no path is given */
     struct access_issuer_config *issuers; /* as many as settings.issuers, borrowing from there */
     const char **env_names; /* variables that hold secrets; borrowed from the document */
     size_t env_name_count;

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,14 +16,13 @@
 
 #define PATH_MAX_BYTES 4096
 
-/* "could not be read" with the reason, at the path. */
-static int read_report(const char *path, int error, struct yaml_errors *errors)
+int config_report_unread(const char *path, int error, struct yaml_errors *errors)
 {
     yaml_error_in(errors, path, 0, 0, "could not be read: %s", err_str(-error));
     return error == ENOMEM ? ERR_NOMEM : ERR_NOT_FOUND;
 }
 
-static int facts_check(const char *path, const struct stat *facts, struct yaml_errors *errors)
+int config_check_place(const char *path, const struct stat *facts, struct yaml_errors *errors)
 {
     if ((facts->st_mode & S_IWOTH) != 0) {
         yaml_error_in(errors, path, 0, 0, "others may write it (mode %04o): chmod o-w",
@@ -50,7 +50,7 @@ static int bytes_read(int fd, const char *path, struct buf *out, struct yaml_err
             continue;
         }
         if (size < 0) {
-            return read_report(path, errno, errors);
+            return config_report_unread(path, errno, errors);
         }
         if (size == 0) {
             break;
@@ -60,17 +60,14 @@ static int bytes_read(int fd, const char *path, struct buf *out, struct yaml_err
     return buf_status(out);
 }
 
-static int document_read(const char *path, struct yaml_document **ret_document,
-                         struct yaml_errors *errors)
+int config_file_read(const char *path, struct buf *out, struct yaml_errors *errors)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat facts;
-    BUF_AUTO bytes;
     int r;
 
-    buf_init(&bytes, (size_t)2 * YAML_INPUT_MAX_BYTES);
     if (fd < 0 || fstat(fd, &facts) != 0) {
-        r = read_report(path, errno, errors);
+        r = config_report_unread(path, errno, errors);
         goto out;
     }
     if (!S_ISREG(facts.st_mode)) {
@@ -78,19 +75,38 @@ static int document_read(const char *path, struct yaml_document **ret_document,
         r = ERR_NOT_FOUND;
         goto out;
     }
-    r = facts_check(path, &facts, errors);
+    r = config_check_place(path, &facts, errors);
     if (r == 0) {
-        r = bytes_read(fd, path, &bytes, errors);
-    }
-    if (r == 0) {
-        r = yaml_parse(path, buf_str(&bytes), ret_document, errors);
+        r = bytes_read(fd, path, out, errors);
     }
 
 out:
     if (fd >= 0) {
         (void)close(fd);
     }
+    return r;
+}
+
+static int document_read(const char *path, struct yaml_document **ret_document,
+                         struct yaml_errors *errors)
+{
+    BUF_AUTO bytes;
+    int r;
+
+    buf_init(&bytes, CONFIG_FILE_MAX_BYTES);
+    r = config_file_read(path, &bytes, errors);
+    if (r == 0) {
+        r = yaml_parse(path, buf_str(&bytes), ret_document, errors);
+    }
     return r == ERR_TOO_LARGE ? ERR_INVALID : r;
+}
+
+void config_report_yml(const char *folder, const char *name, struct yaml_errors *errors)
+{
+    char path[PATH_MAX_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    yaml_error_in(errors, path, 0, 0, "isn't read: rename it to .yaml");
 }
 
 /* Names of the files that count in a folder. */
@@ -115,23 +131,9 @@ static int name_compare(const void *a, const void *b)
 }
 
 /* Editors' and packages' left-overs begin with a dot or end in something else. */
-static bool name_is_wanted(struct str name)
+bool config_file_is_wanted(struct str name)
 {
     return name.ptr[0] != '.' && str_ends_with(name, ".yaml") && !str_ends_with(name, "_test.yaml");
-}
-
-/* It would be left out without a word, and with it a rule that denies, for instance. */
-static int name_refuse(const char *path, const char *name, struct yaml_errors *errors)
-{
-    BUF_AUTO file;
-
-    buf_init(&file, PATH_MAX_BYTES);
-    buf_printf(&file, "%s/%s", path, name);
-    if (buf_status(&file) != 0) {
-        return buf_status(&file);
-    }
-    yaml_error_in(errors, buf_str(&file).ptr, 0, 0, "isn't read: rename it to .yaml");
-    return ERR_INVALID;
 }
 
 static int names_read(const char *path, DIR *folder, struct names *names,
@@ -141,9 +143,10 @@ static int names_read(const char *path, DIR *folder, struct names *names,
 
     for (errno = 0; (entry = readdir(folder)) != NULL; errno = 0) {
         if (entry->d_name[0] != '.' && str_ends_with(str_of(entry->d_name), ".yml")) {
-            return name_refuse(path, entry->d_name, errors);
+            config_report_yml(path, entry->d_name, errors);
+            return ERR_INVALID;
         }
-        if (!name_is_wanted(str_of(entry->d_name))) {
+        if (!config_file_is_wanted(str_of(entry->d_name))) {
             continue;
         }
         if (names->count == CONFIG_FILES_MAX) {
@@ -157,7 +160,7 @@ static int names_read(const char *path, DIR *folder, struct names *names,
         names->count++;
     }
     if (errno != 0) {
-        return read_report(path, errno, errors);
+        return config_report_unread(path, errno, errors);
     }
     if (names->count == 0) {
         yaml_error_in(errors, path, 0, 0, "holds no *.yaml file");
@@ -203,7 +206,7 @@ static int folder_read(const char *path, struct yaml_document **documents, size_
     }
     folder = opendir(path);
     if (folder == NULL) {
-        r = read_report(path, errno, errors);
+        r = config_report_unread(path, errno, errors);
     } else {
         r = names_read(path, folder, names, errors);
         (void)closedir(folder);
@@ -216,19 +219,19 @@ static int folder_read(const char *path, struct yaml_document **documents, size_
     return r;
 }
 
-int config_files_read_each(const char *path, struct yaml_document **documents, size_t *ret_count,
+static int files_read_each(const char *path, struct yaml_document **documents, size_t *ret_count,
                            struct yaml_errors *errors)
 {
     struct stat facts;
 
     if (stat(path, &facts) != 0) {
-        return read_report(path, errno, errors);
+        return config_report_unread(path, errno, errors);
     }
     if (!S_ISDIR(facts.st_mode)) {
         *ret_count = 1;
         return document_read(path, &documents[0], errors);
     }
-    if (facts_check(path, &facts, errors) != 0) {
+    if (config_check_place(path, &facts, errors) != 0) {
         return ERR_INVALID;
     }
     return folder_read(path, documents, ret_count, errors);
@@ -245,7 +248,7 @@ int config_files_read(const char *path, struct yaml_document **ret_document,
     if (documents == NULL) {
         return ERR_NOMEM;
     }
-    r = config_files_read_each(path, documents, &count, errors);
+    r = files_read_each(path, documents, &count, errors);
     for (i = 1; r == 0 && i < count; i++) {
         r = yaml_merge(documents[0], documents[i], errors);
         if (r == 0) {

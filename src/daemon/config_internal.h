@@ -18,11 +18,28 @@ int config_make_issuers(struct config *config) ATTR_MUST_USE;
 int config_files_read(const char *path, struct yaml_document **ret_document,
                       struct yaml_errors *errors) ATTR_MUST_USE;
 
-/* The same, each file a document of its own; at most CONFIG_FILES_MAX. The caller frees those that
- * came, also after a failure. */
+/* One file. What strangers may write is refused; a byte more than YAML_INPUT_MAX_BYTES tells that
+ * it is too large. Failures as above. */
 #define CONFIG_FILES_MAX 256
-int config_files_read_each(const char *path, struct yaml_document **documents, size_t *ret_count,
-                           struct yaml_errors *errors) ATTR_MUST_USE;
+#define CONFIG_FILE_MAX_BYTES ((size_t)2 * YAML_INPUT_MAX_BYTES)
+int config_file_read(const char *path, struct buf *out, struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* Of a folder's files: editors' and packages' left-overs begin with a dot or end in something else.
+ */
+bool config_file_is_wanted(struct str name);
+/* One that ends in .yml would be left out without a word, and with it a rule that denies, for
+ * instance. */
+void config_report_yml(const char *folder, const char *name, struct yaml_errors *errors);
+/* May strangers write there? 0 or ERR_INVALID, reported. */
+struct stat;
+int config_check_place(const char *path, const struct stat *facts,
+                       struct yaml_errors *errors) ATTR_MUST_USE;
+/* "could not be read" with the reason (errno): ERR_NOT_FOUND or ERR_NOMEM. */
+int config_report_unread(const char *path, int error, struct yaml_errors *errors);
+
+/* config_policies.c: config->policy, from what `policies` says or names. 0 or ERR_NOMEM. */
+int config_load_policy(struct config *config, struct yaml_errors *warnings,
+                       struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* The entry where a value stands, or where it would stand. */
 static inline const struct yaml_node *config_place_of(const struct yaml_node *node, const char *key)

@@ -279,6 +279,30 @@ static void test_policies_are_read_from_a_folder_without_its_tests(void **state)
         "policies/b.yaml:1:19: unknown key `subject`: did you mean `subjects`?\n");
 }
 
+static void test_policies_include_what_lies_in_folders_below(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/policies", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/policies/teams", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    config_fixture_write(f, "policies/a.yaml", "include: teams/a.yaml\nvars: {who: root}\n");
+    config_fixture_write(f, "policies/teams/a.yaml",
+                         "rules: [{name: a, subjects: [{user: '${who}'}], roles: [r]}]\n");
+    config_fixture_write(f, "policies/teams/b.yaml",
+                         "rules: [{name: b, subjects: [{user: root}], roles: [r]}]\n");
+    config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE(
+                                       "share: none") "policies: {path: '%D/policies'}\n");
+    assert_int_equal(access_policy_rule_count(f->config->policy), 1);
+    config_fixture_write(f, "policies/teams/a.yaml",
+                         "rules: [{name: a, subjects: [{user: '${wo}'}], roles: [r]}]\n");
+    config_fixture_expect(
+        f, CONFIG_FIXTURE_ROLE("share: none") "policies: {path: '%D/policies'}\n",
+        "policies/teams/a.yaml:1:37: there is no variable `wo`: did you mean `who`?\n");
+}
+
 static void test_a_file_that_is_called_yml_is_a_mistake(void **state)
 {
     struct config_fixture *f = *state;
@@ -421,6 +445,7 @@ int main(void)
         TEST(test_a_plugin_complains_at_the_place),
         TEST(test_policies_are_checked_with_the_rest),
         TEST(test_policies_are_read_from_a_folder_without_its_tests),
+        TEST(test_policies_include_what_lies_in_folders_below),
         TEST(test_a_file_that_is_called_yml_is_a_mistake),
         TEST(test_a_folder_is_merged_in_name_order),
         TEST(test_mistakes_of_all_merged_files_are_reported),
