@@ -70,6 +70,11 @@ void access_issuers_free(struct access_issuers *issuers)
     mem_free(issuers);
 }
 
+size_t access_issuers_count(const struct access_issuers *issuers)
+{
+    return issuers != NULL ? issuers->count : 0;
+}
+
 /* --- the terms --- */
 
 static bool is_meant(const struct access_issuer_config *config, const char *audience)

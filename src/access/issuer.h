@@ -41,6 +41,9 @@ int access_issuers_new(struct env *env, const struct access_issuer_config *confi
  */
 void access_issuers_free(struct access_issuers *issuers);
 
+/* How many there are; NULL has none. */
+size_t access_issuers_count(const struct access_issuers *issuers);
+
 /* For a caller that has to wait for an issuer's keys; embedded in it. */
 struct access_issuer_wait {
     void (*fn)(struct access_issuer_wait *wait); /* ask again now; never from inside a check */

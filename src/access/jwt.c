@@ -76,6 +76,12 @@ static int header_check(struct access_jwt *jwt, struct err *e)
     return 0;
 }
 
+/* A header is a JSON object, and '{"' begins so in base64url. */
+bool access_jwt_is_one(struct str text)
+{
+    return str_starts_with(text, "eyJ") && memchr(text.ptr, '.', text.len) != NULL;
+}
+
 int access_jwt_parse(struct str text, struct access_jwt *ret_jwt, struct err *e)
 {
     struct access_jwt jwt = {0};

@@ -43,6 +43,9 @@ struct access_jwt {
     struct str signature;
 };
 
+/* Has it the form of one? For places where clients send other words too. */
+bool access_jwt_is_one(struct str text);
+
 /* Reads a token. ERR_DENIED with why it is none, for people and without its words: parts, base64,
  * JSON, doubled keys, no algorithm that may be allowed, a critical extension, its size. ERR_NOMEM.
  * On failure nothing is to be freed. */

@@ -7,6 +7,8 @@
  * nothing: a role has its own. */
 #include "serve/cloud.h"
 
+#include "access/jwt.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -25,18 +27,12 @@ static void flavor_put(struct env_reply *reply)
         (struct env_request_header){.name = STR("Metadata-Flavor"), .value = STR("Google")};
 }
 
-/* Is it a JWT, as ID tokens are? */
-static bool is_jwt(struct str token)
-{
-    return str_starts_with(token, "eyJ") && memchr(token.ptr, '.', token.len) != NULL;
-}
-
 static struct str id_of(const struct cloud_credential *credential)
 {
     struct str token = cloud_field(credential, id_names);
     struct str other = cloud_field(credential, other_names);
 
-    return token.len > 0 || !is_jwt(other) ? token : other;
+    return token.len > 0 || !access_jwt_is_one(other) ? token : other;
 }
 
 static struct str access_of(const struct cloud_credential *credential)
@@ -44,7 +40,7 @@ static struct str access_of(const struct cloud_credential *credential)
     struct str token = cloud_field(credential, access_names);
     struct str other = cloud_field(credential, other_names);
 
-    return token.len > 0 || is_jwt(other) ? token : other;
+    return token.len > 0 || access_jwt_is_one(other) ? token : other;
 }
 
 /* The token as it is, without an end of line, which would become a part of it. */

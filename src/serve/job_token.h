@@ -1,5 +1,5 @@
-/* Job tokens (JWT) that come with requests of the native API, as `Authorization: Bearer …`.
- * Internal to serve/. */
+/* Job tokens (JWT) that come with requests: as `Authorization: Bearer …`, and where an API's own
+ * clients have a place for a secret that they were given. Internal to serve/. */
 #ifndef LEASED_SERVE_JOB_TOKEN_H
 #define LEASED_SERVE_JOB_TOKEN_H
 
@@ -10,5 +10,11 @@
  * answered; or its issuer's keys have to be fetched first, and serve_request_go_on is called then.
  */
 bool job_token_take(struct exchange *x);
+
+/* The same for a token that came in another way than with the head. */
+bool job_token_check(struct exchange *x, struct str token);
+
+/* The job token in the request's head; ptr NULL: none came. */
+struct str job_token_of(const struct exchange *x);
 
 #endif

@@ -301,11 +301,9 @@ bool serve_identify(struct exchange *x)
         return false;
     }
     (void)access_identity_key(&x->identity, x->key);
-    if (x->api == SERVE_API_NATIVE) {
-        if (!job_token_take(x)) {
-            return false;
-        }
-        (void)access_identity_key(&x->identity, x->key);
+    /* Who logs in at Vault's API is done with the token that was there before. */
+    if (!(x->api == SERVE_API_VAULT && serve_vault_is_login(x)) && !job_token_take(x)) {
+        return false;
     }
     x->admin = access_policy_admin(x->serve->options.policy, &x->identity);
     return true;

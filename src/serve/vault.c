@@ -89,6 +89,22 @@ static bool is_login(struct str path)
            ((count >= 3 && str_eq_c(last, "login")) || (count >= 4 && str_eq_c(before, "login")));
 }
 
+/* What the request is about. ERR_INVALID with a text. */
+static int path_read(const struct exchange *x, struct vault_path *ret_path, struct err *e)
+{
+    return serve_vault_path_parse(x->request->path,
+                                  env_request_header(x->request, "x-vault-namespace"),
+                                  x->listener->vault.namespace_path, ret_path, e);
+}
+
+bool serve_vault_is_login(const struct exchange *x)
+{
+    struct vault_path path;
+
+    return path_read(x, &path, NULL) == 0 && is_login(serve_vault_path_local(&path)) &&
+           word_is_among(WRITES, x->request->method);
+}
+
 static void method_unknown(struct exchange *x)
 {
     serve_vault_fail(x, 405, "unsupported operation", NULL);
@@ -268,9 +284,7 @@ void serve_vault_request(struct exchange *x)
     struct vault_request v = {.x = x, .path = &path};
     struct err e = {0};
 
-    if (serve_vault_path_parse(x->request->path,
-                               env_request_header(x->request, "x-vault-namespace"),
-                               x->listener->vault.namespace_path, &path, &e) != 0) {
+    if (path_read(x, &path, &e) != 0) {
         serve_vault_fail(x, 400, e.text, NULL);
         return;
     }

@@ -25,6 +25,9 @@ struct vault_request {
 /* Is it a path of Vault's API? */
 bool serve_vault_is_path(struct str path);
 
+/* Does the exchange log in, at whatever mount? */
+bool serve_vault_is_login(const struct exchange *x);
+
 /* Answers; the guards hold, and who asks is known. */
 void serve_vault_request(struct exchange *x);
 
@@ -40,12 +43,19 @@ struct vault_head {
     uint64_t duration_s;
 };
 
+/* A token as the answer to a login has it. */
+struct vault_auth {
+    struct str token;
+    uint64_t ttl_s;
+    bool is_renewable;
+};
+
 /* Begins the answer's body up to where `data` or null is to be written, and ends it. `auth` is
  * written by the caller after vault_reply_open_auth. */
 void serve_vault_reply_open(struct exchange *x, struct json_out *json,
                             const struct vault_head *head);
 void serve_vault_reply_close(struct json_out *json, const char *warning);
-void serve_vault_reply_close_auth(struct json_out *json, const char *token);
+void serve_vault_reply_close_auth(struct json_out *json, const struct vault_auth *auth);
 
 /* An answer without a body. */
 void serve_vault_reply_empty(struct exchange *x, uint32_t status);

@@ -2,6 +2,7 @@
  * query, and by whether its path is one of those that want sudo. */
 #include "serve/vault_pass.h"
 
+#include "access/jwt.h"
 #include "access/paths.h"
 #include "base/mem.h"
 #include "lease/token.h"
@@ -186,13 +187,20 @@ static bool is_wrapping_path(struct str path)
     return is_among(patterns, ARRAY_LEN(patterns), path);
 }
 
-static int body_copy(const struct env_request *http, struct str path,
+/* Is it a token of the caller's own, which no issuer gets to see? */
+static bool is_callers(const struct exchange *x, struct str token)
+{
+    return lease_token_is_one(token) || (x->claims != NULL && access_jwt_is_one(token));
+}
+
+static int body_copy(const struct vault_request *v, struct str path,
                      struct vault_pass_request *request)
 {
+    const struct env_request *http = v->x->request;
     struct str token = env_request_header(http, "x-vault-token");
     struct str body = str_trim(http->body);
 
-    if (is_wrapping_path(path) && token.len > 0 && !lease_token_is_one(token) &&
+    if (is_wrapping_path(path) && token.len > 0 && !is_callers(v->x, token) &&
         token.len <= WRAPPED_BODY_MAX_BYTES &&
         (body.len == 0 || str_eq_c(body, "{}") || str_eq_c(body, "null"))) {
         return body_take_token(token, request);
@@ -259,7 +267,7 @@ static int texts_copy(const struct vault_request *v, struct vault_pass_request *
     }
     request->target = target_write(http, request->namespace_path);
     return request->target == NULL ? ERR_NOMEM
-                                   : body_copy(http, serve_vault_path_local(v->path), request);
+                                   : body_copy(v, serve_vault_path_local(v->path), request);
 }
 
 int serve_vault_pass_request_init(const struct vault_request *v,

@@ -96,18 +96,18 @@ static void policies_write(struct json_out *json, const char *key)
     json_out_array_close(json);
 }
 
-void serve_vault_reply_close_auth(struct json_out *json, const char *token)
+void serve_vault_reply_close_auth(struct json_out *json, const struct vault_auth *auth)
 {
     json_out_string_c(json, "data", NULL);
     close_with(json, NULL);
     json_out_object_open(json, "auth");
-    json_out_string_c(json, "client_token", token);
+    json_out_string(json, "client_token", auth->token);
     json_out_string_c(json, "accessor", "");
     policies_write(json, "policies");
     policies_write(json, "token_policies");
     json_out_string_c(json, "metadata", NULL);
-    json_out_u64(json, "lease_duration", VAULT_TOKEN_TTL_S);
-    json_out_bool(json, "renewable", true);
+    json_out_u64(json, "lease_duration", auth->ttl_s);
+    json_out_bool(json, "renewable", auth->is_renewable);
     json_out_string_c(json, "entity_id", "");
     json_out_string_c(json, "token_type", "service");
     json_out_bool(json, "orphan", true);
