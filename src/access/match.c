@@ -403,10 +403,13 @@ static bool sans_fit(const struct access_pattern *pattern, const char *sans)
     return false;
 }
 
+/* Without a policy, who the token's issuer says it is. */
 static const char *person_of(const struct access_identity *identity,
                              const struct access_policy *policy)
 {
-    (void)policy;
+    if (policy != NULL) {
+        return access_policy_person(policy, identity);
+    }
     return identity->claims != NULL ? identity->claims->person : NULL;
 }
 

@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-#define ACCESS_MATCH_TEXT_MAX_BYTES 4096U /* of all of it, as JSON */
+#define ACCESS_MATCH_TEXT_MAX_BYTES 2048U /* of all of it, as JSON */
 #define ACCESS_MATCH_VALUE_MAX_BYTES 512U
 
 struct access_match;

@@ -69,6 +69,7 @@ enum access_outcome {
     ACCESS_LIMIT_EXCEEDED, /* duration, live or binding over the rule's limit */
     ACCESS_REASON_REQUIRED,   /* a reason, or a ticket (`limit` says so), is missing or unfit */
     ACCESS_APPROVAL_REQUIRED, /* everything else of the rule fits */
+    ACCESS_BLOCKED,           /* by a block, before any policy is asked; no policy decides so */
 };
 
 struct access_subjects;
@@ -82,6 +83,7 @@ struct access_approval {
 };
 
 #define ACCESS_DETAIL_MAX_BYTES 256
+#define ACCESS_BLOCK_MAX_BYTES 36
 
 struct access_decision {
     enum access_outcome outcome;
@@ -104,6 +106,8 @@ struct access_decision {
     struct units_rate issue;   /* new grants of one identity by this rule; count 0: no limit */
     struct access_binding_spec bindings[ACCESS_BINDINGS_MAX]; /* what to bind to */
     size_t binding_count;
+    char block[ACCESS_BLOCK_MAX_BYTES]; /* ACCESS_BLOCKED: its id, and when it ends */
+    int64_t block_until_wall_ms;
 };
 
 struct access_policy;

@@ -33,12 +33,13 @@
  *   29  any exit code of revoke_command confirms (plugins/exec/exec.c)
  *   30  who reads a shared credential after the first isn't remembered
  *   31  a drill leaves a shared credential to its other holders
+ *   32  nobody asks whether a caller is blocked
  *
  * Plugins see no header of ours, so theirs is written out. */
 #ifndef LEASED_BASE_MUTANT_H
 #define LEASED_BASE_MUTANT_H
 
-#define MUTANT_COUNT 31
+#define MUTANT_COUNT 32
 
 #if defined(MUTANT)
 #define MUTATED(number) (MUTANT == (number))

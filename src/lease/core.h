@@ -357,6 +357,8 @@ struct grant_view {
 struct lease *grant_lease(const struct grant *grant);
 void lease_view(const struct lease *lease, struct lease_view *ret_view);
 void grant_view(const struct grant *grant, struct grant_view *ret_view);
+/* Who asked, as far as it is known: without its process. Borrowed from the grant. */
+void grant_identity(const struct grant *grant, struct access_identity *ret_identity);
 
 /* NULL when unknown. Ended ones are kept for a while (a bounded number) so that clients can read
  * their end. */

@@ -77,8 +77,6 @@ const char *grant_reason(const struct grant *grant);
 const char *grant_ticket(const struct grant *grant);
 /* What it is bound to, as it was asked for: "process,pid:1234". */
 const char *grant_bindings_text(const struct grant *grant);
-/* Who asked, as far as it is known: without its process. Borrowed from the grant. */
-void grant_identity(const struct grant *grant, struct access_identity *ret_identity);
 /* The policy's digest and the rule's name. */
 const char *grant_policy(const struct grant *grant);
 const char *grant_rule(const struct grant *grant);

@@ -195,10 +195,12 @@ static void deny(struct exchange *x, const struct lease_role *role)
                                     decision->limit != NULL ? "give one with ?ticket= or --ticket"
                                                             : "give one with ?reason= or --reason"},
         [ACCESS_APPROVAL_REQUIRED] = {403, "approval_pending", "ask for one: lease request"},
+        [ACCESS_BLOCKED] = {403, "blocked",
+                            "an operator has blocked it, and can end that (lease unblock)"},
     };
     struct audit_record record;
 
-    denied_record(x, decision->detail, &record);
+    denied_record(x, decision->block[0] != '\0' ? decision->block : decision->detail, &record);
     record.role = role->name;
     record.backend = role->issuer->name;
     record.policy_rule = decision->rule;
@@ -209,7 +211,8 @@ static void deny(struct exchange *x, const struct lease_role *role)
                                                 .detail = decision->detail,
                                                 .rule = decision->rule,
                                                 .limit = decision->limit,
-                                                .hint = outcomes[decision->outcome].hint});
+                                                .hint = outcomes[decision->outcome].hint,
+                                                .until_wall_ms = decision->block_until_wall_ms});
 }
 
 static void role_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)

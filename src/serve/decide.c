@@ -1,4 +1,4 @@
-/* Decides by the policy that counts. */
+/* Decides: first the blocks, then the policy that counts. */
 #include "serve/decide.h"
 
 #include <string.h>
@@ -20,10 +20,25 @@ void decide_request(const struct exchange *x, const struct lease_role *role, uin
     memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
 }
 
+static const struct block *block_of(const struct serve *serve,
+                                    const struct access_identity *identity, const char *role)
+{
+    const struct lease_role *known =
+        serve->blocks.count > 0 ? lease_core_role(serve->options.core, str_of(role)) : NULL;
+
+    return known != NULL ? blocks_find(&serve->blocks, identity, role, known->issuer->name) : NULL;
+}
+
 void decide(const struct serve *serve, const struct access_identity *identity,
             const struct access_request *request, struct access_decision *ret_decision)
 {
-    access_policy_decide(serve->options.policy, identity, request, ret_decision);
+    const struct block *block = block_of(serve, identity, request->role);
+
+    if (block != NULL) {
+        block_decide(block, ret_decision);
+    } else {
+        access_policy_decide(serve->options.policy, identity, request, ret_decision);
+    }
 }
 
 void decide_exchange(const struct exchange *x, const struct lease_role *role, uint32_t live_count,
@@ -33,6 +48,22 @@ void decide_exchange(const struct exchange *x, const struct lease_role *role, ui
 
     decide_request(x, role, live_count, &request);
     decide(x->serve, &x->identity, &request, ret_decision);
+}
+
+void decide_path(const struct exchange *x, struct str path, uint32_t needs,
+                 struct access_decision *ret_decision)
+{
+    const struct access_path_request request = {.backend = x->listener->vault.backend,
+                                                .path = path,
+                                                .needs = needs,
+                                                .wall_ms = env_wall_ms(x->serve->options.env)};
+    const struct block *block = blocks_find(&x->serve->blocks, &x->identity, NULL, request.backend);
+
+    if (block != NULL) {
+        block_decide(block, ret_decision);
+    } else {
+        access_policy_decide_path(x->serve->options.policy, &x->identity, &request, ret_decision);
+    }
 }
 
 bool decide_may_have(const struct exchange *x, const struct lease_role *role)

@@ -18,6 +18,11 @@ void decide(const struct serve *serve, const struct access_identity *identity,
 void decide_exchange(const struct exchange *x, const struct lease_role *role, uint32_t live_count,
                      struct access_decision *ret_decision);
 
+/* May the caller of an exchange pass a request on to this path of the backend that its listener
+ * speaks for? `needs`: ACCESS_CAN_*. */
+void decide_path(const struct exchange *x, struct str path, uint32_t needs,
+                 struct access_decision *ret_decision);
+
 /* Looks ahead: would the caller get the role as it asks for it, while it holds nothing? */
 bool decide_may_have(const struct exchange *x, const struct lease_role *role);
 

@@ -42,6 +42,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     struct serve *serve = mem_calloc(1, sizeof(*serve));
     uint64_t seed;
     uint32_t start;
+    int r;
 
     if (serve == NULL) {
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -65,6 +66,13 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     serve_vault_roles_init(&serve->vault_roles, seed);
     units_init(&serve->units, serve);
     issuers_set(serve, options->issuers, options->issuer_count);
+    blocks_init(&serve->blocks, serve);
+    drills_init(&serve->drills, serve);
+    r = drills_recover(&serve->drills, &serve->blocks, e);
+    if (r != 0) {
+        serve_free(serve);
+        return r;
+    }
     *ret_serve = serve;
     return 0;
 }
@@ -82,6 +90,8 @@ void serve_free(struct serve *serve)
     files_fini(&serve->files);
     units_fini(&serve->units);
     watches_fini(&serve->watches);
+    drills_fini(&serve->drills);
+    blocks_fini(&serve->blocks);
     while ((node = list_pop_front(&serve->idle)) != NULL) {
         mem_free(LIST_ENTRY(node, struct exchange, node));
     }
@@ -112,6 +122,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     buf_init(&serve->body, reply_max(settings->reply_max_bytes));
     files_set(&serve->files, settings->files, settings->file_count);
     issuers_set(serve, settings->issuers, settings->issuer_count);
+    blocks_enforce(&serve->blocks); /* the policy says who is behind an identity */
 }
 
 void serve_files_start(struct serve *serve, struct str known)
@@ -133,6 +144,7 @@ void serve_set_endpoints(struct serve *serve, const struct serve_endpoints *endp
 void serve_end_streams(struct serve *serve)
 {
     watches_end(&serve->watches, "leased is stopping");
+    drills_end_streams(&serve->drills);
 }
 
 void serve_set_ready(struct serve *serve, bool is_ready)
@@ -229,6 +241,7 @@ void exchange_release(struct exchange *x)
     CHECK(!x->is_acquiring);
     CHECK(!x->is_waiting);
     access_claims_free(x->claims);
+    params_fini(&x->params);
     x->claims = NULL;
     x->identity.claims = NULL;
     x->request = NULL;
@@ -368,6 +381,9 @@ void exchange_problem_write(struct exchange *x, const struct exchange_problem *p
     json_optional(&json, "rule", problem->rule);
     json_optional(&json, "limit", problem->limit);
     json_optional(&json, "hint", problem->hint);
+    if (problem->until_wall_ms != 0) {
+        json_out_time(&json, "until", problem->until_wall_ms);
+    }
     if (problem->errors.len > 0) {
         lines_write(&json, "errors", problem->errors);
     }

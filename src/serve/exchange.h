@@ -7,7 +7,9 @@
 #include "base/map.h"
 #include "serve/answers.h"
 #include "serve/api.h"
+#include "serve/blocks.h"
 #include "serve/denied.h"
+#include "serve/drills.h"
 #include "serve/files.h"
 #include "serve/params.h"
 #include "serve/vault_roles.h"
@@ -87,6 +89,8 @@ struct serve {
     struct answers answers;
     struct denied denied;
     struct watches watches;
+    struct blocks blocks;
+    struct drills drills;
     struct files files;
     struct vault_roles vault_roles;
     struct units units;
@@ -102,6 +106,7 @@ struct exchange_problem {
     const char *rule;
     const char *limit;
     const char *hint;
+    int64_t until_wall_ms;   /* 0: left out */
     struct str errors;       /* several, one a line */
     uint64_t retry_after_ms; /* 0: no Retry-After */
     struct str allow;        /* methods, for 405 */
@@ -221,6 +226,10 @@ void serve_azure_token(struct exchange *x);
 
 void serve_policy_explain(struct exchange *x);
 void serve_reload(struct exchange *x);
+void serve_revoke(struct exchange *x);
+void serve_blocks_list(struct exchange *x);
+void serve_blocks_create(struct exchange *x);
+void serve_blocks_delete(struct exchange *x);
 
 /* There is no role of this name. */
 void serve_role_unknown(struct exchange *x, struct str name);

@@ -60,11 +60,16 @@ static void rules_write(struct explaining *it, const struct access_request *requ
     const struct access_explain explain = {.shows_subjects = it->is_reader,
                                            .rule = rule_write,
                                            .user = it};
+    struct access_decision decision;
 
     json_out_array_open(it->json, "rules");
     access_policy_explain(it->x->serve->options.policy, &it->x->identity, request, &explain,
                           &it->x->decision);
     json_out_array_close(it->json);
+    decide(it->x->serve, &it->x->identity, request, &decision);
+    if (decision.outcome == ACCESS_BLOCKED) {
+        it->x->decision = decision; /* whatever the rules say */
+    }
     json_out_u64(it->json, "rules_for_other_roles", it->other_count);
 }
 
@@ -76,6 +81,7 @@ static void decision_write(struct explaining *it)
         [ACCESS_LIMIT_EXCEEDED] = "limit_exceeded",
         [ACCESS_REASON_REQUIRED] = "reason_required",
         [ACCESS_APPROVAL_REQUIRED] = "approval_required",
+        [ACCESS_BLOCKED] = "blocked",
     };
     const struct access_decision *decision = &it->x->decision;
 

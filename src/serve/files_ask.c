@@ -67,7 +67,7 @@ static void denied(struct hold *hold, const struct lease_role *role)
         .backend = role->issuer->name,
         .policy_digest = access_policy_digest(serve->options.policy),
         .policy_rule = hold->decision.rule,
-        .error = hold->decision.detail,
+        .error = hold->decision.block[0] != '\0' ? hold->decision.block : hold->decision.detail,
     };
 
     denied_note(&serve->denied, access_identity_key(&hold->identity, key), &record);

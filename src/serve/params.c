@@ -116,6 +116,19 @@ static int set_limit(struct serve_params *params, struct str value, struct err *
     return 0;
 }
 
+static int set_block(struct serve_params *params, struct str value, struct err *e)
+{
+    return parse_duration(value, "block", &params->block_ms, e);
+}
+
+/* It comes as an object: params_set_match. */
+static int set_match(struct serve_params *params, struct str value, struct err *e)
+{
+    (void)params;
+    (void)value;
+    return err_set(e, ERR_INVALID, "match is an object");
+}
+
 static int set_token(struct serve_params *params, struct str value, struct err *e)
 {
     (void)e;
@@ -156,6 +169,8 @@ static const struct param param_table[] = {
     {"grant", PARAM_GRANT, set_grant, .may_repeat = false},
     {"token", PARAM_TOKEN, set_token, .takes_bool = true},
     {"target", PARAM_TARGET, set_target, .may_repeat = false},
+    {"match", PARAM_MATCH, set_match, .may_repeat = false},
+    {"block", PARAM_BLOCK, set_block, .takes_number = true},
 };
 
 const char *params_name(uint32_t bit)
@@ -192,6 +207,14 @@ void params_init(struct serve_params *params)
     params->limit = PARAMS_LIST_DEFAULT;
     params->binding_count = 0;
     params->wants_token = false;
+    params->match = NULL;
+    params->block_ms = 0;
+}
+
+void params_fini(struct serve_params *params)
+{
+    access_match_free(params->match);
+    params->match = NULL;
 }
 
 static int params_set(struct params_input *input, struct str name, struct str value, struct err *e)
@@ -257,6 +280,14 @@ int params_parse_query(struct str query, uint32_t allowed, struct serve_params *
     return r;
 }
 
+static int params_set_match(struct params_input *input, const json_t *value, struct err *e)
+{
+    /* Names are unique within an object: there can't be one already. */
+    return (input->allowed & PARAM_MATCH) != 0
+               ? access_match_new(value, &input->params->match, e)
+               : err_set(e, ERR_INVALID, "unknown parameter \"match\"");
+}
+
 static int params_set_json(struct params_input *input, const char *name, const json_t *value,
                            struct err *e)
 {
@@ -266,6 +297,9 @@ static int params_set_json(struct params_input *input, const char *name, const j
 
     if (json_is_null(value)) {
         return 0;
+    }
+    if (json_is_object(value) && strcmp(name, "match") == 0) {
+        return params_set_match(input, value, e);
     }
     input->is_number = json_is_integer(value);
     input->is_bool = json_is_boolean(value);

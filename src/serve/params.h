@@ -2,7 +2,7 @@
 #ifndef LEASED_SERVE_PARAMS_H
 #define LEASED_SERVE_PARAMS_H
 
-#include "access/policy.h"
+#include "access/match.h"
 #include "lease/core.h"
 #include "wire/client_match.h"
 
@@ -26,6 +26,8 @@ enum serve_param {
     PARAM_GRANT = 512,
     PARAM_TOKEN = 1024,
     PARAM_TARGET = 2048,
+    PARAM_MATCH = 4096,
+    PARAM_BLOCK = 8192,
 };
 
 struct serve_params {
@@ -40,6 +42,8 @@ struct serve_params {
     uint64_t wait_ms;
     uint32_t limit;
     bool wants_token;
+    struct access_match *match; /* owned; NULL: not said */
+    uint64_t block_ms;          /* 0: not asked */
     struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
     size_t binding_count;
 };
@@ -49,6 +53,7 @@ const char *params_name(uint32_t bit);
 
 /* All zero but for the defaults. */
 void params_init(struct serve_params *params);
+void params_fini(struct serve_params *params);
 
 /* Reads a query string. `allowed` is a set of PARAM_*; all others, and repeated ones (but for
  * `binding`), are errors: a mistyped limit must not be ignored. ERR_INVALID or ERR_NOMEM with a

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/decide.h"
 #include "wire/json_bounds.h"
 
 #include <stdio.h>
@@ -468,7 +469,6 @@ void serve_vault_pass(struct vault_request *v, bool needs_rule)
     struct exchange *x = v->x;
     struct access_decision decision = {.outcome = ACCESS_ALLOW};
     struct vault_pass_request request;
-    struct access_path_request asked;
     struct err e = {0};
     int r = serve_vault_pass_request_init(v, &request, &e);
 
@@ -485,11 +485,7 @@ void serve_vault_pass(struct vault_request *v, bool needs_rule)
         return;
     }
     if (needs_rule) {
-        asked = (struct access_path_request){.backend = x->listener->vault.backend,
-                                             .path = str_of(request.path),
-                                             .needs = request.needs,
-                                             .wall_ms = env_wall_ms(x->serve->options.env)};
-        access_policy_decide_path(x->serve->options.policy, &x->identity, &asked, &decision);
+        decide_path(x, str_of(request.path), request.needs, &decision);
     }
     if (decision.outcome != ACCESS_ALLOW) {
         serve_vault_pass_deny(x, &request, &decision);

@@ -24,7 +24,7 @@ void serve_vault_pass_deny(struct exchange *x, const struct vault_pass_request *
 
     serve_vault_record_fill(&record, x, request, decision);
     record.outcome = "denied";
-    record.error = decision->detail;
+    record.error = decision->block[0] != '\0' ? decision->block : decision->detail;
     record.issuer_ref = audit_ref(x->serve->options.audit, str_of(request->path), ref);
     denied_note(&x->serve->denied, x->key, &record);
     metrics_count_denial(x->serve, decision->rule);

@@ -205,6 +205,9 @@ static void capabilities_write(struct exchange *x, struct json_out *json, struct
     buf_init(&quoted, VAULT_PATH_MAX_BYTES * 6 + 3);
     json_out_add_quoted(&quoted, key);
     name = buf_str(&quoted);
+    may = blocks_find(&x->serve->blocks, &x->identity, NULL, x->listener->vault.backend) == NULL
+              ? may
+              : 0;
     may |= has_role(x, path) ? (uint32_t)ACCESS_CAN_READ : 0;
     json_out_open_at(json, (struct str){.ptr = name.ptr + 1, .len = name.len - 2}, '[');
     for (bit = 1; bit <= ACCESS_CAN_SCAN; bit <<= 1) {

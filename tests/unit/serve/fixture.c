@@ -145,6 +145,7 @@ static void open_core(void)
     const struct audit_options audit = {
         .env = &f.fake.env, .node = "test", .sinks = &sink, .sink_count = 1};
     struct lease_core_options core = {.env = &f.fake.env,
+                                      .ledger = f.options.ledger,
                                       .skew_ms = 2000,
                                       .grants_per_uid = f.grants_per_uid};
     size_t i;

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define PARAMS_COUNT 11
+#define PARAMS_COUNT 14
 #define REF "#/components/parameters/"
 
 static char text[65536];

@@ -1,0 +1,373 @@
+/* POST /revoke, and /blocks: what an admin who may revoke does when something has leaked.
+ *
+ * A drill (lease/drill.h) ends what has been read; a block (blocks.h) keeps it from being read
+ * again, and is there first. Both are in the ledger before anything ends. */
+#include "serve/exchange.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_MAX_MS PARAMS_WAIT_MAX_MS
+
+static const struct exchange_failure failures[] = {
+    {ERR_NOMEM, 503, "busy", NULL},
+    {0, 503, "degraded", "the ledger can't take it: nothing has begun"},
+};
+
+/* --- what is asked for ------------------------------------------------------------------------ */
+
+static void invalid(struct exchange *x, const char *detail, const char *hint)
+{
+    exchange_fail(x, &(struct exchange_problem){
+                         .status = 400, .code = "invalid", .detail = detail, .hint = hint});
+}
+
+static bool may(struct exchange *x, uint32_t right, const char *detail)
+{
+    if ((x->admin & right) != 0) {
+        return true;
+    }
+    exchange_fail(x, &(struct exchange_problem){.status = 403,
+                                                .code = "denied",
+                                                .detail = detail,
+                                                .hint = "admins stand in the policies, with what "
+                                                        "they may: [read, revoke]"});
+    return false;
+}
+
+/* A credential's name is kept as the trail has it; who read it there may give it as it stands. */
+static int hide_identifier(struct exchange *x)
+{
+    const char *identifier = access_match_identifier(x->params.match);
+    char ref[AUDIT_REF_MAX_BYTES];
+
+    if (identifier == NULL || str_starts_with(str_of(identifier), "hmac:")) {
+        return 0;
+    }
+    return access_match_set_identifier(x->params.match,
+                                       audit_ref(x->serve->options.audit, str_of(identifier), ref));
+}
+
+/* False: it has been answered. */
+static bool check(struct exchange *x)
+{
+    if (!may(x, ACCESS_ADMIN_REVOKE, "only an admin that may revoke can do this")) {
+        return false;
+    }
+    if (x->params.match == NULL) {
+        invalid(x, "match is missing: whose credentials, or of what",
+                "{\"match\": {\"subject\": {\"user\": \"alice\"}}}");
+        return false;
+    }
+    if (x->params.block_ms > BLOCK_FOR_MAX_MS) {
+        invalid(x, "block is longer than 366 days", NULL);
+        return false;
+    }
+    if (x->params.block_ms > 0 && !access_match_is_of_callers(x->params.match)) {
+        invalid(x,
+                "a block can't be about one credential (match.identifier): it says who gets "
+                "nothing, or of what",
+                "leave block out, or name a role, a backend or a subject instead");
+        return false;
+    }
+    if (hide_identifier(x) != 0) {
+        exchange_fail_nomem(x);
+        return false;
+    }
+    return true;
+}
+
+/* The same once more: a drill and its block each have their own. NULL: out of memory. */
+static struct access_match *match_copy(const struct access_match *match)
+{
+    json_t *json = json_loads(access_match_text(match), 0, NULL);
+    struct access_match *copy = NULL;
+    int r = access_match_new(json, &copy, NULL);
+
+    json_decref(json);
+    return r == 0 ? copy : NULL;
+}
+
+/* Who asks, for people. */
+static const char *asker(const struct exchange *x, char out[BLOCK_BY_MAX_BYTES + 1])
+{
+    const struct access_claims *claims = x->identity.claims;
+    char uid[ACCESS_UID_TEXT_MAX_BYTES];
+
+    (void)snprintf(out, BLOCK_BY_MAX_BYTES + 1, "%s",
+                   claims != NULL && claims->person[0] != '\0'
+                       ? claims->person
+                       : access_identity_name(&x->identity, uid));
+    return out;
+}
+
+static void note(const struct exchange *x, const char *event, const struct block_record *about)
+{
+    char text[BLOCK_TEXT_MAX_BYTES];
+    struct audit_record record;
+
+    exchange_record(x, event, "ok", &record);
+    record.reason = block_text(about, text);
+    record.until_wall_ms = about->until_wall_ms;
+    audit_record_note(x->serve->options.audit, &record);
+}
+
+static void note_block(const struct exchange *x, const char *event, const struct block *block)
+{
+    note(x, event,
+         &(struct block_record){.id = block->id,
+                                .match = block->match,
+                                .until_wall_ms = block->until_wall_ms,
+                                .reason = block->reason});
+}
+
+/* --- blocks ----------------------------------------------------------------------------------- */
+
+/* Makes one of what is asked for; NULL: it has been answered. */
+static struct block *block_make(struct exchange *x)
+{
+    char by[BLOCK_BY_MAX_BYTES + 1];
+    const struct block_ask ask = {.match = match_copy(x->params.match),
+                                  .for_ms = x->params.block_ms,
+                                  .reason = x->params.reason,
+                                  .by = asker(x, by)};
+    struct block *block = NULL;
+    int r = ask.match != NULL ? blocks_add(&x->serve->blocks, &ask, &block) : ERR_NOMEM;
+
+    if (r == 0) {
+        note_block(x, "block.created", block);
+        return block;
+    }
+    access_match_free(ask.match);
+    if (r == ERR_LIMIT && x->serve->blocks.count >= BLOCKS_MAX) {
+        exchange_fail(x, &(struct exchange_problem){.status = 429,
+                                                    .code = "limit_exceeded",
+                                                    .detail = "there are 200 blocks already",
+                                                    .hint = "end those that aren't needed: lease "
+                                                            "blocks, lease unblock"});
+    } else {
+        exchange_fail_status(x, failures, r, &(const struct err){.code = 0}, 0);
+    }
+    return NULL;
+}
+
+static void block_write(struct json_out *json, const struct block *block)
+{
+    json_out_object_open(json, NULL);
+    json_out_string_c(json, "id", block->id);
+    json_out_text_at(json, STR("match"), str_of(access_match_text(block->match)));
+    json_out_time(json, "until", block->until_wall_ms);
+    json_out_string_c(json, "reason", str_or_null(block->reason));
+    json_out_string_c(json, "by", block->by);
+    json_out_time(json, "created", block->created_wall_ms);
+    json_out_object_close(json);
+}
+
+static void block_reply(struct exchange *x, uint32_t status, const struct block *block)
+{
+    struct json_out json;
+
+    exchange_json(x, &json);
+    block_write(&json, block);
+    exchange_reply(x, status);
+}
+
+void serve_blocks_list(struct exchange *x)
+{
+    struct list *blocks = &x->serve->blocks.list;
+    struct list *node;
+    struct json_out json;
+
+    if (!may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_REVOKE,
+             "only an admin that may read or revoke can see the blocks")) {
+        return;
+    }
+    exchange_json(x, &json);
+    json_out_object_open(&json, NULL);
+    json_out_array_open(&json, "items");
+    for (node = blocks->next; node != blocks; node = node->next) {
+        block_write(&json, LIST_ENTRY(node, struct block, node));
+    }
+    json_out_array_close(&json);
+    json_out_string_c(&json, "next", NULL);
+    json_out_object_close(&json);
+    exchange_reply(x, 200);
+}
+
+static void client_gone(struct env_request *request, bool delivered)
+{
+    struct block_write *write = request->user;
+
+    (void)delivered;
+    exchange_release(write->x);
+    write->x = NULL;
+}
+
+static void block_answer(struct exchange *x, const struct block *block, int status)
+{
+    x->request->finished = NULL;
+    if (status != 0) {
+        exchange_fail(x,
+                      &(struct exchange_problem){
+                          .status = 503,
+                          .code = "degraded",
+                          .detail = "the block counts, but it isn't on disk: a crash would lose it",
+                          .hint = "mend the ledger's disk; leased goes on trying to write it"});
+    } else if (block == NULL) { /* somebody has ended it meanwhile */
+        invalid(x, "the block has ended already", NULL);
+    } else {
+        block_reply(x, 201, block);
+    }
+}
+
+/* The grants that it means end now, and not before it is on disk. */
+static void block_written(struct env_ledger_sync *sync, int status)
+{
+    struct block_write *write = sync->user;
+
+    if (write->blocks != NULL) {
+        list_remove(&write->node);
+        blocks_enforce(write->blocks);
+        if (write->x != NULL) {
+            block_answer(write->x, blocks_named(write->blocks, str_of(write->id)), status);
+        }
+    }
+    mem_free(write);
+}
+
+void serve_blocks_create(struct exchange *x)
+{
+    struct block_write *write;
+    struct block *block;
+
+    if (!check(x)) {
+        return;
+    }
+    if (x->params.block_ms == 0) {
+        invalid(x, "block is missing: for how long", "seconds, or a duration such as 24h");
+        return;
+    }
+    write = mem_calloc(1, sizeof(*write));
+    if (write == NULL) {
+        exchange_fail_nomem(x);
+        return;
+    }
+    block = block_make(x);
+    if (block == NULL) {
+        mem_free(write);
+        return;
+    }
+    write->x = x;
+    write->blocks = &x->serve->blocks;
+    write->sync = (struct env_ledger_sync){.fn = block_written, .user = write};
+    memcpy(write->id, block->id, sizeof(write->id));
+    list_push_back(&write->blocks->writes, &write->node);
+    exchange_keep(x, client_gone);
+    x->request->user = write;
+    if (x->serve->options.ledger != NULL) {
+        env_ledger_sync(x->serve->options.ledger, &write->sync);
+    } else {
+        block_written(&write->sync, 0);
+    }
+}
+
+void serve_blocks_delete(struct exchange *x)
+{
+    struct json_out json;
+    struct block *block;
+
+    if (!may(x, ACCESS_ADMIN_REVOKE, "only an admin that may revoke can do this")) {
+        return;
+    }
+    block = blocks_named(&x->serve->blocks, x->path_arg);
+    if (block == NULL) {
+        exchange_fail(x, &(struct exchange_problem){.status = 404,
+                                                    .code = "not_found",
+                                                    .detail = "there is no such block"});
+        return;
+    }
+    note_block(x, "block.ended", block);
+    exchange_json(x, &json);
+    block_write(&json, block);
+    blocks_remove(&x->serve->blocks, block);
+    exchange_reply(x, 200);
+}
+
+/* --- drills ----------------------------------------------------------------------------------- */
+
+/* Nobody can be told as it goes on. */
+static void begun_reply(struct exchange *x, const char *id, const char *block)
+{
+    struct json_out json;
+
+    exchange_json(x, &json);
+    json_out_object_open(&json, NULL);
+    json_out_string_c(&json, "event", "begun");
+    json_out_string_c(&json, "drill", id);
+    json_out_string_c(&json, "block", block);
+    json_out_object_close(&json);
+    exchange_reply(x, 202);
+}
+
+static void begin_failed(struct exchange *x, int status)
+{
+    if (status == ERR_LIMIT && x->serve->drills.count >= DRILLS_MAX) {
+        exchange_fail(
+            x, &(struct exchange_problem){.status = 503,
+                                          .code = "busy",
+                                          .detail = "16 drills haven't ended yet",
+                                          .hint = "their issuers don't confirm: see lease status",
+                                          .retry_after_ms = 10000});
+    } else {
+        exchange_fail_status(x, failures, status, &(const struct err){.code = 0}, 0);
+    }
+}
+
+/* The block counts already, also when the drill can't begin. */
+static void drill_begin(struct exchange *x, const struct block *block)
+{
+    char by[BLOCK_BY_MAX_BYTES + 1];
+    char id[BLOCK_ID_BYTES + 1];
+    bool is_told = false;
+    const struct drill_ask ask = {
+        .match = x->params.match,
+        .block = block,
+        .reason = x->params.reason,
+        .by = asker(x, by),
+        .request = x->request,
+        .wait_ms = x->params.wait_ms > 0 ? x->params.wait_ms : WAIT_MAX_MS,
+    };
+    int r = drills_begin(&x->serve->drills, &ask, id, &is_told);
+
+    if (r != 0) {
+        begin_failed(x, r);
+        return;
+    }
+    x->params.match = NULL; /* the drill's */
+    note(x, "revoke.requested",
+         &(struct block_record){.id = id, .match = ask.match, .reason = ask.reason});
+    if (is_told) {
+        exchange_count(x, 200);
+        exchange_release(x);
+    } else {
+        begun_reply(x, id, block != NULL ? block->id : NULL);
+    }
+}
+
+void serve_revoke(struct exchange *x)
+{
+    const struct block *block = NULL;
+
+    if (!check(x)) {
+        return;
+    }
+    if (x->params.block_ms > 0) {
+        block = block_make(x);
+        if (block == NULL) {
+            return;
+        }
+    }
+    drill_begin(x, block);
+}
