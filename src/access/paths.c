@@ -237,13 +237,17 @@ static bool is_denied(const struct access_policy *policy, struct access_facts *f
 }
 
 /* Vault's API has no place for a reason or a ticket, and its clients don't wait for approvals. */
-static void judge(const struct access_rule *rule, struct access_decision *decision)
+static void judge(const struct access_rule *rule, const struct access_path_request *request,
+                  struct access_decision *decision)
 {
     const char *what = rule->reason != NULL       ? "a reason"
                        : rule->ticket != NULL     ? "a ticket"
                        : rule->approval.count > 0 ? "an approval"
                                                   : NULL;
 
+    if (!access_window_fits(rule, request->wall_ms, decision)) {
+        return;
+    }
     if (what != NULL) {
         (void)access_refuse(decision, rule, ACCESS_REASON_REQUIRED, NULL,
                             "rule %s requires %s, which a call of a path can't give", rule->name,
@@ -275,7 +279,7 @@ void access_policy_decide_path(const struct access_policy *policy,
 
         if (!rule->is_deny && access_rule_counts(policy, rule) && rule_gives(rule, request) &&
             access_subjects_match(&rule->subjects, &facts, false)) {
-            judge(rule, ret_decision);
+            judge(rule, request, ret_decision);
         }
     }
 }

@@ -1,10 +1,10 @@
 /* Decides.
  *
- * Way of a request: the rules for its role (found by a map) → any that denies and matches: deny →
- * the allow rules in their order, each judged whole (rule_judge.c) → the first that fits gives the
- * limits. If none fits, the first that lacks nothing but an approval says so, else the first that
- * matched the caller says why not; if none matched, it is denied without a rule. Nothing here
- * allocates. */
+ * Way of a request: the rules that may be about it and its caller (policy_index.c), in their order
+ * → any that denies and matches: deny → the allow rules in their order, each judged whole
+ * (rule_judge.c) → the first that fits gives the limits. If none fits, the first that lacks nothing
+ * but an approval says so, else the first that matched the caller says why not; if none matched, it
+ * is denied without a rule. Nothing here allocates. */
 #include "access/policy.h"
 
 #include "access/rules.h"
@@ -30,26 +30,30 @@ static void later_rule_judge(const struct access_rule *rule, const struct access
     }
 }
 
-static void decide(const struct access_role_rules *role, struct access_facts *facts,
+static bool is_asked_for(const struct access_rule *rule, const struct access_request *request)
+{
+    return !rule->is_break_glass || request->is_break_glass;
+}
+
+/* Those that deny come first. */
+static void decide(struct access_candidates *candidates, struct access_facts *facts,
                    const struct access_request *request, struct access_decision *decision)
 {
+    const struct access_rule *rule;
     bool has_refusal = false;
-    size_t i;
 
-    for (i = 0; i < role->deny_count; i++) {
-        const struct access_rule *rule = role->rules[i];
-
-        if (!MUTATED(18) && access_subjects_match(&rule->subjects, facts, true)) {
+    while (decision->outcome != ACCESS_ALLOW &&
+           (rule = access_candidates_next(candidates)) != NULL) {
+        if (!is_asked_for(rule, request) ||
+            !access_subjects_match(&rule->subjects, facts, rule->is_deny)) {
+            continue;
+        }
+        if (rule->is_deny && !MUTATED(18)) {
             (void)access_refuse(decision, rule, ACCESS_DENY, NULL, "rule %s denies role %s",
                                 rule->name, request->role);
             return;
         }
-    }
-    for (; i < role->count && decision->outcome != ACCESS_ALLOW; i++) {
-        const struct access_rule *rule = role->rules[i];
-
-        if ((rule->is_break_glass && !request->is_break_glass) ||
-            !access_subjects_match(&rule->subjects, facts, false)) {
+        if (rule->is_deny) {
             continue;
         }
         if (has_refusal) {
@@ -104,13 +108,16 @@ void access_policy_decide(const struct access_policy *policy,
                           struct access_decision *ret_decision)
 {
     struct map_entry *entry = map_find(&policy->role_map, str_of(request->role));
+    struct access_candidates candidates;
     struct access_facts facts;
 
     CHECK(request->binding_count <= ACCESS_BINDINGS_MAX);
     access_decision_clear(ret_decision);
     if (entry != NULL) {
         access_facts_init(&facts, identity, policy->group_names);
-        decide(MAP_ENTRY(entry, struct access_role_rules, entry), &facts, request, ret_decision);
+        access_candidates_find(policy, MAP_ENTRY(entry, struct access_role, entry), &facts,
+                               &candidates);
+        decide(&candidates, &facts, request, ret_decision);
     }
     if (ret_decision->outcome != ACCESS_ALLOW &&
         ret_decision->outcome != ACCESS_APPROVAL_REQUIRED) {

@@ -4,11 +4,6 @@
 #include "access/paths.h"
 #include "access/policy.h"
 
-#define UNSUPPORTED(word)                                                                          \
-    {                                                                                              \
-        .key = (word), .flags = SCHEMA_UNSUPPORTED                                                 \
-    }
-
 #define LIMIT_MAX_MS (366ULL * 24 * 3600 * 1000)
 #define LIVE_MAX 1000000U
 #define APPROVERS_MAX 16
@@ -67,7 +62,9 @@ static const struct schema_field require_fields[] = {
     {"approval", SCHEMA_OBJECT, offsetof(struct access_require_config, approval), .min = 1,
      .object = &approval_table,
      .doc = "others must agree before; with break_glass, look at it after"},
-    UNSUPPORTED("window"),
+    {"window", SCHEMA_OBJECT, offsetof(struct access_require_config, window), .min = 1,
+     .object = &access_window_table,
+     .doc = "the times in which it allows; a grant ends with its window"},
     {0},
 };
 

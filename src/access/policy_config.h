@@ -4,6 +4,7 @@
 
 #include "access/policy.h"
 #include "access/subject.h"
+#include "access/window.h"
 #include "base/map.h"
 #include "wire/schema.h"
 
@@ -30,6 +31,7 @@ struct access_require_config {
     char *reason;
     char *ticket;
     struct access_approval_config approval;
+    struct access_window_config window;
 };
 
 struct access_rule_config {

@@ -85,6 +85,11 @@ static void approval_add(struct buf *out, const struct access_approval *approval
 
 static void requirements_add(struct buf *out, const struct access_rule *rule)
 {
+    if (rule->window != NULL) {
+        buf_add_c(out, "window ");
+        access_window_write(rule->window, out);
+        buf_add_char(out, '\n');
+    }
     if (rule->reason != NULL) {
         text_add(out, "reason", access_reason_pattern(rule->reason));
     }

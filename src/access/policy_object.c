@@ -122,6 +122,7 @@ static void rule_fini(struct access_rule *rule)
     mem_free(rule->role_patterns);
     mem_free(rule->bindings);
     access_subjects_fini(&rule->approvers);
+    access_window_free(rule->window);
     access_paths_fini(rule->paths, rule->path_count);
 }
 
@@ -157,10 +158,11 @@ void access_policy_free(struct access_policy *policy)
         access_subjects_fini(&policy->persons[i].subjects);
     }
     expressions_free(policy);
+    access_index_fini(&policy->index);
+    access_zones_fini(&policy->zones);
     map_fini(&policy->role_map);
     for (i = 0; i < policy->role_count; i++) {
         mem_free(policy->roles[i].name);
-        mem_free((void *)policy->roles[i].rules);
     }
     mem_free(policy->roles);
     mem_free(policy->admins);

@@ -1,7 +1,7 @@
 /* Policies from YAML to compiled rules.
  *
  * Every file is decoded by its tables (policy_config.c), the rules of all are compiled one behind
- * the other (rule_compile.c), and at the end they are sorted by role. All mistakes are reported; a
+ * the other (rule_compile.c), and at the end they are indexed. All mistakes are reported; a
  * policy comes out only when there are none. */
 #include "access/policy_config.h"
 
@@ -50,47 +50,7 @@ static int rules_compile(struct access_parser *parser, struct access_policy_conf
     return r;
 }
 
-/* --- by role --- */
-
-/* TEMP */
-static int role_index(struct access_policy *policy, struct access_role_rules *role)
-{
-    struct str name = str_of(role->name);
-    int effect;
-    size_t i;
-
-    role->rules = mem_calloc(policy->rule_count + 1, sizeof(struct access_rule *));
-    if (role->rules == NULL) {
-        return ERR_NOMEM;
-    }
-    for (effect = 0; effect < 4; effect++) {
-        for (i = 0; i < policy->rule_count; i++) {
-            const struct access_rule *rule = &policy->rules[i];
-            int class = rule->is_deny              ? 0
-                        : rule->is_break_glass     ? 3
-                        : rule->approval.count > 0 ? 2
-                                                   : 1;
-
-            if (class == effect && access_rule_counts(policy, rule) &&
-                access_rule_names(rule, name)) {
-                role->rules[role->count++] = rule;
-                role->deny_count += rule->is_deny ? 1 : 0;
-            }
-        }
-    }
-    return 0;
-}
-
-static int roles_index(struct access_policy *policy)
-{
-    size_t i;
-    int r = 0;
-
-    for (i = 0; r == 0 && i < policy->role_count; i++) {
-        r = role_index(policy, &policy->roles[i]);
-    }
-    return r;
-}
+/* --- roles --- */
 
 static int roles_make(struct access_policy *policy, const char *const *roles)
 {
@@ -105,7 +65,7 @@ static int roles_make(struct access_policy *policy, const char *const *roles)
         return ERR_NOMEM;
     }
     while (r == 0 && policy->role_count < count) {
-        struct access_role_rules *role = &policy->roles[policy->role_count];
+        struct access_role *role = &policy->roles[policy->role_count];
 
         role->name = mem_strdup(roles[policy->role_count++]);
         if (role->name == NULL) {
@@ -193,14 +153,16 @@ int access_policy_parse(const struct access_nodes *nodes, const struct access_kn
         return ERR_NOMEM;
     }
     map_init(&parser.rule_names, 1);
+    access_zones_init(&parser.policy->zones, known->zone_read, known->zone_user);
     r = policy_compile(&parser, nodes);
+    parser.policy->zones.read = NULL; /* all that are named have been read */
     map_fini(&parser.rule_names);
     mem_free(parser.name_entries);
     if (r == 0 && errors->count > count_before) {
         r = ERR_INVALID;
     }
     if (r == 0) {
-        r = roles_index(parser.policy);
+        r = access_index_build(parser.policy);
     }
     if (r == 0) {
         r = access_policy_digest_compute(parser.policy);

@@ -211,6 +211,10 @@ static int rule_requirements(struct access_parser *parser, struct access_rule *r
     if (r == 0) {
         r = rule_approval(parser, rule, &require->approval);
     }
+    if (r == 0 && require->window.node != NULL) {
+        r = access_window_new(&require->window, &parser->policy->zones, &rule->window,
+                              parser->errors);
+    }
     return r;
 }
 

@@ -107,6 +107,29 @@ static bool live_fits(const struct access_rule *rule, const struct access_reques
                          request->live_count, request->role, rule->name, rule->live);
 }
 
+bool access_window_fits(const struct access_rule *rule, int64_t wall_ms,
+                        struct access_decision *decision)
+{
+    char opens[UNITS_TIME_MAX_BYTES];
+    int64_t changes_wall_ms = 0;
+
+    if (rule->window == NULL || MUTATED(34)) {
+        return true;
+    }
+    if (access_window_open(rule->window, wall_ms, &changes_wall_ms)) {
+        decision->until_wall_ms = changes_wall_ms;
+        return true;
+    }
+    decision->opens_wall_ms = changes_wall_ms;
+    if (changes_wall_ms == 0) {
+        return access_refuse(decision, rule, ACCESS_DENY, "window",
+                             "the window of rule %s is closed and doesn't open again", rule->name);
+    }
+    return access_refuse(decision, rule, ACCESS_DENY, "window",
+                         "the window of rule %s is closed; it opens at %s", rule->name,
+                         units_format_time(changes_wall_ms, opens));
+}
+
 static bool reason_fits(const struct access_rule *rule, const struct access_request *request,
                         struct access_decision *decision)
 {
@@ -149,7 +172,7 @@ static bool ticket_fits(const struct access_rule *rule, const struct access_requ
 static bool approval_fits(const struct access_rule *rule, const struct access_request *request,
                           struct access_decision *decision)
 {
-    if (rule->approval.count == 0 || rule->is_break_glass || MUTATED(30)) {
+    if (rule->approval.count == 0 || rule->is_break_glass || MUTATED(33)) {
         return true;
     }
     if (request->approved_rule != NULL && strcmp(request->approved_rule, rule->digest) == 0) {
@@ -179,8 +202,10 @@ bool access_rule_allows(const struct access_rule *rule, const struct access_requ
     decision->opens_wall_ms = 0;
     give(rule, decision);
     if (!bindings_fit(rule, request, decision) || !duration_fits(rule, request, decision) ||
-        !live_fits(rule, request, decision) || !reason_fits(rule, request, decision) ||
-        !ticket_fits(rule, request, decision) || !approval_fits(rule, request, decision)) {
+        !live_fits(rule, request, decision) ||
+        !access_window_fits(rule, request->wall_ms, decision) ||
+        !reason_fits(rule, request, decision) || !ticket_fits(rule, request, decision) ||
+        !approval_fits(rule, request, decision)) {
         return false;
     }
     decision->outcome = ACCESS_ALLOW;

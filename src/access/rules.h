@@ -1,15 +1,17 @@
 /* Compiled policies: what the parser makes and the decision reads. Internal to access/.
  *
- * Files: policy_parse.c and rule_compile.c (YAML to this), policy_digest.c, policy_index.c (which
- * rules may be about a caller), policy.c and rule_judge.c (decide), explain.c (says why),
- * policy_object.c, subject.c, reason.c, binding.c, paths.c. */
+ * Files: policy_parse.c and rule_compile.c (YAML to this), policy_digest.c, index_build.c and
+ * policy_index.c (which rules may be about a caller), policy.c and rule_judge.c (decide), explain.c
+ * (says why), policy_object.c, subject.c, reason.c, binding.c, paths.c. */
 #ifndef LEASED_ACCESS_RULES_H
 #define LEASED_ACCESS_RULES_H
 
 #include "access/paths.h"
 #include "access/policy.h"
+#include "access/policy_index.h"
 #include "access/reason.h"
 #include "access/subject.h"
+#include "access/window.h"
 #include "base/map.h"
 
 #define ACCESS_RULES_MAX 65536
@@ -36,6 +38,7 @@ struct access_rule {
     const struct access_reason *ticket;
     struct access_subjects approvers;
     struct access_approval approval; /* count 0: none is required */
+    struct access_window *window;    /* NULL: at all times */
     struct access_path *paths;
     size_t path_count;
     char digest[ACCESS_DIGEST_BYTES];
@@ -57,16 +60,6 @@ struct access_expression {
     struct access_reason *compiled;
 };
 
-/* The rules for one role, found by its name: first those that deny, then those that allow, each in
- * file order. */
-struct access_role_rules {
-    struct map_entry entry;
-    char *name;
-    const struct access_rule **rules;
-    size_t deny_count;
-    size_t count;
-};
-
 struct access_policy {
     struct access_rule *rules;
     size_t rule_count;
@@ -75,10 +68,12 @@ struct access_policy {
     struct access_person *persons;
     size_t person_count;
     struct map expressions;
+    struct access_zones zones;
     bool counts_observed;
-    struct access_role_rules *roles;
+    struct access_role *roles;
     size_t role_count;
     struct map role_map;
+    struct access_index index;
     struct access_group_names *group_names; /* scratch for one decision */
     char digest[ACCESS_DIGEST_BYTES];
 };
@@ -103,6 +98,10 @@ void access_decision_clear(struct access_decision *decision);
 bool access_refuse(struct access_decision *decision, const struct access_rule *rule,
                    enum access_outcome outcome, const char *limit, const char *format, ...)
     ATTR_PRINTF(5, 6);
+
+/* Is the rule's window open? If not, it refuses. */
+bool access_window_fits(const struct access_rule *rule, int64_t wall_ms,
+                        struct access_decision *decision);
 
 /* Judges one allow rule whose subjects match; the decision says what it gives, or why it doesn't.
  */

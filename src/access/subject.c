@@ -252,11 +252,14 @@ static void group_name_add(struct access_facts *facts, uint32_t gid)
     }
 }
 
-static void group_names_load(struct access_facts *facts)
+void access_facts_load_groups(struct access_facts *facts)
 {
     const struct access_identity *identity = facts->identity;
     size_t i;
 
+    if (facts->has_group_names) {
+        return;
+    }
     facts->has_group_names = true;
     facts->group_names->count = 0;
     if (identity->env == NULL) {
@@ -279,9 +282,7 @@ static bool group_matches(const struct access_pattern *pattern, struct access_fa
 {
     size_t i;
 
-    if (!facts->has_group_names) {
-        group_names_load(facts);
-    }
+    access_facts_load_groups(facts);
     for (i = 0; i < facts->group_names->count; i++) {
         if (access_pattern_fits(pattern, str_of(facts->group_names->names[i]))) {
             return true;

@@ -79,6 +79,9 @@ struct access_facts {
 void access_facts_init(struct access_facts *facts, const struct access_identity *identity,
                        struct access_group_names *group_names);
 
+/* Looks the names of the caller's groups up, once. */
+void access_facts_load_groups(struct access_facts *facts);
+
 /* `is_denial`: for rules that deny, which must not lose their hold on a user because he went into a
  * container or because his groups could not be looked up. Callers from other containers match even
  * where no container (or, on a listener for foreign callers, no listener) is named, and callers
@@ -138,6 +141,11 @@ void access_token_fini(struct access_token_rule *rule);
  * name; NULL: it fits, or the rule asks for nothing. Borrowed from the rule. */
 const char *access_token_mismatch(const struct access_token_rule *rule,
                                   const struct access_claims *claims);
+
+/* Calls `fn` with each text that the claim of this name has: that of a scalar, or those of a list.
+ * Before the call returns. */
+void access_claim_each(const struct access_claims *claims, const char *name,
+                       void (*fn)(void *user, const char *name, struct str value), void *user);
 
 /* Compiles what was decoded; the texts are copied. Mistakes go to the parser's errors. 0 or
  * ERR_NOMEM; `ret_subjects` is to be freed in both cases. */

@@ -181,6 +181,22 @@ static const json_t *claim_find(const json_t *claims, const char *name)
     return claims;
 }
 
+void access_claim_each(const struct access_claims *claims, const char *name,
+                       void (*fn)(void *user, const char *name, struct str value), void *user)
+{
+    const json_t *value = claim_find(claims->all, name);
+    char number[NUMBER_TEXT_BYTES];
+    size_t i;
+
+    for (i = 0; value != NULL && i < value_count(value); i++) {
+        const char *text = scalar_text(value_at(value, i), number);
+
+        if (text != NULL) {
+            fn(user, name, str_of(text));
+        }
+    }
+}
+
 static bool value_fits(const struct access_claim_rule *rule, const json_t *value)
 {
     char number[NUMBER_TEXT_BYTES];

@@ -2,6 +2,7 @@
  * include what lies in folders below it. */
 #include "access/source.h"
 #include "base/mem.h"
+#include "base/zonefile.h"
 #include "daemon/config_internal.h"
 #include "wire/policy_bundle.h"
 
@@ -148,7 +149,9 @@ static int policy_parse(struct config *config, const struct access_nodes *nodes,
 {
     const char **roles = config_names(&config->settings.roles, sizeof(struct config_role));
     const char **issuers = config_names(&config->settings.issuers, sizeof(struct config_issuer));
-    const struct access_known known = {.roles = roles, .issuers = issuers};
+    const struct access_known known = {.roles = roles,
+                                       .issuers = issuers,
+                                       .zone_read = zonefile_read};
     size_t i;
     int r = ERR_NOMEM;
 

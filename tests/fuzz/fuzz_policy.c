@@ -1,7 +1,7 @@
 /* A policy and a caller. The first line says who asks for what (see `caller`), the rest is the
  * policy. Whatever stands in it: parsing ends and says why it refuses, decisions are whole and
  * repeat, and a rule that denies everybody denies this one too, whoever he is. */
-#include "access/policy.h"
+#include "access/source.h"
 #include "base/mem.h"
 #include "fuzz/input.h"
 #include "support/fake_env.h"
@@ -13,6 +13,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 #define HOUR_MS 3600000U
+#define FILES_MAX 8U
 #define DENY_ALL                                                                                   \
     "rules:\n- {name: deny-all, subjects: [{uid: 1000}, {uid: 0}], roles: ['*'], effect: deny}\n"
 
@@ -32,6 +33,7 @@ struct caller {
     struct access_request request;
     char *role;
     char *reason;
+    char *ticket;
 };
 
 static void copy(char *out, size_t size, struct str text)
@@ -50,9 +52,10 @@ static void ask_bindings(struct access_request *request, struct str words)
     }
 }
 
-/* role|user|unit|container|reason|bindings|how many hours */
+/* role|user|unit|container|reason|bindings|how many hours|ticket|image|when, in ms */
 static void caller_init(struct caller *caller, struct str line)
 {
+    uint64_t wall_ms = 0;
     uint64_t hours = 0;
     struct str user;
     struct str container;
@@ -80,9 +83,15 @@ static void caller_init(struct caller *caller, struct str line)
                                               .role_binding = ACCESS_BINDING_PROCESS,
                                               .role_max_ttl_ms = 24 * HOUR_MS};
     ask_bindings(&caller->request, str_cut(&line, '|'));
-    if (str_parse_u64(line, &hours) == 0 && hours < 1000) {
+    if (str_parse_u64(str_cut(&line, '|'), &hours) == 0 && hours < 1000) {
         caller->request.duration_ms = hours * HOUR_MS;
         caller->request.live_count = (uint32_t)hours;
+    }
+    caller->ticket = input_text(str_cut(&line, '|'));
+    caller->request.ticket = caller->ticket;
+    copy(caller->identity.image, sizeof(caller->identity.image), str_cut(&line, '|'));
+    if (str_parse_u64(line, &wall_ms) == 0 && wall_ms < 1ULL << 50) {
+        caller->request.wall_ms = (int64_t)wall_ms;
     }
 }
 
@@ -91,36 +100,59 @@ static void caller_fini(struct caller *caller)
     fake_env_fini(&caller->fake);
     free(caller->role);
     free(caller->reason);
+    free(caller->ticket);
 }
 
 /* --- policies --------------------------------------------------------------------------------- */
 
-/* NULL when there are mistakes. */
-static struct access_policy *policy_of(struct str text, struct str more)
+/* Lines `%% NAME` begin a file of that name; what stands before the first is policy.yaml. */
+static size_t files_of(struct str text, struct access_file files[FILES_MAX], char *names[FILES_MAX])
 {
-    struct yaml_document *documents[2] = {NULL, NULL};
-    const struct yaml_node *nodes[2];
+    struct str rest = text;
+    size_t count = 1;
+
+    files[0] = (struct access_file){.name = "policy.yaml", .text = {.ptr = text.ptr}};
+    names[0] = NULL;
+    while (rest.ptr != NULL) {
+        struct str line = str_cut(&rest, '\n');
+
+        if (str_starts_with(line, "%% ") && count < FILES_MAX) {
+            names[count] = input_text((struct str){.ptr = line.ptr + 3, .len = line.len - 3});
+            files[count] = (struct access_file){.name = names[count],
+                                                .text = {.ptr = rest.ptr != NULL ? rest.ptr : ""}};
+            count++;
+        } else if (line.ptr != NULL) {
+            files[count - 1].text.len = (size_t)(line.ptr + line.len - files[count - 1].text.ptr) +
+                                        (rest.ptr != NULL ? 1 : 0);
+        }
+    }
+    return count;
+}
+
+/* NULL when there are mistakes. */
+static struct access_policy *policy_of(struct str text, struct str more, bool counts_observed)
+{
+    struct access_file files[FILES_MAX + 1];
+    char *names[FILES_MAX];
+    struct access_source source = {.files = files, .file_count = files_of(text, files, names)};
+    const struct access_known known = {.roles = roles};
     struct access_policy *policy = NULL;
+    size_t own_count = source.file_count;
     struct yaml_errors errors;
-    size_t count = 0;
+    size_t i;
     int r;
 
+    if (more.len > 0) {
+        files[source.file_count++] = (struct access_file){.name = "zzz.yaml", .text = more};
+    }
     yaml_errors_init(&errors);
-    r = yaml_parse("policy.yaml", text, &documents[0], &errors);
-    if (r == 0 && more.len > 0) {
-        CHECK(yaml_parse("more.yaml", more, &documents[1], &errors) == 0);
+    r = access_policy_compile(&source, &known,
+                              &(struct access_policy_options){.counts_observed = counts_observed},
+                              &policy, &errors);
+    CHECK((r == 0) == (policy != NULL) && (r == 0) == (errors.count == 0));
+    for (i = 1; i < own_count; i++) {
+        free(names[i]);
     }
-    if (r == 0) {
-        nodes[count++] = yaml_root(documents[0]);
-        if (documents[1] != NULL) {
-            nodes[count++] = yaml_root(documents[1]);
-        }
-        r = access_policy_parse(&(struct access_nodes){.items = nodes, .count = count},
-                                &(struct access_known){.roles = roles}, NULL, &policy, &errors);
-    }
-    CHECK(r == 0 || (policy == NULL && errors.count > 0));
-    yaml_free(documents[0]);
-    yaml_free(documents[1]);
     yaml_errors_fini(&errors);
     return policy;
 }
@@ -129,11 +161,15 @@ static struct access_policy *policy_of(struct str text, struct str more)
 
 static void check_decision(const struct caller *caller, const struct access_decision *decision)
 {
-    CHECK((decision->limit != NULL) == (decision->outcome == ACCESS_LIMIT_EXCEEDED));
+    bool gives = decision->outcome == ACCESS_ALLOW || decision->outcome == ACCESS_APPROVAL_REQUIRED;
+
+    CHECK(decision->limit != NULL || decision->outcome != ACCESS_LIMIT_EXCEEDED);
+    CHECK((decision->rule == NULL) == (decision->rule_digest == NULL));
     CHECK(strnlen(decision->detail, sizeof(decision->detail)) < sizeof(decision->detail));
     if (decision->outcome != ACCESS_ALLOW) {
         CHECK(decision->detail[0] != '\0');
-        CHECK(decision->binding_count == 0 && decision->duration_ms == 0);
+        CHECK(gives || (decision->binding_count == 0 && decision->duration_ms == 0));
+        CHECK((decision->outcome == ACCESS_APPROVAL_REQUIRED) == (decision->approval != NULL));
         return;
     }
     CHECK(decision->rule != NULL && decision->detail[0] == '\0');
@@ -152,16 +188,28 @@ static void check_policy(const struct caller *caller, const struct access_policy
     check_decision(caller, &first);
     CHECK(first.outcome == second.outcome && first.rule == second.rule);
     CHECK(strcmp(first.detail, second.detail) == 0);
-    CHECK(first.outcome != ACCESS_ALLOW || access_policy_rule_count(policy) > 0);
+    CHECK(first.outcome != ACCESS_ALLOW || access_policy_has_rule(policy, first.rule_digest));
     CHECK(access_policy_admin(policy, &caller->identity) ==
           access_policy_admin(policy, &caller->identity));
+}
+
+/* Where nothing is observed, counting what is changes nothing. */
+static void check_same(const struct caller *caller, const struct access_policy *policy,
+                       const struct access_policy *other)
+{
+    struct access_decision one;
+    struct access_decision two;
+
+    access_policy_decide(policy, &caller->identity, &caller->request, &one);
+    access_policy_decide(other, &caller->identity, &caller->request, &two);
+    CHECK(one.outcome == two.outcome && strcmp(one.detail, two.detail) == 0);
 }
 
 /* The same rules and one more that denies this caller everything. The text may have no room for it:
  * there is a highest number of rules. */
 static void check_denial(const struct caller *caller, struct str text, const char *digest)
 {
-    struct access_policy *policy = policy_of(text, STR(DENY_ALL));
+    struct access_policy *policy = policy_of(text, STR(DENY_ALL), false);
     struct access_decision decision;
 
     if (policy == NULL) {
@@ -184,12 +232,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     caller_init(&caller, input_line(&input));
     text = input_rest(&input);
-    policy = policy_of(text, (struct str){0});
+    policy = policy_of(text, (struct str){0}, false);
     if (policy != NULL) {
-        again = policy_of(text, (struct str){0});
+        again = policy_of(text, (struct str){0}, true);
         CHECK(again != NULL);
         CHECK(strcmp(access_policy_digest(policy), access_policy_digest(again)) == 0);
         check_policy(&caller, policy);
+        check_policy(&caller, again);
+        if (!access_policy_has_observed(policy)) {
+            check_same(&caller, policy, again);
+        }
         check_denial(&caller, text, access_policy_digest(policy));
         access_policy_free(again);
     }

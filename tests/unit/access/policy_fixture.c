@@ -101,15 +101,17 @@ enum access_outcome fixture_decide(struct fixture *fixture)
     memset(&fixture->decision, 0x5a, sizeof(fixture->decision));
     access_policy_decide(fixture->policy, &fixture->identity, &fixture->request,
                          &fixture->decision);
-    assert_true((fixture->decision.limit != NULL) ==
-                (fixture->decision.outcome == ACCESS_LIMIT_EXCEEDED));
+    assert_true(fixture->decision.outcome != ACCESS_LIMIT_EXCEEDED ||
+                fixture->decision.limit != NULL);
+    assert_true((fixture->decision.rule == NULL) == (fixture->decision.rule_digest == NULL));
     if (fixture->decision.outcome == ACCESS_ALLOW) {
         assert_non_null(fixture->decision.rule);
         assert_string_equal(fixture->decision.detail, "");
         assert_true(fixture->decision.binding_count > 0);
     } else {
         assert_string_not_equal(fixture->decision.detail, "");
-        assert_int_equal(fixture->decision.binding_count, 0);
+        assert_true((fixture->decision.binding_count > 0) ==
+                    (fixture->decision.outcome == ACCESS_APPROVAL_REQUIRED));
     }
     return fixture->decision.outcome;
 }
