@@ -101,6 +101,7 @@ struct lease_role {
     size_t env_name_count;
 };
 
+struct lease_approval;
 struct lease_core;
 struct lease;
 struct grant;
@@ -247,6 +248,7 @@ struct lease_acquire {
     const char *api;    /* the interface that it came by, for the trail; static */
     const char *reason; /* NULL: none */
     const char *ticket;
+    struct lease_approval *approval; /* approval.h; NULL: none is needed */
     /* status 0: `grant` and its lease are live, durable and on record, and lease_core_credential
      * gives the fields; the caller must then call lease_core_delivered. Else ERR_UNAVAILABLE (the
      * issuer can't serve, retry_after_ms says when to come again), ERR_DENIED (the issuer refuses),
@@ -347,6 +349,7 @@ struct grant_view {
     const char *identity_key; /* access_identity_key of its owner: who may see and end it */
     const char *reason;
     const char *ticket;
+    struct str approval; /* id of what was approved; empty if nothing had to be */
     const char *rule;
     const char *bindings; /* as in the audit record */
     int64_t created_wall_ms;
@@ -384,6 +387,10 @@ struct grant *lease_core_next_own_grant(const struct lease_core *core,
 struct grant *lease_next_own_grant(const struct lease *lease,
                                    const struct access_identity *identity,
                                    const struct grant *after);
+
+/* The grant that lease_acquire_start would give it again, whatever became of its credential. NULL:
+ * it would make a new one. */
+const struct grant *lease_core_held(struct lease_core *core, const struct lease_ask *ask);
 
 /* How many grants the identity holds for the role now, without the one that
  * lease_acquire_start would give it again (for the rules' `live` limit). */

@@ -297,10 +297,6 @@ void ack_recover(struct lease *lease);
 
 /* --- recover.c --- */
 
-/* Whose a record says something is. ERR_INVALID when it is nobody's, ERR_NOMEM. ret_claims
- * (access_claims_free; NULL: none) is what the identity borrows. */
-int recover_identity(const struct ledger_holder *record, struct access_identity *ret_identity,
-                     struct access_claims **ret_claims) ATTR_MUST_USE;
 /* A time of a record in our clock. UINT64_MAX: none; now, when it has passed. */
 uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_clock *clock,
                          int64_t wall_ms);

@@ -9,6 +9,7 @@
  * be queued: the next start finds a lease that is over, and its issuer says so. */
 #include "lease/durable.h"
 
+#include "access/identity_record.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -111,28 +112,10 @@ void durable_forget_all(struct list *group)
 
 /* --- what stands in a record --- */
 
-static const char *const callers[] = {
-    [ENV_PEER_UNIX] = "unix", [ENV_PEER_LOOPBACK] = "loopback", [ENV_PEER_FOREIGN] = "foreign",
-    [ENV_PEER_TLS] = "tls",   [ENV_PEER_SELF] = "self",
-};
-
-int durable_caller(const char *name, enum env_peer_kind *ret_kind)
-{
-    size_t i;
-
-    for (i = 0; i < ARRAY_LEN(callers); i++) {
-        if (strcmp(callers[i], name) == 0) {
-            *ret_kind = (enum env_peer_kind)i;
-            return 0;
-        }
-    }
-    return ERR_INVALID;
-}
-
 void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_holder)
 {
     *ret_holder = (struct ledger_holder){
-        .caller = callers[holder->kind],
+        .caller = access_identity_caller(holder->kind),
         .uid = holder->uid,
         .user = holder->user,
         .unit = holder->unit,

@@ -62,8 +62,6 @@ void durable_note_budget(struct role *role);
 
 /* --- for durable_grant.c and recover.c --- */
 
-/* The kind of caller that a record names so. ERR_INVALID: none. */
-int durable_caller(const char *name, enum env_peer_kind *ret_kind) ATTR_MUST_USE;
 void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_holder);
 void durable_fill_clock(struct lease_core *core, struct ledger_clock *ret_clock);
 

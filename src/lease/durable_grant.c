@@ -1,5 +1,6 @@
 /* Grants into the ledger: put beside the record that creates them, put again when they move to
  * another lease, removed when they end. What is read of them isn't counted there. */
+#include "access/identity_record.h"
 #include "base/log.h"
 #include "lease/core_internal.h"
 #include "lease/watched.h"
@@ -10,12 +11,11 @@
 
 #define PROCESS_TEXT_MAX_BYTES 40U
 #define CGROUP_TEXT_MAX_BYTES (ENV_CGROUP_PATH_MAX_BYTES + 24U)
-#define GROUPS_TEXT_MAX_BYTES (ENV_PEER_GROUPS_MAX * 11U + 1U)
 
 struct grant_texts {
     char processes[ACCESS_BINDINGS_MAX * PROCESS_TEXT_MAX_BYTES];
     char cgroups[ACCESS_BINDINGS_MAX * CGROUP_TEXT_MAX_BYTES];
-    char groups[GROUPS_TEXT_MAX_BYTES];
+    char groups[ACCESS_GROUPS_TEXT_MAX_BYTES];
 };
 
 static bool hangs_on_peer(const struct grant *grant)
@@ -61,30 +61,16 @@ static void put_watched(const struct grant *grant, struct grant_texts *texts)
     }
 }
 
-static void put_groups(const struct access_identity *identity, char *text, size_t size)
-{
-    size_t used = 0;
-    size_t i;
-
-    text[0] = '\0';
-    for (i = 0; i < identity->group_count; i++) {
-        used += (size_t)snprintf(text + used, size - used, "%s%" PRIu32, i > 0 ? "," : "",
-                                 identity->groups[i]);
-        CHECK(used < size);
-    }
-}
-
 static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_grant *record)
 {
     struct access_identity identity;
 
     grant_identity(grant, &identity);
     put_watched(grant, texts);
-    put_groups(&identity, texts->groups, sizeof(texts->groups));
     *record = (struct ledger_grant){
         .lease = grant->lease->id,
         .gid = identity.gid,
-        .groups = texts->groups,
+        .groups = access_identity_groups(&identity, texts->groups),
         .pid = grant->pid > 0 ? (uint32_t)grant->pid : 0,
         .bindings = grant_bindings_text(grant),
         .processes = texts->processes,
@@ -95,6 +81,7 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
         .duration_ms = grant->duration_ms,
         .reason = grant_reason(grant),
         .ticket = grant_ticket(grant),
+        .approval = grant_approval(grant),
         .policy = grant_policy(grant),
         .rule = grant_rule(grant),
         .read_count = grant->read_count,

@@ -20,73 +20,6 @@
 
 /* --- making --- */
 
-static size_t text_len(const char *text, size_t max_bytes)
-{
-    return text != NULL ? strnlen(text, max_bytes) : 0;
-}
-
-static uint16_t put_text(char *texts, size_t at, const char *text, size_t len)
-{
-    if (len > 0) {
-        memcpy(texts + at, text, len);
-    }
-    return (uint16_t)(at + len + 1); /* the block is zeroed, so the NUL is there */
-}
-
-static size_t texts_offset(const struct grant *grant)
-{
-    return sizeof(*grant) + grant->binding_count * sizeof(struct binding) +
-           (grant->has_connection ? sizeof(struct binding_connection) : 0);
-}
-
-/* One block: the grant, its bindings, its texts. */
-static struct grant *grant_alloc(const struct lease_acquire *acquire,
-                                 const struct binding_found *found)
-{
-    size_t reason_len = text_len(acquire->reason, LEASE_REASON_MAX_BYTES);
-    size_t ticket_len = text_len(acquire->ticket, LEASE_TICKET_MAX_BYTES);
-    size_t bindings_len = strlen(found->text);
-    const struct grant head = {
-        .binding_count = (uint8_t)binding_set_watched(&found->set),
-        .has_connection = binding_set_watched(&found->set) < found->set.count,
-    };
-    struct grant *grant =
-        mem_calloc(1, texts_offset(&head) + reason_len + ticket_len + bindings_len + 3);
-    char *texts;
-
-    if (grant == NULL) {
-        return NULL;
-    }
-    *grant = head;
-    texts = (char *)grant + texts_offset(grant);
-    grant->ticket_at = put_text(texts, 0, acquire->reason, reason_len);
-    grant->bindings_at = put_text(texts, grant->ticket_at, acquire->ticket, ticket_len);
-    (void)put_text(texts, grant->bindings_at, found->text, bindings_len);
-    return grant;
-}
-
-const char *grant_reason(const struct grant *grant)
-{
-    return (const char *)grant + texts_offset(grant);
-}
-
-const char *grant_ticket(const struct grant *grant)
-{
-    return grant_reason(grant) + grant->ticket_at;
-}
-
-const char *grant_bindings_text(const struct grant *grant)
-{
-    return grant_reason(grant) + grant->bindings_at;
-}
-
-struct binding_connection *grant_connection(struct grant *grant)
-{
-    return grant->has_connection
-               ? (struct binding_connection *)(void *)&grant->bindings[grant->binding_count]
-               : NULL;
-}
-
 int64_t grant_until_wall_ms(const struct grant *grant)
 {
     uint64_t until_ms = grant_until_ms(grant);
@@ -250,7 +183,7 @@ int grant_new(const struct grant_making *making, struct grant **ret_grant)
 {
     const struct binding_set *set = &making->found->set;
     struct lease_core *core = making->lease->role->core;
-    struct grant *grant = grant_alloc(making->acquire, making->found);
+    struct grant *grant = grant_alloc(making);
     int r;
 
     if (grant == NULL) {

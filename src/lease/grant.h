@@ -28,8 +28,9 @@ struct grant {
     bool is_durable : 1;      /* it is in the ledger, or on its way there */
     uint8_t binding_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
-    uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings */
+    uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings, */
     uint16_t bindings_at;
+    uint16_t approval_at; /* approval */
     struct holder *holder;
     struct lease *lease;
     struct lease *leaving;   /* the lease before, until the successor was delivered */
@@ -65,8 +66,12 @@ struct grant_making {
     struct holder *holder;
     const struct lease_acquire *acquire; /* who asks for what, and why */
     const struct binding_found *found;
-    const char *id; /* NULL: a new one */
+    const char *id;       /* NULL: a new one */
+    const char *approval; /* as the ledger has it; NULL: a new one, which has that of `acquire` */
 };
+
+/* Its memory with the texts of `making`, and room for its bindings. NULL: out of memory. */
+struct grant *grant_alloc(const struct grant_making *making);
 
 /* A pending grant; its bindings are watched from now on. ERR_NOMEM, ERR_LIMIT, or what
  * binding_start gives. */
@@ -77,6 +82,12 @@ const char *grant_reason(const struct grant *grant);
 const char *grant_ticket(const struct grant *grant);
 /* What it is bound to, as it was asked for: "process,pid:1234". */
 const char *grant_bindings_text(const struct grant *grant);
+/* What it stands on, as the ledger has it: the id, and the rule's digest or "break-glass"; "" if
+ * nothing had to be approved. */
+const char *grant_approval(const struct grant *grant);
+/* The digest of the rule for which it was approved; NULL: none was. */
+const char *grant_approved_rule(const struct grant *grant);
+bool grant_is_break_glass(const struct grant *grant);
 /* The policy's digest and the rule's name. */
 const char *grant_policy(const struct grant *grant);
 const char *grant_rule(const struct grant *grant);

@@ -10,6 +10,7 @@
  * grant ends with them; one that was held stays on the lease that it had. */
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "lease/approval.h"
 #include "lease/core_internal.h"
 
 #define HANDOUT_MAGIC 0x68616e64U
@@ -119,7 +120,10 @@ static int handout_create(struct handout *handout, const struct lease_acquire *a
     if (grant->duration_ms > 0) {
         grant_set_until(grant, schedule_add_ms(core_now_ms(core), grant->duration_ms));
     }
-    r = record_grant_created(grant, handout->lease, asked, &handout->created);
+    r = asked->approval != NULL ? asked->approval->use(asked->approval, grant->id) : 0;
+    if (r == 0) {
+        r = record_grant_created(grant, handout->lease, asked, &handout->created);
+    }
     if (r == 0) {
         handout->pending_count++;
         grant->is_created = true;

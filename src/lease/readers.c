@@ -8,6 +8,7 @@
  * one last record says that it may have been anybody. */
 #include "lease/readers.h"
 
+#include "access/identity_record.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -213,7 +214,7 @@ static int revive(struct lease *lease, const struct ledger_read *record, uint32_
     struct access_identity identity;
     struct access_claims *claims = NULL;
     struct holder *holder = NULL;
-    int r = recover_identity(&record->holder, &identity, &claims);
+    int r = access_identity_recover(&record->holder, &identity, &claims);
 
     if (r == 0) {
         holder = holder_get(core, lease->role, &identity);

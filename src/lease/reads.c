@@ -95,6 +95,17 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask 
     return grant;
 }
 
+const struct grant *lease_core_held(struct lease_core *core, const struct lease_ask *ask)
+{
+    struct binding_found found;
+
+    if (reads_named(ask) != NULL) {
+        return reads_named(ask);
+    }
+    return binding_resolve(core->env, ask, &found, NULL) == 0 ? own_grant(core, ask, &found.set)
+                                                              : NULL;
+}
+
 uint32_t lease_core_live_count(struct lease_core *core, const struct lease_ask *ask)
 {
     const struct holder *holder = holder_find(core, role_of(ask->role), ask->identity);

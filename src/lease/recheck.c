@@ -71,6 +71,8 @@ static void judge(const struct recheck *recheck, const struct grant *grant,
         .role_max_ttl_ms = role->max_ttl_ms,
         .reason = reason[0] != '\0' ? reason : NULL,
         .live_count = grant->holder->kept_count,
+        .approved_rule = grant_approved_rule(grant),
+        .is_break_glass = grant_is_break_glass(grant),
     };
 
     request.binding_count = bindings_read(grant_bindings_text(grant), request.bindings);

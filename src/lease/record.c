@@ -3,6 +3,7 @@
 #include "lease/record.h"
 
 #include "base/mem.h"
+#include "lease/approval.h"
 #include "lease/core_internal.h"
 #include "lease/credential.h"
 
@@ -142,6 +143,11 @@ int record_grant_created(struct grant *grant, struct lease *lease,
 
     fill_lease(&record, lease);
     fill_grant(&record, grant);
+    if (asked->approval != NULL) {
+        record.approvers = asked->approval->approvers;
+        record.approver_count = asked->approval->approver_count;
+        record.approval = asked->approval->id;
+    }
     record.expires_wall_ms = core_wall_of(lease->role->core, lease->expires_ms);
     return audit_record_write(grant->lease->role->core->audit, &record, write);
 }

@@ -11,6 +11,7 @@
  * is up by the clock: its issuer is asked all the same, because a clock alone ends no lease. The
  * machine has booted since and its clock is behind the record: nothing is known about the time, so
  * it is revoked. */
+#include "access/identity_record.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "lease/core_internal.h"
@@ -27,47 +28,6 @@ struct link {
 };
 
 /* --- what records say ------------------------------------------------------------------------- */
-
-static bool put_text(char *place, size_t size, const char *text)
-{
-    size_t len = strlen(text);
-
-    if (len >= size) {
-        return false;
-    }
-    memcpy(place, text, len + 1);
-    return true;
-}
-
-int recover_identity(const struct ledger_holder *record, struct access_identity *ret_identity,
-                     struct access_claims **ret_claims)
-{
-    enum env_peer_kind kind;
-    int r = record->claims[0] != '\0' ? access_claims_read(str_of(record->claims), ret_claims, NULL)
-                                      : 0;
-
-    if (r != 0) {
-        return r;
-    }
-    if (durable_caller(record->caller, &kind) != 0) {
-        return ERR_INVALID;
-    }
-    *ret_identity = (struct access_identity){
-        .kind = kind,
-        .listener = record->listener,
-        .uid = record->uid,
-        .gid = ENV_NO_ID,
-        .is_foreign = record->is_foreign,
-        .claims = *ret_claims,
-    };
-    return put_text(ret_identity->user, sizeof(ret_identity->user), record->user) &&
-                   put_text(ret_identity->unit, sizeof(ret_identity->unit), record->unit) &&
-                   put_text(ret_identity->container, sizeof(ret_identity->container),
-                            record->container) &&
-                   put_text(ret_identity->sans, sizeof(ret_identity->sans), record->sans)
-               ? 0
-               : ERR_INVALID;
-}
 
 static struct ledger_now now_of(const struct lease_core *core)
 {
@@ -312,7 +272,7 @@ int lease_core_recover(struct lease_core *core, struct str id, const struct ledg
     struct lease *lease = NULL;
     struct role *role = NULL;
     int r = recover_is_id(id, 'l') && lease_core_find_lease(core, id) == NULL
-                ? recover_identity(&record->holder, &identity, &claims)
+                ? access_identity_recover(&record->holder, &identity, &claims)
                 : ERR_INVALID;
 
     if (r == 0) {

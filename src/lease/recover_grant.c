@@ -9,6 +9,7 @@
  * is there for a moment, and ends with the reason. So each grant that began on record ends on
  * record. Its lease isn't settled before all others that hold it
  * are there (lease_core_recovered). */
+#include "access/identity_record.h"
 #include "base/log.h"
 #include "lease/core_internal.h"
 #include "wire/ledger_grant.h"
@@ -26,21 +27,6 @@ struct revival {
 };
 
 /* --- the record ------------------------------------------------------------------------------- */
-
-static int take_groups(struct str text, struct access_identity *identity)
-{
-    while (text.len > 0) {
-        struct str part = str_cut(&text, ',');
-        uint64_t group;
-
-        if (identity->group_count == ENV_PEER_GROUPS_MAX || str_parse_u64(part, &group) != 0 ||
-            group > UINT32_MAX) {
-            return ERR_INVALID;
-        }
-        identity->groups[identity->group_count++] = (uint32_t)group;
-    }
-    return 0;
-}
 
 static int take_processes(struct str text, struct binding_set *set)
 {
@@ -83,10 +69,10 @@ static int take_cgroups(struct str text, struct binding_found *found)
 static int revival_fill(const struct lease *lease, const struct ledger_grant *record,
                         struct revival *revival)
 {
-    int r = recover_identity(&record->holder, &revival->identity, &revival->claims);
+    int r = access_identity_recover(&record->holder, &revival->identity, &revival->claims);
 
     if (r == 0) {
-        r = take_groups(str_of(record->groups), &revival->identity);
+        r = access_identity_recover_groups(str_of(record->groups), &revival->identity);
     }
     if (r == 0) {
         r = take_processes(str_of(record->processes), &revival->found.set);
@@ -188,7 +174,12 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
     struct lease *lease = lease_core_find_lease(core, str_of(record->lease));
     struct revival revival = {.decision = {.outcome = ACCESS_ALLOW}};
     struct grant_making making = {
-        .lease = lease, .acquire = &revival.acquire, .found = &revival.found, .id = id.ptr};
+        .lease = lease,
+        .acquire = &revival.acquire,
+        .found = &revival.found,
+        .id = id.ptr,
+        .approval = record->approval,
+    };
     struct grant *grant = NULL;
     enum grant_end end = GRANT_END_NONE;
     int r;

@@ -39,6 +39,13 @@ void lease_view(const struct lease *lease, struct lease_view *ret_view)
     }
 }
 
+static struct str approval_id(const struct grant *grant)
+{
+    struct str text = str_of(grant_approval(grant));
+
+    return str_cut(&text, ' ');
+}
+
 void grant_view(const struct grant *grant, struct grant_view *ret_view)
 {
     *ret_view = (struct grant_view){
@@ -56,6 +63,7 @@ void grant_view(const struct grant *grant, struct grant_view *ret_view)
         .identity_key = grant->holder->key,
         .reason = grant_reason(grant),
         .ticket = grant_ticket(grant),
+        .approval = approval_id(grant),
         .rule = grant_rule(grant),
         .bindings = grant_bindings_text(grant),
         .created_wall_ms = grant->created_wall_ms,

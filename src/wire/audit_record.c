@@ -61,6 +61,21 @@ static void identity_member(struct json_out *json, const struct audit_record *re
     json_out_object_close(json);
 }
 
+static void approval_members(struct json_out *json, const struct audit_record *record)
+{
+    size_t i;
+
+    if (record->approver_count > 0) {
+        json_out_array_open(json, "approvers");
+        for (i = 0; i < record->approver_count; i++) {
+            json_out_string(json, NULL, str_of(record->approvers[i]));
+        }
+        json_out_array_close(json);
+    }
+    text_member(json, "approval", record->approval);
+    text_member(json, "comment", record->comment);
+}
+
 static void policy_member(struct json_out *json, const struct audit_record *record)
 {
     if (record->policy_digest == NULL && record->policy_rule == NULL) {
@@ -110,6 +125,7 @@ static void body_write(struct buf *out, const struct audit_record *record, const
     time_member(&json, "until", record->until_wall_ms);
     text_member(&json, "reason", record->reason);
     text_member(&json, "ticket", record->ticket);
+    approval_members(&json, record);
     policy_member(&json, record);
     observed_member(&json, &record->observed);
     if (record->has_ttl) {

@@ -57,6 +57,11 @@ struct audit_record {
     int64_t until_wall_ms; /* end of the grant's life; 0: left out */
     const char *reason;
     const char *ticket;
+    const char *const *approvers; /* names of those who have approved it */
+    size_t approver_count;
+    const char
+        *approval;       /* grant.created: the request that was approved (`request` of request.*) */
+    const char *comment; /* of who approves or denies */
     const char *policy_digest;
     const char *policy_revision; /* filled in by audit/ where it knows it: audit_set_revision */
     const char *policy_rule;

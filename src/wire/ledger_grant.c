@@ -1,7 +1,7 @@
 /* The table of the ledger's grants.
  *
- * Few hang on cgroups, and few holders are vouched for by an issuer; the others are written as they
- * always were. */
+ * Few hang on cgroups, few holders are vouched for by an issuer, and few were approved by somebody;
+ * the others are written as they always were. */
 #include "wire/ledger_grant.h"
 
 #include "base/str.h"
@@ -37,25 +37,34 @@ static const struct ledger_field fields[] = {
     FIELD(cgroups, LEDGER_TEXT),
     /* Of those with a holder that is vouched for: */
     LEDGER_PART(struct ledger_grant, holder, claims, LEDGER_TEXT),
+    /* Of those that were approved: */
+    FIELD(approval, LEDGER_TEXT),
 };
 
 #define CGROUP_FIELDS 1U
 #define CLAIMS_FIELDS 1U
+#define APPROVAL_FIELDS 1U
 
 static const struct ledger_table table = {
     .version = LEDGER_GRANT_VERSION,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CGROUP_FIELDS - CLAIMS_FIELDS,
+    .field_count = ARRAY_LEN(fields) - CGROUP_FIELDS - CLAIMS_FIELDS - APPROVAL_FIELDS,
 };
 
 static const struct ledger_table cgroups_table = {
     .version = LEDGER_GRANT_VERSION_CGROUPS,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS,
+    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS - APPROVAL_FIELDS,
 };
 
 static const struct ledger_table claims_table = {
     .version = LEDGER_GRANT_VERSION_CLAIMS,
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields) - APPROVAL_FIELDS,
+};
+
+static const struct ledger_table approval_table = {
+    .version = LEDGER_GRANT_VERSION_APPROVAL,
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
@@ -63,6 +72,8 @@ static const struct ledger_table claims_table = {
 static const struct ledger_table *table_of(struct str body)
 {
     switch (body.len > 0 ? body.ptr[0] : 0) {
+    case LEDGER_GRANT_VERSION_APPROVAL:
+        return &approval_table;
     case LEDGER_GRANT_VERSION_CLAIMS:
         return &claims_table;
     case LEDGER_GRANT_VERSION_CGROUPS:
@@ -72,18 +83,27 @@ static const struct ledger_table *table_of(struct str body)
     }
 }
 
+/* The first table that has room for all of it. */
+static const struct ledger_table *table_for(const struct ledger_grant *grant)
+{
+    if (grant->approval[0] != '\0') {
+        return &approval_table;
+    }
+    if (grant->holder.claims[0] != '\0') {
+        return &claims_table;
+    }
+    return grant->cgroups[0] != '\0' ? &cgroups_table : &table;
+}
+
 int ledger_grant_write(const struct ledger_grant *grant, struct buf *out)
 {
-    const struct ledger_table *written = grant->cgroups[0] != '\0' ? &cgroups_table : &table;
-
-    return ledger_record_write(grant->holder.claims[0] != '\0' ? &claims_table : written, grant,
-                               (struct str){.len = 0}, out);
+    return ledger_record_write(table_for(grant), grant, (struct str){.len = 0}, out);
 }
 
 int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct err *e)
 {
     const struct ledger_table *read = table_of(body);
-    struct ledger_grant grant = {.cgroups = "", .holder.claims = ""};
+    struct ledger_grant grant = {.cgroups = "", .holder.claims = "", .approval = ""};
     struct str rest;
     int r = ledger_record_read(read, body, &grant, &rest, e);
 
@@ -92,6 +112,9 @@ int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct er
     }
     if (r == 0 && read == &claims_table && grant.holder.claims[0] == '\0') {
         r = err_set(e, ERR_INVALID, "its claims are missing");
+    }
+    if (r == 0 && read == &approval_table && grant.approval[0] == '\0') {
+        r = err_set(e, ERR_INVALID, "its approval is missing");
     }
     if (r == 0 && rest.len > 0) {
         r = err_set(e, ERR_INVALID, "it has something behind its end");

@@ -10,6 +10,8 @@
 #define LEDGER_GRANT_VERSION_CGROUPS 3
 /* Of one whose holder an issuer vouches for. */
 #define LEDGER_GRANT_VERSION_CLAIMS 4
+/* Of one that was approved. */
+#define LEDGER_GRANT_VERSION_APPROVAL 5
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_grant {
@@ -28,6 +30,7 @@ struct ledger_grant {
     uint64_t duration_ms;
     const char *reason;
     const char *ticket;
+    const char *approval; /* what it stands on: an id, and what was approved */
     const char *policy;
     const char *rule;
     uint64_t read_count;

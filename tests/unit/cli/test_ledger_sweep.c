@@ -120,6 +120,7 @@ static void add_grant(const char *id, const char *lease)
                                        .clock = {.boot = ""},
                                        .reason = "",
                                        .ticket = "",
+                                       .approval = "",
                                        .policy = "",
                                        .rule = "ci"};
     BUF_AUTO body;

@@ -14,6 +14,8 @@
 #include "base/str.h"
 #include "wire/audit_record.h"
 
+static const char *const approvers[] = {"bob", "dana"};
+
 static const struct audit_record full_record = {
     .seq = 42,
     .time_wall_ms = 1795379700123,
@@ -37,6 +39,10 @@ static const struct audit_record full_record = {
     .until_wall_ms = 1795381500000,
     .reason = "OPS-1",
     .ticket = "T-9",
+    .approvers = approvers,
+    .approver_count = 2,
+    .approval = "q-1",
+    .comment = "looks right",
     .policy_digest = "d1",
     .policy_revision = "4f2a+dirty",
     .policy_rule = "ci",
@@ -58,6 +64,7 @@ static const char full_body[] =
     "\"unit\":\"orders.service\",\"container\":\"abc\"},\"role\":\"orders-db\","
     "\"backend\":\"vault-prod\",\"lease\":\"l-1\",\"grant\":\"g-1\",\"binding\":\"process\","
     "\"until\":\"2026-11-22T21:05:00.000Z\",\"reason\":\"OPS-1\",\"ticket\":\"T-9\","
+    "\"approvers\":[\"bob\",\"dana\"],\"approval\":\"q-1\",\"comment\":\"looks right\","
     "\"policy\":{\"digest\":\"d1\",\"revision\":\"4f2a+dirty\",\"rule\":\"ci\"},"
     "\"observed\":{\"outcome\":\"denied\",\"digest\":\"d2\",\"rule\":\"no-ci\"},\"ttl\":3600,"
     "\"expires\":\"2026-11-22T21:35:00.500Z\",\"issuer_ref\":\"hmac:1\","

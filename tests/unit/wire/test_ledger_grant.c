@@ -31,6 +31,7 @@ static const struct ledger_grant FULL = {
     .duration_ms = 9,
     .reason = "why \"not\"",
     .ticket = "T-1",
+    .approval = "",
     .policy = "sha256:0",
     .rule = "all",
     .read_count = 3,
@@ -101,6 +102,23 @@ static void test_claims_are_kept_in_a_version_of_their_own(void **state)
     buf_fini(&out);
 }
 
+static void test_an_approval_is_kept_in_a_version_of_its_own(void **state)
+{
+    struct ledger_grant written = FULL;
+    struct ledger_grant grant;
+    struct buf out;
+
+    (void)state;
+    written.approval = "q-1 break-glass";
+    buf_init(&out, 4096);
+    assert_int_equal(ledger_grant_write(&written, &out), 0);
+    assert_int_equal(buf_str(&out).ptr[0], LEDGER_GRANT_VERSION_APPROVAL);
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, NULL), 0);
+    assert_string_equal(grant.approval, written.approval);
+    assert_string_equal(grant.holder.claims, "");
+    buf_fini(&out);
+}
+
 static void test_nothing_may_stand_behind_it(void **state)
 {
     struct ledger_grant grant = {.lease = "untouched"};
@@ -121,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_what_was_written_is_read),
         cmocka_unit_test(test_cgroups_are_kept_in_a_version_of_their_own),
         cmocka_unit_test(test_claims_are_kept_in_a_version_of_their_own),
+        cmocka_unit_test(test_an_approval_is_kept_in_a_version_of_its_own),
         cmocka_unit_test(test_nothing_may_stand_behind_it),
     };
 
