@@ -8,14 +8,15 @@ uses_wire    := base
 uses_audit   := wire env base
 uses_access  := wire env base
 uses_lease   := access audit wire env base
+uses_request := access audit wire env base
 uses_backend := lease access audit wire env base
-uses_serve   := backend lease access audit wire env base
+uses_serve   := backend request lease access audit wire env base
 uses_io      := env wire base
 uses_helper  := wire base
-uses_daemon  := helper io serve backend lease access audit wire env base
+uses_daemon  := helper io serve backend request lease access audit wire env base
 uses_cli     := access wire env base
 
-layers := base env wire audit access lease backend serve io helper daemon cli
+layers := base env wire audit access lease request backend serve io helper daemon cli
 
 # Folders of tests, by the layer set they link. tests/unit/LAYER links LAYER and what it uses.
 core := serve $(uses_serve)
@@ -37,7 +38,7 @@ only_sqlite3.h       := io cli/ledger_file.c
 only_libfyaml.h      := wire
 only_pcre2.h         := access
 only_leased/plugin.h := backend daemon
-only_jansson.h       := env wire audit access lease backend serve io daemon cli
+only_jansson.h       := env wire audit access lease request backend serve io daemon cli
 only_openssl/        := env wire audit access lease backend serve io daemon cli
 
 # What plugins may include beside libc, leased's header and their own headers.

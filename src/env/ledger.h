@@ -33,6 +33,7 @@ enum env_ledger_kind {
     ENV_LEDGER_AUDIT =
         4, /* a line that not every sink of the trail has, with its newline; id: its number */
     ENV_LEDGER_SETTING = 5, /* the installation's own; id: its name */
+    ENV_LEDGER_REQUEST = 6, /* what waits for an approval, or has had one; id: the request's */
     ENV_LEDGER_BLOCK = 7,   /* who gets nothing until when, and drills that aren't over; id: its */
     ENV_LEDGER_READ = 8,    /* who has read a shared lease; id: the lease's, "/" and a number */
 };

@@ -24,6 +24,7 @@ static_assert((int)ENV_LEDGER_LEASE == LEDGER_KIND_LEASE &&
                   (int)ENV_LEDGER_BACKEND == LEDGER_KIND_BACKEND &&
                   (int)ENV_LEDGER_AUDIT == LEDGER_KIND_AUDIT &&
                   (int)ENV_LEDGER_SETTING == LEDGER_KIND_SETTING &&
+                  (int)ENV_LEDGER_REQUEST == LEDGER_KIND_REQUEST &&
                   (int)ENV_LEDGER_BLOCK == LEDGER_KIND_BLOCK &&
                   (int)ENV_LEDGER_READ == LEDGER_KIND_READ,
               "the numbers that are in files");

@@ -6,6 +6,7 @@
 #include "wire/ledger_grant.h"
 #include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
+#include "wire/ledger_request.h"
 #include "wire/ledger_read.h"
 
 #include <stdlib.h>
@@ -60,6 +61,19 @@ static void run_read(struct str body)
     if (ledger_read_read(body, &read, NULL) == 0) {
         buf_init(&out, body.len);
         CHECK(ledger_read_write(&read, &out) == 0);
+        CHECK(str_eq(buf_str(&out), body));
+        buf_fini(&out);
+    }
+}
+
+static void run_request(struct str body)
+{
+    struct ledger_request request;
+    struct buf out;
+
+    if (ledger_request_read(body, &request, NULL) == 0) {
+        buf_init(&out, body.len);
+        CHECK(ledger_request_write(&request, &out) == 0);
         CHECK(str_eq(buf_str(&out), body));
         buf_fini(&out);
     }

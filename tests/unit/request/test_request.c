@@ -1,0 +1,297 @@
+/* What becomes of requests: who may approve them, what they stand for, how they end. */
+#include "unit/request/fixture.h"
+
+#include <string.h>
+
+/* --- who approves --- */
+
+static void test_one_that_the_rule_names_approves(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+    struct request_view view;
+
+    (void)state;
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+    assert_int_equal(requests_pending_count(f.requests), 1);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    view = fixture_view(request);
+    assert_int_equal(view.state, REQUEST_APPROVED);
+    assert_int_equal(view.approval_count, 1);
+    assert_string_equal(view.approvals[0].who, "bob");
+    assert_string_equal(view.approvals[0].comment, "seen");
+    assert_int_equal(view.duration_ms, 30 * MINUTE_MS);
+    assert_int_equal(requests_pending_count(f.requests), 0);
+    assert_int_equal(fixture_trail("\"event\":\"request.created\""), 1);
+    assert_int_equal(fixture_trail("\"event\":\"request.approved\",\"outcome\":\"ok\""), 1);
+    assert_int_equal(fixture_trail("\"approvers\":[\"bob\"],\"comment\":\"seen\""), 1);
+}
+
+static void test_nobody_approves_its_own(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_APPROVE), ERR_DENIED);
+    f.who[ALICE].listener = "other"; /* another identity, the same user */
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_APPROVE), ERR_DENIED);
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_DENY), ERR_DENIED);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+}
+
+static void test_another_user_of_the_same_person_is_the_same(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, ALICE_ADM, REQUEST_APPROVE), ERR_DENIED);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+}
+
+static void test_who_isnt_named_approves_nothing(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, EVE, REQUEST_APPROVE), ERR_DENIED);
+    assert_int_equal(fixture_say(request, ROOT, REQUEST_APPROVE), ERR_DENIED);
+    f.who[BOB].kind = ENV_PEER_LOOPBACK;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), ERR_DENIED);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+}
+
+static void test_two_are_two_people(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db2");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_say(request, BOB2, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_view(request).approval_count, 1);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+    assert_int_equal(fixture_trail("\"approvers\":[\"bob\",\"dana\"]"), 1);
+    assert_int_equal(fixture_trail("\"event\":\"request.approved\",\"outcome\":\"pending\""), 1);
+}
+
+static void test_a_single_denial_ends_it(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db2");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_say(request, DANA, REQUEST_DENY), 0);
+    assert_int_equal(fixture_state(request), REQUEST_DENIED);
+    assert_string_equal(fixture_view(request).why, "denied by dana: seen");
+    assert_int_equal(fixture_say(request, DANA, REQUEST_DENY), 0); /* its answer was lost */
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), ERR_EXISTS);
+    assert_int_equal(fixture_trail("\"event\":\"request.denied\""), 1);
+}
+
+static void test_only_who_has_asked_withdraws(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_WITHDRAW), ERR_DENIED);
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_WITHDRAW), 0);
+    assert_int_equal(fixture_state(request), REQUEST_WITHDRAWN);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), ERR_EXISTS);
+}
+
+/* --- what it stands for --- */
+
+static void test_it_stands_for_what_was_asked_and_nothing_else(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+    struct request_ask ask = fixture_ask(ALICE, "db", "fixing it");
+
+    (void)state;
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
+    ask.reason = NULL; /* left unsaid */
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
+    ask.duration_ms = 30 * MINUTE_MS;
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
+    ask.duration_ms = 10 * MINUTE_MS;
+    assert_null(requests_find(f.requests, &ask));
+    ask = fixture_ask(ALICE, "db", "something else");
+    assert_null(requests_find(f.requests, &ask));
+    ask = fixture_ask(ALICE, "db", "fixing it");
+    ask.ticket = "T-1";
+    assert_null(requests_find(f.requests, &ask));
+    ask = fixture_ask(ALICE, "db2", "fixing it");
+    assert_null(requests_find(f.requests, &ask));
+    ask = fixture_ask(ALICE_ADM, "db", "fixing it");
+    assert_null(requests_find(f.requests, &ask));
+    ask = fixture_ask(ALICE, "db", "fixing it");
+    ask.binding_count = 1;
+    ask.bindings[0].kind = ACCESS_BINDING_PARENT; /* as long as the role's own */
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
+    ask.bindings[0].kind = ACCESS_BINDING_NONE; /* longer: the rule allows it, nobody approved it */
+    assert_null(requests_find(f.requests, &ask));
+}
+
+static void test_an_approval_is_used_once(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+    struct request_ask ask = fixture_ask(ALICE, "db", NULL);
+
+    (void)state;
+    assert_int_equal(request_use(request, "g-1"), ERR_GONE); /* not approved yet */
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(request_use(request, "g-1"), 0);
+    assert_int_equal(request_use(request, "g-2"), ERR_GONE);
+    assert_int_equal(fixture_state(request), REQUEST_USED);
+    f.live_grant = "g-1";
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
+    f.live_grant = NULL;
+    assert_null(requests_find(f.requests, &ask));
+    fake_env_advance(&f.fake, 25 * HOUR_MS);
+    assert_null(requests_next(f.requests, NULL));
+}
+
+static void test_a_use_in_vain_is_given_back(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(request_use(request, "g-1"), 0);
+    request_give_back(request, "g-other");
+    assert_int_equal(fixture_state(request), REQUEST_USED);
+    request_give_back(request, "g-1");
+    assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+    assert_int_equal(request_use(request, "g-2"), 0);
+    fake_env_advance(&f.fake, 16 * MINUTE_MS);
+    request_give_back(request, "g-2");
+    fake_env_advance(&f.fake, 0);
+    assert_int_equal(fixture_state(request), REQUEST_EXPIRED);
+}
+
+static void test_a_changed_rule_makes_it_stale(void **state)
+{
+    struct request *pending = fixture_request(ALICE, "db");
+    struct request *approved = fixture_request(ALICE_ADM, "db");
+    struct request *other = fixture_request(ALICE, "db2");
+
+    (void)state;
+    assert_int_equal(fixture_say(approved, BOB, REQUEST_APPROVE), 0);
+    fixture_change_policy();
+    assert_int_equal(fixture_state(pending), REQUEST_STALE);
+    assert_int_equal(fixture_state(approved), REQUEST_STALE);
+    assert_int_equal(fixture_state(other), REQUEST_PENDING);
+    assert_int_equal(fixture_say(pending, BOB, REQUEST_APPROVE), ERR_DENIED);
+    assert_int_equal(fixture_trail("\"event\":\"request.expired\",\"outcome\":\"stale\""), 2);
+}
+
+/* --- time --- */
+
+static void test_it_is_decided_in_time_or_not_at_all(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    f.fake.wall_ms += (int64_t)HOUR_MS; /* the clock of the wall says nothing */
+    fake_env_advance(&f.fake, 29 * MINUTE_MS);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+    fake_env_advance(&f.fake, 2 * MINUTE_MS);
+    assert_int_equal(fixture_state(request), REQUEST_EXPIRED);
+    assert_string_equal(fixture_view(request).why, "nobody decided in time");
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), ERR_EXISTS);
+    assert_int_equal(fixture_trail("\"event\":\"request.expired\",\"outcome\":\"ok\""), 1);
+}
+
+static void test_it_is_used_in_time_or_not_at_all(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    fake_env_advance(&f.fake, 14 * MINUTE_MS);
+    assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+    fake_env_advance(&f.fake, 2 * MINUTE_MS);
+    assert_int_equal(fixture_state(request), REQUEST_EXPIRED);
+    assert_int_equal(request_use(request, "g-1"), ERR_GONE);
+}
+
+static void count_wait(struct request_wait *wait, int status)
+{
+    (void)status;
+    ++*(int *)wait->user;
+}
+
+static void test_who_waits_hears_of_the_decision(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db2");
+    int count = 0;
+    struct request_wait wait = {.fn = count_wait, .user = &count, .is_for_decision = true};
+
+    (void)state;
+    assert_true(request_wait_start(request, &wait));
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(count, 0);
+    fake_env_advance(&f.fake, 31 * MINUTE_MS);
+    assert_int_equal(count, 1);
+    assert_false(request_wait_start(request, &wait));
+}
+
+/* --- limits --- */
+
+static void test_one_user_has_so_many_and_no_more(void **state)
+{
+    struct request *request = NULL;
+    struct request_ask ask = fixture_ask(ALICE, "db", "one more");
+    uint32_t i;
+
+    (void)state;
+    for (i = 0; i < REQUESTS_OPEN_MAX; i++) {
+        assert_int_equal(fixture_make(&ask, &request), 0);
+    }
+    assert_int_equal(fixture_make(&ask, &request), ERR_LIMIT);
+    fake_env_run(&f.fake);
+    (void)fixture_request(ALICE_ADM, "db");
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_WITHDRAW), 0);
+    assert_int_equal(fixture_make(&ask, &request), 0);
+    fake_env_run(&f.fake);
+}
+
+static void test_what_is_over_makes_room(void **state)
+{
+    struct request_ask ask = fixture_ask(ALICE, "db", "again and again");
+    struct request *request = NULL;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < REQUESTS_MAX + 10U; i++) {
+        assert_int_equal(fixture_make(&ask, &request), 0);
+        fake_env_run(&f.fake);
+        assert_int_equal(fixture_say(request, ALICE, REQUEST_WITHDRAW), 0);
+    }
+    assert_int_equal(fake_ledger_count(&f.ledger, ENV_LEDGER_REQUEST), REQUESTS_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        fixture_test(test_one_that_the_rule_names_approves),
+        fixture_test(test_nobody_approves_its_own),
+        fixture_test(test_another_user_of_the_same_person_is_the_same),
+        fixture_test(test_who_isnt_named_approves_nothing),
+        fixture_test(test_two_are_two_people),
+        fixture_test(test_a_single_denial_ends_it),
+        fixture_test(test_only_who_has_asked_withdraws),
+        fixture_test(test_it_stands_for_what_was_asked_and_nothing_else),
+        fixture_test(test_an_approval_is_used_once),
+        fixture_test(test_a_use_in_vain_is_given_back),
+        fixture_test(test_a_changed_rule_makes_it_stale),
+        fixture_test(test_it_is_decided_in_time_or_not_at_all),
+        fixture_test(test_it_is_used_in_time_or_not_at_all),
+        fixture_test(test_who_waits_hears_of_the_decision),
+        fixture_test(test_one_user_has_so_many_and_no_more),
+        fixture_test(test_what_is_over_makes_room),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
