@@ -72,6 +72,8 @@ static void core_stop(struct daemon *daemon)
 
     serve_free(daemon->serve);
     daemon->serve = NULL;
+    requests_free(daemon->requests);
+    daemon->requests = NULL;
     if (daemon->core == NULL) {
         core_closed(daemon);
         return;

@@ -59,6 +59,7 @@ struct daemon {
     struct left left;          /* what the start has left in it */
     struct backend_verifier verifier;
     struct lease_core *core;
+    struct requests *requests;
     struct list backends;    /* struct daemon_backend */
     struct backend **served; /* those of the configuration, in its order: what serve/ shows */
     struct serve *serve;
@@ -131,6 +132,14 @@ void daemon_ledger_reloaded(const struct daemon *daemon);
 /* Closes it; `daemon_ledger_closed` follows, maybe at once. */
 void daemon_ledger_close(struct daemon *daemon);
 void daemon_ledger_closed(struct daemon *daemon);
+
+/* --- daemon_requests.c --- */
+
+/* An exit code as daemon_parts_start. */
+int daemon_requests_start(struct daemon *daemon) ATTR_MUST_USE;
+/* Gives them what an earlier daemon left, once its grants are there. */
+int daemon_requests_recover(struct daemon *daemon, const struct access_policy *policy,
+                            struct err *e) ATTR_MUST_USE;
 
 /* --- daemon_backends.c --- */
 

@@ -218,6 +218,12 @@ void daemon_ledger_reloaded(const struct daemon *daemon)
     }
 }
 
+static int unreadable(const struct err *e)
+{
+    log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "ledger", "err", e->text, NULL);
+    return EX_IOERR;
+}
+
 int daemon_ledger_recover(struct daemon *daemon)
 {
     struct access_policy *policy = daemon->config->policy;
@@ -242,12 +248,14 @@ int daemon_ledger_recover(struct daemon *daemon)
         r = env_ledger_each(daemon->ledger, ENV_LEDGER_SETTING, recover_setting, daemon, &e);
     }
     if (r != 0) {
-        log_event(LOG_LEVEL_ERROR, "daemon.start.failed", "detail", "ledger", "err", e.text, NULL);
-        return EX_IOERR;
+        return unreadable(&e);
     }
     /* The policy of now decides on what an earlier one has allowed. */
     (void)lease_core_recheck(daemon->core, access_policy_digest(policy), daemon_judge, policy);
     lease_core_recovered(daemon->core, &recovery);
+    if (daemon_requests_recover(daemon, policy, &e) != 0) {
+        return unreadable(&e);
+    }
     if (recovery.adopted_count + recovery.revoked_count + daemon->left.total > 0) {
         tell(daemon, &recovery);
         note(daemon, &recovery);

@@ -9,6 +9,7 @@
 #include "serve/acquire.h"
 
 #include "lease/token.h"
+#include "serve/approval.h"
 #include "serve/decide.h"
 
 #include <stdio.h>
@@ -92,6 +93,9 @@ static void acquire_answered(struct env_request *request, bool delivered)
     if (grant != NULL) {
         lease_core_delivered(core, grant, delivered);
     }
+    if (!delivered) {
+        approval_settle(x);
+    }
     exchange_release(x);
 }
 
@@ -122,6 +126,7 @@ static void deliver(struct exchange *x, uint32_t status, struct grant *grant)
     if (r != 0) {
         x->request->finished = NULL;
         lease_core_delivered(x->serve->options.core, grant, false);
+        approval_settle(x);
         send_fail(x, r);
     }
 }
@@ -135,11 +140,13 @@ static void acquire_done(struct lease_acquire *acquire, int status, struct grant
         if (status == 0) {
             lease_core_delivered(x->serve->options.core, grant, false);
         }
+        approval_settle(x);
         exchange_release(x);
     } else if (status == 0) {
         deliver(x, acquire->ask.is_new_grant ? 201 : 200, grant);
     } else {
         x->request->finished = NULL;
+        approval_settle(x);
         acquire_fail(x, status);
     }
 }
@@ -180,7 +187,7 @@ static void denied_record(const struct exchange *x, const char *why,
     ret_record->error = why;
 }
 
-static void deny(struct exchange *x, const struct lease_role *role)
+void acquire_deny(struct exchange *x, const struct lease_role *role)
 {
     const struct access_decision *decision = &x->decision;
     const struct {
@@ -194,7 +201,8 @@ static void deny(struct exchange *x, const struct lease_role *role)
         [ACCESS_REASON_REQUIRED] = {403, "reason_required",
                                     decision->limit != NULL ? "give one with ?ticket= or --ticket"
                                                             : "give one with ?reason= or --reason"},
-        [ACCESS_APPROVAL_REQUIRED] = {403, "approval_pending", "ask for one: lease request"},
+        [ACCESS_APPROVAL_REQUIRED] = {403, "approval_pending",
+                                      "ask for an approval: lease request, or POST /leases"},
         [ACCESS_BLOCKED] = {403, "blocked",
                             "an operator has blocked it, and can end that (lease unblock)"},
     };
@@ -217,7 +225,7 @@ static void deny(struct exchange *x, const struct lease_role *role)
 
 static void role_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
 {
-    decide_exchange(x, role, live_count, &x->decision);
+    approval_decide(x, role, live_count);
     if (x->form->is_file) {
         x->decision.bindings[0] = (struct access_binding_spec){.kind = ACCESS_BINDING_FILE};
         x->decision.binding_count = 1;
@@ -247,6 +255,7 @@ static void acquire_prepare(struct exchange *x, const struct lease_ask *ask)
         .api = x->form->api,
         .reason = str_or_null(x->params.reason),
         .ticket = str_or_null(x->params.ticket),
+        .approval = approval_of(x),
         .fn = acquire_done,
         .user = x,
     };
@@ -262,11 +271,16 @@ static void policy_keep(struct exchange *x)
 }
 
 /* True: the caller may have it. Else it has been answered. */
-static bool may_have(struct exchange *x, const struct lease_role *role, uint32_t live_count)
+static bool may_have(struct exchange *x, const struct lease_role *role, uint32_t live_count,
+                     bool is_new_grant)
 {
     role_decide(x, role, live_count);
+    if (approval_is_missing(x)) {
+        approval_request(x, role, is_new_grant);
+        return false;
+    }
     if (x->decision.outcome != ACCESS_ALLOW) {
-        deny(x, role);
+        acquire_deny(x, role);
         return false;
     }
     return true;
@@ -303,22 +317,23 @@ static void send_again(struct exchange *x, const struct grant *grant)
 void acquire_start(struct exchange *x, const struct lease_role *role, bool is_new_grant)
 {
     struct lease_core *core = x->serve->options.core;
-    const struct lease_ask ask = ask_of(x, role, is_new_grant);
     bool is_own = is_decided(x, role, is_new_grant);
+    struct lease_ask ask;
     const struct grant *grant;
     uint32_t live_count;
     int r;
 
-    if (!is_own && !may_have(x, role, 0)) {
+    if (!is_own && !may_have(x, role, 0, is_new_grant)) {
         return;
     }
+    ask = ask_of(x, role, is_new_grant && !approval_is_used(x));
     grant = lease_core_cached(core, &ask);
     if (grant != NULL) {
         send_again(x, grant);
         return;
     }
     live_count = is_own ? 0 : lease_core_live_count(core, &ask);
-    if (live_count > 0 && !may_have(x, role, live_count)) {
+    if (live_count > 0 && !may_have(x, role, live_count, is_new_grant)) {
         return;
     }
     (void)snprintf(x->role, sizeof(x->role), "%s", role->name);

@@ -26,6 +26,9 @@ bool acquire_name_grant(struct exchange *x, struct str token);
 /* Puts on record that the caller gets nothing, and answers so. */
 void acquire_refuse(struct exchange *x, const char *why, const char *hint);
 
+/* Puts on record that the caller doesn't get what x->decision says, and answers so. */
+void acquire_deny(struct exchange *x, const struct lease_role *role);
+
 /* Decides, finds or issues, and answers by x->form: now or later. What is asked for stands in
  * x->params. `role` must stay known until the loop turns. */
 void acquire_start(struct exchange *x, const struct lease_role *role, bool is_new_grant);

@@ -7,6 +7,7 @@
 #include "access/policy.h"
 #include "backend/backend.h"
 #include "lease/core.h"
+#include "request/request.h"
 #include "serve/files.h"
 #include "serve/left.h"
 #include "wire/schema.h"
@@ -37,6 +38,7 @@ struct serve_options {
     struct env *env; /* all of these are borrowed and outlive the serve */
     struct lease_core *core;
     struct audit *audit;
+    struct requests *requests; /* NULL: there is nobody to approve anything */
     const struct access_policy *policy;
     struct backend *const *backends;
     size_t backend_count;

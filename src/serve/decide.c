@@ -16,6 +16,9 @@ void decide_request(const struct exchange *x, const struct lease_role *role, uin
         .ticket = str_or_null(x->params.ticket),
         .live_count = live_count,
         .wall_ms = env_wall_ms(x->serve->options.env),
+        .approved_rule =
+            x->is_approved && !x->approval.is_break_glass ? x->approval.rule_digest : NULL,
+        .is_break_glass = x->params.is_break_glass,
     };
     memcpy(ret_request->bindings, x->params.bindings, sizeof(ret_request->bindings));
 }

@@ -113,6 +113,9 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     watches_end(&serve->watches, "leased has other settings now: come again");
     serve_vault_roles_clear(&serve->vault_roles);
     serve->options.policy = settings->policy;
+    if (serve->options.requests != NULL) {
+        requests_set_policy(serve->options.requests, settings->policy);
+    }
     serve->options.backends = settings->backends;
     serve->options.clients = settings->clients;
     serve->options.backend_count = settings->backend_count;
@@ -230,6 +233,10 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->admin = 0;
     x->is_acquiring = false;
     x->is_waiting = false;
+    x->is_approved = x->is_approval_used = false;
+    x->used_by[0] = '\0';
+    x->is_deciding = false;
+    x->decide_until_ms = 0;
     x->id[0] = '\0';
     params_init(&x->params);
     request_id_make(serve, x->request_id);
@@ -240,6 +247,7 @@ void exchange_release(struct exchange *x)
 {
     CHECK(!x->is_acquiring);
     CHECK(!x->is_waiting);
+    CHECK(!x->is_deciding);
     access_claims_free(x->claims);
     params_fini(&x->params);
     x->claims = NULL;
@@ -384,6 +392,7 @@ void exchange_problem_write(struct exchange *x, const struct exchange_problem *p
     if (problem->until_wall_ms != 0) {
         json_out_time(&json, "until", problem->until_wall_ms);
     }
+    json_optional(&json, "approval", problem->approval);
     if (problem->errors.len > 0) {
         lines_write(&json, "errors", problem->errors);
     }

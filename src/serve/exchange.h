@@ -5,6 +5,7 @@
 
 #include "base/histogram.h"
 #include "base/map.h"
+#include "lease/approval.h"
 #include "serve/answers.h"
 #include "serve/api.h"
 #include "serve/blocks.h"
@@ -54,6 +55,16 @@ struct exchange {
     const struct serve_wait *waited; /* how it ends */
     struct env_timer wait_timer;
     bool is_waiting;
+    /* What the new grant stands on, where it was approved; see approval.h. */
+    struct lease_approval approval;
+    bool is_approved;
+    bool is_approval_used;            /* … before, by the grant that the caller holds */
+    char used_by[LEASE_ID_BYTES + 1]; /* the grant that has used it; "": none */
+    struct request_wait request_wait; /* for a decision */
+    void (*decided)(struct exchange *x, int status);
+    uint64_t decide_until_ms; /* it is waited for; 0: it isn't, or without end */
+    bool is_deciding;
+    bool wants_new_grant;
     struct pass *pass;           /* a request that is passed on */
     char id[LEASE_ID_BYTES + 1]; /* of the lease or grant that the answer is about */
     struct list node;
@@ -107,6 +118,7 @@ struct exchange_problem {
     const char *limit;
     const char *hint;
     int64_t until_wall_ms;   /* 0: left out */
+    const char *approval;    /* id of the request that it is about */
     struct str errors;       /* several, one a line */
     uint64_t retry_after_ms; /* 0: no Retry-After */
     struct str allow;        /* methods, for 405 */
@@ -203,6 +215,12 @@ void serve_leases_renew(struct exchange *x);
 void serve_leases_rotate(struct exchange *x);
 void serve_leases_ack(struct exchange *x);
 void serve_watch(struct exchange *x);
+void serve_requests_create(struct exchange *x);
+void serve_requests_list(struct exchange *x);
+void serve_requests_show(struct exchange *x);
+void serve_requests_approve(struct exchange *x);
+void serve_requests_deny(struct exchange *x);
+void serve_requests_withdraw(struct exchange *x);
 void serve_leases_delete(struct exchange *x);
 void serve_grants_list(struct exchange *x);
 void serve_grants_show(struct exchange *x);
@@ -255,6 +273,9 @@ void serve_request_go_on(struct exchange *x);
 /* Objects of the API, shared by several handlers. */
 void view_write_lease(const struct exchange *x, struct json_out *json, const struct lease *lease);
 void view_write_grant(struct json_out *json, const struct grant *grant);
+/* `state` instead of its own; NULL: its own. */
+void view_write_request(const struct exchange *x, struct json_out *json,
+                        const struct request *request, const char *state);
 /* The members of the object that a credential is for its consumer. What lease_credential_open or
  * the buffer says. */
 int view_write_credential(struct json_out *json, struct lease_core *core,

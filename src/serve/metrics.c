@@ -110,6 +110,14 @@ static void core_write(const struct serve *serve, struct buf *out)
                    "How long the oldest of them has waited.");
     buf_add_c(out, "leased_revoke_oldest_seconds ");
     metrics_seconds(out, stats.revoke_oldest_ms, 1000);
+    if (serve->options.requests != NULL) {
+        metrics_single(out, "leased_requests_pending", "gauge",
+                       "Requests that wait for an approval.",
+                       requests_pending_count(serve->options.requests));
+        metrics_single(out, "leased_requests_review", "gauge",
+                       "Broken glass that nobody has reviewed yet.",
+                       requests_review_count(serve->options.requests));
+    }
     metrics_single(out, "leased_ledger_left", "gauge",
                    "Leases that the start has left in the ledger, which nobody revokes.",
                    serve->options.left != NULL ? serve->options.left->total : 0);

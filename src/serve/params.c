@@ -136,6 +136,43 @@ static int set_token(struct serve_params *params, struct str value, struct err *
     return 0;
 }
 
+static int set_bool(struct str value, const char *name, bool *ret_is_true, struct err *e)
+{
+    if (!str_eq_c(value, "true") && !str_eq_c(value, "false")) {
+        return err_set(e, ERR_INVALID, "%s is true or false, nothing else", name);
+    }
+    *ret_is_true = str_eq_c(value, "true");
+    return 0;
+}
+
+static int set_break_glass(struct serve_params *params, struct str value, struct err *e)
+{
+    return set_bool(value, "break_glass", &params->is_break_glass, e);
+}
+
+static int set_review(struct serve_params *params, struct str value, struct err *e)
+{
+    return set_bool(value, "review", &params->is_review, e);
+}
+
+static int set_comment(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->comment, sizeof(params->comment), value, "comment", e);
+}
+
+static int set_state(struct serve_params *params, struct str value, struct err *e)
+{
+    int state;
+
+    for (state = REQUEST_PENDING; state <= REQUEST_STALE; state++) {
+        if (str_eq_c(value, request_state_str((enum request_state)state))) {
+            return copy_text(params->state, sizeof(params->state), value, "state", e);
+        }
+    }
+    return err_set(e, ERR_INVALID,
+                   "state is none of pending, approved, used, denied, withdrawn, expired, stale");
+}
+
 /* One binding, or several with commas between them. */
 static int set_binding(struct serve_params *params, struct str value, struct err *e)
 {
@@ -171,6 +208,10 @@ static const struct param param_table[] = {
     {"target", PARAM_TARGET, set_target, .may_repeat = false},
     {"match", PARAM_MATCH, set_match, .may_repeat = false},
     {"block", PARAM_BLOCK, set_block, .takes_number = true},
+    {"break_glass", PARAM_BREAK_GLASS, set_break_glass, .takes_bool = true},
+    {"comment", PARAM_COMMENT, set_comment, .may_repeat = false},
+    {"state", PARAM_STATE, set_state, .may_repeat = false},
+    {"review", PARAM_REVIEW, set_review, .takes_bool = true},
 };
 
 const char *params_name(uint32_t bit)
@@ -191,6 +232,7 @@ struct params_input {
     uint32_t seen;
     bool is_number; /* the value that comes next isn't a text */
     bool is_bool;
+    bool is_query; /* where everything is a text */
 };
 
 void params_init(struct serve_params *params)
@@ -201,6 +243,8 @@ void params_init(struct serve_params *params)
     params->cursor[0] = '\0';
     params->grant[0] = '\0';
     params->target[0] = '\0';
+    params->comment[0] = '\0';
+    params->state[0] = '\0';
     params->duration_ms = 0;
     params->min_remaining_ms = 0;
     params->wait_ms = 0;
@@ -209,6 +253,8 @@ void params_init(struct serve_params *params)
     params->wants_token = false;
     params->match = NULL;
     params->block_ms = 0;
+    params->is_break_glass = false;
+    params->is_review = false;
 }
 
 void params_fini(struct serve_params *params)
@@ -233,7 +279,7 @@ static int params_set(struct params_input *input, struct str name, struct str va
         if (input->is_number && !param->takes_number) {
             return err_set(e, ERR_INVALID, "%s is a number, not a string", param->name);
         }
-        if (input->is_bool != param->takes_bool) {
+        if (!input->is_query && input->is_bool != param->takes_bool) {
             return err_set(e, ERR_INVALID, "%s is %s", param->name,
                            param->takes_bool ? "true or false, nothing else" : "no boolean");
         }
@@ -262,7 +308,7 @@ static int value_fail(struct str name, int status, struct err *e)
 int params_parse_query(struct str query, uint32_t allowed, struct serve_params *params,
                        struct err *e)
 {
-    struct params_input input = {.params = params, .allowed = allowed};
+    struct params_input input = {.params = params, .allowed = allowed, .is_query = true};
     struct str name;
     struct str value;
     BUF_AUTO decoded;

@@ -4,9 +4,11 @@
 
 #include "access/match.h"
 #include "lease/core.h"
+#include "request/request.h"
 #include "wire/client_match.h"
 
 #define PARAMS_ROLE_MAX_BYTES 64
+#define PARAMS_STATE_MAX_BYTES 16
 #define PARAMS_WAIT_MAX_MS (600U * 1000U)
 #define PARAMS_EFFECT_WAIT_MS 30000U /* how long renew and rotate are waited for by default */
 #define PARAMS_LIST_DEFAULT 100
@@ -28,6 +30,10 @@ enum serve_param {
     PARAM_TARGET = 2048,
     PARAM_MATCH = 4096,
     PARAM_BLOCK = 8192,
+    PARAM_BREAK_GLASS = 16384,
+    PARAM_COMMENT = 32768,
+    PARAM_STATE = 65536,
+    PARAM_REVIEW = 131072,
 };
 
 struct serve_params {
@@ -37,13 +43,17 @@ struct serve_params {
     char cursor[LEASE_ID_BYTES + 1];
     char grant[LEASE_ID_BYTES + 1];
     char target[CLIENT_TARGET_MAX_BYTES + 1];
-    uint64_t duration_ms;      /* 0: not asked */
-    uint64_t min_remaining_ms; /* 0: not asked */
+    char comment[REQUEST_COMMENT_MAX_BYTES + 1];
+    char state[PARAMS_STATE_MAX_BYTES + 1]; /* of a request; "": any */
+    uint64_t duration_ms;                   /* 0: not asked */
+    uint64_t min_remaining_ms;              /* 0: not asked */
     uint64_t wait_ms;
     uint32_t limit;
     bool wants_token;
     struct access_match *match; /* owned; NULL: not said */
     uint64_t block_ms;          /* 0: not asked */
+    bool is_break_glass;
+    bool is_review; /* only what is to be reviewed */
     struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
     size_t binding_count;
 };

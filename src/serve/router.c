@@ -13,7 +13,10 @@
 #define ROUTE_ANY (SERVE_API_NATIVE | SERVE_API_METRICS)
 
 #define PARAMS_OF_GRANT                                                                            \
-    (PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_MIN_REMAINING)
+    (PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_MIN_REMAINING |          \
+     PARAM_BREAK_GLASS)
+#define PARAMS_OF_REQUEST                                                                          \
+    (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_BREAK_GLASS)
 #define PARAMS_OF_EXPLAIN (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_BINDING)
 
 /* What listeners for metrics serve too is open to all: it needs no guard header, no identity, and
@@ -46,6 +49,13 @@ static const struct route routes[] = {
     {"GET", V1 "/grants", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_grants_list},
     {"GET", V1 "/grants/{}", ROUTE_NATIVE, 0, 0, serve_grants_show},
     {"DELETE", V1 "/grants/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_grants_delete},
+    {"POST", V1 "/requests", ROUTE_NATIVE, PARAM_WAIT, PARAMS_OF_REQUEST, serve_requests_create},
+    {"GET", V1 "/requests", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR | PARAM_STATE | PARAM_REVIEW,
+     0, serve_requests_list},
+    {"GET", V1 "/requests/{}", ROUTE_NATIVE, PARAM_WAIT, 0, serve_requests_show},
+    {"POST", V1 "/requests/{}/approve", ROUTE_NATIVE, 0, PARAM_COMMENT, serve_requests_approve},
+    {"POST", V1 "/requests/{}/deny", ROUTE_NATIVE, 0, PARAM_COMMENT, serve_requests_deny},
+    {"POST", V1 "/requests/{}/withdraw", ROUTE_NATIVE, 0, PARAM_COMMENT, serve_requests_withdraw},
     {"GET", V1 "/clients/{}", ROUTE_NATIVE, PARAM_TARGET, 0, serve_clients_find},
     {"POST", V1 "/policy/explain", ROUTE_NATIVE, 0, PARAMS_OF_EXPLAIN, serve_policy_explain},
     {"POST", V1 "/reload", ROUTE_NATIVE, 0, 0, serve_reload},
@@ -319,6 +329,9 @@ static int parse_body(struct exchange *x, const struct route *route, struct err 
 {
     struct str body = x->request->body;
 
+    if (route->body == PARAM_COMMENT && body.len == 0) {
+        return 0; /* nothing needs to be said */
+    }
     if (route->body != 0) {
         return params_parse_json(body, route->body, &x->params, e);
     }

@@ -79,6 +79,9 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
     json_out_string_c(json, "binding", view.bindings);
     json_out_string_c(json, "reason", str_or_null(view.reason));
     json_out_string_c(json, "ticket", str_or_null(view.ticket));
+    if (view.approval.len > 0) {
+        json_out_string(json, "approval", view.approval);
+    }
     json_out_time(json, "created_at", view.created_wall_ms);
     json_out_time(json, "until", view.until_wall_ms);
     json_out_u64(json, "reads", view.read_count);

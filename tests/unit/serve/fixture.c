@@ -125,7 +125,10 @@ struct access_policy *fixture_parse_policy(void)
     struct yaml_errors errors;
 
     yaml_errors_init(&errors);
-    assert_int_equal(yaml_parse("p.yaml", str_of(policy_text), &document, &errors), 0);
+    assert_int_equal(yaml_parse("p.yaml",
+                                str_of(f.policy_text != NULL ? f.policy_text : policy_text),
+                                &document, &errors),
+                     0);
     node = yaml_root(document);
     if (access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
                             &(struct access_known){.roles = names, .issuers = issuers}, NULL,
@@ -159,6 +162,39 @@ static void open_core(void)
     }
 }
 
+static bool grant_lives(void *user, const char *id)
+{
+    struct grant *grant = lease_core_find_grant(f.core, str_of(id));
+    struct grant_view view = {.state = GRANT_STATE_ENDED};
+
+    (void)user;
+    if (grant != NULL) {
+        grant_view(grant, &view);
+    }
+    return view.state != GRANT_STATE_ENDED;
+}
+
+static void end_grant(void *user, const char *id)
+{
+    struct grant *grant = lease_core_find_grant(f.core, str_of(id));
+
+    (void)user;
+    if (grant != NULL) {
+        lease_end_grant(f.core, grant, GRANT_END_REVOKED, NULL);
+    }
+}
+
+static void open_requests(void)
+{
+    const struct requests_options options = {.env = &f.fake.env,
+                                             .audit = f.audit,
+                                             .policy = f.policy,
+                                             .grant_lives = grant_lives,
+                                             .grant_end = end_grant};
+
+    assert_int_equal(requests_new(&options, &f.requests, NULL), 0);
+}
+
 void fixture_open(void)
 {
     const uint32_t both = SERVE_API_NATIVE | SERVE_API_METRICS;
@@ -168,6 +204,8 @@ void fixture_open(void)
     }
     f.policy = fixture_parse_policy();
     open_core();
+    open_requests();
+    f.options.requests = f.requests;
     f.options.env = &f.fake.env;
     f.options.core = f.core;
     f.options.audit = f.audit;
@@ -382,6 +420,7 @@ static void close_all(void)
     lease_core_close(f.core, closed, NULL);
     fake_env_run(&f.fake);
     serve_free(f.serve);
+    requests_free(f.requests);
     close_backends();
     audit_close(f.audit, closed, NULL);
     fake_env_run(&f.fake);

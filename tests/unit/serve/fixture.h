@@ -44,8 +44,10 @@ struct fixture {
     struct scripted_issuer issuer;
     struct audit *audit;
     struct fake_file *trail;
+    const char *policy_text; /* NULL: the fixture's; before the first request */
     struct access_policy *policy;
     struct lease_core *core;
+    struct requests *requests;
     struct serve *serve;
     struct units_rate grants_per_uid; /* 0: any; before the first request */
     struct serve_options options;     /* may be changed before the first request */

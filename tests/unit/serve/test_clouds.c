@@ -104,7 +104,7 @@ static void test_aws_is_told_when_the_grant_ends_before_the_session(void **state
     fixture_advance(59 * MINUTE_MS);
     /* Renewed meanwhile; but the rule's 2 h end it. */
     assert_string_equal(call_text(get(ALICE, AWS, authorization, NULL), "Expiration"),
-                        "2026-01-01T01:29:00Z");
+                        "2026-01-01T01:29:47Z");
     fixture_advance(58 * MINUTE_MS);
     assert_string_equal(call_text(get(ALICE, AWS, authorization, NULL), "Expiration"),
                         "2026-01-01T02:00:00Z");

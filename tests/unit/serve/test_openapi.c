@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#define PARAMS_COUNT 14
+#define PARAMS_COUNT 18
 #define REF "#/components/parameters/"
 
-static char text[65536];
+static char text[131072];
 static struct yaml_document *document;
 static struct yaml_errors errors;
 
