@@ -24,7 +24,7 @@
 #define STALE_MS (24ULL * 3600 * 1000)
 #define FORCED_MS (30ULL * 1000)
 #define RETRY_MS (5ULL * 1000)
-#define TIMEOUT_MS (10ULL * 1000)
+#define TIMEOUT_MS (5ULL * 1000) /* somebody waits */
 #define URL_MAX_BYTES 1024U
 #define DISCOVERY_MAX_BYTES (64U * 1024U)
 #define PROBLEM_MAX_BYTES 256U

@@ -348,12 +348,17 @@ void acquire_start(struct exchange *x, const struct lease_role *role, bool is_ne
     exchange_keep(x, acquire_answered);
 }
 
-void acquire_refuse(struct exchange *x, const char *why, const char *hint)
+void acquire_note_refusal(struct exchange *x, const char *why)
 {
     struct audit_record record;
 
     denied_record(x, why, &record);
     denied_note(&x->serve->denied, x->key, &record);
+}
+
+void acquire_refuse(struct exchange *x, const char *why, const char *hint)
+{
+    acquire_note_refusal(x, why);
     metrics_count_denial(x->serve, NULL);
     exchange_fail(x, &(struct exchange_problem){
                          .status = 403, .code = "denied", .detail = why, .hint = hint});

@@ -23,7 +23,8 @@ struct serve_form {
  * live grant of the caller's, which is on record; the exchange has been answered. */
 bool acquire_name_grant(struct exchange *x, struct str token);
 
-/* Puts on record that the caller gets nothing, and answers so. */
+/* Puts on record that the caller gets nothing; and answers so, too. */
+void acquire_note_refusal(struct exchange *x, const char *why);
 void acquire_refuse(struct exchange *x, const char *why, const char *hint);
 
 /* Puts on record that the caller doesn't get what x->decision says, and answers so. */

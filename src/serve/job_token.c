@@ -5,8 +5,8 @@
  * and begins anew when they are here.
  *
  * Failures. A token that isn't good denies, even where the user alone would do, because whoever
- * sends one wants it to count. Nothing can be said about it while its issuer can't be reached: the
- * caller is to come again. The client goes away while it waits. */
+ * sends one wants it to count. Nothing can be said about it while its issuer can't be reached: that
+ * is on record too, and the caller is to come again. The client goes away while it waits. */
 #include "serve/job_token.h"
 
 #include "access/jwt.h"
@@ -100,6 +100,7 @@ static void client_gone(struct env_request *request, bool delivered)
 static void refuse(struct exchange *x, int status, const struct err *e)
 {
     if (status == ERR_UNAVAILABLE) {
+        acquire_note_refusal(x, e->text);
         exchange_fail(x,
                       &(struct exchange_problem){.status = 503,
                                                  .code = "issuer_unavailable",

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import subprocess
 import threading
 import time
 
@@ -12,7 +13,7 @@ import pytest
 from conftest import CONSUMER
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from servers import until
+from servers import clean_environment, until
 
 
 def b64(data):
@@ -23,13 +24,17 @@ class Issuer:
     """An OIDC issuer on loopback: a discovery document, keys, and GitHub's way to give a job its token."""
 
     def __init__(self):
-        self.keys, self.asked, self.is_down = {}, [], False
+        self.keys, self.asked, self.is_down, self.is_slow, self.padding = {}, [], False, threading.Event(), ""
+        self.closed = threading.Event()
         self.add_key("k1")
         issuer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 issuer.asked.append((self.path, self.headers.get("Authorization")))
+                if issuer.is_slow.is_set():
+                    issuer.closed.wait()
+                    return  # without an answer
                 answer = None if issuer.is_down else issuer.answer(self.path, self.headers)
                 body = json.dumps(answer or {}).encode()
                 self.send_response(200 if answer else 503)
@@ -50,7 +55,7 @@ class Issuer:
     def jwks(self):
         keys = [json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) | {"kid": kid, "use": "sig", "alg": "RS256"}
                 for kid, key in self.keys.items()]
-        return {"keys": keys}
+        return {"keys": keys, "padding": self.padding}
 
     def answer(self, path, headers):
         if path == "/.well-known/openid-configuration":
@@ -78,6 +83,7 @@ class Issuer:
 def issuer():
     it = Issuer()
     yield it
+    it.closed.set()
     it.server.shutdown()
     it.server.server_close()
 
@@ -197,6 +203,7 @@ def test_unknown_keys_do_not_have_the_issuer_flooded(jobs, issuer):
     for number in range(20):
         assert get(jobs, issuer.token(kid=f"x{number}", key=stranger)).returncode == 3
     assert len(issuer.asked) == asked
+    trail_says(jobs, "has no key for it")
 
 
 def test_an_issuer_that_is_down_is_temporary_for_who_comes_first_and_nothing_for_the_others(orders, issuer):
@@ -209,6 +216,39 @@ def test_an_issuer_that_is_down_is_temporary_for_who_comes_first_and_nothing_for
     until(lambda: get(made, issuer.token()).returncode == 0, "its keys are here", 20, 0.5)
     issuer.is_down = True
     assert get(made, issuer.token()).returncode == 0
+
+
+def trail_says(made, why):
+    until(lambda: any(why in record["error"] for record in made.events("grant.denied")), f"`{why}` is on record")
+
+
+def test_a_key_set_that_can_not_be_had_is_temporary_with_the_reason_on_record(orders):
+    """Its server refuses, floods, answers with nothing of use, speaks of another issuer, or doesn't answer at all."""
+    issuers = {name: Issuer() for name in ("down", "flood", "empty", "other", "slow")}
+    rule = {"name": "any", "subjects": [{"user": CONSUMER, "jwt": {"issuer": name}} for name in issuers], "roles": ["*"],
+            "limits": {"binding": ["none"]}}
+    issuers["down"].is_down = True
+    issuers["flood"].padding = "x" * 10 ** 6
+    issuers["empty"].jwks = lambda: {"keys": []}
+    issuers["slow"].is_slow.set()
+    try:
+        made = orders(rules=[rule], config={"issuers": {
+            name: {"url": it.url, "audience": "leased", **({"jwks_url": f"{it.url}/keys"} if name == "flood" else {})}
+            for name, it in issuers.items()}})
+        issuers["other"].url = "https://gitlab.example"
+        tokens = {name: it.token(iss=f"http://127.0.0.1:{it.server.server_port}") for name, it in issuers.items()}
+        runs = {name: subprocess.Popen(made.daemon.command(CONSUMER, "get", made.role, "--bind", "none"), cwd="/", text=True,
+                                       stderr=subprocess.PIPE, env=clean_environment(LEASED_TOKEN=token)) for name, token in tokens.items()}
+        for name, run in runs.items():
+            assert "to be had" in run.communicate(timeout=60)[1], name
+            assert run.returncode == 7, name
+            trail_says(made, f"the keys of issuer {name} aren't to be had")
+        assert not made.events("grant.created")
+    finally:
+        for it in issuers.values():
+            it.closed.set()
+            it.server.shutdown()
+            it.server.server_close()
 
 
 def test_tokens_are_found_where_the_ci_puts_them(jobs, issuer, tmp_path):

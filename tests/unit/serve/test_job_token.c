@@ -154,6 +154,7 @@ static void test_keys_that_can_not_be_had_are_temporary(void **state)
     assert_int_equal(call->status, 0);
     keys_come(500);
     fixture_expect(call, 503, "issuer_unavailable");
+    assert_true(fixture_trail_has("the keys of issuer ci aren't to be had") > 0);
 }
 
 static void test_a_client_may_go_away_while_it_waits(void **state)
