@@ -294,7 +294,9 @@ int api_call(struct cli *cli, const struct api_request *request, struct api_repl
 int api_stream(struct cli *cli, const struct api_request *request,
                const struct client_stream *stream, bool *ret_is_over)
 {
-    struct client_request call = {.method = request->method, .path = request->path};
+    struct client_request call = {.method = request->method,
+                                  .path = request->path,
+                                  .body = request->body};
     struct client_reply answer;
     struct api_try try;
     struct err e = {0};

@@ -68,9 +68,9 @@ void client_reply_fini(struct client_reply *reply); /* wipes the body */
 int client_call(const struct client *client, const struct client_request *request,
                 struct client_reply *reply, struct err *e) ATTR_MUST_USE;
 
-/* A request whose answer goes on (server-sent events). */
+/* A request whose answer goes on (server-sent events, lines of JSON). */
 struct client_stream {
-    const char *last_id; /* "": none */
+    const char *last_id; /* of server-sent events; "": none */
     /* Runs for what comes; false ends the stream. */
     bool (*take)(void *user, struct str bytes);
     /* Asked now and then, and when a signal has come: true ends the stream. */
@@ -79,9 +79,9 @@ struct client_stream {
     uint64_t silent_max_ms; /* so long nothing may come */
 };
 
-/* A GET, until either side ends it. With a status other than 200 the answer is in `reply`, as of
- * client_call. 0: the daemon has ended it; ERR_CANCELED: take or is_over have; or an error as of
- * client_call, ERR_LOST when it was cut off, ERR_TIMEOUT when it was silent for too long. */
+/* Sent, and read until either side ends it. With a status other than 200 the answer is in `reply`,
+ * as of client_call. 0: the daemon has ended it; ERR_CANCELED: take or is_over have; or an error as
+ * of client_call, ERR_LOST when it was cut off, ERR_TIMEOUT when it was silent for too long. */
 int client_stream(const struct client *client, const struct client_request *request,
                   const struct client_stream *stream, struct client_reply *reply,
                   struct err *e) ATTR_MUST_USE;

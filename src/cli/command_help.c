@@ -102,6 +102,26 @@ const char help_watch[] =
     "read the new one, until `lease ack`, at most for the role's overlap.\n\n"
     "  lease watch orders-db -o json | while read -r event; do …; done";
 
+const char help_revoke[] =
+    "Of a lease it ends your grant; the lease itself ends when nobody else holds it. An admin\n"
+    "ends the lease; of another one's grant on a shared lease it replaces the lease for the others.\n\n"
+    "Without ids it is the leak drill, for admins that may revoke: every lease ends that somebody who\n"
+    "matches has ever read, also where his grant has ended. Who shares it gets a successor; the old\n"
+    "credential dies when that is there, at most after the role's overlap. All that is named must hold.\n"
+    "With --block nobody who matches gets anything anew for so long. A line tells of each lease (-o json:\n"
+    "an object); leased goes on by itself, also after a restart. Exits with 8 when something lives on: what\n"
+    "its issuer can't revoke says until when.\n\n"
+    "  lease revoke --subject person=alice --block 24h --reason 'laptop stolen'\n"
+    "  lease revoke --identifier v-approle-orders-x7y        # a user name seen where it shouldn't be\n"
+    "  lease revoke --role 'orders-*' --backend vault-prod";
+
+const char help_block[] =
+    "For admins that may revoke. Whoever matches gets nothing by any API until then, not even what he\n"
+    "holds: his grants end. Rights of admins aren't touched. To end also what he has read before and may\n"
+    "still have, use lease revoke --block.\n\n"
+    "  lease block 24h --subject user=alice --reason OPS-17\n"
+    "  lease block 1h --role prod-db";
+
 const char help_ledger[] =
     "For a ledger that no leased has open: after a crash, or of a backend that isn't configured any\n"
     "more. REFERENCE is what the issuer calls the lease; with it what leased can't revoke can be\n"

@@ -13,6 +13,8 @@ extern const char help_aws_credentials[];
 extern const char help_gcp_credentials[];
 extern const char help_explain[];
 extern const char help_watch[];
+extern const char help_revoke[];
+extern const char help_block[];
 extern const char help_ledger[];
 extern const char help_ledger_sweep[];
 extern const char help_policy_schema[];

@@ -5,6 +5,7 @@
 #include "cli/cloud.h"
 #include "cli/command_help.h"
 #include "cli/completion.h"
+#include "cli/drill.h"
 #include "cli/exec.h"
 #include "cli/explain.h"
 #include "cli/get.h"
@@ -18,6 +19,9 @@
 
 #define OUTPUT OPTION_BIT(OPTION_OUTPUT)
 #define WAIT OPTION_BIT(OPTION_WAIT)
+#define MATCH                                                                                      \
+    (OPTION_BIT(OPTION_SUBJECT) | OPTION_BIT(OPTION_OF_ROLE) | OPTION_BIT(OPTION_BACKEND) |        \
+     OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_REASON))
 #define ASKING_ALONE                                                                               \
     (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
      OPTION_BIT(OPTION_BIND) | WAIT)
@@ -148,15 +152,35 @@ const struct command commands[] = {
      .args_max = 1,
      .run = leases_run_ack},
     {.name = "revoke",
-     .usage = "ID… [--wait DURATION] [-o json]",
-     .summary = "End leases or grants, and wait until the issuer confirms",
-     .help =
-         "Of a lease it ends your grant; the lease itself ends when nobody else holds it. An admin\n"
-         "ends the lease; of another one's grant on a shared lease it replaces the lease for the others.",
-     .options = OUTPUT | OPTION_BIT(OPTION_CONFIRM),
-     .args_min = 1,
+     .usage = "ID… | --subject KEY=VALUE… [--role ROLE] [--block DURATION] … | --all",
+     .summary = "End leases or grants; or all that may have leaked, whoever shares it",
+     .help = help_revoke,
+     .options = OUTPUT | OPTION_BIT(OPTION_CONFIRM) | MATCH | OPTION_BIT(OPTION_IDENTIFIER) |
+                OPTION_BIT(OPTION_BLOCK) | OPTION_BIT(OPTION_SURE),
      .args_max = OPTION_ARGS_MAX,
      .run = leases_run_revoke},
+    {.name = "block",
+     .usage = "DURATION --subject KEY=VALUE… [--role ROLE] [--reason TEXT] … | --all",
+     .summary = "Give somebody nothing for a while, whatever the policies say",
+     .help = help_block,
+     .options = OUTPUT | MATCH,
+     .args_min = 1,
+     .args_max = 1,
+     .run = drill_run_block},
+    {.name = "blocks",
+     .usage = "[-o json]",
+     .summary = "List the blocks: who gets nothing until when",
+     .help = "",
+     .options = OUTPUT,
+     .run = drill_run_blocks},
+    {.name = "unblock",
+     .usage = "BLOCK… [-o json]",
+     .summary = "End blocks before their time",
+     .help = "",
+     .options = OUTPUT,
+     .args_min = 1,
+     .args_max = OPTION_ARGS_MAX,
+     .run = drill_run_unblock},
     {.name = "explain",
      .usage = "ROLE [--for DURATION] [--reason TEXT] [--bind BINDING] [-o json]",
      .summary = "Tell what you would get of a role, and which rule decides",

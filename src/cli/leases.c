@@ -3,6 +3,8 @@
 
 #include "base/units.h"
 #include "cli/api.h"
+#include "cli/drill.h"
+#include "cli/drill_match.h"
 #include "cli/show.h"
 
 #include <jansson.h>
@@ -222,6 +224,12 @@ int leases_run_revoke(struct cli *cli)
     int exit_code = CLI_OK;
     size_t i;
 
+    if (cli->options.arg_count == 0) {
+        return drill_run_revoke(cli);
+    }
+    if (drill_match_is_given(cli) || options_get(&cli->options, OPTION_BLOCK) != NULL) {
+        return cli_usage_error(cli, "either ids, or whom or what it is about");
+    }
     if (options_get_duration(&cli->options, OPTION_CONFIRM, LEASES_CONFIRM_MS, &call.wait_ms, &e) !=
             0 ||
         call.wait_ms > LEASES_WAIT_MAX_MS) {

@@ -47,6 +47,16 @@
     X(OPTION_BACKEND, "backend", 0, "NAME", false, "only the leases of this backend")              \
     X(OPTION_LOGINS, "logins", 0, NULL, false, "end logins of leased, too, with all under them")   \
     X(OPTION_YES, "yes", 0, NULL, false, "do it; without, it is only told what would be done")     \
+    X(OPTION_SUBJECT, "subject", 0, "KEY=VALUE", true,                                             \
+      "whose: user, uid, group, unit, container, listener, issuer, sub, session, person, san; "    \
+      "globs with *, and several must all hold")                                                   \
+    X(OPTION_OF_ROLE, "role", 0, "ROLE", false, "of which role; globs with *")                     \
+    X(OPTION_IDENTIFIER, "identifier", 0, "NAME", false,                                           \
+      "which credential: the user name, key id or serial that was issued, or identifier_ref of "   \
+      "the audit trail")                                                                           \
+    X(OPTION_ALL, "all", 0, NULL, false, "everything of everybody")                                \
+    X(OPTION_BLOCK, "block", 0, "DURATION", false, "and give them nothing for so long (24h)")      \
+    X(OPTION_SURE, "yes", 0, NULL, false, "don't ask whether --all is meant")                      \
     X(OPTION_ADDR, "addr", 0, "ADDRESS", false,                                                    \
       "where leased listens: unix:///PATH, https://HOST:PORT or http://127.0.0.1:PORT. Default: "  \
       "LEASED_ADDR, else /run/leased/leased.sock")                                                 \
