@@ -70,6 +70,8 @@ static const struct schema_field assumed_fields[] = {
      .doc = "the systemd unit"},
     {FIELD("container", SCHEMA_STRING, container), .max = ACCESS_CONTAINER_MAX_BYTES - 1,
      .doc = "the id of a container that isn't the daemon's own"},
+    {FIELD("image", SCHEMA_STRING, image), .max = ACCESS_IMAGE_MAX_BYTES - 1,
+     .doc = "what that container was made from"},
     {FIELD("listener", SCHEMA_STRING, listener), .max = ENV_NAME_MAX_BYTES - 1,
      .doc = "the listener that the caller came by"},
     {FIELD("kind", SCHEMA_ENUM, kind), .default_text = "unix", .values = kind_values,
@@ -184,6 +186,8 @@ static void check(const struct access_assumed_config *config, enum env_peer_kind
     } else if (kind == ENV_PEER_LOOPBACK && has_process) {
         yaml_error_at(errors, config->node,
                       "of a caller on loopback neither unit nor container is known");
+    } else if (config->image != NULL && config->container == NULL) {
+        yaml_error_at(errors, config->node, "an `image` is a container's: write a `container` too");
     } else if (config->unit != NULL && config->container != NULL) {
         yaml_error_at(errors, config->node, "a caller in another container has no unit");
     } else if (!has_user) {
@@ -271,6 +275,7 @@ static int fill(struct access_assumed *assumed, const struct access_assumed_conf
     text_set(assumed->listener, sizeof(assumed->listener), config->listener);
     text_set(identity->user, sizeof(identity->user), config->user);
     text_set(identity->unit, sizeof(identity->unit), config->unit);
+    text_set(identity->image, sizeof(identity->image), config->image);
     text_set(identity->container, sizeof(identity->container), config->container);
     identity->listener = assumed->listener;
     identity->is_foreign = config->container != NULL || identity->kind == ENV_PEER_FOREIGN;

@@ -8,8 +8,8 @@
 
 struct access_assumed;
 
-/* The keys: user, uid, group, gid, unit, container, listener, kind, san, and jwt with issuer, sub,
- * session, person, claims. */
+/* The keys: user, uid, group, gid, unit, container, image, listener, kind, san, and jwt with
+ * issuer, sub, session, person, claims. */
 extern const struct schema_object access_assumed_table;
 
 /* Makes an identity of a mapping that has these keys. What isn't said is not there: no groups, no

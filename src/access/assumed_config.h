@@ -24,6 +24,7 @@ struct access_assumed_config {
     struct schema_strings gids;
     char *unit;
     char *container;
+    char *image;
     char *listener;
     int kind;
     struct schema_strings sans;
