@@ -139,6 +139,26 @@ const char help_ledger_sweep[] =
     "  lease ledger sweep /var/lib/leased/ledger.db\n"
     "  VAULT_ADDR=https://vault:8200 lease ledger sweep FILE --token-file ~/.vault-token --yes";
 
+const char help_policy_check[] =
+    "Needs no daemon. Mistakes: what leased would refuse (syntax, keys, unknown roles), rules that are\n"
+    "never reached, expressions that can take exponential time, windows that never open, mistakes in\n"
+    "tests. Warnings: subjects that mean everybody, expressions that aren't anchored, windows that\n"
+    "overlap, roles that nobody may have. Exits with 1 when there is a mistake, with --strict also for\n"
+    "a warning.\n\n"
+    "Of leased's configuration only the names under `roles` and `issuers` count, and of roles max_ttl,\n"
+    "binding and share, so that a file with these is enough.";
+
+const char help_policy_test[] =
+    "Tests are in the policy's folder, in files that end in _test.yaml: who asks for what at which\n"
+    "time, and what must come of it. They are judged by what leased itself decides with, without a\n"
+    "daemon. Of a FILE_test.yaml only that one is run. Exits with 1 when a test fails.\n\n"
+    "  tests:\n"
+    "    - name: developers read orders\n"
+    "      subject: {user: anna, group: [dev]}\n"
+    "      request: {role: orders-ro, duration: 1h}\n"
+    "      expect: {decision: allow, rule: dev-read}\n\n"
+    "A rule is covered when it has decided a test. The format stands in policies.md.";
+
 const char help_policy_schema[] =
     "For the files of a policy's folder. An editor with YAML's language server takes it from a first\n"
     "line:\n\n"

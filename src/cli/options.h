@@ -57,6 +57,14 @@
     X(OPTION_ALL, "all", 0, NULL, false, "everything of everybody")                                \
     X(OPTION_BLOCK, "block", 0, "DURATION", false, "and give them nothing for so long (24h)")      \
     X(OPTION_SURE, "yes", 0, NULL, false, "don't ask whether --all is meant")                      \
+    X(OPTION_CONFIG, "config", 0, "PATH", false,                                                   \
+      "leased's configuration, for its roles and issuers. Default: LEASED_CONFIG, else "           \
+      "/etc/leased/leased.yaml")                                                                   \
+    X(OPTION_STRICT, "strict", 0, NULL, false, "warnings are mistakes, too")                       \
+    X(OPTION_JUNIT, "junit", 0, "FILE", false, "also write the results there, as JUnit's XML")     \
+    X(OPTION_COVERAGE, "coverage", 0, NULL, false, "tell which rules no test has touched")         \
+    X(OPTION_COVERAGE_MIN, "coverage-min", 0, "PERCENT", false,                                    \
+      "fail when fewer of the rules are touched")                                                  \
     X(OPTION_ADDR, "addr", 0, "ADDRESS", false,                                                    \
       "where leased listens: unix:///PATH, https://HOST:PORT or http://127.0.0.1:PORT. Default: "  \
       "LEASED_ADDR, else /run/leased/leased.sock")                                                 \

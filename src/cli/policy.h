@@ -4,6 +4,8 @@
 
 struct cli;
 
+int policy_run_check(struct cli *cli);
+int policy_run_test(struct cli *cli);
 int policy_run_schema(struct cli *cli);
 
 #endif

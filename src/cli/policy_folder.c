@@ -18,16 +18,17 @@
 
 struct reading {
     struct policy_folder *folder;
+    const char *test; /* the only file of tests that is read; NULL: all */
     struct err *e;
     unsigned depth;
 };
 
 static int folder_read(struct reading *it, const char *below);
 
-static int told(struct reading *it, const char *path, int error)
+static int told(const char *path, int error, struct err *e)
 {
-    return err_set(it->e, error == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: could not be read: %s",
-                   path, strerror(error));
+    return err_set(e, error == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: could not be read: %s", path,
+                   strerror(error));
 }
 
 /* "first/second", or the one that isn't empty. */
@@ -41,43 +42,70 @@ static int join(struct reading *it, const char *first, const char *second, char 
                : err_set(it->e, ERR_TOO_LARGE, "%.100s…: the path is too long", second);
 }
 
-/* Appends what the file holds. */
-static int bytes_read(struct reading *it, int fd, const char *path, struct buf *out)
+static int bytes_read(int fd, const char *path, struct buf *out, struct err *e)
 {
     char bytes[16384];
     ssize_t count;
 
     while ((count = read(fd, bytes, sizeof(bytes))) != 0) {
         if (count < 0 && errno != EINTR) {
-            return told(it, path, errno);
+            return told(path, errno, e);
         }
         if (count > 0) {
             buf_add(out, bytes, (size_t)count);
         }
     }
     if (buf_status(out) == ERR_TOO_LARGE) {
-        return err_set(it->e, ERR_LIMIT, "%s: is larger than a policy may be, %u bytes", path,
-                       POLICY_BUNDLE_TEXT_MAX_BYTES);
+        return err_set(e, ERR_LIMIT, "%s: has more than %zu bytes", path, out->max_bytes);
     }
     return buf_status(out);
 }
 
-static int file_read(struct reading *it, const char *name, const char *path)
+int policy_file_read(const char *path, struct buf *out, struct err *e)
 {
-    bool is_test = str_ends_with(str_of(name), "_test.yaml");
-    struct err e = {0};
-    BUF_AUTO text;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     int r;
 
-    buf_init(&text, POLICY_BUNDLE_TEXT_MAX_BYTES);
     if (fd < 0) {
-        return told(it, path, errno);
+        return told(path, errno, e);
     }
-    r = bytes_read(it, fd, path, &text);
+    r = bytes_read(fd, path, out, e);
     (void)close(fd);
+    return r;
+}
+
+bool policy_folder_is_one(const char *path)
+{
+    struct stat facts;
+
+    return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+static bool is_test(struct str name)
+{
+    return str_ends_with(name, "_test.yaml");
+}
+
+/* Are the tests in this file wanted? */
+static bool test_is_wanted(const struct reading *it, const char *name)
+{
+    return it->folder->main == NULL && (it->test == NULL || strcmp(it->test, name) == 0);
+}
+
+static int file_read(struct reading *it, const char *name, const char *path)
+{
+    struct policy_folder *folder = it->folder;
+    struct err e = {0};
+    BUF_AUTO text;
+    int r;
+
+    buf_init(&text, POLICY_BUNDLE_TEXT_MAX_BYTES);
+    if (is_test(str_of(name)) && !test_is_wanted(it, name)) {
+        return 0;
+    }
+    r = policy_file_read(path, &text, it->e);
     if (r == 0) {
-        r = policy_bundle_add(is_test ? it->folder->tests : it->folder->policy, str_of(name),
+        r = policy_bundle_add(is_test(str_of(name)) ? folder->tests : folder->policy, str_of(name),
                               buf_str(&text), &e);
         r = r == 0 ? 0 : err_set(it->e, r, "%s: %s", path, e.text);
     }
@@ -99,7 +127,7 @@ static int entry_read(struct reading *it, const char *name)
     }
     if (stat(path, &facts) != 0) {
         /* A link that leads nowhere is somebody's left-over, unless it should be a file. */
-        return str_ends_with(str_of(name), ".yaml") ? told(it, path, errno) : 0;
+        return str_ends_with(str_of(name), ".yaml") ? told(path, errno, it->e) : 0;
     }
     if (S_ISDIR(facts.st_mode)) {
         return folder_read(it, name);
@@ -143,7 +171,7 @@ static int folder_read(struct reading *it, const char *below)
     }
     folder = opendir(path);
     if (folder == NULL) {
-        return told(it, path, errno);
+        return told(path, errno, it->e);
     }
     it->depth++;
     r = entries_read(it, folder, below);
@@ -153,8 +181,9 @@ static int folder_read(struct reading *it, const char *below)
 }
 
 /* The folder that is meant, and the file in it if one is named. */
-static int path_split(const char *path, struct policy_folder *folder, struct err *e)
+static int path_split(struct reading *it, const char *path)
 {
+    struct policy_folder *folder = it->folder;
     struct str way = str_of(path);
     const char *slash;
     struct stat facts;
@@ -163,22 +192,25 @@ static int path_split(const char *path, struct policy_folder *folder, struct err
         way.len--;
     }
     if (stat(path, &facts) != 0) {
-        return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: could not be read: %s",
-                       path, strerror(errno));
+        return told(path, errno, it->e);
     }
     if (S_ISDIR(facts.st_mode)) {
         folder->path = mem_strndup(way.ptr, way.len);
         return folder->path != NULL ? 0 : ERR_NOMEM;
     }
     if (!str_ends_with(way, ".yaml")) {
-        return err_set(e, ERR_INVALID, "%s: is neither a folder nor a *.yaml file", path);
+        return err_set(it->e, ERR_INVALID, "%s: is neither a folder nor a *.yaml file", path);
     }
     slash = strrchr(path, '/');
-    folder->main = mem_strdup(slash != NULL ? slash + 1 : path);
+    if (is_test(way)) {
+        it->test = slash != NULL ? slash + 1 : path;
+    } else {
+        folder->main = mem_strdup(slash != NULL ? slash + 1 : path);
+    }
     folder->path = slash == NULL   ? mem_strdup(".")
                    : slash == path ? mem_strdup("/")
                                    : mem_strndup(path, (size_t)(slash - path));
-    return folder->main != NULL && folder->path != NULL ? 0 : ERR_NOMEM;
+    return (folder->main != NULL || it->test != NULL) && folder->path != NULL ? 0 : ERR_NOMEM;
 }
 
 int policy_folder_read(const char *path, struct policy_folder *ret_folder, struct err *e)
@@ -188,7 +220,7 @@ int policy_folder_read(const char *path, struct policy_folder *ret_folder, struc
     int r = folder.policy != NULL && folder.tests != NULL ? 0 : ERR_NOMEM;
 
     if (r == 0) {
-        r = path_split(path, &folder, e);
+        r = path_split(&it, path);
     }
     if (r == 0) {
         r = folder_read(&it, "");
@@ -199,6 +231,21 @@ int policy_folder_read(const char *path, struct policy_folder *ret_folder, struc
     }
     *ret_folder = folder;
     return 0;
+}
+
+bool policy_folder_is_here(const struct policy_folder *folder)
+{
+    return strcmp(folder->path, ".") == 0;
+}
+
+const char *policy_folder_place(const struct policy_folder *folder, const char *name,
+                                char out[POLICY_FOLDER_PATH_MAX_BYTES])
+{
+    bool is_here = policy_folder_is_here(folder);
+
+    (void)snprintf(out, POLICY_FOLDER_PATH_MAX_BYTES, "%.3800s%s%.255s",
+                   is_here ? "" : folder->path, is_here ? "" : "/", name);
+    return out;
 }
 
 void policy_folder_fini(struct policy_folder *folder)

@@ -1,0 +1,195 @@
+/* Rules against each other.
+ *
+ * A rule can't be reached when for each of its subjects and roles another one decides before it:
+ * one that denies them, or one that comes first and asks for nothing that this one doesn't ask
+ * for. Each pair of subject and role may have another rule in its way; what is told is the first.
+ */
+#include "access/lint_internal.h"
+
+#include "access/cover.h"
+
+#include <string.h>
+
+/* In which order rules are asked: those that deny, those that allow, those with approval, each in
+ * file order. Those that break the glass are asked only for that, and then among themselves. */
+static bool comes_before(const struct access_rule *first, const struct access_rule *rule)
+{
+    bool first_waits = first->approval.count > 0 && !first->is_break_glass;
+    bool waits = rule->approval.count > 0 && !rule->is_break_glass;
+
+    if (first == rule || (first->is_observed && !rule->is_observed)) {
+        return false;
+    }
+    if (first->is_deny) {
+        return !rule->is_deny || first < rule;
+    }
+    if (rule->is_deny || first->is_break_glass != rule->is_break_glass) {
+        return false;
+    }
+    return first_waits == waits ? first < rule : waits;
+}
+
+static bool binding_is_offered(const struct access_rule *wide,
+                               const struct access_binding_spec *binding)
+{
+    size_t i;
+
+    for (i = 0; i < wide->binding_count; i++) {
+        if (access_binding_is_listed(&wide->bindings[i], binding)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool bindings_are_offered(const struct access_rule *wide, const struct access_rule *narrow)
+{
+    size_t i;
+
+    for (i = 0; i < narrow->binding_count; i++) {
+        if (!binding_is_offered(wide, &narrow->bindings[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t duration_of(const struct access_rule *rule, const struct access_role_facts *role)
+{
+    uint64_t duration_ms = rule->duration_ms != 0 ? rule->duration_ms : role->max_ttl_ms;
+
+    return duration_ms != 0 ? duration_ms : UINT64_MAX;
+}
+
+/* Whoever gets through `narrow` gets through `wide` as well. Expressions are kept once each, so
+ * that the same one is the same object. */
+static bool is_no_stricter(const struct access_rule *wide, const struct access_rule *narrow,
+                           const struct access_role_facts *role)
+{
+    if (wide->is_deny) {
+        return true;
+    }
+    return duration_of(wide, role) >= duration_of(narrow, role) &&
+           (wide->live == 0 || (narrow->live != 0 && wide->live >= narrow->live)) &&
+           (wide->reason == NULL || wide->reason == narrow->reason) &&
+           (wide->ticket == NULL || wide->ticket == narrow->ticket) &&
+           bindings_are_offered(wide, narrow);
+}
+
+/* The rule that decides before this one, for this subject and role; NULL: none. */
+static const struct access_rule *in_the_way(const struct access_linting *it,
+                                            const struct access_rule *rule,
+                                            const struct access_subject *subject,
+                                            const struct access_role_facts *role)
+{
+    const struct access_policy *policy = it->lint->policy;
+    size_t i;
+
+    for (i = 0; i < policy->rule_count; i++) {
+        const struct access_rule *first = &policy->rules[i];
+
+        if (comes_before(first, rule) && access_rule_names(first, str_of(role->name)) &&
+            is_no_stricter(first, rule, role) &&
+            access_subjects_cover(&first->subjects, subject, first->is_deny)) {
+            return first;
+        }
+    }
+    return NULL;
+}
+
+/* The rule that decides before this one for all of its subjects; NULL: for one of them none does.
+ */
+static const struct access_rule *all_in_the_way(const struct access_linting *it,
+                                                const struct access_rule *rule,
+                                                const struct access_role_facts *role)
+{
+    const struct access_rule *found = NULL;
+    size_t i;
+
+    for (i = 0; i < rule->subjects.count; i++) {
+        found = in_the_way(it, rule, &rule->subjects.items[i], role);
+        if (found == NULL) {
+            return NULL;
+        }
+    }
+    return found;
+}
+
+void access_lint_reach(const struct access_linting *it, size_t index)
+{
+    const struct access_rule *rule = &it->lint->policy->rules[index];
+    const struct access_roles *roles = it->lint->roles;
+    const struct access_rule *found = NULL;
+    const struct yaml_node *node;
+    size_t i;
+
+    if (rule->path_count > 0) {
+        return;
+    }
+    for (i = 0; i < roles->count; i++) {
+        if (!access_rule_names(rule, str_of(roles->items[i].name))) {
+            continue;
+        }
+        found = all_in_the_way(it, rule, &roles->items[i]);
+        if (found == NULL) {
+            return;
+        }
+    }
+    if (found == NULL) {
+        return;
+    }
+    node = it->nodes[found - it->lint->policy->rules];
+    if (found->is_deny && !rule->is_deny) {
+        access_lint_tell(it, true, it->nodes[index],
+                         "rule %s never allows anything: rule %s (%s:%u) denies all of it",
+                         rule->name, found->name, node->file, node->line);
+    } else {
+        access_lint_tell(it, true, it->nodes[index],
+                         "rule %s is never reached: rule %s (%s:%u) is asked before it, is about "
+                         "the same callers and roles, and asks for no more",
+                         rule->name, found->name, node->file, node->line);
+    }
+}
+
+/* Does a rule that allows give this role to anybody whom no rule denies it? */
+static bool gives(const struct access_linting *it, const struct access_rule *rule,
+                  const struct access_role_facts *role)
+{
+    const struct access_policy *policy = it->lint->policy;
+    const struct access_rule *denial;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < rule->subjects.count; i++) {
+        for (k = 0, denial = NULL; denial == NULL && k < policy->rule_count; k++) {
+            const struct access_rule *other = &policy->rules[k];
+
+            if (other->is_deny && access_rule_counts(policy, other) &&
+                access_rule_names(other, str_of(role->name)) &&
+                access_subjects_cover(&other->subjects, &rule->subjects.items[i], true)) {
+                denial = other;
+            }
+        }
+        if (denial == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void access_lint_role(const struct access_linting *it, const struct access_role_facts *role)
+{
+    const struct access_policy *policy = it->lint->policy;
+    size_t i;
+
+    for (i = 0; i < policy->rule_count; i++) {
+        const struct access_rule *rule = &policy->rules[i];
+
+        if (!rule->is_deny && access_rule_counts(policy, rule) &&
+            access_rule_names(rule, str_of(role->name)) && gives(it, rule, role)) {
+            return;
+        }
+    }
+    access_lint_tell(it, false, role->node, "nobody may have role %s: no rule allows it",
+                     role->name);
+}
