@@ -14,6 +14,9 @@
 
 #define API_RETRY_FIRST_MS 500U
 #define API_RETRY_MAX_MS 15000U
+#define API_PATH_MAX_BYTES 4096U
+#define API_PAGE "1000"
+#define API_PAGES_MAX 10000
 
 void api_reply_init(struct api_reply *reply)
 {
@@ -281,7 +284,8 @@ int api_call(struct cli *cli, const struct api_request *request, struct api_repl
         tries++;
         api_try_once(cli, request, &answer, &try);
     }
-    if (try.exit_code != CLI_OK && !(try.exit_code == CLI_NOT_FOUND && request->is_quiet_if_gone)) {
+    if (try.exit_code != CLI_OK && !(try.exit_code == CLI_NOT_FOUND && request->is_quiet_if_gone) &&
+        !(try.exit_code == CLI_PENDING && request->is_quiet_if_pending)) {
         api_complain(cli, request, &try);
     }
     reply->status = answer.status;
@@ -344,5 +348,47 @@ int api_call_json(struct cli *cli, const struct api_request *request, uint32_t *
         }
     }
     api_reply_fini(&reply);
+    return exit_code;
+}
+
+/* Appends one page to `items`; *cursor (owned by the caller) becomes the next page's, or NULL. */
+static int fetch_page(struct cli *cli, const char *list, json_t *items, json_t **cursor)
+{
+    struct api_request request = {.method = "GET", .action = "list"};
+    json_t *page = NULL;
+    BUF_AUTO path;
+    int exit_code;
+
+    buf_init(&path, API_PATH_MAX_BYTES);
+    buf_add_c(&path, list);
+    api_add_parameter(&path, "limit", API_PAGE);
+    api_add_parameter(&path, "cursor", json_string_value(*cursor));
+    json_decref(*cursor);
+    *cursor = NULL;
+    request.path = buf_str(&path).ptr;
+    exit_code = api_call_json(cli, &request, NULL, &page);
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    if (json_array_extend(items, json_object_get(page, "items")) != 0) {
+        cli_message(cli, "could not list: the answer is no list");
+        exit_code = CLI_FAILED;
+    } else if (json_is_string(json_object_get(page, "next"))) {
+        *cursor = json_incref(json_object_get(page, "next"));
+    }
+    json_decref(page);
+    return exit_code;
+}
+
+int api_list(struct cli *cli, const char *path, json_t *items)
+{
+    json_t *cursor = NULL;
+    int exit_code = CLI_OK;
+    int pages = 0;
+
+    do {
+        exit_code = fetch_page(cli, path, items, &cursor);
+    } while (exit_code == CLI_OK && cursor != NULL && ++pages < API_PAGES_MAX);
+    json_decref(cursor);
     return exit_code;
 }

@@ -22,6 +22,7 @@ struct api_request {
     uint64_t retry_ms;     /* go on this long after temporary failures; 0: one try */
     bool is_quiet_if_gone; /* no message for CLI_NOT_FOUND */
     bool is_quiet;         /* none of what is worth another try */
+    bool is_quiet_if_pending; /* no message for CLI_PENDING */
 };
 
 struct api_reply {
@@ -39,6 +40,9 @@ int api_call(struct cli *cli, const struct api_request *request,
 /* The same for answers without secrets, parsed. json_decref it. ret_status may be NULL. */
 int api_call_json(struct cli *cli, const struct api_request *request, uint32_t *ret_status,
                   struct json_t **ret_document) ATTR_MUST_USE;
+
+/* All pages of a list: `path` without limit and cursor, into `items` (an array). */
+int api_list(struct cli *cli, const char *path, struct json_t *items) ATTR_MUST_USE;
 
 /* A request whose answer goes on. As of client_stream; a message is printed where it isn't quiet:
  * CLI_OK: the daemon has ended it, *ret_is_over: we have; else the exit code. */

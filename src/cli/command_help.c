@@ -92,6 +92,19 @@ const char help_explain[] =
     "decides, what keeps each other one from it, the limits, what would be issued and by whom. Exits\n"
     "with 3 when it would be denied.";
 
+const char help_request[] =
+    "Somebody whom the rule names has to approve exactly this: the role, for how long, why. Until then\n"
+    "the exit code is 6; 3 when it was denied or has run out. Then `lease get ROLE` or `lease exec` of\n"
+    "the same user gives it, once, for as long as the approval may be used; what they leave unsaid is\n"
+    "what was asked for here. With --wait it comes back when somebody has decided.\n\n"
+    "  lease request prod-db --for 30m --reason 'slow query' --ticket OPS-7 --wait && lease get prod-db\n"
+    "  lease request prod-db --break-glass --reason 'pager'";
+
+const char help_approve[] =
+    "For whom the rule names, never for who has asked, nor for another user of the same person. Each\n"
+    "person counts once. `lease requests` lists what there is to approve.\n\n"
+    "  lease approve q-0123456789abcdef0123456789abcdef --comment 'go on'";
+
 const char help_watch[] =
     "Prints an event a line, until it is interrupted, and comes back by itself while leased restarts:\n"
     "  credential   a version is there to be read (lease get)\n"

@@ -12,6 +12,8 @@ extern const char help_terraform[];
 extern const char help_aws_credentials[];
 extern const char help_gcp_credentials[];
 extern const char help_explain[];
+extern const char help_request[];
+extern const char help_approve[];
 extern const char help_watch[];
 extern const char help_revoke[];
 extern const char help_block[];

@@ -14,6 +14,7 @@
 #include "cli/ledger.h"
 #include "cli/policy.h"
 #include "cli/reload.h"
+#include "cli/requests.h"
 #include "cli/ssh.h"
 #include "cli/watch.h"
 
@@ -24,7 +25,7 @@
      OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_REASON))
 #define ASKING_ALONE                                                                               \
     (OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_TICKET) |              \
-     OPTION_BIT(OPTION_BIND) | WAIT)
+     OPTION_BIT(OPTION_BIND) | OPTION_BIT(OPTION_BREAK_GLASS) | WAIT)
 #define ASKING (ASKING_ALONE | OPTION_BIT(OPTION_MAP))
 
 const struct command commands[] = {
@@ -112,7 +113,7 @@ const struct command commands[] = {
      .run = leases_run_ls},
     {.name = "show",
      .usage = "ID [-o json]",
-     .summary = "Show one lease (l-…) or grant (g-…)",
+     .summary = "Show one lease (l-…), grant (g-…) or request (q-…)",
      .help = "",
      .options = OUTPUT,
      .args_min = 1,
@@ -190,6 +191,46 @@ const struct command commands[] = {
      .args_min = 1,
      .args_max = 1,
      .run = explain_run},
+    {.name = "request",
+     .usage = "ROLE [--for DURATION] [--reason TEXT] [--ticket ID] [--wait [DURATION]] …",
+     .summary = "Ask for an approval, where a role takes one",
+     .help = help_request,
+     .options = OUTPUT | (ASKING_ALONE & ~WAIT) | OPTION_BIT(OPTION_DECISION),
+     .args_min = 1,
+     .args_max = 1,
+     .run = requests_run_request},
+    {.name = "requests",
+     .usage = "[--review] [-o json]",
+     .summary = "List your requests, and those that you may approve; all of them for an admin",
+     .help =
+         "With --review only what was given by breaking the glass and nobody has looked at yet.\n"
+         "`lease show q-…` shows one with all that was said to it.",
+     .options = OUTPUT | OPTION_BIT(OPTION_REVIEW),
+     .run = requests_run_list},
+    {.name = "approve",
+     .usage = "REQUEST [--comment TEXT] [-o json]",
+     .summary = "Approve somebody's request, or say that broken glass was all right",
+     .help = help_approve,
+     .options = OUTPUT | OPTION_BIT(OPTION_COMMENT),
+     .args_min = 1,
+     .args_max = 1,
+     .run = requests_run_approve},
+    {.name = "deny",
+     .usage = "REQUEST [--comment TEXT] [-o json]",
+     .summary = "Deny somebody's request; of broken glass it ends the grant",
+     .help = "",
+     .options = OUTPUT | OPTION_BIT(OPTION_COMMENT),
+     .args_min = 1,
+     .args_max = 1,
+     .run = requests_run_deny},
+    {.name = "withdraw",
+     .usage = "REQUEST [--comment TEXT] [-o json]",
+     .summary = "Take your own request back",
+     .help = "",
+     .options = OUTPUT | OPTION_BIT(OPTION_COMMENT),
+     .args_min = 1,
+     .args_max = 1,
+     .run = requests_run_withdraw},
     {.name = "status",
      .usage = "[--ready] [--wait DURATION] [-o json]",
      .summary = "Show how leased and its backends are",

@@ -3,9 +3,11 @@
 
 #include "base/units.h"
 #include "cli/api.h"
+#include "cli/clock.h"
 #include "wire/json_out.h"
 #include "wire/utf8.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +117,9 @@ static void add_parameters(const struct cli *cli, const char *bindings, struct b
     api_add_parameter(path, "duration", options_get(&cli->options, OPTION_FOR));
     api_add_parameter(path, "reason", credential_reason(cli, fitted));
     api_add_parameter(path, "ticket", options_get(&cli->options, OPTION_TICKET));
+    if (options_get(&cli->options, OPTION_BREAK_GLASS) != NULL) {
+        api_add_parameter(path, "break_glass", "true");
+    }
     for (i = 0; i < binds->count; i++) {
         api_add_parameter(path, "binding", binds->items[i]);
     }
@@ -146,14 +151,19 @@ void credential_add_question(const struct cli *cli, const char *role, const char
     if (ticket != NULL) {
         json_out_string_c(&json, "ticket", ticket);
     }
-    json_out_array_open(&json, "binding");
-    for (i = 0; i < binds->count; i++) {
-        json_out_string_c(&json, NULL, binds->items[i]);
+    if (options_get(&cli->options, OPTION_BREAK_GLASS) != NULL) {
+        json_out_bool(&json, "break_glass", true);
     }
-    if (binds->count == 0) {
-        json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : bindings);
+    if (binds->count > 0 || bindings != NULL) {
+        json_out_array_open(&json, "binding");
+        for (i = 0; i < binds->count; i++) {
+            json_out_string_c(&json, NULL, binds->items[i]);
+        }
+        if (binds->count == 0) {
+            json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : bindings);
+        }
+        json_out_array_close(&json);
     }
-    json_out_array_close(&json);
     if (wants_token) {
         json_out_bool(&json, "token", true);
     }
@@ -164,6 +174,70 @@ static int too_long(struct cli *cli)
 {
     return cli_usage_error(cli, "what is asked for is longer than %u bytes",
                            CREDENTIAL_QUESTION_MAX_BYTES);
+}
+
+/* Does it wait for an approval? */
+static bool is_pending(int exit_code, const struct api_reply *reply)
+{
+    return exit_code == CLI_PENDING || (exit_code == CLI_OK && reply->status == 202);
+}
+
+/* One call, that the daemon answers when an approval is there, or after this long. */
+static int fetch_waiting(struct cli *cli, const struct api_request *request, uint64_t left_ms,
+                         struct api_reply *reply)
+{
+    struct api_request waiting = *request;
+    char seconds[24];
+    BUF_AUTO path;
+
+    if (left_ms > CREDENTIAL_WAIT_MAX_MS) {
+        left_ms = CREDENTIAL_WAIT_MAX_MS;
+    }
+    buf_init(&path, CREDENTIAL_QUESTION_MAX_BYTES);
+    (void)snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)((left_ms + 999) / 1000));
+    buf_add_c(&path, request->path);
+    api_add_parameter(&path, "wait", seconds);
+    if (buf_status(&path) != 0) {
+        return too_long(cli);
+    }
+    waiting.path = buf_str(&path).ptr;
+    waiting.server_wait_ms = left_ms;
+    waiting.retry_ms = left_ms;
+    return api_call(cli, &waiting, reply);
+}
+
+/* Until it is approved, or the time of --wait is over. */
+static int fetch_approved(struct cli *cli, const struct api_request *request, const char *role,
+                          struct api_reply *reply)
+{
+    uint64_t deadline_ms = clock_now_ms() + request->retry_ms;
+    uint64_t now_ms = clock_now_ms();
+    char left[UNITS_DURATION_MAX_BYTES];
+    int exit_code = CLI_PENDING;
+
+    cli_message(cli, "%s waits for an approval, for up to %s (lease requests shows it)", role,
+                units_format_duration(request->retry_ms, left));
+    while (is_pending(exit_code, reply) && now_ms < deadline_ms) {
+        api_reply_fini(reply);
+        api_reply_init(reply);
+        exit_code = fetch_waiting(cli, request, deadline_ms - now_ms, reply);
+        now_ms = clock_now_ms();
+    }
+    return exit_code;
+}
+
+static int pending(struct cli *cli, const struct api_request *request,
+                   const struct api_reply *reply)
+{
+    json_t *document = json_loadb(buf_str(&reply->body).ptr, buf_str(&reply->body).len, 0, NULL);
+    const char *id = json_string_value(json_object_get(document, "id"));
+
+    if (reply->status == 202) {
+        cli_message(cli, "could not %s yet: the request %s waits for an approval", request->action,
+                    id != NULL ? id : "for it");
+    }
+    json_decref(document);
+    return CLI_PENDING;
 }
 
 static int fetch(struct cli *cli, struct api_request *request, const char *role,
@@ -184,11 +258,15 @@ static int fetch(struct cli *cli, struct api_request *request, const char *role,
     if (exit_code != CLI_OK) {
         return exit_code;
     }
+    request->is_quiet_if_pending = request->retry_ms > 0;
     api_reply_init(&reply);
     exit_code = api_call(cli, request, &reply);
-    if (exit_code == CLI_OK && reply.status == 202) {
-        cli_message(cli, "could not %s yet: it waits for an approval", request->action);
-        exit_code = CLI_PENDING;
+    request->is_quiet_if_pending = false;
+    if (is_pending(exit_code, &reply) && request->retry_ms > 0) {
+        exit_code = fetch_approved(cli, request, role, &reply);
+    }
+    if (is_pending(exit_code, &reply)) {
+        exit_code = pending(cli, request, &reply);
     } else if (exit_code == CLI_OK &&
                format_credential_parse(buf_str(&reply.body), ret_credential, &e) != 0) {
         cli_message(cli, "could not %s: %s", request->action, e.text);

@@ -12,8 +12,6 @@
 #include <string.h>
 
 #define LEASES_PATH_MAX_BYTES 4096U
-#define LEASES_PAGE "1000"
-#define LEASES_PAGES_MAX 10000
 #define LEASES_CONFIRM_MS 30000U
 #define LEASES_WAIT_MAX_MS 600000U /* the API's own limit */
 
@@ -32,47 +30,12 @@ static const struct show_column grant_columns[] = {
     {"REASON", "reason", SHOW_TEXT},      {"LEASE", "lease", SHOW_TEXT},
 };
 
-/* Appends one page to `items`; *cursor (owned by the caller) becomes the next page's, or NULL. */
-static int fetch_page(struct cli *cli, const char *kind, json_t *items, json_t **cursor)
-{
-    struct api_request request = {.method = "GET", .action = "list"};
-    json_t *page = NULL;
-    BUF_AUTO path;
-    int exit_code;
-
-    buf_init(&path, LEASES_PATH_MAX_BYTES);
-    buf_printf(&path, API_ROOT "/%s", kind);
-    api_add_parameter(&path, "limit", LEASES_PAGE);
-    api_add_parameter(&path, "cursor", json_string_value(*cursor));
-    json_decref(*cursor);
-    *cursor = NULL;
-    request.path = buf_str(&path).ptr;
-    exit_code = api_call_json(cli, &request, NULL, &page);
-    if (exit_code != CLI_OK) {
-        return exit_code;
-    }
-    if (json_array_extend(items, json_object_get(page, "items")) != 0) {
-        cli_message(cli, "could not list: the answer is no list");
-        exit_code = CLI_FAILED;
-    } else if (json_is_string(json_object_get(page, "next"))) {
-        *cursor = json_incref(json_object_get(page, "next"));
-    }
-    json_decref(page);
-    return exit_code;
-}
-
 int leases_run_ls(struct cli *cli)
 {
     bool is_grants = options_get(&cli->options, OPTION_GRANTS) != NULL;
     json_t *items = json_array();
-    json_t *cursor = NULL;
-    int exit_code = CLI_OK;
-    int pages = 0;
+    int exit_code = api_list(cli, is_grants ? API_ROOT "/grants" : API_ROOT "/leases", items);
 
-    do {
-        exit_code = fetch_page(cli, is_grants ? "grants" : "leases", items, &cursor);
-    } while (exit_code == CLI_OK && cursor != NULL && ++pages < LEASES_PAGES_MAX);
-    json_decref(cursor);
     if (exit_code == CLI_OK && cli_wants_json(cli)) {
         exit_code = show_json(cli, items);
     } else if (exit_code == CLI_OK) {
@@ -83,10 +46,18 @@ int leases_run_ls(struct cli *cli)
     return exit_code;
 }
 
-/* Ids say what they are: l-… is a lease, g-… a grant. */
+/* Ids say what they are: l-… is a lease, g-… a grant, q-… a request. */
 static bool is_grant(const char *id)
 {
     return str_starts_with(str_of(id), "g-");
+}
+
+static const char *kind_of(const char *id)
+{
+    if (str_starts_with(str_of(id), "q-")) {
+        return API_ROOT "/requests";
+    }
+    return is_grant(id) ? API_ROOT "/grants" : API_ROOT "/leases";
 }
 
 /* One call about one id: METHOD /leases/ID/VERB, or /grants/ID. */
@@ -111,7 +82,7 @@ static int call_id(struct cli *cli, const struct id_call *call, const char *id,
     buf_init(&path, LEASES_PATH_MAX_BYTES);
     buf_init(&action, LEASES_PATH_MAX_BYTES);
     buf_printf(&action, "%s %s", call->action, id);
-    buf_add_c(&path, is_grant(id) ? API_ROOT "/grants" : API_ROOT "/leases");
+    buf_add_c(&path, kind_of(id));
     api_add_segment(&path, id);
     buf_add_c(&path, call->verb);
     if (call->wait_ms > 0) {

@@ -156,6 +156,9 @@ static int option_parse(const struct command *command, char ***at, struct option
             return err_set(e, ERR_INVALID, "--%s takes no value", option_specs[id].name);
         }
         value = "";
+    } else if (value == NULL && option_specs[id].argument[0] == '[' &&
+               ((*at)[1] == NULL || (*at)[1][0] < '0' || (*at)[1][0] > '9')) {
+        value = "";
     } else if (value == NULL) {
         value = *++*at;
         if (value == NULL) {

@@ -33,11 +33,16 @@
     X(OPTION_ROLE, "role", 0, "ROLE", false,                                                       \
       "the role to lease, instead of the one that the configuration has for this client")          \
     X(OPTION_WAIT, "wait", 0, "DURATION", false,                                                   \
-      "go on trying this long while leased or the issuer is unavailable")                          \
+      "go on trying this long while leased or the issuer is unavailable; wait for an approval")    \
     X(OPTION_CONFIRM, "wait", 0, "DURATION", false,                                                \
       "how long to wait for the issuer's confirmation; default 30s, 0 doesn't wait")               \
     X(OPTION_PATIENCE, "wait", 0, "DURATION", false, "how long at most. Default: until it is so")  \
     X(OPTION_PATH, "file", 0, "PATH", false, "until this file is there, and not empty")            \
+    X(OPTION_DECISION, "wait", 0, "[DURATION]", false, "until it is decided, at most this long")   \
+    X(OPTION_BREAK_GLASS, "break-glass", 0, NULL, false,                                           \
+      "by a break-glass rule: at once, loudly, and to be reviewed")                                \
+    X(OPTION_COMMENT, "comment", 0, "TEXT", false, "what you have to say to it; goes on record")   \
+    X(OPTION_REVIEW, "review", 0, NULL, false, "only broken glass that nobody has reviewed yet")   \
     X(OPTION_GRANTS, "grants", 0, NULL, false, "grants instead of leases")                         \
     X(OPTION_READY, "ready", 0, NULL, false, "only tell by the exit code whether leased is ready") \
     X(OPTION_ADDRESS, "address", 0, "ADDRESS", false,                                              \
@@ -90,7 +95,7 @@ enum option_id {
 struct option_spec {
     const char *name;
     char short_name;
-    const char *argument; /* NULL: a flag */
+    const char *argument; /* NULL: a flag; "[…]": may be left out, and begins with a digit */
     bool repeats;
     const char *text;
 };
