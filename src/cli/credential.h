@@ -16,8 +16,9 @@ int credential_check_options(struct cli *cli) ATTR_MUST_USE;
 const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_MAX_BYTES + 1]);
 
 #define CREDENTIAL_QUESTION_MAX_BYTES 8192U
-#define CREDENTIAL_WAIT_MAX_MS 600000U /* that one answer can be waited for: the API's own limit   \
-                                        */
+#define CREDENTIAL_WAIT_MAX_MS                                                                     \
+    600000U /* that one answer can be waited for: the API's own limit                              \
+             */
 
 /* What the options ask for, as the JSON object that POST /leases, /requests and /policy/explain
  * take. `bindings` ("process,pid:12"; NULL: none is said) counts where --bind isn't given, and

@@ -140,6 +140,13 @@ static size_t option_find(const struct command *command, const char *word, const
     return id;
 }
 
+/* Where the next word (NULL: none) isn't its value. */
+static bool option_may_lack_value(const struct option_spec *spec, const char *next)
+{
+    return spec->argument[0] == '[' && str_ends_with(str_of(spec->argument), "]") &&
+           (next == NULL || next[0] < '0' || next[0] > '9');
+}
+
 /* Takes the option at *at, and its value, which may be the next word. */
 static int option_parse(const struct command *command, char ***at, struct options *options,
                         struct err *e)
@@ -156,8 +163,7 @@ static int option_parse(const struct command *command, char ***at, struct option
             return err_set(e, ERR_INVALID, "--%s takes no value", option_specs[id].name);
         }
         value = "";
-    } else if (value == NULL && option_specs[id].argument[0] == '[' &&
-               ((*at)[1] == NULL || (*at)[1][0] < '0' || (*at)[1][0] > '9')) {
+    } else if (value == NULL && option_may_lack_value(&option_specs[id], (*at)[1])) {
         value = "";
     } else if (value == NULL) {
         value = *++*at;

@@ -121,29 +121,54 @@ static void stand_on(struct exchange *x, const struct request_view *view)
     x->is_approval_used = view->state == REQUEST_USED;
 }
 
+/* Decides by what was approved. */
+static void decide_approved(struct exchange *x, const struct lease_role *role,
+                            const struct request_view *view, uint32_t live_count)
+{
+    take_asked(x, view);
+    stand_on(x, view);
+    decide_exchange(x, role, live_count, &x->decision);
+}
+
+/* The same of one that a grant has used, if it is that grant that the caller would get: what it
+ * hangs on is part of what is decided. Else it is as if there were none. */
+static void decide_held(struct exchange *x, const struct lease_role *role,
+                        const struct request_view *view, uint32_t live_count)
+{
+    const struct serve_params asked = x->params;
+    const struct access_decision decision = x->decision;
+
+    decide_approved(x, role, view, live_count);
+    if (!is_held_by(x, role, view->grant)) {
+        x->params = asked;
+        x->decision = decision;
+        x->is_approved = false;
+    }
+}
+
 void approval_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
 {
-    const struct request *request;
+    const struct request *request = NULL;
     struct request_view view;
 
     x->is_approved = x->is_approval_used = false;
     x->used_by[0] = '\0';
     decide_exchange(x, role, live_count, &x->decision);
-    if (x->decision.outcome == ACCESS_ALLOW && !x->decision.is_break_glass) {
-        return;
+    if (x->decision.outcome != ACCESS_ALLOW || x->decision.is_break_glass) {
+        request = find(x, role);
     }
-    request = find(x, role);
     if (request == NULL) {
         return;
     }
     request_view(request, &view);
-    if (view.is_writing || view.state == REQUEST_PENDING ||
-        (view.state == REQUEST_USED && !is_held_by(x, role, view.grant))) {
+    if (view.is_writing || view.state == REQUEST_PENDING) {
         return;
     }
-    take_asked(x, &view);
-    stand_on(x, &view);
-    decide_exchange(x, role, live_count, &x->decision);
+    if (view.state == REQUEST_USED) {
+        decide_held(x, role, &view, live_count);
+    } else {
+        decide_approved(x, role, &view, live_count);
+    }
 }
 
 bool approval_is_used(const struct exchange *x)

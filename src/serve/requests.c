@@ -18,7 +18,7 @@ static bool may_see(const struct exchange *x, const struct request *request)
     request_view(request, &view);
     return !view.is_writing &&
            ((x->admin & ACCESS_ADMIN_READ) != 0 || request_is_own(request, &x->identity) ||
-            request_may_decide(request, &x->identity, NULL) == 0);
+            access_policy_may_approve(x->serve->options.policy, view.rule_digest, &x->identity));
 }
 
 static void not_found(struct exchange *x)
@@ -29,17 +29,12 @@ static void not_found(struct exchange *x)
                                                           "neither yours nor for you to approve"});
 }
 
-/* The request of the path; NULL after a 404. */
-static struct request *request_of_path(struct exchange *x)
+/* The request of the path; NULL: there is none. */
+static struct request *request_of_path(const struct exchange *x)
 {
     struct requests *requests = x->serve->options.requests;
-    struct request *request = requests != NULL ? requests_get(requests, x->path_arg) : NULL;
 
-    if (request == NULL || !may_see(x, request)) {
-        not_found(x);
-        return NULL;
-    }
-    return request;
+    return requests != NULL ? requests_get(requests, x->path_arg) : NULL;
 }
 
 /* --- what they look like ---------------------------------------------------------------------- */
@@ -213,7 +208,8 @@ void serve_requests_show(struct exchange *x)
 {
     struct request *request = request_of_path(x);
 
-    if (request == NULL) {
+    if (request == NULL || !may_see(x, request)) {
+        not_found(x);
         return;
     }
     if (x->params.wait_ms == 0) {
@@ -237,7 +233,7 @@ static void said(struct exchange *x, int status)
     }
 }
 
-/* Whoever tries what he may not is on record. */
+/* Whoever tries what he may not is on record, also if he wouldn't be shown the request. */
 static void refuse(struct exchange *x, const struct request *request, const char *event,
                    const struct err *why)
 {
@@ -267,6 +263,7 @@ static void say(struct exchange *x, enum request_verb verb, const char *event)
     int r;
 
     if (request == NULL) {
+        not_found(x);
         return;
     }
     r = request_say(request, &voice, &e);
