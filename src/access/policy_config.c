@@ -19,7 +19,7 @@ static const struct schema_field limits_fields[] = {
      .pattern = "^(process|parent|session|unit|connection|none|pid:(\\*|0*[1-9][0-9]*)|comm:.+)$",
      .doc = "bindings that may be asked for although they let a grant live longer than the role's"},
     {"issue", SCHEMA_RATE, offsetof(struct access_limits_config, issue),
-     .doc = "new grants of one identity for one role by this rule, such as 20/h"},
+     .doc = "new grants of one identity by this rule, such as 20/h"},
     {"min_remaining", SCHEMA_DURATION, offsetof(struct access_limits_config, min_remaining_ms),
      .min = 1000, .max = LIMIT_MAX_MS,
      .doc = "what a credential must have left at least when it is handed out; the role's when "

@@ -67,7 +67,21 @@ void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *f
     acquire_finish(acquire, failure->status);
 }
 
+uint64_t acquire_wished_ms(const struct lease_ask *ask)
+{
+    uint64_t rule_ms = ask->decision->min_remaining_ms;
+
+    return rule_ms > ask->min_remaining_ms ? rule_ms : ask->min_remaining_ms;
+}
+
 /* --- each step --- */
+
+/* Has its window closed while it waited? */
+static bool is_too_late(const struct grant *grant)
+{
+    return !grant->is_created && grant->window_wall_ms != 0 &&
+           env_wall_ms(grant->lease->role->core->env) >= grant->window_wall_ms;
+}
 
 static void acquire_hand_out(struct lease_acquire *acquire, struct lease *lease)
 {
@@ -75,7 +89,10 @@ static void acquire_hand_out(struct lease_acquire *acquire, struct lease *lease)
     bool is_read = grant->lease == lease && grant->is_read;
     int r;
 
-    if (is_read && lease->is_recorded) {
+    if (is_too_late(grant)) {
+        acquire_fail(acquire, &(struct acquire_failure){.status = ERR_POLICY,
+                                                        .text = "the rule's window has closed"});
+    } else if (is_read && lease->is_recorded) {
         acquire_finish(acquire, 0);
     } else if (!is_read) {
         r = handout_start(acquire->grant, lease, acquire);
@@ -222,7 +239,7 @@ void acquire_step(struct lease_acquire *acquire)
     } else if (issue_is_under_way(lease)) {
         return; /* the answer wakes it, or the verification */
     } else if (fsm_lease_is_live(lease->state) && left_ms > 0 &&
-               left_ms >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
+               left_ms >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask))) {
         if (lease_is_outdated(lease)) {
             acquire_update(acquire, lease);
         } else {
@@ -342,7 +359,7 @@ static void acquire_give_up(struct lease_acquire *acquire)
     struct lease *lease = lease_current(grant->lease);
 
     if (is_known(grant, lease) && fsm_lease_is_live(lease->state) &&
-        lease_left_ms(lease) >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
+        lease_left_ms(lease) >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask))) {
         acquire_finish(acquire, 0);
         return;
     }
@@ -387,7 +404,7 @@ static bool acquire_check(struct lease_acquire *acquire)
     left_ms = lease_left_ms(lease);
     if (grant->state != GRANT_STATE_ENDED && lease_core_may_hand_out(acquire->core, NULL) == 0 &&
         grant->is_read && lease_current(grant->lease) == lease && fsm_lease_is_live(lease->state) &&
-        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire->ask.min_remaining_ms)) {
+        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask))) {
         return true;
     }
     acquire->is_finishing = false;

@@ -64,6 +64,10 @@ static int check_new_grant(struct lease_acquire *acquire, struct role *role, str
                                  &acquire->retry_after_ms, &acquire->error);
     }
     if (r == 0) {
+        r = rates_check(&acquire->core->rates, &acquire->ask, core_now_ms(acquire->core),
+                        &acquire->retry_after_ms, &acquire->error);
+    }
+    if (r == 0) {
         r = shared != NULL ? check_crowd(acquire, shared, holder->account)
                            : issue_check(role, holder, &acquire->retry_after_ms, &acquire->error);
     }
@@ -84,6 +88,7 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
         return r;
     }
     account_take_grant(acquire->core, holder->account, shared == NULL);
+    rates_take(&acquire->core->rates, &acquire->ask, core_now_ms(acquire->core));
     r = grant_new(&(struct grant_making){.lease = lease,
                                          .holder = holder,
                                          .acquire = acquire,

@@ -159,6 +159,7 @@ static void core_fini_maps(struct lease_core *core)
     index_fini(&core->grant_keys);
     index_fini(&core->holders);
     index_fini(&core->accounts);
+    rates_fini(&core->rates);
     map_fini(&core->texts);
     left_forget(core);
     map_fini(&core->left);
@@ -317,6 +318,7 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     index_init(&core->grant_keys, core_random(core));
     index_init(&core->holders, core_random(core));
     index_init(&core->accounts, core_random(core));
+    rates_init(&core->rates, core->accounts.seed);
     map_init(&core->texts, core_random(core));
     map_init(&core->left, 0); /* the ids in it are our own */
     index_init(&core->watched, core_random(core));

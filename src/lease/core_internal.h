@@ -9,6 +9,7 @@
 #include "lease/holder.h"
 #include "lease/lease.h"
 #include "lease/queue.h"
+#include "lease/rates.h"
 #include "lease/readers.h"
 #include "lease/record.h"
 #include "lease/refusal.h"
@@ -86,6 +87,7 @@ struct lease_core {
     struct index grant_keys; /* what a caller that asks again gets: by holder and binding */
     struct index holders;
     struct index accounts;
+    struct rates rates;
     struct map texts;
     struct index watched; /* watched.h */
     size_t closing_watch_count;
@@ -202,6 +204,9 @@ void waits_end_drain(struct lease_core *core, int status, const char *text);
 void waits_tell(struct lease_core *core, bool is_closing);
 
 /* --- acquire.c --- */
+
+/* What a credential must have left, beside what its role says: what the caller or its rule asks. */
+uint64_t acquire_wished_ms(const struct lease_ask *ask);
 
 /* Decides what becomes of an acquire that waits for its grant, as things are now. */
 void acquire_step(struct lease_acquire *acquire);

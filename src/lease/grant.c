@@ -37,6 +37,7 @@ static void grant_init(struct grant *grant, const struct grant_making *making)
     grant->due.kind = CORE_ENTRY_GRANT;
     grant->pid = acquire->ask.identity->pid;
     grant->duration_ms = acquire->ask.decision->duration_ms;
+    grant->window_wall_ms = acquire->ask.decision->until_wall_ms;
     grant->created_wall_ms = env_wall_ms(core->env);
     list_init(&grant->waiting);
     if (making->id != NULL) {

@@ -52,6 +52,7 @@ struct grant {
     uint64_t event_position;    /* observe.h: it was handed out, or has ended; 0: neither */
     uint64_t ending_position;   /* its end comes near */
     int64_t created_wall_ms;
+    int64_t window_wall_ms; /* of one that isn't created yet: it ends then; 0: no window */
     uint64_t read_count;
     uint32_t unrecorded_reads;
     uint32_t acquire_count;  /* acquires that will be called back */

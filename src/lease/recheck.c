@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WINDOW_JITTER_MS 1000U
+
 struct recheck {
     struct lease_core *core;
     const char *policy_digest;
@@ -64,15 +66,18 @@ static void judge(const struct recheck *recheck, const struct grant *grant,
 {
     const struct lease_role *role = &grant->holder->role->config;
     const char *reason = grant_reason(grant);
+    const char *ticket = grant_ticket(grant);
     struct access_identity identity;
     struct access_request request = {
         .role = role->name,
         .role_binding = role->binding,
         .role_max_ttl_ms = role->max_ttl_ms,
         .reason = reason[0] != '\0' ? reason : NULL,
+        .ticket = ticket[0] != '\0' ? ticket : NULL,
         .live_count = grant->holder->kept_count,
         .approved_rule = grant_approved_rule(grant),
         .is_break_glass = grant_is_break_glass(grant),
+        .wall_ms = env_wall_ms(recheck->core->env),
     };
 
     request.binding_count = bindings_read(grant_bindings_text(grant), request.bindings);
@@ -87,27 +92,58 @@ static void grant_take_away(struct recheck *recheck, struct grant *grant, const 
     recheck->ended_count++;
 }
 
-/* It has lived for a part of its new duration already. */
-static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t duration_ms)
+/* When it began, in the env clock. */
+static uint64_t begun_ms(const struct lease_core *core, const struct grant *grant)
 {
     int64_t lived_ms = env_wall_ms(core->env) - grant->created_wall_ms;
     uint64_t now_ms = core_now_ms(core);
-    uint64_t begun_ms = lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
 
     if (grant_until_ms(grant) != 0) {
-        begun_ms = schedule_left_ms(grant_until_ms(grant), grant->duration_ms);
+        return schedule_left_ms(grant_until_ms(grant), grant->duration_ms);
     }
+    return lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
+}
+
+/* It has lived for a part of its new duration already. */
+static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t duration_ms)
+{
+    uint64_t until_ms = schedule_add_ms(begun_ms(core, grant), duration_ms);
+
     grant->duration_ms = duration_ms;
     if (grant->is_created) {
-        grant_set_until(grant, schedule_add_ms(begun_ms, duration_ms));
+        grant_set_until(grant, until_ms);
         record_grant_reduced(grant);
     }
+}
+
+/* The duration that the decision leaves the grant, with its window; 0: it changes nothing. */
+static uint64_t reduced_ms(const struct lease_core *core, const struct grant *grant,
+                           const struct access_decision *decision)
+{
+    int64_t left_ms = decision->until_wall_ms - env_wall_ms(core->env);
+    uint64_t duration_ms = decision->duration_ms;
+    uint64_t window_ms;
+
+    if (duration_ms == 0 || (grant->duration_ms > 0 && duration_ms >= grant->duration_ms)) {
+        duration_ms = grant->duration_ms;
+    }
+    if (decision->until_wall_ms != 0 && grant->is_created) {
+        window_ms = schedule_left_ms(schedule_add_ms(core_now_ms(core),
+                                                     left_ms > 0 ? (uint64_t)left_ms : 0),
+                                     begun_ms(core, grant));
+        /* The clocks aren't read at the same moment. */
+        if (duration_ms == 0 || window_ms + WINDOW_JITTER_MS < duration_ms) {
+            duration_ms = window_ms > 0 ? window_ms : 1;
+        }
+    }
+    return duration_ms != grant->duration_ms ? duration_ms : 0;
 }
 
 static void grant_recheck(struct recheck *recheck, struct grant *grant)
 {
     struct holder *holder = grant->holder;
     struct access_decision decision;
+    uint64_t duration_ms;
 
     holder_begin(recheck, holder);
     if (holder->is_renamed) {
@@ -121,9 +157,12 @@ static void grant_recheck(struct recheck *recheck, struct grant *grant)
     }
     holder->kept_count++;
     grant_set_rule(grant, decision.rule, recheck->policy_digest);
-    if (decision.duration_ms > 0 &&
-        (grant->duration_ms == 0 || decision.duration_ms < grant->duration_ms)) {
-        grant_reduce(recheck->core, grant, decision.duration_ms);
+    duration_ms = reduced_ms(recheck->core, grant, &decision);
+    if (duration_ms > 0) {
+        grant_reduce(recheck->core, grant, duration_ms);
+    }
+    if (!grant->is_created) {
+        grant->window_wall_ms = decision.until_wall_ms;
     }
 }
 
