@@ -137,6 +137,28 @@ static void ttl_check(const struct access_linting *it, const struct access_rule 
     }
 }
 
+static void window_check(const struct access_linting *it, size_t index)
+{
+    const struct access_rule *rule = &it->lint->policy->rules[index];
+    const struct yaml_node *require = yaml_get(it->nodes[index], "require");
+    const struct yaml_node *node;
+    int64_t changes_wall_ms = 0;
+
+    if (rule->window == NULL || require == NULL) {
+        return;
+    }
+    node = access_lint_place(require, "window");
+    if (!access_window_open(rule->window, it->lint->wall_ms, &changes_wall_ms) &&
+        changes_wall_ms == 0) {
+        access_lint_tell(it, true, node, "this window never opens, or not any more");
+        return;
+    }
+    if (access_window_overlaps_itself(rule->window)) {
+        access_lint_tell(it, false, node, "two of the hours of this window overlap");
+    }
+    access_lint_windows(it, index);
+}
+
 static int rule_check(const struct access_linting *it, size_t index)
 {
     const struct access_rule *rule = &it->lint->policy->rules[index];
@@ -151,6 +173,7 @@ static int rule_check(const struct access_linting *it, size_t index)
         subjects_check(it, &rule->approvers, approval, "from");
     }
     ttl_check(it, rule, node);
+    window_check(it, index);
     access_lint_reach(it, index);
     return expressions_check(it, rule, node);
 }

@@ -19,6 +19,9 @@ const struct yaml_node *access_lint_place(const struct yaml_node *parent, const 
 /* Rule `index` against the others: is there anything that only it decides? */
 void access_lint_reach(const struct access_linting *it, size_t index);
 
+/* Rule `index`, which has a window, against others with one. */
+void access_lint_windows(const struct access_linting *it, size_t index);
+
 /* A role that is configured: may anybody have it? */
 void access_lint_role(const struct access_linting *it, const struct access_role_facts *role);
 

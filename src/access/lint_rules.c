@@ -8,7 +8,9 @@
 
 #include "access/cover.h"
 
-#include <string.h>
+#include "base/buf.h"
+
+#define WINDOW_TEXT_MAX_BYTES 65536U
 
 /* In which order rules are asked: those that deny, those that allow, those with approval, each in
  * file order. Those that break the glass are asked only for that, and then among themselves. */
@@ -61,6 +63,23 @@ static uint64_t duration_of(const struct access_rule *rule, const struct access_
     return duration_ms != 0 ? duration_ms : UINT64_MAX;
 }
 
+/* Windows that are the same are written the same. */
+static bool window_is_within(const struct access_window *wide, const struct access_window *narrow)
+{
+    BUF_AUTO wide_text;
+    BUF_AUTO narrow_text;
+
+    buf_init(&wide_text, WINDOW_TEXT_MAX_BYTES);
+    buf_init(&narrow_text, WINDOW_TEXT_MAX_BYTES);
+    if (wide == NULL || narrow == NULL) {
+        return wide == NULL;
+    }
+    access_window_write(wide, &wide_text);
+    access_window_write(narrow, &narrow_text);
+    return buf_status(&wide_text) == 0 && buf_status(&narrow_text) == 0 &&
+           str_eq(buf_str(&wide_text), buf_str(&narrow_text));
+}
+
 /* Whoever gets through `narrow` gets through `wide` as well. Expressions are kept once each, so
  * that the same one is the same object. */
 static bool is_no_stricter(const struct access_rule *wide, const struct access_rule *narrow,
@@ -73,7 +92,7 @@ static bool is_no_stricter(const struct access_rule *wide, const struct access_r
            (wide->live == 0 || (narrow->live != 0 && wide->live >= narrow->live)) &&
            (wide->reason == NULL || wide->reason == narrow->reason) &&
            (wide->ticket == NULL || wide->ticket == narrow->ticket) &&
-           bindings_are_offered(wide, narrow);
+           window_is_within(wide->window, narrow->window) && bindings_are_offered(wide, narrow);
 }
 
 /* The rule that decides before this one, for this subject and role; NULL: none. */
@@ -148,6 +167,52 @@ void access_lint_reach(const struct access_linting *it, size_t index)
                          "rule %s is never reached: rule %s (%s:%u) is asked before it, is about "
                          "the same callers and roles, and asks for no more",
                          rule->name, found->name, node->file, node->line);
+    }
+}
+
+/* Do both name a role, and a caller whom one of them means altogether? */
+static bool share_callers(const struct access_linting *it, const struct access_rule *a,
+                          const struct access_rule *b)
+{
+    const struct access_roles *roles = it->lint->roles;
+    bool share_role = false;
+    size_t i;
+
+    for (i = 0; !share_role && i < roles->count; i++) {
+        share_role = access_rule_names(a, str_of(roles->items[i].name)) &&
+                     access_rule_names(b, str_of(roles->items[i].name));
+    }
+    for (i = 0; share_role && i < b->subjects.count; i++) {
+        if (access_subjects_cover(&a->subjects, &b->subjects.items[i], false)) {
+            return true;
+        }
+    }
+    for (i = 0; share_role && i < a->subjects.count; i++) {
+        if (access_subjects_cover(&b->subjects, &a->subjects.items[i], false)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void access_lint_windows(const struct access_linting *it, size_t index)
+{
+    const struct access_rule *rules = it->lint->policy->rules;
+    const struct access_rule *rule = &rules[index];
+    size_t i;
+
+    for (i = 0; i < it->lint->policy->rule_count; i++) {
+        const struct access_rule *first = &rules[i];
+
+        if (first->window != NULL && comes_before(first, rule) && !first->is_deny &&
+            share_callers(it, first, rule) && !window_is_within(first->window, rule->window) &&
+            access_windows_overlap(first->window, rule->window, it->lint->wall_ms)) {
+            access_lint_tell(it, false, it->nodes[index],
+                             "the window of rule %s overlaps that of rule %s (%s:%u), which is "
+                             "asked before it and is about the same callers and roles",
+                             rule->name, first->name, it->nodes[i]->file, it->nodes[i]->line);
+            return;
+        }
     }
 }
 

@@ -173,8 +173,8 @@ const char help_policy_test[] =
     "A rule is covered when it has decided a test. The format stands in policies.md.";
 
 const char help_policy_schema[] =
-    "For the files of a policy's folder. An editor with YAML's language server takes it from a first\n"
-    "line:\n\n"
+    "For the files of a policy's folder, with --tests for its *_test.yaml. An editor with YAML's\n"
+    "language server takes it from a first line:\n\n"
     "  lease policy schema > .policy.schema.json\n"
     "  # yaml-language-server: $schema=.policy.schema.json";
 

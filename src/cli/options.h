@@ -66,6 +66,7 @@
       "leased's configuration, for its roles and issuers. Default: LEASED_CONFIG, else "           \
       "/etc/leased/leased.yaml")                                                                   \
     X(OPTION_STRICT, "strict", 0, NULL, false, "warnings are mistakes, too")                       \
+    X(OPTION_TESTS, "tests", 0, NULL, false, "of files with tests, *_test.yaml")                   \
     X(OPTION_JUNIT, "junit", 0, "FILE", false, "also write the results there, as JUnit's XML")     \
     X(OPTION_COVERAGE, "coverage", 0, NULL, false, "tell which rules no test has touched")         \
     X(OPTION_COVERAGE_MIN, "coverage-min", 0, "PERCENT", false,                                    \

@@ -228,6 +228,25 @@ static void test_expressions_are_looked_at(void **state)
            "warning: whether this expression can take exponential time isn't known");
 }
 
+#define WINDOW(window) "subjects: [{user: a}], roles: [orders-db], require: {window: " window "}"
+
+static void test_windows_that_never_open_or_overlap_are_found(void **state)
+{
+    (void)state;
+    expect("rules:\n" R("a", WINDOW("{dates: [2020-01-01]}")), "this window never opens");
+    expect("rules:\n" R("a", WINDOW("{hours: [\"08:00-12:00\", \"11:00-14:00\"]}")),
+           "warning: two of the hours of this window overlap");
+    expect(BOTH(WINDOW("{hours: \"08:00-12:00\"}"), WINDOW("{hours: \"11:00-14:00\"}")),
+           "3:5: warning: the window of rule b overlaps that of rule a (p.yaml:2)");
+    expect(BOTH(WINDOW("{hours: \"08:00-12:00\"}"), WINDOW("{hours: \"08:00-12:00\"}")),
+           "3:5: rule b is never reached");
+    expect_nothing(BOTH(WINDOW("{hours: \"08:00-12:00\"}"), WINDOW("{hours: \"12:00-14:00\"}")));
+    expect_nothing(BOTH(WINDOW("{days: mon-fri}"),
+                        "subjects: [{user: a}], roles: [staging-a], require: {window: {days: "
+                        "mon}}"));
+    expect_nothing(BOTH(WINDOW("{days: mon-fri}"), "subjects: [{user: a}], roles: [orders-db]"));
+}
+
 static void test_a_ttl_on_a_shared_role_is_a_mistake(void **state)
 {
     (void)state;
@@ -257,6 +276,7 @@ int main(void)
         T(test_rules_that_decide_something_are_let_through),
         T(test_subjects_that_mean_too_many_are_found),
         T(test_expressions_are_looked_at),
+        T(test_windows_that_never_open_or_overlap_are_found),
         T(test_a_ttl_on_a_shared_role_is_a_mistake),
         T(test_roles_that_nobody_may_have_are_found),
 #undef T
