@@ -530,7 +530,8 @@ doc := $(DESTDIR)$(DATADIR)/doc/leased
 installed := $(filter-out example_%,$(loadable))
 units := $(wildcard config/*.service config/*.socket systemd/*.service systemd/*.socket)
 guides := $(wildcard config/*.md)
-settings := $(filter-out $(units) $(guides),$(wildcard config/*.*))
+folders := $(patsubst %/,%,$(wildcard config/*/))
+settings := $(filter-out $(units) $(guides) $(folders),$(wildcard config/*.*))
 # /etc/leased may be the configuration, all of its *.yaml: the others are to be read.
 configuration := $(wildcard config/leased.yaml)
 examples := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard config/*/*)))))
