@@ -141,6 +141,20 @@ static void check_version(struct sim_check *check, const struct sim_credential *
     }
 }
 
+/* S15: who is blocked gets nothing; and who has read what. */
+static void check_reader(struct sim_check *check, struct sim_credential *credential, uint32_t uid)
+{
+    size_t index = uid - SIM_UID_FIRST;
+
+    if (check->drills == NULL || uid < SIM_UID_FIRST || index >= SIM_UID_COUNT) {
+        return;
+    }
+    sim_drills_check_read(check->drills, uid);
+    if (credential->read_ms[index] == 0) {
+        credential->read_ms[index] = check->world->sim.now_ms;
+    }
+}
+
 static void check_credential(struct sim_check *check, const json_t *answer, uint32_t uid,
                              bool is_new)
 {
@@ -176,6 +190,7 @@ static void check_credential(struct sim_check *check, const json_t *answer, uint
     check_margin(check, role, credential, lease_id, uid);
     credential->handed_out_count++;
     check->handed_out_count++;
+    check_reader(check, credential, uid);
     check_on_record(check, grant_id, lease_id);
     sim_trail_holds(&check->trail, lease_id, credential);
 }
@@ -361,6 +376,9 @@ static void issuer_crashed(struct sim_check *check, struct sim_issuer *issuer)
 void sim_check_crashed(struct sim_check *check)
 {
     sim_trail_crashed(&check->trail, check->world->ledger_was_failing);
+    if (check->drills != NULL && check->world->ledger_was_failing) {
+        sim_drills_doubt(check->drills);
+    }
     for (size_t i = 0; i < check->world->backend_count; i++) {
         issuer_crashed(check, check->world->backends[i].issuer);
     }
@@ -402,6 +420,17 @@ static size_t check_left(struct sim_check *check, struct sim_issuer *issuer,
     return lost_count;
 }
 
+/* S15: what somebody had read when a drill about him began. */
+static void check_drilled(struct sim_check *check, struct sim_issuer *issuer)
+{
+    struct sim_credential *credential = NULL;
+
+    while ((credential = sim_issuer_next_valid(issuer, check->world->sim.now_ms, credential)) !=
+           NULL) {
+        sim_drills_check_valid(check->drills, credential);
+    }
+}
+
 size_t sim_check_healed(struct sim_check *check)
 {
     struct sim_world *world = check->world;
@@ -427,6 +456,9 @@ size_t sim_check_healed(struct sim_check *check)
     }
     for (size_t i = 0; i < world->backend_count; i++) {
         lost_count += check_left(check, world->backends[i].issuer, &stats, &revoking_count);
+        if (check->drills != NULL) {
+            check_drilled(check, world->backends[i].issuer);
+        }
     }
     return lost_count;
 }

@@ -15,12 +15,14 @@
  *   S12 who asks for a credential is answered within acquire_timeout
  *   S13 what is tried out before its hand-out works by then
  *   S14 what is on record as revoked could be revoked, and is dead at its issuer (sim_trail.c)
- *   I10 nobody holds what the policy forbids
- *   I3 what is being revoked is in the ledger (sim_limits.c)
- *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
+ *   S15 what somebody had read when a drill about him began is dead, and who is blocked gets
+ * nothing (sim_drill.h) I10 nobody holds what the policy forbids I3 what is being revoked is in the
+ * ledger (sim_limits.c) I3, I9 what nobody holds is dead at the issuer, but for what the network
+ * lost */
 #ifndef LEASED_TESTS_SIM_CHECK_H
 #define LEASED_TESTS_SIM_CHECK_H
 
+#include "sim_drill.h"
 #include "sim_trail.h"
 #include "sim_world.h"
 
@@ -41,6 +43,7 @@ struct sim_check {
     uint64_t handed_out_count; /* credentials that left the daemon */
     uint64_t refused_count;    /* problem documents */
     uint64_t looked_at_step;
+    struct sim_drills *drills; /* NULL: there are none */
     /* The policy's limit of a credential's ttl for this user; NULL: there is none. */
     uint64_t (*ttl_of_user_ms)(uint32_t uid);
 };

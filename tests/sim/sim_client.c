@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UID_FIRST 1000U
 #define UNIT_COUNT 3U
 #define HANG_UP_NOTICE_MS 5
 #define TARGET_MAX_BYTES 200
@@ -32,7 +31,7 @@ static void client_born(struct sim_client *client)
     struct sim_process *process;
     struct env_peer *peer = &client->peer;
 
-    client->uid = UID_FIRST + (uint32_t)below(client, client->crowd->uid_count);
+    client->uid = SIM_UID_FIRST + (uint32_t)below(client, client->crowd->uid_count);
     client->unit = (uint32_t)below(client, UNIT_COUNT);
     client->parent_pid = sim_process_spawn(sim, client->uid, 1);
     client->pid = sim_process_spawn(sim, client->uid, client->parent_pid);

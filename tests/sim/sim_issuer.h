@@ -16,6 +16,9 @@
 
 #define SIM_MARK "CANARY"
 #define SIM_NEVER UINT64_MAX
+/* Consumers are these users, and are called user1000 and so on. */
+#define SIM_UID_FIRST 1000U
+#define SIM_UID_COUNT 6U
 #define SIM_ISSUER_ROLE_MAX_BYTES 64 /* of a role's name at an issuer */
 
 /* What became of the answer that held a credential. */
@@ -47,6 +50,7 @@ struct sim_credential {
     bool is_revoke_sent;          /* this and the next are kept by the checkers */
     uint64_t revoke_confirmed_to; /* the daemon with this number; 0: to none */
     uint64_t handed_out_count;
+    uint64_t read_ms[SIM_UID_COUNT]; /* by user: when it was handed out to him first; 0: never */
 };
 
 /* How badly a model behaves; in permille of the requests. */

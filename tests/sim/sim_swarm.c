@@ -6,6 +6,7 @@
 
 #include "sim_check.h"
 #include "sim_client.h"
+#include "sim_drill.h"
 #include "sim_estate.h"
 #include "sim_mishap.h"
 #include "sim_operator.h"
@@ -75,6 +76,7 @@ struct swarm {
     uint64_t reload_every_ms; /* about; 0: never */
     struct sim_world_options options;
     struct sim_mishaps mishaps;
+    struct sim_drills drills;
     bool is_short; /* of leases: everybody wants more */
 };
 
@@ -328,6 +330,14 @@ static void draw_verification(struct swarm *swarm, uint64_t seed)
     }
 }
 
+/* In a third of the seeds, by the seed alone: all else is as it was before there were drills. */
+static void draw_drills(struct swarm *swarm, uint64_t seed)
+{
+    if (seed % 3 == 1) {
+        swarm->drills.every_ms = (1 + seed / 3 % 10) * 20U * SECOND_MS;
+    }
+}
+
 static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
 {
     struct sim_world_options *options = &swarm->options;
@@ -381,6 +391,12 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
         draw_more(swarm);
     }
     sim_mishaps_start(&swarm->mishaps);
+    swarm->drills.world = &swarm->world;
+    swarm->check.drills = &swarm->drills;
+    if (!run->is_plain && !run->is_vault_only) {
+        draw_drills(swarm, run->seed);
+    }
+    sim_drills_start(&swarm->drills);
 }
 
 static void step(struct swarm *swarm)
@@ -414,6 +430,7 @@ static void heal(struct swarm *swarm)
     sim_operator_settle(&swarm->world);
     sim_unschedule(sim, &swarm->noise);
     sim_unschedule(sim, &swarm->reload);
+    sim_drills_stop(&swarm->drills);
     sim_unschedule(sim, &swarm->calm);
     sim_crowd_calm(&swarm->crowd);
     pass(swarm, HEAL_MS);

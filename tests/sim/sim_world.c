@@ -169,6 +169,7 @@ static void start_serve(struct sim_world *world)
         .env = &world->sim.env,
         .core = world->core,
         .audit = world->audit,
+        .ledger = world->limits.ledger,
         .policy = world->policies[0],
         .backends = world->backend_list,
         .backend_count = world->backend_count,
