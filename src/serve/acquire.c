@@ -287,7 +287,7 @@ static bool may_have(struct exchange *x, const struct lease_role *role, uint32_t
 }
 
 /* Is it the grant that the caller's token names that is asked for? Then what was decided for it is
- * what is decided. */
+ * what is decided, unless the caller is blocked. */
 static bool is_decided(struct exchange *x, const struct lease_role *role, bool is_new_grant)
 {
     struct grant_view named;
@@ -296,7 +296,7 @@ static bool is_decided(struct exchange *x, const struct lease_role *role, bool i
         return false;
     }
     grant_view(x->named, &named);
-    if (named.role != role) {
+    if (named.role != role || decide_is_blocked(x, role)) {
         return false;
     }
     x->decision = (struct access_decision){.outcome = ACCESS_ALLOW, .rule = named.rule};

@@ -69,6 +69,11 @@ void decide_path(const struct exchange *x, struct str path, uint32_t needs,
     }
 }
 
+bool decide_is_blocked(const struct exchange *x, const struct lease_role *role)
+{
+    return block_of(x->serve, &x->identity, role->name) != NULL;
+}
+
 bool decide_may_have(const struct exchange *x, const struct lease_role *role)
 {
     struct access_decision decision;

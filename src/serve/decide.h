@@ -23,6 +23,9 @@ void decide_exchange(const struct exchange *x, const struct lease_role *role, ui
 void decide_path(const struct exchange *x, struct str path, uint32_t needs,
                  struct access_decision *ret_decision);
 
+/* Is the caller blocked, whatever policy says? */
+bool decide_is_blocked(const struct exchange *x, const struct lease_role *role);
+
 /* Looks ahead: would the caller get the role as it asks for it, while it holds nothing? */
 bool decide_may_have(const struct exchange *x, const struct lease_role *role);
 

@@ -341,7 +341,10 @@ static int drill_recover(struct drills *drills, struct str id, const struct ledg
     const struct ledger_now now = {.now_ms = env_now_ms(env),
                                    .wall_ms = env_wall_ms(env),
                                    .boot = env_boot_id(env)};
-    uint64_t begun_ms = ledger_clock_past_ms(&record->clock, &now, record->created_wall_ms);
+    /* In another boot nobody knows what came first: then all that is there is meant. */
+    uint64_t begun_ms = ledger_clock_is_same_boot(&record->clock, &now)
+                            ? ledger_clock_past_ms(&record->clock, &now, record->created_wall_ms)
+                            : 0;
     struct drill *drill = drill_new(drills, match);
     int r = ERR_NOMEM;
 
@@ -350,7 +353,7 @@ static int drill_recover(struct drills *drills, struct str id, const struct ledg
         return r;
     }
     (void)snprintf(drill->id, sizeof(drill->id), "%.*s", STR_ARG(id));
-    r = start(drill, begun_ms > 0 ? begun_ms : 1);
+    r = start(drill, begun_ms);
     if (r != 0) {
         drill_free(drill);
     }

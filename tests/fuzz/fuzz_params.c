@@ -34,6 +34,18 @@ static void check_bindings(const struct serve_params *params)
     }
 }
 
+/* What is kept of it reads as the same again. */
+static void check_match(const struct access_match *match)
+{
+    json_t *json = json_loads(access_match_text(match), JSON_REJECT_DUPLICATES, NULL);
+    struct access_match *again = NULL;
+
+    CHECK(access_match_new(json, &again, NULL) == 0);
+    CHECK(strcmp(access_match_text(again), access_match_text(match)) == 0);
+    access_match_free(again);
+    json_decref(json);
+}
+
 static void check_params(const struct serve_params *params)
 {
     check_text(params->role, sizeof(params->role));
@@ -43,6 +55,9 @@ static void check_params(const struct serve_params *params)
     CHECK(params->wait_ms <= PARAMS_WAIT_MAX_MS);
     CHECK(params->limit >= 1 && params->limit <= PARAMS_LIST_MAX);
     check_bindings(params);
+    if (params->match != NULL) {
+        check_match(params->match);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -66,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (r == 0) {
         check_params(&params);
     }
+    params_fini(&params);
     CHECK(mem_in_use_bytes() == bytes_before);
     return 0;
 }
