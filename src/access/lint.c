@@ -180,35 +180,6 @@ static int rule_check(const struct access_linting *it, size_t index)
 
 /* --- the whole --- */
 
-const struct yaml_node *access_rule_node(const struct access_nodes *nodes, size_t index)
-{
-    size_t i;
-
-    for (i = 0; i < nodes->count; i++) {
-        const struct yaml_node *list = yaml_get(nodes->items[i], "rules");
-        const struct yaml_node *rule = list != NULL ? list->first : NULL;
-
-        for (; rule != NULL; rule = rule->next) {
-            if (index-- == 0) {
-                return rule;
-            }
-        }
-    }
-    return NULL;
-}
-
-void access_rule_look(const struct access_policy *policy, size_t index,
-                      struct access_rule_info *ret_info)
-{
-    const struct access_rule *rule = &policy->rules[index];
-
-    *ret_info = (struct access_rule_info){
-        .name = rule->name,
-        .is_deny = rule->is_deny,
-        .is_observed = !access_rule_counts(policy, rule),
-    };
-}
-
 static void nodes_collect(const struct access_lint *lint, const struct yaml_node **nodes)
 {
     size_t count = 0;

@@ -1,7 +1,8 @@
 /* What is wrong with a policy although it compiles: rules that nothing can reach, subjects that
  * mean everybody, regular expressions that can explode, windows that overlap or never open.
  *
- * Files: lint.c (walks over all), lint_rules.c (rules against each other), cover.c (subjects). */
+ * Files: lint.c (walks over all), lint_rules.c (rules against each other), lint_list.c (rules by
+ * their places), cover.c (subjects). */
 #ifndef LEASED_ACCESS_LINT_H
 #define LEASED_ACCESS_LINT_H
 
@@ -40,5 +41,13 @@ void access_rule_look(const struct access_policy *policy, size_t index,
 
 /* Where it stands. NULL: it isn't there. */
 const struct yaml_node *access_rule_node(const struct access_nodes *nodes, size_t index);
+
+/* Of rule `index`: how many subjects it has, where one of them stands, and whether it can be about
+ * somebody of whom the trail tells: groups and claims, which it doesn't have, count as met. */
+size_t access_rule_subject_count(const struct access_policy *policy, size_t index);
+const struct yaml_node *access_rule_subject_node(const struct access_nodes *nodes, size_t index,
+                                                 size_t subject);
+bool access_rule_subject_may_fit(const struct access_policy *policy, size_t index, size_t subject,
+                                 const struct access_identity *identity);
 
 #endif

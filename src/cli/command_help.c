@@ -156,7 +156,8 @@ const char help_policy_check[] =
     "Needs no daemon. Mistakes: what leased would refuse (syntax, keys, unknown roles), rules that are\n"
     "never reached, expressions that can take exponential time, windows that never open, mistakes in\n"
     "tests. Warnings: subjects that mean everybody, expressions that aren't anchored, windows that\n"
-    "overlap, roles that nobody may have. Exits with 1 when there is a mistake, with --strict also for\n"
+    "overlap, roles that nobody may have; with --audit also rules, subjects and roles that the trail\n"
+    "never saw used. Exits with 1 when there is a mistake, with --strict also for\n"
     "a warning.\n\n"
     "Of leased's configuration only the names under `roles` and `issuers` count, and of roles max_ttl,\n"
     "binding and share, so that a file with these is enough.";
@@ -171,6 +172,13 @@ const char help_policy_test[] =
     "      request: {role: orders-ro, duration: 1h}\n"
     "      expect: {decision: allow, rule: dev-read}\n\n"
     "A rule is covered when it has decided a test. The format stands in policies.md.";
+
+const char help_policy_diff[] =
+    "Reads an audit trail: for whom a policy or rule that is only observed would have decided otherwise\n"
+    "(observe.differs), by role. With a policy's folder it also names the rules and subjects that have\n"
+    "decided nothing, and the roles that nobody has got. Groups and claims aren't in the trail, and\n"
+    "count as met. The files may be in any order, - is stdin.\n\n"
+    "  lease policy diff policies --audit /var/log/leased/audit.jsonl* --since 7d";
 
 const char help_policy_schema[] =
     "For the files of a policy's folder, with --tests for its *_test.yaml. An editor with YAML's\n"

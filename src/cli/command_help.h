@@ -21,6 +21,7 @@ extern const char help_ledger[];
 extern const char help_ledger_sweep[];
 extern const char help_policy_check[];
 extern const char help_policy_test[];
+extern const char help_policy_diff[];
 extern const char help_policy_schema[];
 extern const char help_audit_verify[];
 

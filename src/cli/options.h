@@ -65,6 +65,9 @@
     X(OPTION_CONFIG, "config", 0, "PATH", false,                                                   \
       "leased's configuration, for its roles and issuers. Default: LEASED_CONFIG, else "           \
       "/etc/leased/leased.yaml")                                                                   \
+    X(OPTION_AUDIT, "audit", 0, "FILE", true,                                                      \
+      "the audit trail, for what was used; more of its files may follow as arguments")             \
+    X(OPTION_SINCE, "since", 0, "DURATION", false, "only the trail's last (24h)")                  \
     X(OPTION_STRICT, "strict", 0, NULL, false, "warnings are mistakes, too")                       \
     X(OPTION_TESTS, "tests", 0, NULL, false, "of files with tests, *_test.yaml")                   \
     X(OPTION_JUNIT, "junit", 0, "FILE", false, "also write the results there, as JUnit's XML")     \

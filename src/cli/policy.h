@@ -6,6 +6,7 @@ struct cli;
 
 int policy_run_check(struct cli *cli);
 int policy_run_test(struct cli *cli);
+int policy_run_diff(struct cli *cli);
 int policy_run_schema(struct cli *cli);
 
 #endif

@@ -6,11 +6,11 @@
 
 #include "access/lint.h"
 #include "cli/clock.h"
-#include "cli/policy_findings.h"
-#include "cli/policy_set.h"
+#include "cli/policy_drift.h"
 
 struct checking {
     struct policy_findings findings;
+    struct policy_trail trail;
     size_t rule_count;
     size_t test_count;
 };
@@ -51,6 +51,9 @@ static int set_check(struct checking *it, struct policy_set *set)
         return 0;
     }
     it->rule_count += access_policy_rule_count(set->policy);
+    if (options_get(&it->findings.cli->options, OPTION_AUDIT) != NULL) {
+        policy_drift_tell(&it->findings, set, &it->trail);
+    }
     return access_policy_lint(&(struct access_lint){
         .policy = set->policy,
         .nodes = access_tree_nodes(set->tree),
@@ -82,29 +85,52 @@ static void result_tell(struct checking *it, bool is_ok)
                findings->warning_count);
 }
 
+static int argument_check(struct checking *it, const char *path)
+{
+    struct cli *cli = it->findings.cli;
+    struct policy_set set;
+    int r;
+
+    if (policy_set_load(cli, path, &set) != CLI_OK) {
+        return CLI_FAILED;
+    }
+    r = set_check(it, &set);
+    policy_set_fini(&set);
+    if (r != 0) {
+        cli_message(cli, "%s", err_str(r));
+    }
+    return r == 0 ? CLI_OK : CLI_FAILED;
+}
+
+/* CLI_OK when it could be looked at, whatever was found. */
+static int arguments_check(struct checking *it)
+{
+    struct cli *cli = it->findings.cli;
+    int exit_code = policy_trail_read(cli, &it->trail);
+    size_t i;
+
+    for (i = 0; exit_code == CLI_OK && i < cli->options.arg_count; i++) {
+        if (!policy_trail_is_file(cli, cli->options.args[i])) {
+            exit_code = argument_check(it, cli->options.args[i]);
+        }
+    }
+    return exit_code;
+}
+
 int policy_run_check(struct cli *cli)
 {
     bool is_strict = options_get(&cli->options, OPTION_STRICT) != NULL;
     struct checking it = {.rule_count = 0};
     bool is_ok;
-    size_t i;
+    int exit_code;
 
     policy_findings_begin(&it.findings, cli);
-    for (i = 0; i < cli->options.arg_count; i++) {
-        struct policy_set set;
-        int r;
-
-        if (policy_set_load(cli, cli->options.args[i], &set) != CLI_OK) {
-            buf_reset(&cli->out);
-            return CLI_FAILED;
-        }
-        r = set_check(&it, &set);
-        policy_set_fini(&set);
-        if (r != 0) {
-            cli_message(cli, "%s", err_str(r));
-            buf_reset(&cli->out);
-            return CLI_FAILED;
-        }
+    policy_trail_init(&it.trail);
+    exit_code = arguments_check(&it);
+    policy_trail_fini(&it.trail);
+    if (exit_code != CLI_OK) {
+        buf_reset(&cli->out);
+        return exit_code;
     }
     is_ok = it.findings.error_count == 0 && (!is_strict || it.findings.warning_count == 0);
     result_tell(&it, is_ok);

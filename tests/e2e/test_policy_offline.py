@@ -139,6 +139,15 @@ def test_what_the_schema_refuses_in_tests_check_refuses_too(schemas, policy, tex
     assert "rules_test.yaml:1:" in done.stdout
 
 
+def test_drift_is_told_of_the_trail_s_last_time_only(policy):
+    record = {"v": 1, "seq": 1, "time": "2020-01-01T00:00:00.000Z", "event": "grant.created", "identity": {"uid": 1, "user": "anna"},
+              "role": "staging-db", "policy": {"rule": "dev-staging"}}
+    (policy.parent / "audit.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    words = ["policy", "diff", "policies", "--config", "policies/roles.json", "--audit", "audit.jsonl"]
+    assert "rule dev-staging was" not in lease(*words, cwd=policy.parent).stdout
+    assert "rule dev-staging was not used" in lease(*words, "--since", "24h", cwd=policy.parent).stdout
+
+
 def test_the_pipeline_s_script_verifies(policy):
     def verify():
         return subprocess.run([f"{TREE}/config/ci/policy.sh", "verify"], cwd=policy.parent, capture_output=True, text=True, check=False, timeout=60,

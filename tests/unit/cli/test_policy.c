@@ -188,6 +188,68 @@ static void test_without_a_configuration_any_role_may_be_named(void **state)
     assert_non_null(strstr(result->err, "aren't known"));
 }
 
+#define RECORD(more) "{\"v\":1,\"seq\":1,\"time\":\"2026-11-30T10:00:00.000Z\"," more "}\n"
+#define DIFFERS(user, now, would)                                                                  \
+    RECORD("\"event\":\"observe.differs\",\"outcome\":\"" now "\",\"identity\":{\"user\":\"" user  \
+           "\"},\"role\":\"staging\",\"observed\":{\"outcome\":\"" would "\"},\"count\":2")
+
+static const struct lease_result *run_diff(const char *option)
+{
+    char folder[128];
+    char config[128];
+    char trail[128];
+    const char *const words[] = {"policy",  "diff", folder, "--config", config,
+                                 "--audit", trail,  option, NULL};
+
+    (void)snprintf(folder, sizeof(folder), "%s/p", top);
+    (void)snprintf(config, sizeof(config), "%s/leased.yaml", top);
+    (void)snprintf(trail, sizeof(trail), "%s/audit.jsonl", top);
+    return run_lease(NULL, words);
+}
+
+static void test_what_an_observed_policy_would_change_is_summed_up(void **state)
+{
+    const struct lease_result *result;
+
+    (void)state;
+    put("audit.jsonl", DIFFERS("anna", "allow", "denied") DIFFERS("ben", "allow", "approval")
+                           DIFFERS("anna", "allow", "denied") DIFFERS("cleo", "denied", "allow")
+                               DIFFERS("dan", "denied", "approval") "{\"v\":1,\"se");
+    result = run_diff(NULL);
+    expect(result, CLI_OK,
+           "2 callers would lose staging: anna (denied, now allow, 6 times), ben (approval, now "
+           "allow, 3 times)\n");
+    expect(result, CLI_OK, "1 caller would gain staging: cleo (allow, now denied, 3 times)\n");
+    expect(result, CLI_OK, "1 caller would be answered otherwise for staging: dan (");
+    result = run_diff("--output=json");
+    expect(result, CLI_OK, "\"caller\":\"ben\",\"change\":\"loses\"");
+    expect(result, CLI_OK, "\"records\":5,\"other_lines\":1}");
+    assert_int_equal(run_diff("--since=soon")->exit_code, CLI_USAGE);
+}
+
+static void test_what_nobody_uses_is_named(void **state)
+{
+    const char *policy =
+        "rules:\n"
+        "  - {name: dev, subjects: [{group: dev}, {user: old}], roles: [staging]}\n"
+        "  - {name: dba, subjects: [{group: dba}], roles: [prod-db]}\n";
+    char option[160];
+    const struct lease_result *result;
+
+    (void)state;
+    put("p/rules.yaml", policy);
+    put("audit.jsonl", RECORD("\"event\":\"grant.created\",\"identity\":{\"uid\":7,\"user\":"
+                              "\"anna\"},\"role\":\"staging\",\"policy\":{\"rule\":\"dev\"}"));
+    result = run_diff(NULL);
+    expect(result, CLI_OK,
+           "/p/rules.yaml:2:42: warning: subject 2 of rule dev was not used in this audit trail\n");
+    expect(result, CLI_OK, "/p/rules.yaml:3:5: warning: rule dba was not used");
+    expect(result, CLI_OK, "/leased.yaml:4:12: warning: role prod-db was not used");
+    assert_null(strstr(result->out, "role staging"));
+    (void)snprintf(option, sizeof(option), "--audit=%s/audit.jsonl", top);
+    expect(run_policy("check", option), CLI_OK, "rule dba was not used");
+}
+
 static void test_what_cannot_be_read_is_said(void **state)
 {
     const struct lease_result *result = RUN_LEASE(NULL, "policy", "check", "/nonexistent/p");
@@ -213,6 +275,8 @@ int main(void)
         T(test_coverage_names_the_rules_without_tests),
         T(test_results_are_written_for_ci_systems),
         T(test_without_a_configuration_any_role_may_be_named),
+        T(test_what_an_observed_policy_would_change_is_summed_up),
+        T(test_what_nobody_uses_is_named),
         T(test_what_cannot_be_read_is_said),
 #undef T
     };

@@ -1,0 +1,194 @@
+/* `lease policy diff`: what an observed policy would change, by what the audit trail has of it, and
+ * what a policy has that nobody uses.
+ *
+ * Callers are told by role: those who would lose it, those who would gain it, and those for whom
+ * the answer would be another one that isn't a credential either. */
+#include "cli/policy.h"
+
+#include "cli/policy_drift.h"
+
+#include <string.h>
+
+#define NAMED_MAX 10 /* callers of one line; of more it says how many */
+
+enum change {
+    CHANGE_LOSES,
+    CHANGE_GAINS,
+    CHANGE_OTHER,
+    CHANGE_COUNT,
+};
+
+static const char *const change_words[CHANGE_COUNT] = {"lose", "gain", "be answered otherwise for"};
+
+static bool is_allowed(const char *outcome)
+{
+    return strcmp(outcome, "allow") == 0;
+}
+
+static enum change change_of(const struct policy_note *note)
+{
+    bool is_now = is_allowed(note->decided);
+    bool would_be = is_allowed(note->observed);
+
+    return is_now && !would_be ? CHANGE_LOSES : !is_now && would_be ? CHANGE_GAINS : CHANGE_OTHER;
+}
+
+static bool belongs(const struct policy_note *note, const char *role, enum change change)
+{
+    return strcmp(note->role, role) == 0 && change_of(note) == change;
+}
+
+static void group_tell(struct cli *cli, const struct policy_trail *trail, const char *role,
+                       enum change change)
+{
+    const struct map *notes = &trail->differences;
+    struct map_entry *entry;
+    size_t count = 0;
+    size_t told = 0;
+
+    for (entry = map_first(notes); entry != NULL; entry = map_next(notes, entry)) {
+        count += belongs(MAP_ENTRY(entry, struct policy_note, entry), role, change) ? 1 : 0;
+    }
+    if (count == 0) {
+        return;
+    }
+    buf_printf(&cli->out, "%zu %s would %s %s:", count, count == 1 ? "caller" : "callers",
+               change_words[change], role);
+    for (entry = map_first(notes); entry != NULL; entry = map_next(notes, entry)) {
+        const struct policy_note *note = MAP_ENTRY(entry, struct policy_note, entry);
+
+        if (belongs(note, role, change) && told++ < NAMED_MAX) {
+            buf_printf(&cli->out, "%s %s (%s, now %s, %llu times)", told > 1 ? "," : "", note->who,
+                       note->observed, note->decided, (unsigned long long)note->count);
+        }
+    }
+    if (told > NAMED_MAX) {
+        buf_printf(&cli->out, ", and %zu more", told - NAMED_MAX);
+    }
+    buf_add_char(&cli->out, '\n');
+}
+
+/* Is this the first note about its role? */
+static bool begins_role(const struct map *notes, const struct policy_note *note)
+{
+    struct map_entry *entry = map_first(notes);
+
+    while (strcmp(MAP_ENTRY(entry, struct policy_note, entry)->role, note->role) != 0) {
+        entry = map_next(notes, entry);
+    }
+    return entry == &note->entry;
+}
+
+static void differences_tell(struct cli *cli, const struct policy_trail *trail)
+{
+    const struct map *notes = &trail->differences;
+    struct map_entry *entry;
+    int change;
+
+    for (entry = map_first(notes); entry != NULL; entry = map_next(notes, entry)) {
+        const struct policy_note *note = MAP_ENTRY(entry, struct policy_note, entry);
+
+        for (change = 0; begins_role(notes, note) && change < CHANGE_COUNT; change++) {
+            group_tell(cli, trail, note->role, (enum change)change);
+        }
+    }
+    if (map_count(notes) == 0) {
+        buf_add_c(&cli->out, "no observed policy has decided otherwise\n");
+    }
+}
+
+static void differences_json(struct json_out *json, const struct policy_trail *trail)
+{
+    static const char *const words[CHANGE_COUNT] = {"loses", "gains", "other"};
+    struct map_entry *entry;
+
+    json_out_array_open(json, "differences");
+    for (entry = map_first(&trail->differences); entry != NULL;
+         entry = map_next(&trail->differences, entry)) {
+        const struct policy_note *note = MAP_ENTRY(entry, struct policy_note, entry);
+
+        json_out_object_open(json, NULL);
+        json_out_string_c(json, "role", note->role);
+        json_out_string_c(json, "caller", note->who);
+        json_out_string_c(json, "change", words[change_of(note)]);
+        json_out_string_c(json, "decision", note->decided);
+        json_out_string_c(json, "observed", note->observed);
+        json_out_u64(json, "count", note->count);
+        json_out_object_close(json);
+    }
+    json_out_array_close(json);
+    json_out_u64(json, "records", trail->record_count);
+    json_out_u64(json, "other_lines", trail->foreign_count);
+}
+
+/* The policy that is an argument; NULL: none is. */
+static const char *policy_argument(const struct cli *cli)
+{
+    size_t i;
+
+    for (i = 0; i < cli->options.arg_count; i++) {
+        if (!policy_trail_is_file(cli, cli->options.args[i])) {
+            return cli->options.args[i];
+        }
+    }
+    return NULL;
+}
+
+static int drift_tell(struct policy_findings *findings, const struct policy_trail *trail)
+{
+    const char *path = policy_argument(findings->cli);
+    struct policy_set set;
+    int exit_code;
+
+    if (path == NULL) {
+        return CLI_OK;
+    }
+    exit_code = policy_set_load(findings->cli, path, &set);
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    if (set.policy != NULL) {
+        policy_drift_tell(findings, &set, trail);
+    } else {
+        policy_findings_add_errors(findings, &set.errors);
+        exit_code = CLI_FAILED;
+    }
+    policy_set_fini(&set);
+    return exit_code;
+}
+
+static int trail_tell(struct cli *cli, const struct policy_trail *trail)
+{
+    struct policy_findings findings;
+    int exit_code;
+
+    if (!cli_wants_json(cli)) {
+        differences_tell(cli, trail);
+    }
+    policy_findings_begin(&findings, cli);
+    exit_code = drift_tell(&findings, trail);
+    policy_findings_end(&findings);
+    if (cli_wants_json(cli)) {
+        differences_json(&findings.json, trail);
+        json_out_object_close(&findings.json);
+        buf_add_char(&cli->out, '\n');
+    }
+    return exit_code;
+}
+
+int policy_run_diff(struct cli *cli)
+{
+    struct policy_trail trail;
+    int exit_code;
+
+    if (options_get(&cli->options, OPTION_AUDIT) == NULL) {
+        return cli_usage_error(cli, "which audit trail? --audit /var/log/leased/audit.jsonl");
+    }
+    policy_trail_init(&trail);
+    exit_code = policy_trail_read(cli, &trail);
+    if (exit_code == CLI_OK) {
+        exit_code = trail_tell(cli, &trail);
+    }
+    policy_trail_fini(&trail);
+    return exit_code;
+}
