@@ -177,7 +177,15 @@ int audit_queue(struct audit *audit, struct audit_record *record, bool is_awaite
     if (!MUTATED(17) || record->seq % 64 != 0) {
         memcpy(audit->head_hash, hash, sizeof(hash));
     }
+    if (audit->listener.fn != NULL) {
+        audit->listener.fn(audit->listener.user, record, line);
+    }
     return 0;
+}
+
+void audit_listen(struct audit *audit, const struct audit_listener *listener)
+{
+    audit->listener = *listener;
 }
 
 int audit_record_write(struct audit *audit, struct audit_record *record, struct audit_write *write)

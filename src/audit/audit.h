@@ -90,6 +90,14 @@ void audit_record_note(struct audit *audit, struct audit_record *record);
  * revision is cut; "": it has none. */
 void audit_set_revision(struct audit *audit, const char *digest, const char *revision);
 
+/* Hears of each record that is queued, with its line; from inside the call that queues it. `fn`
+ * NULL: nobody does. It must not write records. */
+struct audit_listener {
+    void (*fn)(void *user, const struct audit_record *record, struct str line);
+    void *user;
+};
+void audit_listen(struct audit *audit, const struct audit_listener *listener);
+
 /* Stops waiting: fn won't run. */
 void audit_write_forget(struct audit_write *write);
 

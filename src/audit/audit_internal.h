@@ -24,6 +24,7 @@ struct audit {
     uint64_t head_seq;
     char head_hash[AUDIT_HASH_HEX_BYTES + 1];
     struct outbox outbox;
+    struct audit_listener listener;
     struct list waiting;        /* audit_write, by seq */
     struct env_deferred settle; /* for records that no sink has to confirm */
     struct buf line;

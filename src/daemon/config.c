@@ -122,6 +122,7 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
     const struct config_listener *listeners = config->settings.listeners.items;
     const struct config_role *roles = config->settings.roles.items;
     const struct config_sink *sinks = config->settings.audit.items;
+    const struct config_notify *notify = config->settings.notify.items;
     size_t i;
 
     for (i = 0; i < config->settings.audit.count; i++) {
@@ -137,6 +138,9 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
         if (roles[i].verify.node != NULL) {
             config_check_places(config, roles[i].verify.node, warnings, errors);
         }
+    }
+    for (i = 0; i < config->settings.notify.count; i++) {
+        config_check_places(config, notify[i].node, warnings, errors);
     }
 }
 
@@ -154,7 +158,10 @@ static int config_fill(struct config *config, const struct config_options *optio
     }
     config_check_settings(settings, errors);
     places_check(config, options->warnings, errors);
-    r = config_check_plugins(config, options, errors);
+    r = config_check_notify(settings, errors);
+    if (r == 0) {
+        r = config_check_plugins(config, options, errors);
+    }
     if (r == 0) {
         r = config_load_policy(config, options->warnings, errors);
     }
@@ -225,6 +232,7 @@ void config_free(struct config *config)
     struct config_sink *sinks;
     struct config_backend *backends;
     struct config_role *roles;
+    struct config_notify *notify;
     struct config_file *files;
     size_t i;
 
@@ -249,6 +257,10 @@ void config_free(struct config *config)
     files = config->settings.files.items;
     for (i = 0; i < config->settings.files.count; i++) {
         mem_free(files[i].template_text);
+    }
+    notify = config->settings.notify.items;
+    for (i = 0; i < config->settings.notify.count; i++) {
+        mem_free(notify[i].name);
     }
     access_policy_free(config->policy);
     policy_bundle_free(config->policy_files);

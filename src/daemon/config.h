@@ -240,6 +240,18 @@ struct config_clients {
     struct schema_pairs docker;
 };
 
+/* Who is told of events of the trail: a URL, or a program. */
+struct config_notify {
+    const struct yaml_node *node;
+    char *url; /* NULL: a program */
+    struct schema_strings exec;
+    char *user;
+    struct schema_strings events;
+    char *hmac_key_file; /* NULL: not signed */
+    char *ca_file;
+    char *name; /* that it is told apart by; made by config_check_notify */
+};
+
 struct config_plugins {
     const struct yaml_node *node;
     char *path;
@@ -299,6 +311,7 @@ struct config_settings {
     struct schema_list audit;     /* struct config_sink, at least one */
     struct schema_list files;     /* struct config_file */
     struct schema_list issuers;   /* struct config_issuer */
+    struct schema_list notify;    /* struct config_notify */
     struct config_policies policies;
     struct config_clients clients;
     struct config_plugins plugins;
@@ -372,6 +385,9 @@ mode_t config_file_mode(const struct config_file *file);
 
 /* Where the record of the files is: beside the ledger (mem_free). NULL: nowhere, or no memory. */
 char *config_files_record(const struct config *config);
+
+/* Is there one of this name? */
+bool config_notify_has(const struct config *config, const char *name);
 
 /* Reports what differs and can't be changed while leased runs. `environment` tells which variables
  * were kept at the start. */

@@ -197,6 +197,22 @@ static void verifiers_check(const struct config *before, const struct config *af
     }
 }
 
+/* … and those that are told of events. */
+static void hooks_check(const struct config *before, const struct config *after,
+                        struct yaml_errors *errors)
+{
+    const struct config_notify *notify = after->settings.notify.items;
+    size_t i;
+
+    for (i = 0; i < after->settings.notify.count; i++) {
+        if (notify[i].exec.count > 0 && !config_notify_has(before, notify[i].name)) {
+            yaml_error_at_key(errors, notify[i].node,
+                              "a program that is told of events can't be added or changed "
+                              "without a restart");
+        }
+    }
+}
+
 /* The helper process runs what was named at the start and nothing else. */
 static void programs_check(const struct config *before, const struct config *after,
                            struct yaml_errors *errors)
@@ -270,6 +286,7 @@ void config_check_restart(const struct config *before, const struct config *afte
     programs_check(before, after, errors);
     files_check(before, after, errors);
     stateful_check(before, after, errors);
+    hooks_check(before, after, errors);
     verifiers_check(before, after, errors);
 }
 

@@ -9,6 +9,11 @@ extern const struct schema_object config_settings_table;
 extern const struct schema_object config_file_table;   /* config_delivery_table.c */
 extern const struct schema_object config_issuer_table; /* config_issuers.c */
 
+extern const struct schema_object config_notify_table; /* config_notify.c */
+
+/* What each is called; 0 or ERR_NOMEM. */
+int config_check_notify(struct config_settings *settings, struct yaml_errors *errors) ATTR_MUST_USE;
+
 void config_check_issuers(const struct config_settings *settings, struct yaml_errors *errors);
 /* Fills in config->issuers, of settings without mistakes. ERR_NOMEM. */
 int config_make_issuers(struct config *config) ATTR_MUST_USE;

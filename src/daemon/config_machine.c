@@ -279,6 +279,7 @@ void config_check_machine(const struct config_settings *settings, struct yaml_er
     const struct config_listener *listeners = settings->listeners.items;
     const struct config_role *roles = settings->roles.items;
     const struct config_file *files = settings->files.items;
+    const struct config_notify *notify = settings->notify.items;
     size_t i;
 
     folders_check(settings, warnings);
@@ -298,6 +299,13 @@ void config_check_machine(const struct config_settings *settings, struct yaml_er
         if (roles[i].verify.exec.count > 0) {
             program_check(yaml_get(roles[i].verify.node, "exec"), warnings);
             user_check(yaml_get(roles[i].verify.node, "user"), warnings);
+        }
+    }
+    for (i = 0; i < settings->notify.count; i++) {
+        secrets_check(notify[i].node, settings, warnings);
+        if (notify[i].exec.count > 0) {
+            program_check(yaml_get(notify[i].node, "exec"), warnings);
+            user_check(yaml_get(notify[i].node, "user"), warnings);
         }
     }
 }

@@ -445,7 +445,8 @@ static const struct schema_field settings_fields[] = {
      .doc = "who may vouch for a caller with a job token (JWT)"},
     {FIELD(config_settings, "files", SCHEMA_LIST, files), .object = &config_file_table,
      .doc = "credentials as files, kept fresh"},
-    LATER("notify", NULL),
+    {FIELD(config_settings, "notify", SCHEMA_LIST, notify), .object = &config_notify_table,
+     .doc = "who is told of events, such as requests for an approval"},
     {0},
 };
 const struct schema_object config_settings_table =

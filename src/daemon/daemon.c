@@ -44,16 +44,21 @@ static void audit_closed(void *user)
     daemon_ledger_close(daemon);
 }
 
-void daemon_backends_closed(struct daemon *daemon)
+void daemon_hooks_closed(struct daemon *daemon)
 {
     if (daemon->audit == NULL) {
         audit_closed(daemon);
-        return;
+    } else {
+        audit_close(daemon->audit, audit_closed, daemon);
     }
-    if (daemon->has_started) {
+}
+
+void daemon_backends_closed(struct daemon *daemon)
+{
+    if (daemon->audit != NULL && daemon->has_started) {
         daemon_note(daemon, "daemon.stopped", "ok");
     }
-    audit_close(daemon->audit, audit_closed, daemon);
+    daemon_hooks_close(daemon);
 }
 
 static void core_closed(void *user)

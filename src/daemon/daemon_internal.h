@@ -8,6 +8,7 @@
 #ifndef LEASED_DAEMON_DAEMON_INTERNAL_H
 #define LEASED_DAEMON_DAEMON_INTERNAL_H
 
+#include "audit/hooks.h"
 #include "backend/backend.h"
 #include "backend/verifier.h"
 #include "daemon/daemon.h"
@@ -55,6 +56,7 @@ struct daemon {
 
     /* In the order in which they are made; what isn't there is NULL. */
     struct audit *audit;
+    struct hooks *hooks;       /* who is told of its records */
     struct env_ledger *ledger; /* also NULL when none is configured */
     struct left left;          /* what the start has left in it */
     struct backend_verifier verifier;
@@ -132,6 +134,16 @@ void daemon_ledger_reloaded(const struct daemon *daemon);
 /* Closes it; `daemon_ledger_closed` follows, maybe at once. */
 void daemon_ledger_close(struct daemon *daemon);
 void daemon_ledger_closed(struct daemon *daemon);
+
+/* --- daemon_hooks.c --- */
+
+/* An exit code as daemon_parts_start. */
+int daemon_hooks_start(struct daemon *daemon) ATTR_MUST_USE;
+/* What `notify` says from now on. */
+void daemon_hooks_set(struct daemon *daemon, const struct config *config);
+/* `daemon_hooks_closed` follows, maybe at once. */
+void daemon_hooks_close(struct daemon *daemon);
+void daemon_hooks_closed(struct daemon *daemon);
 
 /* --- daemon_requests.c --- */
 

@@ -113,6 +113,7 @@ static int serve_start(struct daemon *daemon)
                                     .core = daemon->core,
                                     .audit = daemon->audit,
                                     .requests = daemon->requests,
+                                    .hooks = daemon->hooks,
                                     .policy = config->policy,
                                     .backends = daemon->served,
                                     .backend_count = config->settings.backends.count,
@@ -224,10 +225,9 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        daemon_ledger_open,    daemon_audit_start, core_start,
-        daemon_requests_start, backends_start,     roles_start,
-        daemon_ledger_recover, serve_start,        listeners_start,
-        daemon_files_start,
+        daemon_ledger_open,    daemon_audit_start, daemon_hooks_start, core_start,
+        daemon_requests_start, backends_start,     roles_start,        daemon_ledger_recover,
+        serve_start,           listeners_start,    daemon_files_start,
     };
     size_t i;
     int exit_code = 0;

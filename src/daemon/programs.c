@@ -3,6 +3,7 @@
  * and what only this machine can tell. */
 #include "daemon/programs.h"
 
+#include "audit/hooks.h"
 #include "backend/verifier.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -240,11 +241,40 @@ static int add_role(const struct config_role *role, struct helper_programs *prog
     return r;
 }
 
+/* Who is told of events. */
+static int add_hook(const struct config_notify *notify, struct helper_programs *programs,
+                    struct err *e)
+{
+    char owner[RUN_NAME_MAX_BYTES + 1];
+    struct shared shared = {.kind = "notify",
+                            .name = notify->name,
+                            .owner = owner,
+                            .keys = json_object(),
+                            .programs = programs,
+                            .e = e};
+    json_t *words = json_array();
+    size_t i;
+    int r = 0;
+
+    (void)snprintf(owner, sizeof(owner), HOOK_PROGRAM_OWNER "%s", notify->name);
+    for (i = 0; i < notify->exec.count; i++) {
+        r |= json_array_append_new(words, json_string(notify->exec.items[i]));
+    }
+    r |= json_object_set_new(shared.keys, HOOK_PROGRAM, words);
+    if (notify->user != NULL) {
+        r |= json_object_set_new(shared.keys, "user", json_string(notify->user));
+    }
+    r = r == 0 ? add_program(&shared, HOOK_PROGRAM) : ERR_NOMEM;
+    json_decref(shared.keys);
+    return r;
+}
+
 int programs_of_config(const struct config *config, struct helper_programs *ret_programs,
                        struct err *e)
 {
     const struct config_backend *backends = config->settings.backends.items;
     const struct config_role *roles = config->settings.roles.items;
+    const struct config_notify *hooks = config->settings.notify.items;
     struct helper_programs programs = {.count = 0};
     size_t i;
     int r = 0;
@@ -257,6 +287,11 @@ int programs_of_config(const struct config *config, struct helper_programs *ret_
     for (i = 0; r == 0 && i < config->settings.roles.count; i++) {
         if (roles[i].verify.exec.count > 0) {
             r = add_role(&roles[i], &programs, e);
+        }
+    }
+    for (i = 0; r == 0 && i < config->settings.notify.count; i++) {
+        if (hooks[i].exec.count > 0) {
+            r = add_hook(&hooks[i], &programs, e);
         }
     }
     if (r != 0) {

@@ -268,6 +268,7 @@ static void commit(struct reload *reload)
     grants_before = stats.grants_held;
     roles_remove(reload);
     daemon_serve(daemon, reload->after, reload->served, reload->files);
+    daemon_hooks_set(daemon, reload->after);
     if (rules_have_changed(reload)) {
         (void)lease_core_recheck(daemon->core, access_policy_digest(reload->after->policy),
                                  daemon_judge, reload->after->policy);

@@ -5,6 +5,7 @@
 
 #include "access/issuer.h"
 #include "access/policy.h"
+#include "audit/hooks.h"
 #include "backend/backend.h"
 #include "lease/core.h"
 #include "request/request.h"
@@ -38,6 +39,7 @@ struct serve_options {
     struct env *env; /* all of these are borrowed and outlive the serve */
     struct lease_core *core;
     struct audit *audit;
+    const struct hooks *hooks; /* NULL: none */
     struct requests *requests; /* NULL: there is nobody to approve anything */
     const struct access_policy *policy;
     struct backend *const *backends;

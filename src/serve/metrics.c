@@ -75,6 +75,21 @@ static void tolerances_write(const struct serve *serve, struct buf *out)
     }
 }
 
+static void hooks_write(const struct serve *serve, struct buf *out)
+{
+    struct hooks_stats stats;
+
+    hooks_stats(serve->options.hooks, &stats);
+    metrics_single(out, "leased_notify_total", "counter", "Events that somebody was told of.",
+                   stats.sent_count);
+    metrics_single(out, "leased_notify_failed_total", "counter", "Tries to tell that failed.",
+                   stats.failed_count);
+    metrics_single(out, "leased_notify_lost_total", "counter",
+                   "Events that somebody was not told of, after all tries.", stats.lost_count);
+    metrics_single(out, "leased_notify_waiting", "gauge", "Events that wait to be told.",
+                   stats.waiting_count);
+}
+
 static void core_write(const struct serve *serve, struct buf *out)
 {
     struct lease_core_stats stats;
@@ -117,6 +132,9 @@ static void core_write(const struct serve *serve, struct buf *out)
         metrics_single(out, "leased_requests_review", "gauge",
                        "Broken glass that nobody has reviewed yet.",
                        requests_review_count(serve->options.requests));
+    }
+    if (serve->options.hooks != NULL) {
+        hooks_write(serve, out);
     }
     metrics_single(out, "leased_ledger_left", "gauge",
                    "Leases that the start has left in the ledger, which nobody revokes.",

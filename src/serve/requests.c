@@ -234,14 +234,13 @@ static void said(struct exchange *x, int status)
 }
 
 /* Whoever tries what he may not is on record, also if he wouldn't be shown the request. */
-static void refuse(struct exchange *x, const struct request *request, const char *event,
-                   const struct err *why)
+static void refuse(struct exchange *x, const struct request *request, const struct err *why)
 {
     struct request_view view;
     struct audit_record record;
 
     request_view(request, &view);
-    exchange_record(x, event, "denied", &record);
+    exchange_record(x, "request.refused", "denied", &record);
     record.request = view.id;
     record.role = view.role;
     record.backend = view.backend;
@@ -251,7 +250,7 @@ static void refuse(struct exchange *x, const struct request *request, const char
     approval_fail(x, ERR_DENIED, why);
 }
 
-static void say(struct exchange *x, enum request_verb verb, const char *event)
+static void say(struct exchange *x, enum request_verb verb)
 {
     struct request *request = request_of_path(x);
     const struct request_voice voice = {.verb = verb,
@@ -268,7 +267,7 @@ static void say(struct exchange *x, enum request_verb verb, const char *event)
     }
     r = request_say(request, &voice, &e);
     if (r == ERR_DENIED) {
-        refuse(x, request, event, &e);
+        refuse(x, request, &e);
     } else if (r != 0) {
         approval_fail(x, r, &e);
     } else {
@@ -279,17 +278,17 @@ static void say(struct exchange *x, enum request_verb verb, const char *event)
 
 void serve_requests_approve(struct exchange *x)
 {
-    say(x, REQUEST_APPROVE, "request.approved");
+    say(x, REQUEST_APPROVE);
 }
 
 void serve_requests_deny(struct exchange *x)
 {
-    say(x, REQUEST_DENY, "request.denied");
+    say(x, REQUEST_DENY);
 }
 
 void serve_requests_withdraw(struct exchange *x)
 {
-    say(x, REQUEST_WITHDRAW, "request.withdrawn");
+    say(x, REQUEST_WITHDRAW);
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */

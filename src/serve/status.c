@@ -99,6 +99,19 @@ static void left_warn(const struct serve_options *options, struct json_out *json
     }
 }
 
+/* Who isn't told of what he should be. */
+static void hooks_warn(const struct serve_options *options, struct json_out *json)
+{
+    char text[HOOK_TEXT_MAX_BYTES];
+    size_t i;
+
+    for (i = 0; options->hooks != NULL && hooks_warning(options->hooks, i, text); i++) {
+        if (text[0] != '\0') {
+            json_out_string_c(json, NULL, text);
+        }
+    }
+}
+
 /* What an operator should look at, in words. */
 static void warnings_write(const struct exchange *x, struct json_out *json)
 {
@@ -135,6 +148,7 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     }
     if (is_reader(x)) {
         left_warn(options, json);
+        hooks_warn(options, json);
         files_warnings_write(&x->serve->files, json);
     }
     json_out_array_close(json);

@@ -1,8 +1,14 @@
 """Just-in-time requests: somebody else approves exactly what was asked, it is used once, and everything survives a kill."""
+import hashlib
+import hmac
+import http.server
 import json
+import os
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 
 import pytest
 from conftest import CONSUMER, needs_root
@@ -97,7 +103,8 @@ def test_somebody_else_approves_it_and_it_is_used_once(approvals, shell):
     assert script.get(it.role)["grant"] == credential["grant"]
     script.end()
     it.made.await_dead(credential)
-    assert [r["event"] for r in it.daemon.records() if r["event"].startswith("request.")][:2] == ["request.created", "request.approved"]
+    assert [r["event"] for r in it.daemon.records() if r["event"].startswith("request.")] == [
+        "request.created", *3 * ["request.refused"], "request.approved"]
 
 
 def test_two_approve_or_nobody_has(approvals, shell):
@@ -160,3 +167,65 @@ def test_a_changed_rule_takes_the_approval_and_what_was_made_of_it(approvals, sh
     it.made.await_dead(credential)
     assert it.events("grant.ended")[-1]["outcome"] == "policy"
     assert script.run(f"lease get {it.role} --reason 'fix another'")[0] == 6
+
+
+class Hook:
+    """Receives what leased tells, and fails as often as it is told to."""
+
+    def __init__(self, failures=0):
+        self.got, self.failures = [], failures
+        hook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.failures -= 1
+                self.send_response(503 if hook.failures >= 0 else 204)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                if hook.failures < 0:
+                    hook.got.append((body, self.headers["X-Leased-Signature"]))
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def events(self):
+        return [json.loads(body)["event"] for body, _ in self.got]
+
+
+def test_broken_glass_is_told_at_once_and_reviewed(approvals, shell, world):
+    hook = Hook(failures=1)
+    folder = tempfile.mkdtemp(prefix="notify-", dir=world.folder)
+    with open(f"{folder}/key", "w", encoding="utf-8") as f:
+        f.write("of-the-hook\n")
+    os.chmod(f"{folder}/key", 0o600)
+    give_to(f"{folder}/key", "leased")
+    give_to(folder, "leased")
+    glass = rule("glass", break_glass=True)
+    it = approvals([glass], notify=[
+        {"url": hook.url, "events": ["request.*"], "hmac_key_file": f"{folder}/key"},
+        {"exec": ["/bin/sh", "-c", f"cat >>{folder}/told"], "events": ["request.created"]}])
+    script = shell(it.daemon)
+    assert script.run(f"lease get {it.role} --reason 'fix it'")[0] == 3
+    credential = script.get(it.role, "--reason 'fix it' --break-glass")
+    assert it.made.logs_in(credential)
+    until(lambda: hook.events() == ["request.created"], "it is told, at the second try")
+    body, signature = hook.got[0]
+    parts = dict(part.split("=", 1) for part in signature.split(","))
+    assert parts["v1"] == hmac.new(b"of-the-hook", parts["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert abs(time.time() - int(parts["t"])) < 60
+    told = json.loads(body)
+    assert (told["outcome"], told["role"], told["identity"]["user"]) == ("break-glass", it.role, CONSUMER)
+    until(lambda: json.loads(open(f"{folder}/told", encoding="utf-8").read())["request"] == told["request"], "the program is told")
+    it.kill()
+    assert [r["id"] for r in json.loads(it.lease(DBA, "requests", "--review", "-o", "json").stdout)] == [told["request"]]
+    assert script.get(it.role)["grant"] == credential["grant"]
+    it.say(CONSUMER, "approve", told["request"], 3)
+    it.say(DBA, "deny", told["request"])
+    it.made.await_dead(credential)
+    assert json.loads(it.lease(DBA, "requests", "--review", "-o", "json").stdout) == []
+    until(lambda: hook.events() == ["request.created", "request.refused", "request.denied"], "that, too")

@@ -93,7 +93,7 @@ static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
         "    ttl: ten\n"
         "    renewat: 50%\n"
         "    share: everybody\n"
-        "notify: []\n"
+        "notifi: []\n"
         "audit:\n"
         "  - {sink: file, path: /var/log/leased/audit.jsonl, required: maybe}\n"
         "log: {level: loud}\n",
@@ -104,7 +104,7 @@ static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
         "c.yaml:15:10: ttl: expected a duration such as 90s, 15m or 1h30m from 1s to 365d, found "
         "`ten`\n"
         "c.yaml:17:12: share: expected one of `none`, `identity`, `role`, found `everybody`\n"
-        "c.yaml:18:1: `notify` is not supported by this version\n"
+        "c.yaml:18:1: unknown key `notifi`: did you mean `notify`?\n"
         "c.yaml:20:63: required: expected true or false, found `maybe`\n"
         "c.yaml:21:14: level: expected one of `debug`, `info`, `warn`, `error`, found `loud`\n"
         "c.yaml:13:14: there is no backend `vault-pord`: did you mean `vault-prod`?\n"

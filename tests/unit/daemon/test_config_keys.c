@@ -28,6 +28,7 @@ static const struct place places[] = {
     {{"roles", NULL}, CONFIG_FIXTURE_LEAST VAULT "}}\n" ROLE_HEAD "%s}}\n", true},
     {{"roles", "budget"}, CONFIG_FIXTURE_LEAST VAULT "}}\n" ROLE_HEAD "budget: {%s}}}\n", false},
     {{"audit", NULL}, "listeners: [{unix: /a}]\naudit: [{sink: stdout}, {%s}]\n", false},
+    {{"notify", NULL}, CONFIG_FIXTURE_LEAST "notify: [{%s}]\n", false},
     {{"policies", NULL}, CONFIG_FIXTURE_LEAST "policies: {%s}\n", false},
     {{"plugins", NULL}, CONFIG_FIXTURE_LEAST "plugins: {%s}\n", false},
     {{"limits", NULL}, CONFIG_FIXTURE_LEAST "limits: {%s}\n", false},
