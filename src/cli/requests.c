@@ -17,6 +17,7 @@
 
 #define PATH_MAX_BYTES 4096U
 #define ASK_AGAIN_MS 30000U /* while leased can't be reached */
+#define SAY_AGAIN_MS 5000U  /* somebody else may be saying something to it just now */
 
 static const struct show_column columns[] = {
     {"REQUEST", "id", SHOW_TEXT},          {"STATE", "state", SHOW_STATE},
@@ -200,7 +201,7 @@ int requests_run_list(struct cli *cli)
 static int say(struct cli *cli, const char *verb)
 {
     const char *comment = options_get(&cli->options, OPTION_COMMENT);
-    struct api_request request = {.method = "POST"};
+    struct api_request request = {.method = "POST", .retry_ms = SAY_AGAIN_MS};
     json_t *document = NULL;
     struct json_out json;
     BUF_AUTO action;

@@ -147,6 +147,7 @@ int record_grant_created(struct grant *grant, struct lease *lease,
         record.approvers = asked->approval->approvers;
         record.approver_count = asked->approval->approver_count;
         record.approval = asked->approval->id;
+        record.comment = asked->approval->is_break_glass ? "break-glass" : NULL;
     }
     record.expires_wall_ms = core_wall_of(lease->role->core, lease->expires_ms);
     return audit_record_write(grant->lease->role->core->audit, &record, write);

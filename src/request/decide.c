@@ -57,7 +57,9 @@ bool request_is_own(const struct request *request, const struct access_identity 
 {
     char key[ACCESS_KEY_MAX_BYTES];
 
-    return strcmp(request->key, access_identity_key(identity, key)) == 0;
+    /* Another user behind the same uid is somebody else. */
+    return strcmp(request->key, access_identity_key(identity, key)) == 0 &&
+           strcmp(request->identity.user, identity->user) == 0;
 }
 
 static bool is_same_subject(const struct access_claims *a, const struct access_claims *b)

@@ -10,6 +10,7 @@
  * approval is given back. */
 #include "serve/approval.h"
 
+#include "base/log.h"
 #include "serve/acquire.h"
 #include "serve/decide.h"
 
@@ -354,6 +355,15 @@ static void request_decided(struct exchange *x, int status)
 
 /* --- asking for one --------------------------------------------------------------------------- */
 
+static void glass_log(const struct exchange *x, const struct lease_role *role)
+{
+    char uid[ACCESS_UID_TEXT_MAX_BYTES];
+
+    log_event(LOG_LEVEL_WARN, "request.break_glass", "role", role->name, "peer",
+              access_identity_name(&x->identity, uid), "detail", x->params.reason, "hint",
+              "lease requests --review", NULL);
+}
+
 bool approval_make(struct exchange *x, const struct lease_role *role, struct request **ret_request)
 {
     const struct serve_options *options = &x->serve->options;
@@ -377,6 +387,9 @@ bool approval_make(struct exchange *x, const struct lease_role *role, struct req
     if (r != 0) {
         exchange_fail_status(x, request_failures, r, &e, retry_after_ms);
         return false;
+    }
+    if (x->decision.is_break_glass) {
+        glass_log(x, role);
     }
     return true;
 }

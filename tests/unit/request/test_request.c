@@ -1,6 +1,7 @@
 /* What becomes of requests: who may approve them, what they stand for, how they end. */
 #include "unit/request/fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- who approves --- */
@@ -121,6 +122,11 @@ static void test_it_stands_for_what_was_asked_and_nothing_else(void **state)
     ask = fixture_ask(ALICE, "db", "fixing it");
     ask.ticket = "T-1";
     assert_null(requests_find(f.requests, &ask));
+    ask.ticket = NULL;
+    (void)snprintf(f.who[ALICE].user, sizeof(f.who[ALICE].user),
+                   "mallory"); /* has alice's uid now */
+    assert_null(requests_find(f.requests, &ask));
+    (void)snprintf(f.who[ALICE].user, sizeof(f.who[ALICE].user), "alice");
     ask = fixture_ask(ALICE, "db2", "fixing it");
     assert_null(requests_find(f.requests, &ask));
     ask = fixture_ask(ALICE_ADM, "db", "fixing it");

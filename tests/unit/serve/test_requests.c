@@ -243,6 +243,8 @@ static void test_broken_glass_is_loud_and_reviewed(void **state)
                      1);
     assert_int_equal(fixture_get(ALICE, API "/credentials/db-shared")->status, 200);
     assert_int_equal(fixture_records("request.created"), 1);
+    assert_int_equal(fixture_trail_has("\"comment\":\"break-glass\""), 1);
+    assert_non_null(strstr(f.log, "lease requests --review"));
     call = fixture_get(BOB, API "/requests?review=true");
     assert_non_null(strstr(call->body, "\"review\":\"pending\""));
     (void)snprintf(id, sizeof(id), "%.34s", strstr(call->body, "q-"));
