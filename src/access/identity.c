@@ -8,6 +8,7 @@
  * does. Of a caller with a certificate its names are known, and nothing else. */
 #include "access/identity.h"
 
+#include "access/containers.h"
 #include "wire/procfs.h"
 
 #include <openssl/evp.h>
@@ -78,18 +79,21 @@ static int text_copy(struct str text, const char *what, char *out, size_t size, 
 
 /* A container that isn't the daemon's own makes the caller foreign, and what its cgroup says below
  * that container is the container's own word: so it has no unit. */
-static int cgroup_read(struct access_identity *identity, const struct env_peer *peer,
-                       const char *own_cgroup, struct err *e)
+static int cgroup_read(struct access_identity *identity,
+                       const struct access_identity_source *source, struct err *e)
 {
-    struct str path = str_of(peer->cgroup);
+    struct str path = str_of(source->peer->cgroup);
     struct str container = procfs_container(path);
-    struct str own = procfs_container(str_of(own_cgroup));
+    struct str own = procfs_container(str_of(source->own_cgroup));
     int r = 0;
 
-    identity->is_foreign = peer->is_other_pid_namespace;
+    identity->is_foreign = source->peer->is_other_pid_namespace;
     if (container.len > 0 && !str_eq(container, own)) {
         identity->is_foreign = true;
         r = text_copy(container, "container", identity->container, sizeof(identity->container), e);
+    }
+    if (r == 0 && identity->container[0] != '\0') {
+        access_containers_image(source->containers, identity->container, identity->image);
     }
     if (r == 0 && !identity->is_foreign) {
         r = text_copy(procfs_unit(path), "unit", identity->unit, sizeof(identity->unit), e);
@@ -109,7 +113,7 @@ static int process_read(struct access_identity *identity,
     identity->process_id = peer->process_id;
     identity->group_count = peer->group_count;
     memcpy(identity->groups, peer->groups, peer->group_count * sizeof(peer->groups[0]));
-    return cgroup_read(identity, peer, source->own_cgroup, e);
+    return cgroup_read(identity, source, e);
 }
 
 /* What the user database says about a user. */

@@ -10,6 +10,8 @@
 #define ACCESS_IMAGE_MAX_BYTES 256
 #define ACCESS_KEY_MAX_BYTES 464
 
+struct access_containers;
+
 struct access_identity {
     enum env_peer_kind kind; /* what can be known of it at all */
     const char *listener;    /* borrowed: lives as long as the configuration */
@@ -37,6 +39,7 @@ struct access_identity_source {
     const char *listener;
     const struct env_peer *peer;
     const char *own_cgroup; /* the daemon's cgroup path, whose container counts as none */
+    struct access_containers *containers; /* what they were made from; NULL: not known */
 };
 
 /* Who it is, for people: the user's name, "uid N", or the first name in the certificate. `uid` is

@@ -39,6 +39,7 @@ void access_identity_record(const struct access_identity *identity,
         .listener = identity->listener != NULL ? identity->listener : "",
         .sans = identity->sans,
         .claims = "",
+        .image = identity->image,
         .is_foreign = identity->is_foreign,
     };
 }
@@ -94,6 +95,7 @@ int access_identity_recover(const struct ledger_holder *record,
                    put_text(ret_identity->unit, sizeof(ret_identity->unit), record->unit) &&
                    put_text(ret_identity->container, sizeof(ret_identity->container),
                             record->container) &&
+                   put_text(ret_identity->image, sizeof(ret_identity->image), record->image) &&
                    put_text(ret_identity->sans, sizeof(ret_identity->sans), record->sans)
                ? 0
                : ERR_INVALID;

@@ -172,6 +172,9 @@ static int config_fill(struct config *config, const struct config_options *optio
         r = config_make_issuers(config);
     }
     if (r == 0) {
+        r = config_make_containers(config);
+    }
+    if (r == 0) {
         r = config_collect_env(config);
     }
     if (r == 0 && errors->count == 0 && options->warnings != NULL) {
@@ -265,6 +268,7 @@ void config_free(struct config *config)
     access_policy_free(config->policy);
     policy_bundle_free(config->policy_files);
     mem_free(config->issuers);
+    mem_free(config->containers);
     schema_fini(&config_settings_table, &config->settings);
     yaml_free(config->document);
     mem_free((void *)config->env_names);

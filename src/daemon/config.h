@@ -9,6 +9,7 @@
 #ifndef LEASED_DAEMON_CONFIG_H
 #define LEASED_DAEMON_CONFIG_H
 
+#include "access/containers.h"
 #include "access/issuer.h"
 #include "access/policy.h"
 #include "backend/backend.h"
@@ -218,6 +219,13 @@ struct config_state {
     char *seal_key_credential; /* NULL: none */
 };
 
+/* Where a runtime describes its containers. */
+struct config_container {
+    const struct yaml_node *node;
+    char *file;
+    char *image;
+};
+
 /* Who may vouch for a caller. */
 struct config_issuer {
     const struct yaml_node *node;
@@ -305,13 +313,14 @@ struct config_log {
 /* What the files say. */
 struct config_settings {
     const struct yaml_node *node;
-    struct schema_list listeners; /* struct config_listener, at least one */
-    struct schema_list backends;  /* struct config_backend */
-    struct schema_list roles;     /* struct config_role */
-    struct schema_list audit;     /* struct config_sink, at least one */
-    struct schema_list files;     /* struct config_file */
-    struct schema_list issuers;   /* struct config_issuer */
-    struct schema_list notify;    /* struct config_notify */
+    struct schema_list listeners;  /* struct config_listener, at least one */
+    struct schema_list backends;   /* struct config_backend */
+    struct schema_list roles;      /* struct config_role */
+    struct schema_list audit;      /* struct config_sink, at least one */
+    struct schema_list files;      /* struct config_file */
+    struct schema_list issuers;    /* struct config_issuer */
+    struct schema_list containers; /* struct config_container */
+    struct schema_list notify;     /* struct config_notify */
     struct config_policies policies;
     struct config_clients clients;
     struct config_plugins plugins;
@@ -326,6 +335,7 @@ struct config {
     struct access_policy *policy;
     struct policy_bundle *policy_files;   /* what `policies.path` names; NULL: no path is given */
     struct access_issuer_config *issuers; /* as many as settings.issuers, borrowing from there */
+    struct access_container_config *containers; /* likewise */
     const char **env_names; /* variables that hold secrets; borrowed from the document */
     size_t env_name_count;
 };

@@ -244,6 +244,7 @@ void config_check_settings(const struct config_settings *settings, struct yaml_e
     }
     config_check_deliveries(settings, errors);
     config_check_issuers(settings, errors);
+    config_check_containers(settings, errors);
     clients_check(settings, "git", &settings->clients.git, errors);
     clients_check(settings, "docker", &settings->clients.docker, errors);
     policies_check(&settings->policies, errors);

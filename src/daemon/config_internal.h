@@ -14,6 +14,12 @@ extern const struct schema_object config_notify_table; /* config_notify.c */
 /* What each is called; 0 or ERR_NOMEM. */
 int config_check_notify(struct config_settings *settings, struct yaml_errors *errors) ATTR_MUST_USE;
 
+extern const struct schema_object config_container_table; /* config_containers.c */
+
+void config_check_containers(const struct config_settings *settings, struct yaml_errors *errors);
+/* Fills in config->containers, of settings without mistakes. ERR_NOMEM. */
+int config_make_containers(struct config *config) ATTR_MUST_USE;
+
 void config_check_issuers(const struct config_settings *settings, struct yaml_errors *errors);
 /* Fills in config->issuers, of settings without mistakes. ERR_NOMEM. */
 int config_make_issuers(struct config *config) ATTR_MUST_USE;

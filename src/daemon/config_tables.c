@@ -443,6 +443,8 @@ static const struct schema_field settings_fields[] = {
      .doc = "what leased tells about itself"},
     {FIELD(config_settings, "issuers", SCHEMA_MAP, issuers), .object = &config_issuer_table,
      .doc = "who may vouch for a caller with a job token (JWT)"},
+    {FIELD(config_settings, "containers", SCHEMA_LIST, containers),
+     .object = &config_container_table, .doc = "where runtimes say what containers were made from"},
     {FIELD(config_settings, "files", SCHEMA_LIST, files), .object = &config_file_table,
      .doc = "credentials as files, kept fresh"},
     {FIELD(config_settings, "notify", SCHEMA_LIST, notify), .object = &config_notify_table,

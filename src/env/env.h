@@ -37,6 +37,8 @@ struct env_http;
 struct env_usage;
 struct env_file;
 struct env_put;
+struct env_file_place;
+struct buf;
 struct env_ledger;
 struct env_ledger_options;
 struct env_process_watch;
@@ -109,6 +111,9 @@ struct env_ops {
                        struct env_ledger **ret_ledger, struct err *e);
     const char *(*boot_id)(struct env *env); /* may be NULL: it isn't known */
     int (*file_put)(struct env *env, struct env_put *put);
+    /* May be NULL: none can be read. */
+    int (*file_read)(struct env *env, const struct env_file_place *place, struct buf *out,
+                     struct err *e);
     /* May be NULL, all three: nothing can be run. */
     int (*run_start)(struct env *env, struct env_run *run);
     void (*run_cancel)(struct env *env, struct env_run *run);

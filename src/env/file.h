@@ -1,10 +1,12 @@
-/* Files: append-only ones, and public ones that are replaced whole (struct env_put).
+/* Files: append-only ones, public ones that are replaced whole (struct env_put), and small ones
+ * that others leave.
  *
  * Append-only files have group commit: whatever was appended since the last write goes out with one
  * write and one fdatasync, on a thread of its own, and then all callbacks of that group run. */
 #ifndef LEASED_ENV_FILE_H
 #define LEASED_ENV_FILE_H
 
+#include "base/buf.h"
 #include "env/env.h"
 
 /* Records that wait for the disk, in all; more is refused. */
@@ -37,6 +39,12 @@ struct env_put {
     struct list node;
 };
 
+/* A small file that another program leaves under a folder of its own. */
+struct env_file_place {
+    const char *folder; /* absolute; may lead through links */
+    const char *path;   /* below it; neither links nor ".." */
+};
+
 struct env_file_ops {
     int (*append_start)(struct env_file *file, struct env_append *append);
     int (*reopen)(struct env_file *file, struct err *e);
@@ -66,6 +74,16 @@ static inline int env_file_open(struct env *env, const char *path, struct env_fi
 static inline int env_put_start(struct env *env, struct env_put *put)
 {
     return env->ops->file_put(env, put);
+}
+
+/* Appends the whole file to `out`. Blocks briefly. With a text: ERR_NOT_FOUND, ERR_INVALID (a link,
+ * no regular file, no plain path), ERR_DENIED (others than root and we could have written it),
+ * ERR_TOO_LARGE (more than `out` takes), ERR_NOMEM, ERR_UNSUPPORTED, or a negated errno. */
+static inline int env_file_read(struct env *env, const struct env_file_place *place,
+                                struct buf *out, struct err *e)
+{
+    return env->ops->file_read != NULL ? env->ops->file_read(env, place, out, e)
+                                       : err_set(e, ERR_UNSUPPORTED, "files can't be read");
 }
 
 /* ERR_LIMIT when ENV_FILE_QUEUE_MAX_BYTES wait already, ERR_CLOSED after close. Appends land in the

@@ -71,6 +71,7 @@ static const struct env_ops io_ops = {
     .ledger_open = io_ledger_open,
     .boot_id = io_boot_id,
     .file_put = io_file_put,
+    .file_read = io_file_read,
     .run_start = io_run_start,
     .run_cancel = io_run_cancel,
     .run_problem = io_run_problem,

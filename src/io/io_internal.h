@@ -241,6 +241,8 @@ int io_file_open(struct env *env, const char *path, struct env_file **ret_file, 
 
 /* file_put.c */
 int io_file_put(struct env *env, struct env_put *put);
+int io_file_read(struct env *env, const struct env_file_place *place, struct buf *out,
+                 struct err *e);
 
 /* ledger.c */
 int io_ledger_open(struct env *env, const struct env_ledger_options *options,

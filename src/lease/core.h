@@ -344,6 +344,8 @@ struct grant_view {
     const char *user;
     int32_t pid; /* 0: unknown */
     const char *unit;
+    const char *container; /* its id, and what it was made from; "" if none */
+    const char *image;
     const char *sans;                   /* names in its certificate; "" if none */
     const struct access_claims *claims; /* what an issuer vouches for; NULL: nothing */
     const char *identity_key; /* access_identity_key of its owner: who may see and end it */

@@ -120,6 +120,7 @@ void durable_fill_holder(const struct holder *holder, struct ledger_holder *ret_
         .user = holder->user,
         .unit = holder->unit,
         .container = holder->container,
+        .image = holder->image,
         .listener = holder->listener,
         .sans = holder->sans,
         .claims = holder->claims_text != NULL ? holder->claims_text : "",

@@ -105,7 +105,8 @@ static struct holder *holder_alloc(const struct access_identity *identity)
     const char *listener = identity->listener != NULL ? identity->listener : "";
     size_t key_size = strlen(access_identity_key(identity, key)) + 1;
     size_t texts_size = strlen(identity->user) + strlen(identity->unit) +
-                        strlen(identity->container) + strlen(listener) + strlen(identity->sans) + 5;
+                        strlen(identity->container) + strlen(identity->image) + strlen(listener) +
+                        strlen(identity->sans) + 6;
     struct holder *holder = mem_calloc(1, sizeof(struct holder) + key_size + texts_size);
     char *at;
 
@@ -117,6 +118,7 @@ static struct holder *holder_alloc(const struct access_identity *identity)
     holder->user = put_text(&at, identity->user);
     holder->unit = put_text(&at, identity->unit);
     holder->container = put_text(&at, identity->container);
+    holder->image = put_text(&at, identity->image);
     holder->listener = put_text(&at, listener);
     holder->sans = put_text(&at, identity->sans);
     holder->kind = identity->kind;
@@ -185,6 +187,7 @@ void holder_identity(const struct holder *holder, struct access_identity *ret_id
     (void)snprintf(ret_identity->unit, sizeof(ret_identity->unit), "%s", holder->unit);
     (void)snprintf(ret_identity->container, sizeof(ret_identity->container), "%s",
                    holder->container);
+    (void)snprintf(ret_identity->image, sizeof(ret_identity->image), "%s", holder->image);
     (void)snprintf(ret_identity->sans, sizeof(ret_identity->sans), "%s", holder->sans);
 }
 

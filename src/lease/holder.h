@@ -32,6 +32,7 @@ struct holder {
     const char *user; /* these point behind the key */
     const char *unit;
     const char *container;
+    const char *image;
     const char *listener;
     const char *sans;
     struct access_claims *claims; /* owned; NULL: no issuer vouches for it */

@@ -58,6 +58,8 @@ void grant_view(const struct grant *grant, struct grant_view *ret_view)
         .user = grant->holder->user,
         .pid = grant->pid,
         .unit = grant->holder->unit,
+        .container = grant->holder->container,
+        .image = grant->holder->image,
         .sans = grant->holder->sans,
         .claims = grant->holder->claims,
         .identity_key = grant->holder->key,

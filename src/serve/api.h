@@ -3,6 +3,7 @@
 #ifndef LEASED_SERVE_API_H
 #define LEASED_SERVE_API_H
 
+#include "access/containers.h"
 #include "access/issuer.h"
 #include "access/policy.h"
 #include "audit/hooks.h"
@@ -50,6 +51,8 @@ struct serve_options {
     const char *version;
     const struct access_issuer_config *issuers; /* who may vouch for callers */
     size_t issuer_count;
+    const struct access_container_config *containers; /* where their runtimes describe them */
+    size_t container_count;
     struct env_ledger *ledger; /* NULL: none */
     const char *seal_key;      /* where its key is, for people */
     const struct left *left;   /* what the start has left in it; NULL: nothing */
@@ -70,6 +73,8 @@ struct serve_settings {
     struct serve_clients clients;
     const struct access_issuer_config *issuers;
     size_t issuer_count;
+    const struct access_container_config *containers;
+    size_t container_count;
     uint32_t exchanges_max;
     size_t reply_max_bytes;
     const struct serve_file *files; /* to be kept fresh; borrowed until serve_set returns */

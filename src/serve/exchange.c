@@ -32,6 +32,17 @@ static void issuers_set(struct serve *serve, const struct access_issuer_config *
     access_issuers_free(old);
 }
 
+static void containers_set(struct serve *serve, const struct access_container_config *configs,
+                           size_t count)
+{
+    access_containers_free(serve->containers);
+    serve->containers = NULL;
+    if (access_containers_new(serve->options.env, configs, count, &serve->containers) != 0) {
+        log_event(LOG_LEVEL_ERROR, "containers.unusable", "err", err_str(ERR_NOMEM), "hint",
+                  "rules on images don't match until leased is reloaded", NULL);
+    }
+}
+
 static size_t reply_max(size_t asked_bytes)
 {
     return asked_bytes != 0 ? asked_bytes : SERVE_REPLY_DEFAULT_BYTES;
@@ -66,6 +77,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     serve_vault_roles_init(&serve->vault_roles, seed);
     units_init(&serve->units, serve);
     issuers_set(serve, options->issuers, options->issuer_count);
+    containers_set(serve, options->containers, options->container_count);
     blocks_init(&serve->blocks, serve);
     drills_init(&serve->drills, serve);
     r = drills_recover(&serve->drills, &serve->blocks, e);
@@ -87,6 +99,7 @@ void serve_free(struct serve *serve)
     }
     CHECK(serve->exchange_count == 0);
     access_issuers_free(serve->issuers);
+    access_containers_free(serve->containers);
     files_fini(&serve->files);
     units_fini(&serve->units);
     watches_fini(&serve->watches);
@@ -125,6 +138,7 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     buf_init(&serve->body, reply_max(settings->reply_max_bytes));
     files_set(&serve->files, settings->files, settings->file_count);
     issuers_set(serve, settings->issuers, settings->issuer_count);
+    containers_set(serve, settings->containers, settings->container_count);
     blocks_enforce(&serve->blocks); /* the policy says who is behind an identity */
 }
 

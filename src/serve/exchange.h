@@ -105,7 +105,8 @@ struct serve {
     struct files files;
     struct vault_roles vault_roles;
     struct units units;
-    struct access_issuers *issuers; /* NULL: out of memory */
+    struct access_issuers *issuers;       /* NULL: out of memory */
+    struct access_containers *containers; /* NULL likewise */
 };
 
 /* A problem document (RFC 9457). Texts are borrowed until the call returns; NULL leaves a member

@@ -290,7 +290,8 @@ bool serve_identify(struct exchange *x)
     const struct access_identity_source source = {.env = x->serve->options.env,
                                                   .listener = x->listener->name,
                                                   .peer = x->request->peer,
-                                                  .own_cgroup = x->serve->options.own_cgroup};
+                                                  .own_cgroup = x->serve->options.own_cgroup,
+                                                  .containers = x->serve->containers};
     int r = access_identity_init(&x->identity, &source, &e);
 
     if (r != 0) {

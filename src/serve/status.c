@@ -306,6 +306,8 @@ void serve_status(struct exchange *x)
     json_out_object_open(&json, "you");
     json_out_string_c(&json, "identity", x->key);
     json_out_string_c(&json, "user", x->identity.user[0] != '\0' ? x->identity.user : NULL);
+    json_out_string_c(&json, "container", str_or_null(x->identity.container));
+    json_out_string_c(&json, "image", str_or_null(x->identity.image));
     json_out_bool(&json, "admin", x->admin != 0);
     json_out_object_close(&json);
     json_out_object_open(&json, "policy");

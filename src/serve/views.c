@@ -50,6 +50,14 @@ static void claims_write(struct json_out *json, const struct access_claims *clai
     }
 }
 
+static void container_write(struct json_out *json, const struct grant_view *view)
+{
+    if (view->container[0] != '\0') {
+        json_out_string_c(json, "container", view->container);
+        json_out_string_c(json, "image", str_or_null(view->image));
+    }
+}
+
 void view_write_grant(struct json_out *json, const struct grant *grant)
 {
     struct grant_view view;
@@ -72,6 +80,7 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
         json_out_string_c(json, "pid", NULL);
     }
     json_out_string_c(json, "unit", str_or_null(view.unit));
+    container_write(json, &view);
     san_write(json, view.sans);
     claims_write(json, view.claims);
     json_out_object_close(json);

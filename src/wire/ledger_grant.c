@@ -1,7 +1,7 @@
 /* The table of the ledger's grants.
  *
- * Few hang on cgroups, few holders are vouched for by an issuer, and few were approved by somebody;
- * the others are written as they always were. */
+ * Few hang on cgroups, few holders are vouched for by an issuer or in a container, and few were
+ * approved by somebody; the others are written as they always were. */
 #include "wire/ledger_grant.h"
 
 #include "base/str.h"
@@ -39,32 +39,42 @@ static const struct ledger_field fields[] = {
     LEDGER_PART(struct ledger_grant, holder, claims, LEDGER_TEXT),
     /* Of those that were approved: */
     FIELD(approval, LEDGER_TEXT),
+    /* Of those whose holder is in a container of a known image: */
+    LEDGER_PART(struct ledger_grant, holder, image, LEDGER_TEXT),
 };
 
 #define CGROUP_FIELDS 1U
 #define CLAIMS_FIELDS 1U
 #define APPROVAL_FIELDS 1U
+#define IMAGE_FIELDS 1U
 
 static const struct ledger_table table = {
     .version = LEDGER_GRANT_VERSION,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CGROUP_FIELDS - CLAIMS_FIELDS - APPROVAL_FIELDS,
+    .field_count =
+        ARRAY_LEN(fields) - CGROUP_FIELDS - CLAIMS_FIELDS - APPROVAL_FIELDS - IMAGE_FIELDS,
 };
 
 static const struct ledger_table cgroups_table = {
     .version = LEDGER_GRANT_VERSION_CGROUPS,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS - APPROVAL_FIELDS,
+    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS - APPROVAL_FIELDS - IMAGE_FIELDS,
 };
 
 static const struct ledger_table claims_table = {
     .version = LEDGER_GRANT_VERSION_CLAIMS,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - APPROVAL_FIELDS,
+    .field_count = ARRAY_LEN(fields) - APPROVAL_FIELDS - IMAGE_FIELDS,
 };
 
 static const struct ledger_table approval_table = {
     .version = LEDGER_GRANT_VERSION_APPROVAL,
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields) - IMAGE_FIELDS,
+};
+
+static const struct ledger_table image_table = {
+    .version = LEDGER_GRANT_VERSION_IMAGE,
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
@@ -72,6 +82,8 @@ static const struct ledger_table approval_table = {
 static const struct ledger_table *table_of(struct str body)
 {
     switch (body.len > 0 ? body.ptr[0] : 0) {
+    case LEDGER_GRANT_VERSION_IMAGE:
+        return &image_table;
     case LEDGER_GRANT_VERSION_APPROVAL:
         return &approval_table;
     case LEDGER_GRANT_VERSION_CLAIMS:
@@ -86,6 +98,9 @@ static const struct ledger_table *table_of(struct str body)
 /* The first table that has room for all of it. */
 static const struct ledger_table *table_for(const struct ledger_grant *grant)
 {
+    if (grant->holder.image[0] != '\0') {
+        return &image_table;
+    }
     if (grant->approval[0] != '\0') {
         return &approval_table;
     }
@@ -103,7 +118,8 @@ int ledger_grant_write(const struct ledger_grant *grant, struct buf *out)
 int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct err *e)
 {
     const struct ledger_table *read = table_of(body);
-    struct ledger_grant grant = {.cgroups = "", .holder.claims = "", .approval = ""};
+    struct ledger_grant grant = {
+        .cgroups = "", .holder.claims = "", .holder.image = "", .approval = ""};
     struct str rest;
     int r = ledger_record_read(read, body, &grant, &rest, e);
 
@@ -115,6 +131,9 @@ int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct er
     }
     if (r == 0 && read == &approval_table && grant.approval[0] == '\0') {
         r = err_set(e, ERR_INVALID, "its approval is missing");
+    }
+    if (r == 0 && read == &image_table && grant.holder.image[0] == '\0') {
+        r = err_set(e, ERR_INVALID, "its image is missing");
     }
     if (r == 0 && rest.len > 0) {
         r = err_set(e, ERR_INVALID, "it has something behind its end");

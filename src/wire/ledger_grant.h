@@ -12,6 +12,8 @@
 #define LEDGER_GRANT_VERSION_CLAIMS 4
 /* Of one that was approved. */
 #define LEDGER_GRANT_VERSION_APPROVAL 5
+/* Of one whose holder is in a container of a known image. */
+#define LEDGER_GRANT_VERSION_IMAGE 6
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_grant {

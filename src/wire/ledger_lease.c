@@ -43,25 +43,34 @@ static const struct ledger_field fields[] = {
     FIELD(moves_wall_ms, LEDGER_TIME),
     /* Of those with a holder that is vouched for: */
     LEDGER_PART(struct ledger_lease, holder, claims, LEDGER_TEXT),
+    /* Of those whose holder is in a container of a known image: */
+    LEDGER_PART(struct ledger_lease, holder, image, LEDGER_TEXT),
 };
 
 #define BOUND_FIELDS 2U
 #define CLAIMS_FIELDS 1U
+#define IMAGE_FIELDS 1U
 
 static const struct ledger_table table = {
     .version = LEDGER_LEASE_VERSION,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - BOUND_FIELDS - CLAIMS_FIELDS,
+    .field_count = ARRAY_LEN(fields) - BOUND_FIELDS - CLAIMS_FIELDS - IMAGE_FIELDS,
 };
 
 static const struct ledger_table bounded_table = {
     .version = LEDGER_LEASE_VERSION_BOUNDED,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS,
+    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS - IMAGE_FIELDS,
 };
 
 static const struct ledger_table claims_table = {
     .version = LEDGER_LEASE_VERSION_CLAIMS,
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields) - IMAGE_FIELDS,
+};
+
+static const struct ledger_table image_table = {
+    .version = LEDGER_LEASE_VERSION_IMAGE,
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
@@ -69,6 +78,8 @@ static const struct ledger_table claims_table = {
 static const struct ledger_table *table_of(struct str body)
 {
     switch (body.len > 0 ? body.ptr[0] : 0) {
+    case LEDGER_LEASE_VERSION_IMAGE:
+        return &image_table;
     case LEDGER_LEASE_VERSION_CLAIMS:
         return &claims_table;
     case LEDGER_LEASE_VERSION_BOUNDED:
@@ -87,18 +98,22 @@ int ledger_lease_write(const struct ledger_lease *lease, struct buf *out)
 {
     const struct ledger_table *written = is_bounded(lease) ? &bounded_table : &table;
 
-    return ledger_record_write(lease->holder.claims[0] != '\0' ? &claims_table : written, lease,
-                               lease->sealed, out);
+    written = lease->holder.claims[0] != '\0' ? &claims_table : written;
+    written = lease->holder.image[0] != '\0' ? &image_table : written;
+    return ledger_record_write(written, lease, lease->sealed, out);
 }
 
 int ledger_lease_read(struct str body, struct ledger_lease *ret_lease, struct err *e)
 {
     const struct ledger_table *read = table_of(body);
-    struct ledger_lease lease = {.holder.claims = ""};
+    struct ledger_lease lease = {.holder.claims = "", .holder.image = ""};
     int r = ledger_record_read(read, body, &lease, &lease.sealed, e);
 
     if (r == 0 && read == &bounded_table && !is_bounded(&lease)) {
         r = err_set(e, ERR_INVALID, "its bound is missing");
+    }
+    if (r == 0 && read == &image_table && lease.holder.image[0] == '\0') {
+        r = err_set(e, ERR_INVALID, "its image is missing");
     }
     if (r == 0 && read == &claims_table && lease.holder.claims[0] == '\0') {
         r = err_set(e, ERR_INVALID, "its claims are missing");

@@ -13,6 +13,8 @@
 #define LEDGER_LEASE_VERSION_BOUNDED 4
 /* Of one whose holder an issuer vouches for. */
 #define LEDGER_LEASE_VERSION_CLAIMS 5
+/* Of one whose holder is in a container of a known image. */
+#define LEDGER_LEASE_VERSION_IMAGE 6
 
 /* What is known of it. */
 #define LEDGER_LEASE_INTENDED "intended" /* an issuer was asked, or is about to be */

@@ -24,7 +24,7 @@ int ledger_read_write(const struct ledger_read *read, struct buf *out)
 
 int ledger_read_read(struct str body, struct ledger_read *ret_read, struct err *e)
 {
-    struct ledger_read read = {.is_anybody = false};
+    struct ledger_read read = {.holder.image = ""};
     struct str rest;
     int r = ledger_record_read(&table, body, &read, &rest, e);
 

@@ -41,6 +41,7 @@ struct ledger_holder {
     const char *listener;
     const char *sans;
     const char *claims; /* what an issuer vouches for, as JSON; "": nothing, and it isn't written */
+    const char *image;  /* what its container was made from; likewise */
     bool is_foreign;
 };
 

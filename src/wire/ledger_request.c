@@ -73,7 +73,7 @@ int ledger_request_write(const struct ledger_request *request, struct buf *out)
 
 int ledger_request_read(struct str body, struct ledger_request *ret_request, struct err *e)
 {
-    struct ledger_request request = {.approval_count = 0};
+    struct ledger_request request = {.holder.image = ""};
     struct str rest;
     int r = ledger_record_read(&request_table, body, &request, &rest, e);
 

@@ -4,6 +4,7 @@
 #include "support/fake_internal.h"
 #include "support/fake_seal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,24 @@ static int unit_is_running(struct env *env, const char *unit)
     return fake_of(env)->unit_is_running;
 }
 
+static int fake_file_read(struct env *env, const struct env_file_place *place, struct buf *out,
+                          struct err *e)
+{
+    struct fake_env *fake = fake_of(env);
+    char path[512];
+    size_t i;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", place->folder, place->path);
+    fake->file_read_count++;
+    for (i = 0; i < fake->secret_count; i++) {
+        if (strcmp(path, fake->secrets[i].source) == 0) {
+            buf_add_c(out, fake->secrets[i].value);
+            return buf_status(out);
+        }
+    }
+    return err_set(e, ERR_NOT_FOUND, "could not read %s: there is none", path);
+}
+
 static const struct env_ops fake_ops = {
     .now_ms = fake_now_ms,
     .wall_ms = fake_wall_ms,
@@ -198,6 +217,7 @@ static const struct env_ops fake_ops = {
     .unseal = fake_unseal,
     .boot_id = fake_boot_id,
     .file_put = fake_file_put,
+    .file_read = fake_file_read,
     .run_start = fake_run_start,
     .run_cancel = fake_run_cancel,
     .run_problem = fake_run_problem,

@@ -94,6 +94,7 @@ struct fake_env {
     struct env_user_groups groups;
     struct fake_secret secrets[FAKE_ENV_SECRETS_MAX];
     size_t secret_count;
+    size_t file_read_count; /* env_file_read: of secrets whose source is the whole path */
     /* For the test to set. */
     int process_lookup_status; /* not 0: every look-up fails with it */
     int process_watch_status;  /* not 0: every watch_start fails with it */

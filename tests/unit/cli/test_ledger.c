@@ -82,7 +82,8 @@ static void add(const char *id, const char *ref)
                                        .holder.container = "",
                                        .holder.listener = "local",
                                        .holder.sans = "",
-                                       .holder.claims = ""};
+                                       .holder.claims = "",
+                                       .holder.image = ""};
     sqlite3_stmt *statement = NULL;
     BUF_AUTO body;
 

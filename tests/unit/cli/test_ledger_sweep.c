@@ -83,7 +83,8 @@ static const struct ledger_holder holder = {.caller = "unix",
                                             .container = "",
                                             .listener = "local",
                                             .sans = "",
-                                            .claims = ""};
+                                            .claims = "",
+                                            .image = ""};
 
 static void add_of(const char *backend, const char *id, const char *ref, int64_t ends_wall_ms)
 {

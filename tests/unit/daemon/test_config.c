@@ -430,6 +430,27 @@ static void test_plugins_that_cannot_be_loaded_are_named(void **state)
     assert_non_null(strstr(config_fixture_errors(f), "two"));
 }
 
+static void test_files_of_containers_have_a_place_for_the_id(void **state)
+{
+    static const struct config_mistake mistakes[] = {
+        {CONFIG_FIXTURE_LEAST "containers: [{file: /run/config.json, image: /image}]\n",
+         "c.yaml:3:21: it has no ${container} in it, which stands for the container's id\n"},
+        {CONFIG_FIXTURE_LEAST "containers: [{file: \"run/${container}\", image: /image}]\n",
+         "c.yaml:3:21: it is no absolute path\n"},
+        {CONFIG_FIXTURE_LEAST "containers: [{file: \"/run/${container}\", image: image}]\n",
+         "c.yaml:3:49: expected the way to a member of the file's JSON, such as "
+         "/Config/Image\n"},
+        {CONFIG_FIXTURE_LEAST "containers: [{file: \"/run/${container}\"}]\n",
+         "c.yaml:3:14: `image` is missing in containers\n"},
+    };
+    struct config_fixture *f = *state;
+
+    config_fixture_expect_each(f, mistakes, ARRAY_LEN(mistakes));
+    config_fixture_expect_valid(f, CONFIG_FIXTURE_LEAST
+                                "containers: [{file: \"/run/${container}\", image: /image}]\n");
+    assert_string_equal(f->config->containers[0].file, "/run/${container}");
+}
+
 int main(void)
 {
 #define TEST(name)                                                                                 \
@@ -443,6 +464,7 @@ int main(void)
         TEST(test_audit_sinks_are_real_and_apart),
         TEST(test_a_ledger_is_a_file_with_an_absolute_path),
         TEST(test_a_plugin_complains_at_the_place),
+        TEST(test_files_of_containers_have_a_place_for_the_id),
         TEST(test_policies_are_checked_with_the_rest),
         TEST(test_policies_are_read_from_a_folder_without_its_tests),
         TEST(test_policies_include_what_lies_in_folders_below),

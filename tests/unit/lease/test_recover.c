@@ -437,7 +437,8 @@ static void test_a_record_that_is_none_of_ours_is_refused(void **state)
                                             .container = "",
                                             .listener = "",
                                             .sans = "",
-                                            .claims = ""}};
+                                            .claims = "",
+                                            .image = ""}};
     const struct str id = STR("l-0123456789abcdef0123456789abcdef");
     char user[ENV_NAME_MAX_BYTES + 1];
 

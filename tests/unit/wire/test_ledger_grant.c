@@ -18,7 +18,8 @@ static const struct ledger_grant FULL = {
                .container = "",
                .listener = "local",
                .sans = "",
-               .claims = ""},
+               .claims = "",
+               .image = ""},
     .gid = 1000,
     .groups = "1000,27",
     .pid = 4711,
@@ -119,6 +120,23 @@ static void test_an_approval_is_kept_in_a_version_of_its_own(void **state)
     buf_fini(&out);
 }
 
+static void test_an_image_is_kept_in_a_version_of_its_own(void **state)
+{
+    struct ledger_grant written = FULL;
+    struct ledger_grant grant;
+    struct buf out;
+
+    (void)state;
+    written.holder.image = "ghcr.io/acme/shop:1";
+    buf_init(&out, 4096);
+    assert_int_equal(ledger_grant_write(&written, &out), 0);
+    assert_int_equal(buf_str(&out).ptr[0], LEDGER_GRANT_VERSION_IMAGE);
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, NULL), 0);
+    assert_string_equal(grant.holder.image, written.holder.image);
+    assert_string_equal(grant.approval, "");
+    buf_fini(&out);
+}
+
 static void test_nothing_may_stand_behind_it(void **state)
 {
     struct ledger_grant grant = {.lease = "untouched"};
@@ -140,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_cgroups_are_kept_in_a_version_of_their_own),
         cmocka_unit_test(test_claims_are_kept_in_a_version_of_their_own),
         cmocka_unit_test(test_an_approval_is_kept_in_a_version_of_its_own),
+        cmocka_unit_test(test_an_image_is_kept_in_a_version_of_its_own),
         cmocka_unit_test(test_nothing_may_stand_behind_it),
     };
 

@@ -33,6 +33,7 @@ static const struct ledger_lease FULL = {
     .holder.listener = "local",
     .holder.sans = "",
     .holder.claims = "",
+    .holder.image = "",
     .holder.is_foreign = true,
 };
 
