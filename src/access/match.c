@@ -76,7 +76,7 @@ static int text_of(const json_t *value, const char *where, const char **ret_text
 static int pattern_of(const json_t *value, const char *where, struct access_pattern *pattern,
                       struct err *e)
 {
-    const char *text;
+    const char *text = NULL;
     int r = text_of(value, where, &text, e);
 
     if (r == 0 && access_pattern_copy(text, pattern) != 0) {
@@ -173,7 +173,7 @@ static int subject_of(json_t *value, struct access_match *match, struct err *e)
 
 static int identifier_of(const json_t *value, struct access_match *match, struct err *e)
 {
-    const char *text;
+    const char *text = NULL;
     int r = text_of(value, "identifier", &text, e);
 
     if (r == 0) {

@@ -282,6 +282,43 @@ static void test_many_end_a_lot_at_a_time(void **state)
     end();
 }
 
+/* As so many callers would, without the time that their requests take. */
+static void read_by_many(struct lease *lease)
+{
+    struct access_identity identity = {.listener = "local", .gid = ENV_NO_ID};
+    bool is_new = false;
+    uint32_t i;
+
+    for (i = 0; i <= LEASE_READERS_MAX + 1; i++) {
+        struct holder *holder;
+
+        identity.uid = 100000 + i;
+        holder = holder_get(f.core, lease->role, &identity);
+        assert_non_null(holder);
+        assert_int_equal(readers_add(lease, holder, &is_new), 0);
+        holder_put(f.core, holder);
+    }
+    assert_false(is_new); /* the last one changes nothing any more */
+}
+
+static void test_past_the_limit_it_may_have_been_anybody(void **state)
+{
+    struct client *a = fixture_client(0);
+
+    (void)state;
+    fixture_get(a, &f.shared);
+    read_by_many(fixture_lease(a));
+    fake_ledger_run(&ledger);
+    assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_READ), LEASE_READERS_MAX + 1);
+    ledger_kill();
+    ledger_start();
+    begin("{\"subject\":{\"user\":\"somebody\"}}");
+    assert_int_equal(drill.counts.lease_count, 1);
+    assert_false(model_is_live(&f.model, 0));
+    assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_READ), 0);
+    end();
+}
+
 /* --- after a restart -------------------------------------------------------------------------- */
 
 static void test_readers_survive_a_kill(void **state)
@@ -411,6 +448,7 @@ int main(void)
         ledger_test(test_a_credential_is_found_by_its_name),
         ledger_test(test_who_waits_gets_nothing),
         ledger_test(test_many_end_a_lot_at_a_time),
+        ledger_test(test_past_the_limit_it_may_have_been_anybody),
         ledger_test(test_readers_survive_a_kill),
         ledger_test(test_a_reader_is_on_record_before_it_reads),
         ledger_test(test_a_reader_that_cannot_be_recorded_reads_nothing),
