@@ -250,6 +250,22 @@ static void refuse(struct exchange *x, const struct request *request, const stru
     approval_fail(x, ERR_DENIED, why);
 }
 
+/* Who gets nothing of a role lets nobody else have it either: it may be somebody in his name. */
+static int check_block(const struct exchange *x, const struct request *request, struct err *e)
+{
+    struct access_decision decision;
+    struct request_view view;
+    const struct block *block;
+
+    request_view(request, &view);
+    block = blocks_find(&x->serve->blocks, &x->identity, view.role, view.backend);
+    if (block == NULL) {
+        return 0;
+    }
+    block_decide(block, &decision);
+    return err_set(e, ERR_DENIED, "you are %s", decision.detail);
+}
+
 static void say(struct exchange *x, enum request_verb verb)
 {
     struct request *request = request_of_path(x);
@@ -265,7 +281,10 @@ static void say(struct exchange *x, enum request_verb verb)
         not_found(x);
         return;
     }
-    r = request_say(request, &voice, &e);
+    r = verb == REQUEST_APPROVE ? check_block(x, request, &e) : 0;
+    if (r == 0) {
+        r = request_say(request, &voice, &e);
+    }
     if (r == ERR_DENIED) {
         refuse(x, request, &e);
     } else if (r != 0) {

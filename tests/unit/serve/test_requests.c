@@ -92,6 +92,22 @@ static void test_it_is_asked_for_approved_and_used_once(void **state)
     assert_int_equal(fixture_records("grant.created"), 1);
 }
 
+static void test_who_is_blocked_approves_nothing(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    remember(post(ALICE, API "/leases", POST_DB));
+    call = post(ADA, API "/blocks", "{\"match\":{\"subject\":{\"user\":\"bob\"}},\"block\":60}");
+    assert_int_equal(call->status, 201);
+    fixture_expect(say(BOB, "approve"), 403, "denied");
+    fixture_expect(fixture_get(ALICE, GET_DB), 403, "approval_pending");
+    fixture_advance(61 * SECOND_MS);
+    assert_int_equal(say(BOB, "approve")->status, 200);
+    assert_int_equal(fixture_get(ALICE, GET_DB)->status, 200);
+    fixture_advance(11 * MINUTE_MS);
+}
+
 static void test_a_mere_read_asks_for_nothing(void **state)
 {
     (void)state;
@@ -257,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         request_test(test_it_is_asked_for_approved_and_used_once),
+        request_test(test_who_is_blocked_approves_nothing),
         request_test(test_a_mere_read_asks_for_nothing),
         request_test(test_who_waits_gets_it_when_it_is_approved),
         request_test(test_a_wait_ends),
