@@ -87,6 +87,7 @@ static struct io_listener_limits limits_of(const struct config_limits *limits)
         .headers_max = (uint32_t)limits->request_headers,
         .target_max_bytes = limits->request_target_bytes,
         .body_max_bytes = limits->request_body_bytes,
+        .large_path = SERVE_LARGE_PATH,
         .head_timeout_ms = limits->head_timeout_ms,
         .body_timeout_ms = limits->body_timeout_ms,
         .idle_timeout_ms = limits->idle_timeout_ms,

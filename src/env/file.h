@@ -1,4 +1,4 @@
-/* Files: append-only ones, public ones that are replaced whole (struct env_put), and small ones
+/* Files: append-only ones, ones that are replaced whole (struct env_put), and small ones
  * that others leave.
  *
  * Append-only files have group commit: whatever was appended since the last write goes out with one
@@ -24,13 +24,16 @@ struct env_append {
     struct list node;
 };
 
-/* Public files that others read (lists of what is revoked) are replaced whole. One replacement,
- * embedded in its owner. */
-#define ENV_PUT_MAX_BYTES (1024U * 1024U)
+/* Files that are replaced whole: public ones that others read (lists of what is revoked), and
+ * leased's own state. One replacement, embedded in its owner. */
+#define ENV_PUT_MAX_BYTES (8U * 1024U * 1024U)
 
 struct env_put {
     const char *path; /* borrowed until the callback */
     struct str bytes; /* the same; at most ENV_PUT_MAX_BYTES */
+    /* For leased alone (0600): then its folder is made (0700) where it is missing, and what stands
+     * at the path must be as private. */
+    bool is_private;
     /* 0 when the new content and its name are on stable storage. Else an ERR_* or a negated errno
      * with a text (borrowed until the callback returns): then the old content is there whole, or,
      * when only the last sync failed, the new one. */
@@ -67,7 +70,8 @@ static inline int env_file_open(struct env *env, const char *path, struct env_fi
     return env->ops->file_open(env, path, ret_file, e);
 }
 
-/* Replaces the file at put->path: written beside it, synced, then renamed onto it, with mode 0644.
+/* Replaces the file at put->path: written beside it, synced, then renamed onto it, with mode 0644
+ * or 0600.
  * The path is absolute; its directory must be there and be changeable by root and us only; what
  * stands at it must be a regular file or nothing. Puts that are under way at once land in any
  * order. Can't be cancelled. ERR_NOMEM, ERR_CLOSED. */

@@ -1,4 +1,4 @@
-/* Public files that are replaced whole, in a thread of libuv's pool.
+/* Files that are replaced whole, in a thread of libuv's pool.
  *
  * Happy path: the directory is opened by a walk that trusts no stranger → what stands at the name
  * is a regular file or nothing → the content goes into a hidden file beside it → fsync → rename →
@@ -24,6 +24,8 @@
 
 #define PUT_MAGIC 0x66707574U /* "fput" */
 #define PUT_MODE 0644
+#define PRIVATE_MODE 0600
+#define PRIVATE_DIR_MODE 0700
 
 struct io_put {
     uint32_t magic;
@@ -38,12 +40,14 @@ struct io_put {
 /* The place of a file: its directory, opened, and its name there. */
 struct place {
     int dir;
+    bool is_private;
     const char *name;
     char beside[NAME_MAX + 1];
 };
 
 static int place_open(const char *path, struct place *place, struct err *e)
 {
+    static const struct safe_dir_make make = {.mode = PRIVATE_DIR_MODE};
     const char *slash = strrchr(path, '/');
     char dir[PATH_MAX];
     size_t len = slash != NULL ? (size_t)(slash - path) : 0;
@@ -58,7 +62,7 @@ static int place_open(const char *path, struct place *place, struct err *e)
     if (n < 0 || (size_t)n >= sizeof(place->beside)) {
         return err_set(e, -ENAMETOOLONG, "%.200s…: the name is too long", path);
     }
-    return safe_dir_open(dir, NULL, &place->dir, e);
+    return safe_dir_open(dir, place->is_private ? &make : NULL, &place->dir, e);
 }
 
 static int check_target(const struct place *place, const char *path, struct err *e)
@@ -74,7 +78,11 @@ static int check_target(const struct place *place, const char *path, struct err 
         return err_set(e, ERR_INVALID, "%s is %s; take it away, or name another path", path,
                        S_ISLNK(st.st_mode) ? "a symbolic link" : "not a regular file");
     }
-    if ((st.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
+    if (place->is_private && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        return err_set(e, ERR_INVALID, "%s isn't its owner's alone (mode %04o): chmod 0600", path,
+                       (unsigned)(st.st_mode & 07777U));
+    }
+    if (!place->is_private && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
         return err_set(
             e, ERR_INVALID,
             "%s is its owner's alone, so it was not written here, and may be a key; take "
@@ -104,6 +112,7 @@ static int write_all(int fd, struct str bytes)
 /* The content in the file beside, synced. */
 static int write_beside(const struct place *place, struct str bytes)
 {
+    mode_t mode = place->is_private ? PRIVATE_MODE : PUT_MODE;
     int fd;
     int rc;
 
@@ -111,12 +120,12 @@ static int write_beside(const struct place *place, struct str bytes)
         return -errno;
     }
     fd = openat(place->dir, place->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                PUT_MODE);
+                mode);
     if (fd < 0) {
         return -errno;
     }
     rc = write_all(fd, bytes);
-    if (rc == 0 && (fchmod(fd, PUT_MODE) != 0 || fsync(fd) != 0)) {
+    if (rc == 0 && (fchmod(fd, mode) != 0 || fsync(fd) != 0)) {
         rc = -errno;
     }
     if (close(fd) != 0 && rc == 0) {
@@ -125,9 +134,9 @@ static int write_beside(const struct place *place, struct str bytes)
     return rc;
 }
 
-static int sync_dir(const struct place *place)
+static int sync_dir(const struct place *place, const char *name)
 {
-    int fd = openat(place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(place->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc;
 
     if (fd < 0) {
@@ -138,9 +147,10 @@ static int sync_dir(const struct place *place)
     return rc;
 }
 
-static int replace(const char *path, struct str bytes, struct err *e)
+static int replace(const struct env_put *put, struct err *e)
 {
-    struct place place = {.dir = -1, .name = ""};
+    const char *path = put->path;
+    struct place place = {.dir = -1, .is_private = put->is_private, .name = ""};
     int rc = place_open(path, &place, e);
 
     if (rc != 0) {
@@ -151,14 +161,17 @@ static int replace(const char *path, struct str bytes, struct err *e)
         (void)close(place.dir);
         return rc;
     }
-    rc = write_beside(&place, bytes);
+    rc = write_beside(&place, put->bytes);
     if (rc == 0 && renameat(place.dir, place.beside, place.dir, place.name) != 0) {
         rc = -errno;
     }
     if (rc != 0) {
         (void)unlinkat(place.dir, place.beside, 0);
     } else {
-        rc = sync_dir(&place);
+        rc = sync_dir(&place, ".");
+    }
+    if (rc == 0 && place.is_private) {
+        (void)sync_dir(&place, ".."); /* the folder may be new; where we can't look we made none */
     }
     (void)close(place.dir);
     return rc == 0 ? 0 : err_set(e, rc, "could not write %s: %s", path, strerror(-rc));
@@ -168,7 +181,7 @@ static void run(uv_work_t *work)
 {
     struct io_put *put = OBJ_CAST(work->data, struct io_put, PUT_MAGIC);
 
-    put->status = replace(put->put->path, put->put->bytes, &put->error);
+    put->status = replace(put->put, &put->error);
 }
 
 static void finish(struct io_put *put)

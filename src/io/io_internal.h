@@ -110,6 +110,7 @@ struct io {
     struct io_lag lag;
     uint32_t connection_count;   /* of all listeners, without the refused and the streams */
     uint32_t stream_count;       /* connections that carry a stream */
+    uint32_t large_body_count;   /* requests with a body that only few may have at once */
     uint32_t connection_peak;    /* since memory was last given back */
     uint32_t connections_max;    /* that there are descriptors for; 0: not asked yet */
     struct io_refusals refusals; /* connections over a limit */

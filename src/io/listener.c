@@ -30,6 +30,7 @@
 #define DEFAULT_HEADERS 32U
 #define DEFAULT_TARGET_MAX_BYTES 1024U
 #define DEFAULT_BODY_MAX_BYTES (64U * 1024U)
+#define LARGE_BODY_MAX_BYTES (4U * 1024U * 1024U)
 #define DEFAULT_HEAD_TIMEOUT_MS 5000U
 #define DEFAULT_BODY_TIMEOUT_MS 10000U
 #define DEFAULT_IDLE_TIMEOUT_MS 60000U
@@ -107,6 +108,9 @@ struct io_listener_limits listener_limits(const struct io *io,
             limit_size(asked->target_max_bytes, DEFAULT_TARGET_MAX_BYTES, HARD_MAX_TARGET_BYTES),
         .body_max_bytes =
             limit_size(asked->body_max_bytes, DEFAULT_BODY_MAX_BYTES, HARD_MAX_BODY_BYTES),
+        .large_path = asked->large_path,
+        .large_body_max_bytes = limit_size(asked->large_body_max_bytes, LARGE_BODY_MAX_BYTES,
+                                           LARGE_BODY_MAX_BYTES),
         .head_timeout_ms = or_default(asked->head_timeout_ms, DEFAULT_HEAD_TIMEOUT_MS),
         .body_timeout_ms = or_default(asked->body_timeout_ms, DEFAULT_BODY_TIMEOUT_MS),
         .idle_timeout_ms = or_default(asked->idle_timeout_ms, DEFAULT_IDLE_TIMEOUT_MS),

@@ -7,6 +7,8 @@
 
 struct io_listener;
 
+#define IO_LARGE_BODIES_MAX 8U
+
 /* 0 in a limit: the default in brackets. Connections are counted over all listeners together, those
  * that are retired too: the total and its callers' are limits of the process, which each listener
  * holds to. */
@@ -21,6 +23,10 @@ struct io_listener_limits {
     uint32_t headers_max;        /* [32] at most ENV_REQUEST_HEADERS_MAX */
     size_t target_max_bytes;     /* [1 KiB] */
     size_t body_max_bytes;       /* [64 KiB] */
+    /* Below this path a body may be larger, but only IO_LARGE_BODIES_MAX at once; static; NULL:
+     * nowhere. */
+    const char *large_path;
+    size_t large_body_max_bytes; /* [4 MiB] */
     /* [5 s] from accept, on a kept connection from the end of the request line, to the end of the
      * headers. The bytes of a later request line run on the idle time. */
     uint64_t head_timeout_ms;

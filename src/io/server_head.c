@@ -118,13 +118,24 @@ static bool note_single(struct head *head, struct str name, size_t *ret_index)
     return true;
 }
 
+/* What this request may have; the request line has been judged. */
+static size_t body_max_bytes(const struct env_connection *conn)
+{
+    const struct io_listener_limits *limits = &conn->listener->limits;
+    struct str target = {.ptr = conn->target, .len = conn->target_len};
+
+    return limits->large_path != NULL && str_starts_with(target, limits->large_path)
+               ? limits->large_body_max_bytes
+               : limits->body_max_bytes;
+}
+
 static enum MHD_Result judge_content_length(struct head *head, struct str value)
 {
     struct env_connection *conn = head->conn;
     uint64_t length;
     int rc = str_parse_u64(value, &length);
 
-    if (rc == ERR_RANGE || (rc == 0 && length > conn->listener->limits.body_max_bytes)) {
+    if (rc == ERR_RANGE || (rc == 0 && length > body_max_bytes(conn))) {
         return head_refuse(head, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large");
     }
     if (rc != 0) {

@@ -158,6 +158,7 @@ struct env_connection {
     bool has_head; /* the head has been judged, a body may follow */
     bool is_http_1_0;
     size_t content_length;
+    bool is_large; /* counts in io->large_body_count */
     struct buf body;
     struct MHD_Response
         *response; /* the answer until it is queued; NULL when there was no memory for it */

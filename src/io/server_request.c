@@ -35,9 +35,16 @@ static enum MHD_Result head_arrived(struct env_connection *conn, const char *met
     if (conn->listener->is_quiesced && !conn->listener->is_served_on) {
         return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "the daemon is stopping");
     }
+    if (conn->content_length > conn->listener->limits.body_max_bytes) {
+        if (conn->listener->io->large_body_count == IO_LARGE_BODIES_MAX) {
+            return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
+                                "too many large requests are under way");
+        }
+        conn->is_large = true;
+        conn->listener->io->large_body_count++;
+    }
     if (conn->content_length > 0) {
-        /* It was judged by this limit, which may be new. */
-        buf_init(&conn->body, conn->listener->limits.body_max_bytes);
+        buf_init(&conn->body, conn->content_length); /* which was judged */
         conn_set_phase(conn, PHASE_BODY);
     }
     return MHD_YES;
@@ -240,6 +247,8 @@ static void request_reset(struct env_connection *conn)
         buf_fini(&conn->body);
         buf_init(&conn->body, conn->listener->limits.body_max_bytes);
     }
+    conn->listener->io->large_body_count -= conn->is_large ? 1 : 0;
+    conn->is_large = false;
 }
 
 void request_completed(void *user, struct MHD_Connection *mhd, void **context,

@@ -22,6 +22,9 @@ struct serve;
 #define SERVE_REPLY_MIN_BYTES (512U * 1024U)
 #define SERVE_REPLY_MAX_BYTES (4U * 1024U * 1024U)
 
+/* Below this path requests bring policies. */
+#define SERVE_LARGE_PATH "/leased/v1/policy/"
+
 /* One reload that somebody asks for over the API. */
 struct serve_reload {
     const struct access_identity *identity; /* who asks; borrowed until the call returns */

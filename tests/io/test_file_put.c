@@ -71,14 +71,23 @@ static struct world *world_of(void **state)
     return &world;
 }
 
-static int put_to(struct world *world, const char *path, const char *text)
+static int put_as(struct world *world, const char *path, const char *text, bool is_private)
 {
     world->is_done = false;
-    world->put = (struct env_put){.path = path, .bytes = str_of(text), .fn = done, .user = world};
+    world->put = (struct env_put){.path = path,
+                                  .bytes = str_of(text),
+                                  .is_private = is_private,
+                                  .fn = done,
+                                  .user = world};
     assert_int_equal(env_put_start(world->loop->env, &world->put), 0);
     assert_false(world->is_done);
     loop_until(world->loop, &world->is_done);
     return world->status;
+}
+
+static int put_to(struct world *world, const char *path, const char *text)
+{
+    return put_as(world, path, text, false);
 }
 
 static int put(struct world *world, const char *text)
@@ -162,6 +171,30 @@ static void test_what_a_crash_left_beside_it_is_in_nobodys_way(void **state)
     (void)close(fd);
     assert_int_equal(put(world, "whole"), 0);
     expect(world, "whole");
+    fini(world);
+}
+
+static void test_a_private_file_is_ours_alone_and_gets_its_folder(void **state)
+{
+    struct world *world = world_of(state);
+    char folder[160];
+    char path[200];
+    struct stat st;
+
+    (void)snprintf(folder, sizeof(folder), "%s/policies", world->dir);
+    (void)snprintf(path, sizeof(path), "%s/d1.json", folder);
+    assert_int_equal(put_as(world, path, "one", true), 0);
+    assert_int_equal(put_as(world, path, "two", true), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(st.st_size, 3);
+    assert_int_equal(stat(folder, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(put_as(world, path, "three", true), ERR_INVALID);
+    assert_non_null(strstr(world->detail, "chmod 0600"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
     fini(world);
 }
 
@@ -267,6 +300,7 @@ int main(void)
         TEST(test_a_file_is_made_and_replaced_and_anybody_may_read_it),
         TEST(test_when_the_disk_is_full_the_old_content_stays),
         TEST(test_what_a_crash_left_beside_it_is_in_nobodys_way),
+        TEST(test_a_private_file_is_ours_alone_and_gets_its_folder),
         TEST(test_a_missing_directory_is_named),
         TEST(test_a_link_or_a_directory_in_the_way_is_refused),
         TEST(test_a_file_that_is_its_owners_alone_is_not_replaced),
