@@ -251,7 +251,10 @@ int daemon_ledger_recover(struct daemon *daemon)
         return unreadable(&e);
     }
     /* The policy of now decides on what an earlier one has allowed. */
-    (void)lease_core_recheck(daemon->core, access_policy_digest(policy), daemon_judge, policy);
+    (void)lease_core_recheck(daemon->core,
+                             &(struct lease_recheck){.policy_digest = access_policy_digest(policy),
+                                                     .judge = daemon_judge,
+                                                     .user = policy});
     lease_core_recovered(daemon->core, &recovery);
     if (daemon_requests_recover(daemon, policy, &e) != 0) {
         return unreadable(&e);

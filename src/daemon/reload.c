@@ -270,8 +270,12 @@ static void commit(struct reload *reload)
     daemon_serve(daemon, reload->after, reload->served, reload->files);
     daemon_hooks_set(daemon, reload->after);
     if (rules_have_changed(reload)) {
-        (void)lease_core_recheck(daemon->core, access_policy_digest(reload->after->policy),
-                                 daemon_judge, reload->after->policy);
+        struct access_policy *policy = reload->after->policy;
+
+        (void)lease_core_recheck(
+            daemon->core, &(struct lease_recheck){.policy_digest = access_policy_digest(policy),
+                                                  .judge = daemon_judge,
+                                                  .user = policy});
     }
     lease_core_stats(daemon->core, &stats);
     reload->report = (struct reload_report){

@@ -109,8 +109,8 @@ struct io_listener_limits listener_limits(const struct io *io,
         .body_max_bytes =
             limit_size(asked->body_max_bytes, DEFAULT_BODY_MAX_BYTES, HARD_MAX_BODY_BYTES),
         .large_path = asked->large_path,
-        .large_body_max_bytes = limit_size(asked->large_body_max_bytes, LARGE_BODY_MAX_BYTES,
-                                           LARGE_BODY_MAX_BYTES),
+        .large_body_max_bytes =
+            limit_size(asked->large_body_max_bytes, LARGE_BODY_MAX_BYTES, LARGE_BODY_MAX_BYTES),
         .head_timeout_ms = or_default(asked->head_timeout_ms, DEFAULT_HEAD_TIMEOUT_MS),
         .body_timeout_ms = or_default(asked->body_timeout_ms, DEFAULT_BODY_TIMEOUT_MS),
         .idle_timeout_ms = or_default(asked->idle_timeout_ms, DEFAULT_IDLE_TIMEOUT_MS),

@@ -4,7 +4,11 @@
  * and reason. Allowed: it goes on under the rule that allows it, for the rest of the time that this
  * rule gives. Not allowed, or its uid has another name now: it ends, with a record that names the
  * new policy and the rule that denied. A name that can't be looked up proves nothing, so such a
- * grant goes on; nobody gets a new one meanwhile, because access_identity_init refuses. */
+ * grant goes on; nobody gets a new one meanwhile, because access_identity_init refuses.
+ *
+ * With a time to drain it doesn't end at once but gets that time as its duration, under the rule
+ * that denies it. By that it is known again when the same policy judges it once more, after a
+ * reload or a restart: then it keeps its time. */
 #include "base/log.h"
 #include "lease/core_internal.h"
 
@@ -16,11 +20,16 @@
 
 struct recheck {
     struct lease_core *core;
-    const char *policy_digest;
-    lease_judge_fn judge;
-    void *user;
+    struct lease_recheck *asked;
     uint32_t run; /* tells this recheck's counts from those of the one before */
-    uint32_t ended_count;
+};
+
+/* What becomes of a grant. */
+enum fate {
+    FATE_GOES_ON,
+    FATE_REDUCED,
+    FATE_DRAINS, /* it was left its time by this policy already */
+    FATE_ENDS,
 };
 
 /* "process,pid:1234" */
@@ -82,14 +91,18 @@ static void judge(const struct recheck *recheck, const struct grant *grant,
 
     request.binding_count = bindings_read(grant_bindings_text(grant), request.bindings);
     grant_identity(grant, &identity);
-    recheck->judge(recheck->user, &identity, &request, ret_decision);
+    recheck->asked->judge(recheck->asked->user, &identity, &request, ret_decision);
 }
 
-static void grant_take_away(struct recheck *recheck, struct grant *grant, const char *rule)
+/* Was it left its time when this policy came? Then that policy's word is what it is held by; one
+ * that is allowed is held by a rule that allows. */
+static bool is_draining(const struct recheck *recheck, const struct grant *grant,
+                        const struct access_decision *decision)
 {
-    grant_set_rule(grant, rule, recheck->policy_digest);
-    lease_end_grant(recheck->core, grant, GRANT_END_POLICY, NULL);
-    recheck->ended_count++;
+    return decision->outcome == ACCESS_DENY && decision->limit == NULL &&
+           grant_until_ms(grant) != 0 &&
+           strcmp(grant_policy(grant), recheck->asked->policy_digest) == 0 &&
+           strcmp(grant_rule(grant), decision->rule != NULL ? decision->rule : "") == 0;
 }
 
 /* When it began, in the env clock. */
@@ -102,18 +115,6 @@ static uint64_t begun_ms(const struct lease_core *core, const struct grant *gran
         return schedule_left_ms(grant_until_ms(grant), grant->duration_ms);
     }
     return lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
-}
-
-/* It has lived for a part of its new duration already. */
-static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t duration_ms)
-{
-    uint64_t until_ms = schedule_add_ms(begun_ms(core, grant), duration_ms);
-
-    grant->duration_ms = duration_ms;
-    if (grant->is_created) {
-        grant_set_until(grant, until_ms);
-        record_grant_reduced(grant);
-    }
 }
 
 /* The duration that the decision leaves the grant, with its window; 0: it changes nothing. */
@@ -139,54 +140,141 @@ static uint64_t reduced_ms(const struct lease_core *core, const struct grant *gr
     return duration_ms != grant->duration_ms ? duration_ms : 0;
 }
 
-static void grant_recheck(struct recheck *recheck, struct grant *grant)
+/* The decision is only made when the holder has the name that it had; the duration is what a grant
+ * is reduced to. */
+static enum fate fate_of(const struct recheck *recheck, const struct grant *grant,
+                         struct access_decision *ret_decision, uint64_t *ret_duration_ms)
 {
     struct holder *holder = grant->holder;
-    struct access_decision decision;
-    uint64_t duration_ms;
 
     holder_begin(recheck, holder);
     if (holder->is_renamed) {
-        grant_take_away(recheck, grant, NULL);
-        return;
+        return FATE_ENDS;
     }
-    judge(recheck, grant, &decision);
-    if (decision.outcome != ACCESS_ALLOW) {
-        grant_take_away(recheck, grant, decision.rule);
-        return;
+    judge(recheck, grant, ret_decision);
+    if (ret_decision->outcome != ACCESS_ALLOW) {
+        return is_draining(recheck, grant, ret_decision) ? FATE_DRAINS : FATE_ENDS;
     }
     holder->kept_count++;
-    grant_set_rule(grant, decision.rule, recheck->policy_digest);
-    duration_ms = reduced_ms(recheck->core, grant, &decision);
-    if (duration_ms > 0) {
-        grant_reduce(recheck->core, grant, duration_ms);
+    *ret_duration_ms = reduced_ms(recheck->core, grant, ret_decision);
+    return *ret_duration_ms > 0 ? FATE_REDUCED : FATE_GOES_ON;
+}
+
+/* It has lived for a part of its new duration already. */
+static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t duration_ms)
+{
+    uint64_t until_ms = schedule_add_ms(begun_ms(core, grant), duration_ms);
+
+    grant->duration_ms = duration_ms;
+    if (grant->is_created) {
+        grant_set_until(grant, until_ms);
+        record_grant_reduced(grant);
     }
-    if (!grant->is_created) {
+}
+
+/* It gets the time that the policy's change gives it, if it hadn't less anyway. */
+static void grant_drain(struct recheck *recheck, struct grant *grant)
+{
+    struct lease_core *core = recheck->core;
+    uint64_t end_ms = schedule_add_ms(core_now_ms(core), recheck->asked->drain_ms);
+    uint64_t duration_ms = schedule_left_ms(end_ms, begun_ms(core, grant));
+
+    recheck->asked->draining_count++;
+    if (grant->duration_ms == 0 || duration_ms < grant->duration_ms) {
+        grant_reduce(core, grant, duration_ms);
+    }
+}
+
+/* Who waits for a credential hasn't got one yet, and gets none. */
+static void grant_take_away(struct recheck *recheck, struct grant *grant, const char *rule)
+{
+    grant_set_rule(grant, rule, recheck->asked->policy_digest);
+    if (recheck->asked->drain_ms > 0 && grant->is_created) {
+        grant_drain(recheck, grant);
+        return;
+    }
+    lease_end_grant(recheck->core, grant, GRANT_END_POLICY, NULL);
+    recheck->asked->ended_count++;
+}
+
+static void grant_recheck(struct recheck *recheck, struct grant *grant)
+{
+    struct access_decision decision = {.rule = NULL};
+    uint64_t duration_ms = 0;
+    enum fate fate = fate_of(recheck, grant, &decision, &duration_ms);
+
+    switch (fate) {
+    case FATE_ENDS:
+        grant_take_away(recheck, grant, decision.rule);
+        break;
+    case FATE_DRAINS:
+        recheck->asked->draining_count++;
+        break;
+    case FATE_REDUCED:
+        grant_set_rule(grant, decision.rule, recheck->asked->policy_digest);
+        grant_reduce(recheck->core, grant, duration_ms);
+        recheck->asked->reduced_count++;
+        break;
+    case FATE_GOES_ON:
+        grant_set_rule(grant, decision.rule, recheck->asked->policy_digest);
+        break;
+    }
+    if (!grant->is_created && (fate == FATE_REDUCED || fate == FATE_GOES_ON)) {
         grant->window_wall_ms = decision.until_wall_ms;
     }
 }
 
-uint32_t lease_core_recheck(struct lease_core *core, const char *policy_digest,
-                            lease_judge_fn judge_fn, void *user)
+/* NULL: there is no other that policies decide about. */
+static struct grant *next_grant(struct lease_core *core, struct grant *grant)
 {
-    struct recheck recheck = {
-        .core = core,
-        .policy_digest = policy_digest,
-        .judge = judge_fn,
-        .user = user,
-        .run = ++core->recheck_run,
-    };
+    do {
+        grant = lease_core_next_grant(core, grant);
+    } while (grant != NULL && (grant->state == GRANT_STATE_ENDED || lend_is_own(grant->holder)));
+    return grant;
+}
+
+uint32_t lease_core_recheck(struct lease_core *core, struct lease_recheck *asked)
+{
+    struct recheck recheck = {.core = core, .asked = asked, .run = ++core->recheck_run};
     struct grant *grant = NULL;
     char count[24];
 
-    while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        if (grant->state != GRANT_STATE_ENDED && !lend_is_own(grant->holder)) {
-            grant_recheck(&recheck, grant);
-        }
+    asked->ended_count = 0;
+    asked->draining_count = 0;
+    asked->reduced_count = 0;
+    while ((grant = next_grant(core, grant)) != NULL) {
+        grant_recheck(&recheck, grant);
     }
-    if (recheck.ended_count > 0) {
-        (void)snprintf(count, sizeof(count), "%" PRIu32, recheck.ended_count);
+    if (asked->ended_count > 0) {
+        (void)snprintf(count, sizeof(count), "%" PRIu32, asked->ended_count);
         log_event(LOG_LEVEL_WARN, "policy.grants.ended", "count", count, NULL);
     }
-    return recheck.ended_count;
+    return asked->ended_count;
+}
+
+void lease_core_preview(struct lease_core *core, const struct lease_recheck *asked,
+                        void (*fn)(void *user, const struct lease_preview *preview), void *user)
+{
+    struct lease_recheck copy = *asked;
+    const struct recheck recheck = {.core = core, .asked = &copy, .run = ++core->recheck_run};
+    struct grant *grant = NULL;
+
+    while ((grant = next_grant(core, grant)) != NULL) {
+        struct access_decision decision;
+        struct lease_preview preview = {.grant = grant};
+        uint64_t duration_ms = 0;
+        enum fate fate = fate_of(&recheck, grant, &decision, &duration_ms);
+
+        preview.ends = fate == FATE_ENDS;
+        preview.decision = grant->holder->is_renamed ? NULL : &decision;
+        if (fate == FATE_REDUCED) {
+            uint64_t until_ms = schedule_add_ms(begun_ms(core, grant), duration_ms);
+
+            preview.until_wall_ms =
+                env_wall_ms(core->env) + ((int64_t)until_ms - (int64_t)core_now_ms(core));
+        }
+        if (preview.ends || fate == FATE_REDUCED) {
+            fn(user, &preview);
+        }
+    }
 }

@@ -74,11 +74,8 @@ static struct world *world_of(void **state)
 static int put_as(struct world *world, const char *path, const char *text, bool is_private)
 {
     world->is_done = false;
-    world->put = (struct env_put){.path = path,
-                                  .bytes = str_of(text),
-                                  .is_private = is_private,
-                                  .fn = done,
-                                  .user = world};
+    world->put = (struct env_put){
+        .path = path, .bytes = str_of(text), .is_private = is_private, .fn = done, .user = world};
     assert_int_equal(env_put_start(world->loop->env, &world->put), 0);
     assert_false(world->is_done);
     loop_until(world->loop, &world->is_done);

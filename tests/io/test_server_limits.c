@@ -145,8 +145,8 @@ static int ask_body_at(struct fixture *f, const char *path, size_t size)
 {
     char *request = calloc(1, size + 128);
     int len =
-        snprintf(request, 128,
-                 "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n", path, size);
+        snprintf(request, 128, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
+                 path, size);
     int status;
 
     memset(request + len, 'b', size);
@@ -489,7 +489,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_number_of_headers_has_a_hard_maximum, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_body_has_a_largest_size, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_only_some_paths_take_large_bodies_and_few_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_some_paths_take_large_bodies_and_few_at_once,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_connection_over_the_limit_is_told_so_and_closed,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_user_cannot_take_all_connections, setup, teardown),

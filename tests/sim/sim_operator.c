@@ -74,8 +74,11 @@ static void set_policy(struct sim_world *world, size_t index)
     sim_trace(&world->sim, "operators: policy %zu", index);
     world->policy_index = index;
     serve_set(world->serve, &settings);
-    (void)lease_core_recheck(world->core, access_policy_digest(world->policies[index]), judge,
-                             world->policies[index]);
+    (void)lease_core_recheck(
+        world->core,
+        &(struct lease_recheck){.policy_digest = access_policy_digest(world->policies[index]),
+                                .judge = judge,
+                                .user = world->policies[index]});
 }
 
 void sim_operator_act(struct sim_world *world)

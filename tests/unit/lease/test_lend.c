@@ -180,7 +180,8 @@ static void test_no_policy_ends_it(void **state)
 {
     (void)state;
     (void)look_at(0);
-    assert_int_equal(lease_core_recheck(f.core, "digest-two", NULL, NULL), 0);
+    assert_int_equal(
+        lease_core_recheck(f.core, &(struct lease_recheck){.policy_digest = "digest-two"}), 0);
     assert_int_equal(look_at(0)->status, 0);
     assert_int_equal(CALLS(ISSUE), 1);
 }

@@ -10,6 +10,7 @@ static struct {
     uint32_t denied_group;
     uint32_t live_max;
     uint64_t duration_ms;
+    uint64_t drain_ms;
     uint32_t call_count;
     struct access_request request;
     struct access_identity identity;
@@ -61,7 +62,11 @@ static int setup(void **state)
 
 static uint32_t recheck(void)
 {
-    uint32_t ended = lease_core_recheck(f.core, "digest-two", judge, &policy);
+    struct lease_recheck asked = {.policy_digest = "digest-two",
+                                  .judge = judge,
+                                  .user = &policy,
+                                  .drain_ms = policy.drain_ms};
+    uint32_t ended = lease_core_recheck(f.core, &asked);
 
     fixture_run();
     return ended;
@@ -298,6 +303,99 @@ static void test_who_is_about_to_get_a_credential_is_told_too(void **state)
     assert_int_equal(client->status, ERR_POLICY);
 }
 
+static void test_what_drains_lives_for_that_long_and_no_longer(void **state)
+{
+    struct client *one = fixture_client(0);
+    struct client *two = fixture_client(10);
+
+    (void)state;
+    fixture_get(one, &f.role);
+    fixture_get(two, &f.role);
+    policy.denied_uid = 500;
+    policy.drain_ms = 10 * MINUTE_MS;
+    assert_int_equal(recheck(), 0);
+    assert_int_equal(fixture_records("grant.reduced"), 1);
+    assert_int_equal(fixture_trail_has("\"rule\":\"no-more\""), 1);
+    fixture_advance(9 * MINUTE_MS);
+    assert_int_equal(one->grant->state, GRANT_STATE_HELD);
+    fixture_advance(2 * MINUTE_MS);
+    assert_int_equal(one->grant->end, GRANT_END_DURATION);
+    assert_int_equal(two->grant->state, GRANT_STATE_HELD);
+}
+
+/* After a reload, or a restart. */
+static void test_what_drains_keeps_its_time_under_the_same_policy_alone(void **state)
+{
+    struct client *client = fixture_client(0);
+    struct lease_recheck other = {.policy_digest = "digest-three", .judge = judge, .user = &policy};
+
+    (void)state;
+    fixture_get(client, &f.role);
+    policy.denied_uid = 500;
+    policy.drain_ms = 10 * MINUTE_MS;
+    assert_int_equal(recheck(), 0);
+    policy.drain_ms = 0;
+    assert_int_equal(recheck(), 0);
+    assert_int_equal(client->grant->state, GRANT_STATE_HELD);
+    assert_int_equal(fixture_records("grant.reduced"), 1);
+    assert_int_equal(lease_core_recheck(f.core, &other), 1);
+    assert_int_equal(client->grant->end, GRANT_END_POLICY);
+}
+
+static void test_who_waits_for_a_credential_is_not_drained(void **state)
+{
+    struct client *client = fixture_client(0);
+
+    (void)state;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    fixture_get(client, &f.role);
+    policy.denied_uid = 500;
+    policy.drain_ms = 10 * MINUTE_MS;
+    assert_int_equal(recheck(), 1);
+    assert_int_equal(client->status, ERR_POLICY);
+    model_answer_all(&f.model);
+    fixture_run();
+}
+
+static struct lease_preview previews[8];
+static size_t preview_count;
+
+static void preview_note(void *user, const struct lease_preview *preview)
+{
+    assert_null(user);
+    previews[preview_count++] = *preview;
+}
+
+static void test_a_preview_tells_and_changes_nothing(void **state)
+{
+    const struct lease_recheck asked = {.policy_digest = "digest-two",
+                                        .judge = judge,
+                                        .user = &policy};
+    struct client *one = fixture_client(0);
+    struct client *two = fixture_client(10);
+    struct grant_view view;
+
+    (void)state;
+    fixture_get(one, &f.role);
+    fixture_get(two, &f.role);
+    preview_count = 0;
+    lease_core_preview(f.core, &asked, preview_note, NULL);
+    assert_int_equal(preview_count, 0);
+    policy.denied_uid = 500;
+    policy.duration_ms = MINUTE_MS;
+    lease_core_preview(f.core, &asked, preview_note, NULL);
+    assert_int_equal(preview_count, 2);
+    assert_ptr_equal(previews[0].grant, one->grant);
+    assert_true(previews[0].ends);
+    assert_ptr_equal(previews[1].grant, two->grant);
+    assert_false(previews[1].ends);
+    grant_view(two->grant, &view);
+    assert_int_equal(previews[1].until_wall_ms, view.created_wall_ms + (int64_t)MINUTE_MS);
+    assert_int_equal(one->grant->state, GRANT_STATE_HELD);
+    assert_true(view.until_wall_ms > previews[1].until_wall_ms);
+    assert_int_equal(fixture_records("grant.reduced"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +411,10 @@ int main(void)
         recheck_test(test_a_shared_credential_is_replaced_when_one_loses_it),
         recheck_test(test_what_is_replaced_already_is_not_replaced_twice),
         recheck_test(test_who_waits_is_told_that_policy_denies),
+        recheck_test(test_what_drains_lives_for_that_long_and_no_longer),
+        recheck_test(test_what_drains_keeps_its_time_under_the_same_policy_alone),
+        recheck_test(test_who_waits_for_a_credential_is_not_drained),
+        recheck_test(test_a_preview_tells_and_changes_nothing),
         recheck_test(test_who_is_about_to_get_a_credential_is_told_too),
     };
 
