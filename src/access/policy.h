@@ -129,6 +129,9 @@ struct access_nodes {
 
 struct access_policy_options {
     bool counts_observed; /* rules with `mode: observe` count like all others */
+    /* Where roles and issuers go that exist nowhere; such a name fits none. NULL: they are
+     * mistakes. */
+    struct yaml_errors *unknown;
 };
 
 /* Compiles trees; they and what they point to may go afterwards. `known` is used to refuse rules
@@ -231,6 +234,9 @@ bool access_policy_touches(const struct access_policy *policy,
 uint32_t access_policy_capabilities(const struct access_policy *policy,
                                     const struct access_identity *identity,
                                     const struct access_path_request *request);
+
+/* Does the policy give this right to anybody at all? */
+bool access_policy_has_admin(const struct access_policy *policy, enum access_admin right);
 
 /* Which ACCESS_ADMIN_* this identity has; none over loopback TCP. */
 uint32_t access_policy_admin(const struct access_policy *policy,

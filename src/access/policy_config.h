@@ -79,6 +79,7 @@ struct access_parser {
     struct map rule_names; /* of name_entries, one for each rule */
     struct map_entry *name_entries;
     struct yaml_errors *errors;
+    struct yaml_errors *unknown; /* for roles and issuers that exist nowhere; may be the same */
 };
 
 /* Compiles the next rule of the policy, and takes what it can use out of `config`. Mistakes go to

@@ -9,6 +9,19 @@
 
 /* --- people --- */
 
+bool access_policy_has_admin(const struct access_policy *policy, enum access_admin right)
+{
+    size_t i;
+
+    for (i = 0; i < policy->admin_count; i++) {
+        if ((policy->admins[i].may & (uint32_t)right) != 0 &&
+            policy->admins[i].subjects.count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t access_policy_admin(const struct access_policy *policy,
                              const struct access_identity *identity)
 {

@@ -144,6 +144,7 @@ int access_policy_parse(const struct access_nodes *nodes, const struct access_kn
         .roles = known->roles != NULL ? known->roles : nothing,
         .issuers = known->issuers != NULL ? known->issuers : nothing,
         .errors = errors,
+        .unknown = options != NULL && options->unknown != NULL ? options->unknown : errors,
     };
     size_t count_before = errors->count;
     int r;

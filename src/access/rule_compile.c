@@ -66,9 +66,9 @@ static void role_check(struct access_parser *parser, const char *pattern,
         return;
     }
     if (strchr(pattern, '*') != NULL) {
-        yaml_error_at(parser->errors, node, "no role matches `%s`", pattern);
+        yaml_error_at(parser->unknown, node, "no role matches `%s`", pattern);
     } else {
-        access_report_unknown(parser->errors, node, "role", parser->roles);
+        access_report_unknown(parser->unknown, node, "role", parser->roles);
     }
 }
 

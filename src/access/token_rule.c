@@ -103,10 +103,10 @@ static void issuer_check(const struct access_jwt_config *config, const struct ac
     }
     close = schema_suggest(str_of(config->issuer), parser->issuers);
     if (close != NULL) {
-        yaml_error_at(parser->errors, node, "there is no issuer `%s`: did you mean `%s`?",
+        yaml_error_at(parser->unknown, node, "there is no issuer `%s`: did you mean `%s`?",
                       config->issuer, close);
     } else {
-        yaml_error_at(parser->errors, node, "there is no issuer `%s`", config->issuer);
+        yaml_error_at(parser->unknown, node, "there is no issuer `%s`", config->issuer);
     }
 }
 

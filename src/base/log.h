@@ -4,7 +4,7 @@
  *
  * Levels: error = the operator must act; warn = leased will act by itself; info = a state changed.
  * Keys in use: event backend role lease grant err code detail retry_ms ttl_s peer uid pid path hint
- * count listener sink. */
+ * count listener sink policy source revision. */
 #ifndef LEASED_BASE_LOG_H
 #define LEASED_BASE_LOG_H
 

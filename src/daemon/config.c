@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "daemon/config_internal.h"
-#include "wire/policy_bundle.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,7 +162,7 @@ static int config_fill(struct config *config, const struct config_options *optio
         r = config_check_plugins(config, options, errors);
     }
     if (r == 0) {
-        r = config_load_policy(config, options->warnings, errors);
+        r = config_policies_load(config, options, errors);
     }
     if (r == 0) {
         r = roles_finish(settings, errors);
@@ -265,8 +264,7 @@ void config_free(struct config *config)
     for (i = 0; i < config->settings.notify.count; i++) {
         mem_free(notify[i].name);
     }
-    access_policy_free(config->policy);
-    policy_bundle_free(config->policy_files);
+    config_policy_fini(&config->access);
     mem_free(config->issuers);
     mem_free(config->containers);
     schema_fini(&config_settings_table, &config->settings);

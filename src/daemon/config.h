@@ -16,6 +16,7 @@
 #include "backend/registry.h"
 #include "base/log.h"
 #include "lease/core.h"
+#include "wire/policy_copy.h"
 #include "wire/schema.h"
 
 #include <sys/types.h>
@@ -329,11 +330,18 @@ struct config_settings {
     struct config_log log;
 };
 
+/* Who may what, and what that was made of. */
+struct config_policy {
+    struct access_policy *policy;   /* what counts */
+    struct access_policy *observed; /* decided beside it, without effect; NULL: nothing */
+    struct policy_copy *copy;
+    char *notes; /* what an operator should know about it, one text a line; NULL: nothing */
+};
+
 struct config {
     struct yaml_document *document;
     struct config_settings settings;
-    struct access_policy *policy;
-    struct policy_bundle *policy_files;   /* what `policies.path` names; NULL: no path is given */
+    struct config_policy access;
     struct access_issuer_config *issuers; /* as many as settings.issuers, borrowing from there */
     struct access_container_config *containers; /* likewise */
     const char **env_names; /* variables that hold secrets; borrowed from the document */
@@ -392,6 +400,24 @@ bool config_log_is_same(const struct config *before, const struct config *after)
 bool config_file_is_same(const struct config_file *before, const struct config_file *after);
 const struct config_file *config_file_find(const struct config *config, const char *path);
 mode_t config_file_mode(const struct config_file *file);
+
+/* Compiles a copy (taken on success) for the roles and issuers of this configuration. What it names
+ * and nobody knows goes to `unknown`; NULL: that is a mistake. ERR_INVALID, ERR_NOMEM. */
+int config_policy_make(const struct config *config, struct policy_copy *copy,
+                       struct yaml_errors *unknown, struct config_policy *ret_access,
+                       struct yaml_errors *errors) ATTR_MUST_USE;
+void config_policy_fini(struct config_policy *access);
+
+/* Where policies that were applied are kept: the copy that counts, the next one until it does, and
+ * the folder of their texts; mem_free. NULL: nowhere, for want of a ledger, or no memory. */
+char *config_policy_path(const struct config *config);
+char *config_policy_next_path(const struct config *config);
+char *config_policy_archive_path(const struct config *config, const char *digest);
+
+/* Reads such a copy. ERR_NOT_FOUND: there is none; ERR_INVALID or another failure with a text that
+ * says what to do. */
+int config_policy_copy_read(const char *path, struct policy_copy **ret_copy,
+                            struct err *e) ATTR_MUST_USE;
 
 /* Where the record of the files is: beside the ledger (mem_free). NULL: nowhere, or no memory. */
 char *config_files_record(const struct config *config);

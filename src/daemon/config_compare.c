@@ -303,7 +303,7 @@ int config_digest(const struct config *config, char ret_digest[CONFIG_DIGEST_BYT
     r = yaml_to_json(yaml_root(config->document), NULL, &text);
     if (r == 0) {
         buf_add_char(&text, '\n');
-        buf_add_c(&text, access_policy_digest(config->policy));
+        buf_add_c(&text, access_policy_digest(config->access.policy));
         r = buf_status(&text);
     }
     if (r != 0) {

@@ -48,9 +48,15 @@ int config_check_place(const char *path, const struct stat *facts,
 /* "could not be read" with the reason (errno): ERR_NOT_FOUND or ERR_NOMEM. */
 int config_report_unread(const char *path, int error, struct yaml_errors *errors);
 
-/* config_policies.c: config->policy, from what `policies` says or names. 0 or ERR_NOMEM. */
-int config_load_policy(struct config *config, struct yaml_errors *warnings,
-                       struct yaml_errors *errors) ATTR_MUST_USE;
+/* config_policy.c: config->access. Reports mistakes; ERR_NOMEM. */
+int config_policies_load(struct config *config, const struct config_options *options,
+                         struct yaml_errors *errors) ATTR_MUST_USE;
+
+/* config_policy_files.c: the *.yaml of a folder and those below it, or one file, and the revision
+ * of the work tree that they are in. ERR_NOT_FOUND, ERR_INVALID or ERR_NOMEM, all but the last
+ * reported. */
+int config_policy_files_read(const char *path, struct policy_bundle *bundle,
+                             struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* The entry where a value stands, or where it would stand. */
 static inline const struct yaml_node *config_place_of(const struct yaml_node *node, const char *key)

@@ -46,6 +46,10 @@ static void audit_closed(void *user)
 
 void daemon_hooks_closed(struct daemon *daemon)
 {
+    daemon->is_backends_closed = daemon->apply != NULL;
+    if (daemon->is_backends_closed) {
+        return; /* daemon_policy.c comes back */
+    }
     if (daemon->audit == NULL) {
         audit_closed(daemon);
     } else {
@@ -245,10 +249,11 @@ static void ready(struct daemon *daemon)
 {
     daemon_note(daemon, "daemon.started", "ok");
     daemon->has_started = true;
+    daemon_policy_keep(daemon);
     serve_set_ready(daemon->serve, true);
     notify_ready(&daemon->notify, "ready");
     log_event(LOG_LEVEL_INFO, "daemon.started", "version", LEASED_VERSION, "policy",
-              access_policy_digest(daemon->config->policy), NULL);
+              access_policy_digest(daemon->config->access.policy), NULL);
     if (daemon->options.started != NULL) {
         daemon->options.started(daemon->options.user);
     }

@@ -14,6 +14,7 @@
 #include "daemon/daemon.h"
 #include "daemon/notify.h"
 #include "io/listener.h"
+#include "lease/recheck.h"
 #include "serve/api.h"
 
 #define DAEMON_MAGIC 0x6461656dU /* "daem" */
@@ -70,6 +71,12 @@ struct daemon {
     struct env_timer retiring;
     struct env_timer settling;
     uint64_t settled_by_ms;
+
+    struct serve_policies policies; /* what serve/ is told of them */
+    struct daemon_apply *apply;     /* a policy that is being applied; NULL: none */
+    bool is_copy_due;               /* a crash has left the copy behind */
+    bool is_reload_due;             /* once it is applied */
+    bool is_backends_closed;        /* and the way down waits for it */
 
     bool has_started; /* the trail says so; then it also says when it stopped */
 
@@ -153,6 +160,24 @@ int daemon_requests_start(struct daemon *daemon) ATTR_MUST_USE;
 int daemon_requests_recover(struct daemon *daemon, const struct access_policy *policy,
                             struct err *e) ATTR_MUST_USE;
 
+/* --- daemon_policy.c, daemon_apply.c --- */
+
+/* The ledger's setting that says which copy counts: its id. */
+#define DAEMON_POLICY_WORD "policy"
+
+/* After the ledger and the trail are open: a policy whose apply a crash has cut short counts now.
+ * An exit code as daemon_parts_start. */
+int daemon_policy_recover(struct daemon *daemon) ATTR_MUST_USE;
+/* Its copy, which still has to be put in its place; once all is up. */
+void daemon_policy_keep(struct daemon *daemon);
+/* In the log, for the trail and for serve/: where the policy of `config` comes from. */
+void daemon_policy_tell(struct daemon *daemon, const struct config *config);
+/* serve_options' functions. */
+int daemon_policy_compile(struct daemon *daemon, const struct policy_bundle *bundle,
+                          struct access_policy **ret_policy,
+                          struct yaml_errors *mistakes) ATTR_MUST_USE;
+int daemon_policy_apply(struct daemon *daemon, struct serve_apply *asked) ATTR_MUST_USE;
+
 /* --- daemon_backends.c --- */
 
 /* Opens one and puts it into the list as fresh. ERR_INVALID, ERR_NOMEM. */
@@ -235,7 +260,8 @@ void daemon_judge(void *user, const struct access_identity *identity,
                   const struct access_request *request, struct access_decision *ret_decision);
 
 /* Reads the configuration anew and applies it, all or nothing. `asked`: who asks over the API, and
- * where changes and mistakes go; NULL: a signal. 0, ERR_INVALID, ERR_NOMEM or ERR_CLOSED. */
+ * where changes and mistakes go; NULL: a signal. 0, ERR_INVALID, ERR_NOMEM, ERR_CLOSED,
+ * or ERR_BUSY: a policy is being applied; a signal's reload follows then. */
 int daemon_reload(struct daemon *daemon, struct serve_reload *asked);
 
 /* --- reload_report.c --- */

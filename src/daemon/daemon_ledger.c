@@ -175,7 +175,8 @@ static void note(struct daemon *daemon, const struct lease_recovery *recovery)
                                   .outcome = "ok",
                                   .reason = reason,
                                   .count = recovery->adopted_count,
-                                  .policy_digest = access_policy_digest(daemon->config->policy)};
+                                  .policy_digest =
+                                      access_policy_digest(daemon->config->access.policy)};
 
     (void)snprintf(reason, sizeof(reason),
                    "leases: %llu go on, %llu are revoked, %llu are left in the ledger; "
@@ -226,7 +227,7 @@ static int unreadable(const struct err *e)
 
 int daemon_ledger_recover(struct daemon *daemon)
 {
-    struct access_policy *policy = daemon->config->policy;
+    struct access_policy *policy = daemon->config->access.policy;
     struct lease_recovery recovery;
     struct err e = {0};
     int r;

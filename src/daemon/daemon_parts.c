@@ -23,7 +23,7 @@ void daemon_note(struct daemon *daemon, const char *event, const char *outcome)
 {
     struct audit_record record = {.event = event, .outcome = outcome};
 
-    record.policy_digest = access_policy_digest(daemon->config->policy);
+    record.policy_digest = access_policy_digest(daemon->config->access.policy);
     audit_record_note(daemon->audit, &record);
 }
 
@@ -106,6 +106,18 @@ static int reload_asked(void *user, struct serve_reload *asked)
     return daemon_reload(OBJ_CAST(user, struct daemon, DAEMON_MAGIC), asked);
 }
 
+static int policy_asked(void *user, const struct policy_bundle *bundle,
+                        struct access_policy **ret_policy, struct yaml_errors *mistakes)
+{
+    return daemon_policy_compile(OBJ_CAST(user, struct daemon, DAEMON_MAGIC), bundle, ret_policy,
+                                 mistakes);
+}
+
+static int apply_asked(void *user, struct serve_apply *asked)
+{
+    return daemon_policy_apply(OBJ_CAST(user, struct daemon, DAEMON_MAGIC), asked);
+}
+
 static int serve_start(struct daemon *daemon)
 {
     const struct config *config = daemon->config;
@@ -114,7 +126,9 @@ static int serve_start(struct daemon *daemon)
                                     .audit = daemon->audit,
                                     .requests = daemon->requests,
                                     .hooks = daemon->hooks,
-                                    .policy = config->policy,
+                                    .policy = config->access.policy,
+                                    .observed = config->access.observed,
+                                    .policies = &daemon->policies,
                                     .backends = daemon->served,
                                     .backend_count = config->settings.backends.count,
                                     .clients = {.git = &config->settings.clients.git,
@@ -133,6 +147,8 @@ static int serve_start(struct daemon *daemon)
                                     .exchanges_max = (uint32_t)config->settings.limits.requests,
                                     .reply_max_bytes = config->settings.limits.reply_bytes,
                                     .reload = reload_asked,
+                                    .policy_compile = policy_asked,
+                                    .policy_apply = apply_asked,
                                     .user = daemon};
     struct err e = {0};
 
@@ -146,7 +162,9 @@ void daemon_serve_set(struct daemon *daemon, const struct config *config, struct
                       const struct serve_file *files)
 {
     const struct serve_settings settings = {
-        .policy = config->policy,
+        .policy = config->access.policy,
+        .observed = config->access.observed,
+        .policies = &daemon->policies,
         .backends = served,
         .backend_count = config->settings.backends.count,
         .clients = {.git = &config->settings.clients.git,
@@ -229,7 +247,7 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        daemon_ledger_open,    daemon_audit_start, daemon_hooks_start, core_start,
+        daemon_ledger_open,    daemon_audit_start, daemon_policy_recover, daemon_hooks_start, core_start,
         daemon_requests_start, backends_start,     roles_start,        daemon_ledger_recover,
         serve_start,           listeners_start,    daemon_files_start,
     };

@@ -34,7 +34,7 @@ int daemon_requests_start(struct daemon *daemon)
     const struct requests_options options = {.env = daemon->env,
                                              .audit = daemon->audit,
                                              .ledger = daemon->ledger,
-                                             .policy = daemon->config->policy,
+                                             .policy = daemon->config->access.policy,
                                              .grant_lives = grant_lives,
                                              .grant_end = grant_end,
                                              .user = daemon};

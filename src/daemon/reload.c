@@ -34,6 +34,18 @@ static struct lease_issuer *issuer_of(const struct reload *reload, const struct 
 
 /* ---- what can fail ----------------------------------------------------------- */
 
+/* What was applied is changed by applying alone. */
+static void copy_check(struct reload *reload)
+{
+    const char *id = reload->before->access.copy->id;
+
+    if (strcmp(id, reload->after->access.copy->id) != 0) {
+        yaml_error_at_key(reload->mistakes, yaml_get(reload->after->settings.node, "state"),
+                          "the copy of the applied policy, beside the ledger, isn't the one that "
+                          "counts: put it back, or apply a policy");
+    }
+}
+
 static int config_read(struct reload *reload)
 {
     const struct daemon_options *daemon = &reload->daemon->options;
@@ -46,6 +58,7 @@ static int config_read(struct reload *reload)
         return r;
     }
     config_check_restart(reload->before, reload->after, daemon->environment, reload->mistakes);
+    copy_check(reload);
     if (reload->mistakes->count > 0) {
         return ERR_INVALID;
     }
@@ -208,8 +221,8 @@ static bool rules_have_changed(const struct reload *reload)
             return true;
         }
     }
-    return strcmp(access_policy_digest(reload->before->policy),
-                  access_policy_digest(reload->after->policy)) != 0;
+    return strcmp(access_policy_digest(reload->before->access.policy),
+                  access_policy_digest(reload->after->access.policy)) != 0;
 }
 
 static void roles_remove(struct reload *reload)
@@ -267,10 +280,11 @@ static void commit(struct reload *reload)
     lease_core_stats(daemon->core, &stats);
     grants_before = stats.grants_held;
     roles_remove(reload);
+    daemon_policy_tell(daemon, reload->after);
     daemon_serve(daemon, reload->after, reload->served, reload->files);
     daemon_hooks_set(daemon, reload->after);
     if (rules_have_changed(reload)) {
-        struct access_policy *policy = reload->after->policy;
+        struct access_policy *policy = reload->after->access.policy;
 
         (void)lease_core_recheck(
             daemon->core, &(struct lease_recheck){.policy_digest = access_policy_digest(policy),
@@ -300,7 +314,7 @@ static void note(const struct reload *reload, const char *event, const char *out
     struct audit_record record = {
         .event = event,
         .outcome = outcome,
-        .policy_digest = access_policy_digest(reload->daemon->config->policy),
+        .policy_digest = access_policy_digest(reload->daemon->config->access.policy),
         .error = error,
     };
 
@@ -376,6 +390,10 @@ int daemon_reload(struct daemon *daemon, struct serve_reload *asked)
 
     if (!daemon->has_started || daemon->is_stopping) {
         return ERR_CLOSED;
+    }
+    if (daemon->apply != NULL) {
+        daemon->is_reload_due = daemon->is_reload_due || asked == NULL;
+        return ERR_BUSY;
     }
     yaml_errors_init(&own);
     notify_reloading(&daemon->notify);

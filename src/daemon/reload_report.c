@@ -131,7 +131,7 @@ static void kind_write(struct json_out *json, const struct reload_report *report
 
 void reload_report_write(struct reload_report *report, struct buf *out)
 {
-    const char *digest = access_policy_digest(report->after->policy);
+    const char *digest = access_policy_digest(report->after->access.policy);
     struct json_out json;
 
     json_out_init(&json, out);
@@ -140,7 +140,7 @@ void reload_report_write(struct reload_report *report, struct buf *out)
     json_out_object_open(&json, "policy");
     json_out_string_c(&json, "digest", digest);
     json_out_bool(&json, "changed",
-                  strcmp(digest, access_policy_digest(report->before->policy)) != 0);
+                  strcmp(digest, access_policy_digest(report->before->access.policy)) != 0);
     json_out_object_close(&json);
     kind_write(&json, report, &kinds[0], &report->roles);
     kind_write(&json, report, &kinds[1], &report->backends);

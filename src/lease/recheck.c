@@ -9,6 +9,8 @@
  * With a time to drain it doesn't end at once but gets that time as its duration, under the rule
  * that denies it. By that it is known again when the same policy judges it once more, after a
  * reload or a restart: then it keeps its time. */
+#include "lease/recheck.h"
+
 #include "base/log.h"
 #include "lease/core_internal.h"
 

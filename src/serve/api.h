@@ -12,10 +12,14 @@
 #include "request/request.h"
 #include "serve/files.h"
 #include "serve/left.h"
+#include "wire/policy_copy.h"
 #include "wire/schema.h"
 #include "serve/params.h"
 
 struct serve;
+
+#define SERVE_POLICY_DIGEST_BYTES 64
+#define SERVE_REQUEST_ID_MAX_BYTES 32 /* the prefix and a number */
 
 /* What an answer has room for: each credential fits, however much of it JSON has to escape, so that
  * none is issued that can't be handed out. A connection has one answer under way. */
@@ -33,6 +37,39 @@ struct serve_reload {
     struct yaml_errors *mistakes; /* out: why it was refused */
 };
 
+/* One policy that somebody applies. Made by serve/, and the daemon's once it has begun. */
+struct serve_apply {
+    struct policy_bundle *bundle;             /* owned; NULL: nothing is to be observed any more */
+    bool is_observed;                         /* it is to be observed, beside what counts */
+    uint64_t drain_ms;                        /* how long grants that it ends may live on */
+    char base[SERVE_POLICY_DIGEST_BYTES + 1]; /* of the policy that it was planned against */
+    /* Who applies it; its own copies. */
+    struct access_identity identity;
+    struct access_claims *claims;
+    char *listener;
+    char key[ACCESS_KEY_MAX_BYTES];
+    char request_id[SERVE_REQUEST_ID_MAX_BYTES];
+    /* Runs once, from the loop, before the daemon frees it. NULL: nobody waits (any more). */
+    void (*done)(struct serve_apply *apply, int status);
+    void *user;
+    /* What came of it. */
+    struct err error;
+    uint32_t ended_count;
+    uint32_t draining_count;
+    uint32_t reduced_count;
+};
+void serve_apply_free(struct serve_apply *apply);
+/* Begins a record of the trail about it; borrows from it. */
+void serve_apply_record(const struct serve_apply *apply, const char *event, const char *outcome,
+                        struct audit_record *ret_record);
+
+/* Policies as the daemon has them, beside the one that counts; borrowed until they are exchanged.
+ */
+struct serve_policies {
+    const struct policy_copy *copy; /* what counts was made of it */
+    const char *notes; /* what an operator should know, one text a line; NULL: nothing */
+};
+
 /* Which role answers which client's helper: the configuration's patterns and roles, in order. */
 struct serve_clients {
     const struct schema_pairs *git;
@@ -46,6 +83,8 @@ struct serve_options {
     const struct hooks *hooks; /* NULL: none */
     struct requests *requests; /* NULL: there is nobody to approve anything */
     const struct access_policy *policy;
+    const struct access_policy *observed;  /* decided by, without effect; NULL: nothing is */
+    const struct serve_policies *policies; /* NULL: what is known of them isn't told */
     struct backend *const *backends;
     size_t backend_count;
     struct serve_clients clients;
@@ -65,12 +104,22 @@ struct serve_options {
     /* Reads the configuration anew and applies it, all or nothing. 0; ERR_INVALID (mistakes:
      * nothing has changed), ERR_CLOSED (stopping). NULL: there is nothing to reload. */
     int (*reload)(void *user, struct serve_reload *reload);
+    /* Compiles a policy for the roles that there are; access_policy_free it. ERR_INVALID
+     * (mistakes), ERR_NOMEM. */
+    int (*policy_compile)(void *user, const struct policy_bundle *bundle,
+                          struct access_policy **ret_policy, struct yaml_errors *mistakes);
+    /* Begins to apply one: on record, then kept, then it counts. ERR_UNSUPPORTED (there is no place
+     * to keep it), ERR_BUSY (another one is under way), ERR_CLOSED, ERR_NOMEM, with a text in
+     * apply->error; then it is still the caller's. */
+    int (*policy_apply)(void *user, struct serve_apply *apply);
     void *user;
 };
 
 /* What a reload exchanges; borrowed until the next one, or the end. */
 struct serve_settings {
     const struct access_policy *policy;
+    const struct access_policy *observed;
+    const struct serve_policies *policies;
     struct backend *const *backends;
     size_t backend_count;
     struct serve_clients clients;
@@ -93,6 +142,10 @@ void serve_free(struct serve *serve);
 /* From now on requests are judged and answered by these. What is under way keeps what was decided
  * for it; the lease layer judges it anew. */
 void serve_set(struct serve *serve, const struct serve_settings *settings);
+
+/* The same of policies alone: nobody who watches has to come again. */
+void serve_set_policy(struct serve *serve, const struct access_policy *policy,
+                      const struct access_policy *observed, const struct serve_policies *policies);
 
 #define SERVE_BASE_MAX_BYTES 96
 

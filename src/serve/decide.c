@@ -1,6 +1,8 @@
 /* Decides: first the blocks, then the policy that counts. */
 #include "serve/decide.h"
 
+#include "serve/plan.h"
+
 #include <string.h>
 
 void decide_request(const struct exchange *x, const struct lease_role *role, uint32_t live_count,
@@ -72,6 +74,35 @@ void decide_path(const struct exchange *x, struct str path, uint32_t needs,
 bool decide_is_blocked(const struct exchange *x, const struct lease_role *role)
 {
     return block_of(x->serve, &x->identity, role->name) != NULL;
+}
+
+void decide_observe(struct exchange *x, const struct lease_role *role, uint32_t live_count,
+                    const struct access_decision *decision)
+{
+    const struct access_policy *policy = x->serve->options.observed;
+    struct access_decision observed;
+    struct access_request request;
+    struct audit_record record;
+
+    if (policy == NULL || decision->outcome == ACCESS_BLOCKED) {
+        return;
+    }
+    decide_request(x, role, live_count, &request);
+    access_policy_decide(policy, &x->identity, &request, &observed);
+    if (observed.outcome == decision->outcome) {
+        return;
+    }
+    exchange_record(x, "observe.differs", plan_outcome(decision->outcome), &record);
+    record.role = role->name;
+    record.backend = role->issuer->name;
+    record.reason = request.reason;
+    record.ticket = request.ticket;
+    record.policy_rule = decision->rule;
+    record.observed = (struct audit_observed){.outcome = plan_outcome(observed.outcome),
+                                              .digest = access_policy_digest(policy),
+                                              .rule = observed.rule};
+    record.error = str_or_null(observed.detail);
+    observed_note(&x->serve->observed, x->key, &record);
 }
 
 bool decide_may_have(const struct exchange *x, const struct lease_role *role)

@@ -26,6 +26,11 @@ void decide_path(const struct exchange *x, struct str path, uint32_t needs,
 /* Is the caller blocked, whatever policy says? */
 bool decide_is_blocked(const struct exchange *x, const struct lease_role *role);
 
+/* What was decided is compared with what the observed policy would have: where they differ, that is
+ * on record. Costs nothing where nothing is observed. */
+void decide_observe(struct exchange *x, const struct lease_role *role, uint32_t live_count,
+                    const struct access_decision *decision);
+
 /* Looks ahead: would the caller get the role as it asks for it, while it holds nothing? */
 bool decide_may_have(const struct exchange *x, const struct lease_role *role);
 

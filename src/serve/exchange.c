@@ -72,6 +72,8 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     map_init(&serve->denials, seed);
     answers_init(&serve->answers, options->env);
     denied_init(&serve->denied, options->env, options->audit, seed);
+    seen_init(&serve->seen, seed);
+    observed_init(&serve->observed, options->env, options->audit, seed);
     watches_init(&serve->watches, options->env, options->core, start);
     files_init(&serve->files, serve, options->files_record);
     serve_vault_roles_init(&serve->vault_roles, seed);
@@ -116,19 +118,29 @@ void serve_free(struct serve *serve)
     answers_clear(&serve->answers);
     serve_vault_roles_clear(&serve->vault_roles);
     denied_fini(&serve->denied);
+    observed_fini(&serve->observed);
+    seen_fini(&serve->seen);
     buf_fini(&serve->body);
     mem_free(serve);
 }
 
-void serve_set(struct serve *serve, const struct serve_settings *settings)
+void serve_set_policy(struct serve *serve, const struct access_policy *policy,
+                      const struct access_policy *observed, const struct serve_policies *policies)
 {
     answers_clear(&serve->answers);
+    serve->options.policy = policy;
+    serve->options.observed = observed;
+    serve->options.policies = policies;
+    if (serve->options.requests != NULL) {
+        requests_set_policy(serve->options.requests, policy);
+    }
+}
+
+void serve_set(struct serve *serve, const struct serve_settings *settings)
+{
     watches_end(&serve->watches, "leased has other settings now: come again");
     serve_vault_roles_clear(&serve->vault_roles);
-    serve->options.policy = settings->policy;
-    if (serve->options.requests != NULL) {
-        requests_set_policy(serve->options.requests, settings->policy);
-    }
+    serve_set_policy(serve, settings->policy, settings->observed, settings->policies);
     serve->options.backends = settings->backends;
     serve->options.clients = settings->clients;
     serve->options.backend_count = settings->backend_count;
@@ -241,6 +253,7 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->api = api_of(listener, request);
     x->form = x->api == SERVE_API_VAULT ? &serve_vault_form : &serve_native_form;
     x->named = NULL;
+    x->apply = NULL;
     x->claims = NULL;
     x->token_wait = (struct access_issuer_wait){.fn = NULL};
     x->path_arg = (struct str){.ptr = NULL, .len = 0};

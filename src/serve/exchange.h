@@ -12,7 +12,9 @@
 #include "serve/denied.h"
 #include "serve/drills.h"
 #include "serve/files.h"
+#include "serve/observed.h"
 #include "serve/params.h"
+#include "serve/seen.h"
 #include "serve/vault_roles.h"
 #include "serve/units.h"
 #include "serve/watch.h"
@@ -66,6 +68,7 @@ struct exchange {
     bool is_deciding;
     bool wants_new_grant;
     struct pass *pass;           /* a request that is passed on */
+    struct serve_apply *apply;   /* a policy that is being applied; NULL: none */
     char id[LEASE_ID_BYTES + 1]; /* of the lease or grant that the answer is about */
     struct list node;
 };
@@ -99,6 +102,8 @@ struct serve {
     struct map denials;                                        /* rule → struct serve_denials */
     struct answers answers;
     struct denied denied;
+    struct seen seen;
+    struct observed observed;
     struct watches watches;
     struct blocks blocks;
     struct drills drills;
@@ -243,12 +248,23 @@ void serve_gcp_ping(struct exchange *x);
 void serve_azure_role_token(struct exchange *x);
 void serve_azure_token(struct exchange *x);
 
+/* What of a question to serve_policy_explain may be said. */
+#define PARAMS_OF_EXPLAIN                                                                          \
+    (PARAM_SUBJECT | PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING)
 void serve_policy_explain(struct exchange *x);
+void serve_policy_show(struct exchange *x);
+void serve_policy_export(struct exchange *x);
+void serve_policy_plan(struct exchange *x);
+void serve_policy_apply(struct exchange *x);
 void serve_reload(struct exchange *x);
 void serve_revoke(struct exchange *x);
 void serve_blocks_list(struct exchange *x);
 void serve_blocks_create(struct exchange *x);
 void serve_blocks_delete(struct exchange *x);
+
+/* Where the policy comes from: members of an open object; and what is to be said about it. */
+void policy_write_source(const struct serve_options *options, struct json_out *json);
+void policy_warn(const struct serve_options *options, struct json_out *json);
 
 /* There is no role of this name. */
 void serve_role_unknown(struct exchange *x, struct str name);

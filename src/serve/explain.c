@@ -1,15 +1,25 @@
-/* POST /policy/explain: what would happen if the caller asked for a role now, and why. Nothing is
- * issued and nothing goes on record.
+/* POST /policy/explain: what would happen if the caller, or with `subject` somebody else, asked for
+ * a role now, and why. Nothing is issued and nothing goes on record.
  *
  * A caller learns about itself: how each rule for the role looks at it, what it would get, whether
  * the backend is up. Whom rules are about, and what rules for other roles there are, is for those
  * who may read. What would be issued is shown to whom a rule for the role is about. */
+#include "access/assumed.h"
+#include "base/mem.h"
 #include "serve/decide.h"
+#include "serve/plan.h"
+#include "wire/json_bounds.h"
 
+#include <jansson.h>
 #include <string.h>
+
+#define QUESTION_DEPTH_MAX 8U
+#define QUESTION_VALUES_MAX 256U
 
 struct explaining {
     struct exchange *x;
+    const struct access_identity *identity; /* who would ask */
+    struct access_assumed *assumed;         /* … if it isn't the caller; NULL: it is */
     struct json_out *json;
     size_t other_count; /* rules for other roles */
     bool is_reader;
@@ -48,10 +58,18 @@ static uint32_t live_count(struct exchange *x, const struct lease_role *role)
     return lease_core_live_count(x->serve->options.core, &ask);
 }
 
-/* As in a real request: grants are only counted for who may have one. */
-static uint32_t live_find(struct exchange *x, const struct lease_role *role)
+/* As in a real request: grants are only counted for who may have one. Those of somebody else, of
+ * whom only so much is said, can't be. */
+static uint32_t live_find(const struct explaining *it, const struct lease_role *role)
 {
-    decide_exchange(x, role, 0, &x->decision);
+    struct exchange *x = it->x;
+    struct access_request request;
+
+    if (it->assumed != NULL) {
+        return 0;
+    }
+    decide_request(x, role, 0, &request);
+    decide(x->serve, it->identity, &request, &x->decision);
     return x->decision.outcome == ACCESS_ALLOW ? live_count(x, role) : 0;
 }
 
@@ -63,10 +81,10 @@ static void rules_write(struct explaining *it, const struct access_request *requ
     struct access_decision decision;
 
     json_out_array_open(it->json, "rules");
-    access_policy_explain(it->x->serve->options.policy, &it->x->identity, request, &explain,
+    access_policy_explain(it->x->serve->options.policy, it->identity, request, &explain,
                           &it->x->decision);
     json_out_array_close(it->json);
-    decide(it->x->serve, &it->x->identity, request, &decision);
+    decide(it->x->serve, it->identity, request, &decision);
     if (decision.outcome == ACCESS_BLOCKED) {
         it->x->decision = decision; /* whatever the rules say */
     }
@@ -75,17 +93,9 @@ static void rules_write(struct explaining *it, const struct access_request *requ
 
 static void decision_write(struct explaining *it)
 {
-    static const char *const outcomes[] = {
-        [ACCESS_ALLOW] = "allow",
-        [ACCESS_DENY] = "denied",
-        [ACCESS_LIMIT_EXCEEDED] = "limit_exceeded",
-        [ACCESS_REASON_REQUIRED] = "reason_required",
-        [ACCESS_APPROVAL_REQUIRED] = "approval_required",
-        [ACCESS_BLOCKED] = "blocked",
-    };
     const struct access_decision *decision = &it->x->decision;
 
-    json_out_string_c(it->json, "decision", outcomes[decision->outcome]);
+    json_out_string_c(it->json, "decision", plan_outcome(decision->outcome));
     json_out_string_c(it->json, "rule", decision->rule);
     json_out_string_c(it->json, "limit", decision->limit);
     json_out_string_c(it->json, "detail", decision->detail[0] != '\0' ? decision->detail : NULL);
@@ -172,35 +182,129 @@ static void backend_write(struct explaining *it, const struct lease_role *role)
     }
 }
 
-void serve_policy_explain(struct exchange *x)
-{
-    const struct lease_role *role = serve_role_of_body(x);
-    struct json_out json;
-    struct explaining it = {.x = x,
-                            .json = &json,
-                            .is_reader = (x->admin & ACCESS_ADMIN_READ) != 0};
-    struct access_request request;
-    uint32_t live;
+/* --- the question --- */
 
-    if (role == NULL) {
-        return;
+static void question_refuse(struct exchange *x, uint32_t status, const char *detail,
+                            struct str errors)
+{
+    exchange_fail(x, &(struct exchange_problem){
+                         .status = status, .code = "invalid", .detail = detail, .errors = errors});
+}
+
+/* False: it has been answered. */
+static bool subject_assume(struct explaining *it, const json_t *subject)
+{
+    char *text;
+    struct yaml_errors mistakes;
+    int r;
+
+    if ((it->x->admin & (ACCESS_ADMIN_READ | ACCESS_ADMIN_POLICY)) == 0) {
+        exchange_fail(it->x,
+                      &(struct exchange_problem){
+                          .status = 403,
+                          .code = "denied",
+                          .detail = "only an admin that may read can ask about others",
+                          .hint = "admins stand in the policies, with what they may: [read]"});
+        return false;
     }
-    live = live_find(x, role);
+    text = json_dumps(subject, JSON_COMPACT);
+    if (text == NULL) {
+        exchange_fail_nomem(it->x);
+        return false;
+    }
+    yaml_errors_init(&mistakes);
+    r = access_assumed_read("subject", str_of(text), &it->assumed, &mistakes);
+    mem_free(text);
+    if (r == ERR_NOMEM) {
+        exchange_fail_nomem(it->x);
+    } else if (r != 0) {
+        question_refuse(it->x, 422, "the subject has mistakes", buf_str(&mistakes.text));
+    } else {
+        it->identity = access_assumed_identity(it->assumed);
+    }
+    yaml_errors_fini(&mistakes);
+    return r == 0;
+}
+
+/* False: it has been answered. */
+static bool question_take(struct explaining *it, const json_t *question)
+{
+    const json_t *subject = json_object_get(question, "subject");
+    struct err e = {.code = 0};
+
+    if (params_parse_object(question, PARAMS_OF_EXPLAIN, &it->x->params, &e) != 0) {
+        question_refuse(it->x, 400, e.text, (struct str){.len = 0});
+        return false;
+    }
+    if (subject == NULL || json_is_null(subject)) {
+        return true;
+    }
+    if (!json_is_object(subject)) {
+        question_refuse(it->x, 400, "`subject` is no object", (struct str){.len = 0});
+        return false;
+    }
+    return subject_assume(it, subject);
+}
+
+/* False: it has been answered. */
+static bool question_read(struct explaining *it)
+{
+    struct str body = it->x->request->body;
+    json_t *question = NULL;
+    bool is_good;
+
+    if (json_bounds_hold(body, QUESTION_DEPTH_MAX, QUESTION_VALUES_MAX)) {
+        question =
+            json_loadb(body.ptr != NULL ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, NULL);
+    }
+    if (!json_is_object(question)) {
+        json_decref(question);
+        question_refuse(it->x, 400, "the body is no JSON object of what is asked",
+                        (struct str){.len = 0});
+        return false;
+    }
+    is_good = question_take(it, question);
+    json_decref(question);
+    return is_good;
+}
+
+static void answer(struct explaining *it, const struct lease_role *role)
+{
+    struct exchange *x = it->x;
+    struct access_request request;
+    char key[ACCESS_KEY_MAX_BYTES];
+    struct json_out json;
+    uint32_t live = live_find(it, role);
+
+    it->json = &json;
     decide_request(x, role, live, &request);
     exchange_json(x, &json);
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "role", role->name);
-    json_out_string_c(&json, "identity", x->key);
-    rules_write(&it, &request);
-    decision_write(&it);
+    json_out_string_c(&json, "identity", access_identity_key(it->identity, key));
+    rules_write(it, &request);
+    decision_write(it);
     if (x->decision.outcome == ACCESS_ALLOW) {
-        grant_write(&it, live);
+        grant_write(it, live);
     }
-    if (x->decision.outcome != ACCESS_DENY || it.is_reader) {
-        issue_write(&it, role);
-        backend_write(&it, role);
+    if (x->decision.outcome != ACCESS_DENY || it->is_reader) {
+        issue_write(it, role);
+        backend_write(it, role);
     }
     json_out_string_c(&json, "policy", access_policy_digest(x->serve->options.policy));
     json_out_object_close(&json);
     exchange_reply(x, 200);
+}
+
+void serve_policy_explain(struct exchange *x)
+{
+    struct explaining it = {.x = x,
+                            .identity = &x->identity,
+                            .is_reader = (x->admin & ACCESS_ADMIN_READ) != 0};
+    const struct lease_role *role = question_read(&it) ? serve_role_of_body(x) : NULL;
+
+    if (role != NULL) {
+        answer(&it, role);
+    }
+    access_assumed_free(it.assumed);
 }

@@ -173,6 +173,46 @@ static int set_state(struct serve_params *params, struct str value, struct err *
                    "state is none of pending, approved, used, denied, withdrawn, expired, stale");
 }
 
+static int set_digest(struct serve_params *params, struct str value, struct err *e)
+{
+    return copy_text(params->digest, sizeof(params->digest), value, "digest", e);
+}
+
+static int set_max_ended(struct serve_params *params, struct str value, struct err *e)
+{
+    if (str_parse_u64(value, &params->max_ended) != 0) {
+        return err_set(e, ERR_INVALID, "max_ended is no number");
+    }
+    params->has_max_ended = true;
+    return 0;
+}
+
+static int set_drain(struct serve_params *params, struct str value, struct err *e)
+{
+    int r = parse_duration(value, "drain", &params->drain_ms, e);
+
+    if (r == 0 && params->drain_ms > PARAMS_DRAIN_MAX_MS) {
+        r = err_set(e, ERR_INVALID, "drain is more than 24 hours");
+    }
+    return r;
+}
+
+static int set_observe(struct serve_params *params, struct str value, struct err *e)
+{
+    (void)e;
+    params->wants_observed = str_eq_c(value, "true");
+    return 0;
+}
+
+/* Its handler has looked for it. */
+static int set_elsewhere(struct serve_params *params, struct str value, struct err *e)
+{
+    (void)params;
+    (void)value;
+    (void)e;
+    return 0;
+}
+
 /* One binding, or several with commas between them. */
 static int set_binding(struct serve_params *params, struct str value, struct err *e)
 {
@@ -212,6 +252,13 @@ static const struct param param_table[] = {
     {"comment", PARAM_COMMENT, set_comment, .may_repeat = false},
     {"state", PARAM_STATE, set_state, .may_repeat = false},
     {"review", PARAM_REVIEW, set_review, .takes_bool = true},
+    {"digest", PARAM_DIGEST, set_digest, .may_repeat = false},
+    {"max_ended", PARAM_MAX_ENDED, set_max_ended, .takes_number = true},
+    {"drain", PARAM_DRAIN, set_drain, .takes_number = true},
+    {"observe", PARAM_OBSERVE, set_observe, .takes_bool = true},
+    {"files", PARAM_FILES, set_elsewhere, .may_repeat = false},
+    {"revision", PARAM_REVISION, set_elsewhere, .may_repeat = false},
+    {"subject", PARAM_SUBJECT, set_elsewhere, .may_repeat = false},
 };
 
 const char *params_name(uint32_t bit)
@@ -255,6 +302,11 @@ void params_init(struct serve_params *params)
     params->block_ms = 0;
     params->is_break_glass = false;
     params->is_review = false;
+    params->wants_observed = false;
+    params->has_max_ended = false;
+    params->max_ended = 0;
+    params->drain_ms = 0;
+    params->digest[0] = '\0';
 }
 
 void params_fini(struct serve_params *params)
@@ -382,13 +434,28 @@ static bool is_out_of_memory(const json_error_t *why)
     return why->text[0] == '\0' || json_error_code(why) == json_error_out_of_memory;
 }
 
-int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params, struct err *e)
+int params_parse_object(const struct json_t *object, uint32_t allowed, struct serve_params *params,
+                        struct err *e)
 {
     struct params_input input = {.params = params, .allowed = allowed};
+    void *at = json_object_iter((json_t *)(uintptr_t)object); /* which jansson doesn't change */
+    int r = 0;
+
+    for (; r == 0 && at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
+        const char *name = json_object_iter_key(at);
+        bool is_elsewhere = (allowed & PARAM_FILES) != 0
+                                ? strcmp(name, "files") == 0 || strcmp(name, "revision") == 0
+                                : (allowed & PARAM_SUBJECT) != 0 && strcmp(name, "subject") == 0;
+
+        r = is_elsewhere ? 0 : params_set_json(&input, name, json_object_iter_value(at), e);
+    }
+    return r;
+}
+
+int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params, struct err *e)
+{
     json_error_t why = {0};
     json_t *root;
-    const char *name;
-    json_t *value;
     int r = 0;
 
     if (!json_bounds_hold(body, PARAMS_DEPTH_MAX, PARAMS_VALUES_MAX)) {
@@ -404,12 +471,7 @@ int params_parse_json(struct str body, uint32_t allowed, struct serve_params *pa
                     root == NULL ? why.text : "");
         goto out;
     }
-    json_object_foreach (root, name, value) {
-        r = params_set_json(&input, name, value, e);
-        if (r != 0) {
-            goto out;
-        }
-    }
+    r = params_parse_object(root, allowed, params, e);
 out:
     json_decref(root);
     return r;

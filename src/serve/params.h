@@ -34,7 +34,18 @@ enum serve_param {
     PARAM_COMMENT = 32768,
     PARAM_STATE = 65536,
     PARAM_REVIEW = 131072,
+    PARAM_DIGEST = 1U << 20,
+    PARAM_MAX_ENDED = 1U << 21,
+    PARAM_DRAIN = 1U << 22,
+    PARAM_OBSERVE = 1U << 23,
+    /* Of bodies alone; their handlers read them: see params_parse_object. */
+    PARAM_FILES = 1U << 24,
+    PARAM_REVISION = 1U << 25,
+    PARAM_SUBJECT = 1U << 26,
 };
+#define PARAMS_READ_BY_HANDLER (PARAM_FILES | PARAM_REVISION | PARAM_SUBJECT)
+#define PARAMS_DIGEST_BYTES 64
+#define PARAMS_DRAIN_MAX_MS (24U * 60U * 60U * 1000U)
 
 struct serve_params {
     char role[PARAMS_ROLE_MAX_BYTES + 1];
@@ -54,6 +65,11 @@ struct serve_params {
     uint64_t block_ms;          /* 0: not asked */
     bool is_break_glass;
     bool is_review; /* only what is to be reviewed */
+    bool wants_observed;
+    bool has_max_ended;
+    uint64_t max_ended;
+    uint64_t drain_ms;
+    char digest[PARAMS_DIGEST_BYTES + 1];
     struct access_binding_spec bindings[ACCESS_BINDINGS_MAX];
     size_t binding_count;
 };
@@ -75,5 +91,11 @@ int params_parse_query(struct str query, uint32_t allowed, struct serve_params *
  * with a text. What is nested or has many values is refused before it is parsed. */
 int params_parse_json(struct str body, uint32_t allowed, struct serve_params *params,
                       struct err *e) ATTR_MUST_USE;
+
+/* The same of an object that was read already, in which a handler has found what it reads itself.
+ */
+struct json_t;
+int params_parse_object(const struct json_t *object, uint32_t allowed, struct serve_params *params,
+                        struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -44,6 +44,11 @@ static void reload(struct exchange *x)
     r = options->reload != NULL ? options->reload(options->user, &it) : ERR_CLOSED;
     if (r == 0) {
         reloaded(x, &changes);
+    } else if (r == ERR_BUSY) {
+        exchange_fail(x, &(struct exchange_problem){.status = 503,
+                                                    .code = "busy",
+                                                    .detail = "a policy is being applied",
+                                                    .retry_after_ms = 1000});
     } else if (r == ERR_CLOSED) {
         exchange_fail(x, &(struct exchange_problem){.status = 503,
                                                     .code = "degraded",

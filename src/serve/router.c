@@ -17,7 +17,8 @@
      PARAM_BREAK_GLASS)
 #define PARAMS_OF_REQUEST                                                                          \
     (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_BREAK_GLASS)
-#define PARAMS_OF_EXPLAIN (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_BINDING)
+#define PARAMS_OF_POLICY (PARAM_FILES | PARAM_REVISION | PARAM_OBSERVE)
+#define PARAMS_OF_APPLY (PARAMS_OF_POLICY | PARAM_DIGEST | PARAM_MAX_ENDED | PARAM_DRAIN)
 
 /* What listeners for metrics serve too is open to all: it needs no guard header, no identity, and
  * may be asked for by any name and through proxies, as probes do; what comes with the request isn't
@@ -57,6 +58,10 @@ static const struct route routes[] = {
     {"POST", V1 "/requests/{}/deny", ROUTE_NATIVE, 0, PARAM_COMMENT, serve_requests_deny},
     {"POST", V1 "/requests/{}/withdraw", ROUTE_NATIVE, 0, PARAM_COMMENT, serve_requests_withdraw},
     {"GET", V1 "/clients/{}", ROUTE_NATIVE, PARAM_TARGET, 0, serve_clients_find},
+    {"GET", V1 "/policy", ROUTE_NATIVE, 0, 0, serve_policy_show},
+    {"GET", V1 "/policy/export", ROUTE_NATIVE, 0, 0, serve_policy_export},
+    {"POST", V1 "/policy/plan", ROUTE_NATIVE, 0, PARAMS_OF_POLICY, serve_policy_plan},
+    {"POST", V1 "/policy/apply", ROUTE_NATIVE, 0, PARAMS_OF_APPLY, serve_policy_apply},
     {"POST", V1 "/policy/explain", ROUTE_NATIVE, 0, PARAMS_OF_EXPLAIN, serve_policy_explain},
     {"POST", V1 "/reload", ROUTE_NATIVE, 0, 0, serve_reload},
     {"POST", V1 "/revoke", ROUTE_NATIVE, PARAM_WAIT, PARAM_MATCH | PARAM_BLOCK | PARAM_REASON,
@@ -332,6 +337,9 @@ static int parse_body(struct exchange *x, const struct route *route, struct err 
 
     if (route->body == PARAM_COMMENT && body.len == 0) {
         return 0; /* nothing needs to be said */
+    }
+    if ((route->body & PARAMS_READ_BY_HANDLER) != 0) {
+        return 0;
     }
     if (route->body != 0) {
         return params_parse_json(body, route->body, &x->params, e);

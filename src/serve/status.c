@@ -149,6 +149,7 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     if (is_reader(x)) {
         left_warn(options, json);
         hooks_warn(options, json);
+        policy_warn(options, json);
         files_warnings_write(&x->serve->files, json);
     }
     json_out_array_close(json);
@@ -313,6 +314,7 @@ void serve_status(struct exchange *x)
     json_out_object_open(&json, "policy");
     json_out_string_c(&json, "digest", access_policy_digest(options->policy));
     json_out_u64(&json, "rules", access_policy_rule_count(options->policy));
+    policy_write_source(options, &json);
     json_out_object_close(&json);
     json_out_object_open(&json, "audit");
     json_out_bool(&json, "ready", audit_is_ready(options->audit));

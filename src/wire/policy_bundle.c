@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An object, its list, the files' objects; and what requests have beside it. */
+/* An object, its list, the files' objects; two bundles, and what requests have beside them. */
 #define DEPTH_MAX 4U
-#define VALUES_MAX (4U * POLICY_BUNDLE_FILES_MAX + 64U)
+#define VALUES_MAX (8U * POLICY_BUNDLE_FILES_MAX + 64U)
 #define DIGEST_HEAD "leased-bundle-v1"
 
 /* --- one file --- */

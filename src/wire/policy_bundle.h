@@ -13,8 +13,8 @@
 #define POLICY_BUNDLE_TEXT_MAX_BYTES (2U * 1024U * 1024U) /* of all files together */
 #define POLICY_BUNDLE_REVISION_MAX_BYTES 64U
 #define POLICY_BUNDLE_DIGEST_BYTES 64U
-/* As JSON, where texts have many bytes that must be escaped. */
-#define POLICY_BUNDLE_JSON_MAX_BYTES (4U * 1024U * 1024U)
+/* As JSON, with what is beside it. */
+#define POLICY_BUNDLE_JSON_MAX_BYTES (8U * 1024U * 1024U)
 
 struct json_t;
 

@@ -6,6 +6,7 @@
  * watched. The issuer answers at once, the trail has no sink. Bytes are what malloc has given out,
  * its own part included. */
 #include "env/process.h"
+#include "lease/recheck.h"
 #include "io/seal.h"
 #include "lease/core.h"
 

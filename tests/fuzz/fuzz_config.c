@@ -96,7 +96,8 @@ static void check_again(const struct config_options *options, const struct confi
     CHECK(schema_is_equal(&config_settings_table, &config->settings, &again->settings));
     schema_report_restart(&config_settings_table, &config->settings, &again->settings, &errors);
     CHECK(errors.count == 0);
-    CHECK(strcmp(access_policy_digest(config->policy), access_policy_digest(again->policy)) == 0);
+    CHECK(strcmp(access_policy_digest(config->access.policy),
+                 access_policy_digest(again->access.policy)) == 0);
     config_free(again);
     yaml_errors_fini(&errors);
 }
@@ -128,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     CHECK((r == 0) == (config != NULL));
     CHECK((r == 0) == (errors.count == 0));
     if (r == 0) {
-        CHECK(config->policy != NULL);
+        CHECK(config->access.policy != NULL);
         check_settings(&config->settings);
         check_again(&options, config);
     }

@@ -2,7 +2,7 @@
  * folder. Up to a newline: what a git folder says. */
 #include "base/check.h"
 #include "wire/git_revision.h"
-#include "wire/policy_bundle.h"
+#include "wire/policy_copy.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -60,10 +60,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     const struct git_reader reader = {.read = git_read, .user = &git};
     char revision[GIT_REVISION_MAX_BYTES + 1];
     struct policy_bundle *bundle;
+    struct policy_copy *copy;
     struct json_t *object;
 
     if (git_revision_find(&reader, "/a/b", revision)) {
         CHECK(strlen(revision) == 40 || strlen(revision) == 64);
+    }
+    if (policy_copy_read(rest, &copy, NULL) == 0) {
+        CHECK(copy->is_seed == (copy->bundle == NULL));
+        policy_copy_free(copy);
     }
     if (policy_bundle_load(rest, &object, NULL) != 0) {
         return 0;

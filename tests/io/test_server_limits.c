@@ -141,64 +141,6 @@ static void test_the_number_of_headers_has_a_hard_maximum(void **state)
     assert_int_equal(ask_headers(f, ENV_REQUEST_HEADERS_MAX + 1, 0), 431);
 }
 
-static int ask_body_at(struct fixture *f, const char *path, size_t size)
-{
-    char *request = calloc(1, size + 128);
-    int len =
-        snprintf(request, 128, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
-                 path, size);
-    int status;
-
-    memset(request + len, 'b', size);
-    status = ask(f, request, (size_t)len + size);
-    free(request);
-    return status;
-}
-
-static int ask_body(struct fixture *f, size_t size)
-{
-    return ask_body_at(f, "/", size);
-}
-
-static void test_a_body_has_a_largest_size(void **state)
-{
-    struct fixture *f = *state;
-
-    fixture_listen(f);
-    assert_int_equal(ask_body(f, 65536), 200);
-    assert_int_equal(f->request_body_len, 65536);
-    assert_int_equal(ask_body(f, 65537), 413);
-    assert_int_equal(ask_body(f, 655360), 413);
-    assert_int_equal(f->request_count, 1);
-}
-
-static void test_only_some_paths_take_large_bodies_and_few_at_once(void **state)
-{
-    static const char begin[] =
-        "POST /large/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n";
-    struct fixture *f = *state;
-    struct client *clients[IO_LARGE_BODIES_MAX];
-    size_t i;
-
-    f->options.limits.large_path = "/large/";
-    f->options.limits.large_body_max_bytes = 655360;
-    fixture_listen(f);
-    assert_int_equal(ask_body_at(f, "/large/x", 655360), 200);
-    assert_int_equal(f->request_body_len, 655360);
-    assert_int_equal(ask_body_at(f, "/large/x", 655361), 413);
-    assert_int_equal(ask_body_at(f, "/large", 65537), 413);
-    for (i = 0; i < IO_LARGE_BODIES_MAX; i++) {
-        clients[i] = client_new(f);
-        client_send(f, clients[i], begin);
-    }
-    assert_int_equal(ask_body_at(f, "/large/x", 65537), 503);
-    assert_int_equal(ask_body_at(f, "/large/x", 65536), 200);
-    for (i = 0; i < IO_LARGE_BODIES_MAX; i++) {
-        client_free(clients[i]);
-    }
-    assert_int_equal(ask_body_at(f, "/large/x", 65537), 200);
-}
-
 static void test_a_connection_over_the_limit_is_told_so_and_closed(void **state)
 {
     struct fixture *f = *state;
@@ -488,9 +430,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_there_is_a_largest_number_of_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_number_of_headers_has_a_hard_maximum, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_a_body_has_a_largest_size, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_only_some_paths_take_large_bodies_and_few_at_once,
-                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_connection_over_the_limit_is_told_so_and_closed,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_user_cannot_take_all_connections, setup, teardown),

@@ -1,6 +1,7 @@
 /* Reloads. What the checkers must know of the past (the least limits that a role has had) is kept
  * in the world's roles. */
 #include "sim_operator.h"
+#include "lease/recheck.h"
 
 #include <stdio.h>
 

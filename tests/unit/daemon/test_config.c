@@ -50,7 +50,7 @@ static void test_a_whole_configuration_is_read(void **state)
     assert_string_equal(((struct config_backend *)settings->backends.items)->config_json,
                         "{\"auth\":{\"method\":\"approle\",\"role_id_file\":\"/r\","
                         "\"secret_id_file\":\"/s\"},\"namespace\":\"team-a\"}");
-    assert_int_equal(access_policy_rule_count(f->config->policy), 1);
+    assert_int_equal(access_policy_rule_count(f->config->access.policy), 1);
 }
 
 static void test_the_least_has_defaults_for_all_else(void **state)
@@ -69,7 +69,7 @@ static void test_the_least_has_defaults_for_all_else(void **state)
     assert_int_equal(f->config->settings.limits.stop_timeout_ms, 20000);
     assert_int_equal(f->config->settings.limits.request_head_bytes, 8192);
     assert_int_equal(f->config->settings.log.level, LOG_LEVEL_INFO);
-    assert_int_equal(access_policy_rule_count(f->config->policy), 0);
+    assert_int_equal(access_policy_rule_count(f->config->access.policy), 0);
 }
 
 static void test_ten_mistakes_are_ten_errors_in_one_go(void **state)
@@ -271,7 +271,7 @@ static void test_policies_are_read_from_a_folder_without_its_tests(void **state)
     config_fixture_write(f, "policies/notes.txt", "nonsense\n");
     config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE(
                                        "share: none") "policies: {path: '%D/policies'}\n");
-    assert_int_equal(access_policy_rule_count(f->config->policy), 2);
+    assert_int_equal(access_policy_rule_count(f->config->access.policy), 2);
     config_fixture_write(f, "policies/b.yaml",
                          "rules: [{name: b, subject: [{user: root}], roles: [r]}]\n");
     config_fixture_expect(
@@ -295,7 +295,7 @@ static void test_policies_include_what_lies_in_folders_below(void **state)
                          "rules: [{name: b, subjects: [{user: root}], roles: [r]}]\n");
     config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE(
                                        "share: none") "policies: {path: '%D/policies'}\n");
-    assert_int_equal(access_policy_rule_count(f->config->policy), 1);
+    assert_int_equal(access_policy_rule_count(f->config->access.policy), 1);
     config_fixture_write(f, "policies/teams/a.yaml",
                          "rules: [{name: a, subjects: [{user: '${wo}'}], roles: [r]}]\n");
     config_fixture_expect(

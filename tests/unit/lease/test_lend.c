@@ -1,5 +1,6 @@
 /* What one backend works with is another role's credential: minted once, given back last. */
 #include "lease/lend.h"
+#include "lease/recheck.h"
 
 #include "unit/lease/ledger_fixture.h"
 

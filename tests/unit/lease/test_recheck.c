@@ -1,6 +1,8 @@
 /* New policies and the grants that live under them. */
 #include "unit/lease/fixture.h"
 
+#include "lease/recheck.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -126,7 +126,7 @@ static void test_an_unknown_role_and_a_missing_one_are_told_apart(void **state)
     (void)state;
     fixture_expect(explain(ALICE, "{\"role\":\"nope\"}"), 404, "unknown_role");
     fixture_expect(explain(ALICE, "{}"), 400, "invalid");
-    fixture_expect(explain(ALICE, "{\"role\":\"db\",\"ticket\":\"T-1\"}"), 400, "invalid");
+    fixture_expect(explain(ALICE, "{\"role\":\"db\",\"wait\":1}"), 400, "invalid");
 }
 
 int main(void)

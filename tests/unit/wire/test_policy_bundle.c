@@ -1,5 +1,5 @@
 /* Bundles of policy files: what may be in one, and that it comes back as it was. */
-#include "wire/policy_bundle.h"
+#include "wire/policy_copy.h"
 
 #include "base/mem.h"
 
@@ -152,6 +152,47 @@ static void test_what_is_no_bundle_is_refused(void **state)
     assert_null(bundle);
 }
 
+static void test_a_copy_that_was_changed_is_damaged(void **state)
+{
+    struct policy_bundle *bundle = policy_bundle_new();
+    struct policy_copy *copy = policy_copy_new(bundle);
+    struct policy_copy *again = NULL;
+    struct err e = {.code = 0};
+    BUF_AUTO out;
+
+    (void)state;
+    buf_init(&out, POLICY_COPY_MAX_BYTES);
+    assert_int_equal(add(bundle, "a.yaml", "rules: []"), 0);
+    copy->observed = policy_bundle_dup(bundle);
+    assert_int_equal(add(copy->observed, "b.yaml", "admins: []"), 0);
+    (void)snprintf(copy->id, sizeof(copy->id), "0123456789abcdef0123456789abcdef");
+    (void)snprintf(copy->applied_by, sizeof(copy->applied_by), "unix:root");
+    copy->applied_wall_ms = 1234567890123;
+    assert_int_equal(policy_copy_write(copy, &out), 0);
+    assert_int_equal(policy_copy_read(buf_str(&out), &again, NULL), 0);
+    assert_string_equal(again->id, copy->id);
+    assert_string_equal(again->applied_by, "unix:root");
+    assert_int_equal(again->applied_wall_ms, 1234567890123);
+    assert_int_equal(again->bundle->file_count, 1);
+    assert_int_equal(again->observed->file_count, 2);
+    policy_copy_free(again);
+    memcpy(strstr(out.bytes, "rules"), "RULES", 5);
+    assert_int_equal(policy_copy_read(buf_str(&out), &again, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "aren't those that were written"));
+    assert_int_equal(policy_copy_read((struct str){.ptr = out.bytes, .len = out.len / 2}, &again,
+                                      &e),
+                     ERR_INVALID);
+    buf_reset(&out);
+    copy->is_seed = true;
+    assert_int_equal(policy_copy_write(copy, &out), 0);
+    assert_int_equal(policy_copy_read(buf_str(&out), &again, NULL), 0);
+    assert_true(again->is_seed);
+    assert_null(again->bundle);
+    assert_int_equal(again->observed->file_count, 2);
+    policy_copy_free(again);
+    policy_copy_free(copy);
+}
+
 static int without_leaks(void **state)
 {
     (void)state;
@@ -165,6 +206,7 @@ int main(void)
         cmocka_unit_test_teardown(test_files_stand_in_the_order_of_their_names, without_leaks),
         cmocka_unit_test_teardown(test_names_lead_nowhere_else, without_leaks),
         cmocka_unit_test_teardown(test_it_has_limits, without_leaks),
+        cmocka_unit_test(test_a_copy_that_was_changed_is_damaged),
         cmocka_unit_test(test_what_is_written_is_read_as_the_same),
         cmocka_unit_test(test_what_is_no_bundle_is_refused),
     };

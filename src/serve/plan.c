@@ -1,0 +1,303 @@
+/* What another policy would change.
+ *
+ * Each identity that has asked for something is tried with each role, as if it asked for it without
+ * saying more, by the policy that counts and by the new one; where the answers differ, both are
+ * told. Each live grant is judged as after an apply. Nothing is changed by it. */
+#include "serve/plan.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+struct planning {
+    const struct plan *plan;
+    struct json_out *json;
+    size_t listed_count;
+    size_t more_count;
+    uint32_t ending_count;
+    uint32_t shrinking_count;
+};
+
+const char *plan_outcome(enum access_outcome outcome)
+{
+    static const char *const outcomes[] = {
+        [ACCESS_ALLOW] = "allow",
+        [ACCESS_DENY] = "denied",
+        [ACCESS_LIMIT_EXCEEDED] = "limit_exceeded",
+        [ACCESS_REASON_REQUIRED] = "reason_required",
+        [ACCESS_APPROVAL_REQUIRED] = "approval_required",
+        [ACCESS_BLOCKED] = "blocked",
+    };
+
+    return outcomes[outcome];
+}
+
+static const struct access_policy *base_of(const struct plan *plan)
+{
+    return plan->x->serve->options.policy;
+}
+
+bool plan_has_admin(const struct plan *plan)
+{
+    return plan->is_observed || access_policy_has_admin(plan->policy, ACCESS_ADMIN_POLICY);
+}
+
+/* ---- decisions ---------------------------------------------------------------- */
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool bindings_equal(const struct access_decision *a, const struct access_decision *b)
+{
+    char text_a[ACCESS_BINDING_TEXT_MAX_BYTES];
+    char text_b[ACCESS_BINDING_TEXT_MAX_BYTES];
+    size_t i;
+
+    for (i = 0; i < a->binding_count && i < b->binding_count; i++) {
+        if (strcmp(access_binding_format(&a->bindings[i], text_a),
+                   access_binding_format(&b->bindings[i], text_b)) != 0) {
+            return false;
+        }
+    }
+    return a->binding_count == b->binding_count;
+}
+
+static bool decisions_equal(const struct access_decision *a, const struct access_decision *b)
+{
+    return a->outcome == b->outcome && texts_equal(a->rule, b->rule) &&
+           strcmp(a->detail, b->detail) == 0 && a->duration_ms == b->duration_ms &&
+           a->ttl_ms == b->ttl_ms && a->min_remaining_ms == b->min_remaining_ms &&
+           a->issue.count == b->issue.count && a->until_wall_ms == b->until_wall_ms &&
+           bindings_equal(a, b);
+}
+
+static void seconds_write(struct json_out *json, const char *key, uint64_t ms)
+{
+    if (ms > 0) {
+        json_out_u64(json, key, ms / 1000);
+    }
+}
+
+static void decision_write(struct json_out *json, const char *key,
+                           const struct access_decision *decision)
+{
+    json_out_object_open(json, key);
+    json_out_string_c(json, "decision", plan_outcome(decision->outcome));
+    json_out_string_c(json, "rule", decision->rule);
+    seconds_write(json, "duration", decision->duration_ms);
+    seconds_write(json, "ttl", decision->ttl_ms);
+    if (decision->until_wall_ms != 0) {
+        json_out_time(json, "until", decision->until_wall_ms);
+    }
+    json_out_string_c(json, "detail", str_or_null(decision->detail));
+    json_out_object_close(json);
+}
+
+static void pair_try(struct planning *it, const struct seen_identity *seen,
+                     const struct lease_role *role)
+{
+    const struct access_request request = {.role = role->name,
+                                           .role_binding = role->binding,
+                                           .role_max_ttl_ms = role->max_ttl_ms,
+                                           .wall_ms = env_wall_ms(it->plan->x->serve->options.env)};
+    struct access_decision before;
+    struct access_decision after;
+    char uid[ACCESS_UID_TEXT_MAX_BYTES];
+
+    access_policy_decide(base_of(it->plan), &seen->identity, &request, &before);
+    access_policy_decide(it->plan->policy, &seen->identity, &request, &after);
+    if (decisions_equal(&before, &after)) {
+        return;
+    }
+    if (it->listed_count == PLAN_LISTED_MAX) {
+        it->more_count++;
+        return;
+    }
+    it->listed_count++;
+    json_out_object_open(it->json, NULL);
+    json_out_string_c(it->json, "identity", seen->key);
+    json_out_string_c(it->json, "name", access_identity_name(&seen->identity, uid));
+    json_out_string_c(it->json, "role", role->name);
+    decision_write(it->json, "before", &before);
+    decision_write(it->json, "after", &after);
+    json_out_object_close(it->json);
+}
+
+/* Returns how many identities were left out. */
+static size_t decisions_try(struct planning *it)
+{
+    const struct serve *serve = it->plan->x->serve;
+    const struct seen_identity *seen = NULL;
+    size_t tried_count = 0;
+    size_t left_count = seen_count(&serve->seen);
+
+    while (tried_count < PLAN_TRIES_MAX && (seen = seen_next(&serve->seen, seen)) != NULL) {
+        const struct lease_role *role = NULL;
+
+        while ((role = lease_core_next_role(serve->options.core, role)) != NULL) {
+            pair_try(it, seen, role);
+            tried_count++;
+        }
+        left_count--;
+    }
+    return left_count;
+}
+
+static void decisions_write(struct planning *it)
+{
+    size_t left_count;
+
+    json_out_array_open(it->json, "decisions");
+    left_count = decisions_try(it);
+    json_out_array_close(it->json);
+    json_out_u64(it->json, "more_decisions", it->more_count);
+    json_out_u64(it->json, "identities", seen_count(&it->plan->x->serve->seen) - left_count);
+    json_out_u64(it->json, "identities_left_out", left_count);
+}
+
+/* ---- grants ------------------------------------------------------------------- */
+
+static void judge(void *user, const struct access_identity *identity,
+                  const struct access_request *request, struct access_decision *ret_decision)
+{
+    access_policy_decide(user, identity, request, ret_decision);
+}
+
+static void grants_preview(const struct plan *plan,
+                           void (*fn)(void *user, const struct lease_preview *preview), void *user)
+{
+    const struct lease_recheck recheck = {.policy_digest = access_policy_digest(plan->policy),
+                                          .judge = judge,
+                                          .user = (void *)(uintptr_t)plan->policy};
+
+    if (!plan->is_observed) {
+        lease_core_preview(plan->x->serve->options.core, &recheck, fn, user);
+    }
+}
+
+static void ending_count(void *user, const struct lease_preview *preview)
+{
+    *(uint32_t *)user += preview->ends ? 1 : 0;
+}
+
+uint32_t plan_count_ending(const struct plan *plan)
+{
+    uint32_t count = 0;
+
+    grants_preview(plan, ending_count, &count);
+    return count;
+}
+
+static void grant_write(void *user, const struct lease_preview *preview)
+{
+    struct planning *it = user;
+    const struct access_decision *decision = preview->decision;
+    struct grant_view view;
+
+    *(preview->ends ? &it->ending_count : &it->shrinking_count) += 1;
+    if (it->ending_count + it->shrinking_count > PLAN_LISTED_MAX) {
+        return;
+    }
+    grant_view(preview->grant, &view);
+    json_out_object_open(it->json, NULL);
+    json_out_string_c(it->json, "grant", view.id);
+    json_out_string_c(it->json, "role", view.role->name);
+    json_out_string_c(it->json, "identity", view.identity_key);
+    json_out_string_c(it->json, "name", view.user[0] != '\0' ? view.user : view.identity_key);
+    json_out_bool(it->json, "ends", preview->ends);
+    json_out_time(it->json, "until", preview->ends ? 0 : preview->until_wall_ms);
+    json_out_string_c(it->json, "rule", decision != NULL ? decision->rule : NULL);
+    json_out_string_c(it->json, "detail",
+                      decision == NULL ? "its uid has another name now"
+                                       : str_or_null(decision->detail));
+    json_out_object_close(it->json);
+}
+
+static void grants_write(struct planning *it)
+{
+    json_out_array_open(it->json, "grants");
+    grants_preview(it->plan, grant_write, it);
+    json_out_array_close(it->json);
+    json_out_u64(it->json, "grants_ending", it->ending_count);
+    json_out_u64(it->json, "grants_shrinking", it->shrinking_count);
+}
+
+/* ---- the whole ---------------------------------------------------------------- */
+
+static bool digest_add(EVP_MD_CTX *hash, const char *text)
+{
+    return EVP_DigestUpdate(hash, text, strlen(text) + 1) == 1;
+}
+
+int plan_digest(const struct plan *plan, char ret_digest[PLAN_DIGEST_BYTES + 1])
+{
+    const struct access_policy *observed = plan->x->serve->options.observed;
+    char texts[POLICY_BUNDLE_DIGEST_BYTES + 1] = "";
+    unsigned char bytes[EVP_MAX_MD_SIZE] = {0};
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool is_good =
+        hash != NULL && (plan->bundle == NULL || policy_bundle_digest(plan->bundle, texts) == 0) &&
+        EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 && digest_add(hash, "leased-plan-v1") &&
+        digest_add(hash, access_policy_digest(base_of(plan))) &&
+        digest_add(hash, observed != NULL ? access_policy_digest(observed) : "") &&
+        digest_add(hash, plan->is_observed ? "observe" : "apply") && digest_add(hash, texts) &&
+        EVP_DigestFinal_ex(hash, bytes, NULL) == 1;
+    size_t i;
+
+    EVP_MD_CTX_free(hash);
+    for (i = 0; is_good && i < PLAN_DIGEST_BYTES / 2; i++) {
+        (void)snprintf(ret_digest + 2 * i, 3, "%02x", bytes[i]);
+    }
+    return is_good ? 0 : ERR_NOMEM;
+}
+
+static void warnings_write(const struct planning *it)
+{
+    const struct plan *plan = it->plan;
+    bool is_admin =
+        (access_policy_admin(plan->policy, &plan->x->identity) & ACCESS_ADMIN_POLICY) != 0;
+
+    json_out_array_open(it->json, "warnings");
+    if (!plan_has_admin(plan)) {
+        json_out_string_c(it->json, NULL,
+                          "no admin would remain who may change policies: it can't be applied");
+    } else if (!plan->is_observed && !is_admin) {
+        json_out_string_c(it->json, NULL,
+                          "you would no longer be an admin who may change policies");
+    }
+    json_out_array_close(it->json);
+}
+
+static void policy_write(const struct plan *plan, struct json_out *json, const char *key,
+                         const struct access_policy *policy)
+{
+    const struct serve_policies *now = plan->x->serve->options.policies;
+    const char *revision = policy == plan->policy && plan->bundle != NULL ? plan->bundle->revision
+                           : now != NULL && now->copy != NULL ? now->copy->bundle->revision
+                                                              : NULL;
+
+    json_out_object_open(json, key);
+    json_out_string_c(json, "digest", access_policy_digest(policy));
+    json_out_string_c(json, "revision", str_or_null(revision));
+    json_out_u64(json, "rules", access_policy_rule_count(policy));
+    json_out_object_close(json);
+}
+
+void plan_write(const struct plan *plan, const char *digest, struct json_out *json)
+{
+    struct planning it = {.plan = plan, .json = json};
+    const char *before = access_policy_digest(base_of(plan));
+
+    json_out_object_open(json, NULL);
+    json_out_string_c(json, "digest", digest);
+    json_out_bool(json, "changed", strcmp(before, access_policy_digest(plan->policy)) != 0);
+    json_out_bool(json, "observe", plan->is_observed);
+    policy_write(plan, json, "before", base_of(plan));
+    policy_write(plan, json, "after", plan->policy);
+    decisions_write(&it);
+    grants_write(&it);
+    warnings_write(&it);
+    json_out_object_close(json);
+}
