@@ -66,7 +66,7 @@ int32_t host_file_put(leased_host_context *context, struct leased_str path, stru
     struct host_put *put;
 
     if (context->is_ended || name.len == 0 || name.ptr[0] != '/' ||
-        memchr(name.ptr, '\0', name.len) != NULL || content.len > ENV_PUT_MAX_BYTES) {
+        memchr(name.ptr, '\0', name.len) != NULL || content.len > HOST_PUT_MAX_BYTES) {
         return -LEASED_INVALID;
     }
     put = context->put_count < HOST_PUTS_MAX ? mem_calloc(1, sizeof(*put)) : NULL;

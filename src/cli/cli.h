@@ -12,6 +12,7 @@
 enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,
+    CLI_CHANGES = 2, /* `policy plan` found some */
     CLI_DENIED = 3,
     CLI_NOT_FOUND = 4,
     CLI_UNREACHABLE = 5,

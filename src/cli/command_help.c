@@ -180,6 +180,39 @@ const char help_policy_diff[] =
     "count as met. The files may be in any order, - is stdin.\n\n"
     "  lease policy diff policies --audit /var/log/leased/audit.jsonl* --since 7d";
 
+const char help_policy_plan[] =
+    "Asks leased: each caller that has asked for something since its start is tried with each role, by\n"
+    "the policy that counts and by this one, and each live grant is judged anew. Nothing is changed.\n"
+    "+ gets something, - loses something, ~ gets it otherwise. For admins that may change policies.\n\n"
+    "Exits with 0 when nothing would change, 2 when something would, 1 when the policy has mistakes.\n\n"
+    "With --base and --audit no leased is asked: whoever the trails have seen asking for a role is judged\n"
+    "by both policies. Groups and claims of job tokens aren't in a trail, so rules about them match\n"
+    "nobody there.\n\n"
+    "  lease policy plan policies/\n"
+    "  lease policy export before/ && lease policy plan policies/ --base before/ --audit audit.jsonl*";
+
+const char help_policy_apply[] =
+    "What counts then is kept beside leased's ledger and rules from now on, also after a restart;\n"
+    "`policies` in the configuration only says what counts until the first apply. On record with who\n"
+    "did it, the policy's digest and the revision of its git work tree. Live grants that the policy\n"
+    "doesn't allow end at once, or within --drain. Refused where no admin would remain who may change\n"
+    "policies. With --digest, which `lease policy plan` prints last, only what was planned is applied:\n"
+    "if another policy was applied meanwhile, or a file has changed, nothing is.\n\n"
+    "--observe lets a policy decide beside the one that counts, without effect: where they differ, it\n"
+    "is on record (observe.differs). --observe --none ends that, as does an apply.\n\n"
+    "  lease policy apply policies/\n"
+    "  lease policy apply policies/ --digest $PLANNED --max-ended 5 --drain 10m";
+
+const char help_policy_export[] =
+    "The files as they were applied, or what the configuration says. Files that are there already\n"
+    "aren't replaced. For admins that may read or change policies.";
+
+const char help_policy_explain[] =
+    "As `lease explain`; with --subject about somebody else, for admins that may read or change\n"
+    "policies. What isn't said of a subject isn't there: no groups, no unit.\n\n"
+    "  lease policy explain orders-db --subject user=gitlab-runner --subject issuer=gitlab \\\n"
+    "      --subject claims.project_path=acme/orders";
+
 const char help_policy_schema[] =
     "For the files of a policy's folder, with --tests for its *_test.yaml. An editor with YAML's\n"
     "language server takes it from a first line:\n\n"

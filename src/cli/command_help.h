@@ -22,6 +22,10 @@ extern const char help_ledger_sweep[];
 extern const char help_policy_check[];
 extern const char help_policy_test[];
 extern const char help_policy_diff[];
+extern const char help_policy_plan[];
+extern const char help_policy_apply[];
+extern const char help_policy_export[];
+extern const char help_policy_explain[];
 extern const char help_policy_schema[];
 extern const char help_audit_verify[];
 

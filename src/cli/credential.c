@@ -128,42 +128,49 @@ static void add_parameters(const struct cli *cli, const char *bindings, struct b
     }
 }
 
-void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
-                             bool wants_token, struct buf *body)
+void credential_begin_question(const struct cli *cli, const char *role, const char *bindings,
+                               struct json_out *json)
 {
     const struct option_values *binds = &cli->options.values[OPTION_BIND];
     const char *duration = options_get(&cli->options, OPTION_FOR);
     const char *ticket = options_get(&cli->options, OPTION_TICKET);
     char fitted[CREDENTIAL_REASON_MAX_BYTES + 1];
     const char *reason = credential_reason(cli, fitted);
-    struct json_out json;
     size_t i;
 
-    json_out_init(&json, body);
-    json_out_object_open(&json, NULL);
-    json_out_string_c(&json, "role", role);
+    json_out_object_open(json, NULL);
+    json_out_string_c(json, "role", role);
     if (duration != NULL) {
-        json_out_string_c(&json, "duration", duration);
+        json_out_string_c(json, "duration", duration);
     }
     if (reason != NULL) {
-        json_out_string_c(&json, "reason", reason);
+        json_out_string_c(json, "reason", reason);
     }
     if (ticket != NULL) {
-        json_out_string_c(&json, "ticket", ticket);
+        json_out_string_c(json, "ticket", ticket);
     }
     if (options_get(&cli->options, OPTION_BREAK_GLASS) != NULL) {
-        json_out_bool(&json, "break_glass", true);
+        json_out_bool(json, "break_glass", true);
     }
     if (binds->count > 0 || bindings != NULL) {
-        json_out_array_open(&json, "binding");
+        json_out_array_open(json, "binding");
         for (i = 0; i < binds->count; i++) {
-            json_out_string_c(&json, NULL, binds->items[i]);
+            json_out_string_c(json, NULL, binds->items[i]);
         }
         if (binds->count == 0) {
-            json_out_string_c(&json, NULL, client_is_remote(&cli->client) ? "none" : bindings);
+            json_out_string_c(json, NULL, client_is_remote(&cli->client) ? "none" : bindings);
         }
-        json_out_array_close(&json);
+        json_out_array_close(json);
     }
+}
+
+void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
+                             bool wants_token, struct buf *body)
+{
+    struct json_out json;
+
+    json_out_init(&json, body);
+    credential_begin_question(cli, role, bindings, &json);
     if (wants_token) {
         json_out_bool(&json, "token", true);
     }

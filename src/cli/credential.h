@@ -26,6 +26,10 @@ const char *credential_reason(const struct cli *cli, char out[CREDENTIAL_REASON_
  * of the grant, too. */
 void credential_add_question(const struct cli *cli, const char *role, const char *bindings,
                              bool wants_token, struct buf *body);
+/* The same without its end: members may follow. */
+struct json_out;
+void credential_begin_question(const struct cli *cli, const char *role, const char *bindings,
+                               struct json_out *json);
 
 /* Has the token of the grant that a program of `lease exec` belongs to. */
 #define CREDENTIAL_GRANT_VARIABLE "LEASED_GRANT"

@@ -1,5 +1,5 @@
-/* `explain ROLE`: what the caller would get, and why. Says it in sentences first, then rule by
- * rule. */
+/* `explain ROLE`: what the caller, or with --subject somebody else, would get, and why. Says it in
+ * sentences first, then rule by rule. */
 #include "cli/explain.h"
 
 #include "base/units.h"
@@ -7,6 +7,7 @@
 #include "cli/credential.h"
 #include "cli/show.h"
 #include "wire/format.h"
+#include "wire/json_out.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -137,6 +138,121 @@ static int explanation_show(struct cli *cli, json_t *document)
     return exit_code;
 }
 
+/* What belongs to a token stands in `jwt`. `ret_key`: the member's name there, or at the top. */
+static bool is_of_token(struct str key, struct str *ret_key)
+{
+    static const char *const keys[] = {"issuer", "sub", "session", "person"};
+    size_t i;
+
+    *ret_key = key;
+    for (i = 0; i < ARRAY_LEN(keys); i++) {
+        if (str_eq_c(key, keys[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct str key_of(const char *pair)
+{
+    struct str rest = str_of(pair);
+
+    return str_cut(&rest, '=');
+}
+
+static void value_add(struct json_out *json, struct str key, struct str value)
+{
+    uint64_t number;
+
+    if ((str_eq_c(key, "uid") || str_eq_c(key, "gid")) && str_parse_u64(value, &number) == 0) {
+        json_out_u64(json, NULL, number);
+    } else {
+        json_out_string(json, NULL, value);
+    }
+}
+
+/* One key of the subject with all its values; `name` stands for it. */
+static void key_add(const struct option_values *pairs, size_t first, struct str name,
+                    struct json_out *json)
+{
+    struct str key = key_of(pairs->items[first]);
+    size_t count = 0;
+    size_t i;
+
+    for (i = 0; i < pairs->count; i++) {
+        if (str_eq(key_of(pairs->items[i]), key)) {
+            if (i < first) {
+                return; /* it was there already */
+            }
+            count++;
+        }
+    }
+    buf_add_c(json->out, json->needs_comma ? "," : "");
+    json_out_add_quoted(json->out, name);
+    buf_add_c(json->out, count > 1 ? ":[" : ":");
+    json->needs_comma = false;
+    for (i = first; i < pairs->count; i++) {
+        struct str rest = str_of(pairs->items[i]);
+
+        if (str_eq(str_cut(&rest, '='), key)) {
+            value_add(json, key, rest);
+        }
+    }
+    buf_add_c(json->out, count > 1 ? "]" : "");
+    json->needs_comma = true;
+}
+
+enum part {
+    PART_TOP,
+    PART_TOKEN,
+    PART_CLAIMS,
+};
+
+static enum part part_of(struct str key, struct str *ret_name)
+{
+    if (str_starts_with(key, "claims.")) {
+        *ret_name = (struct str){.ptr = key.ptr + 7, .len = key.len - 7};
+        return PART_CLAIMS;
+    }
+    return is_of_token(key, ret_name) ? PART_TOKEN : PART_TOP;
+}
+
+static size_t part_add(const struct option_values *pairs, enum part part, struct json_out *json)
+{
+    size_t count = 0;
+    struct str name;
+    size_t i;
+
+    for (i = 0; i < pairs->count; i++) {
+        if (part_of(key_of(pairs->items[i]), &name) == part) {
+            count++;
+            if (json != NULL) {
+                key_add(pairs, i, name, json);
+            }
+        }
+    }
+    return count;
+}
+
+/* `--subject KEY=VALUE …` as the API has it. */
+static void subject_add(const struct option_values *pairs, struct json_out *json)
+{
+    if (pairs->count == 0) {
+        return;
+    }
+    json_out_object_open(json, "subject");
+    (void)part_add(pairs, PART_TOP, json);
+    if (part_add(pairs, PART_TOKEN, NULL) + part_add(pairs, PART_CLAIMS, NULL) > 0) {
+        json_out_object_open(json, "jwt");
+        (void)part_add(pairs, PART_TOKEN, json);
+        json_out_object_open(json, "claims");
+        (void)part_add(pairs, PART_CLAIMS, json);
+        json_out_object_close(json);
+        json_out_object_close(json);
+    }
+    json_out_object_close(json);
+}
+
 int explain_run(struct cli *cli)
 {
     struct api_request request = {.method = "POST",
@@ -145,6 +261,7 @@ int explain_run(struct cli *cli)
     json_t *document = NULL;
     uint64_t ignored_ms;
     struct err e = {0};
+    struct json_out json;
     BUF_AUTO body;
     int exit_code;
 
@@ -153,7 +270,10 @@ int explain_run(struct cli *cli)
         return cli_usage_error(cli, "%s", e.text);
     }
     /* The same question as `lease get` asks. */
-    credential_add_question(cli, cli->options.args[0], "parent", false, &body);
+    json_out_init(&json, &body);
+    credential_begin_question(cli, cli->options.args[0], "parent", &json);
+    subject_add(&cli->options.values[OPTION_WHO], &json);
+    json_out_object_close(&json);
     if (buf_status(&body) != 0) {
         return cli_usage_error(cli, "what is asked for is longer than %u bytes",
                                CREDENTIAL_QUESTION_MAX_BYTES);

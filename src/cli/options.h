@@ -74,6 +74,17 @@
     X(OPTION_COVERAGE, "coverage", 0, NULL, false, "tell which rules no test has touched")         \
     X(OPTION_COVERAGE_MIN, "coverage-min", 0, "PERCENT", false,                                    \
       "fail when fewer of the rules are touched")                                                  \
+    X(OPTION_BASE, "base", 0, "DIR", false, "without leased: compare with this policy")            \
+    X(OPTION_DIGEST, "digest", 0, "DIGEST", false, "apply only if this is what would be planned")  \
+    X(OPTION_MAX_ENDED, "max-ended", 0, "N", false, "refuse when more live grants would end")      \
+    X(OPTION_DRAIN, "drain", 0, "DURATION", false,                                                 \
+      "how long grants that it ends may live on (10m). Default: they end at once")                 \
+    X(OPTION_OBSERVE, "observe", 0, NULL, false,                                                   \
+      "only observe: what it would decide otherwise goes on record, and nothing changes")          \
+    X(OPTION_NONE, "none", 0, NULL, false, "with --observe: nothing is observed any more")         \
+    X(OPTION_WHO, "subject", 0, "KEY=VALUE", true,                                                 \
+      "who would ask, instead of you: user, uid, group, gid, unit, container, listener, san, "     \
+      "issuer, sub, claims.NAME")                                                                  \
     X(OPTION_ADDR, "addr", 0, "ADDRESS", false,                                                    \
       "where leased listens: unix:///PATH, https://HOST:PORT or http://127.0.0.1:PORT. Default: "  \
       "LEASED_ADDR, else /run/leased/leased.sock")                                                 \

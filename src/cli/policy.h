@@ -7,6 +7,9 @@ struct cli;
 int policy_run_check(struct cli *cli);
 int policy_run_test(struct cli *cli);
 int policy_run_diff(struct cli *cli);
+int policy_run_plan(struct cli *cli);
+int policy_run_apply(struct cli *cli);
+int policy_run_export(struct cli *cli);
 int policy_run_schema(struct cli *cli);
 
 #endif

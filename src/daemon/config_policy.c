@@ -301,7 +301,9 @@ static void note_lines(struct buf *notes, const char *what, const struct yaml_er
     struct str lines = buf_str(&errors->text);
 
     while (lines.len > 0) {
-        buf_printf(notes, "%s: %.*s\n", what, STR_ARG(str_cut(&lines, '\n')));
+        struct str line = str_cut(&lines, '\n');
+
+        buf_printf(notes, "%s: %.*s\n", what, STR_ARG(line));
     }
 }
 

@@ -17,12 +17,11 @@ static void notes_log(const char *notes)
     struct str lines = str_of(notes);
 
     while (lines.len > 0) {
+        struct str line = str_cut(&lines, '\n');
         char text[NOTE_MAX_BYTES];
 
-        (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(str_cut(&lines, '\n')));
-        if (text[0] != '\0') {
-            log_event(LOG_LEVEL_WARN, "policy.note", "detail", text, NULL);
-        }
+        (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(line));
+        log_event(LOG_LEVEL_WARN, "policy.note", "detail", text, NULL);
     }
 }
 

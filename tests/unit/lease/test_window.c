@@ -1,5 +1,6 @@
 /* What a rule gives beside a duration: an end with its window, a rate of new grants, and what a
  * credential must have left. */
+#include "lease/recheck.h"
 #include "unit/lease/ledger_fixture.h"
 
 #include <string.h>
@@ -17,7 +18,8 @@ static void judge(void *user, const struct access_identity *identity,
 
 static void recheck(void)
 {
-    (void)lease_core_recheck(f.core, "digest-two", judge, NULL);
+    (void)lease_core_recheck(f.core, &(struct lease_recheck){.policy_digest = "digest-two",
+                                                             .judge = judge});
     fixture_run();
 }
 
