@@ -27,7 +27,7 @@ plan() {
     lease policy plan "$dir" >"$out/plan.txt" || code=$?
     cat "$out/plan.txt"
     [ "$code" -eq 0 ] || [ "$code" -eq 2 ] || exit "$code"
-    lease policy plan "$dir" -o json | sed -n 's/^{"digest":"\([0-9a-f]*\)".*/\1/p' >"$out/digest"
+    sed -n 's/^plan \([0-9a-f]*\)$/\1/p' "$out/plan.txt" >"$out/digest"
     [ -s "$out/digest" ]
 }
 

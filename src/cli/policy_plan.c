@@ -158,9 +158,21 @@ static void warnings_show(struct cli *cli, const json_t *plan)
     }
 }
 
-int policy_plan_show(struct cli *cli, const json_t *plan)
+static int changes_show(struct cli *cli, const json_t *plan)
 {
     int exit_code;
+
+    decisions_show(cli, plan);
+    exit_code = grants_show(cli, plan);
+    if (json_array_size(json_object_get(plan, "decisions")) == 0) {
+        buf_add_c(&cli->out, "\nnothing changes for those who have asked so far\n");
+    }
+    return exit_code;
+}
+
+int policy_plan_show(struct cli *cli, const json_t *plan)
+{
+    int exit_code = CLI_OK;
 
     buf_add_c(&cli->out, json_is_true(json_object_get(plan, "observe")) ? "observe " : "policy ");
     policy_add(&cli->out, json_object_get(plan, "before"));
@@ -168,14 +180,10 @@ int policy_plan_show(struct cli *cli, const json_t *plan)
     policy_add(&cli->out, json_object_get(plan, "after"));
     buf_add_char(&cli->out, '\n');
     warnings_show(cli, plan);
-    if (!policy_plan_has_changes(plan)) {
+    if (policy_plan_has_changes(plan)) {
+        exit_code = changes_show(cli, plan);
+    } else {
         buf_add_c(&cli->out, "no change\n");
-        return CLI_OK;
-    }
-    decisions_show(cli, plan);
-    exit_code = grants_show(cli, plan);
-    if (json_array_size(json_object_get(plan, "decisions")) == 0) {
-        buf_add_c(&cli->out, "\nnothing changes for those who have asked so far\n");
     }
     if (json_object_get(plan, "digest") != NULL) {
         buf_printf(&cli->out, "\nplan %s\n", text_of(plan, "digest"));

@@ -247,9 +247,10 @@ static void own_cgroup_read(struct daemon *daemon)
 int daemon_parts_start(struct daemon *daemon)
 {
     static int (*const starts[])(struct daemon * daemon) = {
-        daemon_ledger_open,    daemon_audit_start, daemon_policy_recover, daemon_hooks_start, core_start,
-        daemon_requests_start, backends_start,     roles_start,        daemon_ledger_recover,
-        serve_start,           listeners_start,    daemon_files_start,
+        daemon_ledger_open, daemon_audit_start, daemon_policy_recover,
+        daemon_hooks_start, core_start,         daemon_requests_start,
+        backends_start,     roles_start,        daemon_ledger_recover,
+        serve_start,        listeners_start,    daemon_files_start,
     };
     size_t i;
     int exit_code = 0;

@@ -267,3 +267,13 @@ def test_a_plan_needs_no_daemon(operator, shell, tmp_path):
     text = operator.policy("plan", operator.folder, *offline, code=2)
     assert re.search(rf"- {CONSUMER} .*{operator.role}: allow by consumers.* -> denied", text), text
     operator.policy("plan", f"{tmp_path}/before", *offline, code=0)
+
+
+def test_the_pipeline_applies_what_it_has_planned(operator, tmp_path):
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../config/ci/policy.sh")
+    environment = {**os.environ, "PATH": f"{operator.world.folder}/bin:{os.environ['PATH']}", "LEASED_ADDR": f"unix://{operator.daemon.socket}"}
+    operator.write(rule("strangers", STRANGER), folder=f"{tmp_path}/policies")
+    for step in ("plan", "apply", "plan"):
+        done = subprocess.run([script, step], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, (step, done.stdout, done.stderr)
+    assert "no change" in done.stdout and operator.shown()[0]["source"] == "applied"
