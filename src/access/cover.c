@@ -157,7 +157,7 @@ static bool is_root(const struct access_subject *subject)
            (subject->user.text != NULL && strcmp(subject->user.text, "root") == 0);
 }
 
-const char *access_subject_breadth(const struct access_subject *subject)
+const char *access_subject_breadth(const struct access_subject *subject, bool is_of_operators)
 {
     bool has_place =
         narrows(&subject->unit) || narrows(&subject->container) || narrows(&subject->image);
@@ -172,7 +172,7 @@ const char *access_subject_breadth(const struct access_subject *subject)
         return "is every job that this issuer vouches for: name its claims";
     }
     if (is_root(subject)) {
-        return "is every process of root: name a `unit` beside it";
+        return is_of_operators ? NULL : "is every process of root: name a `unit` beside it";
     }
     if (has_user || narrows(&subject->san)) {
         return NULL;

@@ -14,7 +14,9 @@ bool access_subject_covers(const struct access_subject *wide, const struct acces
 bool access_subjects_cover(const struct access_subjects *wide, const struct access_subject *narrow,
                            bool is_denial);
 
-/* What makes a subject mean too many, for people: "is everybody on this machine"; NULL: nothing. */
-const char *access_subject_breadth(const struct access_subject *subject);
+/* What makes a subject mean too many, for people: "is everybody on this machine"; NULL: nothing.
+ * Root is no mistake where others than callers are meant, who own the machine (`is_of_operators`).
+ */
+const char *access_subject_breadth(const struct access_subject *subject, bool is_of_operators);
 
 #endif

@@ -91,10 +91,24 @@ static void subjects_check(const struct access_linting *it, const struct access_
     size_t i;
 
     for (i = 0; i < subjects->count; i++) {
-        const char *breadth = access_subject_breadth(&subjects->items[i]);
+        const char *breadth = access_subject_breadth(&subjects->items[i], false);
 
         if (breadth != NULL) {
             access_lint_tell(it, false, access_item_node(parent, key, i), "this %s", breadth);
+        }
+    }
+}
+
+static void admin_check(const struct access_linting *it, const struct access_subjects *subjects,
+                        const struct yaml_node *entry)
+{
+    size_t i;
+
+    for (i = 0; i < subjects->count; i++) {
+        const char *breadth = access_subject_breadth(&subjects->items[i], true);
+
+        if (breadth != NULL) {
+            access_lint_tell(it, false, access_item_node(entry, "subjects", i), "this %s", breadth);
         }
     }
 }
@@ -112,7 +126,7 @@ static void admins_check(const struct access_linting *it)
         const struct yaml_node *entry = list != NULL ? list->first : NULL;
 
         for (; entry != NULL && at < policy->admin_count; entry = entry->next, at++) {
-            subjects_check(it, &policy->admins[at].subjects, entry, "subjects");
+            admin_check(it, &policy->admins[at].subjects, entry);
         }
     }
 }

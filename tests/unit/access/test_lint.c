@@ -203,6 +203,7 @@ static void test_subjects_that_mean_too_many_are_found(void **state)
             expect_nothing(policy);
         }
     }
+    expect_nothing("admins:\n  - {user: root}\n");
     expect("admins:\n  - {user: \"*\"}\n", "2:5: warning: this is everybody");
     expect("admins:\n  - {subjects: [{user: \"*\"}], may: [read]}\n", "2:17: warning: this is");
     expect("rules:\n  - {subjects: [{user: a}], roles: [orders-db], require: {approval: {from: "
