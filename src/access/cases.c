@@ -319,6 +319,7 @@ static int row_read(struct access_cases_reading *it, const struct access_table_c
         }
         column++;
     }
+    pattern->who_name = NULL;
     if (r == 0 && column != table->roles.count) {
         yaml_error_at(it->errors, row, "this row has %zu decisions, but there are %zu roles",
                       column, table->roles.count);

@@ -223,6 +223,7 @@ int policy_folder_read(const char *path, struct policy_folder *ret_folder, struc
         r = path_split(&it, path);
     }
     if (r == 0) {
+        CHECK(folder.path != NULL);
         r = folder_read(&it, "");
     }
     if (r != 0) {
