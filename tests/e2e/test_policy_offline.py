@@ -1,8 +1,13 @@
 """Policies without a daemon: the shipped example, the pipeline's script, mistakes with their places, readers of what comes out."""
+import itertools
 import json
 import os
+import random
+import re
 import shutil
+import signal
 import subprocess
+import warnings
 
 import jsonschema
 import pytest
@@ -166,3 +171,51 @@ def test_the_pipelines_of_the_ci_systems_call_that_script():
         text = json.dumps(load(f"{TREE}/config/ci/{name}"))
         for step in ("verify", "plan", "apply"):
             assert f"./policy.sh {step}" in text, name
+
+
+def expression(chance, depth):
+    """A random regular expression over a few letters."""
+    kind = chance.random()
+    if depth == 0 or kind < 0.25:
+        return chance.choice(["a", "b", "[ab]", "c"])
+    if kind < 0.5:
+        return expression(chance, depth - 1) + expression(chance, depth - 1)
+    if kind < 0.7:
+        return f"(?:{expression(chance, depth - 1)}|{expression(chance, depth - 1)})"
+    return f"(?:{expression(chance, depth - 1)})" + chance.choice(["*", "+", "?", "{1,2}", "*", "+"])
+
+
+class TooLong(Exception):
+    pass
+
+
+def takes_long(pattern):
+    """Does a real backtracking matcher need more than a second of the processor for one of many short texts?"""
+    def stop(*_):
+        raise TooLong
+    before = signal.signal(signal.SIGVTALRM, stop)
+    compiled = re.compile(pattern)
+    try:
+        for word in ("".join(letters) for count in (1, 2, 3) for letters in itertools.product("abc", repeat=count)):
+            signal.setitimer(signal.ITIMER_VIRTUAL, 1)
+            compiled.match(word * (36 // len(word)) + "!")
+    except TooLong:
+        return True
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    return False
+
+
+def test_no_random_expression_that_explodes_is_let_through(tmp_path):
+    chance = random.Random(8)
+    patterns = list(dict.fromkeys(f"^{expression(chance, 4)}$" for _ in range(600)))
+    rules = [{"name": f"r{i}", "subjects": [{"user": f"u{i}"}], "roles": ["r"], "require": {"reason": pattern}} for i, pattern in enumerate(patterns)]
+    # A rule a line, so that its line tells which it is.
+    (tmp_path / "rules.yaml").write_text('{"rules": [\n' + ",\n".join(json.dumps(rule) for rule in rules) + "\n]}\n", encoding="utf-8")
+    findings = json.loads(lease("policy", "check", str(tmp_path), "-o", "json").stdout)["findings"]
+    explode = {patterns[f["line"] - 2] for f in findings if "exponential time: what" in f["message"]}
+    assert 50 < len(explode) < len(patterns) - 50
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert not [pattern for pattern in patterns if pattern not in explode and takes_long(pattern)]
