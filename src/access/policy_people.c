@@ -134,7 +134,7 @@ static int person_subjects(struct access_parser *parser, const struct yaml_node 
     if (node->first == NULL) {
         yaml_error_at_value(parser->errors, node, "expected a subject or a list of them");
     }
-    for (; r == 0 && done < count; child = child->next) {
+    for (; r == 0 && child != NULL && done < count; child = child->next) {
         r = schema_decode(&access_subject_table, child, &configs[done++], parser->errors);
         r = r == ERR_NOMEM ? r : 0;
     }

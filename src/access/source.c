@@ -301,7 +301,7 @@ void access_tree_free(struct access_tree *tree)
     if (tree == NULL) {
         return;
     }
-    for (i = 0; i < tree->part_count; i++) {
+    for (i = 0; tree->parts != NULL && i < tree->part_count; i++) {
         yaml_free(tree->parts[i].document);
     }
     mem_free(tree->parts);

@@ -27,8 +27,10 @@ static int folder_read(struct reading *it, const char *below);
 
 static int told(const char *path, int error, struct err *e)
 {
-    return err_set(e, error == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: could not be read: %s", path,
-                   strerror(error));
+    const int code = error == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+
+    (void)err_set(e, code, "%s: could not be read: %s", path, strerror(error));
+    return code;
 }
 
 /* "first/second", or the one that isn't empty. */

@@ -93,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run_lease(body);
     run_block(body);
     run_read(body);
+    run_request(body);
     free(bytes);
     return 0;
 }
