@@ -22,12 +22,6 @@ int access_assumed_new(const struct yaml_node *node, struct access_assumed **ret
 int access_assumed_read(const char *name, struct str text, struct access_assumed **ret_assumed,
                         struct yaml_errors *errors) ATTR_MUST_USE;
 
-/* The same of texts "key=value", as they are given to commands: group, gid and san may be repeated;
- * what belongs to a token is written issuer, sub, session, person and claims.NAME. */
-int access_assumed_read_pairs(const char *name, const char *const *pairs, size_t count,
-                              struct access_assumed **ret_assumed,
-                              struct yaml_errors *errors) ATTR_MUST_USE;
-
 /* NULL is fine. */
 void access_assumed_free(struct access_assumed *assumed);
 

@@ -10,22 +10,18 @@
 #define LEASED_ACCESS_SOURCE_H
 
 #include "access/policy.h"
+#include "wire/policy_bundle.h"
 
 #define ACCESS_FILES_MAX 1024
 #define ACCESS_FILE_NAME_MAX_BYTES 1024
 #define ACCESS_INCLUDE_DEPTH_MAX 16
-
-struct access_file {
-    const char *name; /* the way from the policy's folder: "teams/orders.yaml" */
-    struct str text;
-};
 
 /* All borrowed until the call returns. */
 struct access_source {
     const char *folder; /* stands before the names in messages; NULL: nothing does */
     const char
         *main; /* the one file that counts, with what it includes; NULL: all of the folder's */
-    const struct access_file *files; /* in any order; those that don't count aren't looked at */
+    const struct policy_file *files; /* in any order; those that don't count aren't looked at */
     size_t file_count;
 };
 

@@ -6,7 +6,7 @@
 
 /* A file of the source, in name order. */
 struct access_part {
-    const struct access_file *file;
+    const struct policy_file *file;
     struct yaml_document *document;     /* NULL: it doesn't count, or can't be read */
     const struct access_part *includer; /* NULL: it is at the top */
     bool is_read;

@@ -98,25 +98,14 @@ static int known_find(struct cli *cli, struct policy_set *set)
 static int tree_read(struct policy_set *set)
 {
     const struct policy_bundle *bundle = set->folder.policy;
-    struct access_file *files = mem_calloc(bundle->file_count + 1, sizeof(*files));
-    size_t i;
-    int r;
+    const struct access_source source = {
+        .folder = policy_folder_is_here(&set->folder) ? NULL : set->folder.path,
+        .main = set->folder.main,
+        .files = bundle->files,
+        .file_count = bundle->file_count,
+    };
+    int r = access_tree_new(&source, &set->tree, &set->errors);
 
-    if (files == NULL) {
-        return ERR_NOMEM;
-    }
-    for (i = 0; i < bundle->file_count; i++) {
-        files[i] =
-            (struct access_file){.name = bundle->files[i].name, .text = bundle->files[i].text};
-    }
-    r = access_tree_new(&(struct access_source){.folder = policy_folder_is_here(&set->folder)
-                                                              ? NULL
-                                                              : set->folder.path,
-                                                .main = set->folder.main,
-                                                .files = files,
-                                                .file_count = bundle->file_count},
-                        &set->tree, &set->errors);
-    mem_free(files);
     return r == ERR_NOMEM ? r : 0;
 }
 

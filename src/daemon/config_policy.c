@@ -85,30 +85,20 @@ static int nodes_compile(const struct compiling *it, const struct access_nodes *
 static int bundle_compile(const struct compiling *it, const struct policy_bundle *bundle,
                           const char *folder, struct config_policy *access)
 {
-    struct access_file *files = mem_calloc(bundle->file_count + 1, sizeof(*files));
     const struct access_source source = {.folder = folder,
                                          .main =
                                              bundle->file_count == 1 ? bundle->files[0].name : NULL,
-                                         .files = files,
+                                         .files = bundle->files,
                                          .file_count = bundle->file_count};
     size_t count_before = it->errors->count;
     struct access_tree *tree = NULL;
-    size_t i;
     int r;
 
-    if (files == NULL) {
-        return ERR_NOMEM;
-    }
-    for (i = 0; i < bundle->file_count; i++) {
-        files[i] =
-            (struct access_file){.name = bundle->files[i].name, .text = bundle->files[i].text};
-    }
     r = access_tree_new(&source, &tree, it->errors);
     if (r == 0) {
         r = nodes_compile(it, access_tree_nodes(tree), access);
     }
     access_tree_free(tree);
-    mem_free(files);
     return r == 0 && it->errors->count > count_before ? ERR_INVALID : r;
 }
 

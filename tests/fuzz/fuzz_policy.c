@@ -106,19 +106,19 @@ static void caller_fini(struct caller *caller)
 /* --- policies --------------------------------------------------------------------------------- */
 
 /* Lines `%% NAME` begin a file of that name; what stands before the first is policy.yaml. */
-static size_t files_of(struct str text, struct access_file files[FILES_MAX], char *names[FILES_MAX])
+static size_t files_of(struct str text, struct policy_file files[FILES_MAX], char *names[FILES_MAX])
 {
     struct str rest = text;
     size_t count = 1;
 
-    files[0] = (struct access_file){.name = "policy.yaml", .text = {.ptr = text.ptr}};
+    files[0] = (struct policy_file){.name = "policy.yaml", .text = {.ptr = text.ptr}};
     names[0] = NULL;
     while (rest.ptr != NULL) {
         struct str line = str_cut(&rest, '\n');
 
         if (str_starts_with(line, "%% ") && count < FILES_MAX) {
             names[count] = input_text((struct str){.ptr = line.ptr + 3, .len = line.len - 3});
-            files[count] = (struct access_file){.name = names[count],
+            files[count] = (struct policy_file){.name = names[count],
                                                 .text = {.ptr = rest.ptr != NULL ? rest.ptr : ""}};
             count++;
         } else if (line.ptr != NULL) {
@@ -132,7 +132,7 @@ static size_t files_of(struct str text, struct access_file files[FILES_MAX], cha
 /* NULL when there are mistakes. */
 static struct access_policy *policy_of(struct str text, struct str more, bool counts_observed)
 {
-    struct access_file files[FILES_MAX + 1];
+    struct policy_file files[FILES_MAX + 1];
     char *names[FILES_MAX];
     struct access_source source = {.files = files, .file_count = files_of(text, files, names)};
     const struct access_known known = {.roles = roles};
@@ -143,7 +143,7 @@ static struct access_policy *policy_of(struct str text, struct str more, bool co
     int r;
 
     if (more.len > 0) {
-        files[source.file_count++] = (struct access_file){.name = "zzz.yaml", .text = more};
+        files[source.file_count++] = (struct policy_file){.name = "zzz.yaml", .text = more};
     }
     yaml_errors_init(&errors);
     r = access_policy_compile(&source, &known,

@@ -243,6 +243,20 @@ void client_free(struct client *client)
     free(client);
 }
 
+int client_ask(struct fixture *f, const char *request, size_t len)
+{
+    struct client *client = client_new(f);
+    int status;
+
+    client_send_bytes(f, client, request, len);
+    status = client_reply(f, client, NULL);
+    if (status != 200) {
+        client_wait_eof(f, client);
+    }
+    client_free(client);
+    return status;
+}
+
 void client_send_bytes(struct fixture *f, struct client *client, const void *bytes, size_t len)
 {
     const char *rest = bytes;

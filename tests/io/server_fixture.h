@@ -93,6 +93,8 @@ void fixture_answer(struct fixture *f, size_t index);
 /* A client of the unix listener, or of loopback TCP when the fixture listens there. */
 struct client *client_new(struct fixture *f);
 void client_free(struct client *client);
+/* The status of one request on a connection of its own, which a refusal ends. */
+int client_ask(struct fixture *f, const char *request, size_t len);
 void client_send(struct fixture *f, struct client *client, const char *text);
 void client_send_bytes(struct fixture *f, struct client *client, const void *bytes, size_t len);
 /* Reads one reply and takes it off; its status, or 0 when the server closed instead. Its body,

@@ -22,21 +22,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* The status of one request on a connection of its own. */
-static int ask(struct fixture *f, const char *request, size_t len)
-{
-    struct client *client = client_new(f);
-    int status;
-
-    client_send_bytes(f, client, request, len);
-    status = client_reply(f, client, NULL);
-    if (status != 200) {
-        client_wait_eof(f, client);
-    }
-    client_free(client);
-    return status;
-}
-
 static int ask_body_at(struct fixture *f, const char *path, size_t size)
 {
     char *request = calloc(1, size + 128);
@@ -46,7 +31,7 @@ static int ask_body_at(struct fixture *f, const char *path, size_t size)
     int status;
 
     memset(request + len, 'b', size);
-    status = ask(f, request, (size_t)len + size);
+    status = client_ask(f, request, (size_t)len + size);
     free(request);
     return status;
 }

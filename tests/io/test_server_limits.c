@@ -34,21 +34,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* The status of one request on a connection of its own. */
-static int ask(struct fixture *f, const char *request, size_t len)
-{
-    struct client *client = client_new(f);
-    int status;
-
-    client_send_bytes(f, client, request, len);
-    status = client_reply(f, client, NULL);
-    if (status != 200) {
-        client_wait_eof(f, client);
-    }
-    client_free(client);
-    return status;
-}
-
 static int ask_target(struct fixture *f, size_t size)
 {
     char *request = malloc(size + 64);
@@ -57,7 +42,7 @@ static int ask_target(struct fixture *f, size_t size)
     memcpy(request, "GET /", 5);
     memset(request + 5, 'a', size - 1);
     memcpy(request + 4 + size, " HTTP/1.1\r\nHost: localhost\r\n\r\n", 31);
-    status = ask(f, request, strlen(request));
+    status = client_ask(f, request, strlen(request));
     free(request);
     return status;
 }
@@ -84,7 +69,7 @@ static int ask_head(struct fixture *f, size_t size)
     memcpy(request, begin, sizeof(begin) - 1);
     memset(request + sizeof(begin) - 1, 'x', size - (sizeof(begin) - 1) - 4);
     memcpy(request + size - 4, "\r\n\r\n", 4);
-    status = ask(f, request, size);
+    status = client_ask(f, request, size);
     free(request);
     return status;
 }
@@ -117,7 +102,7 @@ static int ask_headers(struct fixture *f, size_t count, size_t size)
         memcpy(request + len - 2, "\r\n", 2);
     }
     memcpy(request + len, "\r\n", 2);
-    return ask(f, request, len + 2);
+    return client_ask(f, request, len + 2);
 }
 
 static void test_there_is_a_largest_number_of_headers(void **state)

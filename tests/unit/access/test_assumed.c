@@ -114,25 +114,6 @@ static void test_session_and_person_are_kept(void **state)
     assert_string_equal(f.identity.claims->sub, "s");
 }
 
-static void test_pairs_are_the_same_as_a_mapping(void **state)
-{
-    static const char *const pairs[] = {"user=ci",        "group=dev",     "group=dba",
-                                        "issuer=gitlab",  "sub=s",         "claims.p=a=b",
-                                        "claims.ok=true", "listener=local"};
-    const struct access_identity *identity;
-
-    (void)state;
-    assert_int_equal(
-        access_assumed_read_pairs("--subject", pairs, ARRAY_LEN(pairs), &assumed, &f.errors), 0);
-    identity = access_assumed_identity(assumed);
-    assert_string_equal(identity->user, "ci");
-    assert_string_equal(identity->listener, "local");
-    assert_int_equal(identity->group_count, 2);
-    assert_string_equal(identity->claims->sub, "s");
-    assert_string_equal(json_string_value(json_object_get(identity->claims->all, "p")), "a=b");
-    assert_true(json_is_true(json_object_get(identity->claims->all, "ok")));
-}
-
 static void test_mistakes_are_told_with_their_place(void **state)
 {
     static const struct {
@@ -169,35 +150,6 @@ static void test_mistakes_are_told_with_their_place(void **state)
     }
 }
 
-static void test_mistakes_in_pairs_are_told(void **state)
-{
-    static const struct {
-        const char *pair;
-        const char *message;
-    } cases[] = {
-        {"anna", "--subject: `anna` is no KEY=VALUE"},
-        {"usr=anna", "--subject: unknown key `usr`"},
-        {"jwt=x", "write issuer="},
-        {"group=dba", ""},
-        {"unit=x", "this caller is nobody"},
-    };
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < ARRAY_LEN(cases); i++) {
-        int r;
-
-        yaml_errors_fini(&f.errors);
-        yaml_errors_init(&f.errors);
-        r = access_assumed_read_pairs("--subject", &cases[i].pair, 1, &assumed, &f.errors);
-        assert_int_equal(r, cases[i].message[0] != '\0' ? ERR_INVALID : 0);
-        buf_add_char(&f.errors.text, '\0');
-        if (strstr(buf_str(&f.errors.text).ptr, cases[i].message) == NULL) {
-            fail_msg("%s: %s", cases[i].pair, buf_str(&f.errors.text).ptr);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,9 +157,7 @@ int main(void)
         T(test_rules_see_what_is_assumed_and_nothing_else),
         T(test_nobody_in_no_group_is_denied_by_a_rule_on_groups),
         T(test_session_and_person_are_kept),
-        T(test_pairs_are_the_same_as_a_mapping),
         T(test_mistakes_are_told_with_their_place),
-        T(test_mistakes_in_pairs_are_told),
 #undef T
     };
 

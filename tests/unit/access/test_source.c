@@ -38,7 +38,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static int compile(struct result *result, const struct access_file *files, size_t count,
+static int compile(struct result *result, const struct policy_file *files, size_t count,
                    const char *main)
 {
     const struct access_source source = {
@@ -47,14 +47,14 @@ static int compile(struct result *result, const struct access_file *files, size_
     return access_policy_compile(&source, &known, NULL, &result->policy, &result->errors);
 }
 
-static void expect_mistake(struct result *result, const struct access_file *files, size_t count,
+static void expect_mistake(struct result *result, const struct policy_file *files, size_t count,
                            const char *errors)
 {
     assert_int_equal(compile(result, files, count, NULL), ERR_INVALID);
     assert_string_equal(buf_str(&result->errors.text).ptr, errors);
 }
 
-static void expect_valid(struct result *result, const struct access_file *files, size_t count)
+static void expect_valid(struct result *result, const struct policy_file *files, size_t count)
 {
     if (compile(result, files, count, NULL) != 0) {
         fail_msg("%s", buf_str(&result->errors.text).ptr);
@@ -77,7 +77,7 @@ static const char *decides(const struct result *result, const char *role, const 
 
 static void test_files_at_the_top_count_in_the_order_of_their_names(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"b.yaml", STR(RULE("b", "orders-db"))},
         {"a.yaml", STR(RULE("a", "orders-db"))},
         {"a_test.yaml", STR("nonsense")},
@@ -91,7 +91,7 @@ static void test_files_at_the_top_count_in_the_order_of_their_names(void **state
 
 static void test_one_file_can_be_meant(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR(RULE("a", "orders-db"))},
         {"main.cfg", STR("include: teams/x.yaml\n")},
         {"teams/x.yaml", STR(RULE("x", "orders-db"))},
@@ -111,7 +111,7 @@ static void test_a_main_file_that_is_not_there_is_a_mistake(void **state)
 
 static void test_included_files_come_behind_and_once(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR("include: [\"teams/*.yaml\", teams/x.yaml]\n" RULE("a", "orders-db"))},
         {"teams/x.yaml", STR("include: deep/z.yaml\n" RULE("x", "[orders-db, orders-ro]"))},
         {"teams/y.yaml", STR(RULE("y", "[orders-ro, staging-a]"))},
@@ -148,7 +148,7 @@ static void test_mistakes_in_includes_are_told(void **state)
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(cases); i++) {
-        const struct access_file files[] = {{"a.yaml", str_of(cases[i].text)},
+        const struct policy_file files[] = {{"a.yaml", str_of(cases[i].text)},
                                             {"teams/x.yaml", STR(RULE("x", "orders-db"))}};
 
         expect_mistake(*state, files, ARRAY_LEN(files), cases[i].errors);
@@ -159,7 +159,7 @@ static void test_mistakes_in_includes_are_told(void **state)
 
 static void test_files_that_include_each_other_are_a_mistake(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR("include: teams/x.yaml\n")},
         {"teams/x.yaml", STR("include: deep/y.yaml\n")},
         {"teams/deep/y.yaml", STR("include: z.yaml\n")},
@@ -173,7 +173,7 @@ static void test_files_that_include_each_other_are_a_mistake(void **state)
 
 static void test_all_files_that_cannot_be_read_are_told(void **state)
 {
-    const struct access_file files[] = {{"a.yaml", STR("rules: [\n")},
+    const struct policy_file files[] = {{"a.yaml", STR("rules: [\n")},
                                         {"b.yaml", STR("rules: {\n")}};
     struct result *result = *state;
 
@@ -185,7 +185,7 @@ static void test_all_files_that_cannot_be_read_are_told(void **state)
 
 static void test_variables_stand_in_texts_and_lists(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR("vars:\n"
                        "  prod: [orders-db, orders-ro]\n"
                        "  who: alice\n"
@@ -214,9 +214,9 @@ static void test_variables_stand_in_texts_and_lists(void **state)
 
 static void test_a_variable_gives_the_same_digest_as_its_value(void **state)
 {
-    const struct access_file with[] = {
+    const struct policy_file with[] = {
         {"a.yaml", STR("vars: {r: orders-db}\n" RULE("a", "\"${r}\""))}};
-    const struct access_file without[] = {{"a.yaml", STR(RULE("a", "orders-db"))}};
+    const struct policy_file without[] = {{"a.yaml", STR(RULE("a", "orders-db"))}};
     struct result *result = *state;
     char digest[80];
 
@@ -229,7 +229,7 @@ static void test_a_variable_gives_the_same_digest_as_its_value(void **state)
 
 static void test_the_nearest_variable_counts(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR("include: \"teams/*.yaml\"\nvars: {r: orders-db, only: staging-a}\n")},
         {"teams/own.yaml", STR("vars: {r: orders-ro}\n" RULE("own", "\"${r}\""))},
         {"teams/x.yaml", STR(RULE("x", "\"${r}\""))},
@@ -266,7 +266,7 @@ static void test_mistakes_with_variables_are_told(void **state)
     size_t i;
 
     for (i = 0; i < ARRAY_LEN(cases); i++) {
-        const struct access_file files[] = {{"a.yaml", str_of(cases[i].text)}};
+        const struct policy_file files[] = {{"a.yaml", str_of(cases[i].text)}};
 
         expect_mistake(*state, files, ARRAY_LEN(files), cases[i].errors);
         assert_int_equal(teardown(state), 0);
@@ -276,7 +276,7 @@ static void test_mistakes_with_variables_are_told(void **state)
 
 static void test_a_variable_of_two_other_files_is_a_mistake(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR(RULE("a", "\"${r}\""))},
         {"b.yaml", STR("vars: {r: orders-db}\n")},
         {"c.yaml", STR("vars: {r: orders-ro}\n")},
@@ -288,7 +288,7 @@ static void test_a_variable_of_two_other_files_is_a_mistake(void **state)
 
 static void test_texts_do_not_grow_without_end(void **state)
 {
-    struct access_file file = {.name = "a.yaml"};
+    struct policy_file file = {.name = "a.yaml"};
     struct result *result = *state;
     BUF_AUTO text;
     int i;
@@ -319,7 +319,7 @@ static int fail_at(size_t size)
 
 static void test_no_memory_gives_no_policy_and_leaks_nothing(void **state)
 {
-    const struct access_file files[] = {
+    const struct policy_file files[] = {
         {"a.yaml", STR("include: teams/x.yaml\nvars: {l: [orders-db, orders-ro], u: alice}\n")},
         {"teams/x.yaml", STR("rules: [{subjects: [{user: \"${u}\"}], roles: [\"${l}\"]}]\n")},
     };

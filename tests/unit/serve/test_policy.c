@@ -25,7 +25,7 @@ static int compile(void *user, const struct policy_bundle *bundle,
 {
     static const char *const roles[] = {"db", "db-shared", "db-own", "db-reason", NULL};
     const struct access_known known = {.roles = roles};
-    const struct access_file file = {.name = bundle->files[0].name, .text = bundle->files[0].text};
+    const struct policy_file file = {.name = bundle->files[0].name, .text = bundle->files[0].text};
     const struct access_source source = {.files = &file, .file_count = 1};
 
     assert_ptr_equal(user, &f);
