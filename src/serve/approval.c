@@ -290,18 +290,20 @@ void approval_reply(struct exchange *x, uint32_t status, const struct request *r
     exchange_release(x);
 }
 
-static void fail_pending(struct exchange *x, const char *id)
+/* By what the request says: the caller may have waited, and the policy that its decision borrows
+ * from may be gone. */
+static void fail_pending(struct exchange *x, const struct request_view *view)
 {
     char detail[ACCESS_DETAIL_MAX_BYTES + REQUEST_ID_BYTES];
 
-    (void)snprintf(detail, sizeof(detail), "the request %s waits for an approval", id);
+    (void)snprintf(detail, sizeof(detail), "the request %s waits for an approval", view->id);
     exchange_fail(x,
                   &(struct exchange_problem){
                       .status = 403,
                       .code = "approval_pending",
                       .detail = detail,
-                      .rule = x->decision.rule,
-                      .approval = id,
+                      .rule = view->rule,
+                      .approval = view->id,
                       .hint = "ask again when it is approved, or wait for it (lease get --wait)"});
 }
 
@@ -349,7 +351,7 @@ static void request_decided(struct exchange *x, int status)
     } else if (x->wants_new_grant) {
         approval_reply(x, 202, request, "approval_pending");
     } else {
-        fail_pending(x, x->id);
+        fail_pending(x, &view);
     }
 }
 
@@ -415,7 +417,7 @@ void approval_request(struct exchange *x, const struct lease_role *role, bool is
     if (x->api != SERVE_API_NATIVE || x->serve->options.requests == NULL ||
         !(is_new_grant || x->params.wait_ms > 0 || x->decision.is_break_glass)) {
         if (request != NULL) {
-            fail_pending(x, view.id);
+            fail_pending(x, &view);
         } else {
             acquire_deny(x, role);
         }

@@ -148,6 +148,22 @@ static void test_a_wait_ends(void **state)
     assert_int_equal(made->status, 202);
 }
 
+/* Of the policy that was there when the wait began nothing is left when it ends. */
+static void test_a_wait_outlives_its_policy(void **state)
+{
+    struct call *call = fixture_send(ALICE, "GET", GET_DB "&wait=5m", NULL);
+    struct access_policy *before = f.policy;
+
+    (void)state;
+    fixture_run();
+    f.policy = fixture_parse_policy();
+    serve_set_policy(f.serve, f.policy, NULL, NULL);
+    access_policy_free(before);
+    fixture_advance(6 * MINUTE_MS);
+    fixture_expect(call, 403, "approval_pending");
+    assert_string_equal(call_text(call, "rule"), "approved");
+}
+
 static void test_who_waits_hears_that_it_is_denied(void **state)
 {
     struct call *call = fixture_send(ALICE, "POST", API "/leases?wait=5m", POST_DB);
@@ -277,6 +293,7 @@ int main(void)
         request_test(test_a_mere_read_asks_for_nothing),
         request_test(test_who_waits_gets_it_when_it_is_approved),
         request_test(test_a_wait_ends),
+        request_test(test_a_wait_outlives_its_policy),
         request_test(test_who_waits_hears_that_it_is_denied),
         request_test(test_who_goes_away_leaves_the_request),
         request_test(test_an_answer_that_is_lost_gives_it_back),
