@@ -12,46 +12,48 @@ static bool says_the_same(const char *asked_now, const char *asked)
     return asked_now == NULL || asked_now[0] == '\0' || strcmp(asked_now, asked) == 0;
 }
 
-/* Is a binding of this kind among those that were asked for? */
-static bool is_asked(const struct request *request, enum access_binding kind)
+/* Kinds as bits. */
+static uint32_t kinds_approved(const struct request *request)
 {
     struct str rest = str_of(request->bindings);
+    uint32_t kinds = 0;
 
     while (rest.len > 0) {
         struct access_binding_spec spec;
 
-        if (access_binding_parse(str_cut(&rest, ','), &spec) == 0 && spec.kind == kind) {
-            return true;
+        if (access_binding_parse(str_cut(&rest, ','), &spec) == 0) {
+            kinds |= 1U << spec.kind;
         }
     }
-    return false;
+    return kinds;
 }
 
-/* Of the same kinds. Where none was asked for, it was for the role's own: then one that lets the
- * grant live no longer will do, and one such is enough. */
+/* Of the same kinds; who says none asks for the role's own. Where none was approved, that was: then
+ * one that lets the grant live no longer will do, and one such is enough. */
 static bool bindings_fit(const struct request *request, const struct request_ask *ask)
 {
     bool is_within = ask->binding_count == 0;
+    uint32_t kinds = ask->binding_count == 0 ? 1U << ask->role_binding : 0;
     size_t i;
 
     for (i = 0; i < ask->binding_count; i++) {
         enum access_binding kind = ask->bindings[i].kind;
 
-        if (request->bindings[0] != '\0' && !is_asked(request, kind)) {
-            return false;
-        }
+        kinds |= 1U << kind;
         is_within = is_within || access_binding_is_within(kind, ask->role_binding);
     }
-    return is_within || request->bindings[0] != '\0';
+    return request->bindings[0] != '\0' ? kinds == kinds_approved(request) : is_within;
 }
 
+/* A grant that lives hangs on what was approved, whatever is said to read it again. */
 static bool fits(const struct request *request, const struct request_ask *ask)
 {
     return strcmp(request->role, ask->role) == 0 && request_is_own(request, ask->identity) &&
            (request->is_break_glass || !ask->is_break_glass) &&
            (ask->duration_ms == 0 || ask->duration_ms == request->duration_ms) &&
            says_the_same(ask->reason, request->reason) &&
-           says_the_same(ask->ticket, request->ticket) && bindings_fit(request, ask);
+           says_the_same(ask->ticket, request->ticket) &&
+           (request->now.state == REQUEST_USED || bindings_fit(request, ask));
 }
 
 /* The more, the rather. 0: it stands for nothing. */
