@@ -1,12 +1,17 @@
 /* Who may approve, and what becomes of a request by it.
  *
- * Never the one who asks: not the same user, the same identity, the same job, nor another user of
- * the same person where the policy or an issuer names one. Whoever the rule names now, each person
- * once; nobody by a way that yields no more than a uid, as admin rights aren't given there. */
+ * Never the one who asks: not the same user, certificate or job, nor another user of the same
+ * person where the policy or an issuer names one. Whoever the rule names now, each, by the same
+ * measure, once; nobody by a way that yields no more than a uid, as admin rights aren't given
+ * there.
+ */
 #include "base/mem.h"
 #include "request/request_internal.h"
 
 #include <stdio.h>
+
+#define MARK_PERSON "person"
+#define OWN_TEXT "it is your own request: somebody else has to look at it"
 
 /* --- who --- */
 
@@ -36,23 +41,6 @@ const char *decide_who(const struct access_identity *identity, char out[REQUEST_
     return out;
 }
 
-const char *decide_voter(const struct requests *requests, const struct access_identity *identity,
-                         char out[REQUEST_VOTER_MAX_BYTES + 1])
-{
-    const char *person = access_policy_person(requests->options.policy, identity);
-    char key[ACCESS_KEY_MAX_BYTES];
-
-    if (person != NULL) {
-        (void)snprintf(out, REQUEST_VOTER_MAX_BYTES + 1, "person:%s", person);
-    } else if (identity->uid != ENV_NO_ID) {
-        (void)snprintf(out, REQUEST_VOTER_MAX_BYTES + 1, "uid:%u", identity->uid);
-    } else {
-        (void)snprintf(out, REQUEST_VOTER_MAX_BYTES + 1, "key:%s",
-                       access_identity_key(identity, key));
-    }
-    return out;
-}
-
 bool request_is_own(const struct request *request, const struct access_identity *identity)
 {
     char key[ACCESS_KEY_MAX_BYTES];
@@ -62,28 +50,74 @@ bool request_is_own(const struct request *request, const struct access_identity 
            strcmp(request->identity.user, identity->user) == 0;
 }
 
-static bool is_same_subject(const struct access_claims *a, const struct access_claims *b)
+static void mark_add(char marks[REQUEST_MARKS_MAX_BYTES + 1], const char *kind, const char *text)
 {
-    return a != NULL && b != NULL && strcmp(a->iss, b->iss) == 0 && strcmp(a->sub, b->sub) == 0;
+    size_t used = strlen(marks);
+
+    (void)snprintf(marks + used, REQUEST_MARKS_MAX_BYTES + 1 - used, "%s%s:%.*s",
+                   used > 0 ? "\n" : "", kind, REQUEST_MARK_MAX_BYTES, text);
+}
+
+/* What somebody is known by, a line each: whoever has one of them in common is the same. Neither a
+ * token nor a listener makes somebody else of a user or of a certificate. Returns `out`. */
+static const char *marks_of(const struct requests *requests, const struct access_identity *identity,
+                            char out[REQUEST_MARKS_MAX_BYTES + 1])
+{
+    const char *person = access_policy_person(requests->options.policy, identity);
+    const struct access_claims *claims = identity->claims;
+    char text[REQUEST_MARK_MAX_BYTES + 1];
+
+    out[0] = '\0';
+    if (identity->uid != ENV_NO_ID) {
+        (void)snprintf(text, sizeof(text), "%u", identity->uid);
+        mark_add(out, "uid", text);
+    }
+    if (identity->sans[0] != '\0') {
+        mark_add(out, "tls", identity->sans);
+    }
+    if (claims != NULL) {
+        (void)snprintf(text, sizeof(text), "%s %s", claims->iss, claims->sub);
+        mark_add(out, "jwt", text);
+    }
+    if (person != NULL) {
+        mark_add(out, MARK_PERSON, person);
+    }
+    return out;
+}
+
+/* The first that both have; ptr NULL: there is none. */
+static struct str mark_shared(const char *marks, const char *others)
+{
+    struct str rest = str_of(marks);
+
+    while (rest.ptr != NULL) {
+        struct str mark = str_cut(&rest, '\n');
+        struct str other_rest = str_of(others);
+
+        while (other_rest.ptr != NULL) {
+            if (str_eq(mark, str_cut(&other_rest, '\n'))) {
+                return mark;
+            }
+        }
+    }
+    return (struct str){.ptr = NULL};
 }
 
 /* NULL, or why the caller counts as the one who asks. */
 static const char *same_as_asker(const struct request *request,
                                  const struct access_identity *identity)
 {
-    const struct access_policy *policy = request->requests->options.policy;
-    const char *asker = access_policy_person(policy, &request->identity);
-    const char *person = access_policy_person(policy, identity);
+    char marks[REQUEST_MARKS_MAX_BYTES + 1];
+    char asker[REQUEST_MARKS_MAX_BYTES + 1];
+    struct str shared = mark_shared(marks_of(request->requests, identity, marks),
+                                    marks_of(request->requests, &request->identity, asker));
 
-    if ((identity->uid != ENV_NO_ID && identity->uid == request->identity.uid) ||
-        request_is_own(request, identity) ||
-        is_same_subject(identity->claims, request->identity.claims)) {
-        return "it is your own request: somebody else has to look at it";
+    if (shared.ptr == NULL) {
+        return request_is_own(request, identity) ? OWN_TEXT : NULL;
     }
-    if (asker != NULL && person != NULL && strcmp(asker, person) == 0) {
-        return "it is the request of the same person: somebody else has to look at it";
-    }
-    return NULL;
+    return str_starts_with(shared, MARK_PERSON ":")
+               ? "it is the request of the same person: somebody else has to look at it"
+               : OWN_TEXT;
 }
 
 /* A rule that is gone names nobody any more; what was given by it is to be looked at all the same.
@@ -122,12 +156,12 @@ int request_may_decide(const struct request *request, const struct access_identi
 
 /* --- what is said --- */
 
-static bool has_voted(const struct request *request, const char *voter)
+static bool has_voted(const struct request *request, const char *marks)
 {
     size_t i;
 
     for (i = 0; i < request->now.approval_count; i++) {
-        if (strcmp(request->votes[i]->voter, voter) == 0) {
+        if (mark_shared(request->votes[i]->marks, marks).ptr != NULL) {
             return true;
         }
     }
@@ -141,7 +175,7 @@ static int refuse(const struct request *request, struct err *e)
 }
 
 /* Puts the vote where the next one belongs; it counts when it is written. */
-static int vote_add(struct request *request, const struct request_voice *voice, const char *voter)
+static int vote_add(struct request *request, const struct request_voice *voice, const char *marks)
 {
     struct request_vote **slot = &request->votes[request->now.approval_count];
 
@@ -154,7 +188,7 @@ static int vote_add(struct request *request, const struct request_voice *voice, 
     }
     (*slot)->at_wall_ms = env_wall_ms(request->requests->options.env);
     (void)decide_who(voice->identity, (*slot)->who);
-    put_cut((*slot)->voter, sizeof((*slot)->voter), voter);
+    put_cut((*slot)->marks, sizeof((*slot)->marks), marks);
     put_cut((*slot)->comment, sizeof((*slot)->comment),
             voice->comment != NULL ? voice->comment : "");
     request->next.approval_count++;
@@ -186,11 +220,11 @@ static void approved(struct request *request)
 
 static int approve(struct request *request, const struct request_voice *voice, struct err *e)
 {
-    char voter[REQUEST_VOTER_MAX_BYTES + 1];
+    char marks[REQUEST_MARKS_MAX_BYTES + 1];
     bool is_enough;
     int r;
 
-    if (has_voted(request, decide_voter(request->requests, voice->identity, voter))) {
+    if (has_voted(request, marks_of(request->requests, voice->identity, marks))) {
         return 0;
     }
     if (request->is_break_glass ? request->now.review != REQUEST_REVIEW_PENDING
@@ -198,7 +232,7 @@ static int approve(struct request *request, const struct request_voice *voice, s
         return refuse(request, e);
     }
     change_begin(request);
-    r = vote_add(request, voice, voter);
+    r = vote_add(request, voice, marks);
     if (r != 0) {
         return r;
     }

@@ -54,7 +54,7 @@ static void fill(const struct request *request, const struct request_standing *s
     for (i = 0; i < standing->approval_count; i++) {
         ret_record->approvals[i] =
             (struct ledger_approval){.who = request->votes[i]->who,
-                                     .voter = request->votes[i]->voter,
+                                     .voter = request->votes[i]->marks,
                                      .comment = request->votes[i]->comment,
                                      .at_wall_ms = request->votes[i]->at_wall_ms};
     }
@@ -153,7 +153,7 @@ static int take_votes(struct request *request, const struct ledger_request *reco
             return ERR_NOMEM;
         }
         if (!take(vote->who, sizeof(vote->who), approval->who) ||
-            !take(vote->voter, sizeof(vote->voter), approval->voter) ||
+            !take(vote->marks, sizeof(vote->marks), approval->voter) ||
             !take(vote->comment, sizeof(vote->comment), approval->comment)) {
             return ERR_INVALID;
         }

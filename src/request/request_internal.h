@@ -9,7 +9,8 @@
 #define REQUEST_NAME_MAX_BYTES 64
 #define REQUEST_DIGEST_MAX_BYTES 80
 #define REQUEST_WHY_MAX_BYTES 160
-#define REQUEST_VOTER_MAX_BYTES (ACCESS_KEY_MAX_BYTES + 8)
+#define REQUEST_MARK_MAX_BYTES 528
+#define REQUEST_MARKS_MAX_BYTES (4 * (REQUEST_MARK_MAX_BYTES + 8))
 
 /* One user's, whatever they are for: of a uid, or of a certificate or job without one. */
 struct request_asker {
@@ -35,7 +36,7 @@ struct request_standing {
 struct request_vote {
     int64_t at_wall_ms;
     char who[REQUEST_WHO_MAX_BYTES + 1];
-    char voter[REQUEST_VOTER_MAX_BYTES + 1]; /* counts once */
+    char marks[REQUEST_MARKS_MAX_BYTES + 1]; /* who has one of these has voted, too */
     char comment[REQUEST_COMMENT_MAX_BYTES + 1];
 };
 
@@ -150,10 +151,6 @@ void durable_note_request(struct request *request);
 void durable_remove_request(struct request *request);
 
 /* --- decide.c --- */
-
-/* Who counts once. Returns `out`. */
-const char *decide_voter(const struct requests *requests, const struct access_identity *identity,
-                         char out[REQUEST_VOTER_MAX_BYTES + 1]);
 
 /* Who it is, for people. Returns `out`. */
 const char *decide_who(const struct access_identity *identity, char out[REQUEST_WHO_MAX_BYTES + 1]);

@@ -12,7 +12,7 @@
 /* One who has approved, or looked at it afterwards. */
 struct ledger_approval {
     const char *who;     /* a user's name, "uid 1000", the first name in a certificate */
-    const char *voter;   /* who counts once: "person:alice", "uid:1000", … */
+    const char *voter;   /* who counts once, a line each: "uid:1000", "person:alice", … */
     const char *comment; /* "" if none */
     int64_t at_wall_ms;
 };

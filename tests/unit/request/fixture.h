@@ -17,10 +17,10 @@
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS (60 * MINUTE_MS)
 
-/* The policy is in fixture.c; in short: alice and her alice-adm (one person) may db for 30m if one
- * of bob, dana, her other user, or eve approves within 30m, to be used within 15m; db2 takes two;
- * db-glass may be had by breaking the glass. bob and bob2 are one person. uid 1000 and up, in this
- * order. */
+/* The policy is in fixture.c; in short: alice and her alice-adm (one person), and the certificate
+ * of spiffe://acme/ops, may db for 30m if one of bob, dana, her other user, or a certificate of
+ * acme approves within 30m, to be used within 15m; db2 takes two of bob, bob2 and dana; db-glass
+ * may be had by breaking the glass. bob and bob2 are one person. uid 1000 and up, in this order. */
 enum who {
     ALICE,
     ALICE_ADM,

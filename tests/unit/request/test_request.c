@@ -77,6 +77,71 @@ static void test_two_are_two_people(void **state)
     assert_int_equal(fixture_trail("\"event\":\"request.approved\",\"outcome\":\"pending\""), 1);
 }
 
+/* `who` shows a token of this person, who has to be freed. */
+static struct access_claims *show_token(enum who who, const char *person)
+{
+    json_t *all = json_pack("{s:s, s:s, s:s}", "iss", "https://ci", "sub", "job", "email", person);
+    const struct access_claims_source source = {.issuer = "ci", .person = "email", .all = all};
+    struct access_claims *claims = NULL;
+
+    assert_int_equal(access_claims_new(&source, &claims, NULL), 0);
+    json_decref(all);
+    f.who[who].claims = claims;
+    return claims;
+}
+
+static void put_away(enum who who, struct access_claims *claims)
+{
+    f.who[who].claims = NULL;
+    access_claims_free(claims);
+}
+
+static void test_a_token_makes_nobody_two(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db2");
+    struct access_claims *token = show_token(DANA, "dana@acme");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), 0);
+    put_away(DANA, token);
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_view(request).approval_count, 1);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+    token = show_token(BOB, "dana@acme"); /* the same person as another user */
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+    put_away(BOB, token);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+}
+
+static void test_nobody_approves_what_its_certificate_has_asked(void **state)
+{
+    static const char *const who[] = {"spiffe://acme/ops", "spiffe://acme/dev"};
+    struct access_claims *token;
+    struct request *request;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(who); i++) {
+        struct access_identity *identity = &f.who[i == 0 ? ALICE : BOB];
+
+        identity->kind = ENV_PEER_TLS;
+        identity->uid = identity->gid = ENV_NO_ID;
+        identity->user[0] = '\0';
+        (void)snprintf(identity->sans, sizeof(identity->sans), "%s", who[i]);
+    }
+    request = fixture_request(ALICE, "db");
+    f.who[ALICE].listener = "other";
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_APPROVE), ERR_DENIED);
+    f.who[ALICE].listener = "local";
+    token = show_token(ALICE, "alice@acme");
+    assert_int_equal(fixture_say(request, ALICE, REQUEST_APPROVE), ERR_DENIED);
+    put_away(ALICE, token);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+}
+
 static void test_a_single_denial_ends_it(void **state)
 {
     struct request *request = fixture_request(ALICE, "db2");
@@ -137,6 +202,29 @@ static void test_it_stands_for_what_was_asked_and_nothing_else(void **state)
     assert_ptr_equal(requests_find(f.requests, &ask), request);
     ask.bindings[0].kind = ACCESS_BINDING_NONE; /* longer: the rule allows it, nobody approved it */
     assert_null(requests_find(f.requests, &ask));
+}
+
+static void test_it_stands_for_the_bindings_that_were_asked(void **state)
+{
+    struct request_ask ask = fixture_ask(ALICE, "db", "fixing it");
+    struct request *request = NULL;
+
+    (void)state;
+    ask.bindings[0].kind = ACCESS_BINDING_PROCESS;
+    ask.bindings[1].kind = ACCESS_BINDING_CONNECTION;
+    ask.binding_count = 2;
+    assert_int_equal(fixture_make(&ask, &request), 0);
+    fake_env_run(&f.fake);
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
+    ask.binding_count = 1; /* it would outlive the connection */
+    assert_null(requests_find(f.requests, &ask));
+    ask.binding_count = 0;
+    assert_null(requests_find(f.requests, &ask));
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_null(requests_find(f.requests, &ask));
+    assert_int_equal(request_use(request, "g-1"), 0);
+    f.live_grant = "g-1"; /* which hangs on both: who reads again need not say so */
+    assert_ptr_equal(requests_find(f.requests, &ask), request);
 }
 
 static void test_an_approval_is_used_once(void **state)
@@ -286,9 +374,12 @@ int main(void)
         fixture_test(test_another_user_of_the_same_person_is_the_same),
         fixture_test(test_who_isnt_named_approves_nothing),
         fixture_test(test_two_are_two_people),
+        fixture_test(test_a_token_makes_nobody_two),
+        fixture_test(test_nobody_approves_what_its_certificate_has_asked),
         fixture_test(test_a_single_denial_ends_it),
         fixture_test(test_only_who_has_asked_withdraws),
         fixture_test(test_it_stands_for_what_was_asked_and_nothing_else),
+        fixture_test(test_it_stands_for_the_bindings_that_were_asked),
         fixture_test(test_an_approval_is_used_once),
         fixture_test(test_a_use_in_vain_is_given_back),
         fixture_test(test_a_changed_rule_makes_it_stale),
