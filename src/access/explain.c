@@ -129,6 +129,22 @@ static const char *refusal_condition(const struct access_decision *refusal)
     return refusal->outcome == ACCESS_APPROVAL_REQUIRED ? "approval" : "reason";
 }
 
+/* An observed rule: what it would say. */
+static void observed_tell(const struct explaining *it, const struct access_rule *rule,
+                          struct access_rule_report *report)
+{
+    struct access_decision trial;
+
+    report->condition = "mode";
+    if (rule->is_deny) {
+        detail_add(report, "is only observed; it would deny");
+    } else if (access_rule_allows(rule, it->request, &trial)) {
+        detail_add(report, "is only observed; it would allow");
+    } else {
+        detail_add(report, "is only observed; %s", trial.detail);
+    }
+}
+
 /* A rule that is about the role and the caller. */
 static void match_tell(const struct explaining *it, const struct access_rule *rule,
                        struct access_rule_report *report)
@@ -139,12 +155,11 @@ static void match_tell(const struct explaining *it, const struct access_rule *ru
     if (rule->is_break_glass && !it->request->is_break_glass) {
         report->condition = "break_glass";
         detail_add(report, "counts only for who asks to break the glass");
+    } else if (!access_rule_counts(it->policy, rule)) {
+        observed_tell(it, rule, report);
     } else if (!rule->is_deny && !access_rule_allows(rule, it->request, &trial)) {
         report->condition = refusal_condition(&trial);
         detail_add(report, "%s", trial.detail);
-    } else if (!access_rule_counts(it->policy, rule)) {
-        report->condition = "mode";
-        detail_add(report, "is only observed; it would %s", rule->is_deny ? "deny" : "allow");
     } else {
         report->verdict = ACCESS_VERDICT_FITS;
     }
