@@ -135,6 +135,9 @@ static int person_subjects(struct access_parser *parser, const struct yaml_node 
         yaml_error_at_value(parser->errors, node, "expected a subject or a list of them");
     }
     for (; r == 0 && child != NULL && done < count; child = child->next) {
+        if (child->type == YAML_NULL && is_list) {
+            yaml_error_at(parser->errors, child, "expected a subject, found nothing");
+        }
         r = schema_decode(&access_subject_table, child, &configs[done++], parser->errors);
         r = r == ERR_NOMEM ? r : 0;
     }

@@ -29,7 +29,7 @@ struct plain_subject {
 };
 
 struct plain_rule {
-    char name[16];
+    char name[24];
     bool is_deny;
     bool is_observed;
     bool is_break_glass;

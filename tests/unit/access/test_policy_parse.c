@@ -185,6 +185,7 @@ static void test_mistakes_of_the_whole_are_told(void **state)
          "p.yaml:1:10: expected a mapping of names to subjects or lists of them, found a list"},
         {"persons: {alice: [{usr: alice}]}",
          "p.yaml:1:20: unknown key `usr`: did you mean `user`?"},
+        {"persons: {alice: [~]}", "p.yaml:1:19: expected a subject, found nothing"},
         {"persons: {alice: []}", "p.yaml:1:18: alice: expected a subject or a list of them"},
         {"persons: {alice: }", "p.yaml:1:11: alice: expected a subject or a list of them"},
         {"admins: {user: alice}", "p.yaml:1:9: expected a list, found a mapping"},
