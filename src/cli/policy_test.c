@@ -14,8 +14,9 @@
 #include "cli/policy_set.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPLANATION_MAX_BYTES 8192U
 #define JUNIT_MAX_BYTES (64U * 1024U * 1024U)
@@ -259,29 +260,43 @@ static void json_tell(const struct testing *it, struct json_out *json, bool is_o
     buf_add_char(&it->cli->out, '\n');
 }
 
+/* The whole text, as a file of this name. 0, or -errno. */
+static int file_write(const char *path, struct str text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int status = fd < 0 ? -errno : 0;
+
+    while (status == 0 && text.len > 0) {
+        ssize_t count = write(fd, text.ptr, text.len);
+
+        if (count < 0 && errno != EINTR) {
+            status = -errno;
+        } else if (count > 0) {
+            text.ptr += count;
+            text.len -= (size_t)count;
+        }
+    }
+    if (fd >= 0 && close(fd) != 0 && status == 0) {
+        status = -errno;
+    }
+    return status;
+}
+
 static int junit_write(const struct testing *it, const char *path)
 {
     BUF_AUTO text;
-    FILE *file;
-    bool is_written;
+    int status;
 
     buf_init(&text, JUNIT_MAX_BYTES);
     policy_results_write_junit(&it->results, &text);
-    if (buf_status(&text) != 0) {
-        cli_message(it->cli, "%s: %s", path, err_str(buf_status(&text)));
-        return CLI_FAILED;
+    status = buf_status(&text);
+    if (status == 0) {
+        status = file_write(path, buf_str(&text));
     }
-    file = fopen(path, "we");
-    if (file == NULL) {
-        cli_message(it->cli, "%s: could not be written: %s", path, strerror(errno));
-        return CLI_FAILED;
+    if (status != 0) {
+        cli_message(it->cli, "%s: could not be written: %s", path, err_str(status));
     }
-    is_written = fwrite(text.bytes, 1, text.len, file) == text.len;
-    is_written = fclose(file) == 0 && is_written;
-    if (!is_written) {
-        cli_message(it->cli, "%s: could not be written: %s", path, strerror(errno));
-    }
-    return is_written ? CLI_OK : CLI_FAILED;
+    return status == 0 ? CLI_OK : CLI_FAILED;
 }
 
 /* --- the command --- */
