@@ -224,10 +224,10 @@ static bool is_denied(const struct access_policy *policy, struct access_facts *f
 {
     size_t i;
 
-    for (i = 0; i < policy->rule_count; i++) {
-        const struct access_rule *rule = &policy->rules[i];
+    for (i = 0; i < policy->path_rule_count; i++) {
+        const struct access_rule *rule = policy->path_rules[i];
 
-        if (rule->is_deny && access_rule_counts(policy, rule) && rule_gives(rule, request) &&
+        if (rule->is_deny && rule_gives(rule, request) &&
             access_subjects_match(&rule->subjects, facts, true)) {
             decide_by(rule, ACCESS_DENY, decision);
             return true;
@@ -274,10 +274,10 @@ void access_policy_decide_path(const struct access_policy *policy,
     if (is_denied(policy, &facts, request, ret_decision)) {
         return;
     }
-    for (i = 0; i < policy->rule_count && ret_decision->outcome != ACCESS_ALLOW; i++) {
-        const struct access_rule *rule = &policy->rules[i];
+    for (i = 0; i < policy->path_rule_count && ret_decision->outcome != ACCESS_ALLOW; i++) {
+        const struct access_rule *rule = policy->path_rules[i];
 
-        if (!rule->is_deny && access_rule_counts(policy, rule) && rule_gives(rule, request) &&
+        if (!rule->is_deny && rule_gives(rule, request) &&
             access_subjects_match(&rule->subjects, &facts, false)) {
             judge(rule, request, ret_decision);
         }
@@ -319,13 +319,10 @@ bool access_policy_touches(const struct access_policy *policy,
     size_t k;
 
     access_facts_init(&facts, identity, policy->group_names);
-    for (i = 0; i < policy->rule_count; i++) {
-        const struct access_rule *rule = &policy->rules[i];
+    for (i = 0; i < policy->path_rule_count; i++) {
+        const struct access_rule *rule = policy->path_rules[i];
 
-        if (rule->is_deny || !access_rule_counts(policy, rule)) {
-            continue;
-        }
-        for (k = 0; k < rule->path_count; k++) {
+        for (k = 0; !rule->is_deny && k < rule->path_count; k++) {
             const struct access_path *entry = &rule->paths[k];
 
             if ((entry->backend == NULL || strcmp(entry->backend, backend) == 0) &&

@@ -178,6 +178,7 @@ void access_policy_free(struct access_policy *policy)
         mem_free(policy->roles[i].name);
     }
     mem_free(policy->roles);
+    mem_free((void *)policy->path_rules);
     mem_free(policy->admins);
     mem_free(policy->persons);
     mem_free(policy->rules);

@@ -63,6 +63,8 @@ struct access_expression {
 struct access_policy {
     struct access_rule *rules;
     size_t rule_count;
+    const struct access_rule **path_rules; /* those that count and are about paths, in file order */
+    size_t path_rule_count;
     struct access_admins *admins;
     size_t admin_count;
     struct access_person *persons;

@@ -31,7 +31,8 @@ static enum access_outcome ask(const char *path, uint32_t needs)
 {
     const struct access_path_request request = {.backend = "vault-a",
                                                 .path = str_of(path),
-                                                .needs = needs};
+                                                .needs = needs,
+                                                .wall_ms = INT64_C(1767225600000)};
 
     memset(&fixture.decision, 0x5a, sizeof(fixture.decision));
     access_policy_decide_path(fixture.policy, &fixture.identity, &request, &fixture.decision);
@@ -182,6 +183,49 @@ static void test_a_required_reason_cannot_be_given(void **state)
     assert_string_equal(fixture.decision.rule, "why");
 }
 
+static void test_neither_ticket_nor_approval_can_be_given(void **state)
+{
+    (void)state;
+    fixture_policy(&fixture, "rules:\n"
+                             "- {name: t, subjects: [{user: alice}], paths: [{path: a,\n"
+                             "   capabilities: [read]}], require: {ticket: '^OPS'}}\n"
+                             "- {name: a, subjects: [{user: alice}], paths: [{path: b,\n"
+                             "   capabilities: [read]}], require: {approval: {from: [{uid: 0}]}}}");
+    assert_int_equal(ask("a", ACCESS_CAN_READ), ACCESS_REASON_REQUIRED);
+    assert_int_equal(ask("b", ACCESS_CAN_READ), ACCESS_REASON_REQUIRED);
+    assert_string_equal(fixture.decision.detail,
+                        "rule a requires an approval, which a call of a path can't give");
+}
+
+static void test_a_closed_window_opens_no_path(void **state)
+{
+    (void)state;
+    fixture_policy(&fixture,
+                   "rules:\n"
+                   "- {subjects: [{user: alice}], paths: [{path: a,\n"
+                   "   capabilities: [read]}], require: {window: {hours: '08:00-19:00'}}}\n"
+                   "- {subjects: [{user: alice}], paths: [{path: b,\n"
+                   "   capabilities: [read]}], require: {window: {hours: '00:00-01:00'}}}");
+    assert_int_equal(ask("a", ACCESS_CAN_READ), ACCESS_DENY);
+    assert_string_equal(fixture.decision.limit, "window");
+    assert_int_equal(ask("b", ACCESS_CAN_READ), ACCESS_ALLOW);
+}
+
+static void test_observed_rules_open_and_close_no_path(void **state)
+{
+    (void)state;
+    fixture_policy(&fixture, "rules:\n"
+                             "- {subjects: [{user: alice}], paths: [{path: a,\n"
+                             "   capabilities: [read]}], mode: observe}\n"
+                             "- {subjects: [{user: alice}], paths: [{path: b,\n"
+                             "   capabilities: [read]}]}\n"
+                             "- {subjects: [{user: alice}], paths: [{path: b,\n"
+                             "   capabilities: [read]}], effect: deny, mode: observe}\n");
+    assert_int_equal(ask("a", ACCESS_CAN_READ), ACCESS_DENY);
+    assert_false(access_policy_touches(fixture.policy, &fixture.identity, "vault-a", STR("a")));
+    assert_int_equal(ask("b", ACCESS_CAN_READ), ACCESS_ALLOW);
+}
+
 static void test_paths_count_for_the_digest(void **state)
 {
     char digest[65];
@@ -208,6 +252,9 @@ int main(void)
         path_test(test_an_entry_may_be_for_one_backend),
         path_test(test_other_callers_get_nothing),
         path_test(test_a_required_reason_cannot_be_given),
+        path_test(test_neither_ticket_nor_approval_can_be_given),
+        path_test(test_a_closed_window_opens_no_path),
+        path_test(test_observed_rules_open_and_close_no_path),
         path_test(test_paths_count_for_the_digest),
     };
 
