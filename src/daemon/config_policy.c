@@ -379,7 +379,7 @@ static bool is_out_of_sight(const struct compiling *it, const char *path)
 static int copy_load(const struct compiling *it, const char *path, struct buf *notes,
                      struct config_policy *access)
 {
-    struct policy_copy *copy;
+    struct policy_copy *copy = NULL;
     struct err e = {.code = 0};
     int r = path == NULL || is_out_of_sight(it, path) ? ERR_NOT_FOUND
                                                       : config_policy_copy_read(path, &copy, &e);
