@@ -293,6 +293,7 @@ static void answer(struct explaining *it, const struct lease_role *role)
     }
     json_out_string_c(&json, "policy", access_policy_digest(x->serve->options.policy));
     json_out_object_close(&json);
+    it->json = NULL;
     exchange_reply(x, 200);
 }
 

@@ -111,7 +111,7 @@ static bool place_resolve(const struct git_place *place, struct buf *text,
     size_t i;
 
     for (i = 0; i < SYMREFS_MAX; i++) {
-        struct str ref;
+        struct str ref = {.ptr = NULL, .len = 0};
 
         if (!file_read(place->reader, folder, str_of(name), text)) {
             return folder == place->common &&
@@ -121,7 +121,7 @@ static bool place_resolve(const struct git_place *place, struct buf *text,
         if (word_read(str_trim(buf_str(text)), &ref, ret_revision)) {
             return true;
         }
-        if (!ref_is_valid(ref) || ref.len >= sizeof(name)) {
+        if (ref.ptr == NULL || !ref_is_valid(ref) || ref.len >= sizeof(name)) {
             return false;
         }
         memcpy(name, ref.ptr, ref.len);
