@@ -403,14 +403,14 @@ static bool sans_fit(const struct access_pattern *pattern, const char *sans)
     return false;
 }
 
-/* Without a policy, who the token's issuer says it is. */
-static const char *person_of(const struct access_identity *identity,
-                             const struct access_policy *policy)
+/* By the token or by the policy: nobody gets out of a block by showing a token. */
+static bool person_fits(const struct access_match *match, const struct access_identity *identity,
+                        const struct access_policy *policy)
 {
-    if (policy != NULL) {
-        return access_policy_person(policy, identity);
-    }
-    return identity->claims != NULL ? identity->claims->person : NULL;
+    const struct access_pattern *pattern = &match->parts[PART_PERSON];
+
+    return fits(pattern, identity->claims != NULL ? identity->claims->person : NULL) ||
+           (policy != NULL && fits(pattern, access_policy_mapped_person(policy, identity)));
 }
 
 static bool claims_fit(const struct access_match *match, const struct access_identity *identity,
@@ -421,8 +421,7 @@ static bool claims_fit(const struct access_match *match, const struct access_ide
     return fits(&match->parts[PART_ISSUER], claims != NULL ? claims->issuer : NULL) &&
            fits(&match->parts[PART_SUB], claims != NULL ? claims->sub : NULL) &&
            fits(&match->parts[PART_SESSION], claims != NULL ? claims->session : NULL) &&
-           (match->parts[PART_PERSON].text == NULL ||
-            fits(&match->parts[PART_PERSON], person_of(identity, policy)));
+           person_fits(match, identity, policy);
 }
 
 bool access_match_fits_identity(const struct access_match *match,

@@ -256,6 +256,11 @@ bool access_policy_may_approve(const struct access_policy *policy, const char *r
 const char *access_policy_person(const struct access_policy *policy,
                                  const struct access_identity *identity);
 
+/* The same by `persons` alone. Whoever wants to know who somebody may be looks at the token's
+ * person and at this one: a token must not make a user somebody else than the policy says. */
+const char *access_policy_mapped_person(const struct access_policy *policy,
+                                        const struct access_identity *identity);
+
 size_t access_policy_rule_count(const struct access_policy *policy);
 
 /* The keys of policy files, for their JSON Schema: a file, a rule, and the two forms that an entry

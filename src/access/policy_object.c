@@ -69,15 +69,12 @@ bool access_policy_may_approve(const struct access_policy *policy, const char *r
     return rule != NULL && access_subjects_match(&rule->approvers, &facts, false);
 }
 
-const char *access_policy_person(const struct access_policy *policy,
-                                 const struct access_identity *identity)
+const char *access_policy_mapped_person(const struct access_policy *policy,
+                                        const struct access_identity *identity)
 {
     struct access_facts facts;
     size_t i;
 
-    if (identity->claims != NULL && identity->claims->person[0] != '\0') {
-        return identity->claims->person;
-    }
     access_facts_init(&facts, identity, policy->group_names);
     for (i = 0; i < policy->person_count; i++) {
         if (access_subjects_match(&policy->persons[i].subjects, &facts, false)) {
@@ -85,6 +82,16 @@ const char *access_policy_person(const struct access_policy *policy,
         }
     }
     return NULL;
+}
+
+const char *access_policy_person(const struct access_policy *policy,
+                                 const struct access_identity *identity)
+{
+    const struct access_claims *claims = identity->claims;
+
+    return claims != NULL && claims->person[0] != '\0'
+               ? claims->person
+               : access_policy_mapped_person(policy, identity);
 }
 
 /* --- the object --- */

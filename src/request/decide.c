@@ -63,7 +63,7 @@ static void mark_add(char marks[REQUEST_MARKS_MAX_BYTES + 1], const char *kind, 
 static const char *marks_of(const struct requests *requests, const struct access_identity *identity,
                             char out[REQUEST_MARKS_MAX_BYTES + 1])
 {
-    const char *person = access_policy_person(requests->options.policy, identity);
+    const char *person = access_policy_mapped_person(requests->options.policy, identity);
     const struct access_claims *claims = identity->claims;
     char text[REQUEST_MARK_MAX_BYTES + 1];
 
@@ -78,6 +78,9 @@ static const char *marks_of(const struct requests *requests, const struct access
     if (claims != NULL) {
         (void)snprintf(text, sizeof(text), "%s %s", claims->iss, claims->sub);
         mark_add(out, "jwt", text);
+    }
+    if (claims != NULL && claims->person[0] != '\0') {
+        mark_add(out, MARK_PERSON, claims->person);
     }
     if (person != NULL) {
         mark_add(out, MARK_PERSON, person);

@@ -10,7 +10,7 @@
 #define REQUEST_DIGEST_MAX_BYTES 80
 #define REQUEST_WHY_MAX_BYTES 160
 #define REQUEST_MARK_MAX_BYTES 528
-#define REQUEST_MARKS_MAX_BYTES (4 * (REQUEST_MARK_MAX_BYTES + 8))
+#define REQUEST_MARKS_MAX_BYTES (5 * (REQUEST_MARK_MAX_BYTES + 8))
 
 /* One user's, whatever they are for: of a uid, or of a certificate or job without one. */
 struct request_asker {

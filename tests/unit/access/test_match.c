@@ -9,6 +9,7 @@
 
 #include "access/match.h"
 #include "support/fake_env.h"
+#include "unit/access/policy_fixture.h"
 
 static struct fake_env fake;
 static struct access_identity alice;
@@ -95,6 +96,26 @@ static void test_a_token_names_job_and_person(void **state)
     assert_true(fits("{\"person\":\"alice.smith\"}"));
     assert_true(fits("{\"issuer\":\"gitlab\",\"sub\":\"project_path:acme/*\",\"session\":\"17\"}"));
     assert_false(fits("{\"session\":\"18\"}"));
+}
+
+static void test_a_token_makes_nobody_another_person(void **state)
+{
+    struct access_match *match = NULL;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture_policy(&fixture, "persons:\n  ann: {user: alice}\n"
+                             "rules:\n"
+                             "  - {name: r, subjects: [{user: alice}], roles: [orders-db]}\n");
+    assert_int_equal(parse("{\"subject\":{\"person\":\"ann\"}}", &match, NULL), 0);
+    assert_true(access_match_fits_identity(match, &alice, fixture.policy));
+    alice.claims = &claims; /* whose person is alice.smith */
+    assert_true(access_match_fits_identity(match, &alice, fixture.policy));
+    (void)snprintf(alice.user, sizeof(alice.user), "bob");
+    assert_false(access_match_fits_identity(match, &alice, fixture.policy));
+    access_match_free(match);
+    fixture_fini(&fixture);
 }
 
 static void test_names_of_a_certificate_fit_one_by_one(void **state)
@@ -211,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         match_test(test_each_part_of_a_subject_must_hold),
         match_test(test_a_token_names_job_and_person),
+        match_test(test_a_token_makes_nobody_another_person),
         match_test(test_names_of_a_certificate_fit_one_by_one),
         match_test(test_a_group_that_cannot_be_looked_up_may_be_the_one),
         match_test(test_unknown_groups_are_those_of_the_user_database),

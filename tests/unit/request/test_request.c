@@ -115,6 +115,24 @@ static void test_a_token_makes_nobody_two(void **state)
     assert_int_equal(fixture_state(request), REQUEST_APPROVED);
 }
 
+static void test_a_token_makes_nobody_another_person(void **state)
+{
+    struct request *request = fixture_request(ALICE, "db2");
+    struct access_claims *token;
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    token = show_token(BOB2, "robert@acme");
+    assert_int_equal(fixture_say(request, BOB2, REQUEST_APPROVE), 0);
+    put_away(BOB2, token);
+    assert_int_equal(fixture_view(request).approval_count, 1);
+    request = fixture_request(ALICE, "db");
+    token = show_token(ALICE_ADM, "someone@acme");
+    assert_int_equal(fixture_say(request, ALICE_ADM, REQUEST_APPROVE), ERR_DENIED);
+    put_away(ALICE_ADM, token);
+    assert_int_equal(fixture_state(request), REQUEST_PENDING);
+}
+
 static void test_nobody_approves_what_its_certificate_has_asked(void **state)
 {
     static const char *const who[] = {"spiffe://acme/ops", "spiffe://acme/dev"};
@@ -375,6 +393,7 @@ int main(void)
         fixture_test(test_who_isnt_named_approves_nothing),
         fixture_test(test_two_are_two_people),
         fixture_test(test_a_token_makes_nobody_two),
+        fixture_test(test_a_token_makes_nobody_another_person),
         fixture_test(test_nobody_approves_what_its_certificate_has_asked),
         fixture_test(test_a_single_denial_ends_it),
         fixture_test(test_only_who_has_asked_withdraws),
