@@ -122,17 +122,13 @@ static void expire(struct request *request)
     change_note(request, &event); /* request may be gone */
 }
 
-/* Over, and kept for long enough; or used, and then as long as its grant lives. */
+/* It has been kept for long enough. */
 static void let_go(struct request *request)
 {
-    const struct requests_options *options = &request->requests->options;
-
-    if (request->now.review == REQUEST_REVIEW_PENDING ||
-        (request->now.state == REQUEST_USED &&
-         options->grant_lives(options->user, request->now.grant))) {
-        keep_on(request);
-    } else {
+    if (request_is_done(request)) {
         request_forget(request, ERR_GONE);
+    } else {
+        keep_on(request);
     }
 }
 

@@ -49,11 +49,6 @@ bool fsm_request_is_open(enum request_state state)
     return state == REQUEST_PENDING || state == REQUEST_APPROVED;
 }
 
-bool fsm_request_is_over(enum request_state state)
-{
-    return moves[state] == 0;
-}
-
 const char *request_state_str(enum request_state state)
 {
     CHECK((size_t)state < ARRAY_LEN(state_names));

@@ -11,9 +11,6 @@ bool fsm_request_may(enum request_state from, enum request_state to);
 /* It waits to be decided, or to be used. */
 bool fsm_request_is_open(enum request_state state);
 
-/* Nothing happens to it any more, but for a review. */
-bool fsm_request_is_over(enum request_state state);
-
 /* The state or review of this name. ERR_INVALID: there is none. */
 int fsm_request_find(const char *name, enum request_state *ret_state) ATTR_MUST_USE;
 int fsm_review_find(const char *name, enum request_review *ret_review) ATTR_MUST_USE;

@@ -93,8 +93,7 @@ static int room_make(struct requests *requests, struct err *e)
     LIST_EACH (&requests->by_age, node, following) {
         struct request *request = LIST_ENTRY(node, struct request, by_age);
 
-        if (fsm_request_is_over(request->now.state) && !request_is_open(&request->now) &&
-            !request->is_writing) {
+        if (request_is_done(request) && !request->is_writing) {
             request_forget(request, ERR_GONE);
             return 0;
         }

@@ -103,6 +103,9 @@ const char *asker_key(const struct access_identity *identity, char out[ACCESS_KE
 /* It takes a place of its asker's. */
 bool request_is_open(const struct request_standing *standing);
 
+/* It is over, or used by a grant that has ended, and nobody has to review it. */
+bool request_is_done(const struct request *request);
+
 /* Copies what `identity` says; the claims are shared. ERR_NOMEM. */
 int request_set_identity(struct request *request,
                          const struct access_identity *identity) ATTR_MUST_USE;

@@ -59,6 +59,15 @@ bool request_is_open(const struct request_standing *standing)
     return fsm_request_is_open(standing->state) || standing->review == REQUEST_REVIEW_PENDING;
 }
 
+bool request_is_done(const struct request *request)
+{
+    const struct requests_options *options = &request->requests->options;
+
+    return !request_is_open(&request->now) &&
+           (request->now.state != REQUEST_USED ||
+            !options->grant_lives(options->user, request->now.grant));
+}
+
 static void asker_leave(struct request *request)
 {
     struct request_asker *asker = request->asker;

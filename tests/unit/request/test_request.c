@@ -384,6 +384,25 @@ static void test_what_is_over_makes_room(void **state)
     assert_int_equal(fake_ledger_count(&f.ledger, ENV_LEDGER_REQUEST), REQUESTS_MAX);
 }
 
+/* A grant that has ended leaves nothing that its approval would stand for. */
+static void test_what_is_used_up_makes_room(void **state)
+{
+    struct request *request = NULL;
+    char grant[32] = "";
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < REQUESTS_MAX + 10U; i++) {
+        request = fixture_request(ALICE, "db");
+        assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+        (void)snprintf(grant, sizeof(grant), "g-%zu", i);
+        assert_int_equal(request_use(request, grant), 0);
+        f.live_grant = i == 0 ? "g-0" : f.live_grant;
+    }
+    assert_int_equal(fake_ledger_count(&f.ledger, ENV_LEDGER_REQUEST), REQUESTS_MAX);
+    assert_string_equal(fixture_view(requests_next(f.requests, NULL)).grant, "g-0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +426,7 @@ int main(void)
         fixture_test(test_who_waits_hears_of_the_decision),
         fixture_test(test_one_user_has_so_many_and_no_more),
         fixture_test(test_what_is_over_makes_room),
+        fixture_test(test_what_is_used_up_makes_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
