@@ -134,6 +134,7 @@ void serve_set_policy(struct serve *serve, const struct access_policy *policy,
     if (serve->options.requests != NULL) {
         requests_set_policy(serve->options.requests, policy);
     }
+    blocks_enforce(&serve->blocks); /* the policy says who is behind an identity */
 }
 
 void serve_set(struct serve *serve, const struct serve_settings *settings)
@@ -151,7 +152,6 @@ void serve_set(struct serve *serve, const struct serve_settings *settings)
     files_set(&serve->files, settings->files, settings->file_count);
     issuers_set(serve, settings->issuers, settings->issuer_count);
     containers_set(serve, settings->containers, settings->container_count);
-    blocks_enforce(&serve->blocks); /* the policy says who is behind an identity */
 }
 
 void serve_files_start(struct serve *serve, struct str known)

@@ -91,6 +91,29 @@ static void test_only_an_admin_that_may_revoke_can(void **state)
     fixture_expect(fixture_call(ADA, "DELETE", BLOCKS "/b-0", NULL), 404, "not_found");
 }
 
+/* Who is behind a user is the policy's to say, also when it comes later. */
+static void test_a_policy_that_names_a_person_brings_his_block(void **state)
+{
+    static const char rules[] = "rules:\n  - {subjects: [{user: alice}], roles: [db]}\n"
+                                "admins: [{user: ada}]\n";
+    char named[256];
+    struct access_policy *before;
+
+    (void)state;
+    f.policy_text = rules;
+    assert_int_equal(block("{\"subject\":{\"person\":\"ann\"}}")->status, 201);
+    assert_int_equal(fixture_get(ALICE, DB)->status, 200);
+    (void)snprintf(named, sizeof(named), "%spersons: {ann: {user: alice}}\n", rules);
+    f.policy_text = named;
+    before = f.policy;
+    f.policy = fixture_parse_policy();
+    serve_set_policy(f.serve, f.policy, NULL, NULL);
+    access_policy_free(before);
+    fixture_run();
+    assert_int_equal(fixture_records("grant.ended"), 1);
+    fixture_expect(fixture_get(ALICE, DB), 403, "blocked");
+}
+
 static void test_mistakes_are_told(void **state)
 {
     (void)state;
@@ -383,6 +406,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         revoke_test(test_only_an_admin_that_may_revoke_can),
+        revoke_test(test_a_policy_that_names_a_person_brings_his_block),
         revoke_test(test_mistakes_are_told),
         revoke_test(test_a_drill_tells_each_lease_and_a_summary),
         revoke_test(test_the_ledger_has_drill_and_block_before_anything_ends),
