@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define RETRY_FIRST_MS 1000U
 #define RETRY_MAX_MS (2U * 60U * 1000U)
@@ -119,6 +120,28 @@ static struct hook *hook_take(struct list *old, const char *name)
     return NULL;
 }
 
+/* Of a URL where it leads to: whoever knows the rest can often send there himself. */
+static void name_show(struct hook *hook)
+{
+    const char *mark = hook->is_program ? NULL : strstr(hook->name, "://");
+    const char *host;
+    size_t len;
+
+    if (mark == NULL) {
+        (void)snprintf(hook->shown, sizeof(hook->shown), "%s", hook->name);
+        return;
+    }
+    host = mark + strlen("://");
+    len = strcspn(host, "/?#");
+    while (memchr(host, '@', len) != NULL) { /* a name and a password */
+        host++;
+        len--;
+    }
+    (void)snprintf(hook->shown, sizeof(hook->shown), "%.*s%.*s%s",
+                   (int)(mark + strlen("://") - hook->name), hook->name, (int)len, host,
+                   host[len] != '\0' ? "/…" : "");
+}
+
 static struct hook *hook_new(struct hooks *hooks, const struct hook_config *config)
 {
     struct hook *hook = mem_calloc(1, sizeof(*hook));
@@ -136,6 +159,7 @@ static struct hook *hook_new(struct hooks *hooks, const struct hook_config *conf
         hook_free(hook);
         return NULL;
     }
+    name_show(hook);
     return hook;
 }
 
@@ -216,7 +240,7 @@ static void lose(struct hook *hook, const char *event, const char *why)
 {
     hook->lost_count++;
     hook->hooks->lost_count++;
-    log_event(LOG_LEVEL_ERROR, "notify.lost", "path", hook->name, "detail", event, "err", why,
+    log_event(LOG_LEVEL_ERROR, "notify.lost", "path", hook->shown, "detail", event, "err", why,
               NULL);
 }
 
@@ -307,7 +331,7 @@ void hook_sent(struct hook *hook, const char *why)
     hooks->failed_count++;
     hook->try_count++;
     if (was_well) {
-        log_event(LOG_LEVEL_WARN, "notify.failed", "path", hook->name, "err", why, NULL);
+        log_event(LOG_LEVEL_WARN, "notify.failed", "path", hook->shown, "err", why, NULL);
     }
     if (hook->try_count >= HOOK_TRIES_MAX) {
         lose(hook, first->event, why);
@@ -348,7 +372,7 @@ bool hooks_warning(const struct hooks *hooks, size_t index, char out[HOOK_TEXT_M
     out[0] = '\0';
     if (hook->error[0] != '\0' || hook->lost_count > 0) {
         (void)snprintf(out, HOOK_TEXT_MAX_BYTES,
-                       "notify %.160s: %s%s%u events wait, %" PRIu64 " were given up", hook->name,
+                       "notify %s: %s%s%u events wait, %" PRIu64 " were given up", hook->shown,
                        hook->error, hook->error[0] != '\0' ? "; " : "", hook->queued_count,
                        hook->lost_count);
     }

@@ -54,7 +54,8 @@ void hooks_close(struct hooks *hooks, void (*closed)(void *user), void *user);
 
 void hooks_stats(const struct hooks *hooks, struct hooks_stats *ret_stats);
 
-/* What is wrong with hook number `index`, for people; "": nothing. False: there is no such one. */
+/* What is wrong with hook number `index`, for people; "": nothing. Of a URL no more than its host
+ * is told, here and in the log: the rest is often a secret. False: there is no such one. */
 bool hooks_warning(const struct hooks *hooks, size_t index, char out[HOOK_TEXT_MAX_BYTES]);
 
 #endif

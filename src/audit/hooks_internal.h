@@ -10,6 +10,7 @@
 #define HOOK_ERROR_MAX_BYTES 200U
 #define HOOK_SIGNATURE_MAX_BYTES 128U
 #define HOOK_EVENT_MAX_BYTES 64U
+#define HOOK_SHOWN_MAX_BYTES 160U
 
 /* A record that waits. */
 struct hook_event {
@@ -24,6 +25,7 @@ struct hook {
     struct hooks *hooks;
     struct list node;
     char *name;
+    char shown[HOOK_SHOWN_MAX_BYTES]; /* what people are told that it is called */
     bool is_program;
     char *key_source;
     char *ca_file;

@@ -23,7 +23,7 @@ static char body[256];
 static char signature[256];
 
 static const char *const request_events[] = {"request.*"};
-static const struct hook_config webhook = {.name = "https://chat.example/hook",
+static const struct hook_config webhook = {.name = "https://user:pw@chat.example/hook",
                                            .key_source = "file:/key",
                                            .events = request_events,
                                            .event_count = 1};
@@ -163,7 +163,7 @@ static void test_what_fails_is_tried_again_and_said(void **state)
     answer(503);
     assert_null(fake_env_http_first(&fake));
     assert_true(hooks_warning(hooks, 0, warning));
-    assert_string_equal(warning, "notify https://chat.example/hook: it answered with HTTP status "
+    assert_string_equal(warning, "notify https://chat.example/…: it answered with HTTP status "
                                  "503; 1 events wait, 0 were given up");
     fake_env_advance(&fake, SECOND_MS);
     answer(200);
