@@ -387,7 +387,7 @@ static int copy_load(const struct compiling *it, const char *path, struct buf *n
     if (r == ERR_NOT_FOUND) {
         return seed_load(it, access);
     }
-    if (r != 0) {
+    if (r != 0 || copy == NULL) {
         yaml_error_in(it->errors, path, 0, 0, "%s", e.text);
         return r;
     }

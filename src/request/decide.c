@@ -32,7 +32,7 @@ static void put_cut(char *out, size_t size, const char *text)
 
 const char *decide_who(const struct access_identity *identity, char out[REQUEST_WHO_MAX_BYTES + 1])
 {
-    char uid[ACCESS_UID_TEXT_MAX_BYTES];
+    char uid[ACCESS_UID_TEXT_MAX_BYTES] = "";
     const struct access_claims *claims = identity->claims;
 
     put_cut(out, REQUEST_WHO_MAX_BYTES + 1,
@@ -110,8 +110,8 @@ static struct str mark_shared(const char *marks, const char *others)
 static const char *same_as_asker(const struct request *request,
                                  const struct access_identity *identity)
 {
-    char marks[REQUEST_MARKS_MAX_BYTES + 1];
-    char asker[REQUEST_MARKS_MAX_BYTES + 1];
+    char marks[REQUEST_MARKS_MAX_BYTES + 1] = "";
+    char asker[REQUEST_MARKS_MAX_BYTES + 1] = "";
     struct str shared = mark_shared(marks_of(request->requests, identity, marks),
                                     marks_of(request->requests, &request->identity, asker));
 
@@ -223,7 +223,7 @@ static void approved(struct request *request)
 
 static int approve(struct request *request, const struct request_voice *voice, struct err *e)
 {
-    char marks[REQUEST_MARKS_MAX_BYTES + 1];
+    char marks[REQUEST_MARKS_MAX_BYTES + 1] = "";
     bool is_enough;
     int r;
 
