@@ -96,7 +96,12 @@ static void acquire_hand_out(struct lease_acquire *acquire, struct lease *lease)
         acquire_finish(acquire, 0);
     } else if (!is_read) {
         r = handout_start(acquire->grant, lease, acquire);
-        if (r != 0) {
+        if (r == ERR_GONE) {
+            acquire_fail(acquire,
+                         &(struct acquire_failure){
+                             .status = ERR_POLICY,
+                             .text = "its approval was used or has ended meanwhile: ask anew"});
+        } else if (r != 0) {
             acquire_fail(acquire, &(struct acquire_failure){.status = r});
         }
     }

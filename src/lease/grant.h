@@ -136,7 +136,8 @@ void grant_free(struct grant *grant);
 
 /* Writes the records that must be durable before the grant's holder may read `lease`, unless they
  * are being written. When they are, the grant is on that lease and its acquires are looked at
- * again. `asked` names the request. ERR_NOMEM, or ERR_IO when the trail refuses. */
+ * again. `asked` names the request. ERR_NOMEM, ERR_IO when the trail refuses, or ERR_GONE: what it
+ * asks by isn't approved any more. */
 int handout_start(struct grant *grant, struct lease *lease,
                   const struct lease_acquire *asked) ATTR_MUST_USE;
 /* Stops waiting for the records. */

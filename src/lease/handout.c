@@ -192,7 +192,7 @@ int handout_start(struct grant *grant, struct lease *lease, const struct lease_a
     }
     if (r != 0) {
         handout_forget(grant);
-        return ERR_IO;
+        return r == ERR_GONE ? r : ERR_IO;
     }
     return 0;
 }

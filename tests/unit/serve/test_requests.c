@@ -206,6 +206,24 @@ static void test_an_answer_that_is_lost_gives_it_back(void **state)
     assert_int_equal(fixture_records("grant.created"), 2);
 }
 
+static void test_of_two_that_would_use_it_one_is_denied(void **state)
+{
+    struct call *calls[2];
+    size_t i;
+
+    (void)state;
+    remember(post(ALICE, API "/leases", POST_DB));
+    assert_int_equal(say(BOB, "approve")->status, 200);
+    for (i = 0; i < ARRAY_LEN(calls); i++) {
+        calls[i] = fixture_send(ALICE, "POST", API "/leases", POST_DB);
+    }
+    fixture_run();
+    assert_int_equal(calls[0]->status, 201);
+    call_deliver(calls[0]);
+    fixture_expect(calls[1], 403, "denied");
+    assert_int_equal(fixture_records("grant.created"), 1);
+}
+
 static void test_two_have_to_approve(void **state)
 {
     (void)state;
@@ -297,6 +315,7 @@ int main(void)
         request_test(test_who_waits_hears_that_it_is_denied),
         request_test(test_who_goes_away_leaves_the_request),
         request_test(test_an_answer_that_is_lost_gives_it_back),
+        request_test(test_of_two_that_would_use_it_one_is_denied),
         request_test(test_two_have_to_approve),
         request_test(test_where_none_is_needed_that_is_said),
         request_test(test_a_withdrawn_one_gives_nothing),
