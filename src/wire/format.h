@@ -90,7 +90,8 @@ int format_render(const struct format_credential *credential, const struct forma
 /* Appends a JSON value as text; `flags` are jansson's. 0, ERR_NOMEM or ERR_TOO_LARGE. */
 int format_add_json(struct buf *out, const struct json_t *value, size_t flags) ATTR_MUST_USE;
 
-/* Appends text with its control characters made visible, so that it can't drive a terminal. */
+/* Appends text with what would mislead its reader (utf8.h), and bytes that are no UTF-8, made
+ * visible, so that it neither drives a terminal nor shows in another order than it has. */
 void format_add_visible(struct buf *out, struct str text);
 
 #endif

@@ -2,28 +2,36 @@
  * wiped. */
 #include "wire/format_internal.h"
 #include "wire/format_template.h"
+#include "wire/utf8.h"
 
 #include <jansson.h>
 
 #include <string.h>
 
+/* Adds the first character of `text`; how many bytes it took. */
+static size_t add_visible_character(struct buf *out, struct str text)
+{
+    uint32_t code_point = 0;
+    size_t len = utf8_decode(text, &code_point);
+
+    if (len == 0) {
+        buf_printf(out, "\\x%02x", (unsigned char)text.ptr[0]);
+        return 1;
+    }
+    if (utf8_misleads(code_point)) {
+        buf_printf(out, code_point <= 0xff ? "\\x%02x" : "\\u%04x", (unsigned)code_point);
+    } else {
+        buf_add(out, text.ptr, len);
+    }
+    return len;
+}
+
 void format_add_visible(struct buf *out, struct str text)
 {
-    size_t i;
+    size_t at;
 
-    for (i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        /* C1 controls come as 0xC2 0x80..0x9F in UTF-8; some terminals obey them. */
-        bool is_c1 = c == 0xC2 && i + 1 < text.len && (unsigned char)text.ptr[i + 1] >= 0x80 &&
-                     (unsigned char)text.ptr[i + 1] <= 0x9F;
-
-        if (is_c1) {
-            buf_printf(out, "\\x%02x", (unsigned char)text.ptr[++i]);
-        } else if (c < 0x20 || c == 0x7F) {
-            buf_printf(out, "\\x%02x", c);
-        } else {
-            buf_add_char(out, (char)c);
-        }
+    for (at = 0; at < text.len;) {
+        at += add_visible_character(out, (struct str){.ptr = text.ptr + at, .len = text.len - at});
     }
 }
 

@@ -9,15 +9,9 @@ void json_out_init(struct json_out *json, struct buf *out)
     *json = (struct json_out){.out = out};
 }
 
-/* Characters that would let a text forge lines or hide its order when somebody looks at it in a
- * terminal. */
 static bool needs_escape(uint32_t code_point)
 {
-    return code_point < 0x20 || code_point == 0x7f || code_point == '"' || code_point == '\\' ||
-           (code_point >= 0x80 && code_point <= 0x9f) || code_point == 0x061c ||
-           code_point == 0x200e || code_point == 0x200f ||
-           (code_point >= 0x2028 && code_point <= 0x202e) ||
-           (code_point >= 0x2066 && code_point <= 0x2069);
+    return code_point == '"' || code_point == '\\' || utf8_misleads(code_point);
 }
 
 static void add_escaped(struct buf *out, uint32_t code_point)

@@ -27,3 +27,11 @@ size_t utf8_decode(struct str text, uint32_t *ret_code_point)
     *ret_code_point = code_point;
     return len;
 }
+
+bool utf8_misleads(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7f && code_point <= 0x9f) ||
+           code_point == 0x061c || code_point == 0x200e || code_point == 0x200f ||
+           (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x2066 && code_point <= 0x2069);
+}

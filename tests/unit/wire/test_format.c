@@ -107,6 +107,25 @@ static void test_table_cannot_drive_the_terminal(void **state)
         "username  bob\npassword  a\\x1b[31m\\x07\\x9b\\x7f\xC3\xA4\nport      5432\n");
 }
 
+static void test_table_shows_what_hides_its_order(void **state)
+{
+    (void)state;
+    format_assert_renders(
+        format_parsed(
+            "{\"role\":\"r\",\"credential\":{\"a\":\"1\\u202e2\\u061c\\u2028\\u2066\\u20ac\"}}"),
+        "table", "role     r\n\na        1\\u202e2\\u061c\\u2028\\u2066\xE2\x82\xAC\n");
+}
+
+static void test_bytes_that_are_no_text_are_visible(void **state)
+{
+    BUF_AUTO out;
+
+    (void)state;
+    buf_init(&out, 100);
+    format_add_visible(&out, STR("a\x9b\xC3"));
+    assert_string_equal(buf_str(&out).ptr, "a\\x9b\\xc3");
+}
+
 static void test_table_makes_names_visible_too(void **state)
 {
     (void)state;
@@ -254,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_field_is_the_bare_value),
         cmocka_unit_test(test_table_cannot_drive_the_terminal),
         cmocka_unit_test(test_table_makes_names_visible_too),
+        cmocka_unit_test(test_table_shows_what_hides_its_order),
+        cmocka_unit_test(test_bytes_that_are_no_text_are_visible),
         cmocka_unit_test(test_table_keeps_lines_below_each_other),
         cmocka_unit_test(test_json_keeps_what_this_version_does_not_know),
         cmocka_unit_test(test_what_is_no_credential_is_refused_without_quoting_it),
