@@ -158,10 +158,37 @@ static int run_command(struct cli *cli, size_t words, char **argv)
     return exit_code == CLI_OK ? cli->command->run(cli) : exit_code;
 }
 
+static bool is_help(const char *word)
+{
+    return word != NULL && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+}
+
+/* What begins with a word that isn't a command by itself. */
+static int run_unknown(struct cli *cli, const char *word, char **argv)
+{
+    const char *suggestion = options_suggest_command(word);
+    BUF_AUTO group;
+
+    buf_init(&group, CLI_OUTPUT_MAX_BYTES);
+    while (*argv != NULL && !is_help(*argv)) {
+        argv++;
+    }
+    if (help_group(&group, word)) {
+        if (*argv == NULL) {
+            return cli_usage_error(cli, "'%s' is several commands: see `lease help %s`", word,
+                                   word);
+        }
+        buf_add(&cli->out, group.bytes, group.len);
+        return CLI_OK;
+    }
+    return suggestion != NULL
+               ? cli_usage_error(cli, "unknown command '%s'; did you mean '%s'?", word, suggestion)
+               : cli_usage_error(cli, "unknown command '%s'", word);
+}
+
 static int run_words(struct cli *cli, char **argv)
 {
     const char *word = options_first_argument(argv);
-    const char *suggestion = word != NULL ? options_suggest_command(word) : NULL;
     size_t words = 0;
 
     cli->command = options_find_command(argv, &words);
@@ -169,11 +196,9 @@ static int run_words(struct cli *cli, char **argv)
         return run_command(cli, words, argv);
     }
     if (word != NULL) {
-        return suggestion != NULL ? cli_usage_error(cli, "unknown command '%s'; did you mean '%s'?",
-                                                    word, suggestion)
-                                  : cli_usage_error(cli, "unknown command '%s'", word);
+        return run_unknown(cli, word, argv);
     }
-    if (argv[0] != NULL && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
+    if (is_help(argv[0])) {
         help_overview(&cli->out);
         return CLI_OK;
     }

@@ -20,13 +20,36 @@ void help_overview(struct buf *out)
     buf_add_c(
         out,
         "\n`lease COMMAND --help` tells more, `man lease` all.\n\n"
-        "exit codes: 0 ok, 1 failed, 3 denied, 4 not found, 5 leased can't be reached, "
-        "6 waits for an approval,\n"
+        "exit codes: 0 ok, 1 failed, 2 a plan found changes, 3 denied, 4 not found, "
+        "5 leased can't be reached, 6 waits for an approval,\n"
         "7 temporary (--wait 10m tries again), 8 partly done, 64 wrong usage; exec: the "
         "program's own, or\n125 no credentials, 126 can't be executed, 127 not found\n"
         "environment: LEASED_ADDR, LEASED_CACERT, LEASED_CLIENT_CERT, LEASED_CLIENT_KEY, "
         "LEASED_REASON, LEASED_TOKEN, LEASED_TOKEN_FILE, NO_COLOR;\nledger sweep: BAO_ADDR, BAO_TOKEN, BAO_NAMESPACE, BAO_CACERT, "
         "or the same with VAULT_\n");
+}
+
+bool help_group(struct buf *out, const char *first)
+{
+    const struct command *command;
+    bool is_one = false;
+
+    for (command = commands; command->name != NULL; command++) {
+        struct str second = str_of(command->name);
+
+        if (!str_eq_c(str_cut(&second, ' '), first) || second.ptr == NULL) {
+            continue;
+        }
+        if (!is_one) {
+            buf_printf(out, "usage: lease %s COMMAND …\n\n", first);
+        }
+        is_one = true;
+        buf_printf(out, "  %-18s %s\n", command->name, command->summary);
+    }
+    if (is_one) {
+        buf_printf(out, "\n`lease %s COMMAND --help` tells more.\n", first);
+    }
+    return is_one;
 }
 
 static void add_option(struct buf *out, const struct option_spec *spec)
@@ -81,6 +104,9 @@ int help_run(struct cli *cli)
     (void)snprintf(second, sizeof(second), "%s",
                    cli->options.arg_count > 1 ? cli->options.args[1] : "");
     command = options_find_command(words, &ignored);
+    if (command == NULL && help_group(&cli->out, first)) {
+        return CLI_OK;
+    }
     if (command == NULL) {
         return cli_usage_error(cli, "unknown command '%s'", cli->options.args[0]);
     }

@@ -27,6 +27,9 @@ static void test_mistakes_are_64_and_say_what_to_type(void **state)
     (void)state;
     MISTAKE("unknown command 'gte'; did you mean 'get'?", "gte", "db");
     MISTAKE("unknown command 'frobnicate'", "frobnicate");
+    MISTAKE("unknown command 'frobnicate'", "help", "frobnicate");
+    MISTAKE("'policy' is several commands: see `lease help policy`", "policy");
+    MISTAKE("'policy' is several commands: see `lease help policy`", "policy", "chekc", "dir");
     MISTAKE("too few arguments: lease get ROLE", "get");
     MISTAKE("too many arguments", "show", "a", "b");
     MISTAKE("only with -o template=FILE", "get", "a", "b", "-o", "env");
@@ -140,6 +143,30 @@ static void test_every_command_has_help_that_names_its_options(void **state)
     }
 }
 
+static void test_commands_that_share_a_word_have_help_together(void **state)
+{
+    const struct lease_result *result = RUN_LEASE(NULL, "help", "policy");
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_OK);
+    assert_non_null(strstr(result->out, "policy check "));
+    assert_non_null(strstr(result->out, "policy apply "));
+    assert_null(strstr(result->out, "audit verify"));
+    assert_null(strstr(result->out, "  get "));
+    result = RUN_LEASE(NULL, "audit", "--help");
+    assert_int_equal(result->exit_code, CLI_OK);
+    assert_non_null(strstr(result->out, "audit verify "));
+    assert_int_equal(RUN_LEASE(NULL, "--socket", "/nonexistent/a", "audit", "-h")->exit_code,
+                     CLI_OK);
+}
+
+static void test_the_overview_tells_every_exit_code(void **state)
+{
+    (void)state;
+    assert_non_null(
+        strstr(RUN_LEASE(NULL, "--help")->out, "0 ok, 1 failed, 2 a plan found changes, 3 denied"));
+}
+
 static void test_completion_knows_every_command_and_option(void **state)
 {
     static const char *const shells[] = {"bash", "zsh", "fish"};
@@ -235,6 +262,8 @@ int main(void)
         cmocka_unit_test(test_the_address_comes_from_the_environment_unless_given),
         cmocka_unit_test(test_two_dashes_end_the_options),
         cmocka_unit_test(test_every_command_has_help_that_names_its_options),
+        cmocka_unit_test(test_commands_that_share_a_word_have_help_together),
+        cmocka_unit_test(test_the_overview_tells_every_exit_code),
         cmocka_unit_test(test_completion_knows_every_command_and_option),
         cmocka_unit_test(test_bash_completes_with_the_script),
         cmocka_unit_test(test_shells_that_are_here_find_no_mistake_in_their_script),
