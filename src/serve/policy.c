@@ -36,7 +36,7 @@ static bool may(struct exchange *x, uint32_t rights, const char *what)
                                                 .code = "denied",
                                                 .detail = detail,
                                                 .hint = "admins stand in the policies, with what "
-                                                        "they may: [policy]"});
+                                                        "they may: [read, policy]"});
     return false;
 }
 
