@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -114,6 +115,33 @@ static int file_read(struct reading *it, const char *name, const char *path)
     return r;
 }
 
+/* Does this lie in the folder that is read, whatever links lead to it? */
+static bool is_inside(const struct reading *it, const char *path)
+{
+    char top[PATH_MAX];
+    char real[PATH_MAX];
+    size_t len;
+
+    if (realpath(it->folder->path, top) == NULL || realpath(path, real) == NULL) {
+        return false;
+    }
+    len = strcmp(top, "/") == 0 ? 0 : strlen(top);
+    return strncmp(real, top, len) == 0 && (real[len] == '/' || real[len] == '\0');
+}
+
+/* A link may lead to what lies in the folder (a Kubernetes volume has such), but not out of it:
+ * what is shown, and what is applied under the folder's revision, would be somebody else's file. */
+static int link_check(const struct reading *it, const char *path)
+{
+    struct stat facts;
+
+    if (lstat(path, &facts) != 0 || !S_ISLNK(facts.st_mode) || is_inside(it, path)) {
+        return 0;
+    }
+    return err_set(it->e, ERR_INVALID,
+                   "%s: is a link that leads out of the folder: put what it names there", path);
+}
+
 /* One entry of a folder; `name` is its way from the top. */
 static int entry_read(struct reading *it, const char *name)
 {
@@ -131,11 +159,15 @@ static int entry_read(struct reading *it, const char *name)
         /* A link that leads nowhere is somebody's left-over, unless it should be a file. */
         return str_ends_with(str_of(name), ".yaml") ? told(path, errno, it->e) : 0;
     }
+    if (!S_ISDIR(facts.st_mode) && !str_ends_with(str_of(name), ".yaml")) {
+        return 0;
+    }
+    r = link_check(it, path);
+    if (r != 0) {
+        return r;
+    }
     if (S_ISDIR(facts.st_mode)) {
         return folder_read(it, name);
-    }
-    if (!str_ends_with(str_of(name), ".yaml")) {
-        return 0;
     }
     if (!S_ISREG(facts.st_mode)) {
         return err_set(it->e, ERR_INVALID, "%s: is no regular file", path);

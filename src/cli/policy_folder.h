@@ -13,7 +13,8 @@ struct policy_folder {
     struct policy_bundle *tests;  /* likewise *_test.yaml; of a policy file that was named, none */
 };
 
-/* Reads what `path` names, subfolders included; names that begin with a dot are passed over. Of a
+/* Reads what `path` names, subfolders included; names that begin with a dot are passed over, and
+ * links that lead out of the folder refused. Of a
  * *_test.yaml it is the policy of its folder and this one file of tests. A *.yml beside them is
  * refused, because nobody would notice that it isn't read. ERR_NOMEM, or with a text that names the
  * file: ERR_NOT_FOUND, ERR_INVALID, ERR_LIMIT, ERR_IO. */

@@ -112,6 +112,31 @@ static void test_what_cannot_be_read_is_named(void **state)
     expect_error(top, ERR_INVALID, "teams/x.yml: isn't read: rename it to .yaml");
 }
 
+/* What is applied is then what lies in the folder, and what its revision names. */
+static void test_a_link_stays_in_its_folder(void **state)
+{
+    char path[128];
+    char out[128];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/linked.yaml", top);
+    assert_int_equal(symlink("teams/c.yaml", path), 0);
+    assert_int_equal(policy_folder_read(top, &folder, NULL), 0);
+    assert_int_equal(folder.policy->file_count, 4);
+    policy_folder_fini(&folder);
+    (void)snprintf(out, sizeof(out), "%s/teams/out", top);
+    assert_int_equal(symlink("/etc", out), 0);
+    expect_error(top, ERR_INVALID, "teams/out: is a link that leads out of the folder");
+    assert_int_equal(unlink(out), 0);
+    (void)snprintf(out, sizeof(out), "%s/teams/out.yaml", top);
+    assert_int_equal(symlink("/etc/passwd", out), 0);
+    expect_error(top, ERR_INVALID, "teams/out.yaml: is a link that leads out of the folder");
+    assert_int_equal(unlink(out), 0);
+    (void)snprintf(out, sizeof(out), "%s/teams/out.txt", top);
+    assert_int_equal(symlink("/etc/passwd", out), 0);
+    assert_int_equal(policy_folder_read(top, &folder, NULL), 0);
+}
+
 static void test_a_link_in_a_circle_ends(void **state)
 {
     char path[128];
@@ -129,6 +154,7 @@ int main(void)
         T(test_a_folder_is_read_with_what_lies_below_it),
         T(test_a_file_is_read_with_its_folder),
         T(test_what_cannot_be_read_is_named),
+        T(test_a_link_stays_in_its_folder),
         T(test_a_link_in_a_circle_ends),
 #undef T
     };
