@@ -325,7 +325,7 @@ static void begin_failed(struct exchange *x, int status)
     }
 }
 
-/* The block counts already, also when the drill can't begin. */
+/* The block counts already, also when the drill can't begin: then what it means ends by it. */
 static void drill_begin(struct exchange *x, const struct block *block)
 {
     char by[BLOCK_BY_MAX_BYTES + 1];
@@ -342,6 +342,9 @@ static void drill_begin(struct exchange *x, const struct block *block)
     int r = drills_begin(&x->serve->drills, &ask, id, &is_told);
 
     if (r != 0) {
+        if (block != NULL) {
+            blocks_enforce(&x->serve->blocks);
+        }
         begin_failed(x, r);
         return;
     }

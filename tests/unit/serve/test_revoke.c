@@ -402,6 +402,24 @@ static void test_blocks_have_a_limit(void **state)
     assert_int_equal(fixture_get(ADA, BLOCKS)->status, 200);
 }
 
+static void test_a_block_ends_what_lives_though_no_drill_can_begin(void **state)
+{
+    int i;
+
+    (void)state;
+    (void)fixture_get(BOB, DB);
+    f.issuer.outcomes[LEASE_CALL_REVOKE] = LEASE_OUTCOME_SEALED;
+    for (i = 0; i < 16; i++) {
+        assert_true(
+            says(post(ADA, REVOKE "?wait=1", "{\"match\":{\"role\":\"db\"}}"), "\"pending\""));
+    }
+    (void)fixture_get(ALICE, DB);
+    assert_int_equal(fixture_records("grant.ended"), 1);
+    fixture_expect(post(ADA, REVOKE, "{\"match\":" ALICES ",\"block\":3600}"), 503, "busy");
+    assert_int_equal(fixture_records("block.created"), 1);
+    assert_int_equal(fixture_records("grant.ended"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +443,7 @@ int main(void)
         revoke_test(test_a_ledger_that_takes_nothing_makes_no_block),
         revoke_test(test_a_disk_that_fails_keeps_no_drill_back),
         revoke_test(test_blocks_have_a_limit),
+        revoke_test(test_a_block_ends_what_lives_though_no_drill_can_begin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
