@@ -18,8 +18,10 @@ CONSUMER, STRANGER = ("ci-runner", "ci-stranger") if IS_ROOT else (ensure_user("
 def pytest_configure():
     """A run that is ended from outside ends its servers too."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
-    # Programs inherit what nohup ignores, and no shell can trap that.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # Programs inherit what is ignored under nohup or in a background job, and no shell can trap that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ignored in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
