@@ -1,4 +1,4 @@
-/* Identities as the ledger has them, and back. */
+/* Identities as the trail and the ledger have them, and back from the ledger. */
 #include "access/identity_record.h"
 
 #include <inttypes.h>
@@ -8,6 +8,31 @@ static const char *const callers[] = {
     [ENV_PEER_UNIX] = "unix", [ENV_PEER_LOOPBACK] = "loopback", [ENV_PEER_FOREIGN] = "foreign",
     [ENV_PEER_TLS] = "tls",   [ENV_PEER_SELF] = "self",
 };
+
+struct audit_jwt access_identity_jwt(const struct access_claims *claims)
+{
+    struct audit_jwt jwt = {.iss = NULL};
+
+    if (claims != NULL) {
+        jwt.iss = claims->iss;
+        jwt.sub = claims->sub;
+        jwt.session = str_or_null(claims->session);
+        jwt.person = str_or_null(claims->person);
+    }
+    return jwt;
+}
+
+void access_identity_tell(const struct access_identity *identity, struct audit_record *record)
+{
+    record->has_identity = true;
+    record->uid = identity->uid;
+    record->user = str_or_null(identity->user);
+    record->pid = identity->pid;
+    record->unit = str_or_null(identity->unit);
+    record->container = str_or_null(identity->container);
+    record->san = str_or_null(identity->sans);
+    record->jwt = access_identity_jwt(identity->claims);
+}
 
 const char *access_identity_caller(enum env_peer_kind kind)
 {

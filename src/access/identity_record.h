@@ -1,11 +1,18 @@
-/* Identities as the ledger has them, and back. */
+/* Identities as the trail and the ledger have them, and back from the ledger. */
 #ifndef LEASED_ACCESS_IDENTITY_RECORD_H
 #define LEASED_ACCESS_IDENTITY_RECORD_H
 
 #include "access/identity.h"
+#include "wire/audit_record.h"
 #include "wire/ledger_record.h"
 
 #define ACCESS_GROUPS_TEXT_MAX_BYTES (ENV_PEER_GROUPS_MAX * 11U + 1U)
+
+/* What records say of a job token's claims (NULL: none came); borrows from them. */
+struct audit_jwt access_identity_jwt(const struct access_claims *claims);
+
+/* Who it is, for a record of the trail, without the listener; borrows from the identity. */
+void access_identity_tell(const struct access_identity *identity, struct audit_record *record);
 
 /* The word of a kind of caller; static. */
 const char *access_identity_caller(enum env_peer_kind kind);

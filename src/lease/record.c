@@ -2,6 +2,7 @@
  * and keyed hashes, never a field of a credential. */
 #include "lease/record.h"
 
+#include "access/identity_record.h"
 #include "base/mem.h"
 #include "lease/approval.h"
 #include "lease/core_internal.h"
@@ -16,19 +17,6 @@ struct record_texts {
     char identifier_ref[AUDIT_REF_MAX_BYTES];
 };
 
-struct audit_jwt record_jwt(const struct access_claims *claims)
-{
-    struct audit_jwt jwt = {.iss = NULL};
-
-    if (claims != NULL) {
-        jwt.iss = claims->iss;
-        jwt.sub = claims->sub;
-        jwt.session = str_or_null(claims->session);
-        jwt.person = str_or_null(claims->person);
-    }
-    return jwt;
-}
-
 static void fill_holder(struct audit_record *record, const struct holder *holder)
 {
     record->has_identity = true;
@@ -38,7 +26,7 @@ static void fill_holder(struct audit_record *record, const struct holder *holder
     record->unit = str_or_null(holder->unit);
     record->container = str_or_null(holder->container);
     record->san = str_or_null(holder->sans);
-    record->jwt = record_jwt(holder->claims);
+    record->jwt = access_identity_jwt(holder->claims);
 }
 
 /* Whatever is told of a lease stands behind its adoption. */

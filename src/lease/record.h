@@ -5,13 +5,9 @@
 
 #include "audit/audit.h"
 
-struct access_claims;
 struct lease_acquire;
 struct grant;
 struct lease;
-
-/* What records say of a job token's claims (NULL: none came); borrows from them. */
-struct audit_jwt record_jwt(const struct access_claims *claims);
 
 /* These are waited for. */
 int record_lease_issued(struct lease *lease, struct audit_write *write) ATTR_MUST_USE;

@@ -9,31 +9,13 @@
  * What time does needs no disk: it counts at once, and would happen again after a restart. */
 #include "request/request_internal.h"
 
+#include "access/identity_record.h"
+
 #include <stdio.h>
 
 #define STALE_TEXT "the rule that asked for the approval was changed or taken out"
 
 /* --- the trail --- */
-
-static void record_fill_identity(const struct access_identity *identity,
-                                 struct audit_record *record)
-{
-    const struct access_claims *claims = identity->claims;
-
-    record->has_identity = true;
-    record->uid = identity->uid;
-    record->user = str_or_null(identity->user);
-    record->pid = identity->pid;
-    record->unit = str_or_null(identity->unit);
-    record->container = str_or_null(identity->container);
-    record->san = str_or_null(identity->sans);
-    if (claims != NULL) {
-        record->jwt = (struct audit_jwt){.iss = claims->iss,
-                                         .sub = claims->sub,
-                                         .session = str_or_null(claims->session),
-                                         .person = str_or_null(claims->person)};
-    }
-}
 
 static int64_t until_of(const struct request *request)
 {
@@ -79,7 +61,7 @@ static void record_fill(const struct request *request, const struct request_even
         .ttl_ms = request->duration_ms,
         .error = str_or_null(request->next.why),
     };
-    record_fill_identity(event->identity != NULL ? event->identity : &request->identity,
+    access_identity_tell(event->identity != NULL ? event->identity : &request->identity,
                          ret_record);
 }
 

@@ -5,9 +5,9 @@
  * from then on, and what was waited for gives the exchange back. */
 #include "serve/exchange.h"
 
+#include "access/identity_record.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "lease/record.h"
 #include "serve/acquire.h"
 #include "serve/metrics.h"
 #include "serve/vault.h"
@@ -333,24 +333,15 @@ void exchange_reply(struct exchange *x, uint32_t status)
 void exchange_record(const struct exchange *x, const char *event, const char *outcome,
                      struct audit_record *ret_record)
 {
-    const struct access_identity *identity = &x->identity;
-
     *ret_record = (struct audit_record){
         .event = event,
         .outcome = outcome,
         .listener = x->listener->name,
         .api = x->form->api,
         .request = x->request_id,
-        .has_identity = true,
-        .uid = identity->uid,
-        .user = identity->user,
-        .pid = identity->pid,
-        .unit = identity->unit,
-        .container = identity->container,
-        .san = identity->sans,
-        .jwt = record_jwt(identity->claims),
         .policy_digest = access_policy_digest(x->serve->options.policy),
     };
+    access_identity_tell(&x->identity, ret_record);
 }
 
 static const char *status_title(uint32_t status)

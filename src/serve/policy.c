@@ -6,8 +6,8 @@
  * (policy.rejected). When the client goes away meanwhile the apply goes on. */
 #include "serve/plan.h"
 
+#include "access/identity_record.h"
 #include "base/mem.h"
-#include "lease/record.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -259,23 +259,14 @@ void serve_apply_free(struct serve_apply *apply)
 void serve_apply_record(const struct serve_apply *apply, const char *event, const char *outcome,
                         struct audit_record *ret_record)
 {
-    const struct access_identity *identity = &apply->identity;
-
     *ret_record = (struct audit_record){
         .event = event,
         .outcome = outcome,
         .listener = apply->listener,
         .api = "native",
         .request = apply->request_id,
-        .has_identity = true,
-        .uid = identity->uid,
-        .user = identity->user,
-        .pid = identity->pid,
-        .unit = identity->unit,
-        .container = identity->container,
-        .san = identity->sans,
-        .jwt = record_jwt(apply->claims),
     };
+    access_identity_tell(&apply->identity, ret_record);
 }
 
 static struct serve_apply *apply_new(struct bringing *it)
