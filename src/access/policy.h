@@ -80,6 +80,7 @@ struct access_approval {
     uint64_t decide_within_ms;
     uint64_t use_within_ms;             /* of the approval */
     const struct access_subjects *from; /* for access_policy_may_approve */
+    uint64_t fingerprint;               /* of all that is asked: others ask for something else */
 };
 
 #define ACCESS_DETAIL_MAX_BYTES 256

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 #define DIGEST_INPUT_MAX_BYTES (64U * 1024U * 1024U)
 #define DIGEST_BYTES 32
@@ -147,14 +148,32 @@ static int text_digest(const struct buf *text, char ret_digest[ACCESS_DIGEST_BYT
     return 0;
 }
 
+/* The beginning of its digest is enough to tell it from others. */
+static int approval_digest(struct access_approval *approval)
+{
+    char digest[ACCESS_DIGEST_BYTES];
+    BUF_AUTO text;
+    int r;
+
+    buf_init(&text, DIGEST_INPUT_MAX_BYTES);
+    approval_add(&text, approval);
+    r = text_digest(&text, digest);
+    if (r == 0) {
+        memcpy(&approval->fingerprint, digest, sizeof(approval->fingerprint));
+    }
+    return r;
+}
+
 static int rule_digest(struct access_rule *rule)
 {
     BUF_AUTO text;
+    int r;
 
     buf_init(&text, DIGEST_INPUT_MAX_BYTES);
     buf_add_c(&text, "leased-rule-v1\n");
     rule_add(&text, rule);
-    return text_digest(&text, rule->digest);
+    r = text_digest(&text, rule->digest);
+    return r == 0 && rule->approval.count > 0 ? approval_digest(&rule->approval) : r;
 }
 
 int access_policy_digest_compute(struct access_policy *policy)

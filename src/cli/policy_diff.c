@@ -1,8 +1,9 @@
 /* `lease policy diff`: what an observed policy would change, by what the audit trail has of it, and
  * what a policy has that nobody uses.
  *
- * Callers are told by role: those who would lose it, those who would gain it, and those for whom
- * the answer would be another one that isn't a credential either. */
+ * Callers are told by role, or by the backend whose paths they call: those who would lose it, those
+ * who would gain it, those who would get it with other limits, and those for whom the answer would
+ * be another one that isn't a credential either. */
 #include "cli/policy.h"
 
 #include "cli/policy_drift.h"
@@ -14,11 +15,13 @@
 enum change {
     CHANGE_LOSES,
     CHANGE_GAINS,
+    CHANGE_LIMITS,
     CHANGE_OTHER,
     CHANGE_COUNT,
 };
 
-static const char *const change_words[CHANGE_COUNT] = {"lose", "gain", "be answered otherwise for"};
+static const char *const change_words[CHANGE_COUNT] = {"lose", "gain", "have other limits on",
+                                                       "be answered otherwise for"};
 
 static bool is_allowed(const char *outcome)
 {
@@ -30,36 +33,57 @@ static enum change change_of(const struct policy_note *note)
     bool is_now = is_allowed(note->decided);
     bool would_be = is_allowed(note->observed);
 
-    return is_now && !would_be ? CHANGE_LOSES : !is_now && would_be ? CHANGE_GAINS : CHANGE_OTHER;
+    return is_now && !would_be   ? CHANGE_LOSES
+           : !is_now && would_be ? CHANGE_GAINS
+           : is_now              ? CHANGE_LIMITS
+                                 : CHANGE_OTHER;
 }
 
-static bool belongs(const struct policy_note *note, const char *role, enum change change)
+static bool is_about_the_same(const struct policy_note *a, const struct policy_note *b)
 {
-    return strcmp(note->role, role) == 0 && change_of(note) == change;
+    return strcmp(a->role, b->role) == 0 && strcmp(a->backend, b->backend) == 0;
 }
 
-static void group_tell(struct cli *cli, const struct policy_trail *trail, const char *role,
-                       enum change change)
+static bool belongs(const struct policy_note *note, const struct policy_note *first,
+                    enum change change)
 {
+    return is_about_the_same(note, first) && change_of(note) == change;
+}
+
+static void caller_tell(struct cli *cli, const struct policy_note *note)
+{
+    bool has_limits = note->limits[0] != '\0';
+
+    buf_printf(&cli->out, " %s (%s%snow %s, %llu times)", note->who,
+               has_limits ? note->limits : note->observed, has_limits ? "; " : ", ", note->decided,
+               (unsigned long long)note->count);
+}
+
+/* `first`: one of those that are about the same. */
+static void group_tell(struct cli *cli, const struct policy_trail *trail,
+                       const struct policy_note *first, enum change change)
+{
+    bool is_role = first->role[0] != '\0';
     const struct map *notes = &trail->differences;
     struct map_entry *entry;
     size_t count = 0;
     size_t told = 0;
 
     for (entry = map_first(notes); entry != NULL; entry = map_next(notes, entry)) {
-        count += belongs(MAP_ENTRY(entry, struct policy_note, entry), role, change) ? 1 : 0;
+        count += belongs(MAP_ENTRY(entry, struct policy_note, entry), first, change) ? 1 : 0;
     }
     if (count == 0) {
         return;
     }
-    buf_printf(&cli->out, "%zu %s would %s %s:", count, count == 1 ? "caller" : "callers",
-               change_words[change], role);
+    buf_printf(&cli->out, "%zu %s would %s %s%s:", count, count == 1 ? "caller" : "callers",
+               change_words[change], is_role ? "" : "paths of ",
+               is_role ? first->role : first->backend);
     for (entry = map_first(notes); entry != NULL; entry = map_next(notes, entry)) {
         const struct policy_note *note = MAP_ENTRY(entry, struct policy_note, entry);
 
-        if (belongs(note, role, change) && told++ < NAMED_MAX) {
-            buf_printf(&cli->out, "%s %s (%s, now %s, %llu times)", told > 1 ? "," : "", note->who,
-                       note->observed, note->decided, (unsigned long long)note->count);
+        if (belongs(note, first, change) && told++ < NAMED_MAX) {
+            buf_add_c(&cli->out, told > 1 ? "," : "");
+            caller_tell(cli, note);
         }
     }
     if (told > NAMED_MAX) {
@@ -68,12 +92,12 @@ static void group_tell(struct cli *cli, const struct policy_trail *trail, const 
     buf_add_char(&cli->out, '\n');
 }
 
-/* Is this the first note about its role? */
-static bool begins_role(const struct map *notes, const struct policy_note *note)
+/* Is this the first note about its role or backend? */
+static bool is_first(const struct map *notes, const struct policy_note *note)
 {
     struct map_entry *entry = map_first(notes);
 
-    while (strcmp(MAP_ENTRY(entry, struct policy_note, entry)->role, note->role) != 0) {
+    while (!is_about_the_same(MAP_ENTRY(entry, struct policy_note, entry), note)) {
         entry = map_next(notes, entry);
     }
     return entry == &note->entry;
@@ -88,8 +112,8 @@ static void differences_tell(struct cli *cli, const struct policy_trail *trail)
     for (entry = map_first(notes); entry != NULL; entry = map_next(notes, entry)) {
         const struct policy_note *note = MAP_ENTRY(entry, struct policy_note, entry);
 
-        for (change = 0; begins_role(notes, note) && change < CHANGE_COUNT; change++) {
-            group_tell(cli, trail, note->role, (enum change)change);
+        for (change = 0; is_first(notes, note) && change < CHANGE_COUNT; change++) {
+            group_tell(cli, trail, note, (enum change)change);
         }
     }
     if (map_count(notes) == 0) {
@@ -99,7 +123,7 @@ static void differences_tell(struct cli *cli, const struct policy_trail *trail)
 
 static void differences_json(struct json_out *json, const struct policy_trail *trail)
 {
-    static const char *const words[CHANGE_COUNT] = {"loses", "gains", "other"};
+    static const char *const words[CHANGE_COUNT] = {"loses", "gains", "limits", "other"};
     struct map_entry *entry;
 
     json_out_array_open(json, "differences");
@@ -108,11 +132,13 @@ static void differences_json(struct json_out *json, const struct policy_trail *t
         const struct policy_note *note = MAP_ENTRY(entry, struct policy_note, entry);
 
         json_out_object_open(json, NULL);
-        json_out_string_c(json, "role", note->role);
+        json_out_string_c(json, "role", str_or_null(note->role));
+        json_out_string_c(json, "backend", str_or_null(note->backend));
         json_out_string_c(json, "caller", note->who);
         json_out_string_c(json, "change", words[change_of(note)]);
         json_out_string_c(json, "decision", note->decided);
         json_out_string_c(json, "observed", note->observed);
+        json_out_string_c(json, "limits", str_or_null(note->limits));
         json_out_u64(json, "count", note->count);
         json_out_object_close(json);
     }

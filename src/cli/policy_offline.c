@@ -4,6 +4,7 @@
 #include "cli/policy_bring.h"
 
 #include "access/assumed.h"
+#include "access/compare.h"
 #include "base/mem.h"
 #include "cli/clock.h"
 #include "cli/policy_set.h"
@@ -162,13 +163,6 @@ static json_t *decision_json(const struct access_decision *decision)
     return json;
 }
 
-static bool is_same(const struct access_decision *a, const struct access_decision *b)
-{
-    return a->outcome == b->outcome && a->duration_ms == b->duration_ms && a->ttl_ms == b->ttl_ms &&
-           (a->rule == NULL) == (b->rule == NULL) &&
-           (a->rule == NULL || strcmp(a->rule, b->rule) == 0) && strcmp(a->detail, b->detail) == 0;
-}
-
 static int pair_judge(struct offline *it, const char *role, const struct access_identity *identity)
 {
     const struct access_role_facts facts = access_roles_find(&it->after.known.roles, role);
@@ -183,7 +177,7 @@ static int pair_judge(struct offline *it, const char *role, const struct access_
 
     access_policy_decide(it->before.policy, identity, &request, &before);
     access_policy_decide(it->after.policy, identity, &request, &after);
-    if (is_same(&before, &after)) {
+    if (access_decisions_are_equal(&before, &after)) {
         return 0;
     }
     return json_array_append_new(

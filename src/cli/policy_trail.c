@@ -125,19 +125,19 @@ static int use_add(struct policy_trail *trail, const json_t *record, const char 
     return map_add(&trail->uses, &use->entry, str_of((const char *)(use + 1)));
 }
 
-/* `texts`: role, who, decided, observed; the key is all of them. */
-static int note_add(struct policy_trail *trail, struct map *notes, const char *const texts[4],
+/* A note without its count; its texts are copied. */
+static int note_add(struct policy_trail *trail, struct map *notes, const struct policy_note *from,
                     uint64_t count)
 {
     char key[2 * KEY_MAX_BYTES];
     struct policy_note *note;
     struct map_entry *entry;
-    const char **parts[4];
+    const char **parts[6];
     char *at;
     size_t i;
 
-    (void)snprintf(key, sizeof(key), "%.64s\n%.1000s\n%.64s\n%.64s", texts[0], texts[1], texts[2],
-                   texts[3]);
+    (void)snprintf(key, sizeof(key), "%.64s\n%.64s\n%.1000s\n%.64s\n%.64s\n%.400s", from->role,
+                   from->backend, from->who, from->decided, from->observed, from->limits);
     entry = map_find(notes, str_of(key));
     if (entry != NULL) {
         MAP_ENTRY(entry, struct policy_note, entry)->count += count;
@@ -162,9 +162,11 @@ static int note_add(struct policy_trail *trail, struct map *notes, const char *c
     at += strlen(key) + 1;
     memcpy(at, key, strlen(key) + 1);
     parts[0] = &note->role;
-    parts[1] = &note->who;
-    parts[2] = &note->decided;
-    parts[3] = &note->observed;
+    parts[1] = &note->backend;
+    parts[2] = &note->who;
+    parts[3] = &note->decided;
+    parts[4] = &note->observed;
+    parts[5] = &note->limits;
     for (i = 0; i < ARRAY_LEN(parts); i++) {
         *parts[i] = at;
         at += strcspn(at, "\n");
@@ -175,25 +177,40 @@ static int note_add(struct policy_trail *trail, struct map *notes, const char *c
     return 0;
 }
 
+static int role_add(struct policy_trail *trail, const json_t *record)
+{
+    const struct policy_note role = {.role = text_of(record, "role"),
+                                     .backend = "",
+                                     .who = "",
+                                     .decided = "",
+                                     .observed = "",
+                                     .limits = ""};
+
+    return note_add(trail, &trail->roles, &role, 1);
+}
+
 static int difference_add(struct policy_trail *trail, const json_t *record)
 {
+    const json_t *observed = json_object_get(record, "observed");
+    const char *role = text_of(record, "role");
     char who[KEY_MAX_BYTES];
-    const char *const texts[4] = {
-        text_of(record, "role"),
-        who_of(json_object_get(record, "identity"), who),
-        text_of(record, "outcome"),
-        text_of(json_object_get(record, "observed"), "outcome"),
+    const struct policy_note difference = {
+        .role = role,
+        .backend = role[0] == '\0' ? text_of(record, "backend") : "",
+        .who = who_of(json_object_get(record, "identity"), who),
+        .decided = text_of(record, "outcome"),
+        .observed = text_of(observed, "outcome"),
+        .limits = text_of(observed, "limits"),
     };
     json_int_t count = json_integer_value(json_object_get(record, "count"));
 
-    return note_add(trail, &trail->differences, texts, 1 + (count > 0 ? (uint64_t)count : 0));
+    return note_add(trail, &trail->differences, &difference, 1 + (count > 0 ? (uint64_t)count : 0));
 }
 
 static int record_add(struct reading *it, const json_t *record)
 {
     struct policy_trail *trail = it->trail;
     const char *rule = text_of(json_object_get(record, "policy"), "rule");
-    const char *const role[4] = {text_of(record, "role"), "", "", ""};
     const char *event = text_of(record, "event");
     int64_t wall_ms = 0;
     int r = 0;
@@ -210,7 +227,7 @@ static int record_add(struct reading *it, const json_t *record)
         r = use_add(trail, record, rule);
     }
     if (r == 0 && (strcmp(event, "grant.created") == 0 || strcmp(event, "credential.read") == 0)) {
-        r = note_add(trail, &trail->roles, role, 1);
+        r = role_add(trail, record);
     }
     if (r == 0 && strcmp(event, "observe.differs") == 0) {
         r = difference_add(trail, record);

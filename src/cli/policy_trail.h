@@ -18,14 +18,17 @@ struct policy_use {
     char rule[ENV_NAME_MAX_BYTES + 1];
 };
 
-/* A role that somebody has got; an observed decision that differs. */
+/* A role that somebody has got; an observed decision that differs. The texts lie in the key; "":
+ * not said. */
 struct policy_note {
     struct map_entry entry;
     uint64_t count;
-    const char *role; /* these lie in the key */
+    const char *role;    /* "": a path */
+    const char *backend; /* of a path */
     const char *who;
     const char *decided;
     const char *observed;
+    const char *limits; /* what would be given otherwise */
 };
 
 struct policy_trail {

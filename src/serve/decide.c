@@ -1,6 +1,7 @@
 /* Decides: first the blocks, then the policy that counts. */
 #include "serve/decide.h"
 
+#include "access/compare.h"
 #include "serve/plan.h"
 
 #include <string.h>
@@ -55,54 +56,107 @@ void decide_exchange(const struct exchange *x, const struct lease_role *role, ui
     decide(x->serve, &x->identity, &request, ret_decision);
 }
 
-void decide_path(const struct exchange *x, struct str path, uint32_t needs,
-                 struct access_decision *ret_decision)
-{
-    const struct access_path_request request = {.backend = x->listener->vault.backend,
-                                                .path = path,
-                                                .needs = needs,
-                                                .wall_ms = env_wall_ms(x->serve->options.env)};
-    const struct block *block = blocks_find(&x->serve->blocks, &x->identity, NULL, request.backend);
-
-    if (block != NULL) {
-        block_decide(block, ret_decision);
-    } else {
-        access_policy_decide_path(x->serve->options.policy, &x->identity, &request, ret_decision);
-    }
-}
-
 bool decide_is_blocked(const struct exchange *x, const struct lease_role *role)
 {
     return block_of(x->serve, &x->identity, role->name) != NULL;
 }
 
+/* ---- the observed policy ------------------------------------------------------------ */
+
+/* Whoever others have approved by the rule that counts would have been by the observed one's, too:
+ * what they would have been asked is compared, not that nobody was. */
+static void observed_decide(const struct exchange *x, struct access_request *request,
+                            const struct access_decision *decision,
+                            struct access_decision *ret_observed)
+{
+    const struct access_policy *policy = x->serve->options.observed;
+    bool is_approved = decision->outcome == ACCESS_ALLOW && decision->approval != NULL &&
+                       !decision->is_break_glass;
+
+    access_policy_decide(policy, &x->identity, request, ret_observed);
+    if (is_approved && ret_observed->outcome == ACCESS_APPROVAL_REQUIRED) {
+        request->approved_rule = ret_observed->rule_digest;
+        access_policy_decide(policy, &x->identity, request, ret_observed);
+    }
+}
+
+/* The record borrows from all of them. */
+static void difference_fill(const struct exchange *x, const struct access_decision *decision,
+                            const struct access_decision *observed, struct audit_record *ret_record)
+{
+    exchange_record(x, "observe.differs", plan_outcome(decision->outcome), ret_record);
+    ret_record->policy_rule = decision->rule;
+    ret_record->observed =
+        (struct audit_observed){.outcome = plan_outcome(observed->outcome),
+                                .digest = access_policy_digest(x->serve->options.observed),
+                                .rule = observed->rule};
+    ret_record->error = str_or_null(observed->detail);
+}
+
 void decide_observe(struct exchange *x, const struct lease_role *role, uint32_t live_count,
                     const struct access_decision *decision)
 {
-    const struct access_policy *policy = x->serve->options.observed;
+    char limits[ACCESS_DIFFERENCE_MAX_BYTES];
     struct access_decision observed;
     struct access_request request;
     struct audit_record record;
 
-    if (policy == NULL || decision->outcome == ACCESS_BLOCKED) {
+    if (x->serve->options.observed == NULL || decision->outcome == ACCESS_BLOCKED) {
         return;
     }
     decide_request(x, role, live_count, &request);
-    access_policy_decide(policy, &x->identity, &request, &observed);
-    if (observed.outcome == decision->outcome) {
+    observed_decide(x, &request, decision, &observed);
+    if (access_decisions_give_the_same(decision, &observed)) {
         return;
     }
-    exchange_record(x, "observe.differs", plan_outcome(decision->outcome), &record);
+    difference_fill(x, decision, &observed, &record);
     record.role = role->name;
     record.backend = role->issuer->name;
     record.reason = request.reason;
     record.ticket = request.ticket;
-    record.policy_rule = decision->rule;
-    record.observed = (struct audit_observed){.outcome = plan_outcome(observed.outcome),
-                                              .digest = access_policy_digest(policy),
-                                              .rule = observed.rule};
-    record.error = str_or_null(observed.detail);
+    record.observed.limits = str_or_null(access_decisions_difference(decision, &observed, limits));
     observed_note(&x->serve->observed, x->key, &record);
+}
+
+/* ---- paths -------------------------------------------------------------------------- */
+
+static void path_observe(struct exchange *x, const struct access_path_request *request,
+                         const char *verb, const struct access_decision *decision)
+{
+    const struct access_policy *policy = x->serve->options.observed;
+    char ref[AUDIT_REF_MAX_BYTES];
+    struct access_decision observed;
+    struct audit_record record;
+
+    if (policy == NULL) {
+        return;
+    }
+    access_policy_decide_path(policy, &x->identity, request, &observed);
+    if ((decision->outcome == ACCESS_ALLOW) == (observed.outcome == ACCESS_ALLOW)) {
+        return; /* refused is refused */
+    }
+    difference_fill(x, decision, &observed, &record);
+    record.backend = request->backend;
+    record.reason = verb;
+    record.issuer_ref = audit_ref(x->serve->options.audit, request->path, ref);
+    observed_note(&x->serve->observed_paths, x->key, &record);
+}
+
+void decide_path(struct exchange *x, const struct decide_path *asked,
+                 struct access_decision *ret_decision)
+{
+    const struct access_path_request request = {.backend = x->listener->vault.backend,
+                                                .path = asked->path,
+                                                .needs = asked->needs,
+                                                .wall_ms = env_wall_ms(x->serve->options.env)};
+    const struct block *block = blocks_find(&x->serve->blocks, &x->identity, NULL, request.backend);
+
+    if (block != NULL) {
+        block_decide(block, ret_decision);
+        return;
+    }
+    access_policy_decide_path(x->serve->options.policy, &x->identity, &request, ret_decision);
+    path_observe(x, &request, asked->verb, ret_decision);
 }
 
 bool decide_may_have(const struct exchange *x, const struct lease_role *role)

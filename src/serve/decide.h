@@ -18,16 +18,23 @@ void decide(const struct serve *serve, const struct access_identity *identity,
 void decide_exchange(const struct exchange *x, const struct lease_role *role, uint32_t live_count,
                      struct access_decision *ret_decision);
 
-/* May the caller of an exchange pass a request on to this path of the backend that its listener
- * speaks for? `needs`: ACCESS_CAN_*. */
-void decide_path(const struct exchange *x, struct str path, uint32_t needs,
+/* What a caller asks of a path of the backend that its listener speaks for. */
+struct decide_path {
+    struct str path;
+    uint32_t needs;   /* ACCESS_CAN_* */
+    const char *verb; /* the same in words, for the trail */
+};
+
+/* May the caller of an exchange pass that on? Where the observed policy would have said something
+ * else, that is on record. */
+void decide_path(struct exchange *x, const struct decide_path *asked,
                  struct access_decision *ret_decision);
 
 /* Is the caller blocked, whatever policy says? */
 bool decide_is_blocked(const struct exchange *x, const struct lease_role *role);
 
-/* What was decided is compared with what the observed policy would have: where they differ, that is
- * on record. Costs nothing where nothing is observed. */
+/* What was decided is compared with what the observed policy would have: where the caller would get
+ * something else, that is on record. Costs nothing where nothing is observed. */
 void decide_observe(struct exchange *x, const struct lease_role *role, uint32_t live_count,
                     const struct access_decision *decision);
 

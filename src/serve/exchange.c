@@ -74,6 +74,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     denied_init(&serve->denied, options->env, options->audit, seed);
     seen_init(&serve->seen, seed);
     observed_init(&serve->observed, options->env, options->audit, seed);
+    observed_init(&serve->observed_paths, options->env, options->audit, seed);
     watches_init(&serve->watches, options->env, options->core, start);
     files_init(&serve->files, serve, options->files_record);
     serve_vault_roles_init(&serve->vault_roles, seed);
@@ -119,6 +120,7 @@ void serve_free(struct serve *serve)
     serve_vault_roles_clear(&serve->vault_roles);
     denied_fini(&serve->denied);
     observed_fini(&serve->observed);
+    observed_fini(&serve->observed_paths);
     seen_fini(&serve->seen);
     buf_fini(&serve->body);
     mem_free(serve);

@@ -103,7 +103,8 @@ struct serve {
     struct answers answers;
     struct denied denied;
     struct seen seen;
-    struct observed observed;
+    struct observed observed;       /* roles */
+    struct observed observed_paths; /* of which a caller can think of many */
     struct watches watches;
     struct blocks blocks;
     struct drills drills;

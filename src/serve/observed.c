@@ -70,8 +70,11 @@ void observed_note(struct observed *observed, const char *key, struct audit_reco
     struct observed_difference *it;
     struct map_entry *entry;
 
-    (void)snprintf(text, sizeof(text), "%s %s %s>%s %s", record->role, key, record->outcome,
-                   record->observed.outcome, record->observed.digest);
+    (void)snprintf(text, sizeof(text), "%s %s %s>%s %s %s %s",
+                   record->role != NULL ? record->role : "", key, record->outcome,
+                   record->observed.outcome, record->observed.digest,
+                   record->issuer_ref != NULL ? record->issuer_ref : "",
+                   record->observed.limits != NULL ? record->observed.limits : "");
     entry = map_find(&observed->differences, str_of(text));
     if (entry != NULL) {
         it = MAP_ENTRY(entry, struct observed_difference, entry);

@@ -1,5 +1,5 @@
 /* Where a policy that is only observed would have decided otherwise: on record once for each
- * identity, role and pair of outcomes, and after a while again, with the count of what was left
+ * identity, role or path, and difference, and after a while again, with the count of what was left
  * out. */
 #ifndef LEASED_SERVE_OBSERVED_H
 #define LEASED_SERVE_OBSERVED_H

@@ -5,6 +5,8 @@
  * told. Each live grant is judged as after an apply. Nothing is changed by it. */
 #include "serve/plan.h"
 
+#include "access/compare.h"
+
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,35 +46,6 @@ bool plan_has_admin(const struct plan *plan)
 
 /* ---- decisions ---------------------------------------------------------------- */
 
-static bool texts_equal(const char *a, const char *b)
-{
-    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
-}
-
-static bool bindings_equal(const struct access_decision *a, const struct access_decision *b)
-{
-    char text_a[ACCESS_BINDING_TEXT_MAX_BYTES];
-    char text_b[ACCESS_BINDING_TEXT_MAX_BYTES];
-    size_t i;
-
-    for (i = 0; i < a->binding_count && i < b->binding_count; i++) {
-        if (strcmp(access_binding_format(&a->bindings[i], text_a),
-                   access_binding_format(&b->bindings[i], text_b)) != 0) {
-            return false;
-        }
-    }
-    return a->binding_count == b->binding_count;
-}
-
-static bool decisions_equal(const struct access_decision *a, const struct access_decision *b)
-{
-    return a->outcome == b->outcome && texts_equal(a->rule, b->rule) &&
-           strcmp(a->detail, b->detail) == 0 && a->duration_ms == b->duration_ms &&
-           a->ttl_ms == b->ttl_ms && a->min_remaining_ms == b->min_remaining_ms &&
-           a->issue.count == b->issue.count && a->until_wall_ms == b->until_wall_ms &&
-           bindings_equal(a, b);
-}
-
 static void seconds_write(struct json_out *json, const char *key, uint64_t ms)
 {
     if (ms > 0) {
@@ -108,7 +81,7 @@ static void pair_try(struct planning *it, const struct seen_identity *seen,
 
     access_policy_decide(base_of(it->plan), &seen->identity, &request, &before);
     access_policy_decide(it->plan->policy, &seen->identity, &request, &after);
-    if (decisions_equal(&before, &after)) {
+    if (access_decisions_are_equal(&before, &after)) {
         return;
     }
     if (it->listed_count == PLAN_LISTED_MAX) {

@@ -485,7 +485,10 @@ void serve_vault_pass(struct vault_request *v, bool needs_rule)
         return;
     }
     if (needs_rule) {
-        decide_path(x, str_of(request.path), request.needs, &decision);
+        decide_path(x,
+                    &(struct decide_path){
+                        .path = str_of(request.path), .needs = request.needs, .verb = request.verb},
+                    &decision);
     }
     if (decision.outcome != ACCESS_ALLOW) {
         serve_vault_pass_deny(x, &request, &decision);

@@ -97,6 +97,7 @@ static void observed_member(struct json_out *json, const struct audit_observed *
     text_member(json, "outcome", observed->outcome);
     text_member(json, "digest", observed->digest);
     text_member(json, "rule", observed->rule);
+    text_member(json, "limits", observed->limits);
     json_out_object_close(json);
 }
 

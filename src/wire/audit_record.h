@@ -27,7 +27,8 @@ struct audit_jwt {
 struct audit_observed {
     const char *outcome; /* as explain has it: allow | denied | … */
     const char *digest;
-    const char *rule; /* NULL: none */
+    const char *rule;   /* NULL: none */
+    const char *limits; /* which it would have set otherwise, in words; NULL: none */
 };
 
 /* All fields that a record may have, in the order in which they are written. NULL, empty or 0 with

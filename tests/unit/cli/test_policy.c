@@ -192,6 +192,14 @@ static void test_without_a_configuration_any_role_may_be_named(void **state)
 #define DIFFERS(user, now, would)                                                                  \
     RECORD("\"event\":\"observe.differs\",\"outcome\":\"" now "\",\"identity\":{\"user\":\"" user  \
            "\"},\"role\":\"staging\",\"observed\":{\"outcome\":\"" would "\"},\"count\":2")
+#define LIMITS                                                                                     \
+    RECORD(                                                                                        \
+        "\"event\":\"observe.differs\",\"outcome\":\"allow\",\"identity\":{\"user\":\"eve\"},"     \
+        "\"role\":\"staging\",\"observed\":{\"outcome\":\"allow\",\"limits\":\"ttl 5m instead of " \
+        "1h\"}")
+#define PATH                                                                                       \
+    RECORD("\"event\":\"observe.differs\",\"outcome\":\"allow\",\"identity\":{\"user\":\"finn\"}," \
+           "\"backend\":\"vault-a\",\"reason\":\"read\",\"observed\":{\"outcome\":\"denied\"}")
 
 static const struct lease_result *run_diff(const char *option)
 {
@@ -212,18 +220,23 @@ static void test_what_an_observed_policy_would_change_is_summed_up(void **state)
     const struct lease_result *result;
 
     (void)state;
-    put("audit.jsonl", DIFFERS("anna", "allow", "denied") DIFFERS("ben", "allow", "approval")
-                           DIFFERS("anna", "allow", "denied") DIFFERS("cleo", "denied", "allow")
-                               DIFFERS("dan", "denied", "approval") "{\"v\":1,\"se");
+    put("audit.jsonl",
+        DIFFERS("anna", "allow", "denied") DIFFERS("ben", "allow", "approval")
+            DIFFERS("anna", "allow", "denied") DIFFERS("cleo", "denied", "allow")
+                DIFFERS("dan", "denied", "approval") LIMITS PATH PATH "{\"v\":1,\"se");
     result = run_diff(NULL);
     expect(result, CLI_OK,
            "2 callers would lose staging: anna (denied, now allow, 6 times), ben (approval, now "
            "allow, 3 times)\n");
     expect(result, CLI_OK, "1 caller would gain staging: cleo (allow, now denied, 3 times)\n");
     expect(result, CLI_OK, "1 caller would be answered otherwise for staging: dan (");
+    expect(result, CLI_OK,
+           "1 caller would have other limits on staging: eve (ttl 5m instead of 1h; now allow, 1 "
+           "times)\n");
+    expect(result, CLI_OK, "1 caller would lose paths of vault-a: finn (denied, now allow, 2 ");
     result = run_diff("--output=json");
     expect(result, CLI_OK, "\"caller\":\"ben\",\"change\":\"loses\"");
-    expect(result, CLI_OK, "\"records\":5,\"other_lines\":1}");
+    expect(result, CLI_OK, "\"records\":8,\"other_lines\":1}");
     assert_int_equal(run_diff("--since=soon")->exit_code, CLI_USAGE);
 }
 

@@ -202,17 +202,64 @@ static void test_who_goes_away_does_not_stop_it(void **state)
     apply_end(0);
 }
 
-static void test_what_is_observed_is_on_record_once_and_changes_nothing(void **state)
+/* Before the first request; to be given to observe_end. */
+static struct access_policy *observe(const char *text)
 {
     struct yaml_errors mistakes;
     struct policy_bundle *bundle = policy_bundle_new();
     struct access_policy *observed = NULL;
 
-    (void)state;
     yaml_errors_init(&mistakes);
-    assert_int_equal(policy_bundle_add(bundle, STR("a.yaml"), STR(ALICE_LOSES), NULL), 0);
+    assert_int_equal(policy_bundle_add(bundle, STR("a.yaml"), str_of(text), NULL), 0);
     assert_int_equal(compile(&f, bundle, &observed, &mistakes), 0);
+    policy_bundle_free(bundle);
+    yaml_errors_fini(&mistakes);
     f.options.observed = observed;
+    return observed;
+}
+
+static void observe_end(struct access_policy *observed)
+{
+    serve_set_policy(f.serve, f.policy, NULL, NULL);
+    access_policy_free(observed);
+}
+
+/* alice gets db for two hours at most, and asks for less or for nothing. */
+static void test_an_observed_limit_is_on_record_where_it_would_bite(void **state)
+{
+    struct access_policy *observed =
+        observe("{rules: [{name: half, subjects: [{user: alice}], roles: [db], limits: {duration: "
+                "30m, ttl: 5m, binding: [none, connection]}}]}");
+
+    (void)state;
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db?duration=600")->status, 200);
+    assert_int_equal(fixture_trail_has("\"limits\":\"ttl 5m instead of the role's\""), 1);
+    assert_int_equal(fixture_get(ALICE_AGAIN, API "/credentials/db")->status, 200);
+    assert_int_equal(fixture_trail_has("\"limits\":\"duration 30m instead of 2h, ttl 5m instead of "
+                                       "the role's\""),
+                     1);
+    assert_int_equal(fixture_trail_has("\"observed\":{\"outcome\":\"allow\","), 2);
+    observe_end(observed);
+}
+
+static void test_an_observed_rule_that_gives_the_same_is_not_on_record(void **state)
+{
+    struct access_policy *observed =
+        observe("{rules: [{name: other, subjects: [{user: alice}], roles: [db], limits: {duration: "
+                "2h}}]}");
+
+    (void)state;
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
+    assert_int_equal(fixture_get(CAROL, API "/credentials/db")->status, 403);
+    assert_int_equal(fixture_records("observe.differs"), 0);
+    observe_end(observed);
+}
+
+static void test_what_is_observed_is_on_record_once_and_changes_nothing(void **state)
+{
+    struct access_policy *observed = observe(ALICE_LOSES);
+
+    (void)state;
     assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
     assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
     assert_int_equal(fixture_get(BOB, API "/credentials/db")->status, 200);
@@ -222,10 +269,7 @@ static void test_what_is_observed_is_on_record_once_and_changes_nothing(void **s
     assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
     assert_int_equal(fixture_records("observe.differs"), 2);
     assert_true(fixture_trail_has("\"count\":") > 0);
-    serve_set_policy(f.serve, f.policy, NULL, NULL);
-    access_policy_free(observed);
-    policy_bundle_free(bundle);
-    yaml_errors_fini(&mistakes);
+    observe_end(observed);
 }
 
 static void test_who_has_not_asked_for_the_longest_time_is_forgotten_first(void **state)
@@ -265,6 +309,8 @@ int main(void)
         fixture_test(test_not_more_grants_end_than_was_said),
         fixture_test(test_the_daemon_gets_what_was_asked_and_its_word_is_the_answer),
         fixture_test(test_who_goes_away_does_not_stop_it),
+        fixture_test(test_an_observed_limit_is_on_record_where_it_would_bite),
+        fixture_test(test_an_observed_rule_that_gives_the_same_is_not_on_record),
         fixture_test(test_what_is_observed_is_on_record_once_and_changes_nothing),
         cmocka_unit_test(test_who_has_not_asked_for_the_longest_time_is_forgotten_first),
     };

@@ -19,8 +19,7 @@ static const char policy_text[] =
     "  - {path: 'db/creds/x', capabilities: [read]}\n"
     "- {name: all, subjects: [{user: bob}], paths: [{path: '*', capabilities: [read, sudo]}]}\n";
 
-/* The fixture's policy is made for roles; the same world with paths. */
-static void use_policy(void)
+static struct access_policy *policy_of(const char *text)
 {
     struct yaml_document *document = NULL;
     struct access_policy *policy = NULL;
@@ -28,7 +27,7 @@ static void use_policy(void)
     struct yaml_errors errors;
 
     yaml_errors_init(&errors);
-    assert_int_equal(yaml_parse("p.yaml", str_of(policy_text), &document, &errors), 0);
+    assert_int_equal(yaml_parse("p.yaml", str_of(text), &document, &errors), 0);
     node = yaml_root(document);
     assert_int_equal(access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
                                          &(struct access_known){.roles = NULL}, NULL, &policy,
@@ -36,6 +35,14 @@ static void use_policy(void)
                      0);
     yaml_free(document);
     yaml_errors_fini(&errors);
+    return policy;
+}
+
+/* The fixture's policy is made for roles; the same world with paths. */
+static void use_policy(void)
+{
+    struct access_policy *policy = policy_of(policy_text);
+
     serve_set(f.serve, &(struct serve_settings){.policy = policy,
                                                 .backends = f.backend_list,
                                                 .backend_count = f.options.backend_count});
@@ -403,6 +410,37 @@ static void test_a_mount_is_asked_for_by_who_may_do_something_there(void **state
     answer(call, 204, NULL, "");
 }
 
+/* alice may read what the observed policy would keep from her, and is refused what it would give.
+ */
+static void test_an_observed_policy_is_tried_on_paths_and_changes_nothing(void **state)
+{
+    struct access_policy *observed =
+        policy_of("rules:\n"
+                  "- {name: less, subjects: [{user: alice}],\n"
+                  "   paths: [{path: 'kv/b', capabilities: [read]},\n"
+                  "           {path: 'other', capabilities: [read]}]}\n");
+    size_t i;
+
+    (void)state;
+    serve_set_policy(f.serve, f.policy, observed, NULL);
+    for (i = 0; i < 2; i++) {
+        struct call *call = send_plain(ALICE, "GET", "/v1/kv/a", NULL);
+
+        answer(call, 200, JSON, "{\"data\":{}}");
+        assert_int_equal(call->status, 200);
+        call = send_plain(ALICE, "GET", "/v1/kv/b", NULL);
+        answer(call, 200, JSON, "{\"data\":{}}");
+        assert_int_equal(send_plain(ALICE, "GET", "/v1/other", NULL)->status, 403);
+        assert_int_equal(send_plain(CAROL, "GET", "/v1/kv/a", NULL)->status, 403);
+    }
+    assert_int_equal(fixture_records("observe.differs"), 2);
+    assert_int_equal(fixture_trail_has("\"rule\":\"kv\"},\"observed\":{\"outcome\":\"denied\""), 1);
+    assert_int_equal(fixture_trail_has("\"observed\":{\"outcome\":\"allow\""), 1);
+    assert_int_equal(fixture_trail_has("kv/a"), 0);
+    serve_set_policy(f.serve, f.policy, NULL, NULL);
+    access_policy_free(observed);
+}
+
 #define pass_test(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
 
 int main(void)
@@ -425,6 +463,7 @@ int main(void)
         pass_test(test_failures_of_the_call_are_told_apart),
         pass_test(test_nothing_is_called_without_a_record),
         pass_test(test_a_backend_that_went_before_the_record_was_there_is_not_called),
+        pass_test(test_an_observed_policy_is_tried_on_paths_and_changes_nothing),
         pass_test(test_a_mount_is_asked_for_by_who_may_do_something_there),
     };
 

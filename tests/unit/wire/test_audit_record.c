@@ -46,7 +46,10 @@ static const struct audit_record full_record = {
     .policy_digest = "d1",
     .policy_revision = "4f2a+dirty",
     .policy_rule = "ci",
-    .observed = {.outcome = "denied", .digest = "d2", .rule = "no-ci"},
+    .observed = {.outcome = "denied",
+                 .digest = "d2",
+                 .rule = "no-ci",
+                 .limits = "ttl 5m instead of 1h"},
     .has_ttl = true,
     .ttl_ms = 3600000,
     .expires_wall_ms = 1795383300500,
@@ -66,7 +69,7 @@ static const char full_body[] =
     "\"until\":\"2026-11-22T21:05:00.000Z\",\"reason\":\"OPS-1\",\"ticket\":\"T-9\","
     "\"approvers\":[\"bob\",\"dana\"],\"approval\":\"q-1\",\"comment\":\"looks right\","
     "\"policy\":{\"digest\":\"d1\",\"revision\":\"4f2a+dirty\",\"rule\":\"ci\"},"
-    "\"observed\":{\"outcome\":\"denied\",\"digest\":\"d2\",\"rule\":\"no-ci\"},\"ttl\":3600,"
+    "\"observed\":{\"outcome\":\"denied\",\"digest\":\"d2\",\"rule\":\"no-ci\",\"limits\":\"ttl 5m instead of 1h\"},\"ttl\":3600,"
     "\"expires\":\"2026-11-22T21:35:00.500Z\",\"issuer_ref\":\"hmac:1\","
     "\"identifier_ref\":\"hmac:2\",\"count\":3,\"error\":\"none\",\"ledger\":40,"
     "\"prev\":\"" AUDIT_HASH_ZERO "\"";
