@@ -159,6 +159,7 @@ static void stop(struct daemon *daemon)
     daemon->is_stopping = true;
     daemon->is_restarting = is_restart(daemon) && daemon->ledger != NULL;
     log_event(LOG_LEVEL_INFO, "daemon.stopping", NULL);
+    env_timer_disarm(daemon->env, &daemon->copy_timer);
     notify_stopping(&daemon->notify, timeout_ms + LAST_RESORT_MS + STOP_SLACK_MS);
     serve_set_ready(daemon->serve, false);
     daemon_listeners_quiesce(daemon, daemon->is_restarting);

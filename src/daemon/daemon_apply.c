@@ -8,10 +8,11 @@
  *
  * Failure paths: up to the commit nothing has changed but files that nobody reads. The commit
  * fails: the ledger is told of the copy before again, behind it in the same order, and the trail
- * says policy.rejected. The copy can't be replaced: the same. The process is killed: behind the
- * commit the next start finds that the ledger's word and the copy differ, and puts the next one in
- * its place; before it, it finds nothing. An apply that a stop overtakes ends by itself, and counts
- * from the next start. */
+ * says policy.rejected. The copy can't be replaced: it counts all the same, by the next one; that
+ * stays what it is until the copy is replaced, which is tried again, so no other policy is applied
+ * before. The process is killed: behind the commit the next start finds that the ledger's word and
+ * the copy differ, and puts the next one in its place; before it, it finds nothing. An apply that a
+ * stop overtakes ends by itself, and counts from the next start. */
 #include "daemon/daemon_internal.h"
 
 #include "base/mem.h"
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #define APPLY_MAGIC 0x6170706cU /* "appl" */
+#define COPY_AGAIN_MS 30000U
 
 struct daemon_apply {
     uint32_t magic;
@@ -118,6 +120,24 @@ static void apply_fail(struct daemon_apply *apply, int status, const char *why)
     apply_end(apply, status);
 }
 
+/* ---- a copy that isn't in its place yet ------------------------------------------- */
+
+static void copy_again(struct env_timer *timer)
+{
+    daemon_policy_keep(OBJ_CAST(timer->user, struct daemon, DAEMON_MAGIC));
+}
+
+static void copy_due(struct daemon *daemon, const char *why)
+{
+    daemon->is_copy_due = true;
+    log_event(LOG_LEVEL_ERROR, "policy.copy.kept", "err", why, "hint",
+              "the policy counts, also after a restart; its copy is written again", NULL);
+    if (!daemon->is_stopping) {
+        daemon->copy_timer = (struct env_timer){.fn = copy_again, .user = daemon};
+        env_timer_arm(daemon->env, &daemon->copy_timer, env_now_ms(daemon->env) + COPY_AGAIN_MS);
+    }
+}
+
 /* ---- the steps of an apply -------------------------------------------------------- */
 
 /* It counts, and is kept. */
@@ -142,14 +162,10 @@ static void apply_count(struct daemon_apply *apply)
     apply_end(apply, 0);
 }
 
-static void apply_kept(struct env_put *put, int status, const char *detail)
+/* It was applied with the commit, wherever its copy is. */
+static void apply_committed(struct daemon_apply *apply)
 {
-    struct daemon_apply *apply = OBJ_CAST(put->user, struct daemon_apply, APPLY_MAGIC);
-
-    if (status != 0) {
-        word_take_back(apply);
-        apply_fail(apply, status, detail);
-    } else if (apply->daemon->is_stopping) {
+    if (apply->daemon->is_stopping) {
         (void)err_set(&apply->asked->error, ERR_CLOSED,
                       "leased is stopping: it counts from the "
                       "next start");
@@ -157,6 +173,16 @@ static void apply_kept(struct env_put *put, int status, const char *detail)
     } else {
         apply_count(apply);
     }
+}
+
+static void apply_kept(struct env_put *put, int status, const char *detail)
+{
+    struct daemon_apply *apply = OBJ_CAST(put->user, struct daemon_apply, APPLY_MAGIC);
+
+    if (status != 0) {
+        copy_due(apply->daemon, detail);
+    }
+    apply_committed(apply);
 }
 
 ATTR_MUST_USE
@@ -171,12 +197,17 @@ static int put_start(struct daemon_apply *apply, const char *path, const struct 
 static void apply_recorded(struct audit_write *write, int status)
 {
     struct daemon_apply *apply = OBJ_CAST(write->user, struct daemon_apply, APPLY_MAGIC);
+    int r;
 
-    int r = status == 0 ? put_start(apply, apply->path, &apply->copy, apply_kept) : status;
-
-    if (r != 0) {
+    if (status != 0) {
         word_take_back(apply);
-        apply_fail(apply, r, status != 0 ? "it could not be put on record" : err_str(r));
+        apply_fail(apply, status, "it could not be put on record");
+        return;
+    }
+    r = put_start(apply, apply->path, &apply->copy, apply_kept);
+    if (r != 0) {
+        copy_due(apply->daemon, err_str(r));
+        apply_committed(apply);
     }
 }
 
@@ -337,7 +368,7 @@ static int apply_prepare(struct daemon_apply *apply)
                : ERR_NOMEM;
 }
 
-static int may_apply(const struct daemon *daemon, struct serve_apply *asked)
+static int may_apply(struct daemon *daemon, struct serve_apply *asked)
 {
     if (!daemon->has_started || daemon->is_stopping) {
         return err_set(&asked->error, ERR_CLOSED, "leased is starting or stopping");
@@ -348,6 +379,12 @@ static int may_apply(const struct daemon *daemon, struct serve_apply *asked)
     }
     if (daemon->apply != NULL) {
         return err_set(&asked->error, ERR_BUSY, "another policy is being applied");
+    }
+    if (daemon->is_copy_due) {
+        daemon_policy_keep(daemon);
+        return err_set(&asked->error, ERR_BUSY,
+                       "the policy before could not be written to its place, which is tried again "
+                       "now: see the log, and try again");
     }
     if (strcmp(asked->base, access_policy_digest(daemon->config->access.policy)) != 0) {
         return err_set(&asked->error, ERR_EXISTS, "the policy that counts has changed meanwhile");
@@ -387,35 +424,55 @@ int daemon_policy_apply(struct daemon *daemon, struct serve_apply *asked)
     return 0;
 }
 
-/* ---- after a crash ------------------------------------------------------------------- */
+/* ---- after a crash, or a failure ------------------------------------------------------ */
 
 static void copy_kept(struct env_put *put, int status, const char *detail)
 {
     struct daemon_apply *apply = OBJ_CAST(put->user, struct daemon_apply, APPLY_MAGIC);
 
+    apply->daemon->is_copy_due = false;
     if (status != 0) {
-        log_event(LOG_LEVEL_ERROR, "policy.copy.kept", "err", detail, "hint",
-                  "the next start tries again", NULL);
+        copy_due(apply->daemon, detail);
     }
     apply_end(apply, status);
 }
 
-void daemon_policy_keep(struct daemon *daemon)
+static int keep_start(struct daemon *daemon)
 {
-    struct daemon_apply *apply = daemon->is_copy_due ? mem_calloc(1, sizeof(*apply)) : NULL;
+    struct daemon_apply *apply = mem_calloc(1, sizeof(*apply));
+    int r = ERR_NOMEM;
 
-    daemon->is_copy_due = false;
     if (apply == NULL) {
-        return; /* or the next start tries again */
+        return r;
     }
     apply->magic = APPLY_MAGIC;
     apply->daemon = daemon;
     apply->path = config_policy_path(daemon->config);
     buf_init(&apply->copy, POLICY_COPY_MAX_BYTES);
-    if (apply->path == NULL || policy_copy_write(daemon->config->access.copy, &apply->copy) != 0 ||
-        put_start(apply, apply->path, &apply->copy, copy_kept) != 0) {
+    if (apply->path != NULL) {
+        r = policy_copy_write(daemon->config->access.copy, &apply->copy);
+    }
+    if (r == 0) {
+        r = put_start(apply, apply->path, &apply->copy, copy_kept);
+    }
+    if (r != 0) {
         apply_free(apply);
-        return;
+        return r;
     }
     daemon->apply = apply;
+    return 0;
+}
+
+void daemon_policy_keep(struct daemon *daemon)
+{
+    int r;
+
+    env_timer_disarm(daemon->env, &daemon->copy_timer);
+    if (!daemon->is_copy_due || daemon->is_stopping || daemon->apply != NULL) {
+        return;
+    }
+    r = keep_start(daemon);
+    if (r != 0) {
+        copy_due(daemon, err_str(r));
+    }
 }

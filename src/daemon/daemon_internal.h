@@ -74,7 +74,8 @@ struct daemon {
 
     struct serve_policies policies; /* what serve/ is told of them */
     struct daemon_apply *apply;     /* a policy that is being applied; NULL: none */
-    bool is_copy_due;               /* a crash has left the copy behind */
+    bool is_copy_due;               /* what counts isn't in the copy's place yet */
+    struct env_timer copy_timer;    /* … then it is tried again */
     bool is_reload_due;             /* once it is applied */
     bool is_backends_closed;        /* and the way down waits for it */
 
@@ -168,7 +169,8 @@ int daemon_requests_recover(struct daemon *daemon, const struct access_policy *p
 /* After the ledger and the trail are open: a policy whose apply a crash has cut short counts now.
  * An exit code as daemon_parts_start. */
 int daemon_policy_recover(struct daemon *daemon) ATTR_MUST_USE;
-/* Its copy, which still has to be put in its place; once all is up. */
+/* Its copy, if it still has to be put in its place; once all is up. Until it is there it is tried
+ * again, and no other policy is applied. */
 void daemon_policy_keep(struct daemon *daemon);
 /* In the log, for the trail and for serve/: where the policy of `config` comes from. */
 void daemon_policy_tell(struct daemon *daemon, const struct config *config);

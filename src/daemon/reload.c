@@ -41,8 +41,11 @@ static void copy_check(struct reload *reload)
 
     if (strcmp(id, reload->after->access.copy->id) != 0) {
         yaml_error_at_key(reload->mistakes, yaml_get(reload->after->settings.node, "state"),
-                          "the copy of the applied policy, beside the ledger, isn't the one that "
-                          "counts: put it back, or apply a policy");
+                          reload->daemon->is_copy_due
+                              ? "the policy that was applied could not be written to its place, "
+                                "beside the ledger, yet: see the log, and try again"
+                              : "the copy of the applied policy, beside the ledger, isn't the one "
+                                "that counts: put it back, or apply a policy");
     }
 }
 

@@ -15,6 +15,11 @@ struct config_fixture {
     struct config *config;
     struct yaml_errors errors;
     size_t bytes_before;
+    /* While a daemon runs (daemon_fixture.h). */
+    struct env *env;
+    int fd;             /* of the request under way */
+    char answer[16384]; /* what has come of it */
+    size_t answer_len;
 };
 
 int config_fixture_setup(void **state);

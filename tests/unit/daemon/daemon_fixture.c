@@ -19,16 +19,57 @@ struct run {
     bool was_ready;
 };
 
-bool daemon_fixture_answers(struct config_fixture *f, const char *name)
+static int connect_to(const struct config_fixture *f, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int r;
 
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", f->folder, name);
-    r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
-    (void)close(fd);
-    return r == 0;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void daemon_fixture_ask(struct config_fixture *f, const char *method, const char *path,
+                        const char *body)
+{
+    char text[8192];
+    int len = snprintf(text, sizeof(text),
+                       "%s %s HTTP/1.1\r\nHost: leased\r\nX-Leased-Request: 1\r\n"
+                       "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                       method, path, body != NULL ? strlen(body) : 0, body != NULL ? body : "");
+
+    assert_in_range(len, 1, sizeof(text) - 1);
+    f->fd = connect_to(f, "run/leased.sock");
+    assert_true(f->fd >= 0);
+    assert_int_equal(send(f->fd, text, (size_t)len, MSG_NOSIGNAL), len);
+    f->answer_len = 0;
+}
+
+bool daemon_fixture_answered(struct config_fixture *f)
+{
+    ssize_t got =
+        recv(f->fd, f->answer + f->answer_len, sizeof(f->answer) - 1 - f->answer_len, MSG_DONTWAIT);
+
+    f->answer_len += got > 0 ? (size_t)got : 0;
+    f->answer[f->answer_len] = '\0';
+    if (got != 0) {
+        return false;
+    }
+    (void)close(f->fd);
+    return true;
+}
+
+bool daemon_fixture_answers(struct config_fixture *f, const char *name)
+{
+    int fd = connect_to(f, name);
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
 }
 
 static void step(struct env_timer *timer)
@@ -37,7 +78,11 @@ static void step(struct env_timer *timer)
     const struct daemon_step *it = run->step;
 
     run->was_ready = run->was_ready || daemon_fixture_answers(run->f, "run/leased.sock");
-    if (it->signum == 0 && it->config == NULL && it->check == NULL) {
+    if (it->signum == 0 && it->config == NULL && it->check == NULL && it->until == NULL) {
+        return;
+    }
+    if (it->until != NULL && !it->until(run->f)) {
+        env_timer_arm(io_env(run->io), timer, env_now_ms(io_env(run->io)) + 1);
         return;
     }
     run->step++;
@@ -78,6 +123,7 @@ int daemon_fixture_run(struct config_fixture *f, const struct daemon_step *steps
     f->config = NULL;
     assert_int_equal(io_new(&run.io, NULL), 0);
     options.io = run.io;
+    f->env = io_env(run.io);
     run.timer.fn = step;
     run.timer.user = &run;
     env_timer_arm(io_env(run.io), &run.timer, env_now_ms(io_env(run.io)) + 1);
