@@ -5,6 +5,7 @@
  * there, variables are put into each. */
 #include "access/source.h"
 
+#include "access/includes.h"
 #include "access/source_internal.h"
 #include "base/mem.h"
 #include "wire/schema.h"
@@ -12,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NAME_SHOWN_MAX_BYTES (2U * ACCESS_FILE_NAME_MAX_BYTES)
 
 struct reading {
     const struct access_source *source;
@@ -28,38 +27,9 @@ static int part_read(struct reading *it, struct access_part *part,
 
 /* --- which files ---------------------------------------------------------------------------- */
 
-static bool is_policy(struct str name)
-{
-    return str_ends_with(name, ".yaml") && !str_ends_with(name, "_test.yaml");
-}
-
 static bool is_at_top(struct str name)
 {
     return memchr(name.ptr, '/', name.len) == NULL;
-}
-
-/* As paths, segment by segment: a * stays within its folder. */
-static bool name_matches(struct str pattern, struct str name)
-{
-    while (pattern.ptr != NULL && name.ptr != NULL) {
-        if (!str_glob(str_cut(&pattern, '/'), str_cut(&name, '/'))) {
-            return false;
-        }
-    }
-    return pattern.ptr == NULL && name.ptr == NULL;
-}
-
-/* Leads it downwards, and nowhere else? */
-static bool is_downward(struct str way)
-{
-    while (way.ptr != NULL) {
-        struct str segment = str_cut(&way, '/');
-
-        if (segment.len == 0 || str_eq_c(segment, ".") || str_eq_c(segment, "..")) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static struct access_part *part_find(const struct access_tree *tree, struct str name)
@@ -113,7 +83,7 @@ static int include_matching(struct reading *it, const struct access_part *part,
         struct access_part *other = &it->tree->parts[i];
         struct str name = str_of(other->file->name);
 
-        if (!is_policy(name) || !name_matches(str_of(pattern), name)) {
+        if (!access_file_is_policy(name) || !access_include_matches(str_of(pattern), name)) {
             continue;
         }
         is_found = true;
@@ -129,15 +99,13 @@ static int include_matching(struct reading *it, const struct access_part *part,
 
 static int include(struct reading *it, const struct access_part *part, const struct yaml_node *node)
 {
-    const char *slash = strrchr(part->file->name, '/');
-    size_t folder = slash != NULL ? (size_t)(slash - part->file->name) + 1 : 0;
-    char pattern[NAME_SHOWN_MAX_BYTES];
+    char pattern[ACCESS_INCLUDE_MAX_BYTES];
     char found[YAML_DESCRIBE_MAX_BYTES];
 
     if (node->is_refused) {
         return 0;
     }
-    if (node->type != YAML_SCALAR || !is_downward(node->text)) {
+    if (node->type != YAML_SCALAR || !access_include_is_downward(node->text)) {
         yaml_error_at(it->errors, node,
                       "expected the way to a file in this folder or below, without `..`, found %s",
                       yaml_describe(node, found));
@@ -148,8 +116,7 @@ static int include(struct reading *it, const struct access_part *part, const str
                       ACCESS_INCLUDE_DEPTH_MAX);
         return 0;
     }
-    (void)snprintf(pattern, sizeof(pattern), "%.*s%s", (int)folder, part->file->name,
-                   node->text.ptr);
+    access_include_from_top(part->file->name, node->text.ptr, pattern);
     return include_matching(it, part, node, pattern);
 }
 
@@ -177,7 +144,7 @@ static int includes_read(struct reading *it, struct access_part *part)
 static int part_parse(struct reading *it, struct access_part *part)
 {
     const char *folder = it->source->folder;
-    char name[NAME_SHOWN_MAX_BYTES];
+    char name[ACCESS_INCLUDE_MAX_BYTES];
     int r;
 
     (void)snprintf(name, sizeof(name), "%s%s%s", folder != NULL ? folder : "",
@@ -221,7 +188,7 @@ static int parts_read(struct reading *it)
         struct access_part *part = &it->tree->parts[i];
         struct str name = str_of(part->file->name);
 
-        if (main != NULL ? str_eq_c(name, main) : is_at_top(name) && is_policy(name)) {
+        if (main != NULL ? str_eq_c(name, main) : is_at_top(name) && access_file_is_policy(name)) {
             r = part_read(it, part, NULL);
         }
     }

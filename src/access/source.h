@@ -19,8 +19,7 @@
 /* All borrowed until the call returns. */
 struct access_source {
     const char *folder; /* stands before the names in messages; NULL: nothing does */
-    const char
-        *main; /* the one file that counts, with what it includes; NULL: all of the folder's */
+    const char *main;   /* the one file that counts, with what it includes; NULL: all at the top */
     const struct policy_file *files; /* in any order; those that don't count aren't looked at */
     size_t file_count;
 };

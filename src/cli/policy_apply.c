@@ -248,6 +248,9 @@ static int folder_write(struct cli *cli, const char *top, const struct policy_bu
     if (exit_code == CLI_OK) {
         buf_printf(&cli->out, "%zu files written to %s\n", bundle->file_count, top);
     }
+    if (exit_code == CLI_OK && bundle->main[0] != '\0') {
+        buf_printf(&cli->out, "the policy is %s/%s with what it includes\n", top, bundle->main);
+    }
     return exit_code;
 }
 

@@ -2,6 +2,7 @@
  * bundle puts them in order and keeps its limits. */
 #include "cli/policy_folder.h"
 
+#include "access/includes.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -19,7 +20,9 @@
 
 struct reading {
     struct policy_folder *folder;
+    const char *main; /* the only file that is read, beside what it includes; NULL: all */
     const char *test; /* the only file of tests that is read; NULL: all */
+    struct access_includes includes; /* of `main` and of those */
     struct err *e;
     unsigned depth;
 };
@@ -89,10 +92,17 @@ static bool is_test(struct str name)
     return str_ends_with(name, "_test.yaml");
 }
 
-/* Are the tests in this file wanted? */
-static bool test_is_wanted(const struct reading *it, const char *name)
+/* Is it to be read, and wasn't yet? */
+static bool file_is_wanted(const struct reading *it, const char *name)
 {
-    return it->folder->main == NULL && (it->test == NULL || strcmp(it->test, name) == 0);
+    if (it->main != NULL) {
+        return access_includes_has(&it->includes, name) &&
+               !policy_bundle_has(it->folder->policy, str_of(name));
+    }
+    if (is_test(str_of(name))) {
+        return it->test == NULL || strcmp(it->test, name) == 0;
+    }
+    return str_ends_with(str_of(name), ".yaml");
 }
 
 static int file_read(struct reading *it, const char *name, const char *path)
@@ -103,16 +113,14 @@ static int file_read(struct reading *it, const char *name, const char *path)
     int r;
 
     buf_init(&text, POLICY_BUNDLE_TEXT_MAX_BYTES);
-    if (is_test(str_of(name)) && !test_is_wanted(it, name)) {
-        return 0;
-    }
     r = policy_file_read(path, &text, it->e);
     if (r == 0) {
         r = policy_bundle_add(is_test(str_of(name)) ? folder->tests : folder->policy, str_of(name),
                               buf_str(&text), &e);
         r = r == 0 ? 0 : err_set(it->e, r, "%s: %s", path, e.text);
     }
-    return r;
+    return r == 0 && it->main != NULL ? access_includes_add(&it->includes, name, buf_str(&text))
+                                      : r;
 }
 
 /* Does this lie in the folder that is read, whatever links lead to it? */
@@ -152,14 +160,15 @@ static int entry_read(struct reading *it, const char *name)
     if (r != 0) {
         return r;
     }
-    if (str_ends_with(str_of(name), ".yml")) {
+    if (it->main == NULL && str_ends_with(str_of(name), ".yml")) {
         return err_set(it->e, ERR_INVALID, "%s: isn't read: rename it to .yaml", path);
     }
     if (stat(path, &facts) != 0) {
         /* A link that leads nowhere is somebody's left-over, unless it should be a file. */
-        return str_ends_with(str_of(name), ".yaml") ? told(path, errno, it->e) : 0;
+        return file_is_wanted(it, name) ? told(path, errno, it->e) : 0;
     }
-    if (!S_ISDIR(facts.st_mode) && !str_ends_with(str_of(name), ".yaml")) {
+    if (S_ISDIR(facts.st_mode) ? it->main != NULL && !access_includes_reaches(&it->includes, name)
+                               : !file_is_wanted(it, name)) {
         return 0;
     }
     r = link_check(it, path);
@@ -214,6 +223,23 @@ static int folder_read(struct reading *it, const char *below)
     return r;
 }
 
+/* The file that was named, and then what it includes, and what that does. */
+static int main_read(struct reading *it)
+{
+    struct policy_bundle *policy = it->folder->policy;
+    char path[PATH_MAX];
+    size_t count;
+    int r = join(it, it->folder->path, it->main, path);
+
+    r = r == 0 ? file_read(it, it->main, path) : r;
+    r = r == 0 ? policy_bundle_set_main(policy, str_of(it->main), it->e) : r;
+    do {
+        count = policy->file_count;
+        r = r == 0 && !access_includes_is_empty(&it->includes) ? folder_read(it, "") : r;
+    } while (r == 0 && policy->file_count > count);
+    return r;
+}
+
 /* The folder that is meant, and the file in it if one is named. */
 static int path_split(struct reading *it, const char *path)
 {
@@ -232,19 +258,19 @@ static int path_split(struct reading *it, const char *path)
         folder->path = mem_strndup(way.ptr, way.len);
         return folder->path != NULL ? 0 : ERR_NOMEM;
     }
-    if (!str_ends_with(way, ".yaml")) {
-        return err_set(it->e, ERR_INVALID, "%s: is neither a folder nor a *.yaml file", path);
+    if (!S_ISREG(facts.st_mode)) {
+        return err_set(it->e, ERR_INVALID, "%s: is neither a folder nor a regular file", path);
     }
     slash = strrchr(path, '/');
     if (is_test(way)) {
         it->test = slash != NULL ? slash + 1 : path;
     } else {
-        folder->main = mem_strdup(slash != NULL ? slash + 1 : path);
+        it->main = slash != NULL ? slash + 1 : path;
     }
     folder->path = slash == NULL   ? mem_strdup(".")
                    : slash == path ? mem_strdup("/")
                                    : mem_strndup(path, (size_t)(slash - path));
-    return (folder->main != NULL || it->test != NULL) && folder->path != NULL ? 0 : ERR_NOMEM;
+    return folder->path != NULL ? 0 : ERR_NOMEM;
 }
 
 int policy_folder_read(const char *path, struct policy_folder *ret_folder, struct err *e)
@@ -253,13 +279,15 @@ int policy_folder_read(const char *path, struct policy_folder *ret_folder, struc
     struct reading it = {.folder = &folder, .e = e};
     int r = folder.policy != NULL && folder.tests != NULL ? 0 : ERR_NOMEM;
 
+    access_includes_init(&it.includes);
     if (r == 0) {
         r = path_split(&it, path);
     }
     if (r == 0) {
         CHECK(folder.path != NULL);
-        r = folder_read(&it, "");
+        r = it.main != NULL ? main_read(&it) : folder_read(&it, "");
     }
+    access_includes_fini(&it.includes);
     if (r != 0) {
         policy_folder_fini(&folder);
         return r == ERR_NOMEM ? err_set(e, r, "%s", err_str(r)) : r;
@@ -286,7 +314,6 @@ const char *policy_folder_place(const struct policy_folder *folder, const char *
 void policy_folder_fini(struct policy_folder *folder)
 {
     mem_free(folder->path);
-    mem_free(folder->main);
     policy_bundle_free(folder->policy);
     policy_bundle_free(folder->tests);
     *folder = (struct policy_folder){0};

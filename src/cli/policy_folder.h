@@ -1,4 +1,4 @@
-/* A policy from the disk: the files of a folder, or one file with what lies beside and below it. */
+/* A policy from the disk: the files of a folder, or one file with what it includes. */
 #ifndef LEASED_CLI_POLICY_FOLDER_H
 #define LEASED_CLI_POLICY_FOLDER_H
 
@@ -8,16 +8,15 @@
 
 struct policy_folder {
     char *path;                   /* the folder, as it was named, without a slash at its end */
-    char *main;                   /* the one file that was named; NULL: the folder was */
     struct policy_bundle *policy; /* *.yaml, by their names in the folder */
     struct policy_bundle *tests;  /* likewise *_test.yaml; of a policy file that was named, none */
 };
 
-/* Reads what `path` names, subfolders included; names that begin with a dot are passed over, and
- * links that lead out of the folder refused. Of a
- * *_test.yaml it is the policy of its folder and this one file of tests. A *.yml beside them is
- * refused, because nobody would notice that it isn't read. ERR_NOMEM, or with a text that names the
- * file: ERR_NOT_FOUND, ERR_INVALID, ERR_LIMIT, ERR_IO. */
+/* Reads what `path` names: a folder with its subfolders, or one file, which becomes `main`, with
+ * what it includes. Names that begin with a dot are passed over, and links that lead out of the
+ * folder refused. Of a *_test.yaml it is the policy of its folder and this one file of tests. A
+ * *.yml in a folder is refused, because nobody would notice that it isn't read. ERR_NOMEM, or with
+ * a text that names the file: ERR_NOT_FOUND, ERR_INVALID, ERR_LIMIT, ERR_IO. */
 int policy_folder_read(const char *path, struct policy_folder *ret_folder,
                        struct err *e) ATTR_MUST_USE;
 

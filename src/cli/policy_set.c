@@ -100,7 +100,7 @@ static int tree_read(struct policy_set *set)
     const struct policy_bundle *bundle = set->folder.policy;
     const struct access_source source = {
         .folder = policy_folder_is_here(&set->folder) ? NULL : set->folder.path,
-        .main = set->folder.main,
+        .main = str_or_null(bundle->main),
         .files = bundle->files,
         .file_count = bundle->file_count,
     };

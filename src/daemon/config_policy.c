@@ -86,8 +86,9 @@ static int bundle_compile(const struct compiling *it, const struct policy_bundle
                           const char *folder, struct config_policy *access)
 {
     const struct access_source source = {.folder = folder,
-                                         .main =
-                                             bundle->file_count == 1 ? bundle->files[0].name : NULL,
+                                         .main = bundle->file_count == 1
+                                                     ? bundle->files[0].name
+                                                     : str_or_null(bundle->main),
                                          .files = bundle->files,
                                          .file_count = bundle->file_count};
     size_t count_before = it->errors->count;
@@ -193,20 +194,14 @@ static int inline_load(const struct compiling *it, struct config_policy *access)
 static int path_load(const struct compiling *it, struct config_policy *access)
 {
     const char *path = it->config->settings.policies.path;
-    const char *slash = strrchr(path, '/');
-    char folder[PATH_MAX_BYTES];
-    bool is_file;
-    int r = config_policy_files_read(path, access->copy->bundle, it->errors);
+    char *folder = NULL;
+    int r = config_policy_files_read(path, access->copy->bundle, &folder, it->errors);
 
-    if (r != 0) {
-        return r;
+    if (r == 0) {
+        r = bundle_compile(it, access->copy->bundle, folder, access);
     }
-    /* Of a file alone its folder stands before its name, too. */
-    is_file = access->copy->bundle->file_count == 1 && slash != NULL &&
-              strcmp(access->copy->bundle->files[0].name, slash + 1) == 0;
-    (void)snprintf(folder, sizeof(folder), "%.*s",
-                   is_file ? (int)(slash - path) : (int)strlen(path), path);
-    return bundle_compile(it, access->copy->bundle, folder, access);
+    mem_free(folder);
+    return r;
 }
 
 static int seed_load(const struct compiling *it, struct config_policy *access)

@@ -1,8 +1,9 @@
-/* The files of policies from the disk to one bundle: a file, or the *.yaml of a folder and of those
- * below it, in name order. Links are followed as long as they stay below the folder, since that is
- * how Kubernetes mounts files. */
+/* The files of policies from the disk to one bundle: a file and what it includes, or the *.yaml of
+ * a folder and of those below it, in name order. Links are followed as long as they stay below the
+ * folder, since that is how Kubernetes mounts files. */
 #include "daemon/config_internal.h"
 
+#include "access/includes.h"
 #include "base/mem.h"
 #include "wire/git_revision.h"
 
@@ -19,8 +20,10 @@
 #define PATH_MAX_BYTES 4096U
 
 struct reading {
-    const char *path; /* as it is configured, for messages */
-    char *root;       /* without links; free */
+    const char *path; /* the folder, as it is configured, for messages */
+    const char *main; /* the only file that is read, beside what it includes; NULL: all */
+    char *root;       /* the folder without links; free */
+    struct access_includes includes; /* of `main` and of those */
     struct policy_bundle *bundle;
     struct yaml_errors *errors;
     int first_failure;
@@ -54,6 +57,9 @@ static void file_add(struct reading *it, const char *path, const char *name)
             r = ERR_INVALID;
         }
     }
+    if (r == 0 && it->main != NULL) {
+        r = access_includes_add(&it->includes, name, buf_str(&text));
+    }
     if (r != 0) {
         fail(it, r);
     }
@@ -75,11 +81,19 @@ static bool stays_below(struct reading *it, const char *path)
     return stays;
 }
 
+/* Is it to be read, and wasn't yet? */
+static bool file_is_wanted(const struct reading *it, const char *name)
+{
+    return it->main == NULL ? config_file_is_wanted(str_of(name))
+                            : access_includes_has(&it->includes, name) &&
+                                  !policy_bundle_has(it->bundle, str_of(name));
+}
+
 static void entry_add(struct reading *it, const char *path, const char *name, size_t depth)
 {
     struct stat facts;
 
-    if (str_ends_with(str_of(name), ".yml")) {
+    if (it->main == NULL && str_ends_with(str_of(name), ".yml")) {
         config_report_yml(it->path, name, it->errors);
         fail(it, ERR_INVALID);
         return;
@@ -88,9 +102,10 @@ static void entry_add(struct reading *it, const char *path, const char *name, si
         yaml_error_in(it->errors, path, 0, 0, "could not be read: %s", err_str(-errno));
         fail(it, ERR_NOT_FOUND);
     } else if (S_ISDIR(facts.st_mode)) {
-        folder_add(it, path, name, depth + 1);
-    } else if (config_file_is_wanted(str_of(name)) &&
-               (!S_ISLNK(facts.st_mode) || stays_below(it, path))) {
+        if (it->main == NULL || access_includes_reaches(&it->includes, name)) {
+            folder_add(it, path, name, depth + 1);
+        }
+    } else if (file_is_wanted(it, name) && (!S_ISLNK(facts.st_mode) || stays_below(it, path))) {
         file_add(it, path, name);
     }
 }
@@ -159,14 +174,25 @@ static int revision_find(struct reading *it)
 
 /* ---- the way through ----------------------------------------------------------- */
 
-static void all_read(struct reading *it, const struct stat *facts)
+/* The file that was named, and then what it includes, and what that does. */
+static void main_read(struct reading *it, const char *path)
 {
-    const char *slash = strrchr(it->path, '/');
+    size_t count;
 
-    if (!S_ISDIR(facts->st_mode)) {
-        file_add(it, it->path, slash != NULL ? slash + 1 : it->path);
-        return;
+    file_add(it, path, it->main);
+    if (it->first_failure == 0) {
+        it->first_failure = policy_bundle_set_main(it->bundle, str_of(it->main), NULL);
     }
+    do {
+        count = it->bundle->file_count;
+        if (it->first_failure == 0 && !access_includes_is_empty(&it->includes)) {
+            folder_add(it, it->path, "", 0);
+        }
+    } while (it->first_failure == 0 && it->bundle->file_count > count);
+}
+
+static void all_read(struct reading *it)
+{
     folder_add(it, it->path, "", 0);
     if (it->first_failure == 0 && it->bundle->file_count == 0) {
         yaml_error_in(it->errors, it->path, 0, 0, "holds no *.yaml file");
@@ -174,24 +200,65 @@ static void all_read(struct reading *it, const struct stat *facts)
     }
 }
 
-int config_policy_files_read(const char *path, struct policy_bundle *bundle,
+/* The folder that `path` means: itself, or that of the file which it names. NULL: no memory. */
+static char *folder_of(const char *path, bool is_folder)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (is_folder) {
+        return mem_strdup(path);
+    }
+    return slash == NULL   ? mem_strdup(".")
+           : slash == path ? mem_strdup("/")
+                           : mem_strndup(path, (size_t)(slash - path));
+}
+
+static int path_read(struct reading *it, const char *path)
+{
+    it->root = realpath(it->path, NULL);
+    if (it->root == NULL) {
+        return ERR_NOMEM;
+    }
+    access_includes_init(&it->includes);
+    if (it->main != NULL) {
+        main_read(it, path);
+    } else {
+        all_read(it);
+    }
+    access_includes_fini(&it->includes);
+    if (it->first_failure == 0) {
+        it->first_failure = revision_find(it);
+    }
+    free(it->root); /* style-ok: raw-memory: realpath's */
+    return it->first_failure;
+}
+
+int config_policy_files_read(const char *path, struct policy_bundle *bundle, char **ret_folder,
                              struct yaml_errors *errors)
 {
-    struct reading it = {.path = path, .bundle = bundle, .errors = errors};
+    struct reading it = {.bundle = bundle, .errors = errors};
+    const char *slash = strrchr(path, '/');
     struct stat facts;
+    char *folder;
+    int r;
 
     if (stat(path, &facts) != 0) {
         yaml_error_in(errors, path, 0, 0, "could not be read: %s", err_str(-errno));
         return errno == ENOMEM ? ERR_NOMEM : ERR_NOT_FOUND;
     }
-    it.root = realpath(path, NULL);
-    if (it.root == NULL) {
+    if (!S_ISDIR(facts.st_mode)) {
+        it.main = slash != NULL ? slash + 1 : path;
+    }
+    folder = folder_of(path, it.main == NULL);
+    if (folder == NULL) {
         return ERR_NOMEM;
     }
-    all_read(&it, &facts);
-    if (it.first_failure == 0) {
-        it.first_failure = revision_find(&it);
+    it.path = folder;
+    r = path_read(&it, path);
+    if (r == 0) {
+        *ret_folder = folder;
+    } else {
+        mem_free(folder);
     }
-    free(it.root); /* style-ok: raw-memory: realpath's */
-    return it.first_failure;
+    return r;
 }

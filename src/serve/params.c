@@ -257,6 +257,7 @@ static const struct param param_table[] = {
     {"drain", PARAM_DRAIN, set_drain, .takes_number = true},
     {"observe", PARAM_OBSERVE, set_observe, .takes_bool = true},
     {"files", PARAM_FILES, set_elsewhere, .may_repeat = false},
+    {"main", PARAM_MAIN, set_elsewhere, .may_repeat = false},
     {"revision", PARAM_REVISION, set_elsewhere, .may_repeat = false},
     {"subject", PARAM_SUBJECT, set_elsewhere, .may_repeat = false},
 };
@@ -444,7 +445,8 @@ int params_parse_object(const struct json_t *object, uint32_t allowed, struct se
     for (; r == 0 && at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
         const char *name = json_object_iter_key(at);
         bool is_elsewhere = (allowed & PARAM_FILES) != 0
-                                ? strcmp(name, "files") == 0 || strcmp(name, "revision") == 0
+                                ? strcmp(name, "files") == 0 || strcmp(name, "main") == 0 ||
+                                      strcmp(name, "revision") == 0
                                 : (allowed & PARAM_SUBJECT) != 0 && strcmp(name, "subject") == 0;
 
         r = is_elsewhere ? 0 : params_set_json(&input, name, json_object_iter_value(at), e);

@@ -17,7 +17,7 @@
      PARAM_BREAK_GLASS)
 #define PARAMS_OF_REQUEST                                                                          \
     (PARAM_ROLE | PARAM_DURATION | PARAM_REASON | PARAM_TICKET | PARAM_BINDING | PARAM_BREAK_GLASS)
-#define PARAMS_OF_POLICY (PARAM_FILES | PARAM_REVISION | PARAM_OBSERVE)
+#define PARAMS_OF_POLICY (PARAM_FILES | PARAM_MAIN | PARAM_REVISION | PARAM_OBSERVE)
 #define PARAMS_OF_APPLY (PARAMS_OF_POLICY | PARAM_DIGEST | PARAM_MAX_ENDED | PARAM_DRAIN)
 
 /* What listeners for metrics serve too is open to all: it needs no guard header, no identity, and

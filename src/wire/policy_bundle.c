@@ -67,11 +67,16 @@ static size_t place_find(const struct policy_bundle *bundle, struct str name)
     return i;
 }
 
+bool policy_bundle_has(const struct policy_bundle *bundle, struct str name)
+{
+    size_t i = place_find(bundle, name);
+
+    return i < bundle->file_count && name_compare(bundle->files[i].name, name) == 0;
+}
+
 static int file_check(const struct policy_bundle *bundle, struct str name, struct str text,
                       struct err *e)
 {
-    size_t i;
-
     if (!name_is_valid(name)) {
         return err_set(e, ERR_INVALID,
                        "\"%.*s\" is no name of a policy file: a path below the folder, of at most "
@@ -79,8 +84,7 @@ static int file_check(const struct policy_bundle *bundle, struct str name, struc
                        name.len < 80 ? (int)name.len : 80, name.ptr != NULL ? name.ptr : "",
                        POLICY_BUNDLE_NAME_MAX_BYTES);
     }
-    i = place_find(bundle, name);
-    if (i < bundle->file_count && name_compare(bundle->files[i].name, name) == 0) {
+    if (policy_bundle_has(bundle, name)) {
         return err_set(e, ERR_INVALID, "the file %.*s is there twice", STR_ARG(name));
     }
     if (bundle->file_count == POLICY_BUNDLE_FILES_MAX) {
@@ -151,9 +155,21 @@ struct policy_bundle *policy_bundle_dup(const struct policy_bundle *bundle)
         }
     }
     if (copy != NULL) {
+        memcpy(copy->main, bundle->main, sizeof(copy->main));
         memcpy(copy->revision, bundle->revision, sizeof(copy->revision));
     }
     return copy;
+}
+
+int policy_bundle_set_main(struct policy_bundle *bundle, struct str name, struct err *e)
+{
+    if (!policy_bundle_has(bundle, name)) {
+        return err_set(e, ERR_INVALID, "there is no file \"%.*s\" in it",
+                       name.len < 80 ? (int)name.len : 80, name.ptr != NULL ? name.ptr : "");
+    }
+    memcpy(bundle->main, name.ptr, name.len);
+    bundle->main[name.len] = '\0';
+    return 0;
 }
 
 static bool is_revision_char(char c)
@@ -221,10 +237,23 @@ static int file_read(struct policy_bundle *bundle, const json_t *file, struct er
     return policy_bundle_add(bundle, text_of(name), text_of(text), e);
 }
 
+/* A text that may be missing; `set` takes it. */
+static int text_read(struct policy_bundle *bundle, const json_t *object, const char *key,
+                     int (*set)(struct policy_bundle *bundle, struct str text, struct err *e),
+                     struct err *e)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (value == NULL || json_is_null(value)) {
+        return 0;
+    }
+    return json_is_string(value) ? set(bundle, text_of(value), e)
+                                 : err_set(e, ERR_INVALID, "`%s` is no text", key);
+}
+
 static int members_read(struct policy_bundle *bundle, const json_t *object, struct err *e)
 {
     const json_t *files = json_object_get(object, "files");
-    const json_t *revision = json_object_get(object, "revision");
     const json_t *file;
     size_t i;
     int r = 0;
@@ -238,13 +267,8 @@ static int members_read(struct policy_bundle *bundle, const json_t *object, stru
             return r;
         }
     }
-    if (revision == NULL || json_is_null(revision)) {
-        return 0;
-    }
-    if (!json_is_string(revision)) {
-        return err_set(e, ERR_INVALID, "`revision` is no text");
-    }
-    return policy_bundle_set_revision(bundle, text_of(revision), e);
+    r = text_read(bundle, object, "main", policy_bundle_set_main, e);
+    return r == 0 ? text_read(bundle, object, "revision", policy_bundle_set_revision, e) : r;
 }
 
 int policy_bundle_read(const struct json_t *object, struct policy_bundle **ret_bundle,
@@ -274,6 +298,10 @@ void policy_bundle_write(const struct policy_bundle *bundle, struct json_out *js
         json_out_object_close(json);
     }
     json_out_array_close(json);
+    /* Whoever knows no `main` understands a folder all the same. */
+    if (bundle->main[0] != '\0') {
+        json_out_string_c(json, "main", bundle->main);
+    }
     json_out_string_c(json, "revision", str_or_null(bundle->revision));
 }
 
@@ -300,6 +328,10 @@ int policy_bundle_digest(const struct policy_bundle *bundle,
     for (i = 0; is_good && i < bundle->file_count; i++) {
         is_good = slice_add(hash, str_of(bundle->files[i].name)) &&
                   slice_add(hash, bundle->files[i].text);
+    }
+    if (is_good && bundle->main[0] != '\0') {
+        is_good = slice_add(hash, STR("main")) && slice_add(hash, str_of(bundle->main));
+        is_good = is_good && slice_add(hash, STR(""));
     }
     is_good = is_good && EVP_DigestFinal_ex(hash, digest, NULL) == 1;
     EVP_MD_CTX_free(hash);

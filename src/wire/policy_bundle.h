@@ -1,6 +1,9 @@
 /* Policy files as one piece: what a folder of them is on the wire and in the state folder.
  *
- *   {"files": [{"name": "teams/dba.yaml", "text": "rules: …"}], "revision": "4f2a…"} */
+ *   {"files": [{"name": "teams/dba.yaml", "text": "rules: …"}], "revision": "4f2a…"}
+ *
+ * `main` beside them is the one file that was named instead of the folder; the others are what it
+ * includes. */
 #ifndef LEASED_WIRE_POLICY_BUNDLE_H
 #define LEASED_WIRE_POLICY_BUNDLE_H
 
@@ -27,6 +30,7 @@ struct policy_bundle {
     struct policy_file files[POLICY_BUNDLE_FILES_MAX]; /* in the order of their names */
     size_t file_count;
     size_t text_bytes;
+    char main[POLICY_BUNDLE_NAME_MAX_BYTES + 1];         /* "": the folder */
     char revision[POLICY_BUNDLE_REVISION_MAX_BYTES + 1]; /* "": none */
 };
 
@@ -44,6 +48,13 @@ ATTR_MUST_USE struct policy_bundle *policy_bundle_dup(const struct policy_bundle
 int policy_bundle_add(struct policy_bundle *bundle, struct str name, struct str text,
                       struct err *e) ATTR_MUST_USE;
 
+/* Is there a file of this name? */
+bool policy_bundle_has(const struct policy_bundle *bundle, struct str name);
+
+/* ERR_INVALID with a text: there is no such file. */
+int policy_bundle_set_main(struct policy_bundle *bundle, struct str name,
+                           struct err *e) ATTR_MUST_USE;
+
 /* ERR_INVALID with a text: longer than POLICY_BUNDLE_REVISION_MAX_BYTES, or with other characters
  * than letters, digits and ./+_-. "" is fine. */
 int policy_bundle_set_revision(struct policy_bundle *bundle, struct str revision,
@@ -53,15 +64,15 @@ int policy_bundle_set_revision(struct policy_bundle *bundle, struct str revision
  * it. ERR_INVALID with a text, ERR_NOMEM. */
 int policy_bundle_load(struct str text, struct json_t **ret_object, struct err *e) ATTR_MUST_USE;
 
-/* The bundle in the members `files` and `revision` of an object. ERR_INVALID or ERR_LIMIT with a
- * text, ERR_NOMEM. */
+/* The bundle in the members `files`, `main` and `revision` of an object. ERR_INVALID or ERR_LIMIT
+ * with a text, ERR_NOMEM. */
 int policy_bundle_read(const struct json_t *object, struct policy_bundle **ret_bundle,
                        struct err *e) ATTR_MUST_USE;
 
-/* Writes those two members into an open object. */
+/* Writes those members into an open object. */
 void policy_bundle_write(const struct policy_bundle *bundle, struct json_out *json);
 
-/* Hex SHA-256 over the names and texts, byte by byte. ERR_NOMEM. */
+/* Hex SHA-256 over the names and texts, and which is `main`, byte by byte. ERR_NOMEM. */
 int policy_bundle_digest(const struct policy_bundle *bundle,
                          char ret_digest[POLICY_BUNDLE_DIGEST_BYTES + 1]) ATTR_MUST_USE;
 

@@ -79,6 +79,21 @@ def git(folder, *words):
     subprocess.run(["git", "-C", folder, "-c", "user.name=o", "-c", "user.email=o@example", *words], check=True, capture_output=True)
 
 
+def test_of_one_file_only_that_and_what_it_includes_is_applied(operator):
+    operator.write(rule("consumers", CONSUMER), include="teams/*.yaml")
+    operator.write(rule("team", "team"), admins=[], folder=f"{operator.folder}/teams")
+    operator.write(rule("beside", STRANGER), name="another.yaml")
+    file = f"{operator.folder}/main.yaml"
+    assert "(2 rules)" in operator.policy("apply", file).splitlines()[0]
+    assert operator.daemon.lease(STRANGER, "get", operator.role, "--bind", "none").returncode == 3
+    exported = json.loads(operator.policy("export", "-o", "json"))
+    assert (exported["main"], [it["name"] for it in exported["files"]]) == ("main.yaml", ["main.yaml", "teams/main.yaml"])
+    operator.kill()
+    operator.daemon.start()
+    assert operator.shown()[0]["rules"] == 2
+    assert "no change" in operator.policy("plan", file, code=0)
+
+
 def test_a_policy_is_planned_applied_felt_and_kept(operator, shell, tmp_path):
     consumer = shell(operator.daemon)
     credential = consumer.get(operator.role)

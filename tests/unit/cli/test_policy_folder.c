@@ -79,7 +79,7 @@ static void test_a_folder_is_read_with_what_lies_below_it(void **state)
     (void)snprintf(path, sizeof(path), "%s//", top);
     assert_int_equal(policy_folder_read(path, &folder, NULL), 0);
     assert_string_equal(folder.path, top);
-    assert_null(folder.main);
+    assert_string_equal(folder.policy->main, "");
     assert_int_equal(folder.policy->file_count, 3);
     assert_string_equal(folder.policy->files[0].name, "a.yaml");
     assert_string_equal(folder.policy->files[2].name, "teams/c.yaml");
@@ -87,26 +87,48 @@ static void test_a_folder_is_read_with_what_lies_below_it(void **state)
     assert_true(str_eq_c(folder.tests->files[0].text, "t"));
 }
 
-static void test_a_file_is_read_with_its_folder(void **state)
+/* What lies beside it may be nobody's policy, and a policy that wasn't named must not be applied.
+ */
+static void test_a_file_is_read_with_what_it_includes_and_nothing_else(void **state)
 {
     char path[128];
 
     (void)state;
+    make_folder("teams/deep");
+    put("b.yaml", "include: [teams/c.yaml, 'te*/deep/*.yaml']");
+    put("teams/c.yaml", "include: deep/more.yaml");
+    put("teams/deep/more.yaml", "rules: []");
+    put("teams/deep/more_test.yaml", "t");
+    put("compose.yml", "services: {}");
+    make_folder("beside");
+    put("beside/x.yml", "no policy");
     (void)snprintf(path, sizeof(path), "%s/b.yaml", top);
     assert_int_equal(policy_folder_read(path, &folder, NULL), 0);
     assert_string_equal(folder.path, top);
-    assert_string_equal(folder.main, "b.yaml");
+    assert_string_equal(folder.policy->main, "b.yaml");
     assert_int_equal(folder.policy->file_count, 3);
+    assert_string_equal(folder.policy->files[1].name, "teams/c.yaml");
+    assert_string_equal(folder.policy->files[2].name, "teams/deep/more.yaml");
+    assert_int_equal(folder.tests->file_count, 0);
+}
+
+static void test_a_named_file_may_be_called_as_it_likes(void **state)
+{
+    char path[128];
+
+    (void)state;
+    put("policy.json", "{}");
+    (void)snprintf(path, sizeof(path), "%s/policy.json", top);
+    assert_int_equal(policy_folder_read(path, &folder, NULL), 0);
+    assert_string_equal(folder.policy->main, "policy.json");
+    assert_int_equal(folder.policy->file_count, 1);
 }
 
 static void test_what_cannot_be_read_is_named(void **state)
 {
-    char path[128];
-
     (void)state;
     expect_error("/nonexistent/policies", ERR_NOT_FOUND, "/nonexistent/policies: could not be");
-    (void)snprintf(path, sizeof(path), "%s/README.md", top);
-    expect_error(path, ERR_INVALID, "neither a folder nor a *.yaml file");
+    expect_error("/dev/null", ERR_INVALID, "neither a folder nor a regular file");
     make_folder("teams/d.yaml.d");
     put("teams/x.yml", "rules");
     expect_error(top, ERR_INVALID, "teams/x.yml: isn't read: rename it to .yaml");
@@ -152,7 +174,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_a_folder_is_read_with_what_lies_below_it),
-        T(test_a_file_is_read_with_its_folder),
+        T(test_a_file_is_read_with_what_it_includes_and_nothing_else),
+        T(test_a_named_file_may_be_called_as_it_likes),
         T(test_what_cannot_be_read_is_named),
         T(test_a_link_stays_in_its_folder),
         T(test_a_link_in_a_circle_ends),

@@ -125,6 +125,36 @@ static void test_what_is_written_is_read_as_the_same(void **state)
     policy_bundle_free(bundle);
 }
 
+static void test_one_file_can_be_the_one_that_counts(void **state)
+{
+    static const char text[] = "{\"files\":[{\"name\":\"a\",\"text\":\"\"},{\"name\":\"b\","
+                               "\"text\":\"\"}],\"main\":\"b\",\"revision\":null}";
+    char digests[2][POLICY_BUNDLE_DIGEST_BYTES + 1];
+    struct policy_bundle *bundle = NULL;
+    struct policy_bundle *copy;
+    struct json_out json;
+    BUF_AUTO out;
+
+    (void)state;
+    buf_init(&out, 4096);
+    assert_int_equal(read_text(text, &bundle), 0);
+    json_out_init(&json, &out);
+    json_out_object_open(&json, NULL);
+    policy_bundle_write(bundle, &json);
+    json_out_object_close(&json);
+    assert_string_equal(out.bytes, text);
+    copy = policy_bundle_dup(bundle);
+    assert_non_null(copy);
+    assert_string_equal(copy->main, "b");
+    assert_int_equal(policy_bundle_set_main(copy, STR("c"), NULL), ERR_INVALID);
+    assert_int_equal(policy_bundle_set_main(copy, STR("a"), NULL), 0);
+    assert_int_equal(policy_bundle_digest(bundle, digests[0]), 0);
+    assert_int_equal(policy_bundle_digest(copy, digests[1]), 0);
+    assert_string_not_equal(digests[0], digests[1]);
+    policy_bundle_free(copy);
+    policy_bundle_free(bundle);
+}
+
 static void test_what_is_no_bundle_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -140,6 +170,8 @@ static void test_what_is_no_bundle_is_refused(void **state)
         "{\"files\":[{\"name\":\"a\",\"text\":\"\"}],\"revision\":1}",
         "{\"files\":[{\"name\":\"a\",\"text\":\"\"}],\"revision\":\"a b\"}",
         "{\"files\":[{\"name\":\"a\",\"text\":\"\"}],\"files\":[]}",
+        "{\"files\":[{\"name\":\"a\",\"text\":\"\"}],\"main\":\"b\"}",
+        "{\"files\":[{\"name\":\"a\",\"text\":\"\"}],\"main\":[\"a\"]}",
         "{\"files\":[[[[[]]]]]}",
     };
     struct policy_bundle *bundle = NULL;
@@ -208,6 +240,7 @@ int main(void)
         cmocka_unit_test_teardown(test_it_has_limits, without_leaks),
         cmocka_unit_test(test_a_copy_that_was_changed_is_damaged),
         cmocka_unit_test(test_what_is_written_is_read_as_the_same),
+        cmocka_unit_test(test_one_file_can_be_the_one_that_counts),
         cmocka_unit_test(test_what_is_no_bundle_is_refused),
     };
 
