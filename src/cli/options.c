@@ -16,14 +16,38 @@ const struct option_spec option_specs[OPTION_COUNT] = {
 
 static_assert(OPTION_COUNT <= 64, "a command's options are kept as bits");
 
-/* The first word that is no option: common options may stand before the command. NULL at the end.
- */
+/* Where the next word (NULL: none) isn't its value. */
+static bool option_may_lack_value(const struct option_spec *spec, const char *next)
+{
+    return spec->argument[0] == '[' && str_ends_with(str_of(spec->argument), "]") &&
+           (next == NULL || next[0] < '0' || next[0] > '9');
+}
+
+/* Is `next` this option's value, whichever command it is for? */
+static bool takes_next_word(const char *word, const char *next)
+{
+    struct str name = str_of(word + (word[1] == '-' ? 2 : 1));
+    bool takes = false;
+    size_t id;
+
+    for (id = 0; id < OPTION_COUNT; id++) {
+        const struct option_spec *spec = &option_specs[id];
+        bool is_meant = word[1] == '-' ? str_eq_c(name, spec->name)
+                                       : name.len == 1 && name.ptr[0] == spec->short_name;
+
+        if (is_meant && (spec->argument == NULL || option_may_lack_value(spec, next))) {
+            return false;
+        }
+        takes = takes || is_meant;
+    }
+    return takes;
+}
+
+/* The first word that is no option: options may stand before the command. NULL at the end. */
 static char **options_first_word(char **argv)
 {
     while (*argv != NULL && (*argv)[0] == '-') {
-        bool takes_next = strcmp(*argv, "--addr") == 0 || strcmp(*argv, "--socket") == 0;
-
-        argv += takes_next && argv[1] != NULL ? 2 : 1;
+        argv += argv[1] != NULL && takes_next_word(argv[0], argv[1]) ? 2 : 1;
     }
     return *argv != NULL ? argv : NULL;
 }
@@ -138,13 +162,6 @@ static size_t option_find(const struct command *command, const char *word, const
         }
     }
     return id;
-}
-
-/* Where the next word (NULL: none) isn't its value. */
-static bool option_may_lack_value(const struct option_spec *spec, const char *next)
-{
-    return spec->argument[0] == '[' && str_ends_with(str_of(spec->argument), "]") &&
-           (next == NULL || next[0] < '0' || next[0] > '9');
 }
 
 /* Takes the option at *at, and its value, which may be the next word. */

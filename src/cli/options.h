@@ -153,7 +153,7 @@ struct options {
 };
 
 /* The command that argv (without the program's name) asks for, and of how many words its name is;
- * NULL when there is none. Common options may stand before it and between its words. */
+ * NULL when there is none. Options may stand before it and between its words. */
 const struct command *options_find_command(char **argv, size_t *ret_words);
 
 /* The first word that is no option, or NULL. */

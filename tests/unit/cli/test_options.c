@@ -75,7 +75,7 @@ static void test_no_command_prints_the_overview_to_stderr(void **state)
     assert_non_null(strstr(result->err, "usage: lease COMMAND"));
 }
 
-static void test_common_options_may_stand_before_the_command_and_between_its_words(void **state)
+static void test_options_may_stand_before_the_command_and_between_its_words(void **state)
 {
     const struct lease_result *result;
 
@@ -88,6 +88,13 @@ static void test_common_options_may_stand_before_the_command_and_between_its_wor
     assert_non_null(strstr(result->err, "/nonexistent/a"));
     result = RUN_LEASE(NULL, "--addr=unix:///nonexistent/b", "status");
     assert_non_null(strstr(result->err, "/nonexistent/b"));
+    result = RUN_LEASE(NULL, "-o", "json", "--token-env", "NONE", "--socket", "/a", "blocks");
+    assert_int_equal(result->exit_code, CLI_FAILED);
+    assert_non_null(strstr(result->err, "there is no job token in NONE"));
+    result = RUN_LEASE(NULL, "--ready", "--wait", "0", "--socket", "/nonexistent/c", "status");
+    assert_non_null(strstr(result->err, "/nonexistent/c"));
+    result = RUN_LEASE(NULL, "--wait", "request", "db", "--socket", "/nonexistent/d");
+    assert_non_null(strstr(result->err, "/nonexistent/d"));
 }
 
 static void test_the_address_comes_from_the_environment_unless_given(void **state)
@@ -258,7 +265,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_are_64_and_say_what_to_type),
         cmocka_unit_test(test_a_socket_path_that_does_not_fit_is_refused_not_cut),
         cmocka_unit_test(test_no_command_prints_the_overview_to_stderr),
-        cmocka_unit_test(test_common_options_may_stand_before_the_command_and_between_its_words),
+        cmocka_unit_test(test_options_may_stand_before_the_command_and_between_its_words),
         cmocka_unit_test(test_the_address_comes_from_the_environment_unless_given),
         cmocka_unit_test(test_two_dashes_end_the_options),
         cmocka_unit_test(test_every_command_has_help_that_names_its_options),
