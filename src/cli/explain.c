@@ -153,11 +153,15 @@ static bool is_of_token(struct str key, struct str *ret_key)
     return false;
 }
 
-static struct str key_of(const char *pair)
+/* What belongs to a token may be written as policies have it, too: jwt.issuer, jwt.claims.NAME. */
+static struct str key_of(const char *pair, struct str *ret_value)
 {
-    struct str rest = str_of(pair);
+    struct str key;
 
-    return str_cut(&rest, '=');
+    *ret_value = str_of(pair);
+    key = str_cut(ret_value, '=');
+    return str_starts_with(key, "jwt.") ? (struct str){.ptr = key.ptr + 4, .len = key.len - 4}
+                                        : key;
 }
 
 static void value_add(struct json_out *json, struct str key, struct str value)
@@ -175,12 +179,13 @@ static void value_add(struct json_out *json, struct str key, struct str value)
 static void key_add(const struct option_values *pairs, size_t first, struct str name,
                     struct json_out *json)
 {
-    struct str key = key_of(pairs->items[first]);
+    struct str value;
+    struct str key = key_of(pairs->items[first], &value);
     size_t count = 0;
     size_t i;
 
     for (i = 0; i < pairs->count; i++) {
-        if (str_eq(key_of(pairs->items[i]), key)) {
+        if (str_eq(key_of(pairs->items[i], &value), key)) {
             if (i < first) {
                 return; /* it was there already */
             }
@@ -192,10 +197,8 @@ static void key_add(const struct option_values *pairs, size_t first, struct str 
     buf_add_c(json->out, count > 1 ? ":[" : ":");
     json->needs_comma = false;
     for (i = first; i < pairs->count; i++) {
-        struct str rest = str_of(pairs->items[i]);
-
-        if (str_eq(str_cut(&rest, '='), key)) {
-            value_add(json, key, rest);
+        if (str_eq(key_of(pairs->items[i], &value), key)) {
+            value_add(json, key, value);
         }
     }
     buf_add_c(json->out, count > 1 ? "]" : "");
@@ -221,10 +224,11 @@ static size_t part_add(const struct option_values *pairs, enum part part, struct
 {
     size_t count = 0;
     struct str name;
+    struct str value;
     size_t i;
 
     for (i = 0; i < pairs->count; i++) {
-        if (part_of(key_of(pairs->items[i]), &name) == part) {
+        if (part_of(key_of(pairs->items[i], &value), &name) == part) {
             count++;
             if (json != NULL) {
                 key_add(pairs, i, name, json);

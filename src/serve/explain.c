@@ -268,11 +268,20 @@ static bool question_read(struct explaining *it)
     return is_good;
 }
 
+/* By which it is known; of somebody of whom no uid was said there is none: then the name. */
+static const char *identity_text(const struct access_identity *identity,
+                                 char text[ACCESS_KEY_MAX_BYTES])
+{
+    bool has_key = identity->uid != ENV_NO_ID || identity->user[0] == '\0';
+
+    return has_key ? access_identity_key(identity, text) : identity->user;
+}
+
 static void answer(struct explaining *it, const struct lease_role *role)
 {
     struct exchange *x = it->x;
     struct access_request request;
-    char key[ACCESS_KEY_MAX_BYTES];
+    char text[ACCESS_KEY_MAX_BYTES];
     struct json_out json;
     uint32_t live = live_find(it, role);
 
@@ -281,7 +290,7 @@ static void answer(struct explaining *it, const struct lease_role *role)
     exchange_json(x, &json);
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "role", role->name);
-    json_out_string_c(&json, "identity", access_identity_key(it->identity, key));
+    json_out_string_c(&json, "identity", identity_text(it->identity, text));
     rules_write(it, &request);
     decision_write(it);
     if (x->decision.outcome == ACCESS_ALLOW) {

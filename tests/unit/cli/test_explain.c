@@ -86,6 +86,21 @@ static void test_an_unknown_role_exits_with_4(void **state)
     fake_daemon_stop(&daemon);
 }
 
+static void test_a_subject_s_token_may_be_named_as_policies_do(void **state)
+{
+    WITH_DAEMON({EXPLAIN " ", 200, NULL, ALLOWED, 0});
+
+    result = RUN_LEASE(&daemon, "policy", "explain", "orders-db", "--subject", "user=bob",
+                       "--subject", "jwt.issuer=gitlab", "--subject", "jwt.claims.ref=a",
+                       "--subject", "claims.ref=b");
+    assert_int_equal(result->exit_code, CLI_OK);
+    assert_int_equal(
+        fake_daemon_count(&daemon, "\"subject\":{\"user\":\"bob\",\"jwt\":{\"issuer\":\"gitlab\","
+                                   "\"claims\":{\"ref\":[\"a\",\"b\"]}}}"),
+        1);
+    fake_daemon_stop(&daemon);
+}
+
 static void test_a_bad_duration_is_told_before_anybody_is_asked(void **state)
 {
     (void)state;
@@ -98,6 +113,7 @@ int main(void)
         cmocka_unit_test(test_what_is_allowed_is_told_with_its_limits_and_rules),
         cmocka_unit_test(test_what_would_be_denied_exits_with_3),
         cmocka_unit_test(test_an_unknown_role_exits_with_4),
+        cmocka_unit_test(test_a_subject_s_token_may_be_named_as_policies_do),
         cmocka_unit_test(test_a_bad_duration_is_told_before_anybody_is_asked),
     };
 

@@ -121,6 +121,14 @@ static void test_the_backend_s_state_is_told(void **state)
     assert_null(call_member(call, "backend.last_error"));
 }
 
+static void test_somebody_else_is_called_by_what_was_said_of_him(void **state)
+{
+    (void)state;
+    assert_string_equal(call_text(explain(ADA, "{\"role\":\"db\",\"subject\":{\"user\":\"bob\"}}"),
+                                  "identity"),
+                        "bob");
+}
+
 static void test_an_unknown_role_and_a_missing_one_are_told_apart(void **state)
 {
     (void)state;
@@ -139,6 +147,7 @@ int main(void)
         fixture_test(test_a_reason_that_is_required_is_told_with_the_rule),
         fixture_test(test_grants_that_live_count_as_in_a_real_request),
         fixture_test(test_the_backend_s_state_is_told),
+        fixture_test(test_somebody_else_is_called_by_what_was_said_of_him),
         fixture_test(test_an_unknown_role_and_a_missing_one_are_told_apart),
     };
 
