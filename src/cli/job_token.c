@@ -87,6 +87,13 @@ static bool github_url(const char *base, char out[URL_MAX_BYTES])
     return buf_status(&url) == 0;
 }
 
+static bool is_loopback(const char *url)
+{
+    return str_starts_with(str_of(url), "http://127.0.0.1:") ||
+           str_starts_with(str_of(url), "http://localhost:") ||
+           str_starts_with(str_of(url), "http://[::1]:");
+}
+
 /* CURLE_OK with the answer in `out`. */
 static CURLcode github_ask(const char *url, struct curl_slist *headers, struct buf *out)
 {
@@ -95,9 +102,7 @@ static CURLcode github_ask(const char *url, struct curl_slist *headers, struct b
 
     if (easy != NULL && headers != NULL && curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK) {
-        (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
-                               str_starts_with(str_of(url), "http://127.0.0.1:") ? "http"
-                                                                                 : "https");
+        (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, is_loopback(url) ? "http" : "https");
         (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
@@ -127,7 +132,9 @@ static int take_github(struct cli *cli, const char *base, const char *key, struc
     }
     curl_slist_free_all(headers);
     mem_wipe(header, sizeof(header));
-    if (code != CURLE_OK) {
+    if (code == CURLE_UNSUPPORTED_PROTOCOL) {
+        cli_message(cli, "ACTIONS_ID_TOKEN_REQUEST_URL must begin with https://");
+    } else if (code != CURLE_OK) {
         cli_message(cli, "GitHub gives no token for this job: %s", curl_easy_strerror(code));
     } else {
         answer = json_loadb(buf_str(&body).ptr, buf_str(&body).len, 0, NULL);
