@@ -49,7 +49,7 @@ static int part_object(struct str part, const char *what, json_t **ret_object, s
     }
     if (!json_is_object(object)) {
         json_decref(object);
-        return err_set(e, ERR_DENIED, "its %s is no JSON object with members that differ", what);
+        return err_set(e, ERR_DENIED, "its %s is no JSON object, or names a member twice", what);
     }
     *ret_object = object;
     return 0;
@@ -57,8 +57,10 @@ static int part_object(struct str part, const char *what, json_t **ret_object, s
 
 static int header_check(struct access_jwt *jwt, struct err *e)
 {
+    static const char *const carried[] = {"jwk", "jku", "x5u", "x5c"};
     const json_t *algorithm = json_object_get(jwt->header, "alg");
     const json_t *kid = json_object_get(jwt->header, "kid");
+    size_t i;
 
     jwt->algorithm = access_jwt_algorithm(str_of(json_string_value(algorithm)));
     jwt->kid = json_string_value(kid);
@@ -68,6 +70,11 @@ static int header_check(struct access_jwt *jwt, struct err *e)
     }
     if (kid != NULL && jwt->kid == NULL) {
         return err_set(e, ERR_DENIED, "its kid is no text");
+    }
+    for (i = 0; i < ARRAY_LEN(carried); i++) {
+        if (json_object_get(jwt->header, carried[i]) != NULL) {
+            return err_set(e, ERR_DENIED, "it brings a key of its own (%s)", carried[i]);
+        }
     }
     /* RFC 7515, 4.1.11: what it calls critical must be understood, and nothing is. */
     if (json_object_get(jwt->header, "crit") != NULL) {
@@ -97,12 +104,15 @@ int access_jwt_parse(struct str text, struct access_jwt *ret_jwt, struct err *e)
     payload = str_cut(&rest, '.');
     jwt.signature = rest;
     jwt.signed_part = (struct str){.ptr = text.ptr, .len = text.len - rest.len - 1};
-    if (jwt.signature.len == 0 || memchr(rest.ptr, '.', rest.len) != NULL) {
+    if (rest.ptr == NULL || memchr(rest.ptr, '.', rest.len) != NULL) {
         return err_set(e, ERR_DENIED, "it isn't of three parts: header.payload.signature");
     }
     r = part_object(header, "header", &jwt.header, e);
     if (r == 0) {
         r = header_check(&jwt, e);
+    }
+    if (r == 0 && jwt.signature.len == 0) {
+        r = err_set(e, ERR_DENIED, "it isn't signed");
     }
     if (r == 0) {
         r = part_object(payload, "payload", &jwt.claims, e);

@@ -2,8 +2,8 @@
  * issuer (RFC 7517) that they may be signed with. What a token claims counts for nothing until
  * access_jwks_verify has held; then it is still to be judged by its issuer's terms (issuer.h).
  *
- * Keys come from the issuer's set alone: what a token itself names or carries (jku, jwk, x5u, x5c)
- * isn't looked at. Keys are public ones; a set with anything else in it gives just what fits. */
+ * Keys come from the issuer's set alone: a token that names or carries one itself (jku, jwk, x5u,
+ * x5c) is none. Keys are public ones; a set with anything else in it gives just what fits. */
 #ifndef LEASED_ACCESS_JWT_H
 #define LEASED_ACCESS_JWT_H
 
@@ -47,8 +47,8 @@ struct access_jwt {
 bool access_jwt_is_one(struct str text);
 
 /* Reads a token. ERR_DENIED with why it is none, for people and without its words: parts, base64,
- * JSON, doubled keys, no algorithm that may be allowed, a critical extension, its size. ERR_NOMEM.
- * On failure nothing is to be freed. */
+ * JSON, doubled keys, no algorithm that may be allowed, a key of its own, a critical extension, its
+ * size. ERR_NOMEM. On failure nothing is to be freed. */
 int access_jwt_parse(struct str text, struct access_jwt *ret_jwt, struct err *e) ATTR_MUST_USE;
 void access_jwt_fini(struct access_jwt *jwt);
 

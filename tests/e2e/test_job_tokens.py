@@ -153,15 +153,15 @@ def attacks(issuer):
 
     claims, doubled = part(**issuer.claims(user_login="admin")), b64('{"sub":"a","sub":"b"}')
     return {
-        "alg none": (f"{part(alg='none')}.{claims}.", "parts"),
+        "alg none": (f"{part(alg='none')}.{claims}.", "algorithm"),
         "alg None with a signature": (f"{part(alg='None')}.{claims}.{signature}", "algorithm"),
         "HS256 with the public key": (mac(f"{part(alg='HS256', kid='k1')}.{claims}", issuer.public_pem()), "algorithm"),
         "another algorithm than allowed": (jwt.encode(issuer.claims(), issuer.keys["k1"], "PS256", {"kid": "k1"}), "algorithm"),
         "changed payload": (f"{header}.{claims}.{signature}", "signature"),
         "wrong kid": (issuer.token(kid="k9", key=stranger), "no key"),
         "somebody else's key": (issuer.token(key=stranger), "signature"),
-        "embedded jwk": (issuer.token(key=stranger, headers={"jwk": own}), "signature"),
-        "jku and x5u": (issuer.token(kid="k9", key=stranger, headers={"jku": f"{issuer.url}/evil", "x5u": f"{issuer.url}/evil"}), "no key"),
+        "embedded jwk": (issuer.token(key=stranger, headers={"jwk": own}), "a key of its own (jwk)"),
+        "jku and x5u": (issuer.token(kid="k9", key=stranger, headers={"jku": f"{issuer.url}/evil", "x5u": f"{issuer.url}/evil"}), "a key of its own (jku)"),
         "expired": (issuer.token(iat=now - 900, exp=now - 300), "expired"),
         "never expires": (jwt.encode({k: v for k, v in issuer.claims().items() if k != "exp"}, issuer.keys["k1"], "RS256", {"kid": "k1"}),
                           "never expires"),
@@ -171,7 +171,7 @@ def attacks(issuer):
         "wrong aud": (issuer.token(aud="vault"), "aud"),
         "wrong iss": (issuer.token(iss="https://gitlab.com"), "iss"),
         "iss with a slash": (issuer.token(iss=f"{issuer.url}/"), "iss"),
-        "doubled claims": (f"{header}.{doubled}.{signature}", "differ"),
+        "doubled claims": (f"{header}.{doubled}.{signature}", "twice"),
         "critical extension": (issuer.token(headers={"crit": ["exp"], "exp": now}), "critical"),
         "no session": (jwt.encode({k: v for k, v in issuer.claims().items() if k != "job_id"}, issuer.keys["k1"], "RS256", {"kid": "k1"}),
                        "job_id"),

@@ -151,6 +151,7 @@ static void test_no_algorithm_and_secret_ones_are_refused(void **state)
 
     for (i = 0; i < ARRAY_LEN(headers); i++) {
         assert_refused(world, token_forge(headers[i], CLAIMS, "c2ln"), ERR_DENIED, "algorithm");
+        assert_refused(world, token_forge(headers[i], CLAIMS, ""), ERR_DENIED, "algorithm");
     }
 }
 
@@ -168,23 +169,22 @@ static void test_a_mac_under_the_public_key_is_refused(void **state)
     free(set);
 }
 
-static void test_a_key_that_the_token_brings_along_is_not_looked_at(void **state)
+/* Also where it is the issuer's: no CI sends one, and whoever does tries something. */
+static void test_a_token_that_brings_a_key_along_is_refused(void **state)
 {
+    static const char *const members[] = {"\"jwk\":{\"kty\":\"EC\"}",
+                                          "\"jku\":\"http://127.0.0.1/keys\"",
+                                          "\"x5u\":\"http://127.0.0.1/chain\"",
+                                          "\"x5c\":[\"AA==\"]"};
     struct world *world = *state;
-    json_t *own = token_key("{\"alg\":\"ES256\"}");
-    char *set = token_jwks(own, NULL);
-    char header[2048];
+    char header[256];
+    size_t i;
 
-    /* {"keys":[KEY]}: the key without what is around it. */
-    (void)snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"kid\":\"k1\",\"jwk\":%.*s}",
-                   (int)strlen(set) - 11, set + 9);
-    assert_refused(world, token_sign(own, header, CLAIMS), ERR_DENIED, "signature");
-    (void)snprintf(header, sizeof(header),
-                   "{\"alg\":\"ES256\",\"kid\":\"mine\",\"jku\":\"http://127.0.0.1/keys\","
-                   "\"x5u\":\"http://127.0.0.1/chain\"}");
-    assert_refused(world, token_sign(own, header, CLAIMS), ERR_NOT_FOUND, "no key");
-    free(set);
-    json_decref(own);
+    for (i = 0; i < ARRAY_LEN(members); i++) {
+        (void)snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"kid\":\"k1\",%s}", members[i]);
+        assert_refused(world, token_sign(world->key, header, CLAIMS), ERR_DENIED,
+                       "a key of its own");
+    }
 }
 
 static void test_a_wrong_kid_and_a_changed_payload_are_refused(void **state)
@@ -234,9 +234,9 @@ static void test_doubled_members_are_refused(void **state)
 
     assert_refused(world,
                    token_sign(world->key, "{\"alg\":\"ES256\"}", "{\"sub\":\"a\",\"sub\":\"b\"}"),
-                   ERR_DENIED, "members that differ");
+                   ERR_DENIED, "names a member twice");
     assert_refused(world, token_forge("{\"alg\":\"none\",\"alg\":\"ES256\"}", CLAIMS, "c2ln"),
-                   ERR_DENIED, "members that differ");
+                   ERR_DENIED, "names a member twice");
 }
 
 static void test_critical_extensions_are_refused(void **state)
@@ -301,8 +301,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_mac_under_the_public_key_is_refused, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_a_key_that_the_token_brings_along_is_not_looked_at,
-                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_token_that_brings_a_key_along_is_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_wrong_kid_and_a_changed_payload_are_refused, setup,
                                         teardown),
         cmocka_unit_test(test_a_key_verifies_only_its_own_algorithms),
