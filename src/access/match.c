@@ -307,6 +307,11 @@ const char *access_match_text(const struct access_match *match)
     return match->text;
 }
 
+const char *access_match_role(const struct access_match *match)
+{
+    return match->role.has_glob ? NULL : match->role.text;
+}
+
 const char *access_match_identifier(const struct access_match *match)
 {
     return match->identifier;

@@ -26,6 +26,9 @@ void access_match_free(struct access_match *match);
 /* The same as JSON text, which access_match_new reads again; lives as long as the match. */
 const char *access_match_text(const struct access_match *match);
 
+/* The one role that it names; NULL: none, or a pattern. */
+const char *access_match_role(const struct access_match *match);
+
 /* A credential by what its issuer calls it; NULL: not named. */
 const char *access_match_identifier(const struct access_match *match);
 /* The same under a keyed hash, so that it can be kept. ERR_NOMEM: it is as it was. */

@@ -116,6 +116,7 @@ static int line_format(struct audit *audit, struct audit_record *record,
     shorter.reason = NULL;
     shorter.ticket = NULL;
     shorter.comment = NULL;
+    shorter.match = NULL;
     shorter.error = "details are left out: the record was too long";
     buf_reset(&audit->line);
     return audit_record_format(&shorter, audit->head_hash, &audit->line, ret_hash);

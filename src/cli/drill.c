@@ -314,23 +314,16 @@ int drill_run_blocks(struct cli *cli)
         {"UNTIL", "until", SHOW_TIME},     {"BY", "by", SHOW_TEXT},
         {"CREATED", "created", SHOW_TIME}, {"REASON", "reason", SHOW_TEXT},
     };
-    const struct api_request request = {.method = "GET",
-                                        .path = API_ROOT "/blocks",
-                                        .action = "list the blocks"};
-    json_t *document = NULL;
-    json_t *items;
-    int exit_code = api_call_json(cli, &request, NULL, &document);
+    json_t *items = json_array();
+    int exit_code = api_list(cli, API_ROOT "/blocks", items);
 
-    if (exit_code == CLI_OK) {
-        items = json_object_get(document, "items");
-        if (cli_wants_json(cli)) {
-            exit_code = show_json(cli, items);
-        } else {
-            match_flatten(items);
-            exit_code = show_list(cli, items, columns, ARRAY_LEN(columns));
-        }
+    if (exit_code == CLI_OK && cli_wants_json(cli)) {
+        exit_code = show_json(cli, items);
+    } else if (exit_code == CLI_OK) {
+        match_flatten(items);
+        exit_code = show_list(cli, items, columns, ARRAY_LEN(columns));
     }
-    json_decref(document);
+    json_decref(items);
     return exit_code;
 }
 

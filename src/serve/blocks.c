@@ -66,14 +66,6 @@ void block_forget(const struct serve *serve, const char *id)
     }
 }
 
-const char *block_text(const struct block_record *record, char out[BLOCK_TEXT_MAX_BYTES])
-{
-    (void)snprintf(out, BLOCK_TEXT_MAX_BYTES, "%s %s%s%s", record->id,
-                   access_match_text(record->match), record->reason[0] != '\0' ? ": " : "",
-                   record->reason);
-    return out;
-}
-
 static struct block_record record_of(const struct block *block)
 {
     return (struct block_record){.id = block->id,
@@ -115,12 +107,12 @@ static void expire(struct env_timer *timer)
         struct block *block = LIST_ENTRY(node, struct block, node);
 
         if (block->until_ms <= env_now_ms(env)) {
-            struct block_record about = record_of(block);
-            char text[BLOCK_TEXT_MAX_BYTES];
             struct audit_record record = {.event = "block.ended",
                                           .outcome = "expired",
-                                          .reason = block_text(&about, text),
-                                          .until_wall_ms = block->until_wall_ms};
+                                          .until_wall_ms = block->until_wall_ms,
+                                          .reason = str_or_null(block->reason),
+                                          .block = block->id,
+                                          .match = access_match_text(block->match)};
 
             audit_record_note(blocks->serve->options.audit, &record);
             blocks_remove(blocks, block);

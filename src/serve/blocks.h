@@ -98,8 +98,4 @@ void block_make_id(struct env *env, char prefix, char out[BLOCK_ID_BYTES + 1]);
 int block_put(const struct serve *serve, const struct block_record *record) ATTR_MUST_USE;
 void block_forget(const struct serve *serve, const char *id);
 
-/* For the trail: its id, what it is about, and why. Returns `out`. */
-#define BLOCK_TEXT_MAX_BYTES (ACCESS_MATCH_TEXT_MAX_BYTES + 512U)
-const char *block_text(const struct block_record *record, char out[BLOCK_TEXT_MAX_BYTES]);
-
 #endif

@@ -3,6 +3,7 @@
  * An effect that takes the issuer's time is waited for as long as `?wait=` says; then the answer is
  * 202 with the state as it is, and the effect goes on by itself. */
 #include "lease/observe.h"
+#include "serve/page.h"
 #include "serve/wait.h"
 
 #include <stdio.h>
@@ -78,29 +79,6 @@ void serve_grants_show(struct exchange *x)
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
-/* Is this the end of the page? `count` items are on it. */
-static bool page_is_full(const struct exchange *x, uint32_t count)
-{
-    return count == x->params.limit ||
-           x->serve->body.len + SERVE_ITEM_MAX_BYTES > x->serve->body.max_bytes;
-}
-
-static void list_end(struct exchange *x, struct json_out *json, const char *next)
-{
-    json_out_array_close(json);
-    json_out_string_c(json, "next", next);
-    json_out_object_close(json);
-    exchange_reply(x, 200);
-}
-
-static void cursor_unknown(struct exchange *x)
-{
-    exchange_fail(x, &(struct exchange_problem){.status = 400,
-                                                .code = "invalid",
-                                                .detail = "the cursor's item is gone",
-                                                .hint = "list from the start again"});
-}
-
 static bool may_see_all(const struct exchange *x)
 {
     return (x->admin & ACCESS_ADMIN_READ) != 0;
@@ -133,12 +111,10 @@ void serve_leases_list(struct exchange *x)
     uint32_t count = 0;
 
     if (cursor.len > 0 && (lease == NULL || !view_may_see_lease(x, lease))) {
-        cursor_unknown(x);
+        page_fail(x);
         return;
     }
-    exchange_json(x, &json);
-    json_out_object_open(&json, NULL);
-    json_out_array_open(&json, "items");
+    page_begin(x, &json);
     while ((lease = next_lease(x, lease)) != NULL) {
         if (page_is_full(x, count++)) {
             next = x->id;
@@ -148,7 +124,7 @@ void serve_leases_list(struct exchange *x)
         lease_view(lease, &view);
         (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
     }
-    list_end(x, &json, next);
+    page_end(x, &json, next);
 }
 
 void serve_grants_list(struct exchange *x)
@@ -162,12 +138,10 @@ void serve_grants_list(struct exchange *x)
     uint32_t count = 0;
 
     if (cursor.len > 0 && (grant == NULL || !view_may_see_grant(x, grant))) {
-        cursor_unknown(x);
+        page_fail(x);
         return;
     }
-    exchange_json(x, &json);
-    json_out_object_open(&json, NULL);
-    json_out_array_open(&json, "items");
+    page_begin(x, &json);
     while ((grant = next_grant(x, grant)) != NULL) {
         if (page_is_full(x, count++)) {
             next = x->id;
@@ -177,7 +151,7 @@ void serve_grants_list(struct exchange *x)
         grant_view(grant, &view);
         (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
     }
-    list_end(x, &json, next);
+    page_end(x, &json, next);
 }
 
 /* --- effects ---------------------------------------------------------------------------------- */

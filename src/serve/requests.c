@@ -3,6 +3,7 @@
  * A caller sees its own, and those that it may approve; an admin that may read sees all. What is
  * said to a request is answered when it is on disk. */
 #include "serve/approval.h"
+#include "serve/page.h"
 
 #include "serve/acquire.h"
 
@@ -129,12 +130,6 @@ static bool is_wanted(const struct exchange *x, const struct request *request)
             strcmp(x->params.state, request_state_str(view.state)) == 0);
 }
 
-static bool is_full(const struct exchange *x, uint32_t count)
-{
-    return count == x->params.limit ||
-           x->serve->body.len + SERVE_ITEM_MAX_BYTES > x->serve->body.max_bytes;
-}
-
 static void list_write(struct exchange *x, const struct request *after)
 {
     struct requests *requests = x->serve->options.requests;
@@ -144,14 +139,12 @@ static void list_write(struct exchange *x, const struct request *after)
     const char *next = NULL;
     uint32_t count = 0;
 
-    exchange_json(x, &json);
-    json_out_object_open(&json, NULL);
-    json_out_array_open(&json, "items");
+    page_begin(x, &json);
     while (requests != NULL && (request = requests_next(requests, request)) != NULL) {
         if (!is_wanted(x, request)) {
             continue;
         }
-        if (is_full(x, count++)) {
+        if (page_is_full(x, count++)) {
             next = x->id;
             break;
         }
@@ -159,10 +152,7 @@ static void list_write(struct exchange *x, const struct request *after)
         request_view(request, &view);
         (void)snprintf(x->id, sizeof(x->id), "%s", view.id);
     }
-    json_out_array_close(&json);
-    json_out_string_c(&json, "next", next);
-    json_out_object_close(&json);
-    exchange_reply(x, 200);
+    page_end(x, &json, next);
 }
 
 void serve_requests_list(struct exchange *x)
@@ -174,10 +164,7 @@ void serve_requests_list(struct exchange *x)
     if (cursor.len > 0) {
         after = requests != NULL ? requests_get(requests, cursor) : NULL;
         if (after == NULL || !may_see(x, after)) {
-            exchange_fail(x, &(struct exchange_problem){.status = 400,
-                                                        .code = "invalid",
-                                                        .detail = "the cursor's item is gone",
-                                                        .hint = "list from the start again"});
+            page_fail(x);
             return;
         }
     }

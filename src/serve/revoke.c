@@ -2,7 +2,7 @@
  *
  * A drill (lease/drill.h) ends what has been read; a block (blocks.h) keeps it from being read
  * again, and is there first. Both are in the ledger before anything ends. */
-#include "serve/exchange.h"
+#include "serve/page.h"
 
 #include "base/mem.h"
 
@@ -50,9 +50,26 @@ static int hide_identifier(struct exchange *x)
                                        audit_ref(x->serve->options.audit, str_of(identifier), ref));
 }
 
+/* What the configuration has no more may still have leases. */
+static bool role_is_known(const struct exchange *x, struct str role)
+{
+    struct lease_core *core = x->serve->options.core;
+    bool is_known = lease_core_role(core, role) != NULL;
+    struct lease *lease = NULL;
+    struct lease_view view;
+
+    while (!is_known && (lease = lease_core_next_lease(core, lease)) != NULL) {
+        lease_view(lease, &view);
+        is_known = str_eq_c(role, view.role->name);
+    }
+    return is_known;
+}
+
 /* False: it has been answered. */
 static bool check(struct exchange *x)
 {
+    const char *role;
+
     if (!may(x, ACCESS_ADMIN_REVOKE, "only an admin that may revoke can do this")) {
         return false;
     }
@@ -70,6 +87,12 @@ static bool check(struct exchange *x)
                 "a block can't be about one credential (match.identifier): it says who gets "
                 "nothing, or of what",
                 "leave block out, or name a role, a backend or a subject instead");
+        return false;
+    }
+    /* A name that is mistyped must not look like a drill that has found nothing. */
+    role = access_match_role(x->params.match);
+    if (role != NULL && !role_is_known(x, str_of(role))) {
+        serve_role_unknown(x, str_of(role));
         return false;
     }
     if (hide_identifier(x) != 0) {
@@ -103,24 +126,28 @@ static const char *asker(const struct exchange *x, char out[BLOCK_BY_MAX_BYTES +
     return out;
 }
 
-static void note(const struct exchange *x, const char *event, const struct block_record *about)
+static void note_block(const struct exchange *x, const char *event, const struct block *block)
 {
-    char text[BLOCK_TEXT_MAX_BYTES];
     struct audit_record record;
 
     exchange_record(x, event, "ok", &record);
-    record.reason = block_text(about, text);
-    record.until_wall_ms = about->until_wall_ms;
+    record.until_wall_ms = block->until_wall_ms;
+    record.reason = str_or_null(block->reason);
+    record.block = block->id;
+    record.match = access_match_text(block->match);
     audit_record_note(x->serve->options.audit, &record);
 }
 
-static void note_block(const struct exchange *x, const char *event, const struct block *block)
+static void note_drill(const struct exchange *x, const char *id, const struct drill_ask *ask)
 {
-    note(x, event,
-         &(struct block_record){.id = block->id,
-                                .match = block->match,
-                                .until_wall_ms = block->until_wall_ms,
-                                .reason = block->reason});
+    struct audit_record record;
+
+    exchange_record(x, "revoke.requested", "ok", &record);
+    record.reason = str_or_null(ask->reason);
+    record.block = ask->block != NULL ? ask->block->id : NULL;
+    record.drill = id;
+    record.match = access_match_text(ask->match);
+    audit_record_note(x->serve->options.audit, &record);
 }
 
 /* --- blocks ----------------------------------------------------------------------------------- */
@@ -176,24 +203,31 @@ static void block_reply(struct exchange *x, uint32_t status, const struct block 
 
 void serve_blocks_list(struct exchange *x)
 {
-    struct list *blocks = &x->serve->blocks.list;
-    struct list *node;
+    const struct blocks *blocks = &x->serve->blocks;
+    struct str cursor = str_of(x->params.cursor);
+    const struct block *after = cursor.len > 0 ? blocks_named(blocks, cursor) : NULL;
+    struct list *node = after != NULL ? after->node.next : blocks->list.next;
+    const char *next = NULL;
     struct json_out json;
+    uint32_t count = 0;
 
     if (!may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_REVOKE,
              "only an admin that may read or revoke can see the blocks")) {
         return;
     }
-    exchange_json(x, &json);
-    json_out_object_open(&json, NULL);
-    json_out_array_open(&json, "items");
-    for (node = blocks->next; node != blocks; node = node->next) {
+    if (cursor.len > 0 && after == NULL) {
+        page_fail(x);
+        return;
+    }
+    page_begin(x, &json);
+    for (; node != &blocks->list; node = node->next) {
+        if (page_is_full(x, count++)) {
+            next = LIST_ENTRY(node->prev, struct block, node)->id;
+            break;
+        }
         block_write(&json, LIST_ENTRY(node, struct block, node));
     }
-    json_out_array_close(&json);
-    json_out_string_c(&json, "next", NULL);
-    json_out_object_close(&json);
-    exchange_reply(x, 200);
+    page_end(x, &json, next);
 }
 
 static void client_gone(struct env_request *request, bool delivered)
@@ -349,8 +383,7 @@ static void drill_begin(struct exchange *x, const struct block *block)
         return;
     }
     x->params.match = NULL; /* the drill's */
-    note(x, "revoke.requested",
-         &(struct block_record){.id = id, .match = ask.match, .reason = ask.reason});
+    note_drill(x, id, &ask);
     if (is_told) {
         exchange_count(x, 200);
         exchange_release(x);

@@ -66,7 +66,7 @@ static const struct route routes[] = {
     {"POST", V1 "/reload", ROUTE_NATIVE, 0, 0, serve_reload},
     {"POST", V1 "/revoke", ROUTE_NATIVE, PARAM_WAIT, PARAM_MATCH | PARAM_BLOCK | PARAM_REASON,
      serve_revoke},
-    {"GET", V1 "/blocks", ROUTE_NATIVE, 0, 0, serve_blocks_list},
+    {"GET", V1 "/blocks", ROUTE_NATIVE, PARAM_LIMIT | PARAM_CURSOR, 0, serve_blocks_list},
     {"POST", V1 "/blocks", ROUTE_NATIVE, 0, PARAM_MATCH | PARAM_BLOCK | PARAM_REASON,
      serve_blocks_create},
     {"DELETE", V1 "/blocks/{}", ROUTE_NATIVE, 0, 0, serve_blocks_delete},

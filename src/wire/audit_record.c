@@ -76,6 +76,15 @@ static void approval_members(struct json_out *json, const struct audit_record *r
     text_member(json, "comment", record->comment);
 }
 
+static void drill_members(struct json_out *json, const struct audit_record *record)
+{
+    text_member(json, "block", record->block);
+    text_member(json, "drill", record->drill);
+    if (record->match != NULL) {
+        json_out_text_at(json, STR("match"), str_of(record->match));
+    }
+}
+
 static void policy_member(struct json_out *json, const struct audit_record *record)
 {
     if (record->policy_digest == NULL && record->policy_rule == NULL) {
@@ -127,6 +136,7 @@ static void body_write(struct buf *out, const struct audit_record *record, const
     text_member(&json, "reason", record->reason);
     text_member(&json, "ticket", record->ticket);
     approval_members(&json, record);
+    drill_members(&json, record);
     policy_member(&json, record);
     observed_member(&json, &record->observed);
     if (record->has_ttl) {

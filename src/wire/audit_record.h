@@ -63,6 +63,9 @@ struct audit_record {
     const char
         *approval;       /* grant.created: the request that was approved (`request` of request.*) */
     const char *comment; /* of who approves or denies */
+    const char *block;   /* block.*: its id */
+    const char *drill;   /* revoke.requested: its id */
+    const char *match;   /* of these: what is meant, as JSON */
     const char *policy_digest;
     const char *policy_revision; /* filled in by audit/ where it knows it: audit_set_revision */
     const char *policy_rule;

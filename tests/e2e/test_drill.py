@@ -72,7 +72,9 @@ def test_who_leaks_a_shared_credential_loses_it_and_the_other_goes_on(drilled):
     assert refused.returncode == 3 and "blocked until" in refused.stderr
     assert "blocked" in made.daemon.lease(CONSUMER, "explain", made.role).stdout
     (requested,), (created,) = made.events("revoke.requested"), made.events("block.created")
-    assert CONSUMER in requested["reason"] and requested["identity"]["user"] == "root" and created["until"] == told[0]["until"]
+    assert requested["match"] == created["match"] == {"subject": {"user": CONSUMER}} and requested["drill"] == told[0]["drill"]
+    assert requested["reason"] == created["reason"] == "laptop stolen" and requested["block"] == created["block"] == told[0]["block"]
+    assert requested["identity"]["user"] == "root" and created["until"] == told[0]["until"]
     assert made.events("grant.denied")[-1]["error"] == told[0]["block"]
 
 

@@ -126,6 +126,9 @@ static void test_mistakes_are_told(void **state)
     fixture_expect(post(ADA, REVOKE, "{\"match\":{\"all\":true},\"block\":\"400d\"}"), 400,
                    "invalid");
     fixture_expect(post(ADA, BLOCKS, "{\"match\":{\"all\":true}}"), 400, "invalid");
+    fixture_expect(post(ADA, REVOKE, "{\"match\":{\"role\":\"ordrs-db\"}}"), 404, "unknown_role");
+    fixture_expect(post(ADA, BLOCKS, "{\"match\":{\"role\":\"ordrs-db\"},\"block\":60}"), 404,
+                   "unknown_role");
     assert_int_equal(fixture_records("revoke.requested"), 0);
 }
 
@@ -145,7 +148,8 @@ static void test_a_drill_tells_each_lease_and_a_summary(void **state)
     assert_true(call->is_stream_ended);
     assert_int_equal(scripted_live_count(&f.issuer), 1);
     assert_int_equal(fixture_records("revoke.requested"), 1);
-    assert_int_equal(fixture_trail_has("laptop lost"), 1);
+    assert_int_equal(fixture_trail_has("\"reason\":\"laptop lost\",\"drill\":\"d-"), 1);
+    assert_int_equal(fixture_trail_has("\"match\":" ALICES), 1);
     assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_BLOCK), 0);
 }
 
@@ -201,6 +205,23 @@ static void test_an_admin_ends_a_block(void **state)
                      200);
     assert_int_equal(fixture_get(ALICE, DB)->status, 200);
     assert_false(says(fixture_get(RITA, BLOCKS), "b-"));
+}
+
+static void test_blocks_are_listed_page_by_page(void **state)
+{
+    char first[64];
+    struct call *call;
+
+    (void)state;
+    (void)block(ALICES);
+    (void)block("{\"role\":\"db\"}");
+    call = fixture_get(RITA, BLOCKS "?limit=1");
+    assert_true(says(call, ALICES) && !says(call, "{\"role\":\"db\"}"));
+    (void)snprintf(first, sizeof(first), "%s", call_text(call, "next"));
+    call = fixture_get(RITA, fixture_path(BLOCKS "?limit=1&cursor=%s", first));
+    assert_true(says(call, "{\"role\":\"db\"}") && !says(call, ALICES));
+    assert_true(json_is_null(call_member(call, "next")));
+    fixture_expect(fixture_get(RITA, BLOCKS "?cursor=b-0"), 400, "invalid");
 }
 
 static void test_a_block_takes_no_admins_rights(void **state)
@@ -430,6 +451,7 @@ int main(void)
         revoke_test(test_the_ledger_has_drill_and_block_before_anything_ends),
         revoke_test(test_who_is_blocked_gets_nothing_until_it_ends),
         revoke_test(test_an_admin_ends_a_block),
+        revoke_test(test_blocks_are_listed_page_by_page),
         revoke_test(test_a_block_takes_no_admins_rights),
         revoke_test(test_explain_says_so),
         revoke_test(test_others_on_a_shared_lease_go_on_with_a_successor),

@@ -42,6 +42,9 @@ static const struct audit_record full_record = {
     .approvers = approvers,
     .approver_count = 2,
     .approval = "q-1",
+    .block = "b-1",
+    .drill = "d-1",
+    .match = "{\"all\":true}",
     .comment = "looks right",
     .policy_digest = "d1",
     .policy_revision = "4f2a+dirty",
@@ -68,6 +71,7 @@ static const char full_body[] =
     "\"backend\":\"vault-prod\",\"lease\":\"l-1\",\"grant\":\"g-1\",\"binding\":\"process\","
     "\"until\":\"2026-11-22T21:05:00.000Z\",\"reason\":\"OPS-1\",\"ticket\":\"T-9\","
     "\"approvers\":[\"bob\",\"dana\"],\"approval\":\"q-1\",\"comment\":\"looks right\","
+    "\"block\":\"b-1\",\"drill\":\"d-1\",\"match\":{\"all\":true},"
     "\"policy\":{\"digest\":\"d1\",\"revision\":\"4f2a+dirty\",\"rule\":\"ci\"},"
     "\"observed\":{\"outcome\":\"denied\",\"digest\":\"d2\",\"rule\":\"no-ci\",\"limits\":\"ttl 5m instead of 1h\"},\"ttl\":3600,"
     "\"expires\":\"2026-11-22T21:35:00.500Z\",\"issuer_ref\":\"hmac:1\","
