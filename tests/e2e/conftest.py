@@ -24,6 +24,20 @@ def pytest_configure():
         signal.signal(ignored, signal.SIG_DFL)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What the tests have measured, whichever process ran them."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties if report.when == "call" else ():
+            if name == "measured":
+                terminalreporter.write_line(f"  {text}")
+
+
+@pytest.fixture
+def measured(record_property):
+    """measured(text): a figure for the end of the run's output."""
+    return lambda text: record_property("measured", text)
+
+
 @pytest.fixture(scope="session")
 def world():
     build, bao = os.environ.get("LEASED_BUILD", "build"), shutil.which("bao")

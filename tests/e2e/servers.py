@@ -3,6 +3,7 @@
 Everything lives in one folder below /tmp and on ports that the kernel chose; World.close() ends and removes all of it. As
 root, each server runs as a user of its own; otherwise all run as the caller.
 """
+import fcntl
 import json
 import os
 import pwd
@@ -21,6 +22,7 @@ START_TIMEOUT_S = 30
 ROOT_TOKEN = "root-token-of-the-tests"
 ADMIN_PASSWORD = "admin-of-the-tests"
 IS_ROOT = os.geteuid() == 0
+USERS_LOCK = "/run/leased-tests-users.lock"
 PASS_SOCKETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pass_sockets.py")
 
 # What leased may do at the issuer: issue, look after its leases and its own token, nothing else.
@@ -86,13 +88,15 @@ def ensure_user(name):
     """The user, made if it is missing (root only). Without root everybody is the caller."""
     if not IS_ROOT:
         return pwd.getpwuid(os.getuid())
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        # It stays after the tests, so it is one that nobody can log in to; as_user needs no shell of it.
-        subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell",
-                        "/usr/sbin/nologin", name], check=True, capture_output=True)
-        return pwd.getpwnam(name)
+    with open(USERS_LOCK, "w", encoding="utf-8") as lock:  # tests run in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            # It stays after the tests, so it is one that nobody can log in to; as_user needs no shell of it.
+            subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell",
+                            "/usr/sbin/nologin", name], check=True, capture_output=True)
+            return pwd.getpwnam(name)
 
 
 def as_user(name, rights=()):

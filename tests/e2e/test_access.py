@@ -101,7 +101,7 @@ def test_an_admin_sees_and_ends_what_others_hold(orders, shell):
     assert made.is_dead(credential)
 
 
-def test_one_credential_serves_64_concurrent_requests_of_a_cold_shared_role(orders, shell, world, capsys):
+def test_one_credential_serves_64_concurrent_requests_of_a_cold_shared_role(orders, shell, world, measured):
     made = orders(share="role", linger="30s", rules=[{"name": "ci", "subjects": [{"user": CONSUMER}], "roles": ["*"]}])
     # The issuer takes its time, so that all of them wait for the one issue.
     world.bao.database_role(made.role, creation_statements=["SELECT pg_sleep(1)", "CREATE ROLE \"{{name}}\" LOGIN PASSWORD "
@@ -111,8 +111,7 @@ def test_one_credential_serves_64_concurrent_requests_of_a_cold_shared_role(orde
     assert code == 0
     names = output.split()
     issued = world.bao.requests(made.path)
-    with capsys.disabled():
-        print(f"\n  64 concurrent requests: {len(names)} answers, {len(set(names))} credential, {issued} issue at bao")
+    measured(f"64 concurrent requests: {len(names)} answers, {len(set(names))} credential, {issued} issue at bao")
     assert (len(names), len(set(names)), issued) == (64, 1, 1), output[-600:]
     assert len(made.events("lease.issued")) == 1
     assert len({r["grant"] for r in made.events("grant.created")}) == 64

@@ -33,7 +33,7 @@ class Run:
         self.lease.stdout.close()
 
 
-def kill_and_measure(orders, run, pids, what, capsys):
+def kill_and_measure(orders, run, pids, what, measured):
     assert orders.logs_in(run.credential), "the password works while the consumer lives"
     assert len(orders.lease_ids()) == 1
     begin, took = time.monotonic(), {}
@@ -48,9 +48,8 @@ def kill_and_measure(orders, run, pids, what, capsys):
         return len(took) == 2
 
     until(is_dead, f"{what} was killed: the credential is dead", 10)
-    with capsys.disabled():
-        print(f"\n  kill -9 of {what}: login refused within {took['login'] * 1000:.0f} ms, "
-              f"lease gone from bao within {took['bao'] * 1000:.0f} ms")
+    measured(f"kill -9 of {what}: login refused within {took['login'] * 1000:.0f} ms, "
+             f"lease gone from bao within {took['bao'] * 1000:.0f} ms")
     assert took["login"] <= LIMIT_S
     assert took["bao"] <= LIMIT_S
 
@@ -69,21 +68,21 @@ def run(orders):
         it.end()
 
 
-def test_kill_9_of_the_consumer_ends_the_credential(run, capsys):
+def test_kill_9_of_the_consumer_ends_the_credential(run, measured):
     orders, it = run()
-    kill_and_measure(orders, it, [it.pid], "the consumer", capsys)
+    kill_and_measure(orders, it, [it.pid], "the consumer", measured)
     assert it.lease.wait(10) == 128 + 9
 
 
-def test_kill_9_of_lease_ends_the_credential_though_the_consumer_lives(run, capsys):
+def test_kill_9_of_lease_ends_the_credential_though_the_consumer_lives(run, measured):
     orders, it = run()
-    kill_and_measure(orders, it, [it.lease.pid], "lease", capsys)
+    kill_and_measure(orders, it, [it.lease.pid], "lease", measured)
     os.kill(it.pid, 0)
 
 
-def test_kill_9_of_both_ends_the_credential(run, capsys):
+def test_kill_9_of_both_ends_the_credential(run, measured):
     orders, it = run()
-    kill_and_measure(orders, it, [it.lease.pid, it.pid], "both", capsys)
+    kill_and_measure(orders, it, [it.lease.pid, it.pid], "both", measured)
 
 
 def test_a_consumer_that_ends_by_itself_leaves_nothing_when_lease_returns(orders):

@@ -75,7 +75,7 @@ def lives(pid):
         return False
 
 
-def await_end_of_all(made, it, what, begin, capsys):
+def await_end_of_all(made, it, what, begin, measured):
     """The password is refused, the lease gone, and no path leads to the credential any more, within LIMIT_S of `begin`."""
     assert it.path.startswith("/proc/"), "it has no place in any directory where it could be left"
     took = {}
@@ -90,15 +90,14 @@ def await_end_of_all(made, it, what, begin, capsys):
         return len(took) == 3
 
     until(is_dead, f"{what}: the credential is dead", 10)
-    with capsys.disabled():
-        print(f"\n  SIGKILL of {what}: login refused within {took['login'] * 1000:.0f} ms, lease gone within {took['bao'] * 1000:.0f} ms, "
-              f"file gone within {took['file'] * 1000:.0f} ms")
+    measured(f"SIGKILL of {what}: login refused within {took['login'] * 1000:.0f} ms, lease gone within {took['bao'] * 1000:.0f} ms, "
+             f"file gone within {took['file'] * 1000:.0f} ms")
     assert max(took.values()) <= LIMIT_S
 
 
 @pytest.mark.parametrize("watch", [(), ("--watch",)], ids=["", "watch"])
 @pytest.mark.parametrize("what", ["lease", "the program", "both", "the process group"])
-def test_whatever_is_killed_credential_and_file_are_gone(orders, run, capsys, what, watch):
+def test_whatever_is_killed_credential_and_file_are_gone(orders, run, measured, what, watch):
     made = orders()
     it = run(made, *FILE, *watch).read()
     assert made.logs_in(it.credential)
@@ -110,7 +109,7 @@ def test_whatever_is_killed_credential_and_file_are_gone(orders, run, capsys, wh
     else:
         for pid in {"lease": [it.lease.pid], "the program": [it.pid], "both": [it.lease.pid, it.pid]}[what]:
             os.kill(pid, signal.SIGKILL)
-    await_end_of_all(made, it, what, begin, capsys)
+    await_end_of_all(made, it, what, begin, measured)
 
 
 def cgroup_folder():
@@ -129,7 +128,7 @@ def cgroup_folder():
 
 
 @needs_root
-def test_a_job_whose_whole_cgroup_is_killed_leaves_nothing(orders, run, capsys):
+def test_a_job_whose_whole_cgroup_is_killed_leaves_nothing(orders, run, measured):
     """As a CI runner ends a cancelled job."""
     made, folder = orders(), cgroup_folder()
     if folder is None:
@@ -141,14 +140,14 @@ def test_a_job_whose_whole_cgroup_is_killed_leaves_nothing(orders, run, capsys):
         begin = time.monotonic()
         with open(f"{folder}/cgroup.kill", "w", encoding="utf-8") as f:
             f.write("1")
-        await_end_of_all(made, it, "the whole cgroup", begin, capsys)
+        await_end_of_all(made, it, "the whole cgroup", begin, measured)
         it.lease.wait(10)
     finally:
         until(lambda: "populated 0" in open(f"{folder}/cgroup.events", encoding="utf-8").read(), "nobody is in it any more")
         os.rmdir(folder)
 
 
-def test_the_grant_ends_with_the_terminal_though_the_program_ignores_it(orders, capsys):
+def test_the_grant_ends_with_the_terminal_though_the_program_ignores_it(orders, measured):
     made = orders()
     script = TELL + "trap '' HUP; tell; exec sleep 600"
     terminal = Terminal(made.daemon.command(CONSUMER, "exec", made.role, *FILE, "--", "sh", "-c", script))
@@ -166,8 +165,7 @@ def test_the_grant_ends_with_the_terminal_though_the_program_ignores_it(orders, 
         os.kill(int(pid), signal.SIGKILL)
         os.waitpid(terminal.pid, 0)
     assert not os.path.exists(path)
-    with capsys.disabled():
-        print(f"\n  the terminal hung up: login refused within {took * 1000:.0f} ms")
+    measured(f"the terminal hung up: login refused within {took * 1000:.0f} ms")
     assert took <= LIMIT_S
 
 
@@ -205,7 +203,7 @@ def rotate(made, lease=None):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_program_is_started_again_over_ten_rotations(orders, run, capsys):
+def test_a_program_is_started_again_over_ten_rotations(orders, run, measured):
     made = orders(overlap="60s")
     it = run(made, *MAPS, "--watch").read()
     begin = time.monotonic()
@@ -216,8 +214,7 @@ def test_a_program_is_started_again_over_ten_rotations(orders, run, capsys):
         assert it.credential["username"] != old["username"] and it.pid != pid
         assert made.logs_in(it.credential)
         until(lambda old=old: not made.logs_in(old), "the old one is acknowledged, long before its overlap is over", 10)
-    with capsys.disabled():
-        print(f"\n  {ROTATIONS} rotations with a restart: {time.monotonic() - begin:.1f} s")
+    measured(f"{ROTATIONS} rotations with a restart: {time.monotonic() - begin:.1f} s")
     assert not lives(pid)
     it.lease.send_signal(signal.SIGTERM)
     assert it.lease.wait(10) == 128 + signal.SIGTERM
@@ -227,7 +224,7 @@ def test_a_program_is_started_again_over_ten_rotations(orders, run, capsys):
 ON_HUP = TELL.replace("$DB_USER", "$(cat $USER_FILE)") + "trap tell HUP; tell; while :; do sleep 600 & wait $!; kill $!; done"
 
 
-def test_a_program_is_told_of_ten_rotations_and_one_that_does_not_end_is_killed(orders, run, capsys):
+def test_a_program_is_told_of_ten_rotations_and_one_that_does_not_end_is_killed(orders, run, measured):
     """The first keeps running, and reads the new credential under the old path. The other one's ten seconds run meanwhile."""
     stubborn, made = orders(overlap="60s"), orders(overlap="60s")
     other = run(stubborn, *MAPS, "--watch", script=TELL + "trap '' TERM; tell; exec sleep 600").read()
@@ -242,8 +239,7 @@ def test_a_program_is_told_of_ten_rotations_and_one_that_does_not_end_is_killed(
         assert it.credential["username"] != seen[-1]["username"]
         assert made.logs_in(it.credential)
         seen.append(it.credential)
-    with capsys.disabled():
-        print(f"\n  {ROTATIONS} rotations with a signal: {time.monotonic() - begin:.1f} s")
+    measured(f"{ROTATIONS} rotations with a signal: {time.monotonic() - begin:.1f} s")
     until(lambda: len(made.lease_ids()) == 1, "the last old one is acknowledged, too, long before its overlap is over", 20)
     assert made.logs_in(it.credential)
     os.kill(pid, signal.SIGKILL)

@@ -125,15 +125,14 @@ def test_sigterm_revokes_everything_before_the_daemon_ends(orders, shell):
     assert [r["event"] for r in made.daemon.records()][-1] == "daemon.stopped"
 
 
-def test_a_renewal_moves_valid_until_and_the_password_stays(orders, shell, capsys):
+def test_a_renewal_moves_valid_until_and_the_password_stays(orders, shell, measured):
     made = orders(issuer={"default_ttl": "6s", "max_ttl": "1h"}, min_remaining="1s")
     credential = shell(made.daemon).get(made.role)
     username = credential["credential"]["username"]
     first = made.world.postgres.valid_until(username)
     begin = time.monotonic()
     moved = until(lambda: (now := made.world.postgres.valid_until(username)) != first and now, "VALID UNTIL has moved")
-    with capsys.disabled():
-        print(f"\n  renewed after {time.monotonic() - begin:.1f} s of 6 s: VALID UNTIL moved by {float(moved) - float(first):.1f} s")
+    measured(f"renewed after {time.monotonic() - begin:.1f} s of 6 s: VALID UNTIL moved by {float(moved) - float(first):.1f} s")
     assert float(moved) > float(first)
     until(lambda: time.time() > float(first) + 0.5, "the first life is over", 20)
     assert made.logs_in(credential)

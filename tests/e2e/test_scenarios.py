@@ -88,7 +88,7 @@ def issues(issuer, since=0):
     return [r["time"] for r in records if r["type"] == "request" and r["request"]["path"].startswith("database/creds/")][since:]
 
 
-def test_frozen_then_stopped_for_30_s_during_renewals_and_200_requests(site, issuer, capsys):
+def test_frozen_then_stopped_for_30_s_during_renewals_and_200_requests(site, issuer, measured):
     """Held credentials are served at once, new ones get a clear 503 in bounded time, everything is renewed afterwards, and the
     server never sees more than the configured rate."""
     rate = 5
@@ -130,8 +130,7 @@ def test_frozen_then_stopped_for_30_s_during_renewals_and_200_requests(site, iss
     times = [float(t[17:-1].rstrip("Z")) + 60 * int(t[14:16]) for t in issues(issuer, seen)]
     for at in times:
         assert sum(at <= other < at + 1 for other in times) <= 2 * rate  # a bucket of one second's worth, and its refill
-    with capsys.disabled():
-        print(f"\nfrozen: held served within {max(took['held']) * 1e3:.0f} ms, 503 within {max(took['new']):.1f} s; back {recovered:.1f} s after")
+    measured(f"frozen: held served within {max(took['held']) * 1e3:.0f} ms, 503 within {max(took['new']):.1f} s; back {recovered:.1f} s after")
 
 
 def test_a_sealed_issuer_is_named_and_held_credentials_are_served(site, issuer, request):

@@ -41,7 +41,7 @@ def reads(it):
     return max((line["least"] for line in it.lines if "least" in line), default=0)
 
 
-def exchange(made, port, lines, number):  # noqa: F811
+def exchange(made, port, lines, number, measured):  # noqa: F811
     """What the clients counted while leased was exchanged ROUNDS times."""
     it = lines([sys.executable, CLIENT, made.daemon.socket, str(port), made.role])
     until(lambda: reads(it) >= READS_PER_ROUND, "each client reads")
@@ -56,8 +56,8 @@ def exchange(made, port, lines, number):  # noqa: F811
     it.process.stdin.close()
     counts = until(lambda: next((line for line in it.lines if "done" in line), None), "the clients have counted")
     errors = [line for line in it.lines if "error" in line]
-    print(f"\n{ROUNDS} times {signal.Signals(number).name}: {counts['reads']} reads, {counts['failed']} failed, {counts['refused']} refused, "
-          f"{counts['reopened']} connections opened anew")
+    measured(f"{ROUNDS} times {signal.Signals(number).name}: {counts['reads']} reads, {counts['failed']} failed, {counts['refused']} refused, "
+             f"{counts['reopened']} connections opened anew")
     assert counts["refused"] == 0, errors
     assert made.world.bao.requests(made.path) == issues, "nothing was issued"
     assert sorted(made.lease_ids()) == leases
@@ -65,10 +65,9 @@ def exchange(made, port, lines, number):  # noqa: F811
     return counts, errors
 
 
-def test_an_upgrade_refuses_no_connection_and_fails_no_read(activated, lines, capsys):  # noqa: F811
+def test_an_upgrade_refuses_no_connection_and_fails_no_read(activated, lines, measured):  # noqa: F811
     made, port = activated
-    with capsys.disabled():
-        counts, errors = exchange(made, port, lines, signal.SIGTERM)
+    counts, errors = exchange(made, port, lines, signal.SIGTERM, measured)
     assert counts["failed"] == 0, errors
     assert made.daemon.stop() == 0
     verified = made.daemon.lease("leased", "audit", "verify", made.daemon.audit_path)
@@ -76,9 +75,8 @@ def test_an_upgrade_refuses_no_connection_and_fails_no_read(activated, lines, ca
     assert sum(record["count"] for record in made.events("credential.read")) >= counts["reads"], "each read is on record"
 
 
-def test_after_a_kill_no_connection_is_refused_and_nothing_is_minted(activated, lines, capsys):  # noqa: F811
+def test_after_a_kill_no_connection_is_refused_and_nothing_is_minted(activated, lines, measured):  # noqa: F811
     made, port = activated
-    with capsys.disabled():
-        counts, errors = exchange(made, port, lines, signal.SIGKILL)
+    counts, errors = exchange(made, port, lines, signal.SIGKILL, measured)
     # A request that was under way is lost with the daemon: at most one of each client, each time.
     assert counts["failed"] <= 4 * ROUNDS, errors

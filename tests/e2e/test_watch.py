@@ -73,18 +73,18 @@ def consumer(lines):
     return opener
 
 
-def finish(it, what):
+def finish(it, what, measured):
     """Closes its stdin; its counts, shown."""
     it.process.stdin.close()
     counts = until(lambda: next((line for line in it.lines if "logins" in line), None), "the client has counted")
-    print(f"\n{what}: {counts['logins']} logins in {counts['seconds']} s, {counts['failed']} failed")
+    measured(f"{what}: {counts['logins']} logins in {counts['seconds']} s, {counts['failed']} failed")
     assert it.process.wait(20) == 0
     assert counts["failed"] == 0, it.lines
     assert counts["logins"] >= 0.5 * LOGINS_PER_S * counts["seconds"]
     return counts
 
 
-def test_no_login_fails_over_twenty_rotations(orders, consumer, capsys):
+def test_no_login_fails_over_twenty_rotations(orders, consumer, measured):
     made = orders(overlap="60s")
     it = consumer(made)
     for version in range(1, 21):
@@ -93,18 +93,16 @@ def test_no_login_fails_over_twenty_rotations(orders, consumer, capsys):
         until(lambda: it.has(version=version + 1), f"the client has moved over to version {version + 1}")
         until(lambda: time.monotonic() > due, "the client has logged in a few times")
     until(lambda: len(made.lease_ids()) == 1, "each old credential is revoked, long before its overlap is over")
-    with capsys.disabled():
-        finish(it, "20 rotations asked for")
+    finish(it, "20 rotations asked for", measured)
     made.await_dead({"username": "nobody", "password": "-"})
 
 
-def test_no_login_fails_over_planned_rotations(orders, consumer, capsys):
+def test_no_login_fails_over_planned_rotations(orders, consumer, measured):
     made = orders(issuer={"default_ttl": "4s", "max_ttl": "6s"}, max_ttl="6s", min_remaining="1s", overlap="60s",
                   rules=[{"name": "consumers", "subjects": [{"user": CONSUMER}], "roles": ["*"], "limits": {"duration": "1h"}}])
     it = consumer(made)
     until(lambda: it.has(version=5) or it.process.poll() is not None, "four successors came by themselves", 40)
-    with capsys.disabled():
-        finish(it, "4 planned rotations")
+    finish(it, "4 planned rotations", measured)
 
 
 def test_who_watches_and_says_nothing_has_the_overlap(orders, shell, lines):
