@@ -246,7 +246,7 @@ $(OUT)/lease: $(OBJ)/src/cli/main.o $(call archives,cli $(uses_cli)) $(flags_sta
 	$(Q)$(call link,$(call ext,cli $(uses_cli)))
 
 # The conformance suite of the plugins' interface: built from tests, installed for who writes plugins.
-plugin_check_sources := $(filter-out tests/support/token_fixture.c,$(wildcard tests/conformance/*.c tests/support/*.c))
+plugin_check_sources := $(filter-out tests/support/token% tests/support/rsa_key.c,$(wildcard tests/conformance/*.c tests/support/*.c))
 $(OUT)/leased-plugin-check: $(call objects,$(plugin_check_sources)) $(call archives,$(tests_conformance)) $(builtin_archives) $(flags_stamp)
 	$(call say,LD,$@)
 	$(Q)$(call link,$(call ext,plugin $(tests_conformance)))

@@ -2,6 +2,7 @@
  * for is found in an example that was given it. */
 #include "base/check.h"
 #include "base/str.h"
+#include "support/slowdown.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,14 +59,13 @@ static int plugin_check(const char *arguments)
 /* `name` is also that of the file with its server's answers, where there is one. */
 static void expect_clean(const char *name, const char *plugin, const char *keys)
 {
-    const char *slowdown = getenv("TEST_SLOWDOWN");
     char answers[2048];
     char all[COMMAND_MAX_BYTES];
     char root[1024];
 
     assert_non_null(getcwd(root, sizeof(root)));
     (void)snprintf(answers, sizeof(answers), "%s/tests/conformance/answers/%s.json", root, name);
-    (void)snprintf(all, sizeof(all), "--slowdown %s %s%s %s %s", slowdown != NULL ? slowdown : "1",
+    (void)snprintf(all, sizeof(all), "--slowdown %u %s%s %s %s", slowdown(),
                    access(answers, R_OK) == 0 ? "--answers " : "",
                    access(answers, R_OK) == 0 ? answers : "", keys, plugin);
     if (plugin_check(all) != 0) {

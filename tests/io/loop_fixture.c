@@ -60,11 +60,3 @@ void loop_turns(struct loop *loop, unsigned count)
         io_run_once(loop->io, false);
     }
 }
-
-unsigned loop_slowdown(void)
-{
-    const char *text = getenv("TEST_SLOWDOWN");
-    unsigned long value = text != NULL ? strtoul(text, NULL, 10) : 1;
-
-    return value > 0 && value < 1000 ? (unsigned)value : 1;
-}

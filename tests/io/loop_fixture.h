@@ -34,7 +34,4 @@ void loop_until(struct loop *loop, const bool *flag);
 /* Turns that don't wait. */
 void loop_turns(struct loop *loop, unsigned count);
 
-/* By how much to divide the volume of a test (TEST_SLOWDOWN). */
-unsigned loop_slowdown(void);
-
 #endif

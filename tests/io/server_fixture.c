@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "io/io_internal.h"
+#include "support/slowdown.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,10 +29,7 @@ static uint64_t now_ms(void)
 
 uint64_t fixture_deadline(void)
 {
-    const char *slowdown = getenv("TEST_SLOWDOWN");
-    long factor = slowdown != NULL ? strtol(slowdown, NULL, 10) : 1;
-
-    return now_ms() + 5000U * (uint64_t)(factor > 0 ? factor : 1);
+    return now_ms() + UINT64_C(5000) * slowdown();
 }
 
 bool fixture_is_over(uint64_t deadline_ms)

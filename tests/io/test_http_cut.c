@@ -3,6 +3,7 @@
 #include "io/http_call.h"
 
 #include "base/mem.h"
+#include "support/slowdown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@
 
 struct cut {
     const char *reply;
-    size_t first; /* how many bytes the peer's first connection sends */
+    size_t len;
+    size_t first; /* how many bytes the peer's first connection lacks; each next `step` more */
+    size_t step;
     bool is_reset;
 };
 
@@ -29,7 +32,8 @@ static void script_cut(struct peer_conn *conn)
     const struct cut *cut = conn->user;
 
     if (peer_read_request(conn)) {
-        (void)peer_write_bytes(conn, cut->reply, cut->first + conn->number - 1);
+        (void)peer_write_bytes(conn, cut->reply,
+                               cut->len - cut->first - (conn->number - 1) * cut->step);
     }
     if (cut->is_reset) {
         peer_reset(conn);
@@ -55,22 +59,23 @@ static void check_cut(struct call *call, size_t sent, size_t whole)
 static void run_cuts(struct loop *loop, const char *reply, bool is_reset)
 {
     size_t whole = strlen(reply);
-    size_t sent = 0;
+    size_t step = slowdown();
+    size_t lacking = 0;
 
-    while (sent <= whole) {
-        struct cut cut = {.reply = reply, .first = sent, .is_reset = is_reset};
+    while (lacking <= whole) {
+        struct cut cut = {
+            .reply = reply, .len = whole, .first = lacking, .step = step, .is_reset = is_reset};
         const struct peer_options options = {.script = script_cut, .user = &cut};
         struct peer *peer = peer_new(&options);
-        size_t end =
-            sent + CONNECTIONS_PER_PEER < whole + 1 ? sent + CONNECTIONS_PER_PEER : whole + 1;
 
-        for (; sent < end; sent++) {
+        for (unsigned i = 0; i < CONNECTIONS_PER_PEER && lacking <= whole; i++) {
             struct call call;
 
             call_init(&call, peer, "/v1/database/creds/orders");
             call.http.flags = ENV_HTTP_CREATES;
             (void)call_run(loop, &call);
-            check_cut(&call, sent, whole);
+            check_cut(&call, whole - lacking, whole);
+            lacking += step;
         }
         peer_free(peer);
     }
@@ -171,7 +176,7 @@ static void test_memory_stays_flat_however_much_comes(void **state)
     before = resident_bytes();
     in_use = mem_in_use_bytes();
     run_floods(loop, FLOODS);
-    if (loop_slowdown() == 1) { /* others measure the sanitizer's memory */
+    if (slowdown() == 1) { /* others measure the sanitizer's memory */
         assert_true(resident_bytes() < before + GROWTH_MAX_BYTES);
     }
     assert_true(mem_in_use_bytes() < in_use + GROWTH_MAX_BYTES / 8);

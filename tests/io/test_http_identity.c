@@ -2,6 +2,7 @@
  * another backend's certificate, however many there are at once. */
 #include "io/http2_peer.h"
 #include "io/http_call.h"
+#include "support/slowdown.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,7 +109,7 @@ static void test_each_backend_shows_its_own_certificate(void **state)
 
     name_visitors(visitors);
     /* A hundred connections of their own at most: the peer has threads for 128. */
-    visit_all(loop, peer, visitors, ROUNDS / 2 / loop_slowdown());
+    visit_all(loop, peer, visitors, slowed(ROUNDS / 2));
     peer_free(peer);
 }
 
@@ -121,7 +122,7 @@ static void test_each_backend_shows_its_own_certificate_with_http_2(void **state
 
     http2_peer_start(&h2, ca, "", HTTP_CA_WANTS_CLIENT);
     name_visitors(visitors);
-    for (unsigned round = 0; round < ROUNDS / loop_slowdown(); round++) {
+    for (unsigned round = 0; round < slowed(ROUNDS); round++) {
         for (size_t i = 0; i < AT_ONCE; i++) {
             visit(loop, h2.peer, &visitors[(i * 5 + round) % AT_ONCE]);
         }

@@ -3,6 +3,7 @@
  * cut on its way. The canary that follows is never interpreted, and neither is one inside of a
  * body. test_server_requests.c has the single tricks. */
 #include "server_fixture.h"
+#include "support/slowdown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,14 +82,6 @@ static int teardown(void **state)
     fixture_fini(*state);
     free(*state);
     return 0;
-}
-
-static size_t slowdown(void)
-{
-    const char *text = getenv("TEST_SLOWDOWN");
-    unsigned long value = text != NULL ? strtoul(text, NULL, 10) : 1;
-
-    return value > 0 ? value : 1;
 }
 
 /* Sends the text in two parts and the canary behind it. */

@@ -6,6 +6,7 @@
 #include "sim/sim_oom.h"
 
 #include "base/mem.h"
+#include "support/slowdown.h"
 
 /* cmocka.h needs these four before it. */
 #include <setjmp.h>
@@ -221,7 +222,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 static void run_all(bool is_for_ever)
 {
-    uint64_t stride = number_of("STRIDE", STRIDE_DEFAULT) * number_of("TEST_SLOWDOWN", 1);
+    uint64_t stride = number_of("STRIDE", STRIDE_DEFAULT) * slowdown();
     uint64_t at = 1;
     uint64_t run_count = 0;
 

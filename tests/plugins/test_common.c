@@ -4,6 +4,7 @@
 #include "common/jwt.h"
 
 #include "base/mem.h"
+#include "support/rsa_key.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +84,7 @@ static void test_forms_encode_all_but_what_is_unreserved(void **state)
 
 static EVP_PKEY *make_key(enum plugin_jwt_alg alg)
 {
-    EVP_PKEY *key = alg == PLUGIN_JWT_ES256 ? EVP_EC_gen("P-256") : EVP_RSA_gen(2048);
+    EVP_PKEY *key = alg == PLUGIN_JWT_ES256 ? EVP_EC_gen("P-256") : rsa_key(RSA_KEY_2048);
 
     assert_non_null(key);
     return key;
@@ -159,7 +160,7 @@ static void test_a_key_that_does_not_fit_is_refused(void **state)
 {
     EVP_PKEY *rsa = make_key(PLUGIN_JWT_RS256);
     EVP_PKEY *ec = make_key(PLUGIN_JWT_ES256);
-    EVP_PKEY *weak = EVP_RSA_gen(1024);
+    EVP_PKEY *weak = rsa_key(RSA_KEY_1024);
     json_t *claims = json_object();
     struct plugin_text detail;
     const struct {

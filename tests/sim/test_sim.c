@@ -6,6 +6,7 @@
  * SEEDS= runs that many from FROM= [1] on, each once and every STRIDE=th [1], and nothing else:
  * scripts/sim-soak starts several such processes. */
 #include "sim_swarm.h"
+#include "support/slowdown.h"
 
 /* cmocka.h needs these four before it. */
 #include <setjmp.h>
@@ -28,13 +29,6 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
     const char *text = getenv(name);
 
     return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
-}
-
-static uint64_t slowdown(void)
-{
-    uint64_t factor = number_of("TEST_SLOWDOWN", 1);
-
-    return factor > 0 ? factor : 1;
 }
 
 static uint64_t steps_to_run(void)
@@ -106,7 +100,7 @@ static void run_range(void)
 
 static void test_invariants_hold_in_each_seed_and_runs_repeat(void **state)
 {
-    uint64_t count = SEEDS_DEFAULT / slowdown();
+    uint64_t count = slowed(SEEDS_DEFAULT);
 
     (void)state;
     if (getenv("SEED") != NULL) {
@@ -114,7 +108,7 @@ static void test_invariants_hold_in_each_seed_and_runs_repeat(void **state)
     } else if (getenv("SEEDS") != NULL) {
         run_range();
     } else {
-        for (uint64_t seed = 1; seed <= (count > 0 ? count : 1); seed++) {
+        for (uint64_t seed = 1; seed <= count; seed++) {
             run_twice(seed, steps_to_run(), "");
         }
     }

@@ -1,11 +1,11 @@
 #include "support/token.h"
 
 #include "base/check.h"
+#include "support/rsa_key.h"
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <string.h>
 
@@ -36,12 +36,11 @@ static void to_url(char *text)
 static void make_pair(size_t number)
 {
     struct token_pair *pair = &pairs[number];
-    EVP_PKEY *key = EVP_RSA_gen(2048);
+    EVP_PKEY *key = rsa_key(number == 0 ? RSA_KEY_2048 : RSA_KEY_2048_OTHER);
     X509 *certificate = X509_new();
     BIO *bio = BIO_new(BIO_s_mem());
     unsigned char digest[32];
 
-    CHECK(key != NULL);
     CHECK(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
     take_pem(bio, pair->key_pem, sizeof(pair->key_pem));
     (void)ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1 + (long)number);

@@ -1,10 +1,12 @@
 #include "support/token_fixture.h"
 
 #include "base/check.h"
+#include "support/rsa_key.h"
 
 #include <jose/b64.h>
 #include <jose/jwk.h>
 #include <jose/jws.h>
+#include <jose/openssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,16 @@ json_t *token_key(const char *terms)
     json_t *key = json_loads(terms, 0, NULL);
 
     CHECK(key != NULL && jose_jwk_gen(NULL, key));
+    return key;
+}
+
+json_t *token_rsa_key(void)
+{
+    EVP_PKEY *rsa = rsa_key(RSA_KEY_2048);
+    json_t *key = jose_openssl_jwk_from_EVP_PKEY(NULL, rsa);
+
+    CHECK(key != NULL);
+    EVP_PKEY_free(rsa);
     return key;
 }
 

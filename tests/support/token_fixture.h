@@ -7,6 +7,9 @@
 /* A private key made anew: {"alg": "ES256", "kid": "k1"}, or what libjose makes keys from. */
 json_t *token_key(const char *terms);
 
+/* The RSA key of rsa_key.h, without `alg` and `kid`. */
+json_t *token_rsa_key(void);
+
 /* The set of the public halves of up to two keys, as text; free(). `two` may be NULL. */
 char *token_jwks(const json_t *one, const json_t *two);
 

@@ -15,6 +15,7 @@
 
 #include "plain_policy.h"
 #include "support/fake_env.h"
+#include "support/slowdown.h"
 
 #define CASES_DEFAULT 30000U
 #define CASES_OF_POLICY 40U
@@ -330,7 +331,7 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
 static void test_decisions_are_those_of_a_plain_reading(void **unused)
 {
     const uint64_t seed = number_of("SEED", 1);
-    const uint64_t cases = number_of("CASES", CASES_DEFAULT);
+    const uint64_t cases = number_of("CASES", slowed(CASES_DEFAULT));
     static struct plain_policy plain;
     struct access_policy *policy = NULL;
     struct fake_env fake;

@@ -17,6 +17,7 @@
 #include "base/calendar.h"
 #include "base/mem.h"
 #include "zone_fixture.h"
+#include "support/slowdown.h"
 
 #define MINUTE_S 60
 #define WALK_MINUTES (9 * 24 * 60)
@@ -168,8 +169,7 @@ static void test_windows_are_what_a_plain_reading_says(void **state)
                                         "Africa/Cairo",
                                         "Asia/Kolkata",
                                         "UTC"};
-    const char *slowdown = getenv("TEST_SLOWDOWN");
-    size_t runs = 350 / (size_t)(slowdown != NULL ? strtoul(slowdown, NULL, 10) : 1);
+    size_t runs = slowed(350);
     size_t i;
 
     (void)state;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lease/observe.h"
+#include "support/slowdown.h"
 
 #define STEPS 1500
 #define HISTORIES 24
@@ -337,9 +338,8 @@ static void run_history(uint64_t seed)
 
 static void test_random_histories_leave_nothing_behind(void **state)
 {
-    const char *slowdown = getenv("TEST_SLOWDOWN");
     const char *seed = getenv("SEED");
-    uint64_t count = HISTORIES / (slowdown != NULL ? strtoull(slowdown, NULL, 10) : 1);
+    uint64_t count = slowed(HISTORIES);
     uint64_t i;
 
     (void)state;
@@ -347,7 +347,7 @@ static void test_random_histories_leave_nothing_behind(void **state)
         run_history(strtoull(seed, NULL, 10));
         return;
     }
-    for (i = 1; i <= count + 1; i++) {
+    for (i = 1; i <= count; i++) {
         print_message("SEED=%llu\n", (unsigned long long)i);
         run_history(i);
     }

@@ -1,6 +1,7 @@
 /* The timing wheel against a plain table of deadlines, on random histories and in the corners of 64
  * bits. */
 #include "lease/wheel.h"
+#include "support/slowdown.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,8 +180,7 @@ static void random_step(void)
 
 static void random_history(uint64_t now_ms, uint64_t seed, enum habit habit)
 {
-    const char *slowdown = getenv("TEST_SLOWDOWN");
-    unsigned steps = 20000U / (slowdown != NULL ? (unsigned)strtoul(slowdown, NULL, 10) : 1U);
+    unsigned steps = slowed(20000);
     unsigned i;
 
     start(now_ms, seed);
