@@ -69,7 +69,9 @@ void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *f
 
 uint64_t acquire_wished_ms(const struct lease_ask *ask)
 {
-    uint64_t rule_ms = ask->decision->min_remaining_ms;
+    const struct grant *named = reads_named(ask);
+    uint64_t rule_ms =
+        named != NULL ? grant_min_remaining_ms(named) : ask->decision->min_remaining_ms;
 
     return rule_ms > ask->min_remaining_ms ? rule_ms : ask->min_remaining_ms;
 }

@@ -109,15 +109,17 @@ static void basis_put_text(struct buf *buf, const char *text)
 }
 
 /* NULL when out of memory. */
-static struct text *basis_get(struct map *texts, const char *policy, const char *rule,
-                              struct str groups)
+static struct text *basis_get(struct map *texts, const char *policy,
+                              const struct access_decision *decision, struct str groups)
 {
+    const char *min_remaining = (const char *)&decision->min_remaining_ms;
     BUF_AUTO buf;
     struct text *basis = NULL;
 
     buf_init(&buf, BASIS_MAX_BYTES);
     basis_put_text(&buf, policy);
-    basis_put_text(&buf, rule);
+    basis_put_text(&buf, decision->rule);
+    buf_add_str(&buf, (struct str){.ptr = min_remaining, .len = sizeof(uint64_t)});
     buf_add_str(&buf, groups);
     if (buf_status(&buf) == 0) {
         basis = text_get_bytes(texts, buf_str(&buf));
@@ -135,11 +137,26 @@ const char *grant_rule(const struct grant *grant)
     return grant->basis->chars + strlen(grant->basis->chars) + 1;
 }
 
+/* What follows the texts isn't aligned. */
+static const char *basis_numbers(const struct grant *grant)
+{
+    const char *rule = grant_rule(grant);
+
+    return rule + strlen(rule) + 1;
+}
+
+uint64_t grant_min_remaining_ms(const struct grant *grant)
+{
+    uint64_t min_remaining_ms;
+
+    memcpy(&min_remaining_ms, basis_numbers(grant), sizeof(min_remaining_ms));
+    return min_remaining_ms;
+}
+
 static struct str grant_groups(const struct grant *grant)
 {
     const struct str basis = grant->basis->entry.key;
-    const char *rule = grant_rule(grant);
-    const char *groups = rule + strlen(rule) + 1;
+    const char *groups = basis_numbers(grant) + sizeof(uint64_t);
 
     return (struct str){.ptr = groups, .len = (size_t)(basis.ptr + basis.len - groups)};
 }
@@ -155,10 +172,11 @@ void grant_identity(const struct grant *grant, struct access_identity *ret_ident
     memcpy(ret_identity->groups, groups.ptr + sizeof(uint32_t), groups.len - sizeof(uint32_t));
 }
 
-void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest)
+void grant_set_rule(struct grant *grant, const struct access_decision *decision,
+                    const char *policy_digest)
 {
     struct map *texts = &grant->lease->role->core->texts;
-    struct text *basis = basis_get(texts, policy_digest, rule, grant_groups(grant));
+    struct text *basis = basis_get(texts, policy_digest, decision, grant_groups(grant));
 
     if (basis != NULL) { /* without memory the old one stays */
         text_put(texts, grant->basis);
@@ -175,7 +193,7 @@ static struct text *basis_of(struct lease_core *core, const struct lease_acquire
     CHECK(count <= ENV_PEER_GROUPS_MAX);
     groups[0] = identity->gid;
     memcpy(groups + 1, identity->groups, count * sizeof(groups[0]));
-    return basis_get(&core->texts, acquire->policy_digest, acquire->ask.decision->rule,
+    return basis_get(&core->texts, acquire->policy_digest, acquire->ask.decision,
                      (struct str){.ptr = (const char *)groups,
                                   .len = (count + 1) * sizeof(groups[0])});
 }

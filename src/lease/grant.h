@@ -35,8 +35,9 @@ struct grant {
     struct lease *lease;
     struct lease *leaving;   /* the lease before, until the successor was delivered */
     struct handout *handout; /* records being written; else NULL */
-    struct text *basis; /* what it was decided on: policy and rule as C strings, then the caller's
-                           gid and groups when it asked, each a uint32_t */
+    struct text *basis; /* what it was decided on: policy and rule as C strings, what the rule wants
+                           left as a uint64_t, then the caller's gid and groups when it asked, each
+                           a uint32_t */
     struct index_entry by_id;
     struct list by_age;
     struct list by_holder;
@@ -92,8 +93,12 @@ bool grant_is_break_glass(const struct grant *grant);
 /* The policy's digest and the rule's name. */
 const char *grant_policy(const struct grant *grant);
 const char *grant_rule(const struct grant *grant);
-/* Another rule (NULL: none) and policy stand behind it from now on. */
-void grant_set_rule(struct grant *grant, const char *rule, const char *policy_digest);
+/* What a credential that is read by it must have left, by its rule; 0: the role's own. Not in the
+ * ledger: a start decides anew. */
+uint64_t grant_min_remaining_ms(const struct grant *grant);
+/* The decision's rule (NULL: none) and this policy stand behind it from now on. */
+void grant_set_rule(struct grant *grant, const struct access_decision *decision,
+                    const char *policy_digest);
 /* The end of its duration; 0: none, or it hasn't begun. */
 int64_t grant_until_wall_ms(const struct grant *grant);
 /* NULL if it isn't bound to one. */

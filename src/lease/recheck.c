@@ -188,9 +188,10 @@ static void grant_drain(struct recheck *recheck, struct grant *grant)
 }
 
 /* Who waits for a credential hasn't got one yet, and gets none. */
-static void grant_take_away(struct recheck *recheck, struct grant *grant, const char *rule)
+static void grant_take_away(struct recheck *recheck, struct grant *grant,
+                            const struct access_decision *decision)
 {
-    grant_set_rule(grant, rule, recheck->asked->policy_digest);
+    grant_set_rule(grant, decision, recheck->asked->policy_digest);
     if (recheck->asked->drain_ms > 0 && grant->is_created) {
         grant_drain(recheck, grant);
         return;
@@ -207,18 +208,18 @@ static void grant_recheck(struct recheck *recheck, struct grant *grant)
 
     switch (fate) {
     case FATE_ENDS:
-        grant_take_away(recheck, grant, decision.rule);
+        grant_take_away(recheck, grant, &decision);
         break;
     case FATE_DRAINS:
         recheck->asked->draining_count++;
         break;
     case FATE_REDUCED:
-        grant_set_rule(grant, decision.rule, recheck->asked->policy_digest);
+        grant_set_rule(grant, &decision, recheck->asked->policy_digest);
         grant_reduce(recheck->core, grant, duration_ms);
         recheck->asked->reduced_count++;
         break;
     case FATE_GOES_ON:
-        grant_set_rule(grant, decision.rule, recheck->asked->policy_digest);
+        grant_set_rule(grant, &decision, recheck->asked->policy_digest);
         break;
     }
     if (!grant->is_created && (fate == FATE_REDUCED || fate == FATE_GOES_ON)) {

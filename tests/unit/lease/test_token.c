@@ -1,5 +1,6 @@
 /* Grant tokens: what they name, for whom, and for how long; and what a caller without a process
  * does with them. */
+#include "lease/recheck.h"
 #include "lease/token.h"
 #include "unit/lease/fixture.h"
 
@@ -137,6 +138,61 @@ static void test_its_grants_credential_is_read_with_it(void **state)
     assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], 2);
 }
 
+/* Whoever reads by a token says nothing of what its rule wants left. */
+static void test_what_its_rule_wants_left_counts_with_it_too(void **state)
+{
+    struct client *client;
+    struct client *child;
+
+    (void)state;
+    f.model.is_renewable = false;
+    f.model.lifetime_ms = f.role.ttl_ms = HOUR_MS;
+    f.role.min_remaining_ms = MINUTE_MS;
+    fixture_client(0)->decision.min_remaining_ms = 29 * MINUTE_MS;
+    client = holder();
+    child = same_user_by_tcp();
+    fixture_advance(35 * MINUTE_MS);
+    child->acquire.ask.named = client->grant;
+    assert_null(fixture_cached(child, &f.role));
+    fixture_get(child, &f.role);
+    assert_int_equal(child->status, 0);
+    assert_ptr_equal(child->grant, client->grant);
+    assert_int_equal(f.model.call_counts[LEASE_CALL_ISSUE], 2);
+}
+
+static void judge(void *user, const struct access_identity *identity,
+                  const struct access_request *request, struct access_decision *ret_decision)
+{
+    (void)identity;
+    (void)request;
+    *ret_decision = *(const struct access_decision *)user;
+}
+
+static void test_a_new_policy_says_what_must_be_left(void **state)
+{
+    struct access_decision decision = {.outcome = ACCESS_ALLOW,
+                                       .rule = "rule-two",
+                                       .min_remaining_ms = 29 * MINUTE_MS};
+    struct client *client;
+    struct client *child;
+
+    (void)state;
+    f.model.is_renewable = false;
+    f.model.lifetime_ms = f.role.ttl_ms = HOUR_MS;
+    f.role.min_remaining_ms = MINUTE_MS;
+    fake_env_add_user(&f.fake, 500, "user500");
+    client = holder();
+    child = same_user_by_tcp();
+    fixture_advance(35 * MINUTE_MS);
+    child->acquire.ask.named = client->grant;
+    assert_ptr_equal(fixture_cached(child, &f.role), client->grant);
+    (void)lease_core_recheck(f.core, &(struct lease_recheck){.policy_digest = "digest-two",
+                                                             .judge = judge,
+                                                             .user = &decision});
+    assert_int_equal(client->grant->state, GRANT_STATE_HELD);
+    assert_null(fixture_cached(child, &f.role));
+}
+
 static void test_another_role_is_bound_to_what_its_grant_is_bound_to(void **state)
 {
     struct client *client = holder();
@@ -184,6 +240,8 @@ int main(void)
         token_test(test_it_is_dead_when_its_grant_is),
         token_test(test_another_user_has_no_use_for_it),
         token_test(test_its_grants_credential_is_read_with_it),
+        token_test(test_what_its_rule_wants_left_counts_with_it_too),
+        token_test(test_a_new_policy_says_what_must_be_left),
         token_test(test_another_role_is_bound_to_what_its_grant_is_bound_to),
         token_test(test_a_grant_without_a_process_has_none_to_lend),
     };
