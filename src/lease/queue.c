@@ -46,6 +46,10 @@ void queue_bucket_set(struct queue_bucket *bucket, struct units_rate rate, uint6
         return;
     }
     bucket_refill(&before, now_ms);
+    if (before.rate.count == bucket->rate.count && before.rate.per_ms == bucket->rate.per_ms) {
+        bucket->level = before.level; /* also the part of a token that has come back */
+        return;
+    }
     tokens = before.level / before.rate.per_ms;
     if (tokens < bucket->rate.count) {
         bucket->level = tokens * bucket->rate.per_ms;

@@ -37,7 +37,7 @@ struct queue_bucket {
 
 void queue_bucket_init(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms);
 
-/* Another rate from now on; what was used up stays used up. */
+/* Another rate from now on; what was used up stays used up. The same one changes nothing. */
 void queue_bucket_set(struct queue_bucket *bucket, struct units_rate rate, uint64_t now_ms);
 
 /* It had so many tokens at `then_ms`, and what has come back since. */

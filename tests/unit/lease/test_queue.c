@@ -367,6 +367,21 @@ static void test_a_bucket_fills_up_and_no_further(void **state)
     assert_int_equal(queue_bucket_wait_ms(&bucket, 4, UINT64_MAX), 20000);
 }
 
+static void test_the_same_rate_once_more_takes_nothing_away(void **state)
+{
+    const struct units_rate rate = {.count = 1, .per_ms = 60000};
+    struct queue_bucket bucket;
+    uint64_t now_ms;
+
+    (void)state;
+    queue_bucket_init(&bucket, rate, 1000);
+    queue_bucket_take(&bucket, 1, 1000);
+    for (now_ms = 11000; now_ms < 61000; now_ms += 10000) {
+        queue_bucket_set(&bucket, rate, now_ms);
+        assert_int_equal(queue_bucket_wait_ms(&bucket, 1, now_ms), 61000 - now_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +402,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_newcomer_waits_for_one_of_each_uid, end),
         cmocka_unit_test_teardown(test_a_uid_whose_role_has_no_tokens_does_not_hold_up_others, end),
         cmocka_unit_test(test_a_changed_rate_forgives_nothing),
+        cmocka_unit_test(test_the_same_rate_once_more_takes_nothing_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
