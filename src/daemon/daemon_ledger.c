@@ -167,6 +167,21 @@ static int recover_setting(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_rate(void *user, struct str id, struct str body)
+{
+    struct daemon *daemon = user;
+    int r = lease_core_recover_rate(daemon->core, id, body);
+
+    if (r == ERR_INVALID) {
+        left("record", id,
+             "it can't be read; what its caller has used up of a rule's limits.issue is taken for "
+             "unused");
+    } else if (r != 0) {
+        left("record", id, err_str(r));
+    }
+    return 0;
+}
+
 /* One record for all that simply goes on; what doesn't has records of its own. */
 static void note(struct daemon *daemon, const struct lease_recovery *recovery)
 {
@@ -247,6 +262,9 @@ int daemon_ledger_recover(struct daemon *daemon)
     }
     if (r == 0) {
         r = env_ledger_each(daemon->ledger, ENV_LEDGER_SETTING, recover_setting, daemon, &e);
+    }
+    if (r == 0) {
+        r = env_ledger_each(daemon->ledger, ENV_LEDGER_RATE, recover_rate, daemon, &e);
     }
     if (r != 0) {
         return unreadable(&e);

@@ -36,6 +36,7 @@ enum env_ledger_kind {
     ENV_LEDGER_REQUEST = 6, /* what waits for an approval, or has had one; id: the request's */
     ENV_LEDGER_BLOCK = 7,   /* who gets nothing until when, and drills that aren't over; id: its */
     ENV_LEDGER_READ = 8,    /* who has read a shared lease; id: the lease's, "/" and a number */
+    ENV_LEDGER_RATE = 9,    /* what a caller has used up of a rule's rate of new grants */
 };
 
 /* One wait, embedded in its owner. */

@@ -26,7 +26,8 @@ static_assert((int)ENV_LEDGER_LEASE == LEDGER_KIND_LEASE &&
                   (int)ENV_LEDGER_SETTING == LEDGER_KIND_SETTING &&
                   (int)ENV_LEDGER_REQUEST == LEDGER_KIND_REQUEST &&
                   (int)ENV_LEDGER_BLOCK == LEDGER_KIND_BLOCK &&
-                  (int)ENV_LEDGER_READ == LEDGER_KIND_READ,
+                  (int)ENV_LEDGER_READ == LEDGER_KIND_READ &&
+                  (int)ENV_LEDGER_RATE == LEDGER_KIND_RATE,
               "the numbers that are in files");
 
 struct ledger_db {

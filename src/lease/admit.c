@@ -64,8 +64,7 @@ static int check_new_grant(struct lease_acquire *acquire, struct role *role, str
                                  &acquire->retry_after_ms, &acquire->error);
     }
     if (r == 0) {
-        r = rates_check(&acquire->core->rates, &acquire->ask, core_now_ms(acquire->core),
-                        &acquire->retry_after_ms, &acquire->error);
+        r = rates_check(acquire->core, &acquire->ask, &acquire->retry_after_ms, &acquire->error);
     }
     if (r == 0) {
         r = shared != NULL ? check_crowd(acquire, shared, holder->account)
@@ -81,6 +80,9 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
     struct lease *lease = shared;
     int r = check_new_grant(acquire, role, holder, shared);
 
+    if (r == 0) {
+        r = rates_take(acquire->core, &acquire->ask, &acquire->error);
+    }
     if (r == 0 && shared == NULL) {
         r = acquire_new_lease(acquire, role, holder, &lease);
     }
@@ -88,7 +90,6 @@ static int acquire_new_grant(struct lease_acquire *acquire, struct role *role,
         return r;
     }
     account_take_grant(acquire->core, holder->account, shared == NULL);
-    rates_take(&acquire->core->rates, &acquire->ask, core_now_ms(acquire->core));
     r = grant_new(&(struct grant_making){.lease = lease,
                                          .holder = holder,
                                          .acquire = acquire,

@@ -195,6 +195,10 @@ int lease_core_recover_grant(struct lease_core *core, struct str id,
 int lease_core_recover_budget(struct lease_core *core, struct str id,
                               struct str body) ATTR_MUST_USE;
 
+/* What callers have used up of what rules give them (rates.h); at any moment before anything is
+ * asked for. What has come back by now is removed. ERR_INVALID: it can't be read. ERR_NOMEM. */
+int lease_core_recover_rate(struct lease_core *core, struct str id, struct str body) ATTR_MUST_USE;
+
 /* Who has read a lease that was shared; any time after the leases, and before the grants. One whose
  * lease is over is removed. ERR_INVALID: it can't be read. ERR_NOMEM. */
 int lease_core_recover_read(struct lease_core *core, struct str id, struct str body) ATTR_MUST_USE;

@@ -308,6 +308,8 @@ uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_cloc
 /* The same of one that has passed; 0: before the boot. */
 uint64_t recover_past_ms(const struct lease_core *core, const struct ledger_clock *clock,
                          int64_t wall_ms);
+/* How long ago the record was written; 0: nobody can know. */
+uint64_t recover_age_ms(const struct lease_core *core, const struct ledger_clock *clock);
 /* Is it the boot in which the record was written? */
 bool recover_is_same_boot(const struct lease_core *core, const struct ledger_clock *clock);
 /* "l-" or "g-" and 32 hexadecimal digits. */

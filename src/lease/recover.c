@@ -59,6 +59,13 @@ uint64_t recover_when_ms(const struct lease_core *core, const struct ledger_cloc
     return wall_ms != 0 ? ledger_clock_when_ms(clock, &now, wall_ms) : UINT64_MAX;
 }
 
+uint64_t recover_age_ms(const struct lease_core *core, const struct ledger_clock *clock)
+{
+    const struct ledger_now now = now_of(core);
+
+    return ledger_clock_age_ms(clock, &now);
+}
+
 bool recover_is_id(struct str id, char prefix)
 {
     size_t i;

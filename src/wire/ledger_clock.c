@@ -25,3 +25,12 @@ uint64_t ledger_clock_when_ms(const struct ledger_clock *clock, const struct led
 
     return when_ms > now->now_ms ? when_ms : now->now_ms;
 }
+
+uint64_t ledger_clock_age_ms(const struct ledger_clock *clock, const struct ledger_now *now)
+{
+    int64_t age_ms = ledger_clock_is_same_boot(clock, now)
+                         ? (int64_t)now->now_ms - clock->written_ms
+                         : now->wall_ms - clock->written_wall_ms;
+
+    return age_ms > 0 ? (uint64_t)age_ms : 0;
+}

@@ -21,7 +21,11 @@ bool ledger_clock_is_same_boot(const struct ledger_clock *clock, const struct le
 uint64_t ledger_clock_past_ms(const struct ledger_clock *clock, const struct ledger_now *now,
                               int64_t wall_ms);
 
-/* The same of one that is to come: now, when it has passed. */
+/* How long ago the record was written; 0 where nobody can know: the machine has booted since, and
+ * its unix time is behind the record's. */
+uint64_t ledger_clock_age_ms(const struct ledger_clock *clock, const struct ledger_now *now);
+
+/* A time of a record that is to come, in our clock: now, when it has passed. */
 uint64_t ledger_clock_when_ms(const struct ledger_clock *clock, const struct ledger_now *now,
                               int64_t wall_ms);
 

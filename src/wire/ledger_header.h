@@ -26,6 +26,7 @@
 #define LEDGER_KIND_REQUEST 6
 #define LEDGER_KIND_BLOCK 7
 #define LEDGER_KIND_READ 8
+#define LEDGER_KIND_RATE 9
 #define LEDGER_SQL_(kind) #kind
 #define LEDGER_SQL(kind) LEDGER_SQL_(kind)
 

@@ -6,8 +6,9 @@
 #include "wire/ledger_grant.h"
 #include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
-#include "wire/ledger_request.h"
+#include "wire/ledger_rate.h"
 #include "wire/ledger_read.h"
+#include "wire/ledger_request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,19 @@ static void run_read(struct str body)
     }
 }
 
+static void run_rate(struct str body)
+{
+    struct ledger_rate rate;
+    struct buf out;
+
+    if (ledger_rate_read(body, &rate, NULL) == 0) {
+        buf_init(&out, body.len);
+        CHECK(ledger_rate_write(&rate, &out) == 0);
+        CHECK(str_eq(buf_str(&out), body));
+        buf_fini(&out);
+    }
+}
+
 static void run_request(struct str body)
 {
     struct ledger_request request;
@@ -93,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run_lease(body);
     run_block(body);
     run_read(body);
+    run_rate(body);
     run_request(body);
     free(bytes);
     return 0;

@@ -219,6 +219,15 @@ static int recover_read(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_rate(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct err e = {0};
+
+    sim_world_must(world, lease_core_recover_rate(world->core, id, body), &e, "a rate");
+    return 0;
+}
+
 static int recover_grant(void *user, struct str id, struct str body)
 {
     struct sim_world *world = user;
@@ -274,6 +283,9 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     sim_world_must(
         world, env_ledger_each(&world->ledger.ledger, ENV_LEDGER_GRANT, recover_grant, world, &e),
         &e, "ledger");
+    sim_world_must(world,
+                   env_ledger_each(&world->ledger.ledger, ENV_LEDGER_RATE, recover_rate, world, &e),
+                   &e, "ledger");
     lease_core_recovered(world->core, &world->recovery);
     world->policies[0] =
         parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);

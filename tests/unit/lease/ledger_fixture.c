@@ -122,6 +122,13 @@ static int recover_budget(void *user, struct str id, struct str body)
     return 0;
 }
 
+static int recover_rate(void *user, struct str id, struct str body)
+{
+    (void)user;
+    assert_int_equal(lease_core_recover_rate(f.core, id, body), 0);
+    return 0;
+}
+
 static int recover_read(void *user, struct str id, struct str body)
 {
     (void)user;
@@ -140,6 +147,7 @@ void ledger_start_reading(void)
                      0);
     assert_int_equal(
         env_ledger_each(&ledger.ledger, ENV_LEDGER_SETTING, recover_budget, NULL, NULL), 0);
+    assert_int_equal(env_ledger_each(&ledger.ledger, ENV_LEDGER_RATE, recover_rate, NULL, NULL), 0);
 }
 
 void ledger_start_going_on(void)

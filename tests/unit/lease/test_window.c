@@ -1,5 +1,5 @@
-/* What a rule gives beside a duration: an end with its window, a rate of new grants, and what a
- * credential must have left. */
+/* What a rule gives beside a duration: an end with its window, and what a credential must have
+ * left. */
 #include "lease/recheck.h"
 #include "unit/lease/ledger_fixture.h"
 
@@ -176,76 +176,6 @@ static void test_nothing_is_handed_out_when_the_window_has_closed_meanwhile(void
     assert_int_equal(model_live_count(&f.model), 0);
 }
 
-/* --- rates --- */
-
-static void test_a_rule_gives_an_identity_so_many_new_grants(void **state)
-{
-    struct client *client = fixture_client(0);
-    struct client *other = fixture_client(10);
-    int i;
-
-    (void)state;
-    client->decision.issue = other->decision.issue =
-        (struct units_rate){.count = 2, .per_ms = HOUR_MS};
-    for (i = 0; i < 2; i++) {
-        fixture_get(client, &f.role);
-        assert_int_equal(client->status, 0);
-        lease_end_grant(f.core, client->grant, GRANT_END_RELEASED, NULL);
-        fixture_advance(MINUTE_MS);
-    }
-    fixture_get(client, &f.role);
-    assert_int_equal(client->status, ERR_LIMIT);
-    assert_in_range(client->acquire.retry_after_ms, 1, 30 * MINUTE_MS);
-    assert_non_null(strstr(client->acquire.error.text, "2 new grants in 1h (limits.issue)"));
-    fixture_get(other, &f.role);
-    assert_int_equal(other->status, 0);
-    fixture_advance(30 * MINUTE_MS);
-    fixture_get(client, &f.role);
-    assert_int_equal(client->status, 0);
-}
-
-static void test_another_rule_has_a_rate_of_its_own(void **state)
-{
-    struct client *client = fixture_client(0);
-
-    (void)state;
-    client->decision.issue = (struct units_rate){.count = 1, .per_ms = HOUR_MS};
-    fixture_get(client, &f.role);
-    lease_end_grant(f.core, client->grant, GRANT_END_RELEASED, NULL);
-    fixture_run();
-    client->decision.rule = "another";
-    fixture_get(client, &f.role);
-    assert_int_equal(client->status, 0);
-}
-
-static void test_a_grant_that_is_there_takes_nothing_of_the_rate(void **state)
-{
-    struct client *client = fixture_client(0);
-    int i;
-
-    (void)state;
-    client->decision.issue = (struct units_rate){.count = 1, .per_ms = HOUR_MS};
-    for (i = 0; i < 3; i++) {
-        fixture_get(client, &f.role);
-        assert_int_equal(client->status, 0);
-    }
-}
-
-static void test_rates_that_are_full_again_are_forgotten(void **state)
-{
-    struct client *client = fixture_client(0);
-
-    (void)state;
-    client->decision.issue = (struct units_rate){.count = 1, .per_ms = MINUTE_MS};
-    fixture_get(client, &f.role);
-    assert_int_equal(f.core->rates.index.count, 1);
-    fixture_advance(2 * MINUTE_MS);
-    client = fixture_client(10);
-    client->decision.issue = (struct units_rate){.count = 1, .per_ms = MINUTE_MS};
-    fixture_get(client, &f.role);
-    assert_int_equal(f.core->rates.index.count, 1);
-}
-
 /* --- what must be left --- */
 
 static void test_a_rule_wants_more_left_than_the_role(void **state)
@@ -277,10 +207,6 @@ int main(void)
         ledger_test(test_a_window_never_prolongs),
         ledger_test(test_a_closed_window_ends_the_grant_of_a_new_policy),
         ledger_test(test_nothing_is_handed_out_when_the_window_has_closed_meanwhile),
-        ledger_test(test_a_rule_gives_an_identity_so_many_new_grants),
-        ledger_test(test_another_rule_has_a_rate_of_its_own),
-        ledger_test(test_a_grant_that_is_there_takes_nothing_of_the_rate),
-        ledger_test(test_rates_that_are_full_again_are_forgotten),
         ledger_test(test_a_rule_wants_more_left_than_the_role),
     };
 
