@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A rule about more roles hangs under its subjects alone. */
-#define ROLES_OF_RULE_MAX 64U
-/* Of one rule: more, and it hangs under its roles or its subjects alone. */
+/* A rule about more roles or paths hangs under its subjects alone. */
+#define SCOPES_OF_RULE_MAX 64U
+/* Of one rule: more, and it hangs under its roles or paths, or under its subjects, alone. */
 #define ENTRIES_OF_RULE_MAX 256U
 #define SUBJECT_KEYS_MAX 16U
 
@@ -28,12 +28,13 @@ struct key {
 
 struct building {
     struct access_policy *policy;
+    struct access_index *index; /* of the policy: the one that is built */
     struct entry *entries;
     size_t entry_count;
     size_t entry_room;
     uint32_t *counts; /* how many subjects ask for a key, by its value; some share a place */
     size_t count_mask;
-    size_t *role_numbers; /* of the rule that is being looked at; ROLES_OF_RULE_MAX */
+    uint64_t *scopes; /* of the rule that is being looked at; SCOPES_OF_RULE_MAX + 1 */
 };
 
 /* --- what subjects ask for ------------------------------------------------------------------ */
@@ -135,7 +136,7 @@ static void claims_note(struct access_index *index, const struct access_token_ru
 
 static void subject_count(struct building *it, const struct access_subject *subject)
 {
-    struct access_index *index = &it->policy->index;
+    struct access_index *index = it->index;
     struct keys keys;
     size_t i;
 
@@ -148,7 +149,7 @@ static void subject_count(struct building *it, const struct access_subject *subj
 
 static int subjects_count(struct building *it)
 {
-    const struct access_index *index = &it->policy->index;
+    const struct access_index *index = it->index;
     size_t total = 0;
     size_t size = 1024;
     size_t i;
@@ -181,7 +182,7 @@ static struct key subject_key(const struct building *it, const struct access_sub
     struct keys keys;
     size_t i;
 
-    subject_keys(&it->policy->index, subject, &keys);
+    subject_keys(it->index, subject, &keys);
     for (i = 0; i < keys.count; i++) {
         uint32_t count = it->counts[keys.items[i].value & it->count_mask];
 
@@ -211,45 +212,50 @@ static int entry_add(struct building *it, uint64_t hash, uint32_t rank)
     return 0;
 }
 
-/* `role`: its number, or ACCESS_KEY_ALL_ROLES. */
-static int key_put(struct building *it, size_t role, struct key key, uint32_t rank)
+static bool is_of_paths(const struct building *it)
 {
-    uint32_t *keys =
-        role == ACCESS_KEY_ALL_ROLES ? &it->policy->index.keys : &it->policy->roles[role].keys;
+    return it->index == &it->policy->path_index;
+}
+
+static int key_put(struct building *it, uint64_t scope, struct key key, uint32_t rank)
+{
+    uint32_t *keys = scope == ACCESS_SCOPE_ALL ? &it->index->keys
+                     : is_of_paths(it)         ? &it->index->path_keys
+                                               : &it->policy->roles[scope].keys;
 
     *keys |= (uint32_t)key.kind;
-    return entry_add(it, access_key_of_role(key.value, role), rank);
+    return entry_add(it, access_key_of_scope(key.value, scope), rank);
 }
 
 /* A rule that denies must not lose its hold on a caller whose groups nobody knows. */
-static int subject_put(struct building *it, size_t role, const struct access_subject *subject,
+static int subject_put(struct building *it, uint64_t scope, const struct access_subject *subject,
                        uint32_t rank)
 {
     const struct key unknown = {.kind = ACCESS_KEY_UNKNOWN_GROUPS,
                                 .value = access_key_number(ACCESS_KEY_UNKNOWN_GROUPS, 0)};
     struct key key = subject_key(it, subject);
-    int r = key_put(it, role, key, rank);
+    int r = key_put(it, scope, key, rank);
 
-    if (r == 0 && it->policy->index.order[rank]->is_deny &&
+    if (r == 0 && it->index->order[rank]->is_deny &&
         (key.kind == ACCESS_KEY_GROUP || key.kind == ACCESS_KEY_GID)) {
-        r = key_put(it, role, unknown, rank);
+        r = key_put(it, scope, unknown, rank);
     }
     return r;
 }
 
-static int subjects_put(struct building *it, size_t role, uint32_t rank)
+static int subjects_put(struct building *it, uint64_t scope, uint32_t rank)
 {
-    const struct access_subjects *subjects = &it->policy->index.order[rank]->subjects;
+    const struct access_subjects *subjects = &it->index->order[rank]->subjects;
     size_t i;
     int r = 0;
 
     for (i = 0; r == 0 && i < subjects->count; i++) {
-        r = subject_put(it, role, &subjects->items[i], rank);
+        r = subject_put(it, scope, &subjects->items[i], rank);
     }
     return r;
 }
 
-/* The roles that the rule names, into it->role_numbers; ROLES_OF_RULE_MAX + 1: too many. */
+/* The roles that the rule names, into it->scopes; SCOPES_OF_RULE_MAX + 1: too many. */
 static size_t roles_of_rule(struct building *it, const struct access_rule *rule)
 {
     const struct access_policy *policy = it->policy;
@@ -262,38 +268,49 @@ static size_t roles_of_rule(struct building *it, const struct access_rule *rule)
         struct map_entry *entry =
             strchr(pattern, '*') == NULL ? map_find(&policy->role_map, str_of(pattern)) : NULL;
 
-        if (entry != NULL && count <= ROLES_OF_RULE_MAX) {
+        if (entry != NULL && count <= SCOPES_OF_RULE_MAX) {
             k = (size_t)(MAP_ENTRY(entry, struct access_role, entry) - policy->roles);
-            it->role_numbers[count++] = k;
+            it->scopes[count++] = k;
         }
         for (k = 0; strchr(pattern, '*') != NULL && k < policy->role_count; k++) {
-            if (count <= ROLES_OF_RULE_MAX &&
+            if (count <= SCOPES_OF_RULE_MAX &&
                 str_glob(str_of(pattern), str_of(policy->roles[k].name))) {
-                it->role_numbers[count++] = k;
+                it->scopes[count++] = k;
             }
         }
-        if (count > ROLES_OF_RULE_MAX) {
+        if (count > SCOPES_OF_RULE_MAX) {
             break;
         }
     }
     return count;
 }
 
+/* How the rule's paths begin, likewise. */
+static size_t paths_of_rule(struct building *it, const struct access_rule *rule)
+{
+    size_t i;
+
+    for (i = 0; i < rule->path_count && i <= SCOPES_OF_RULE_MAX; i++) {
+        it->scopes[i] = access_scope_of_path(access_path_beginning(str_of(rule->paths[i].pattern)));
+    }
+    return i;
+}
+
 static int rule_put(struct building *it, uint32_t rank)
 {
     const struct key all = {.kind = ACCESS_KEY_ALL, .value = access_key_number(ACCESS_KEY_ALL, 0)};
-    const struct access_rule *rule = it->policy->index.order[rank];
-    size_t role_count = roles_of_rule(it, rule);
+    const struct access_rule *rule = it->index->order[rank];
+    size_t count = is_of_paths(it) ? paths_of_rule(it, rule) : roles_of_rule(it, rule);
     size_t i;
     int r = 0;
 
-    if (role_count > ROLES_OF_RULE_MAX) {
-        return subjects_put(it, ACCESS_KEY_ALL_ROLES, rank);
+    if (count > SCOPES_OF_RULE_MAX) {
+        return subjects_put(it, ACCESS_SCOPE_ALL, rank);
     }
-    for (i = 0; r == 0 && i < role_count; i++) {
-        r = role_count * rule->subjects.count <= ENTRIES_OF_RULE_MAX
-                ? subjects_put(it, it->role_numbers[i], rank)
-                : key_put(it, it->role_numbers[i], all, rank);
+    for (i = 0; r == 0 && i < count; i++) {
+        r = count * rule->subjects.count <= ENTRIES_OF_RULE_MAX
+                ? subjects_put(it, it->scopes[i], rank)
+                : key_put(it, it->scopes[i], all, rank);
     }
     return r;
 }
@@ -342,6 +359,31 @@ static int order_make(struct access_policy *policy)
     return 0;
 }
 
+static void path_order_add(struct access_policy *policy, bool is_deny)
+{
+    struct access_index *index = &policy->path_index;
+    size_t i;
+
+    for (i = 0; i < policy->rule_count; i++) {
+        const struct access_rule *rule = &policy->rules[i];
+
+        if (rule->path_count > 0 && rule->is_deny == is_deny && access_rule_counts(policy, rule)) {
+            index->order[index->rule_count++] = rule;
+        }
+    }
+}
+
+static int path_order_make(struct access_policy *policy)
+{
+    policy->path_index.order = mem_calloc(policy->rule_count + 1, sizeof(struct access_rule *));
+    if (policy->path_index.order == NULL) {
+        return ERR_NOMEM;
+    }
+    path_order_add(policy, true);
+    path_order_add(policy, false);
+    return 0;
+}
+
 static void slot_take(struct access_index *index, uint64_t hash, size_t first, size_t count)
 {
     size_t mask = index->slot_count - 1;
@@ -358,7 +400,7 @@ static void slot_take(struct access_index *index, uint64_t hash, size_t first, s
 /* From sorted entries to what is looked up. */
 static int slots_make(struct building *it)
 {
-    struct access_index *index = &it->policy->index;
+    struct access_index *index = it->index;
     size_t begin = 0;
     size_t i;
 
@@ -381,17 +423,15 @@ static int slots_make(struct building *it)
     return 0;
 }
 
-int access_index_build(struct access_policy *policy)
+/* Of an index whose order is made. */
+static int build(struct access_policy *policy, struct access_index *index)
 {
-    size_t role_numbers[ROLES_OF_RULE_MAX + 1];
-    struct building it = {.policy = policy, .role_numbers = role_numbers};
+    uint64_t scopes[SCOPES_OF_RULE_MAX + 1];
+    struct building it = {.policy = policy, .index = index, .scopes = scopes};
     uint32_t rank;
-    int r = order_make(policy);
+    int r = subjects_count(&it);
 
-    if (r == 0) {
-        r = subjects_count(&it);
-    }
-    for (rank = 0; r == 0 && rank < policy->index.rule_count; rank++) {
+    for (rank = 0; r == 0 && rank < index->rule_count; rank++) {
         r = rule_put(&it, rank);
     }
     if (r == 0) {
@@ -403,6 +443,19 @@ int access_index_build(struct access_policy *policy)
     mem_free(it.entries);
     mem_free(it.counts);
     return r;
+}
+
+int access_index_build(struct access_policy *policy)
+{
+    int r = order_make(policy);
+
+    if (r == 0) {
+        r = build(policy, &policy->index);
+    }
+    if (r == 0) {
+        r = path_order_make(policy);
+    }
+    return r == 0 ? build(policy, &policy->path_index) : r;
 }
 
 void access_index_fini(struct access_index *index)

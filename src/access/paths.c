@@ -1,6 +1,7 @@
 /* Patterns of paths: compiled, matched, decided on.
  *
- * Way of a request: every rule that is about paths, in file order. One that denies, matches the
+ * Way of a request: the rules that may be about its path and its caller (policy_index.c), in file
+ * order. One that denies, matches the
  * caller and names what is asked: deny. Else the first that allows, matches the caller and has an
  * entry that gives all that is needed. An entry is judged whole: what two entries give doesn't add
  * up, nor is the more specific one stronger. Nothing here allocates once it is compiled. */
@@ -108,6 +109,20 @@ bool access_path_matches(struct str pattern, struct str path)
     return is_prefix || at == path.len;
 }
 
+struct str access_path_beginning(struct str pattern)
+{
+    size_t end = 0; /* of what has been seen of the pattern up to a slash */
+    size_t i;
+
+    for (i = 0; i < pattern.len; i++) {
+        if (is_wild(pattern, i) || (pattern.ptr[i] == '*' && i + 1 == pattern.len)) {
+            return (struct str){.ptr = pattern.ptr, .len = end};
+        }
+        end = pattern.ptr[i] == '/' ? i + 1 : end;
+    }
+    return pattern;
+}
+
 /* --- compiling --- */
 
 static uint32_t capabilities_of(const struct schema_strings *words)
@@ -205,35 +220,13 @@ static bool rule_gives(const struct access_rule *rule, const struct access_path_
     return false;
 }
 
-static void decide_by(const struct access_rule *rule, enum access_outcome outcome,
-                      struct access_decision *decision)
+static void allow_by(const struct access_rule *rule, struct access_decision *decision)
 {
-    if (outcome == ACCESS_DENY) {
-        (void)access_refuse(decision, rule, outcome, NULL, "rule %s denies it", rule->name);
-        return;
-    }
-    decision->outcome = outcome;
+    decision->outcome = ACCESS_ALLOW;
     decision->rule = rule->name;
     decision->rule_digest = rule->digest;
     decision->limit = NULL;
     decision->detail[0] = '\0';
-}
-
-static bool is_denied(const struct access_policy *policy, struct access_facts *facts,
-                      const struct access_path_request *request, struct access_decision *decision)
-{
-    size_t i;
-
-    for (i = 0; i < policy->path_rule_count; i++) {
-        const struct access_rule *rule = policy->path_rules[i];
-
-        if (rule->is_deny && rule_gives(rule, request) &&
-            access_subjects_match(&rule->subjects, facts, true)) {
-            decide_by(rule, ACCESS_DENY, decision);
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Vault's API has no place for a reason or a ticket, and its clients don't wait for approvals. */
@@ -253,7 +246,7 @@ static void judge(const struct access_rule *rule, const struct access_path_reque
                             "rule %s requires %s, which a call of a path can't give", rule->name,
                             what);
     } else {
-        decide_by(rule, ACCESS_ALLOW, decision);
+        allow_by(rule, decision);
     }
 }
 
@@ -262,8 +255,9 @@ void access_policy_decide_path(const struct access_policy *policy,
                                const struct access_path_request *request,
                                struct access_decision *ret_decision)
 {
+    struct access_candidates candidates;
+    const struct access_rule *rule;
     struct access_facts facts;
-    size_t i;
 
     access_decision_clear(ret_decision);
     (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
@@ -271,16 +265,19 @@ void access_policy_decide_path(const struct access_policy *policy,
                    identity->is_foreign ? "; the caller runs in a container, which a rule must name"
                                         : "");
     access_facts_init(&facts, identity, policy->group_names);
-    if (is_denied(policy, &facts, request, ret_decision)) {
-        return;
-    }
-    for (i = 0; i < policy->path_rule_count && ret_decision->outcome != ACCESS_ALLOW; i++) {
-        const struct access_rule *rule = policy->path_rules[i];
-
-        if (!rule->is_deny && rule_gives(rule, request) &&
-            access_subjects_match(&rule->subjects, &facts, false)) {
-            judge(rule, request, ret_decision);
+    access_path_candidates_find(policy, request->path, &facts, &candidates);
+    while (ret_decision->outcome != ACCESS_ALLOW &&
+           (rule = access_candidates_next(&candidates)) != NULL) {
+        if (!rule_gives(rule, request) ||
+            !access_subjects_match(&rule->subjects, &facts, rule->is_deny)) {
+            continue;
         }
+        if (rule->is_deny) {
+            (void)access_refuse(ret_decision, rule, ACCESS_DENY, NULL, "rule %s denies it",
+                                rule->name);
+            return;
+        }
+        judge(rule, request, ret_decision);
     }
 }
 
@@ -319,8 +316,8 @@ bool access_policy_touches(const struct access_policy *policy,
     size_t k;
 
     access_facts_init(&facts, identity, policy->group_names);
-    for (i = 0; i < policy->path_rule_count; i++) {
-        const struct access_rule *rule = policy->path_rules[i];
+    for (i = 0; i < policy->path_index.rule_count; i++) {
+        const struct access_rule *rule = policy->path_index.order[i];
 
         for (k = 0; !rule->is_deny && k < rule->path_count; k++) {
             const struct access_path *entry = &rule->paths[k];

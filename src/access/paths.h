@@ -31,6 +31,10 @@ const char *access_path_pattern_problem(struct str pattern);
 
 bool access_path_matches(struct str pattern, struct str path);
 
+/* How every path begins that the pattern fits: up to the slash before what may be anything, or all
+ * of it. Points into the pattern. */
+struct str access_path_beginning(struct str pattern);
+
 /* Compiles a rule's entries; their texts are taken out of the configs. Mistakes go to `errors`. 0
  * or ERR_NOMEM. */
 int access_paths_compile(struct schema_list *configs, struct access_path **ret_paths,

@@ -1,8 +1,9 @@
 /* Looks rules up by what a caller has.
  *
- * A decision computes the keys of its caller, for the role and for all roles, and walks the rules
- * that hang under them. Hashes aren't compared with what they were made from: a wrong rule that
- * hangs under the same hash doesn't match its caller either. */
+ * A decision computes the keys of its caller, for the role and for all roles (or for each way in
+ * which the path begins, and for all paths), and walks the rules that hang under them. Hashes
+ * aren't compared with what they were made from: a wrong rule that hangs under the same hash
+ * doesn't match its caller either. */
 #include "access/policy_index.h"
 
 #include "access/index_internal.h"
@@ -42,9 +43,14 @@ uint64_t access_key_claim(const char *name, struct str value)
            mix(access_key_text(ACCESS_KEY_CLAIM, str_of(name)));
 }
 
-uint64_t access_key_of_role(uint64_t key, size_t role)
+uint64_t access_key_of_scope(uint64_t key, uint64_t scope)
 {
-    return mix(key + (uint64_t)role * 0x9e3779b97f4a7c15ULL);
+    return mix(key + scope * 0x9e3779b97f4a7c15ULL);
+}
+
+uint64_t access_scope_of_path(struct str beginning)
+{
+    return access_key_text(ACCESS_KEY_ALL, beginning);
 }
 
 /* --- looking up ----------------------------------------------------------------------------- */
@@ -70,27 +76,48 @@ static void cursor_add(struct access_candidates *it, uint64_t hash)
     it->cursor_count++;
 }
 
-struct finding {
-    const struct access_policy *policy;
-    struct access_facts *facts;
-    struct access_candidates *candidates;
-    size_t role; /* its number */
+/* The role, or each way in which the path begins, and all of them. A path that begins in more ways
+ * is looked up nowhere: all rules are looked at. */
+#define SCOPES_MAX 32U
+
+struct scope {
+    uint64_t number;
+    uint32_t keys; /* that rules hang under there */
 };
 
-/* Rules under this key, of the role and of all roles. */
+struct finding {
+    struct access_facts *facts;
+    struct access_candidates *candidates;
+    uint32_t keys; /* of all scopes */
+    struct scope scopes[SCOPES_MAX];
+    size_t scope_count;
+};
+
+static void scope_add(struct finding *it, uint64_t number, uint32_t keys)
+{
+    if (it->scope_count == SCOPES_MAX) {
+        it->candidates->is_whole = true;
+        return;
+    }
+    it->scopes[it->scope_count++] = (struct scope){.number = number, .keys = keys};
+    it->keys |= keys;
+}
+
+/* Rules under this key, in any of the scopes. */
 static void key_find(const struct finding *it, enum access_key kind, uint64_t key)
 {
-    if ((it->candidates->role->keys & kind) != 0) {
-        cursor_add(it->candidates, access_key_of_role(key, it->role));
-    }
-    if ((it->candidates->index->keys & kind) != 0) {
-        cursor_add(it->candidates, access_key_of_role(key, ACCESS_KEY_ALL_ROLES));
+    size_t i;
+
+    for (i = 0; i < it->scope_count; i++) {
+        if ((it->scopes[i].keys & (uint32_t)kind) != 0) {
+            cursor_add(it->candidates, access_key_of_scope(key, it->scopes[i].number));
+        }
     }
 }
 
 static bool has_kind(const struct finding *it, enum access_key kind)
 {
-    return ((it->candidates->role->keys | it->candidates->index->keys) & kind) != 0;
+    return (it->keys & (uint32_t)kind) != 0;
 }
 
 static void text_find(const struct finding *it, enum access_key kind, struct str text)
@@ -150,29 +177,82 @@ static void groups_find(const struct finding *it)
     }
 }
 
+static void caller_find(struct finding *it)
+{
+    const struct access_facts *facts = it->facts;
+
+    key_find(it, ACCESS_KEY_ALL, access_key_number(ACCESS_KEY_ALL, 0));
+    key_find(it, ACCESS_KEY_UID, access_key_number(ACCESS_KEY_UID, facts->identity->uid));
+    text_find(it, ACCESS_KEY_USER, facts->user);
+    text_find(it, ACCESS_KEY_UNIT, facts->unit);
+    text_find(it, ACCESS_KEY_CONTAINER, facts->container);
+    text_find(it, ACCESS_KEY_IMAGE, facts->image);
+    text_find(it, ACCESS_KEY_LISTENER, facts->listener);
+    sans_find(it);
+    token_find(it);
+    groups_find(it);
+}
+
+static void candidates_init(struct access_candidates *candidates, const struct access_index *index,
+                            struct str role)
+{
+    candidates->index = index;
+    candidates->role = role;
+    candidates->cursor_count = 0;
+    candidates->is_whole = false;
+    candidates->next = 0;
+}
+
 void access_candidates_find(const struct access_policy *policy, const struct access_role *role,
                             struct access_facts *facts, struct access_candidates *ret_candidates)
 {
-    struct finding it = {.policy = policy,
-                         .facts = facts,
-                         .candidates = ret_candidates,
-                         .role = (size_t)(role - policy->roles)};
+    struct finding it;
 
-    ret_candidates->index = &policy->index;
-    ret_candidates->role = role;
-    ret_candidates->cursor_count = 0;
-    ret_candidates->is_whole = false;
-    ret_candidates->next = 0;
-    key_find(&it, ACCESS_KEY_ALL, access_key_number(ACCESS_KEY_ALL, 0));
-    key_find(&it, ACCESS_KEY_UID, access_key_number(ACCESS_KEY_UID, facts->identity->uid));
-    text_find(&it, ACCESS_KEY_USER, facts->user);
-    text_find(&it, ACCESS_KEY_UNIT, facts->unit);
-    text_find(&it, ACCESS_KEY_CONTAINER, facts->container);
-    text_find(&it, ACCESS_KEY_IMAGE, facts->image);
-    text_find(&it, ACCESS_KEY_LISTENER, facts->listener);
-    sans_find(&it);
-    token_find(&it);
-    groups_find(&it);
+    candidates_init(ret_candidates, &policy->index, str_of(role->name));
+    it.facts = facts;
+    it.candidates = ret_candidates;
+    it.keys = 0;
+    it.scope_count = 0;
+    scope_add(&it, (uint64_t)(role - policy->roles), role->keys);
+    scope_add(&it, ACCESS_SCOPE_ALL, policy->index.keys);
+    caller_find(&it);
+}
+
+/* Wherever a pattern's beginning may end: at each slash, and at the path's own end, which counts
+ * without its last slash, too. */
+static void path_scopes_add(struct finding *it, struct str path, uint32_t keys)
+{
+    size_t i;
+
+    scope_add(it, access_scope_of_path((struct str){.ptr = path.ptr, .len = 0}), keys);
+    for (i = 0; i < path.len; i++) {
+        if (path.ptr[i] == '/') {
+            scope_add(it, access_scope_of_path((struct str){.ptr = path.ptr, .len = i + 1}), keys);
+        }
+    }
+    if (path.len > 0) {
+        path.len -= path.ptr[path.len - 1] == '/' ? 1 : 0;
+        scope_add(it, access_scope_of_path(path), keys);
+    }
+}
+
+void access_path_candidates_find(const struct access_policy *policy, struct str path,
+                                 struct access_facts *facts,
+                                 struct access_candidates *ret_candidates)
+{
+    const struct access_index *index = &policy->path_index;
+    struct finding it;
+
+    candidates_init(ret_candidates, index, (struct str){.ptr = NULL, .len = 0});
+    it.facts = facts;
+    it.candidates = ret_candidates;
+    it.keys = 0;
+    it.scope_count = 0;
+    if (index->path_keys != 0) {
+        path_scopes_add(&it, path, index->path_keys);
+    }
+    scope_add(&it, ACCESS_SCOPE_ALL, index->keys);
+    caller_find(&it);
 }
 
 /* The lowest rank under any of the keys that hasn't been seen; rule_count: there is none. */
@@ -206,7 +286,7 @@ const struct access_rule *access_candidates_next(struct access_candidates *candi
         }
         candidates->next = rank + 1;
         rule = candidates->index->order[rank];
-        if (access_rule_names(rule, str_of(candidates->role->name))) {
+        if (candidates->role.ptr == NULL || access_rule_names(rule, candidates->role)) {
             return rule;
         }
     }

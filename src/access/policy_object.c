@@ -179,13 +179,13 @@ void access_policy_free(struct access_policy *policy)
     }
     expressions_free(policy);
     access_index_fini(&policy->index);
+    access_index_fini(&policy->path_index);
     access_zones_fini(&policy->zones);
     map_fini(&policy->role_map);
     for (i = 0; i < policy->role_count; i++) {
         mem_free(policy->roles[i].name);
     }
     mem_free(policy->roles);
-    mem_free((void *)policy->path_rules);
     mem_free(policy->admins);
     mem_free(policy->persons);
     mem_free(policy->rules);

@@ -76,24 +76,6 @@ static int roles_make(struct access_policy *policy, const char *const *roles)
     return r;
 }
 
-/* --- paths --- */
-
-static int path_rules_make(struct access_policy *policy)
-{
-    size_t i;
-
-    policy->path_rules = mem_calloc(policy->rule_count + 1, sizeof(struct access_rule *));
-    if (policy->path_rules == NULL) {
-        return ERR_NOMEM;
-    }
-    for (i = 0; i < policy->rule_count; i++) {
-        if (policy->rules[i].path_count > 0 && access_rule_counts(policy, &policy->rules[i])) {
-            policy->path_rules[policy->path_rule_count++] = &policy->rules[i];
-        }
-    }
-    return 0;
-}
-
 /* --- the whole --- */
 
 /* A mapping inside another file was checked for unknown keys by the table that it is a part of. */
@@ -182,9 +164,6 @@ int access_policy_parse(const struct access_nodes *nodes, const struct access_kn
     }
     if (r == 0) {
         r = access_index_build(parser.policy);
-    }
-    if (r == 0) {
-        r = path_rules_make(parser.policy);
     }
     if (r == 0) {
         r = access_policy_digest_compute(parser.policy);

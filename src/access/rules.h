@@ -63,8 +63,6 @@ struct access_expression {
 struct access_policy {
     struct access_rule *rules;
     size_t rule_count;
-    const struct access_rule **path_rules; /* those that count and are about paths, in file order */
-    size_t path_rule_count;
     struct access_admins *admins;
     size_t admin_count;
     struct access_person *persons;
@@ -76,6 +74,7 @@ struct access_policy {
     size_t role_count;
     struct map role_map;
     struct access_index index;
+    struct access_index path_index;         /* those that are about paths */
     struct access_group_names *group_names; /* scratch for one decision */
     char digest[ACCESS_DIGEST_BYTES];
 };

@@ -22,10 +22,11 @@ enum shape {
     BY_GROUP, /* a group, which has to be looked up, and roles by a glob */
     BY_CLAIM, /* one user with a job token, a project each, and all roles */
     BY_UNIT,  /* one user, a unit each, and ten roles by a glob; a tenth of them deny */
+    BY_PATH,  /* one user and a path each; a tenth of them deny */
     SHAPES,
 };
 
-static const char *const shape_names[] = {"user", "group", "claim", "unit"};
+static const char *const shape_names[] = {"user", "group", "claim", "unit", "path"};
 static const char *role_names[ROLES + 1];
 static char role_texts[ROLES][16];
 static const char *const issuers[] = {"gitlab", NULL};
@@ -55,6 +56,12 @@ static void rule_write(struct buf *text, enum shape shape, size_t i)
                    "- {name: r%zu, subjects: [{user: alice, jwt: {issuer: gitlab, claims: "
                    "{project: acme/p%zu}}}], roles: \"*\"}\n",
                    i, i);
+        break;
+    case BY_PATH:
+        buf_printf(text,
+                   "- {name: r%zu, subjects: [{user: alice}], effect: %s, paths: [{path: "
+                   "\"kv/data/team-%zu/*\", capabilities: [read, update]}]}\n",
+                   i, i % 10 == 0 ? "deny" : "allow", i);
         break;
     default:
         buf_printf(text,
@@ -109,6 +116,7 @@ static struct access_policy *policy_make(enum shape shape, size_t rule_count)
         buf_add_c(&text, "rules:\n");
     }
     buf_add_c(&text, "- {name: last, subjects: [{user: alice}], roles: role-500,\n"
+                     "   paths: [{path: \"kv/data/mine/*\", capabilities: [read]}],\n"
                      "   limits: {duration: 30m, ttl: 1h, live: 3}}\n");
     file_add(&files, &text);
     yaml_errors_init(&errors);
@@ -133,16 +141,32 @@ static int double_compare(const void *a, const void *b)
     return *one < *other ? -1 : *one > *other;
 }
 
-/* The median of batches, in nanoseconds for one decision. */
-static double decisions_time(const struct access_policy *policy,
-                             const struct access_identity *identity)
+static void decide(enum shape shape, const struct access_policy *policy,
+                   const struct access_identity *identity, struct access_decision *ret_decision)
 {
-    static double batches[DECISIONS / BATCH];
-    const struct access_request request = {
+    static const struct access_request request = {
         .role = "role-500",
         .role_binding = ACCESS_BINDING_PROCESS,
         .role_max_ttl_ms = 86400000,
     };
+    static const struct access_path_request path = {
+        .backend = "vault",
+        .path = {.ptr = "kv/data/mine/db/password", .len = 24},
+        .needs = ACCESS_CAN_READ,
+    };
+
+    if (shape == BY_PATH) {
+        access_policy_decide_path(policy, identity, &path, ret_decision);
+    } else {
+        access_policy_decide(policy, identity, &request, ret_decision);
+    }
+}
+
+/* The median of batches, in nanoseconds for one decision. */
+static double decisions_time(enum shape shape, const struct access_policy *policy,
+                             const struct access_identity *identity)
+{
+    static double batches[DECISIONS / BATCH];
     struct access_decision decision;
     size_t i;
     size_t k;
@@ -151,7 +175,7 @@ static double decisions_time(const struct access_policy *policy,
         double begin = seconds();
 
         for (k = 0; k < BATCH; k++) {
-            access_policy_decide(policy, identity, &request, &decision);
+            decide(shape, policy, identity, &decision);
             if (decision.outcome != ACCESS_ALLOW || strcmp(decision.rule, "last") != 0) {
                 abort();
             }
@@ -170,7 +194,7 @@ static void measure(enum shape shape, size_t rule_count, struct access_identity 
 
     begin = seconds() - begin;
     (void)printf("policy_decide_%s_%zu_rules %.0f ns\n", shape_names[shape], rule_count,
-                 decisions_time(policy, identity));
+                 decisions_time(shape, policy, identity));
     if (rule_count >= 10000) {
         (void)printf("policy_load_%s_%zu_rules %.0f ms\n", shape_names[shape], rule_count,
                      begin * 1e3);

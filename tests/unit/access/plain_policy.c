@@ -78,6 +78,26 @@ static void allow_write(struct buf *out, const struct plain_rule *rule)
     buf_add_c(out, rule->is_break_glass ? "  break_glass: true\n" : "");
 }
 
+static void paths_write(struct buf *out, const struct plain_rule *rule)
+{
+    uint32_t bit;
+    size_t i;
+
+    buf_add_c(out, rule->path_count > 0 ? "  paths:\n" : "");
+    for (i = 0; i < rule->path_count; i++) {
+        buf_add_c(out, "  - {");
+        text_write(out, "path", rule->paths[i].pattern);
+        text_write(out, "backend", rule->paths[i].backend);
+        buf_add_c(out, "capabilities: [");
+        for (bit = 1; bit <= ACCESS_CAN_SCAN; bit *= 2) {
+            if ((rule->paths[i].may & bit) != 0) {
+                buf_printf(out, "%s, ", access_capability_word(bit));
+            }
+        }
+        buf_add_c(out, "]}\n");
+    }
+}
+
 void plain_write(const struct plain_policy *policy, struct buf *out)
 {
     size_t i;
@@ -95,7 +115,9 @@ void plain_write(const struct plain_policy *policy, struct buf *out)
         for (k = 0; k < rule->role_count; k++) {
             buf_printf(out, "\"%s\", ", rule->roles[k]);
         }
-        buf_printf(out, "]\n  mode: %s\n", rule->is_observed ? "observe" : "active");
+        buf_add_c(out, "]\n");
+        paths_write(out, rule);
+        buf_printf(out, "  mode: %s\n", rule->is_observed ? "observe" : "active");
         if (rule->is_deny) {
             buf_add_c(out, "  effect: deny\n");
         } else {
@@ -219,6 +241,18 @@ static bool matches(const struct plain_subject *subject, const struct plain_call
            group_is_met(subject->group, caller, is_denial);
 }
 
+static bool is_for(const struct plain_rule *rule, const struct plain_caller *caller)
+{
+    size_t i;
+
+    for (i = 0; i < rule->subject_count; i++) {
+        if (matches(&rule->subjects[i], caller, rule->is_deny)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_about(const struct plain_rule *rule, const struct plain_caller *caller,
                      const char *role)
 {
@@ -228,12 +262,7 @@ static bool is_about(const struct plain_rule *rule, const struct plain_caller *c
     for (i = 0; i < rule->role_count; i++) {
         is_role = is_role || fits(rule->roles[i], role);
     }
-    for (i = 0; is_role && i < rule->subject_count; i++) {
-        if (matches(&rule->subjects[i], caller, rule->is_deny)) {
-            return true;
-        }
-    }
-    return false;
+    return is_role && is_for(rule, caller);
 }
 
 /* --- rules ---------------------------------------------------------------------------------- */
@@ -342,4 +371,97 @@ struct plain_decision plain_decide(const struct plain_policy *policy,
         }
     }
     return best;
+}
+
+/* --- paths ---------------------------------------------------------------------------------- */
+
+/* Segment by segment: + is one that isn't empty, a * at the end of the last is any rest. */
+static bool path_fits(const char *pattern, const char *path)
+{
+    size_t wanted = strcspn(pattern, "/");
+    size_t given = strcspn(path, "/");
+    bool is_last = pattern[wanted] == '\0';
+
+    if (is_last && wanted > 0 && pattern[wanted - 1] == '*') {
+        return strncmp(pattern, path, wanted - 1) == 0;
+    }
+    if (wanted == 1 && pattern[0] == '+' ? given == 0
+                                         : wanted != given || strncmp(pattern, path, given) != 0) {
+        return false;
+    }
+    if (is_last || path[given] == '\0') {
+        return is_last && path[given] == '\0';
+    }
+    return path_fits(pattern + wanted + 1, path + given + 1);
+}
+
+/* A folder is meant with and without the slash at its end, where it is listed or denied. */
+static bool is_about_path(const struct plain_path *entry, const char *path, bool has_two_forms)
+{
+    char bare[64];
+
+    (void)snprintf(bare, sizeof(bare), "%s", path);
+    if (has_two_forms && bare[0] != '\0' && bare[strlen(bare) - 1] == '/') {
+        bare[strlen(bare) - 1] = '\0';
+    }
+    return path_fits(entry->pattern, path) || path_fits(entry->pattern, bare);
+}
+
+static bool names_path(const struct plain_rule *rule, const struct access_path_request *request)
+{
+    bool is_list = (request->needs & (ACCESS_CAN_LIST | ACCESS_CAN_SCAN)) != 0;
+    size_t i;
+
+    for (i = 0; i < rule->path_count; i++) {
+        const struct plain_path *entry = &rule->paths[i];
+        uint32_t given = entry->may & request->needs;
+
+        if ((entry->backend == NULL || strcmp(entry->backend, request->backend) == 0) &&
+            (rule->is_deny ? given != 0 : given == request->needs) &&
+            is_about_path(entry, request->path.ptr, rule->is_deny || is_list)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct plain_decision judge_path(const struct plain_rule *rule,
+                                        const struct access_path_request *request)
+{
+    struct plain_decision d = {.outcome = ACCESS_ALLOW, .rule = rule};
+
+    if (rule->has_window && !is_open(request->wall_ms)) {
+        d.outcome = ACCESS_DENY;
+    } else if (rule->needs_reason || rule->needs_ticket || rule->has_approval) {
+        d.outcome = ACCESS_REASON_REQUIRED;
+    }
+    return d;
+}
+
+struct plain_decision plain_decide_path(const struct plain_policy *policy,
+                                        const struct plain_caller *caller,
+                                        const struct access_path_request *request)
+{
+    struct plain_decision last = {.outcome = ACCESS_DENY};
+    int turn;
+    size_t i;
+
+    for (turn = 0; turn < 2; turn++) {
+        for (i = 0; i < policy->rule_count; i++) {
+            const struct plain_rule *rule = &policy->rules[i];
+
+            if (rule->is_deny != (turn == 0) || (rule->is_observed && !policy->counts_observed) ||
+                !names_path(rule, request) || !is_for(rule, caller)) {
+                continue;
+            }
+            if (rule->is_deny) {
+                return (struct plain_decision){.outcome = ACCESS_DENY, .rule = rule};
+            }
+            last = judge_path(rule, request);
+            if (last.outcome == ACCESS_ALLOW) {
+                return last;
+            }
+        }
+    }
+    return last;
 }

@@ -28,6 +28,14 @@ struct plain_subject {
     int gid_last;
 };
 
+#define PLAIN_PATHS_MAX 3
+
+struct plain_path {
+    const char *pattern;
+    const char *backend; /* NULL: any */
+    uint32_t may;        /* ACCESS_CAN_* */
+};
+
 struct plain_rule {
     char name[24];
     bool is_deny;
@@ -44,6 +52,8 @@ struct plain_rule {
     size_t subject_count;
     const char *roles[PLAIN_ROLES_MAX];
     size_t role_count;
+    struct plain_path paths[PLAIN_PATHS_MAX];
+    size_t path_count;
 };
 
 struct plain_policy {
@@ -79,5 +89,8 @@ void plain_write(const struct plain_policy *policy, struct buf *out);
 struct plain_decision plain_decide(const struct plain_policy *policy,
                                    const struct plain_caller *caller,
                                    const struct access_request *request);
+struct plain_decision plain_decide_path(const struct plain_policy *policy,
+                                        const struct plain_caller *caller,
+                                        const struct access_path_request *request);
 
 #endif

@@ -70,6 +70,12 @@ static const char *const projects[] = {"acme/a", "acme/b", "other/a"};
 static const char *const project_patterns[] = {"acme/a", "acme/b", "acme/*", "*"};
 static const char *const role_patterns[] = {"a-1", "a-2", "a-3", "b-1", "b-2",  "c-1",
                                             "a-*", "b-*", "*",   "*-1", "c-1*", "a-39"};
+static const char *const path_patterns[] = {"*",       "kv/*",   "kv/a",       "kv/a/", "kv/a/*",
+                                            "kv/+/b",  "kv/a/b", "kv/+",       "+/a/b", "kv/a/b*",
+                                            "db/a/+/", "db/*",   "kv/a/b/+/d", "k*",    "+/+"};
+static const char *const paths[] = {"kv/a", "kv/a/",   "kv/b", "kv/a/b", "kv/a/b/", "kv/a/b/c/d",
+                                    "db/a", "db/a/x/", "kv",   "db/a/b", "kv//b",   "k/a/b"};
+static const char *const backends[] = {"one", "two"};
 
 static void range_make(int *first, int *last, int base, int count)
 {
@@ -127,6 +133,13 @@ static void allow_make(struct plain_rule *rule)
     rule->live = one_in(4) ? 1 + (int)draw(3) : 0;
 }
 
+static void path_make(struct plain_path *path)
+{
+    path->pattern = PICK(path_patterns);
+    path->backend = one_in(4) ? PICK(backends) : NULL;
+    path->may = 1 + (uint32_t)draw(2 * ACCESS_CAN_SCAN - 1);
+}
+
 static void rule_make(struct plain_rule *rule, size_t number)
 {
     size_t i;
@@ -145,6 +158,10 @@ static void rule_make(struct plain_rule *rule, size_t number)
     rule->role_count = 1 + draw(PLAIN_ROLES_MAX);
     for (i = 0; i < rule->role_count; i++) {
         rule->roles[i] = PICK(role_patterns);
+    }
+    rule->path_count = rule->is_break_glass ? 0 : draw(PLAIN_PATHS_MAX + 1);
+    for (i = 0; i < rule->path_count; i++) {
+        path_make(&rule->paths[i]);
     }
 }
 
@@ -301,6 +318,33 @@ static void difference_tell(const struct plain_policy *plain, const struct acces
                   expected->limit != NULL ? expected->limit : "-", buf_str(&text).ptr);
 }
 
+static struct access_path_request path_request_make(int64_t wall_ms)
+{
+    return (struct access_path_request){.backend = PICK(backends),
+                                        .path = str_of(PICK(paths)),
+                                        .needs = one_in(3) ? ACCESS_CAN_CREATE | ACCESS_CAN_UPDATE
+                                                           : 1U << draw(8),
+                                        .wall_ms = wall_ms};
+}
+
+static void path_compare(const struct plain_policy *plain, const struct access_policy *policy,
+                         const struct caller *caller, int64_t wall_ms)
+{
+    const struct access_path_request request = path_request_make(wall_ms);
+    const struct access_request told = {.role = request.path.ptr};
+    struct access_decision decision;
+    struct plain_decision expected;
+
+    access_policy_decide_path(policy, &caller->identity, &request, &decision);
+    expected = plain_decide_path(plain, &caller->plain, &request);
+    if (expected.outcome != decision.outcome ||
+        (expected.rule == NULL) != (decision.rule == NULL) ||
+        (expected.rule != NULL && strcmp(expected.rule->name, decision.rule) != 0)) {
+        difference_tell(plain, &told, &expected, &decision);
+        fail_msg("path %s for %u differs", request.path.ptr, request.needs);
+    }
+}
+
 static void case_compare(const struct plain_policy *plain, const struct access_policy *policy,
                          struct fake_env *fake, uint64_t number)
 {
@@ -317,6 +361,7 @@ static void case_compare(const struct plain_policy *plain, const struct access_p
         difference_tell(plain, &request, &expected, &decision);
         fail_msg("case %" PRIu64 " differs", number);
     }
+    path_compare(plain, policy, &caller, request.wall_ms);
     json_decref(caller.claims.all);
 }
 
