@@ -40,12 +40,16 @@ static void decide(struct access_candidates *candidates, struct access_facts *fa
                    const struct access_request *request, struct access_decision *decision)
 {
     const struct access_rule *rule;
+    const char *glass_rule = NULL;
     bool has_refusal = false;
 
     while (decision->outcome != ACCESS_ALLOW &&
            (rule = access_candidates_next(candidates)) != NULL) {
-        if (!is_asked_for(rule, request) ||
-            !access_subjects_match(&rule->subjects, facts, rule->is_deny)) {
+        if (!access_subjects_match(&rule->subjects, facts, rule->is_deny)) {
+            continue;
+        }
+        if (!is_asked_for(rule, request)) {
+            glass_rule = glass_rule != NULL ? glass_rule : rule->name;
             continue;
         }
         if (rule->is_deny && !MUTATED(18)) {
@@ -62,6 +66,7 @@ static void decide(struct access_candidates *candidates, struct access_facts *fa
             has_refusal = !access_rule_allows(rule, request, decision);
         }
     }
+    decision->glass_rule = decision->outcome == ACCESS_DENY ? glass_rule : NULL;
 }
 
 static void explain_default_deny(const struct access_identity *identity,
@@ -99,6 +104,7 @@ void access_decision_clear(struct access_decision *decision)
     decision->limit = NULL;
     decision->detail[0] = '\0';
     decision->opens_wall_ms = 0;
+    decision->glass_rule = NULL;
     gives_nothing(decision);
 }
 

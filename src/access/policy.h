@@ -99,6 +99,9 @@ struct access_decision {
     const struct access_approval *approval; /* what the rule asks; NULL: none, or none decided */
     int64_t opens_wall_ms;                  /* "window": when it does; 0: not in years */
     bool is_break_glass;                    /* it is a break-glass rule that allows */
+    const char *glass_rule; /* ACCESS_DENY, and no rule that denies: the first break-glass rule that
+                               is about the caller and the role, who doesn't ask for that; else
+                               NULL */
     /* ACCESS_ALLOW, and what would be given with ACCESS_APPROVAL_REQUIRED: */
     uint64_t duration_ms;  /* the grant's life */
     int64_t until_wall_ms; /* … which ends then at the latest, with its window; 0: no window */

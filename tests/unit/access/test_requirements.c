@@ -176,6 +176,27 @@ static void test_who_is_only_meant_by_broken_glass_has_no_rule(void **state)
     fixture_policy(f, "rules:\n" RULE("glass", GLASS));
     assert_int_equal(fixture_decide(f), ACCESS_DENY);
     assert_null(f->decision.rule);
+    assert_string_equal(f->decision.glass_rule, "glass");
+}
+
+static void test_of_broken_glass_hears_whom_it_would_help(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_policy(f, "rules:\n- {name: others, subjects: [{user: bob}], roles: orders-db" GLASS
+                      "}\n" RULE("observed", ", mode: observe" GLASS) RULE("glass", GLASS));
+    assert_int_equal(fixture_decide(f), ACCESS_DENY);
+    assert_string_equal(f->decision.glass_rule, "glass");
+    f->request.is_break_glass = true;
+    assert_int_equal(fixture_decide(f), ACCESS_ALLOW);
+    assert_null(f->decision.glass_rule);
+    f->request.is_break_glass = false;
+    fixture_policy(f, "rules:\n" RULE("glass", GLASS) RULE("never", ", effect: deny"));
+    assert_int_equal(fixture_decide(f), ACCESS_DENY);
+    assert_null(f->decision.glass_rule);
+    fixture_policy(f, "rules:\n" RULE("glass", GLASS) RULE("ask", APPROVAL));
+    assert_int_equal(fixture_decide(f), ACCESS_APPROVAL_REQUIRED);
+    assert_null(f->decision.glass_rule);
 }
 
 /* --- windows --- */
@@ -358,6 +379,7 @@ int main(void)
         TEST(test_the_glass_is_broken_only_when_asked_for),
         TEST(test_the_glass_stays_whole_where_a_plain_rule_will_do),
         TEST(test_who_is_only_meant_by_broken_glass_has_no_rule),
+        TEST(test_of_broken_glass_hears_whom_it_would_help),
         TEST(test_a_closed_window_says_when_it_opens),
         TEST(test_a_window_that_is_over_never_opens),
         TEST(test_an_observed_rule_decides_nothing),
