@@ -52,6 +52,9 @@ static void decision_show(struct buf *text, const json_t *document)
         buf_printf(text, "%s: %s%s%s: %s\n", text_of(document, "role"), decision,
                    has_rule ? " by rule " : "", has_rule ? rule : "", text_of(document, "detail"));
     }
+    if (json_is_string(json_object_get(document, "hint"))) {
+        buf_printf(text, "  hint: %s\n", text_of(document, "hint"));
+    }
 }
 
 static void grant_show(struct buf *text, const json_t *grant)

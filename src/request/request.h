@@ -112,6 +112,19 @@ struct request_making {
  * none. A break-glass one is found whether it is asked for so or not. */
 struct request *requests_find(const struct requests *requests, const struct request_ask *ask);
 
+/* Of what may be asked for with a role. */
+enum request_part {
+    REQUEST_PART_DURATION = 1,
+    REQUEST_PART_REASON = 2,
+    REQUEST_PART_TICKET = 4,
+    REQUEST_PART_BINDINGS = 8,
+};
+
+/* One that this caller has for the role, but for something else: approved and not used, else
+ * pending. `ret_parts`: in what it is another, bits of enum request_part. NULL: none. */
+struct request *requests_find_other(const struct requests *requests, const struct request_ask *ask,
+                                    uint32_t *ret_parts);
+
 /* Makes one; it is there when it has been written (request_wait_start). ERR_LIMIT (with a text),
  * ERR_NOMEM, ERR_IO: the trail or the ledger doesn't take it. */
 int requests_make(struct requests *requests, const struct request_making *making,

@@ -45,15 +45,24 @@ static bool bindings_fit(const struct request *request, const struct request_ask
     return request->bindings[0] != '\0' ? kinds == kinds_approved(request) : is_within;
 }
 
-/* A grant that lives hangs on what was approved, whatever is said to read it again. */
-static bool fits(const struct request *request, const struct request_ask *ask)
+/* In what it isn't what is asked for: enum request_part as bits. A grant that lives hangs on what
+ * was approved, whatever is said to read it again. */
+static uint32_t parts_that_differ(const struct request *request, const struct request_ask *ask)
+{
+    bool has_duration = ask->duration_ms == 0 || ask->duration_ms == request->duration_ms;
+    bool has_bindings = request->now.state == REQUEST_USED || bindings_fit(request, ask);
+
+    return (has_duration ? 0U : REQUEST_PART_DURATION) |
+           (says_the_same(ask->reason, request->reason) ? 0U : REQUEST_PART_REASON) |
+           (says_the_same(ask->ticket, request->ticket) ? 0U : REQUEST_PART_TICKET) |
+           (has_bindings ? 0U : REQUEST_PART_BINDINGS);
+}
+
+/* It is the caller's, for this role, and breaks the glass if that is asked for. */
+static bool is_about(const struct request *request, const struct request_ask *ask)
 {
     return strcmp(request->role, ask->role) == 0 && request_is_own(request, ask->identity) &&
-           (request->is_break_glass || !ask->is_break_glass) &&
-           (ask->duration_ms == 0 || ask->duration_ms == request->duration_ms) &&
-           says_the_same(ask->reason, request->reason) &&
-           says_the_same(ask->ticket, request->ticket) &&
-           (request->now.state == REQUEST_USED || bindings_fit(request, ask));
+           (request->is_break_glass || !ask->is_break_glass);
 }
 
 /* The more, the rather. 0: it stands for nothing. */
@@ -76,7 +85,20 @@ static int rank(const struct request *request)
     }
 }
 
-struct request *requests_find(const struct requests *requests, const struct request_ask *ask)
+static bool suits(const struct request *request, const struct request_ask *ask, bool is_other)
+{
+    bool is_same = is_about(request, ask) && parts_that_differ(request, ask) == 0;
+
+    if (!is_other) {
+        return is_same;
+    }
+    return is_about(request, ask) && !is_same && !request->is_writing &&
+           request->now.state != REQUEST_USED;
+}
+
+/* The first of the highest rank that is what is asked for, or, not used yet, for something else. */
+static struct request *best_of(const struct requests *requests, const struct request_ask *ask,
+                               bool is_other)
 {
     char key[ACCESS_KEY_MAX_BYTES];
     struct map_entry *entry;
@@ -84,7 +106,6 @@ struct request *requests_find(const struct requests *requests, const struct requ
     struct request *best = NULL;
     struct list *node;
     struct list *following;
-    int best_rank = 0;
 
     if (map_count(&requests->askers) == 0) {
         return NULL;
@@ -97,12 +118,27 @@ struct request *requests_find(const struct requests *requests, const struct requ
     LIST_EACH (&asker->requests, node, following) {
         struct request *request = LIST_ENTRY(node, struct request, by_asker);
 
-        if (rank(request) > best_rank && fits(request, ask)) {
+        if (rank(request) > (best != NULL ? rank(best) : 0) && suits(request, ask, is_other)) {
             best = request;
-            best_rank = rank(request);
         }
     }
     return best;
+}
+
+struct request *requests_find(const struct requests *requests, const struct request_ask *ask)
+{
+    return best_of(requests, ask, false);
+}
+
+struct request *requests_find_other(const struct requests *requests, const struct request_ask *ask,
+                                    uint32_t *ret_parts)
+{
+    struct request *request = best_of(requests, ask, true);
+
+    if (request != NULL) {
+        *ret_parts = parts_that_differ(request, ask);
+    }
+    return request;
 }
 
 /* --- using --- */

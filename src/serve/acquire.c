@@ -206,6 +206,8 @@ void acquire_deny(struct exchange *x, const struct lease_role *role)
         [ACCESS_BLOCKED] = {403, "blocked",
                             "an operator has blocked it, and can end that (lease unblock)"},
     };
+    const char *hint = outcomes[decision->outcome].hint;
+    struct approval_hint own;
     struct audit_record record;
 
     denied_record(x, decision->block[0] != '\0' ? decision->block : decision->detail, &record);
@@ -214,13 +216,17 @@ void acquire_deny(struct exchange *x, const struct lease_role *role)
     record.policy_rule = decision->rule;
     denied_note(&x->serve->denied, x->key, &record);
     metrics_count_denial(x->serve, decision->rule);
+    approval_hint_init(&own);
+    approval_hint_write(x, role, decision, &own);
     exchange_fail(x, &(struct exchange_problem){.status = outcomes[decision->outcome].status,
                                                 .code = outcomes[decision->outcome].code,
                                                 .detail = decision->detail,
                                                 .rule = decision->rule,
                                                 .limit = decision->limit,
-                                                .hint = outcomes[decision->outcome].hint,
+                                                .hint = own.text.len > 0 ? own.text.bytes : hint,
+                                                .approval = own.request,
                                                 .until_wall_ms = decision->block_until_wall_ms});
+    approval_hint_fini(&own);
 }
 
 static void role_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)

@@ -87,7 +87,7 @@ static bool is_held_by(struct exchange *x, const struct lease_role *role, const 
     return strcmp(view.id, grant_id) == 0;
 }
 
-/* The caller asks for what was approved, in all that it leaves unsaid. */
+/* The caller asks for what the request asks for, in all that it leaves unsaid. */
 static void take_asked(struct exchange *x, const struct request_view *view)
 {
     struct serve_params *params = &x->params;
@@ -147,6 +147,22 @@ static void decide_held(struct exchange *x, const struct lease_role *role,
     }
 }
 
+/* The same of one that waits for its approval. If it isn't that what is missing, it is as if there
+ * were none. */
+static void decide_pending(struct exchange *x, const struct lease_role *role,
+                           const struct request_view *view, uint32_t live_count)
+{
+    const struct serve_params asked = x->params;
+    const struct access_decision decision = x->decision;
+
+    take_asked(x, view);
+    decide_exchange(x, role, live_count, &x->decision);
+    if (x->decision.outcome != ACCESS_APPROVAL_REQUIRED) {
+        x->params = asked;
+        x->decision = decision;
+    }
+}
+
 void approval_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count)
 {
     const struct request *request = NULL;
@@ -162,10 +178,12 @@ void approval_decide(struct exchange *x, const struct lease_role *role, uint32_t
         return;
     }
     request_view(request, &view);
-    if (view.is_writing || view.state == REQUEST_PENDING) {
+    if (view.is_writing) {
         return;
     }
-    if (view.state == REQUEST_USED) {
+    if (view.state == REQUEST_PENDING) {
+        decide_pending(x, role, &view, live_count);
+    } else if (view.state == REQUEST_USED) {
         decide_held(x, role, &view, live_count);
     } else {
         decide_approved(x, role, &view, live_count);
@@ -297,14 +315,17 @@ static void fail_pending(struct exchange *x, const struct request_view *view)
     char detail[ACCESS_DETAIL_MAX_BYTES + REQUEST_ID_BYTES];
 
     (void)snprintf(detail, sizeof(detail), "the request %s waits for an approval", view->id);
-    exchange_fail(x,
-                  &(struct exchange_problem){
-                      .status = 403,
-                      .code = "approval_pending",
-                      .detail = detail,
-                      .rule = view->rule,
-                      .approval = view->id,
-                      .hint = "ask again when it is approved, or wait for it (lease get --wait)"});
+    exchange_fail(
+        x,
+        &(struct exchange_problem){
+            .status = 403,
+            .code = "approval_pending",
+            .detail = detail,
+            .rule = view->rule,
+            .approval = view->id,
+            .hint =
+                "ask again when it is approved, or wait for it (lease get --wait); lease requests "
+                "shows it"});
 }
 
 /* Why nothing is given by it any more. */

@@ -9,8 +9,8 @@
 void approval_ask(const struct exchange *x, const struct lease_role *role,
                   struct request_ask *ret_ask);
 
-/* As decide_exchange, into x->decision. Where something that was approved for this caller stands
- * for it, what the caller leaves unsaid is what was approved, and it is decided by that. */
+/* As decide_exchange, into x->decision. Where a request of this caller's stands for it, what the
+ * caller leaves unsaid is what it has asked for then, and it is decided by that. */
 void approval_decide(struct exchange *x, const struct lease_role *role, uint32_t live_count);
 
 /* Has a grant used it already, which the caller holds? Then there is no other one by it. */
@@ -22,6 +22,18 @@ bool approval_is_missing(const struct exchange *x);
 /* It is: then it is asked for, if the caller asks for a new grant, waits, or breaks the glass; the
  * answer follows, or acquire_again. Else it is answered. */
 void approval_request(struct exchange *x, const struct lease_role *role, bool is_new_grant);
+
+/* What the caller can do where it is denied, if that is more than what is true for everybody: about
+ * an approval that it has asked for, or a break-glass rule. */
+struct approval_hint {
+    struct buf text;     /* empty: nothing */
+    const char *request; /* id of the caller's that it is about, borrowed from that; NULL: none */
+};
+
+void approval_hint_init(struct approval_hint *hint);
+void approval_hint_fini(struct approval_hint *hint);
+void approval_hint_write(const struct exchange *x, const struct lease_role *role,
+                         const struct access_decision *decision, struct approval_hint *hint);
 
 /* What the core is given with the acquire; NULL: its grant needs no approval. */
 struct lease_approval *approval_of(struct exchange *x);

@@ -6,6 +6,7 @@
  * who may read. What would be issued is shown to whom a rule for the role is about. */
 #include "access/assumed.h"
 #include "base/mem.h"
+#include "serve/approval.h"
 #include "serve/decide.h"
 #include "serve/plan.h"
 #include "wire/json_bounds.h"
@@ -91,14 +92,22 @@ static void rules_write(struct explaining *it, const struct access_request *requ
     json_out_u64(it->json, "rules_for_other_roles", it->other_count);
 }
 
-static void decision_write(struct explaining *it)
+/* What breaks the glass is part of the answer; requests of the caller's aren't. */
+static void decision_write(struct explaining *it, const struct lease_role *role)
 {
     const struct access_decision *decision = &it->x->decision;
+    struct approval_hint hint;
 
     json_out_string_c(it->json, "decision", plan_outcome(decision->outcome));
     json_out_string_c(it->json, "rule", decision->rule);
     json_out_string_c(it->json, "limit", decision->limit);
     json_out_string_c(it->json, "detail", decision->detail[0] != '\0' ? decision->detail : NULL);
+    approval_hint_init(&hint);
+    if (decision->outcome == ACCESS_DENY) {
+        approval_hint_write(it->x, role, decision, &hint);
+    }
+    json_out_string_c(it->json, "hint", hint.text.len > 0 ? hint.text.bytes : NULL);
+    approval_hint_fini(&hint);
 }
 
 static void seconds_write(struct json_out *json, const char *key, uint64_t ms)
@@ -292,7 +301,7 @@ static void answer(struct explaining *it, const struct lease_role *role)
     json_out_string_c(&json, "role", role->name);
     json_out_string_c(&json, "identity", identity_text(it->identity, text));
     rules_write(it, &request);
-    decision_write(it);
+    decision_write(it, role);
     if (x->decision.outcome == ACCESS_ALLOW) {
         grant_write(it, live);
     }

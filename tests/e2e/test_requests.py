@@ -83,6 +83,8 @@ def test_somebody_else_approves_it_and_it_is_used_once(approvals, shell):
     assert it.ask("--ticket", "OPS-7", "--for", "5m")["id"] == request["id"]
     assert it.daemon.metric("leased_requests_pending") == 1
     assert script.run(f"lease get {it.role} --reason 'fix it'")[0] == 6
+    again = it.lease(CONSUMER, "get", it.role)  # what was asked needn't be said again
+    assert (again.returncode, request["id"] in again.stderr) == (6, True), again.stderr
     it.kill()
     it.say(CONSUMER, "approve", request["id"], 3)
     assert "same person" in it.say(ALT, "approve", request["id"], 3)
@@ -210,7 +212,10 @@ def test_broken_glass_is_told_at_once_and_reviewed(approvals, shell, world):
         {"url": hook.url, "events": ["request.*"], "hmac_key_file": f"{folder}/key"},
         {"exec": ["/bin/sh", "-c", f"cat >>{folder}/told"], "events": ["request.created"]}])
     script = shell(it.daemon)
-    assert script.run(f"lease get {it.role} --reason 'fix it'")[0] == 3
+    denied = it.lease(CONSUMER, "get", it.role, "--reason", "fix it")
+    assert (denied.returncode, "--break-glass" in denied.stderr) == (3, True), denied.stderr
+    assert "--break-glass" in it.lease(CONSUMER, "explain", it.role).stdout
+    assert "--break-glass" not in it.lease(ALT, "get", it.role).stderr
     credential = script.get(it.role, "--reason 'fix it' --break-glass")
     assert it.made.logs_in(credential)
     until(lambda: hook.events() == ["request.created"], "it is told, at the second try")

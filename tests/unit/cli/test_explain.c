@@ -28,7 +28,8 @@
     "\"backend\":{\"name\":\"bao\",\"up\":true}}"
 #define DENIED                                                                                     \
     "{\"role\":\"orders-db\",\"rules\":[],\"rules_for_other_roles\":2,\"decision\":\"denied\","    \
-    "\"rule\":null,\"limit\":null,\"detail\":\"no rule allows user bob role orders-db\"}"
+    "\"rule\":null,\"limit\":null,\"detail\":\"no rule allows user bob role orders-db\","          \
+    "\"hint\":\"rule glass allows it\"}"
 #define WITH_DAEMON(...)                                                                           \
     struct fake_daemon daemon;                                                                     \
     const struct fake_route routes[] = {__VA_ARGS__};                                              \
@@ -69,6 +70,7 @@ static void test_what_would_be_denied_exits_with_3(void **state)
     result = RUN_LEASE(&daemon, "explain", "orders-db");
     assert_int_equal(result->exit_code, CLI_DENIED);
     assert_string_equal(result->out, "orders-db: denied: no rule allows user bob role orders-db\n"
+                                     "  hint: rule glass allows it\n"
                                      "  no rule is about this role (2 about others)\n");
     result = RUN_LEASE(&daemon, "explain", "orders-db", "-o", "json");
     assert_int_equal(result->exit_code, CLI_DENIED);

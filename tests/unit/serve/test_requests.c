@@ -117,6 +117,52 @@ static void test_a_mere_read_asks_for_nothing(void **state)
     fixture_expect(fixture_get(BOB, API "/credentials/db"), 403, "denied");
 }
 
+/* Who has asked with a reason, and comes again without. */
+static void test_what_is_left_unsaid_is_what_was_asked(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    remember(post(ALICE, API "/leases", POST_DB));
+    call = fixture_get(ALICE, API "/credentials/db");
+    fixture_expect(call, 403, "approval_pending");
+    assert_string_equal(call_text(call, "approval"), id);
+    assert_non_null(strstr(call_text(call, "detail"), id));
+    assert_non_null(strstr(call_text(call, "hint"), "lease requests"));
+    call = post(ALICE, API "/requests", "{\"role\":\"db\"}");
+    assert_int_equal(call->status, 202);
+    assert_string_equal(call_text(call, "id"), id);
+    fixture_expect(fixture_get(BOB, API "/credentials/db"), 403, "denied");
+    assert_int_equal(say(BOB, "approve")->status, 200);
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
+}
+
+/* Another reason than the one that was approved, or another duration: neither the one nor a riddle.
+ */
+static void test_who_asks_for_something_else_is_told_what_was_asked(void **state)
+{
+    const char *other = API "/credentials/db?reason=OPS-2&duration=1m&binding=none";
+    struct call *call;
+
+    (void)state;
+    remember(post(ALICE, API "/leases", POST_DB));
+    call = fixture_get(ALICE, other);
+    fixture_expect(call, 403, "approval_pending");
+    assert_string_equal(call_text(call, "approval"), id);
+    assert_non_null(strstr(call_text(call, "hint"), "waits for an approval"));
+    assert_int_equal(say(BOB, "approve")->status, 200);
+    call = fixture_get(ALICE, other);
+    fixture_expect(call, 403, "approval_pending");
+    assert_string_equal(call_text(call, "approval"), id);
+    assert_non_null(strstr(call_text(call, "hint"), "is approved"));
+    assert_non_null(strstr(call_text(call, "hint"), "--for 10m --reason \"OPS-1\" --bind "));
+    assert_null(strstr(call_text(call, "hint"), "--ticket"));
+    call = fixture_get(ALICE, API "/credentials/db?reason=none");
+    fixture_expect(call, 403, "reason_required");
+    assert_string_equal(call_text(call, "approval"), id);
+    assert_null(call_member(fixture_get(ALICE, API "/credentials/db-own"), "approval"));
+}
+
 static void test_who_waits_gets_it_when_it_is_approved(void **state)
 {
     struct call *call = fixture_send(ALICE, "GET", GET_DB "&wait=5m", NULL);
@@ -281,6 +327,24 @@ static void test_everybody_sees_what_is_theirs(void **state)
 
 /* --- breaking the glass --- */
 
+static void test_who_may_break_the_glass_is_told_so(void **state)
+{
+    struct call *call = fixture_get(ALICE, API "/credentials/db-shared");
+
+    (void)state;
+    fixture_expect(call, 403, "denied");
+    assert_non_null(strstr(call_text(call, "hint"), "lease get db-shared --break-glass"));
+    assert_non_null(strstr(call_text(call, "hint"), "rule glass"));
+    call = fixture_get(CAROL, API "/credentials/db-shared");
+    fixture_expect(call, 403, "denied");
+    assert_null(strstr(call->body, "glass"));
+    call = post(ALICE, API "/policy/explain", "{\"role\":\"db-shared\"}");
+    assert_non_null(strstr(call_text(call, "hint"), "lease get db-shared --break-glass"));
+    call = post(CAROL, API "/policy/explain", "{\"role\":\"db-shared\"}");
+    assert_true(json_is_null(call_member(call, "hint")));
+    assert_true(json_is_null(call_member(post(ALICE, API "/policy/explain", POST_DB), "hint")));
+}
+
 static void test_broken_glass_is_loud_and_reviewed(void **state)
 {
     struct call *call;
@@ -309,6 +373,8 @@ int main(void)
         request_test(test_it_is_asked_for_approved_and_used_once),
         request_test(test_who_is_blocked_approves_nothing),
         request_test(test_a_mere_read_asks_for_nothing),
+        request_test(test_what_is_left_unsaid_is_what_was_asked),
+        request_test(test_who_asks_for_something_else_is_told_what_was_asked),
         request_test(test_who_waits_gets_it_when_it_is_approved),
         request_test(test_a_wait_ends),
         request_test(test_a_wait_outlives_its_policy),
@@ -320,6 +386,7 @@ int main(void)
         request_test(test_where_none_is_needed_that_is_said),
         request_test(test_a_withdrawn_one_gives_nothing),
         request_test(test_everybody_sees_what_is_theirs),
+        request_test(test_who_may_break_the_glass_is_told_so),
         request_test(test_broken_glass_is_loud_and_reviewed),
     };
 
