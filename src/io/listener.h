@@ -7,7 +7,9 @@
 
 struct io_listener;
 
+/* In all, and of one caller: a user, or an address where users are unknown. */
 #define IO_LARGE_BODIES_MAX 8U
+#define IO_LARGE_BODIES_PER_CALLER_MAX 2U
 
 /* 0 in a limit: the default in brackets. Connections are counted over all listeners together, those
  * that are retired too: the total and its callers' are limits of the process, which each listener
@@ -23,8 +25,8 @@ struct io_listener_limits {
     uint32_t headers_max;        /* [32] at most ENV_REQUEST_HEADERS_MAX */
     size_t target_max_bytes;     /* [1 KiB] */
     size_t body_max_bytes;       /* [64 KiB] */
-    /* Below this path a body may be larger, but only IO_LARGE_BODIES_MAX at once; static; NULL:
-     * nowhere. */
+    /* Below this path a body may be larger, but only IO_LARGE_BODIES_MAX at once, a few of them of
+     * one caller; static; NULL: nowhere. */
     const char *large_path;
     size_t large_body_max_bytes; /* [4 MiB] */
     /* [5 s] from accept, on a kept connection from the end of the request line, to the end of the

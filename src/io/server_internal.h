@@ -53,8 +53,8 @@ enum request_state {
     REQUEST_ANSWERED, /* the handler has answered, the answer isn't out yet */
 };
 
-/* How many connections one caller has on all listeners, whatever has become of these: a user, or an
- * address where users are unknown. */
+/* What one caller has on all listeners, whatever has become of these: a user, or an address where
+ * users are unknown. */
 struct usage_key {
     uint32_t uid; /* ENV_NO_ID: counted by address */
     uint8_t address[16];
@@ -63,8 +63,9 @@ struct usage_key {
 struct usage {
     struct map_entry entry;
     struct usage_key key;
-    uint32_t count;        /* without the streams */
+    uint32_t count;        /* of connections, without the streams */
     uint32_t stream_count; /* connections that carry one */
+    uint32_t large_count;  /* of these connections that are is_large */
 };
 
 /* An answer that goes on. Its connection counts as a stream instead of as a connection. */
@@ -158,7 +159,7 @@ struct env_connection {
     bool has_head; /* the head has been judged, a body may follow */
     bool is_http_1_0;
     size_t content_length;
-    bool is_large; /* counts in io->large_body_count */
+    bool is_large; /* counts in io->large_body_count, and its caller's */
     struct buf body;
     struct MHD_Response
         *response; /* the answer until it is queued; NULL when there was no memory for it */

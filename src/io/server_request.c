@@ -21,6 +21,33 @@
 
 #include <string.h>
 
+/* Takes a place for a body that is larger than most may be. NULL, or why there is none. A body may
+ * come slowly: no caller may have so many under way that others have to wait for it. */
+static const char *large_body_begin(struct env_connection *conn)
+{
+    struct io *io = conn->listener->io;
+
+    if (conn->usage->large_count >= IO_LARGE_BODIES_PER_CALLER_MAX) {
+        return "the caller has as many large requests under way as one may have";
+    }
+    if (io->large_body_count >= IO_LARGE_BODIES_MAX) {
+        return "too many large requests are under way";
+    }
+    conn->is_large = true;
+    conn->usage->large_count++;
+    io->large_body_count++;
+    return NULL;
+}
+
+static void large_body_end(struct env_connection *conn)
+{
+    if (conn->is_large) {
+        conn->is_large = false;
+        conn->usage->large_count--;
+        conn->listener->io->large_body_count--;
+    }
+}
+
 static enum MHD_Result head_arrived(struct env_connection *conn, const char *method,
                                     const char *version)
 {
@@ -36,12 +63,10 @@ static enum MHD_Result head_arrived(struct env_connection *conn, const char *met
         return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "the daemon is stopping");
     }
     if (conn->content_length > conn->listener->limits.body_max_bytes) {
-        if (conn->listener->io->large_body_count == IO_LARGE_BODIES_MAX) {
-            return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
-                                "too many large requests are under way");
+        detail = large_body_begin(conn);
+        if (detail != NULL) {
+            return reply_refuse(conn, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", detail);
         }
-        conn->is_large = true;
-        conn->listener->io->large_body_count++;
     }
     if (conn->content_length > 0) {
         buf_init(&conn->body, conn->content_length); /* which was judged */
@@ -247,8 +272,7 @@ static void request_reset(struct env_connection *conn)
         buf_fini(&conn->body);
         buf_init(&conn->body, conn->listener->limits.body_max_bytes);
     }
-    conn->listener->io->large_body_count -= conn->is_large ? 1 : 0;
-    conn->is_large = false;
+    large_body_end(conn);
 }
 
 void request_completed(void *user, struct MHD_Connection *mhd, void **context,

@@ -1,9 +1,12 @@
 /* How large the bodies of requests may be, and that only few large ones are taken at once. */
-#include "server_fixture.h"
+#include "caller.h"
+#include "child.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int setup(void **state)
 {
@@ -80,12 +83,63 @@ static void test_only_some_paths_take_large_bodies_and_few_at_once(void **state)
     assert_int_equal(ask_body_at(f, "/large/x", 65537), 200);
 }
 
+/* The status of a request with a large body by a user of its own. */
+static int ask_as_another_user(struct fixture *f)
+{
+    static const char head[] =
+        "POST /large/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n";
+    struct client *client = calloc(1, sizeof(*client));
+    struct caller caller = caller_start(f, child_drop_rights, NULL);
+    char *body = malloc(65537);
+    int status;
+
+    client->fd = dup(caller.fd);
+    memset(body, 'b', 65537);
+    client_send(f, client, head);
+    client_send_bytes(f, client, body, 65537);
+    status = client_reply(f, client, NULL);
+    free(body);
+    client_free(client);
+    caller_end(&caller);
+    (void)close(caller.reports);
+    (void)close(caller.fd);
+    return status;
+}
+
+static void test_who_sends_large_bodies_slowly_keeps_nobody_else_from_it(void **state)
+{
+    static const char begin[] =
+        "POST /large/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n";
+    struct fixture *f = *state;
+    struct client *clients[IO_LARGE_BODIES_MAX];
+    size_t i;
+
+    need_root();
+    assert_int_equal(chmod(f->dir, 0755), 0);
+    f->options.mode = 0666;
+    f->options.limits.large_path = "/large/";
+    fixture_listen(f);
+    for (i = 0; i < IO_LARGE_BODIES_MAX; i++) {
+        clients[i] = client_new(f);
+        client_send(f, clients[i], begin);
+    }
+    assert_int_equal(ask_body_at(f, "/large/x", 65537), 503);
+    assert_int_equal(ask_as_another_user(f), 200);
+    for (i = 0; i < IO_LARGE_BODIES_MAX; i++) {
+        client_free(clients[i]);
+    }
+    FIXTURE_UNTIL(f, io_listener_connection_count(f->listener) == 0);
+    assert_int_equal(ask_body_at(f, "/large/x", 65537), 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_body_has_a_largest_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_some_paths_take_large_bodies_and_few_at_once,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_who_sends_large_bodies_slowly_keeps_nobody_else_from_it, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("server bodies", tests, NULL, NULL);
