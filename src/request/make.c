@@ -102,6 +102,21 @@ static int room_make(struct requests *requests, struct err *e)
                    REQUESTS_MAX);
 }
 
+/* Has it taken one of the last places? What is over makes room, and counts as room. */
+static bool is_of_reserve(const struct requests *requests)
+{
+    const struct request *request = NULL;
+    uint32_t count = 0;
+
+    if (map_count(&requests->by_id) <= REQUESTS_MAX - REQUESTS_RESERVE) {
+        return false;
+    }
+    while ((request = requests_next(requests, request)) != NULL) {
+        count += request_is_done(request) ? 0 : 1;
+    }
+    return count > REQUESTS_MAX - REQUESTS_RESERVE;
+}
+
 static int limits_check(const struct request *request, struct err *e)
 {
     if (request->needed_count > REQUEST_APPROVALS_MAX) {
@@ -112,6 +127,12 @@ static int limits_check(const struct request *request, struct err *e)
         return err_set(e, ERR_LIMIT,
                        "you have %u requests already that aren't decided, used or reviewed",
                        REQUESTS_OPEN_MAX);
+    }
+    if (request->asker->open_count > REQUESTS_OPEN_FEW && is_of_reserve(request->requests)) {
+        return err_set(e, ERR_LIMIT,
+                       "the last %u requests that there may be are for users who have no more than "
+                       "%u that aren't decided, used or reviewed",
+                       REQUESTS_RESERVE, REQUESTS_OPEN_FEW);
     }
     return 0;
 }

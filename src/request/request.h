@@ -21,9 +21,13 @@
 #define REQUEST_BINDINGS_MAX_BYTES (ACCESS_BINDINGS_MAX * (ACCESS_BINDING_TEXT_MAX_BYTES + 1))
 
 /* In all: those that are over are kept for a day to be looked at, and go before that where there is
- * no room. Of one user (a uid, or a certificate): that wait to be decided, used or reviewed. */
+ * no room. Of one user (a uid, or a certificate): that wait to be decided, used or reviewed. The
+ * last of all places are for users who have few, so that some who take all they may don't keep the
+ * others out. */
 #define REQUESTS_MAX 1024U
+#define REQUESTS_RESERVE 256U
 #define REQUESTS_OPEN_MAX 32U
+#define REQUESTS_OPEN_FEW 4U
 #define REQUESTS_KEPT_MS (24ULL * 3600 * 1000)
 
 enum request_state {

@@ -369,6 +369,35 @@ static void test_one_user_has_so_many_and_no_more(void **state)
     fake_env_run(&f.fake);
 }
 
+static void requests_fill(uint32_t uid, uint32_t count, int expected)
+{
+    struct request *request = NULL;
+    struct request_ask ask = fixture_ask(ALICE, "db", "one more");
+    uint32_t i;
+
+    f.who[ALICE].uid = uid;
+    for (i = 0; i < count; i++) {
+        assert_int_equal(fixture_make(&ask, &request), expected);
+    }
+    fake_env_run(&f.fake);
+}
+
+static void test_users_with_many_leave_room_for_those_with_few(void **state)
+{
+    const uint32_t many = (REQUESTS_MAX - REQUESTS_RESERVE) / REQUESTS_OPEN_MAX;
+    uint32_t uid = 5000;
+
+    (void)state;
+    while (uid < 5000 + many) {
+        requests_fill(uid++, REQUESTS_OPEN_MAX, 0);
+    }
+    requests_fill(uid, REQUESTS_OPEN_FEW, 0);
+    requests_fill(uid, 1, ERR_LIMIT);
+    requests_fill(uid + 1, REQUESTS_OPEN_FEW, 0);
+    fake_env_advance(&f.fake, 31 * MINUTE_MS); /* they are over, and still to be looked at */
+    requests_fill(uid, REQUESTS_OPEN_MAX, 0);
+}
+
 static void test_what_is_over_makes_room(void **state)
 {
     struct request_ask ask = fixture_ask(ALICE, "db", "again and again");
@@ -425,6 +454,7 @@ int main(void)
         fixture_test(test_it_is_used_in_time_or_not_at_all),
         fixture_test(test_who_waits_hears_of_the_decision),
         fixture_test(test_one_user_has_so_many_and_no_more),
+        fixture_test(test_users_with_many_leave_room_for_those_with_few),
         fixture_test(test_what_is_over_makes_room),
         fixture_test(test_what_is_used_up_makes_room),
     };
