@@ -143,7 +143,7 @@ static void acquire_done(struct lease_acquire *acquire, int status, struct grant
         approval_settle(x);
         exchange_release(x);
     } else if (status == 0) {
-        deliver(x, acquire->ask.is_new_grant ? 201 : 200, grant);
+        deliver(x, acquire->ask.is_new_grant || x->is_repeated ? 201 : 200, grant);
     } else {
         x->request->finished = NULL;
         approval_settle(x);

@@ -84,6 +84,7 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
     struct env_reply reply = {.status = status, .content_type = "application/json"};
     const struct answer_key *key = options->key;
     struct lease_view lease;
+    struct grant_view view;
     struct json_out json;
     char text[ETAG_MAX_BYTES];
     struct str etag;
@@ -105,6 +106,8 @@ static int credential_send(struct exchange *x, uint32_t status, const struct gra
         }
     }
     if (r == 0) {
+        grant_view(grant, &view);
+        idempotency_note_grant(x, view.id);
         exchange_send(x, &reply);
     }
     return r;
@@ -125,6 +128,9 @@ static int native_send_again(struct exchange *x, const struct grant *grant)
     struct lease_view lease;
     struct grant_view view;
 
+    if (x->is_repeated) {
+        return native_send(x, 201, grant);
+    }
     if (env_request_header(x->request, "if-none-match").ptr != NULL) {
         return credential_send(x, 200, grant, &conditional);
     }
@@ -179,7 +185,9 @@ static void ask(struct exchange *x, const struct lease_role *role, bool is_new_g
 {
     struct str token = env_request_header(x->request, "x-leased-grant");
 
-    if (token.ptr == NULL || acquire_name_grant(x, token)) {
+    if (x->is_repeated) {
+        acquire_start(x, role, false);
+    } else if (token.ptr == NULL || acquire_name_grant(x, token)) {
         acquire_start(x, role, is_new_grant);
     }
 }

@@ -81,6 +81,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
     units_init(&serve->units, serve);
     issuers_set(serve, options->issuers, options->issuer_count);
     containers_set(serve, options->containers, options->container_count);
+    idempotency_init(&serve->idempotency, options->env, seed);
     blocks_init(&serve->blocks, serve);
     drills_init(&serve->drills, serve);
     r = drills_recover(&serve->drills, &serve->blocks, e);
@@ -108,6 +109,7 @@ void serve_free(struct serve *serve)
     watches_fini(&serve->watches);
     drills_fini(&serve->drills);
     blocks_fini(&serve->blocks);
+    idempotency_fini(&serve->idempotency);
     while ((node = list_pop_front(&serve->idle)) != NULL) {
         mem_free(LIST_ENTRY(node, struct exchange, node));
     }
@@ -256,6 +258,8 @@ struct exchange *exchange_new(const struct serve_listener *listener, struct env_
     x->form = x->api == SERVE_API_VAULT ? &serve_vault_form : &serve_native_form;
     x->named = NULL;
     x->apply = NULL;
+    x->keyed = NULL;
+    x->is_repeated = false;
     x->claims = NULL;
     x->token_wait = (struct access_issuer_wait){.fn = NULL};
     x->path_arg = (struct str){.ptr = NULL, .len = 0};
@@ -277,6 +281,7 @@ void exchange_release(struct exchange *x)
     CHECK(!x->is_acquiring);
     CHECK(!x->is_waiting);
     CHECK(!x->is_deciding);
+    idempotency_end(x);
     access_claims_free(x->claims);
     params_fini(&x->params);
     x->claims = NULL;
@@ -314,6 +319,7 @@ void exchange_send(struct exchange *x, struct env_reply *reply)
     exchange_count(x, r == 0 ? reply->status : 503);
     if (r == 0) {
         reply->body = buf_str(body);
+        idempotency_note(x, reply, reply->body);
         env_request_reply(x->request, reply);
     } else {
         reply_busy(x->request, x->request_id,

@@ -17,9 +17,11 @@
 #include "serve/seen.h"
 #include "serve/vault_roles.h"
 #include "serve/units.h"
+#include "serve/idempotency.h"
 #include "serve/watch.h"
 #include "wire/json_out.h"
 
+struct idempotent;
 struct pass;
 struct serve_form;
 struct serve_wait;
@@ -69,6 +71,8 @@ struct exchange {
     bool wants_new_grant;
     struct pass *pass;           /* a request that is passed on */
     struct serve_apply *apply;   /* a policy that is being applied; NULL: none */
+    struct idempotent *keyed;    /* what its Idempotency-Key stands for; NULL: it has none */
+    bool is_repeated;            /* … and `named` is the grant that it has made before */
     char id[LEASE_ID_BYTES + 1]; /* of the lease or grant that the answer is about */
     struct list node;
 };
@@ -108,6 +112,7 @@ struct serve {
     struct watches watches;
     struct blocks blocks;
     struct drills drills;
+    struct idempotency idempotency;
     struct files files;
     struct vault_roles vault_roles;
     struct units units;

@@ -331,8 +331,8 @@ void serve_blocks_delete(struct exchange *x)
 
 /* --- drills ----------------------------------------------------------------------------------- */
 
-/* Nobody can be told as it goes on. */
-static void begun_reply(struct exchange *x, const char *id, const char *block)
+/* For whom nobody can tell as it goes on, and for who asks again. */
+static void begun_write(struct exchange *x, const char *id, const struct block *block)
 {
     struct json_out json;
 
@@ -340,9 +340,8 @@ static void begun_reply(struct exchange *x, const char *id, const char *block)
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "event", "begun");
     json_out_string_c(&json, "drill", id);
-    json_out_string_c(&json, "block", block);
+    json_out_string_c(&json, "block", block != NULL ? block->id : NULL);
     json_out_object_close(&json);
-    exchange_reply(x, 202);
 }
 
 static void begin_failed(struct exchange *x, int status)
@@ -384,11 +383,13 @@ static void drill_begin(struct exchange *x, const struct block *block)
     }
     x->params.match = NULL; /* the drill's */
     note_drill(x, id, &ask);
+    begun_write(x, id, block);
     if (is_told) {
+        idempotency_note(x, &(struct env_reply){.status = 202}, buf_str(&x->serve->body));
         exchange_count(x, 200);
         exchange_release(x);
     } else {
-        begun_reply(x, id, block != NULL ? block->id : NULL);
+        exchange_reply(x, 202);
     }
 }
 

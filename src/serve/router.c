@@ -354,9 +354,6 @@ static int parse_params(struct exchange *x, const struct route *route, struct er
     if (r == 0) {
         r = parse_body(x, route, e);
     }
-    if (r == 0 && env_request_header(x->request, "idempotency-key").ptr != NULL) {
-        r = err_set(e, ERR_INVALID, "Idempotency-Key is not supported by this version");
-    }
     return r;
 }
 
@@ -404,6 +401,9 @@ static void route_run(struct exchange *x, const struct route *route)
         return;
     } else if (x->api == SERVE_API_NATIVE && parse_params(x, route, &e) != 0) {
         params_fail(x, &e);
+    } else if (x->api == SERVE_API_NATIVE && str_eq_c(x->request->method, "POST") &&
+               idempotency_answer(x)) {
+        return;
     } else {
         route->handler(x);
     }

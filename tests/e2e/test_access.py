@@ -32,6 +32,22 @@ def test_a_denied_user_is_answered_403_with_a_problem_document(orders, shell):
     assert (problem["status"], problem["code"]) == (403, "denied")
 
 
+def test_what_is_sent_again_with_its_key_issues_nothing_again(orders, shell):
+    made = orders()
+    script = shell(made.daemon)
+
+    def ask(key):
+        code, output = script.run(
+            f"curl --unix-socket {made.daemon.socket} -sfH 'X-Leased-Request: 1' -H 'Idempotency-Key: {key}' "
+            f"""-d '{{"role": "{made.role}", "binding": "parent"}}' http://localhost/leased/v1/leases""")
+        assert code == 0, output
+        return json.loads(output)
+    first = ask("one")
+    assert ask("one") == first
+    assert ask("two")["grant"] != first["grant"]
+    assert made.world.bao.requests(made.path) == 2
+
+
 def test_curl_gets_a_credential_that_ends_with_its_script(orders, shell):
     made = orders()
     script = shell(made.daemon)

@@ -241,19 +241,6 @@ static void test_bad_bodies_are_named(void **state)
     }
 }
 
-static void test_an_idempotency_key_is_not_silently_ignored(void **state)
-{
-    static const char *const headers[] = {"Idempotency-Key: 1", NULL};
-    struct call *call;
-
-    (void)state;
-    call = fixture_send_message(ALICE, (struct message){.method = "POST",
-                                                        .target = API "/leases",
-                                                        .body = "{\"role\":\"db\"}",
-                                                        .headers = headers});
-    fixture_expect(call, 400, "invalid");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,7 +260,6 @@ int main(void)
         fixture_test(test_a_trail_that_hangs_stops_them_too),
         fixture_test(test_a_stopping_daemon_hands_nothing_out),
         fixture_test(test_bad_bodies_are_named),
-        fixture_test(test_an_idempotency_key_is_not_silently_ignored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
