@@ -177,7 +177,9 @@ const char help_policy_diff[] =
     "Reads an audit trail: for whom a policy or rule that is only observed would have decided otherwise\n"
     "(observe.differs), by role. With a policy's folder it also names the rules and subjects that have\n"
     "decided nothing, and the roles that nobody has got. Groups and claims aren't in the trail, and\n"
-    "count as met. The files may be in any order, - is stdin.\n\n"
+    "count as met. The files may be in any order, - is stdin. Without --audit it is the file that the\n"
+    "running leased writes, which it tells admins that may read.\n\n"
+    "  lease policy diff --since 24h\n"
     "  lease policy diff policies --audit /var/log/leased/audit.jsonl* --since 7d";
 
 const char help_policy_plan[] =

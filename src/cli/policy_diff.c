@@ -6,8 +6,10 @@
  * be another one that isn't a credential either. */
 #include "cli/policy.h"
 
+#include "cli/api.h"
 #include "cli/policy_drift.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #define NAMED_MAX 10 /* callers of one line; of more it says how many */
@@ -202,19 +204,62 @@ static int trail_tell(struct cli *cli, const struct policy_trail *trail)
     return exit_code;
 }
 
+/* The first file that the running leased writes its trail to; lives as long as `status`. */
+static const char *file_of_status(const json_t *status)
+{
+    const json_t *sinks = json_object_get(json_object_get(status, "audit"), "sinks");
+    const json_t *sink;
+    size_t i;
+
+    json_array_foreach (sinks, i, sink) {
+        const char *name = json_string_value(json_object_get(sink, "sink"));
+
+        if (name != NULL && name[0] == '/') {
+            return name;
+        }
+    }
+    return NULL;
+}
+
+/* Where --audit names none, it is the file that leased writes now. `ret_status` holds its name. */
+static int trail_find(struct cli *cli, json_t **ret_status)
+{
+    const struct api_request request = {.method = "GET",
+                                        .path = API_ROOT "/status",
+                                        .action = "find the audit trail"};
+    struct option_values *files = &cli->options.values[OPTION_AUDIT];
+    int exit_code = api_call_json(cli, &request, NULL, ret_status);
+    const char *file = exit_code == CLI_OK ? file_of_status(*ret_status) : NULL;
+
+    if (exit_code != CLI_OK) {
+        return exit_code;
+    }
+    if (file == NULL) {
+        cli_message(cli, "leased doesn't tell where its audit trail is: it tells admins that may "
+                         "read, and of files alone; name one with --audit");
+        return CLI_FAILED;
+    }
+    files->items[files->count++] = file;
+    return CLI_OK;
+}
+
 int policy_run_diff(struct cli *cli)
 {
     struct policy_trail trail;
-    int exit_code;
+    json_t *status = NULL;
+    int exit_code = CLI_OK;
 
-    if (options_get(&cli->options, OPTION_AUDIT) == NULL) {
-        return cli_usage_error(cli, "which audit trail? --audit /var/log/leased/audit.jsonl");
-    }
     policy_trail_init(&trail);
-    exit_code = policy_trail_read(cli, &trail);
+    if (options_get(&cli->options, OPTION_AUDIT) == NULL) {
+        exit_code = trail_find(cli, &status);
+    }
+    if (exit_code == CLI_OK) {
+        exit_code = policy_trail_read(cli, &trail);
+    }
     if (exit_code == CLI_OK) {
         exit_code = trail_tell(cli, &trail);
     }
     policy_trail_fini(&trail);
+    json_decref(status);
     return exit_code;
 }

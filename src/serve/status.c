@@ -289,6 +289,29 @@ static void ledger_write(const struct serve_options *options, struct json_out *j
     json_out_object_close(json);
 }
 
+static void audit_write(const struct exchange *x, struct json_out *json)
+{
+    const struct audit *audit = x->serve->options.audit;
+    const char *sink = NULL;
+    uint64_t lag = 0;
+    size_t i;
+
+    json_out_object_open(json, "audit");
+    json_out_bool(json, "ready", audit_is_ready(audit));
+    json_out_u64(json, "lag_records", audit_lag_records(audit));
+    if (is_reader(x)) {
+        json_out_array_open(json, "sinks");
+        for (i = 0; (sink = audit_sink_at(audit, i, &lag)) != NULL; i++) {
+            json_out_object_open(json, NULL);
+            json_out_string_c(json, "sink", sink);
+            json_out_u64(json, "lag_records", lag);
+            json_out_object_close(json);
+        }
+        json_out_array_close(json);
+    }
+    json_out_object_close(json);
+}
+
 void serve_status(struct exchange *x)
 {
     const struct serve_options *options = &x->serve->options;
@@ -316,10 +339,7 @@ void serve_status(struct exchange *x)
     json_out_u64(&json, "rules", access_policy_rule_count(options->policy));
     policy_write_source(options, &json);
     json_out_object_close(&json);
-    json_out_object_open(&json, "audit");
-    json_out_bool(&json, "ready", audit_is_ready(options->audit));
-    json_out_u64(&json, "lag_records", audit_lag_records(options->audit));
-    json_out_object_close(&json);
+    audit_write(x, &json);
     warnings_write(x, &json);
     backends_write(x, &json);
     if (is_reader(x)) {

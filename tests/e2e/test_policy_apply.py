@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import CONSUMER, STRANGER, needs_root
-from servers import until
+from servers import clean_environment, until
 
 ADMINS = [{"subjects": [{"user": "root"}]}]
 pytestmark = needs_root
@@ -248,6 +248,10 @@ def test_a_policy_is_observed_beside_the_one_that_counts(operator, shell):
     differs = operator.events("observe.differs")
     assert len(differs) == 1 and differs[0]["outcome"] == "allow" and differs[0]["role"] == operator.role
     assert differs[0]["policy"]["rule"] == "consumers" and differs[0]["observed"]["outcome"] == "denied"
+    # As root that may read the trail, which is leased's own.
+    summed_up = subprocess.run([operator.daemon.world.program("lease"), "policy", "diff", "--since", "1h", "--socket", operator.daemon.socket],
+                               capture_output=True, text=True, check=True, env=clean_environment())
+    assert summed_up.stdout.startswith(f"1 caller would lose {operator.role}: {CONSUMER} (denied, now allow, "), summed_up.stderr
     operator.kill()
     operator.daemon.start()
     policy, _ = operator.shown()

@@ -240,6 +240,30 @@ static void test_what_an_observed_policy_would_change_is_summed_up(void **state)
     assert_int_equal(run_diff("--since=soon")->exit_code, CLI_USAGE);
 }
 
+static void test_without_a_trail_it_is_the_one_that_leased_writes(void **state)
+{
+    char status[256];
+    struct fake_daemon daemon;
+    const struct lease_result *result;
+
+    (void)state;
+    put("audit.jsonl", DIFFERS("anna", "allow", "denied"));
+    (void)snprintf(status, sizeof(status),
+                   "{\"audit\":{\"sinks\":[{\"sink\":\"stdout\"},{\"sink\":\"%s/audit.jsonl\"}]}}",
+                   top);
+    fake_daemon_start(&daemon,
+                      (const struct fake_route[]){{"GET /leased/v1/status ", 200, NULL,
+                                                   "{\"audit\":{\"ready\":true}}", 1},
+                                                  {"GET /leased/v1/status ", 200, NULL, status, 0}},
+                      2);
+    result = RUN_LEASE(&daemon, "policy", "diff");
+    assert_int_equal(result->exit_code, CLI_FAILED);
+    assert_non_null(strstr(result->err, "name one with --audit"));
+    expect(RUN_LEASE(&daemon, "policy", "diff"), CLI_OK,
+           "1 caller would lose staging: anna (denied, now allow, 3 times)\n");
+    fake_daemon_stop(&daemon);
+}
+
 static void test_what_nobody_uses_is_named(void **state)
 {
     const char *policy =
@@ -289,6 +313,7 @@ int main(void)
         T(test_results_are_written_for_ci_systems),
         T(test_without_a_configuration_any_role_may_be_named),
         T(test_what_an_observed_policy_would_change_is_summed_up),
+        T(test_without_a_trail_it_is_the_one_that_leased_writes),
         T(test_what_nobody_uses_is_named),
         T(test_what_cannot_be_read_is_said),
 #undef T
