@@ -136,6 +136,17 @@ static int part_of(const char *name, const json_t *value, struct access_match *m
     return unknown("match.subject", name, known, e);
 }
 
+static bool is_of_subject(const char *name)
+{
+    bool is_one = strcmp(name, "uid") == 0;
+    size_t i;
+
+    for (i = 0; i < PART_COUNT; i++) {
+        is_one = is_one || strcmp(name, part_names[i]) == 0;
+    }
+    return is_one;
+}
+
 /* A certificate has no user, group, unit or container, so such a subject would be nobody. */
 static int subject_check(const struct access_match *match, struct err *e)
 {
@@ -212,6 +223,10 @@ static int member_of(const char *name, json_t *value, struct access_match *match
     }
     if (strcmp(name, "all") == 0) {
         return all_of(value, match->tree, e);
+    }
+    if (is_of_subject(name)) {
+        return err_set(e, ERR_INVALID,
+                       "match has no member \"%.64s\"; did you mean \"subject.%s\"?", name, name);
     }
     return unknown("match", name, known, e);
 }

@@ -195,6 +195,7 @@ static void test_mistakes_name_their_place(void **state)
     } cases[] = {
         {"[]", "match must be an object"},
         {"{}", "match must be an object"},
+        {"{\"user\":\"a\"}", "match has no member \"user\"; did you mean \"subject.user\"?"},
         {"{\"rol\":\"x\"}", "match has no member \"rol\"; did you mean \"role\"?"},
         {"{\"role\":\"\"}", "match.role must be a text, and not empty"},
         {"{\"role\":7}", "match.role must be a text"},
