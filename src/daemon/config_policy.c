@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define COPY_SUFFIX ".policy.json"
@@ -365,10 +366,14 @@ static int observed_load(const struct compiling *it, struct policy_copy *copy,
     return r;
 }
 
-/* Whoever only has the configuration checked may not be allowed to look. */
+/* Whoever only has the configuration checked may not be allowed to look, or not be who leased runs
+ * as, by whom the copy must be: root, say. */
 static bool is_out_of_sight(const struct compiling *it, const char *path)
 {
-    return it->warnings != NULL && access(path, R_OK) != 0 && errno == EACCES;
+    struct stat status;
+
+    return it->warnings != NULL && ((access(path, R_OK) != 0 && errno == EACCES) ||
+                                    (stat(path, &status) == 0 && status.st_uid != geteuid()));
 }
 
 static int copy_load(const struct compiling *it, const char *path, struct buf *notes,

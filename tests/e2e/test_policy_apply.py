@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import CONSUMER, STRANGER, needs_root
-from servers import clean_environment, until
+from servers import as_user, clean_environment, until
 
 ADMINS = [{"subjects": [{"user": "root"}]}]
 pytestmark = needs_root
@@ -123,6 +123,10 @@ def test_a_policy_is_planned_applied_felt_and_kept(operator, shell, tmp_path):
     applied = operator.events("policy.applied")
     assert len(applied) == 1 and applied[0]["identity"]["user"] == "root"
     assert applied[0]["policy"] == {"digest": plan["after"]["digest"], "revision": revision}
+    for command in ([], as_user("leased")):  # root isn't who the applied copy is of
+        checked = subprocess.run([*command, operator.daemon.world.program("leased"), "--check", "--config", operator.daemon.config_path],
+                                 capture_output=True, text=True, check=False, env=clean_environment(), cwd="/")
+        assert checked.returncode == 0, checked.stderr
     ended = operator.events("grant.ended")[-1]
     assert ended["outcome"] == "policy" and ended["policy"]["revision"] == revision
     kept = f"{operator.daemon.folder}/ledger.db.policies/{plan['after']['digest']}.json"
