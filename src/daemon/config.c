@@ -121,6 +121,7 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
     const struct config_listener *listeners = config->settings.listeners.items;
     const struct config_role *roles = config->settings.roles.items;
     const struct config_sink *sinks = config->settings.audit.items;
+    const struct config_issuer *issuers = config->settings.issuers.items;
     const struct config_notify *notify = config->settings.notify.items;
     size_t i;
 
@@ -137,6 +138,9 @@ static void places_check(struct config *config, struct yaml_errors *warnings,
         if (roles[i].verify.node != NULL) {
             config_check_places(config, roles[i].verify.node, warnings, errors);
         }
+    }
+    for (i = 0; i < config->settings.issuers.count; i++) {
+        config_check_places(config, issuers[i].node, warnings, errors);
     }
     for (i = 0; i < config->settings.notify.count; i++) {
         config_check_places(config, notify[i].node, warnings, errors);

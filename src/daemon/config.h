@@ -256,7 +256,9 @@ struct config_notify {
     struct schema_strings exec;
     char *user;
     struct schema_strings events;
-    char *hmac_key_file; /* NULL: not signed */
+    char *hmac_key_file; /* one of these; all NULL: not signed */
+    char *hmac_key_env;
+    char *hmac_key_credential;
     char *ca_file;
     char *name; /* that it is told apart by; made by config_check_notify */
 };

@@ -137,6 +137,9 @@ bool config_key_is_written(struct str key);
 /* The variables that `…_env` keys name, into config->env_names. 0 or ERR_NOMEM. */
 int config_collect_env(struct config *config) ATTR_MUST_USE;
 
+/* A URL that something is fetched from or sent to: https, or http on loopback. NULL is fine. */
+void config_check_url(const struct yaml_node *node, const char *url, struct yaml_errors *errors);
+
 /* config_machine.c: what is right but wouldn't work on this machine, of the settings, and of the
  * subjects of {rules: […], admins: […]}. Only for what has no mistake. */
 void config_check_machine(const struct config_settings *settings, struct yaml_errors *warnings);

@@ -42,19 +42,20 @@ static const struct schema_field issuer_fields[] = {
 const struct schema_object config_issuer_table =
     TABLE("an issuer", config_issuer, issuer_fields, false);
 
-static void url_check(const struct yaml_node *node, const char *url, struct yaml_errors *errors)
+void config_check_url(const struct yaml_node *node, const char *url, struct yaml_errors *errors)
 {
-    const char *rest = url != NULL ? strstr(url, "://") : NULL;
+    bool is_https = url != NULL && str_starts_with(str_of(url), "https://");
+    bool is_http = url != NULL && str_starts_with(str_of(url), "http://");
+    const char *rest = is_https || is_http ? strstr(url, "://") + 3 : "";
     struct str host;
     uint16_t port;
 
-    if (rest == NULL) {
-        return; /* reported already */
+    if (url == NULL) {
+        return;
     }
-    if (host_parse((struct str){.ptr = rest + 3, .len = strcspn(rest + 3, "/?#")}, &host, &port) !=
-        0) {
+    if (host_parse((struct str){.ptr = rest, .len = strcspn(rest, "/?#")}, &host, &port) != 0) {
         yaml_error_at(errors, node, "expected https://host/path, found `%s`", url);
-    } else if (!str_starts_with(str_of(url), "https://") && !host_is_loopback(host)) {
+    } else if (!is_https && !host_is_loopback(host)) {
         yaml_error_at(errors, node, "plain http goes to loopback only: use https");
     }
 }
@@ -65,8 +66,8 @@ static void issuer_check(const struct config_issuer *issuers, size_t index,
     const struct config_issuer *issuer = &issuers[index];
     size_t i;
 
-    url_check(config_place_of(issuer->node, "url"), issuer->url, errors);
-    url_check(config_place_of(issuer->node, "jwks_url"), issuer->jwks_url, errors);
+    config_check_url(config_place_of(issuer->node, "url"), issuer->url, errors);
+    config_check_url(config_place_of(issuer->node, "jwks_url"), issuer->jwks_url, errors);
     if (issuer->jwks_file != NULL && issuer->jwks_url != NULL) {
         yaml_error_at_key(errors, yaml_get(issuer->node, "jwks_url"),
                           "`jwks_file` and `jwks_url` exclude each other");

@@ -2,6 +2,7 @@
 #include "audit/hooks.h"
 #include "base/mem.h"
 #include "daemon/config_fields.h"
+#include "daemon/config_internal.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -22,6 +23,10 @@ static const struct schema_field notify_fields[] = {
      .default_text = "request.*", .doc = "of the audit trail, with *"},
     {FIELD(config_notify, "hmac_key_file", SCHEMA_STRING, hmac_key_file), ABSOLUTE,
      .doc = "signs the body: X-Leased-Signature: t=SECONDS,v1=HMAC-SHA256 of SECONDS.BODY"},
+    {FIELD(config_notify, "hmac_key_env", SCHEMA_STRING, hmac_key_env),
+     .doc = "the same, from a variable"},
+    {FIELD(config_notify, "hmac_key_credential", SCHEMA_STRING, hmac_key_credential),
+     .doc = "the same, from systemd's credentials"},
     {FIELD(config_notify, "ca_file", SCHEMA_STRING, ca_file), ABSOLUTE,
      .doc = "instead of the system's"},
     {0},
@@ -30,7 +35,42 @@ const struct schema_object config_notify_table =
     TABLE_WITH("a notification", config_notify, notify_fields, false,
                "\"oneOf\":[{\"required\":[\"url\"]},{\"required\":[\"exec\"]}],"
                "\"dependentRequired\":{\"user\":[\"exec\"],\"hmac_key_file\":[\"url\"],"
+               "\"hmac_key_env\":[\"url\"],\"hmac_key_credential\":[\"url\"],"
                "\"ca_file\":[\"url\"]}");
+
+/* What goes on record, so that a typo isn't silence. */
+static const char *const event_names[] = {
+    "block.created",    "block.ended",      "checkpoint",       "config.rejected",
+    "config.reloaded",  "credential.read",  "daemon.recovered", "daemon.started",
+    "daemon.stopped",   "grant.created",    "grant.denied",     "grant.ended",
+    "grant.reduced",    "lease.adopted",    "lease.expired",    "lease.failed",
+    "lease.issued",     "lease.renewed",    "lease.revoked",    "lease.revoking",
+    "lease.rotated",    "lease.superseded", "observe.differs",  "path.called",
+    "policy.applied",   "policy.rejected",  "request.approved", "request.created",
+    "request.denied",   "request.expired",  "request.refused",  "request.withdrawn",
+    "revoke.requested", "sink.degraded",    "sink.restored",    NULL,
+};
+
+static void check_events(const struct config_notify *notify, struct yaml_errors *errors)
+{
+    const struct yaml_node *node = yaml_get(notify->node, "events");
+    size_t i;
+
+    for (i = 0; i < notify->events.count; i++) {
+        struct str pattern = str_of(notify->events.items[i]);
+        const char *const *name = event_names;
+        const char *best = schema_suggest(pattern, event_names);
+
+        while (*name != NULL && !str_glob(pattern, str_of(*name))) {
+            name++;
+        }
+        if (*name == NULL) {
+            yaml_error_at(errors, node, "`%.*s` is no event of the trail%s%s%s", STR_ARG(pattern),
+                          best != NULL ? ": did you mean `" : "", best != NULL ? best : "",
+                          best != NULL ? "`?" : "");
+        }
+    }
+}
 
 /* What the program is called: its path, and a hash over all of it. */
 static int name_program(struct config_notify *notify)
@@ -74,6 +114,8 @@ static int check_one(struct config_notify *notify, struct yaml_errors *errors)
 {
     bool is_program = notify->exec.count > 0;
 
+    check_events(notify, errors);
+    config_check_url(yaml_get(notify->node, "url"), notify->url, errors);
     if ((notify->url != NULL) == is_program) {
         yaml_error_at(errors, notify->node, "expected one of `url` and `exec`");
         return 0;
@@ -84,6 +126,8 @@ static int check_one(struct config_notify *notify, struct yaml_errors *errors)
         return notify->name != NULL ? 0 : ERR_NOMEM;
     }
     misplaced(notify, "hmac_key_file", "url", errors);
+    misplaced(notify, "hmac_key_env", "url", errors);
+    misplaced(notify, "hmac_key_credential", "url", errors);
     misplaced(notify, "ca_file", "url", errors);
     if (notify->exec.items[0][0] != '/') {
         yaml_error_at(errors, yaml_get(notify->node, "exec"),

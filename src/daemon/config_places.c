@@ -102,7 +102,7 @@ static size_t env_walk(const struct yaml_node *node, const char **names)
 
 int config_collect_env(struct config *config)
 {
-    static const char *const owners[] = {"audit", "backends"};
+    static const char *const owners[] = {"audit", "backends", "notify"};
     size_t count = 0;
     size_t i;
 

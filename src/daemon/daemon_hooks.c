@@ -27,8 +27,12 @@ static void fill(const struct config_notify *notify, char source[SOURCE_MAX_BYTE
                                      .event_count = notify->events.count};
     if (notify->hmac_key_file != NULL) {
         (void)snprintf(source, SOURCE_MAX_BYTES, "file:%s", notify->hmac_key_file);
-        ret_hook->key_source = source;
+    } else if (notify->hmac_key_env != NULL) {
+        (void)snprintf(source, SOURCE_MAX_BYTES, "env:%s", notify->hmac_key_env);
+    } else if (notify->hmac_key_credential != NULL) {
+        (void)snprintf(source, SOURCE_MAX_BYTES, "credential:%s", notify->hmac_key_credential);
     }
+    ret_hook->key_source = source[0] != '\0' ? source : NULL;
 }
 
 void daemon_hooks_set(struct daemon *daemon, const struct config *config)
