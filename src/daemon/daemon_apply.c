@@ -293,7 +293,7 @@ static struct policy_copy *copy_make(const struct daemon *daemon, struct serve_a
         copy->bundle = policy_bundle_dup(asked->bundle);
         copy->applied_wall_ms = env_wall_ms(daemon->env);
         (void)snprintf(copy->applied_by, sizeof(copy->applied_by), "%.*s",
-                       (int)POLICY_COPY_BY_MAX_BYTES, asked->key);
+                       (int)POLICY_COPY_BY_MAX_BYTES, asked->by);
     }
     if (copy->bundle == NULL ||
         (copy->observed == NULL && asked->is_observed && asked->bundle != NULL)) {

@@ -20,6 +20,7 @@ struct serve;
 
 #define SERVE_POLICY_DIGEST_BYTES 64
 #define SERVE_REQUEST_ID_MAX_BYTES 32 /* the prefix and a number */
+#define SERVE_BY_MAX_BYTES 256        /* what people call who asks */
 
 /* What an answer has room for: each credential fits, however much of it JSON has to escape, so that
  * none is issued that can't be handed out. A connection has one answer under way. */
@@ -47,7 +48,7 @@ struct serve_apply {
     struct access_identity identity;
     struct access_claims *claims;
     char *listener;
-    char key[ACCESS_KEY_MAX_BYTES];
+    char by[SERVE_BY_MAX_BYTES + 1]; /* who asks, for people */
     char request_id[SERVE_REQUEST_ID_MAX_BYTES];
     /* Runs once, from the loop, before the daemon frees it. NULL: nobody waits (any more). */
     void (*done)(struct serve_apply *apply, int status);

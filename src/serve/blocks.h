@@ -9,13 +9,14 @@
 #include "access/match.h"
 #include "env/ledger.h"
 #include "lease/core.h"
+#include "serve/api.h"
 
 struct exchange;
 struct serve;
 
 #define BLOCKS_MAX 200 /* each request looks at all of them */
 #define BLOCK_ID_BYTES 34
-#define BLOCK_BY_MAX_BYTES 256
+#define BLOCK_BY_MAX_BYTES SERVE_BY_MAX_BYTES
 #define BLOCK_FOR_MAX_MS (366ULL * 24 * 3600 * 1000)
 
 struct block {

@@ -8,6 +8,7 @@
 
 #include "access/identity_record.h"
 #include "base/mem.h"
+#include "serve/admin.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -20,25 +21,8 @@ struct bringing {
     struct access_policy *policy; /* of the bundle */
     struct plan plan;
     char digest[PLAN_DIGEST_BYTES + 1];
+    bool is_apply; /* what is refused goes on record */
 };
-
-/* ---- who may -------------------------------------------------------------------- */
-
-static bool may(struct exchange *x, uint32_t rights, const char *what)
-{
-    char detail[128];
-
-    if ((x->admin & rights) != 0) {
-        return true;
-    }
-    (void)snprintf(detail, sizeof(detail), "only an admin that may %s can do this", what);
-    exchange_fail(x, &(struct exchange_problem){.status = 403,
-                                                .code = "denied",
-                                                .detail = detail,
-                                                .hint = "admins stand in the policies, with what "
-                                                        "they may: [read, policy]"});
-    return false;
-}
 
 /* ---- showing -------------------------------------------------------------------- */
 
@@ -98,7 +82,7 @@ void serve_policy_show(struct exchange *x)
 {
     struct json_out json;
 
-    if (!may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_POLICY, "read")) {
+    if (!admin_may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_POLICY, "read", "[read, policy]")) {
         return;
     }
     exchange_json(x, &json);
@@ -116,7 +100,7 @@ void serve_policy_export(struct exchange *x)
     const struct policy_copy *copy = copy_of(&x->serve->options);
     struct json_out json;
 
-    if (!may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_POLICY, "read")) {
+    if (!admin_may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_POLICY, "read", "[read, policy]")) {
         return;
     }
     exchange_json(x, &json);
@@ -156,12 +140,30 @@ static int body_read(struct bringing *it, uint32_t allowed, struct err *e)
     return r;
 }
 
+/* `reason`: which policy; NULL: it is none. */
+static void rejected_note(struct exchange *x, const char *reason, const char *why)
+{
+    struct audit_record record;
+
+    exchange_record(x, "policy.rejected", "denied", &record);
+    record.reason = reason;
+    record.error = why;
+    denied_note(&x->serve->denied, x->key, &record);
+}
+
 static void mistakes_tell(struct bringing *it, const struct yaml_errors *mistakes)
 {
+    struct str lines = buf_str(&mistakes->text);
+    struct str first = str_cut(&lines, '\n');
     char detail[96];
+    char why[ERR_TEXT_MAX_BYTES];
 
     (void)snprintf(detail, sizeof(detail), "the policy has %zu mistake%s", mistakes->count,
                    mistakes->count == 1 ? "" : "s");
+    if (it->is_apply) {
+        (void)snprintf(why, sizeof(why), "%s: %.*s", detail, STR_ARG(first));
+        rejected_note(it->x, NULL, why);
+    }
     exchange_fail(it->x, &(struct exchange_problem){.status = 422,
                                                     .code = "invalid",
                                                     .detail = detail,
@@ -197,7 +199,7 @@ static bool bring(struct bringing *it, uint32_t allowed)
     struct err e = {.code = 0};
     int r;
 
-    if (!may(x, ACCESS_ADMIN_POLICY, "change policies")) {
+    if (!admin_may(x, ACCESS_ADMIN_POLICY, "change policies", "[policy]")) {
         return false;
     }
     r = body_read(it, allowed, &e);
@@ -286,7 +288,7 @@ static struct serve_apply *apply_new(struct bringing *it)
     apply->identity = x->identity;
     apply->identity.claims = apply->claims;
     apply->identity.listener = apply->listener;
-    (void)snprintf(apply->key, sizeof(apply->key), "%s", x->key);
+    (void)admin_name(x, apply->by);
     (void)snprintf(apply->request_id, sizeof(apply->request_id), "%s", x->request_id);
     (void)snprintf(apply->base, sizeof(apply->base), "%s",
                    access_policy_digest(x->serve->options.policy));
@@ -301,15 +303,11 @@ static struct serve_apply *apply_new(struct bringing *it)
 static void reject(struct bringing *it, uint32_t status, const char *why, const char *hint)
 {
     struct exchange *x = it->x;
-    struct audit_record record;
     char reason[96];
 
-    exchange_record(x, "policy.rejected", "denied", &record);
     (void)snprintf(reason, sizeof(reason), "policy sha256:%s",
                    access_policy_digest(it->plan.policy));
-    record.reason = reason;
-    record.error = why;
-    denied_note(&x->serve->denied, x->key, &record);
+    rejected_note(x, reason, why);
     exchange_fail(x, &(struct exchange_problem){
                          .status = status, .code = "invalid", .detail = why, .hint = hint});
 }
@@ -427,7 +425,7 @@ static void apply_begin(struct bringing *it)
 
 void serve_policy_apply(struct exchange *x)
 {
-    struct bringing it = {.x = x};
+    struct bringing it = {.x = x, .is_apply = true};
 
     if (bring(&it, PARAM_FILES | PARAM_OBSERVE | PARAM_DIGEST | PARAM_MAX_ENDED | PARAM_DRAIN) &&
         is_applicable(&it)) {

@@ -1,6 +1,6 @@
 /* POST /reload: the configuration is read anew. The daemon does it; here is who may ask, and the
  * answer: what has changed, or all mistakes with their places. */
-#include "serve/exchange.h"
+#include "serve/admin.h"
 
 #include <stdio.h>
 
@@ -64,14 +64,7 @@ static void reload(struct exchange *x)
 
 void serve_reload(struct exchange *x)
 {
-    if ((x->admin & ACCESS_ADMIN_RELOAD) == 0) {
-        exchange_fail(
-            x, &(struct exchange_problem){.status = 403,
-                                          .code = "denied",
-                                          .detail = "only an admin that may reload can do this",
-                                          .hint = "admins stand in the policies, with what they "
-                                                  "may: [reload]"});
-        return;
+    if (admin_may(x, ACCESS_ADMIN_RELOAD, "reload", "[reload]")) {
+        reload(x);
     }
-    reload(x);
 }

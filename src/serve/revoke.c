@@ -2,6 +2,7 @@
  *
  * A drill (lease/drill.h) ends what has been read; a block (blocks.h) keeps it from being read
  * again, and is there first. Both are in the ledger before anything ends. */
+#include "serve/admin.h"
 #include "serve/page.h"
 
 #include "base/mem.h"
@@ -22,19 +23,6 @@ static void invalid(struct exchange *x, const char *detail, const char *hint)
 {
     exchange_fail(x, &(struct exchange_problem){
                          .status = 400, .code = "invalid", .detail = detail, .hint = hint});
-}
-
-static bool may(struct exchange *x, uint32_t right, const char *detail)
-{
-    if ((x->admin & right) != 0) {
-        return true;
-    }
-    exchange_fail(x, &(struct exchange_problem){.status = 403,
-                                                .code = "denied",
-                                                .detail = detail,
-                                                .hint = "admins stand in the policies, with what "
-                                                        "they may: [read, revoke]"});
-    return false;
 }
 
 /* A credential's name is kept as the trail has it; who read it there may give it as it stands. */
@@ -70,7 +58,7 @@ static bool check(struct exchange *x)
 {
     const char *role;
 
-    if (!may(x, ACCESS_ADMIN_REVOKE, "only an admin that may revoke can do this")) {
+    if (!admin_may(x, ACCESS_ADMIN_REVOKE, "revoke", "[revoke]")) {
         return false;
     }
     if (x->params.match == NULL) {
@@ -113,19 +101,6 @@ static struct access_match *match_copy(const struct access_match *match)
     return r == 0 ? copy : NULL;
 }
 
-/* Who asks, for people. */
-static const char *asker(const struct exchange *x, char out[BLOCK_BY_MAX_BYTES + 1])
-{
-    const struct access_claims *claims = x->identity.claims;
-    char uid[ACCESS_UID_TEXT_MAX_BYTES];
-
-    (void)snprintf(out, BLOCK_BY_MAX_BYTES + 1, "%s",
-                   claims != NULL && claims->person[0] != '\0'
-                       ? claims->person
-                       : access_identity_name(&x->identity, uid));
-    return out;
-}
-
 static void note_block(const struct exchange *x, const char *event, const struct block *block)
 {
     struct audit_record record;
@@ -159,7 +134,7 @@ static struct block *block_make(struct exchange *x)
     const struct block_ask ask = {.match = match_copy(x->params.match),
                                   .for_ms = x->params.block_ms,
                                   .reason = x->params.reason,
-                                  .by = asker(x, by)};
+                                  .by = admin_name(x, by)};
     struct block *block = NULL;
     int r = ask.match != NULL ? blocks_add(&x->serve->blocks, &ask, &block) : ERR_NOMEM;
 
@@ -211,8 +186,8 @@ void serve_blocks_list(struct exchange *x)
     struct json_out json;
     uint32_t count = 0;
 
-    if (!may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_REVOKE,
-             "only an admin that may read or revoke can see the blocks")) {
+    if (!admin_may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_REVOKE, "read or revoke",
+                   "[read, revoke]")) {
         return;
     }
     if (cursor.len > 0 && after == NULL) {
@@ -312,7 +287,7 @@ void serve_blocks_delete(struct exchange *x)
     struct json_out json;
     struct block *block;
 
-    if (!may(x, ACCESS_ADMIN_REVOKE, "only an admin that may revoke can do this")) {
+    if (!admin_may(x, ACCESS_ADMIN_REVOKE, "revoke", "[revoke]")) {
         return;
     }
     block = blocks_named(&x->serve->blocks, x->path_arg);
@@ -368,7 +343,7 @@ static void drill_begin(struct exchange *x, const struct block *block)
         .match = x->params.match,
         .block = block,
         .reason = x->params.reason,
-        .by = asker(x, by),
+        .by = admin_name(x, by),
         .request = x->request,
         .wait_ms = x->params.wait_ms > 0 ? x->params.wait_ms : WAIT_MAX_MS,
     };

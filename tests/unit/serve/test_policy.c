@@ -113,6 +113,8 @@ static void test_only_an_admin_of_policies_plans_and_applies(void **state)
     fixture_expect(fixture_get(ALICE, POLICY), 403, "denied");
     fixture_expect(fixture_get(ALICE, POLICY "/export"), 403, "denied");
     assert_int_equal(fixture_get(RITA, POLICY)->status, 200);
+    fixture_run();
+    assert_int_equal(fixture_trail_has("only an admin that may change policies can do this"), 3);
 }
 
 static void test_what_is_no_policy_is_refused(void **state)
@@ -129,6 +131,13 @@ static void test_what_is_no_policy_is_refused(void **state)
     call = fixture_call(ADA, "POST", PLAN, body_of("{rules: [{roles: [nope]}]}", ""));
     fixture_expect(call, 422, "invalid");
     assert_true(json_array_size(call_member(call, "errors")) > 0);
+    assert_int_equal(fixture_records("policy.rejected"), 0); /* nobody wanted it to count */
+    fixture_expect(fixture_call(ADA, "POST", APPLY,
+                                body_of("{rules: [{roles: [nope]}]}", ",\"digest\":\"00\"")),
+                   422, "invalid");
+    fixture_run();
+    assert_int_equal(fixture_records("policy.rejected"), 1);
+    assert_int_equal(fixture_trail_has("\"error\":\"the policy has "), 1);
 }
 
 static void test_what_was_not_planned_is_not_applied(void **state)
