@@ -12,6 +12,7 @@
 #include "cli/ledger_file.h"
 #include "cli/table.h"
 #include "wire/json_out.h"
+#include "wire/ledger_block.h"
 #include "wire/ledger_grant.h"
 #include "wire/ledger_header.h"
 #include "wire/ledger_lease.h"
@@ -123,6 +124,17 @@ static void take_grant(void *user, const char *id, struct str body)
     run->grant_count++;
 }
 
+static void take_block(void *user, const char *id, struct str body)
+{
+    struct ledger_run *run = user;
+    struct ledger_block block;
+    struct err e;
+
+    if (check_id(id, &e) != 0 || ledger_block_read(body, &block, &e) != 0) {
+        wrong(run, id, &e);
+    }
+}
+
 /* --- the commands ----------------------------------------------------------------------------- */
 
 static int run_over(struct ledger_run *run, struct err *e)
@@ -137,6 +149,9 @@ static int run_over(struct ledger_run *run, struct err *e)
     }
     if (r == 0) {
         r = ledger_file_each(&run->file, LEDGER_KIND_GRANT, take_grant, run, e);
+    }
+    if (r == 0) {
+        r = ledger_file_each(&run->file, LEDGER_KIND_BLOCK, take_block, run, e);
     }
     ledger_file_close(&run->file);
     if (r == 0 && run->wrong_count > 0) {

@@ -215,6 +215,38 @@ int blocks_recover(struct blocks *blocks, struct str id, const struct ledger_blo
     return 0;
 }
 
+int blocks_recover_unreadable(struct blocks *blocks, struct str id)
+{
+    struct block *block = mem_calloc(1, sizeof(*block));
+    json_t *all = json_pack("{sb}", "all", 1);
+    int r = block != NULL && all != NULL ? access_match_new(all, &block->match, NULL) : ERR_NOMEM;
+
+    json_decref(all);
+    if (r != 0) {
+        mem_free(block);
+        return r;
+    }
+    (void)snprintf(block->id, sizeof(block->id), "%.*s", STR_ARG(id));
+    (void)snprintf(block->reason, sizeof(block->reason),
+                   "its record can't be read, so it refuses everybody until it is ended");
+    block->is_unreadable = true;
+    block->until_ms = UINT64_MAX;
+    join(blocks, block);
+    return 0;
+}
+
+bool blocks_has_unreadable(const struct blocks *blocks)
+{
+    struct list *node;
+
+    for (node = blocks->list.next; node != &blocks->list; node = node->next) {
+        if (LIST_ENTRY(node, struct block, node)->is_unreadable) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void blocks_remove(struct blocks *blocks, struct block *block)
 {
     list_remove(&block->node);
@@ -240,6 +272,13 @@ struct block *blocks_named(const struct blocks *blocks, struct str id)
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
+static bool is_meant(const struct block *block, const struct blocks *blocks,
+                     const struct access_identity *identity, const char *role, const char *backend)
+{
+    return access_match_fits_role(block->match, role, backend) &&
+           access_match_fits_identity(block->match, identity, blocks->serve->options.policy);
+}
+
 const struct block *blocks_find(const struct blocks *blocks, const struct access_identity *identity,
                                 const char *role, const char *backend)
 {
@@ -248,12 +287,31 @@ const struct block *blocks_find(const struct blocks *blocks, const struct access
     for (node = blocks->list.next; node != &blocks->list && !MUTATED(32); node = node->next) {
         const struct block *block = LIST_ENTRY(node, struct block, node);
 
-        if (access_match_fits_role(block->match, role, backend) &&
-            access_match_fits_identity(block->match, identity, blocks->serve->options.policy)) {
+        if (is_meant(block, blocks, identity, role, backend)) {
             return block;
         }
     }
     return NULL;
+}
+
+/* Does one that can be read mean the grant? */
+static bool is_grant_blocked(const struct blocks *blocks, const struct grant *grant,
+                             const struct lease_role *role)
+{
+    struct access_identity identity;
+    struct list *node;
+
+    grant_identity(grant, &identity);
+    for (node = blocks->list.next; node != &blocks->list && identity.kind != ENV_PEER_SELF;
+         node = node->next) {
+        const struct block *block = LIST_ENTRY(node, struct block, node);
+
+        if (!block->is_unreadable &&
+            is_meant(block, blocks, &identity, role->name, role->issuer->name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void block_decide(const struct block *block, struct access_decision *ret_decision)
@@ -262,9 +320,15 @@ void block_decide(const struct block *block, struct access_decision *ret_decisio
 
     *ret_decision = (struct access_decision){.outcome = ACCESS_BLOCKED,
                                              .block_until_wall_ms = block->until_wall_ms};
-    (void)snprintf(ret_decision->block, sizeof(ret_decision->block), "%s", block->id);
-    (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail), "blocked until %s",
-                   units_format_time(block->until_wall_ms, until));
+    (void)snprintf(ret_decision->block, sizeof(ret_decision->block), "%.*s", BLOCK_ID_BYTES,
+                   block->id);
+    if (block->is_unreadable) {
+        (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail),
+                       "block %s can't be read any more, so it refuses everybody", block->id);
+    } else {
+        (void)snprintf(ret_decision->detail, sizeof(ret_decision->detail), "blocked until %s",
+                       units_format_time(block->until_wall_ms, until));
+    }
 }
 
 void blocks_enforce(struct blocks *blocks)
@@ -274,14 +338,11 @@ void blocks_enforce(struct blocks *blocks)
     struct grant *next = blocks->count > 0 ? lease_core_next_grant(core, NULL) : NULL;
 
     while ((grant = next) != NULL) {
-        struct access_identity identity;
         struct grant_view view;
 
         next = lease_core_next_grant(core, grant);
         grant_view(grant, &view);
-        grant_identity(grant, &identity);
-        if (view.state != GRANT_STATE_ENDED && identity.kind != ENV_PEER_SELF &&
-            blocks_find(blocks, &identity, view.role->name, view.role->issuer->name) != NULL) {
+        if (view.state != GRANT_STATE_ENDED && is_grant_blocked(blocks, grant, view.role)) {
             lease_end_grant(core, grant, GRANT_END_REVOKED, NULL);
         }
     }

@@ -2,7 +2,10 @@
  * every API; none of them takes the rights of an admin. Internal to serve/.
  *
  * A block is in the ledger, and counts from the moment it is made: what it means ends, and isn't
- * given again until it is over. */
+ * given again until it is over.
+ *
+ * One whose record a start can't read is still one: nobody knows whom it means, so it refuses
+ * everybody until an admin ends it. It ends nothing that lives: renewals and revocations go on. */
 #ifndef LEASED_SERVE_BLOCKS_H
 #define LEASED_SERVE_BLOCKS_H
 
@@ -21,10 +24,11 @@ struct serve;
 
 struct block {
     struct list node;
-    char id[BLOCK_ID_BYTES + 1];
-    struct access_match *match; /* owned */
-    uint64_t until_ms;          /* env clock */
-    int64_t until_wall_ms;
+    char id[ENV_LEDGER_ID_MAX_BYTES + 1]; /* BLOCK_ID_BYTES, unless it is unreadable */
+    bool is_unreadable;
+    struct access_match *match; /* owned; of all, if it is unreadable */
+    uint64_t until_ms;          /* env clock; UINT64_MAX: without end */
+    int64_t until_wall_ms;      /* 0: without end */
     int64_t created_wall_ms;
     char reason[LEASE_REASON_MAX_BYTES + 1];
     char by[BLOCK_BY_MAX_BYTES + 1]; /* who made it, for people */
@@ -76,6 +80,12 @@ struct ledger_block;
 int blocks_recover(struct blocks *blocks, struct str id, const struct ledger_block *record,
                    struct access_match *match) ATTR_MUST_USE;
 
+/* One whose record can't be read. ERR_NOMEM. */
+int blocks_recover_unreadable(struct blocks *blocks, struct str id) ATTR_MUST_USE;
+
+/* Is there one? Then nobody gets anything. */
+bool blocks_has_unreadable(const struct blocks *blocks);
+
 /* It doesn't count any more. */
 void blocks_remove(struct blocks *blocks, struct block *block);
 
@@ -89,7 +99,7 @@ const struct block *blocks_find(const struct blocks *blocks, const struct access
 /* What the caller is told: the decision of one that refuses. */
 void block_decide(const struct block *block, struct access_decision *ret_decision);
 
-/* Ends the grants that live and that a block means. */
+/* Ends the grants that live and that a block means, as far as it can be read. */
 void blocks_enforce(struct blocks *blocks);
 
 /* "b-" or "d-" and random digits. */

@@ -360,13 +360,37 @@ static int drill_recover(struct drills *drills, struct str id, const struct ledg
     return r;
 }
 
-static void unreadable(struct str id, const char *why)
+/* What can't be read of a block refuses everybody; what can't be read of a drill ends nothing: its
+ * leases that were ended before are being revoked by their own records. */
+static int unreadable(struct blocks *blocks, struct str id, const char *why)
 {
+    bool is_drill = str_starts_with(id, "d-");
     char text[ENV_LEDGER_ID_MAX_BYTES + 1];
 
     (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(id));
-    log_event(LOG_LEVEL_ERROR, "block.unreadable", "block", text, "err", why, "hint",
-              "it stays in the ledger and doesn't count: block again who is meant", NULL);
+    log_event(LOG_LEVEL_ERROR, is_drill ? "drill.unreadable" : "block.unreadable",
+              is_drill ? "drill" : "block", text, "err", why, "hint",
+              is_drill ? "it stays in the ledger, and nothing is revoked by it: look for its id in "
+                         "the trail, and begin it again (lease revoke)"
+                       : "it refuses everybody, and ends nothing that lives: look for its id in "
+                         "the trail, block again who is meant (lease block), then end this one "
+                         "(lease unblock)",
+              NULL);
+    return is_drill ? 0 : blocks_recover_unreadable(blocks, id);
+}
+
+static int record_read(struct str body, struct ledger_block *ret_record,
+                       struct access_match **ret_match, struct err *e)
+{
+    json_t *json;
+    int r = ledger_block_read(body, ret_record, e);
+
+    if (r == 0) {
+        json = json_loads(ret_record->match_json, JSON_REJECT_DUPLICATES, NULL);
+        r = access_match_new(json, ret_match, e);
+        json_decref(json);
+    }
+    return r;
 }
 
 static int record_recover(void *user, struct str id, struct str body)
@@ -374,21 +398,14 @@ static int record_recover(void *user, struct str id, struct str body)
     struct recovering *recovering = user;
     struct access_match *match = NULL;
     struct ledger_block record;
-    json_t *json = NULL;
     struct err e = {.code = 0};
-    int r = ledger_block_read(body, &record, &e);
+    int r = record_read(body, &record, &match, &e);
 
-    if (r == 0) {
-        json = json_loads(record.match_json, JSON_REJECT_DUPLICATES, NULL);
-        r = access_match_new(json, &match, &e);
-        json_decref(json);
-    }
     if (r == ERR_NOMEM) {
         return r;
     }
     if (r != 0) {
-        unreadable(id, e.text);
-        return 0;
+        return unreadable(recovering->blocks, id, e.text);
     }
     return record.until_wall_ms != 0 ? blocks_recover(recovering->blocks, id, &record, match)
                                      : drill_recover(recovering->drills, id, &record, match);

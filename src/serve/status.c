@@ -19,7 +19,8 @@ static bool is_degraded(const struct serve *serve)
     size_t i;
     struct backend_status status;
 
-    if (lease_core_may_hand_out(serve->options.core, NULL) != 0) {
+    if (lease_core_may_hand_out(serve->options.core, NULL) != 0 ||
+        blocks_has_unreadable(&serve->blocks)) {
         return true;
     }
     for (i = 0; i < serve->options.backend_count; i++) {
@@ -99,6 +100,25 @@ static void left_warn(const struct serve_options *options, struct json_out *json
     }
 }
 
+static void blocks_warn(const struct blocks *blocks, struct json_out *json)
+{
+    char text[ENV_LEDGER_ID_MAX_BYTES + 256];
+    struct list *node;
+
+    for (node = blocks->list.next; node != &blocks->list; node = node->next) {
+        const struct block *block = LIST_ENTRY(node, struct block, node);
+
+        if (block->is_unreadable) {
+            (void)snprintf(text, sizeof(text),
+                           "block %s can't be read in the ledger, so it refuses everybody: look "
+                           "for its id in the trail, block again who is meant (lease block), then "
+                           "end this one (lease unblock)",
+                           block->id);
+            json_out_string_c(json, NULL, text);
+        }
+    }
+}
+
 /* Who isn't told of what he should be. */
 static void hooks_warn(const struct serve_options *options, struct json_out *json)
 {
@@ -148,6 +168,7 @@ static void warnings_write(const struct exchange *x, struct json_out *json)
     }
     if (is_reader(x)) {
         left_warn(options, json);
+        blocks_warn(&x->serve->blocks, json);
         hooks_warn(options, json);
         policy_warn(options, json);
         files_warnings_write(&x->serve->files, json);

@@ -1,5 +1,8 @@
 """What a rule or an operator has limited stays limited when the daemon dies: nobody gets anything anew by that."""
+import contextlib
+import json
 import signal
+import sqlite3
 import tempfile
 
 import pytest
@@ -7,6 +10,7 @@ from conftest import CONSUMER, STRANGER, needs_root
 from servers import give_to
 
 pytestmark = needs_root
+BLOCK = 7  # the kind of its record
 RULES = [{"name": "few", "subjects": [{"user": "*"}], "roles": ["*"], "limits": {"issue": "2/h", "binding": ["none"]}}]
 
 
@@ -49,3 +53,33 @@ def test_who_has_used_up_a_rules_grants_gets_no_more_by_a_kill(limited):
     refused = get(made)
     assert refused.returncode != 0 and "2 new grants in 1h (limits.issue)" in refused.stderr, refused.stderr
     assert get(made, STRANGER).returncode == 0, "his own are there"
+
+
+def damage_block(made):
+    with contextlib.closing(sqlite3.connect(made.ledger)) as db, db:
+        (block,), = db.execute("SELECT id FROM record WHERE kind = ?", (BLOCK,)).fetchall()
+        db.execute("UPDATE record SET body = x'00' WHERE kind = ?", (BLOCK,))
+    return block
+
+
+def test_a_damaged_block_refuses_everybody_until_an_admin_ends_it(limited):
+    made = limited()
+    held = json.loads(get(made).stdout)
+    assert made.daemon.lease("root", "block", "1h", "--subject", f"user={STRANGER}").returncode == 0
+    kill(made)
+    block = damage_block(made)
+    checked = made.daemon.lease("leased", "ledger", "check", made.ledger)
+    assert checked.returncode == 1 and f"the record of {block} can't be read" in checked.stderr, checked.stderr
+    made.daemon.start()
+    for user in (CONSUMER, STRANGER):
+        refused = get(made, user)
+        assert refused.returncode == 3 and f"block {block} can't be read" in refused.stderr, refused.stderr
+    assert made.logs_in(held), "what lives goes on"
+    status = made.daemon.lease("root", "status").stdout
+    assert "degraded" in status and f"block {block} can't be read" in status
+    assert block in made.daemon.lease("root", "blocks").stdout
+    assert made.daemon.lease("root", "unblock", block).returncode == 0
+    assert json.loads(get(made).stdout)["lease"] == held["lease"]
+    assert made.daemon.stop() == 0
+    made.daemon.start()
+    assert get(made, STRANGER).returncode == 0

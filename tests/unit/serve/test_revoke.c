@@ -372,17 +372,6 @@ static void test_a_drill_is_begun_again(void **state)
     assert_int_equal(fake_ledger_count(&ledger, ENV_LEDGER_BLOCK), 0);
 }
 
-static void test_a_record_that_cannot_be_read_is_told(void **state)
-{
-    (void)state;
-    fixture_open();
-    assert_int_equal(env_ledger_put(&ledger.ledger, ENV_LEDGER_BLOCK, STR("b-1"), STR("x")), 0);
-    fake_ledger_run(&ledger);
-    serve_again();
-    assert_non_null(strstr(f.log, "it stays in the ledger and doesn't count"));
-    assert_int_equal(fixture_get(ALICE, DB)->status, 200);
-}
-
 static void test_a_ledger_that_takes_nothing_makes_no_block(void **state)
 {
     (void)state;
@@ -461,7 +450,6 @@ int main(void)
         revoke_test(test_a_slow_client_hears_of_each_lease),
         revoke_test(test_blocks_survive),
         revoke_test(test_a_drill_is_begun_again),
-        revoke_test(test_a_record_that_cannot_be_read_is_told),
         revoke_test(test_a_ledger_that_takes_nothing_makes_no_block),
         revoke_test(test_a_disk_that_fails_keeps_no_drill_back),
         revoke_test(test_blocks_have_a_limit),
