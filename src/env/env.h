@@ -134,7 +134,8 @@ static inline uint64_t env_now_ms(struct env *env)
     return env->ops->now_ms(env);
 }
 
-/* Unix time in milliseconds: only for what is shown or sent. */
+/* Unix time in milliseconds: for what is shown or sent, and for what policies say of the time of
+ * day. Never for deadlines: it may be set. */
 static inline int64_t env_wall_ms(struct env *env)
 {
     return env->ops->wall_ms(env);

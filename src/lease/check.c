@@ -35,6 +35,7 @@ static void check_lease_lists(const struct lease_core *core)
 
 static void check_grant_lists(const struct lease_core *core)
 {
+    uint64_t window_count = 0;
     size_t state;
 
     for (state = 0; state < GRANT_STATE_COUNT; state++) {
@@ -47,10 +48,13 @@ static void check_grant_lists(const struct lease_core *core)
 
             CHECK(grant->magic == GRANT_MAGIC && grant->state == (enum grant_state)state);
             grant_check(grant);
+            window_count += state != GRANT_STATE_ENDED && grant->window_wall_ms != 0;
             count++;
         }
         CHECK(count == core->grant_counts[state]);
     }
+    CHECK(window_count == core->window_count);
+    CHECK(wheel_is_armed(&core->windows_due) == (window_count > 0));
 }
 
 /* A lease has a next deadline, a call, or something that it waits for: none is forgotten. */

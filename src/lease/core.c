@@ -73,7 +73,7 @@ int lease_core_may_hand_out(const struct lease_core *core, struct err *e)
 
 /* What lies between the two clocks. They aren't read at the same moment, so it is kept until it
  * differs by more than that: the wall clock was set. */
-static int64_t wall_offset_ms(struct lease_core *core)
+int64_t core_wall_offset_ms(struct lease_core *core)
 {
     int64_t offset_ms = (int64_t)((uint64_t)env_wall_ms(core->env) - core_now_ms(core));
     int64_t step_ms = offset_ms - core->wall_offset_ms;
@@ -86,7 +86,14 @@ static int64_t wall_offset_ms(struct lease_core *core)
 
 int64_t core_wall_of(struct lease_core *core, uint64_t when_ms)
 {
-    return when_ms != UINT64_MAX ? (int64_t)(when_ms + (uint64_t)wall_offset_ms(core)) : 0;
+    return when_ms != UINT64_MAX ? (int64_t)(when_ms + (uint64_t)core_wall_offset_ms(core)) : 0;
+}
+
+uint64_t core_when_of(struct lease_core *core, int64_t wall_ms)
+{
+    int64_t when_ms = (int64_t)((uint64_t)wall_ms - (uint64_t)core_wall_offset_ms(core));
+
+    return when_ms > 0 ? (uint64_t)when_ms : 1;
 }
 
 /* --- time --- */
@@ -121,6 +128,9 @@ static void core_fire(struct wheel *wheel, struct wheel_entry *entry)
         break;
     case CORE_ENTRY_DRILL:
         drill_due(entry);
+        break;
+    case CORE_ENTRY_WINDOWS:
+        windows_due(core);
         break;
     }
 }
@@ -275,6 +285,7 @@ static void core_init(struct lease_core *core, const struct lease_core_options *
     core->drain_due.kind = CORE_ENTRY_DRAIN;
     core->acquires_due.kind = CORE_ENTRY_ACQUIRES;
     core->adopted_due.kind = CORE_ENTRY_ADOPTED;
+    core->windows_due.kind = CORE_ENTRY_WINDOWS;
     list_init(&core->acquires);
     list_init(&core->issuers);
     list_init(&core->leases_by_age);

@@ -12,13 +12,13 @@
  * Files, in the order of a credential's way: admit.c (asked for), binding.c (what ends it),
  * sharing.c (is there one?), acquire.c (waited for), issue.c, verify.c (does it work?), handout.c
  * (on record, then out),
- * reads.c (again), plan.c (what next), renew.c, rotate.c, ack.c (moved over), settle.c (nobody
- * holds it), revoke.c. Who follows what becomes of grants: observe.h. Below them: wheel.h, fsm.h
- * (state tables), schedule.h (when), queue.h and calls.c (order, rates and numbers of calls),
- * turns.h (whose call is next), refusal.h (what isn't asked again), role.h, lease.h, grant.h,
- * holder.h, account.h (the objects), own.c (whose they are), record.h (what the trail says),
- * durable.h (what survives). What the daemon's own backends work with: lend.h. What an operator
- * changes: reload.c (roles), recheck.c (policies). */
+ * window.c (when it ends), reads.c (again), plan.c (what next), renew.c, rotate.c, ack.c (moved
+ * over), settle.c (nobody holds it), revoke.c. Who follows what becomes of grants: observe.h. Below
+ * them: wheel.h, fsm.h (state tables), schedule.h (when), queue.h and calls.c (order, rates and
+ * numbers of calls), turns.h (whose call is next), refusal.h (what isn't asked again), role.h,
+ * lease.h, grant.h, holder.h, account.h (the objects), own.c (whose they are), record.h (what the
+ * trail says), durable.h (what survives). What the daemon's own backends work with: lend.h. What an
+ * operator changes: reload.c (roles), recheck.c (policies). */
 #ifndef LEASED_LEASE_CORE_H
 #define LEASED_LEASE_CORE_H
 

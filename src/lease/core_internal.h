@@ -33,6 +33,7 @@ enum core_entry {
     CORE_ENTRY_ADOPTED,
     CORE_ENTRY_VERIFY,
     CORE_ENTRY_DRILL,
+    CORE_ENTRY_WINDOWS,
 };
 
 /* One place at an issuer: a call that is in flight. */
@@ -114,12 +115,15 @@ struct lease_core {
     struct lease_recovery recovery;
     struct lease *adopted_next; /* adopted.c: where its walk stands; NULL: it is over */
     struct wheel_entry adopted_due;
-    struct list links;      /* recover.c: successors whose predecessors aren't known yet */
-    struct map left;        /* left.c: leases that stay in the ledger as they are */
-    bool is_all_left;       /* … not all of them fit into memory */
-    bool is_unlinked;       /* recover.c: leases are there, their successors aren't known yet */
-    int64_t wall_offset_ms; /* from our clock to unix time, core_wall_of */
-    uint64_t timer_ms;      /* when `timer` is armed for; WHEEL_NEVER: it isn't */
+    struct list links;         /* recover.c: successors whose predecessors aren't known yet */
+    struct map left;           /* left.c: leases that stay in the ledger as they are */
+    bool is_all_left;          /* … not all of them fit into memory */
+    bool is_unlinked;          /* recover.c: leases are there, their successors aren't known yet */
+    int64_t wall_offset_ms;    /* from our clock to unix time, core_wall_of */
+    uint64_t window_count;     /* window.c: grants with a window that haven't ended */
+    int64_t windows_offset_ms; /* … and the offset by which their ends are counted */
+    struct wheel_entry windows_due;
+    uint64_t timer_ms; /* when `timer` is armed for; WHEEL_NEVER: it isn't */
     bool is_draining;
     bool is_recovering;         /* recover_grant.c: other holders of its lease may still come */
     bool is_keeping;            /* … and some leases are left for the next daemon */
@@ -143,6 +147,12 @@ void core_touch(struct lease_core *core);
 /* Unix time for a deadline of our clock; 0 for one that never comes. Of one deadline it is always
  * the same, until the wall clock is set. */
 int64_t core_wall_of(struct lease_core *core, uint64_t when_ms);
+
+/* The way back; what was before our clock's beginning is its first moment. */
+uint64_t core_when_of(struct lease_core *core, int64_t wall_ms);
+
+/* What lies between the two clocks; changes when the wall clock is set. */
+int64_t core_wall_offset_ms(struct lease_core *core);
 
 uint64_t core_random(struct lease_core *core);
 
@@ -234,6 +244,23 @@ void acquire_cancel_all(struct lease_core *core, bool with_own);
 
 /* Ends those that have waited for acquire_timeout_ms. */
 void acquire_due(struct lease_core *core);
+
+/* --- window.c --- */
+
+/* The grant can be found, or not any more: its window (if it has one) is looked after so long. */
+void window_join(struct grant *grant);
+void window_leave(struct grant *grant);
+/* Another window (0: none) from now on; window_refit counts its end by it. */
+void window_set(struct grant *grant, int64_t window_wall_ms);
+/* The grant's life begins: the end of its duration, or of its window. */
+void window_begin(struct grant *grant);
+/* Counts the end of one that has begun anew, by what the wall clock shows now. */
+void window_refit(struct grant *grant);
+/* The earlier of the two ends. */
+uint64_t window_until_ms(struct lease_core *core, uint64_t own_until_ms, int64_t window_wall_ms);
+/* What the grant's rule gives it without its window; 0: no limit. */
+uint64_t window_allowed_ms(const struct grant *grant);
+void windows_due(struct lease_core *core);
 
 /* --- reads.c --- */
 

@@ -63,6 +63,7 @@ static void put_watched(const struct grant *grant, struct grant_texts *texts)
 
 static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_grant *record)
 {
+    struct lease_core *core = grant->lease->role->core;
     struct access_identity identity;
 
     grant_identity(grant, &identity);
@@ -84,11 +85,14 @@ static void fill(struct grant *grant, struct grant_texts *texts, struct ledger_g
         .approval = grant_approval(grant),
         .policy = grant_policy(grant),
         .rule = grant_rule(grant),
+        .window_wall_ms = grant->window_wall_ms,
+        .own_until_wall_ms =
+            grant->window_wall_ms != 0 ? core_wall_of(core, grant->own_until_ms) : 0,
         .read_count = grant->read_count,
         .is_read = grant->is_read || handout_is_of_own_lease(grant), /* its record is on its way */
         .is_delivered = grant->is_delivered,
     };
-    durable_fill_clock(grant->lease->role->core, &record->clock);
+    durable_fill_clock(core, &record->clock);
     durable_fill_holder(grant->holder, &record->holder);
 }
 

@@ -64,6 +64,7 @@ static void grant_join(struct grant *grant)
     lease->pin_count++;
     grant->holder->grant_count++;
     grant->holder->account->grant_count++;
+    window_join(grant);
     lease_unsettle(lease);
 }
 
@@ -330,6 +331,7 @@ static void grant_unlink(struct grant *grant)
     binding_stop(grant);
     handout_forget(grant);
     wheel_cancel(&core->wheel, &grant->due);
+    window_leave(grant);
     if (grant->is_keyed) {
         index_remove(&core->grant_keys, &grant->by_key);
         grant->is_keyed = false;
@@ -406,8 +408,13 @@ void grant_set_until(struct grant *grant, uint64_t until_ms)
 void grant_due(struct grant *grant)
 {
     struct lease_core *core = grant->lease->role->core;
-    uint64_t until_ms = grant_until_ms(grant);
+    uint64_t until_ms;
 
+    window_refit(grant);
+    if (wheel_is_armed(&grant->due)) {
+        return; /* the wall clock was set: this isn't the moment */
+    }
+    until_ms = grant_until_ms(grant);
     if (core_now_ms(core) >= until_ms) {
         grant_end(grant, GRANT_END_DURATION);
         return;

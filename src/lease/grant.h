@@ -49,11 +49,13 @@ struct grant {
                                    points to itself; NULL: not one of them */
     struct list waiting;        /* acquires */
     struct wheel_entry due;     /* the end of its duration comes near, or is there */
-    uint64_t duration_ms;       /* 0: no limit */
+    uint64_t duration_ms;       /* with its window; 0: no limit */
     uint64_t event_position;    /* observe.h: it was handed out, or has ended; 0: neither */
     uint64_t ending_position;   /* its end comes near */
     int64_t created_wall_ms;
-    int64_t window_wall_ms; /* of one that isn't created yet: it ends then; 0: no window */
+    int64_t window_wall_ms; /* it ends then, too, window.c; 0: no window */
+    uint64_t own_until_ms;  /* … and this is the end of what its rule gives without it, once it is
+                               created; UINT64_MAX: no limit */
     uint64_t read_count;
     uint32_t unrecorded_reads;
     uint32_t acquire_count;  /* acquires that will be called back */

@@ -110,21 +110,6 @@ static int handout_await(struct handout *handout)
     return r;
 }
 
-/* A grant ends with its window. What it gets of its duration is all that it has from now on, so
- * that the ledger and a changed policy know no more than that. */
-static void duration_fit(struct grant *grant)
-{
-    int64_t left_ms = grant->window_wall_ms - env_wall_ms(grant->lease->role->core->env);
-
-    if (grant->window_wall_ms == 0) {
-        return;
-    }
-    left_ms = left_ms > 0 ? left_ms : 1;
-    if (grant->duration_ms == 0 || (uint64_t)left_ms < grant->duration_ms) {
-        grant->duration_ms = (uint64_t)left_ms;
-    }
-}
-
 /* The grant's life begins with its record. */
 static int handout_create(struct handout *handout, const struct lease_acquire *asked)
 {
@@ -132,10 +117,7 @@ static int handout_create(struct handout *handout, const struct lease_acquire *a
     struct lease_core *core = grant->lease->role->core;
     int r;
 
-    duration_fit(grant);
-    if (grant->duration_ms > 0) {
-        grant_set_until(grant, schedule_add_ms(core_now_ms(core), grant->duration_ms));
-    }
+    window_begin(grant);
     r = asked->approval != NULL ? asked->approval->use(asked->approval, grant->id) : 0;
     if (r == 0) {
         r = record_grant_created(grant, handout->lease, asked, &handout->created);

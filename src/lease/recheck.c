@@ -119,27 +119,54 @@ static uint64_t begun_ms(const struct lease_core *core, const struct grant *gran
     return lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
 }
 
+/* Of two limits, of which 0 is none. */
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* Of the windows that it had and that the decision gives, the one that closes first. */
+static int64_t window_of(const struct grant *grant, const struct access_decision *decision)
+{
+    return (int64_t)lesser((uint64_t)grant->window_wall_ms, (uint64_t)decision->until_wall_ms);
+}
+
 /* The duration that the decision leaves the grant, with its window; 0: it changes nothing. */
-static uint64_t reduced_ms(const struct lease_core *core, const struct grant *grant,
+static uint64_t reduced_ms(struct lease_core *core, const struct grant *grant,
                            const struct access_decision *decision)
 {
-    int64_t left_ms = decision->until_wall_ms - env_wall_ms(core->env);
-    uint64_t duration_ms = decision->duration_ms;
+    uint64_t duration_ms = lesser(window_allowed_ms(grant), decision->duration_ms);
+    int64_t window_wall_ms = window_of(grant, decision);
     uint64_t window_ms;
 
-    if (duration_ms == 0 || (grant->duration_ms > 0 && duration_ms >= grant->duration_ms)) {
-        duration_ms = grant->duration_ms;
-    }
-    if (decision->until_wall_ms != 0 && grant->is_created) {
-        window_ms = schedule_left_ms(schedule_add_ms(core_now_ms(core),
-                                                     left_ms > 0 ? (uint64_t)left_ms : 0),
-                                     begun_ms(core, grant));
-        /* The clocks aren't read at the same moment. */
-        if (duration_ms == 0 || window_ms + WINDOW_JITTER_MS < duration_ms) {
-            duration_ms = window_ms > 0 ? window_ms : 1;
+    if (window_wall_ms != 0 && grant->is_created) {
+        window_ms = schedule_left_ms(core_when_of(core, window_wall_ms), begun_ms(core, grant));
+        duration_ms = lesser(duration_ms, window_ms > 0 ? window_ms : 1);
+        /* The window that it has is counted anew when the clock is set, not here. */
+        if (grant->duration_ms > 0 && duration_ms + WINDOW_JITTER_MS >= grant->duration_ms) {
+            return 0;
         }
     }
     return duration_ms != grant->duration_ms ? duration_ms : 0;
+}
+
+/* What it has by the decision from now on, should the clock be set. */
+static void grant_keep_to(struct lease_core *core, struct grant *grant,
+                          const struct access_decision *decision)
+{
+    uint64_t own_until_ms = UINT64_MAX;
+
+    if (!grant->is_created) {
+        window_set(grant, decision->until_wall_ms);
+        return;
+    }
+    window_set(grant, window_of(grant, decision));
+    if (decision->duration_ms > 0) {
+        own_until_ms = schedule_add_ms(begun_ms(core, grant), decision->duration_ms);
+    }
+    if (own_until_ms < grant->own_until_ms) {
+        grant->own_until_ms = own_until_ms;
+    }
 }
 
 /* The decision is only made when the holder has the name that it had; the duration is what a grant
@@ -182,6 +209,9 @@ static void grant_drain(struct recheck *recheck, struct grant *grant)
     uint64_t duration_ms = schedule_left_ms(end_ms, begun_ms(core, grant));
 
     recheck->asked->draining_count++;
+    if (end_ms < grant->own_until_ms) {
+        grant->own_until_ms = end_ms;
+    }
     if (grant->duration_ms == 0 || duration_ms < grant->duration_ms) {
         grant_reduce(core, grant, duration_ms);
     }
@@ -215,15 +245,14 @@ static void grant_recheck(struct recheck *recheck, struct grant *grant)
         break;
     case FATE_REDUCED:
         grant_set_rule(grant, &decision, recheck->asked->policy_digest);
+        grant_keep_to(recheck->core, grant, &decision);
         grant_reduce(recheck->core, grant, duration_ms);
         recheck->asked->reduced_count++;
         break;
     case FATE_GOES_ON:
         grant_set_rule(grant, &decision, recheck->asked->policy_digest);
+        grant_keep_to(recheck->core, grant, &decision);
         break;
-    }
-    if (!grant->is_created && (fate == FATE_REDUCED || fate == FATE_GOES_ON)) {
-        grant->window_wall_ms = decision.until_wall_ms;
     }
 }
 

@@ -101,10 +101,20 @@ static int revival_fill(const struct lease *lease, const struct ledger_grant *re
 
 /* --- the grant -------------------------------------------------------------------------------- */
 
+/* UINT64_MAX: it has no end. */
+static uint64_t until_of(struct lease_core *core, const struct ledger_grant *record)
+{
+    if (record->window_wall_ms == 0) {
+        return recover_when_ms(core, &record->clock, record->until_wall_ms);
+    }
+    return window_until_ms(core, recover_when_ms(core, &record->clock, record->own_until_wall_ms),
+                           record->window_wall_ms);
+}
+
 /* GRANT_END_NONE: nothing ends it. */
 static enum grant_end end_of(const struct lease *lease, const struct ledger_grant *record)
 {
-    const struct lease_core *core = lease->role->core;
+    struct lease_core *core = lease->role->core;
     bool is_same_boot = recover_is_same_boot(core, &record->clock);
 
     bool has_watched = record->processes[0] != '\0' || record->cgroups[0] != '\0';
@@ -112,8 +122,7 @@ static enum grant_end end_of(const struct lease *lease, const struct ledger_gran
     if (record->has_connection || (has_watched && !is_same_boot)) {
         return GRANT_END_BINDING;
     }
-    if (record->until_wall_ms != 0 &&
-        recover_when_ms(core, &record->clock, record->until_wall_ms) <= core_now_ms(core)) {
+    if (until_of(core, record) <= core_now_ms(core)) {
         return GRANT_END_DURATION;
     }
     if (lease->role->is_removed) {
@@ -133,6 +142,11 @@ static void take_record(struct grant *grant, const struct ledger_grant *record)
     grant->read_count = record->read_count;
     if (record->until_wall_ms != 0) {
         grant_set_until(grant, recover_when_ms(core, &record->clock, record->until_wall_ms));
+    }
+    if (record->window_wall_ms != 0) {
+        window_set(grant, record->window_wall_ms);
+        grant->own_until_ms = recover_when_ms(core, &record->clock, record->own_until_wall_ms);
+        window_refit(grant);
     }
     grant_set_state(grant, GRANT_STATE_HELD);
 }

@@ -1,7 +1,7 @@
 /* The table of the ledger's grants.
  *
- * Few hang on cgroups, few holders are vouched for by an issuer or in a container, and few were
- * approved by somebody; the others are written as they always were. */
+ * Few hang on cgroups, few holders are vouched for by an issuer or in a container, few were
+ * approved by somebody, and few end with a window; the others are written as they always were. */
 #include "wire/ledger_grant.h"
 
 #include "base/str.h"
@@ -41,40 +41,53 @@ static const struct ledger_field fields[] = {
     FIELD(approval, LEDGER_TEXT),
     /* Of those whose holder is in a container of a known image: */
     LEDGER_PART(struct ledger_grant, holder, image, LEDGER_TEXT),
+    /* Of those that end with a window: */
+    FIELD(window_wall_ms, LEDGER_TIME),
+    FIELD(own_until_wall_ms, LEDGER_TIME),
 };
 
 #define CGROUP_FIELDS 1U
 #define CLAIMS_FIELDS 1U
 #define APPROVAL_FIELDS 1U
 #define IMAGE_FIELDS 1U
+#define WINDOW_FIELDS 2U
+#define FIELDS_WITH_IMAGE (ARRAY_LEN(fields) - WINDOW_FIELDS)
+#define FIELDS_WITH_APPROVAL (FIELDS_WITH_IMAGE - IMAGE_FIELDS)
+#define FIELDS_WITH_CLAIMS (FIELDS_WITH_APPROVAL - APPROVAL_FIELDS)
+#define FIELDS_WITH_CGROUPS (FIELDS_WITH_CLAIMS - CLAIMS_FIELDS)
 
 static const struct ledger_table table = {
     .version = LEDGER_GRANT_VERSION,
     .fields = fields,
-    .field_count =
-        ARRAY_LEN(fields) - CGROUP_FIELDS - CLAIMS_FIELDS - APPROVAL_FIELDS - IMAGE_FIELDS,
+    .field_count = FIELDS_WITH_CGROUPS - CGROUP_FIELDS,
 };
 
 static const struct ledger_table cgroups_table = {
     .version = LEDGER_GRANT_VERSION_CGROUPS,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - CLAIMS_FIELDS - APPROVAL_FIELDS - IMAGE_FIELDS,
+    .field_count = FIELDS_WITH_CGROUPS,
 };
 
 static const struct ledger_table claims_table = {
     .version = LEDGER_GRANT_VERSION_CLAIMS,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - APPROVAL_FIELDS - IMAGE_FIELDS,
+    .field_count = FIELDS_WITH_CLAIMS,
 };
 
 static const struct ledger_table approval_table = {
     .version = LEDGER_GRANT_VERSION_APPROVAL,
     .fields = fields,
-    .field_count = ARRAY_LEN(fields) - IMAGE_FIELDS,
+    .field_count = FIELDS_WITH_APPROVAL,
 };
 
 static const struct ledger_table image_table = {
     .version = LEDGER_GRANT_VERSION_IMAGE,
+    .fields = fields,
+    .field_count = FIELDS_WITH_IMAGE,
+};
+
+static const struct ledger_table window_table = {
+    .version = LEDGER_GRANT_VERSION_WINDOW,
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
@@ -82,6 +95,8 @@ static const struct ledger_table image_table = {
 static const struct ledger_table *table_of(struct str body)
 {
     switch (body.len > 0 ? body.ptr[0] : 0) {
+    case LEDGER_GRANT_VERSION_WINDOW:
+        return &window_table;
     case LEDGER_GRANT_VERSION_IMAGE:
         return &image_table;
     case LEDGER_GRANT_VERSION_APPROVAL:
@@ -98,6 +113,9 @@ static const struct ledger_table *table_of(struct str body)
 /* The first table that has room for all of it. */
 static const struct ledger_table *table_for(const struct ledger_grant *grant)
 {
+    if (grant->window_wall_ms != 0) {
+        return &window_table;
+    }
     if (grant->holder.image[0] != '\0') {
         return &image_table;
     }
@@ -134,6 +152,9 @@ int ledger_grant_read(struct str body, struct ledger_grant *ret_grant, struct er
     }
     if (r == 0 && read == &image_table && grant.holder.image[0] == '\0') {
         r = err_set(e, ERR_INVALID, "its image is missing");
+    }
+    if (r == 0 && read == &window_table && grant.window_wall_ms == 0) {
+        r = err_set(e, ERR_INVALID, "its window is missing");
     }
     if (r == 0 && rest.len > 0) {
         r = err_set(e, ERR_INVALID, "it has something behind its end");

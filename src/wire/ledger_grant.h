@@ -14,6 +14,8 @@
 #define LEDGER_GRANT_VERSION_APPROVAL 5
 /* Of one whose holder is in a container of a known image. */
 #define LEDGER_GRANT_VERSION_IMAGE 6
+/* Of one that ends with a window. */
+#define LEDGER_GRANT_VERSION_WINDOW 7
 
 /* Texts are never NULL; "" is none. Times are unix milliseconds, 0: none. */
 struct ledger_grant {
@@ -30,6 +32,8 @@ struct ledger_grant {
     int64_t created_wall_ms;
     int64_t until_wall_ms;
     uint64_t duration_ms;
+    int64_t window_wall_ms;    /* when the window closes that it ends with */
+    int64_t own_until_wall_ms; /* … and when it would end without that */
     const char *reason;
     const char *ticket;
     const char *approval; /* what it stands on: an id, and what was approved */

@@ -1,8 +1,12 @@
 """What a rule or an operator has limited stays limited when the daemon dies: nobody gets anything anew by that."""
 import contextlib
+import datetime
 import json
+import os
 import signal
 import sqlite3
+import struct
+import subprocess
 import tempfile
 
 import pytest
@@ -83,3 +87,56 @@ def test_a_damaged_block_refuses_everybody_until_an_admin_ends_it(limited):
     assert made.daemon.stop() == 0
     made.daemon.start()
     assert get(made, STRANGER).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def moved_clock(world):
+    """moved_clock(): the variables for a daemon whose wall clock can be set, and a function that sets it, in seconds from the machine's."""
+    library = f"{world.folder}/moved_clock.so"
+    subprocess.run(["cc", "-O1", "-fPIC", "-shared", "-o", library, f"{os.path.dirname(__file__)}/moved_clock.c"], check=True)
+
+    def maker():
+        with tempfile.NamedTemporaryFile(prefix="clock-", dir=world.folder, delete=False) as f:
+            f.write(struct.pack("q", 0))
+        os.chmod(f.name, 0o644)
+
+        def set_clock(seconds):
+            with open(f.name, "r+b") as clock:
+                clock.write(struct.pack("q", seconds))
+        return {"LD_PRELOAD": library, "MOVED_CLOCK": f.name}, set_clock
+    return maker
+
+
+def in_window(limited, moved_clock, hours=2):
+    """An Orders whose clock can be set, with a window from an hour ago to `hours` hours on, by UTC."""
+    made = limited()
+    variables, set_clock = moved_clock()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    begin, end = (now + datetime.timedelta(hours=h) for h in (-1, hours))
+    made.daemon.stop()
+    made.daemon.environment = variables
+    made.daemon.config["policies"]["rules"] = [{**RULES[0], "require": {"window": {"hours": f"{begin:%H:%M}-{end:%H:%M}", "zone": "UTC"}}}]
+    made.daemon.start()
+    return made, set_clock
+
+
+def test_a_clock_that_is_put_over_the_windows_end_ends_what_was_given_in_it(limited, moved_clock):
+    made, set_clock = in_window(limited, moved_clock)
+    held = json.loads(get(made).stdout)
+    set_clock(-3600)
+    assert json.loads(get(made).stdout)["grant"] == held["grant"] and made.logs_in(held)
+    set_clock(2 * 3600 + 60)
+    made.await_dead(held)
+    assert [(r["grant"], r["outcome"]) for r in made.events("grant.ended")] == [(held["grant"], "duration")]
+    refused = get(made)
+    assert refused.returncode == 3 and "window" in refused.stderr, refused.stderr
+
+
+def test_a_window_that_has_closed_while_no_daemon_was_there_ends_at_the_start(limited, moved_clock):
+    made, set_clock = in_window(limited, moved_clock)
+    held = json.loads(get(made).stdout)
+    kill(made)
+    set_clock(2 * 3600 + 60)
+    assert made.logs_in(held), "nobody has ended it yet"
+    made.daemon.start()
+    made.await_dead(held)

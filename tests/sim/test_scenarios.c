@@ -376,6 +376,40 @@ static void test_a_killed_consumers_credential_is_dead_within_a_second(void **st
     scene_free(scene);
 }
 
+#define OFFICE_HOURS                                                                               \
+    "rules:\n"                                                                                     \
+    "- name: office\n"                                                                             \
+    "  subjects: [{user: \"*\"}]\n"                                                                \
+    "  roles: [\"*\"]\n"                                                                           \
+    "  require: {window: {hours: \"08:00-18:00\"}}\n"
+
+static void test_what_is_given_in_a_window_ends_with_it_whatever_becomes_of_the_clock(void **state)
+{
+    const struct sim_role role = {.name = "orders",
+                                  .issuer_ttl_ms = HOUR_MS,
+                                  .issuer_max_ttl_ms = 48U * HOUR_MS,
+                                  .is_renewable = true};
+    const struct sim_world_options options = {.roles = &role,
+                                              .role_count = 1,
+                                              .policy = OFFICE_HOURS,
+                                              .isolates = true,
+                                              .has_token_role = true,
+                                              .in_flight = 32};
+    struct scene *scene = scene_start(&options, 5, HOUR_MS);
+
+    (void)state;
+    assert_int_equal(ask_all(scene, 403), 5); /* at midnight */
+    scene->world.sim.wall_offset_ms = 9 * (int64_t)HOUR_MS;
+    assert_int_equal(ask_all(scene, 200), 5);
+    scene->world.sim.wall_offset_ms = -14 * (int64_t)HOUR_MS;
+    pass(scene, 12U * HOUR_MS); /* with a clock that was put forward at nine these were over */
+    assert_int_equal(valid(scene), 5);
+    scene->world.sim.wall_offset_ms = 6 * (int64_t)HOUR_MS;
+    pass(scene, 3U * SECOND_MS); /* it is past six now */
+    assert_int_equal(valid(scene), 0);
+    scene_free(scene);
+}
+
 static void test_a_revocation_that_fails_is_tried_until_it_succeeds(void **state)
 {
     const struct sim_role role = {.name = "orders",
@@ -413,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_64_requests_for_a_cold_shared_role_make_one_issue),
         cmocka_unit_test(test_one_hostile_uid_leaves_nine_honest_ones_their_credentials),
         cmocka_unit_test(test_a_killed_consumers_credential_is_dead_within_a_second),
+        cmocka_unit_test(test_what_is_given_in_a_window_ends_with_it_whatever_becomes_of_the_clock),
         cmocka_unit_test(test_a_revocation_that_fails_is_tried_until_it_succeeds),
     };
 

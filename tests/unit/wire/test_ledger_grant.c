@@ -137,6 +137,28 @@ static void test_an_image_is_kept_in_a_version_of_its_own(void **state)
     buf_fini(&out);
 }
 
+static void test_a_window_is_kept_in_a_version_of_its_own(void **state)
+{
+    struct ledger_grant written = FULL;
+    struct ledger_grant grant;
+    struct buf out;
+
+    (void)state;
+    written.window_wall_ms = 10;
+    written.own_until_wall_ms = 11;
+    buf_init(&out, 4096);
+    assert_int_equal(ledger_grant_write(&written, &out), 0);
+    assert_int_equal(buf_str(&out).ptr[0], LEDGER_GRANT_VERSION_WINDOW);
+    assert_int_equal(ledger_grant_read(buf_str(&out), &grant, NULL), 0);
+    assert_int_equal(grant.window_wall_ms, 10);
+    assert_int_equal(grant.own_until_wall_ms, 11);
+    assert_string_equal(grant.holder.image, "");
+    buf_fini(&out);
+    assert_int_equal(ledger_grant_read(write_grant(&out), &grant, NULL), 0);
+    assert_int_equal(grant.window_wall_ms, 0);
+    buf_fini(&out);
+}
+
 static void test_nothing_may_stand_behind_it(void **state)
 {
     struct ledger_grant grant = {.lease = "untouched"};
@@ -159,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_claims_are_kept_in_a_version_of_their_own),
         cmocka_unit_test(test_an_approval_is_kept_in_a_version_of_its_own),
         cmocka_unit_test(test_an_image_is_kept_in_a_version_of_its_own),
+        cmocka_unit_test(test_a_window_is_kept_in_a_version_of_its_own),
         cmocka_unit_test(test_nothing_may_stand_behind_it),
     };
 
