@@ -187,6 +187,17 @@ static void denied_record(const struct exchange *x, const char *why,
     ret_record->error = why;
 }
 
+/* Until the window opens or the block ends; 0: waiting helps nobody. */
+static uint64_t denial_ms(const struct exchange *x)
+{
+    const struct access_decision *decision = &x->decision;
+    int64_t until_ms = decision->outcome == ACCESS_BLOCKED ? decision->block_until_wall_ms
+                                                           : decision->opens_wall_ms;
+    int64_t now_ms = env_wall_ms(x->serve->options.env);
+
+    return until_ms > now_ms ? (uint64_t)(until_ms - now_ms) : 0;
+}
+
 void acquire_deny(struct exchange *x, const struct lease_role *role)
 {
     const struct access_decision *decision = &x->decision;
@@ -225,7 +236,8 @@ void acquire_deny(struct exchange *x, const struct lease_role *role)
                                                 .limit = decision->limit,
                                                 .hint = own.text.len > 0 ? own.text.bytes : hint,
                                                 .approval = own.request,
-                                                .until_wall_ms = decision->block_until_wall_ms});
+                                                .until_wall_ms = decision->block_until_wall_ms,
+                                                .retry_after_ms = denial_ms(x)});
     approval_hint_fini(&own);
 }
 

@@ -114,6 +114,23 @@ static void test_a_policy_that_names_a_person_brings_his_block(void **state)
     fixture_expect(fixture_get(ALICE, DB), 403, "blocked");
 }
 
+static void test_who_is_refused_for_a_while_is_told_for_how_long(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    f.policy_text = "rules:\n  - {subjects: [{user: alice}], roles: [db]}\n"
+                    "  - {subjects: [{user: bob}], roles: [db], require: {window: {dates: "
+                    "'2030-01-01'}}}\nadmins: [{user: ada}]\n";
+    assert_int_equal(block("{\"subject\":{\"user\":\"alice\"}}")->status, 201);
+    call = fixture_get(ALICE, DB);
+    fixture_expect(call, 403, "blocked");
+    assert_string_equal(call_header(call, "Retry-After"), "3600");
+    call = fixture_get(BOB, DB);
+    fixture_expect(call, 403, "denied");
+    assert_non_null(call_header(call, "Retry-After"));
+}
+
 static void test_mistakes_are_told(void **state)
 {
     (void)state;
@@ -435,6 +452,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         revoke_test(test_only_an_admin_that_may_revoke_can),
         revoke_test(test_a_policy_that_names_a_person_brings_his_block),
+        revoke_test(test_who_is_refused_for_a_while_is_told_for_how_long),
         revoke_test(test_mistakes_are_told),
         revoke_test(test_a_drill_tells_each_lease_and_a_summary),
         revoke_test(test_the_ledger_has_drill_and_block_before_anything_ends),
