@@ -51,6 +51,8 @@ static void expected_report(const struct schema_field *field, const char *what,
     (void)schema_amount_format(field, field->max, high);
     if (field->type == SCHEMA_STRING && field->max != 0) {
         (void)snprintf(range, sizeof(range), " of at most %s bytes", high);
+    } else if (field->type == SCHEMA_STRING && node->text.len > STRING_MAX_BYTES) {
+        (void)snprintf(range, sizeof(range), " of at most %d bytes", STRING_MAX_BYTES);
     } else if (field->max != 0) {
         (void)snprintf(range, sizeof(range), " from %s to %s", low, high);
     } else if (field->min != 0) {

@@ -52,6 +52,9 @@ const char *yaml_describe(const struct yaml_node *node, char out[YAML_DESCRIBE_M
         }
         (void)snprintf(out, YAML_DESCRIBE_MAX_BYTES, "`%.*s%s`", STR_ARG(shown),
                        shown.len < node->text.len ? "…" : "");
+        if (shown.len == 0) {
+            (void)snprintf(out, YAML_DESCRIBE_MAX_BYTES, "an empty text");
+        }
         break;
     }
     return out;

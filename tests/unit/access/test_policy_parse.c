@@ -174,6 +174,18 @@ static void test_mistakes_in_rules_are_told(void **state)
     check_mistakes(*state, mistakes, ARRAY_LEN(mistakes));
 }
 
+static void test_a_text_that_is_too_long_is_told_so(void **state)
+{
+    struct fixture *f = *state;
+    char text[4200];
+
+    (void)snprintf(text, sizeof(text), "rules: [{roles: ['*'], subjects: [{user: '%04097d'}]}]", 0);
+    fixture_mistakes(f, text);
+    assert_string_equal(buf_str(&f->errors.text).ptr,
+                        "p.yaml:1:42: user: expected text of at most 4096 bytes, found "
+                        "`000000000000000000000000000000000000000000000000…`\n");
+}
+
 static void test_mistakes_of_the_whole_are_told(void **state)
 {
     static const struct mistake mistakes[] = {
@@ -357,6 +369,7 @@ int main(void)
         TEST(test_the_documented_example_is_read),
         TEST(test_mistakes_in_subjects_are_told),
         TEST(test_mistakes_in_rules_are_told),
+        TEST(test_a_text_that_is_too_long_is_told_so),
         TEST(test_mistakes_of_the_whole_are_told),
         TEST(test_all_mistakes_are_told_at_once),
         TEST(test_an_inline_policy_leaves_unknown_keys_to_its_owner),

@@ -309,7 +309,7 @@ static void test_each_wrong_value_says_what_was_expected(void **state)
         {"count: [1]", "c:1:8: count: expected a whole number from 1 to 10, found a list\n"},
         {"count:", "c:1:1: count: expected a whole number from 1 to 10, found nothing\n"},
         {"text: {a: 1}", "c:1:7: text: expected text of at most 16 bytes, found a mapping\n"},
-        {"text: ''", "c:1:7: text: expected text of at most 16 bytes, found ``\n"},
+        {"text: ''", "c:1:7: text: expected text of at most 16 bytes, found an empty text\n"},
         {"text: 12345678901234567",
          "c:1:7: text: expected text of at most 16 bytes, found `12345678901234567`\n"},
         {"name: Orders",
