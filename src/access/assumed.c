@@ -49,6 +49,19 @@ static const struct schema_object jwt_table = {
     .fields = jwt_fields,
 };
 
+static const struct schema_field tls_fields[] = {
+    {"san", SCHEMA_STRINGS, offsetof(struct access_assumed_tls_config, sans),
+     .flags = SCHEMA_REQUIRED, .max = ENV_PEER_SAN_MAX_BYTES - 1,
+     .doc = "names in the client's certificate"},
+    {0},
+};
+
+static const struct schema_object tls_table = {
+    .name = "tls",
+    .size = sizeof(struct access_assumed_tls_config),
+    .fields = tls_fields,
+};
+
 static const struct schema_enum_value kind_values[] = {
     {"unix", ENV_PEER_UNIX},
     {"loopback", ENV_PEER_LOOPBACK},
@@ -79,6 +92,7 @@ static const struct schema_field assumed_fields[] = {
             "`peers: foreign`)"},
     {FIELD("san", SCHEMA_STRINGS, sans), .max = ENV_PEER_SAN_MAX_BYTES - 1,
      .doc = "names in the client's certificate"},
+    {FIELD("tls", SCHEMA_OBJECT, tls), .object = &tls_table, .doc = "the same, as rules write it"},
     {FIELD("jwt", SCHEMA_OBJECT, jwt), .object = &jwt_table, .doc = "the caller's job token"},
     {0},
 };
@@ -143,16 +157,23 @@ static void groups_fill(struct access_assumed *assumed, const struct access_assu
     }
 }
 
+static const struct schema_strings *sans_of(const struct access_assumed_config *config)
+{
+    return config->sans.count > 0 ? &config->sans : &config->tls.sans;
+}
+
 /* Names of a certificate have no blanks in them, which is why blanks can stand between them. */
 static void sans_fill(struct access_identity *identity, const struct access_assumed_config *config,
                       struct yaml_errors *errors)
 {
+    const struct schema_strings *sans = sans_of(config);
     size_t used = 0;
     size_t i;
 
-    for (i = 0; i < config->sans.count; i++) {
-        const char *san = config->sans.items[i];
-        const struct yaml_node *node = access_item_node(config->node, "san", i);
+    for (i = 0; i < sans->count; i++) {
+        const char *san = sans->items[i];
+        const struct yaml_node *node =
+            access_item_node(sans == &config->sans ? config->node : config->tls.node, "san", i);
 
         if (strchr(san, ' ') != NULL) {
             yaml_error_at(errors, node, "the name in a certificate has no blanks");
@@ -174,14 +195,16 @@ static void check(const struct access_assumed_config *config, enum env_peer_kind
     bool has_user = config->user != NULL || yaml_get(config->node, "uid") != NULL ||
                     config->groups.count > 0 || config->gids.count > 0;
 
-    if (kind == ENV_PEER_TLS) {
-        if (config->sans.count == 0) {
+    if (config->sans.count > 0 && config->tls.sans.count > 0) {
+        yaml_error_at(errors, config->tls.node, "write `san` or `tls`, not both");
+    } else if (kind == ENV_PEER_TLS) {
+        if (sans_of(config)->count == 0) {
             yaml_error_at(errors, config->node, "a caller of kind tls needs a `san`");
         } else if (has_user || has_process) {
             yaml_error_at(errors, config->node,
                           "a caller with a certificate has no user, group, unit or container");
         }
-    } else if (config->sans.count > 0) {
+    } else if (sans_of(config)->count > 0) {
         yaml_error_at(errors, config->node, "only a caller of kind tls has a `san`");
     } else if (kind == ENV_PEER_LOOPBACK && has_process) {
         yaml_error_at(errors, config->node,
@@ -268,7 +291,7 @@ static int fill(struct access_assumed *assumed, const struct access_assumed_conf
     struct access_identity *identity = &assumed->identity;
 
     identity->kind = (enum env_peer_kind)config->kind;
-    if (config->sans.count > 0 && yaml_get(config->node, "kind") == NULL) {
+    if (sans_of(config)->count > 0 && yaml_get(config->node, "kind") == NULL) {
         identity->kind = ENV_PEER_TLS;
     }
     check(config, identity->kind, errors);

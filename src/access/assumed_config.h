@@ -14,6 +14,11 @@ struct access_assumed_jwt_config {
     char *claims_json;
 };
 
+struct access_assumed_tls_config {
+    const struct yaml_node *node; /* NULL: nothing */
+    struct schema_strings sans;
+};
+
 /* access_assumed_table. */
 struct access_assumed_config {
     const struct yaml_node *node;
@@ -28,6 +33,7 @@ struct access_assumed_config {
     char *listener;
     int kind;
     struct schema_strings sans;
+    struct access_assumed_tls_config tls; /* as rules write it */
     struct access_assumed_jwt_config jwt;
 };
 
