@@ -52,11 +52,12 @@ int config_report_unread(const char *path, int error, struct yaml_errors *errors
 int config_policies_load(struct config *config, const struct config_options *options,
                          struct yaml_errors *errors) ATTR_MUST_USE;
 
-/* config_policy_files.c: the *.yaml of a folder and those below it, or one file and what it
- * includes, and the revision of the work tree that they are in. `ret_folder` is theirs, for
- * messages; free it. ERR_NOT_FOUND, ERR_INVALID or ERR_NOMEM, all but the last reported. */
-int config_policy_files_read(const char *path, struct policy_bundle *bundle, char **ret_folder,
-                             struct yaml_errors *errors) ATTR_MUST_USE;
+/* config_policy_files.c: what policies.path says: the *.yaml of a folder and those below it, or one
+ * file and what it includes, and the revision of the work tree that they are in. `ret_folder` is
+ * theirs, for messages; free it. ERR_NOT_FOUND, ERR_INVALID or ERR_NOMEM, all but the last
+ * reported. */
+int config_policy_files_read(const struct yaml_node *node, struct policy_bundle *bundle,
+                             char **ret_folder, struct yaml_errors *errors) ATTR_MUST_USE;
 
 /* The entry where a value stands, or where it would stand. */
 static inline const struct yaml_node *config_place_of(const struct yaml_node *node, const char *key)

@@ -194,9 +194,9 @@ static int inline_load(const struct compiling *it, struct config_policy *access)
 
 static int path_load(const struct compiling *it, struct config_policy *access)
 {
-    const char *path = it->config->settings.policies.path;
+    const struct yaml_node *node = yaml_get(it->config->settings.policies.node, "path");
     char *folder = NULL;
-    int r = config_policy_files_read(path, access->copy->bundle, &folder, it->errors);
+    int r = config_policy_files_read(node, access->copy->bundle, &folder, it->errors);
 
     if (r == 0) {
         r = bundle_compile(it, access->copy->bundle, folder, access);

@@ -233,18 +233,21 @@ static int path_read(struct reading *it, const char *path)
     return it->first_failure;
 }
 
-int config_policy_files_read(const char *path, struct policy_bundle *bundle, char **ret_folder,
-                             struct yaml_errors *errors)
+int config_policy_files_read(const struct yaml_node *node, struct policy_bundle *bundle,
+                             char **ret_folder, struct yaml_errors *errors)
 {
     struct reading it = {.bundle = bundle, .errors = errors};
+    const char *path = node->text.ptr;
     const char *slash = strrchr(path, '/');
     struct stat facts;
     char *folder;
     int r;
 
     if (stat(path, &facts) != 0) {
-        yaml_error_in(errors, path, 0, 0, "could not be read: %s", err_str(-errno));
-        return errno == ENOMEM ? ERR_NOMEM : ERR_NOT_FOUND;
+        int error = errno;
+
+        yaml_error_at(errors, node, "%s could not be read: %s", path, err_str(-error));
+        return error == ENOMEM ? ERR_NOMEM : ERR_NOT_FOUND;
     }
     if (!S_ISDIR(facts.st_mode)) {
         it.main = slash != NULL ? slash + 1 : path;

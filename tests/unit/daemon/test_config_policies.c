@@ -13,11 +13,13 @@ static void test_policies_are_checked_with_the_rest(void **state)
         {POLICY("rules: [{subjects: [{user: a}], roles: [r], limits: {ttl: 1h}}]"),
          "c.yaml:10:56: `ttl` limits a role that is shared: its other holders would get the "
          "shorter life too; set the role's `ttl`, or `share: none`\n"},
-        {POLICY("{path: /x, rules: []}"), "c.yaml:10:4: give `path` or `rules`, not both\n"
-                                          "/x: could not be read: No such file or directory\n"},
+        {POLICY("{path: /x, rules: []}"),
+         "c.yaml:10:4: give `path` or `rules`, not both\n"
+         "c.yaml:10:10: /x could not be read: No such file or directory\n"},
         {POLICY("{ruls: []}"), "c.yaml:10:4: unknown key `ruls`: did you mean `rules`?\n"},
-        {POLICY("{path: /x, mode: observe}"), "c.yaml:10:4: give `path` or `mode`, not both\n"
-                                              "/x: could not be read: No such file or directory\n"},
+        {POLICY("{path: /x, mode: observe}"),
+         "c.yaml:10:4: give `path` or `mode`, not both\n"
+         "c.yaml:10:10: /x could not be read: No such file or directory\n"},
     };
 
     config_fixture_expect_each(*state, mistakes, ARRAY_LEN(mistakes));
@@ -97,6 +99,13 @@ static void test_a_file_of_policies_includes_others(void **state)
                           "without `..`, found `../beside.yaml`\n");
 }
 
+static void test_a_path_that_leads_nowhere_is_told_where_it_stands(void **state)
+{
+    config_fixture_expect(
+        *state, CONFIG_FIXTURE_ROLE("share: none") "policies: {path: /nonexistent/policies}\n",
+        "c.yaml:9:18: /nonexistent/policies could not be read: No such file or directory\n");
+}
+
 static void test_a_file_that_is_called_yml_is_a_mistake(void **state)
 {
     struct config_fixture *f = *state;
@@ -123,6 +132,7 @@ int main(void)
         TEST(test_policies_are_read_from_a_folder_without_its_tests),
         TEST(test_policies_include_what_lies_in_folders_below),
         TEST(test_a_file_of_policies_includes_others),
+        TEST(test_a_path_that_leads_nowhere_is_told_where_it_stands),
         TEST(test_a_file_that_is_called_yml_is_a_mistake),
     };
 
