@@ -287,6 +287,9 @@ int policy_folder_read(const char *path, struct policy_folder *ret_folder, struc
         CHECK(folder.path != NULL);
         r = it.main != NULL ? main_read(&it) : folder_read(&it, "");
     }
+    if (r == 0 && folder.policy->file_count == 0) {
+        r = err_set(e, ERR_NOT_FOUND, "%s: holds no *.yaml file", path);
+    }
     access_includes_fini(&it.includes);
     if (r != 0) {
         policy_folder_fini(&folder);

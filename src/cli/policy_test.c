@@ -376,6 +376,10 @@ static int set_test(struct testing *it, uint64_t min_percent)
     if (it->set->errors.count > 0) {
         return mistakes_tell(it);
     }
+    if (it->results.count == 0) {
+        cli_message(it->cli,
+                    "there are no tests in it: they stand in files that end in _test.yaml");
+    }
     rules_count(it);
     return tested(it, min_percent);
 }

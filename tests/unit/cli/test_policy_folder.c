@@ -126,9 +126,14 @@ static void test_a_named_file_may_be_called_as_it_likes(void **state)
 
 static void test_what_cannot_be_read_is_named(void **state)
 {
+    char path[128];
+
     (void)state;
     expect_error("/nonexistent/policies", ERR_NOT_FOUND, "/nonexistent/policies: could not be");
     expect_error("/dev/null", ERR_INVALID, "neither a folder nor a regular file");
+    make_folder("empty");
+    (void)snprintf(path, sizeof(path), "%s/empty", top);
+    expect_error(path, ERR_NOT_FOUND, "/empty: holds no *.yaml file");
     make_folder("teams/d.yaml.d");
     put("teams/x.yml", "rules");
     expect_error(top, ERR_INVALID, "teams/x.yml: isn't read: rename it to .yaml");
