@@ -186,3 +186,13 @@ const struct yaml_node *access_item_node(const struct yaml_node *parent, const c
     }
     return list;
 }
+
+const struct yaml_node *access_item_next(const struct yaml_node *node)
+{
+    const struct yaml_node *next = node->next;
+
+    while (next != NULL && next->is_refused) {
+        next = next->next;
+    }
+    return next != NULL ? next : node;
+}

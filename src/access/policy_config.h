@@ -101,5 +101,7 @@ void access_report_unknown(struct yaml_errors *errors, const struct yaml_node *n
  * none. */
 const struct yaml_node *access_item_node(const struct yaml_node *parent, const char *key,
                                          size_t index);
+/* That of the item behind an item; itself where it is the last. */
+const struct yaml_node *access_item_next(const struct yaml_node *node);
 
 #endif

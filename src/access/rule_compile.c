@@ -75,10 +75,12 @@ static void role_check(struct access_parser *parser, const char *pattern,
 static void rule_roles(struct access_parser *parser, struct access_rule *rule,
                        struct access_rule_config *config)
 {
+    const struct yaml_node *node = access_item_node(config->node, "roles", 0);
     size_t i;
 
     for (i = 0; i < config->roles.count; i++) {
-        role_check(parser, config->roles.items[i], access_item_node(config->node, "roles", i));
+        role_check(parser, config->roles.items[i], node);
+        node = access_item_next(node);
     }
     /* The texts move into the rule. */
     rule->role_patterns = config->roles.items;

@@ -12,6 +12,7 @@
 #include "access/zones.h"
 #include "wire/schema.h"
 
+#define ACCESS_WINDOW_DAYS_MAX 16
 #define ACCESS_WINDOW_HOURS_MAX 16
 #define ACCESS_WINDOW_DATES_MAX 400
 /* How far ahead the next change is looked for: ten years. */

@@ -81,6 +81,11 @@ static void days_parse(struct window_parser *parser)
     const struct schema_strings *texts = &parser->config->days;
     size_t i;
 
+    if (texts->count > ACCESS_WINDOW_DAYS_MAX) {
+        yaml_error_at(parser->errors, yaml_get(parser->config->node, "days"),
+                      "at most %d are possible", ACCESS_WINDOW_DAYS_MAX);
+        return;
+    }
     parser->window->days = texts->count == 0 ? EVERY_DAY : 0;
     for (i = 0; i < texts->count; i++) {
         uint8_t days = days_of(str_of(texts->items[i]));

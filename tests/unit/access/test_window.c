@@ -296,6 +296,8 @@ static void test_mistakes_say_what_and_where(void **state)
         {"{days: [\"\"]}", "1:9: "},
         {"{days: [mon-tue-wed]}", "`mon-tue-wed` are no days"},
         {"{days: [mon-]}", "`mon-` are no days"},
+        {"{days: [mon, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x]}",
+         "1:8: at most 16 are possible"},
         {"{hours: \"8-19\"}", "1:9: `8-19` are no hours; they are written as in \"08:00-19:00\""},
         {"{hours: \"08:00-08:00\"}", "1:9: `08:00-08:00` are empty"},
         {"{hours: \"08:00\"}", "no hours"},
