@@ -281,6 +281,20 @@ const struct access_nodes *access_tree_nodes(const struct access_tree *tree)
     return &tree->nodes;
 }
 
+void access_tree_each_left_out(const struct access_tree *tree,
+                               void (*fn)(void *user, const char *name), void *user)
+{
+    size_t i;
+
+    for (i = 0; i < tree->part_count; i++) {
+        const struct access_part *part = &tree->parts[i];
+
+        if (!part->is_read && access_file_is_policy(str_of(part->file->name))) {
+            fn(user, part->file->name);
+        }
+    }
+}
+
 int access_policy_compile(const struct access_source *source, const struct access_known *known,
                           const struct access_policy_options *options,
                           struct access_policy **ret_policy, struct yaml_errors *errors)

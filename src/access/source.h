@@ -35,6 +35,11 @@ void access_tree_free(struct access_tree *tree);
 /* One for each file that counts, in their order; borrowed from the tree. */
 const struct access_nodes *access_tree_nodes(const struct access_tree *tree);
 
+/* Calls `fn` with the name of each file of policies that doesn't count, because it lies in a folder
+ * below and nothing includes it. Nobody would notice that it isn't read. */
+void access_tree_each_left_out(const struct access_tree *tree,
+                               void (*fn)(void *user, const char *name), void *user);
+
 /* access_tree_new and access_policy_parse in one. */
 int access_policy_compile(const struct access_source *source, const struct access_known *known,
                           const struct access_policy_options *options,

@@ -8,8 +8,11 @@
 #include "cli/clock.h"
 #include "cli/policy_drift.h"
 
+#define LEFT_OUT "this file doesn't count: it lies in a folder below, and no `include` names it"
+
 struct checking {
     struct policy_findings findings;
+    const struct policy_folder *folder; /* that is looked at */
     struct policy_trail trail;
     size_t rule_count;
     size_t test_count;
@@ -20,6 +23,17 @@ static void finding_tell(void *user, const struct access_finding *finding)
     struct checking *it = user;
 
     policy_findings_add(&it->findings, finding->node, finding->is_error, finding->text);
+}
+
+static void left_out_tell(void *user, const char *name)
+{
+    struct checking *it = user;
+    char path[POLICY_FOLDER_PATH_MAX_BYTES];
+    const struct yaml_node place = {.file = policy_folder_place(it->folder, name, path),
+                                    .line = 1,
+                                    .column = 1};
+
+    policy_findings_add(&it->findings, &place, false, LEFT_OUT);
 }
 
 static int tests_check(struct checking *it, struct policy_set *set)
@@ -50,6 +64,8 @@ static int set_check(struct checking *it, struct policy_set *set)
     if (set->policy == NULL) {
         return 0;
     }
+    it->folder = &set->folder;
+    access_tree_each_left_out(set->tree, left_out_tell, it);
     it->rule_count += access_policy_rule_count(set->policy);
     if (options_get(&it->findings.cli->options, OPTION_AUDIT) != NULL) {
         policy_drift_tell(&it->findings, set, &it->trail);

@@ -82,14 +82,36 @@ static int nodes_compile(const struct compiling *it, const struct access_nodes *
     return r;
 }
 
+struct left_out {
+    const char *folder;
+    struct yaml_errors *warnings;
+};
+
+static void left_out_warn(void *user, const char *name)
+{
+    const struct left_out *it = user;
+    char place[PATH_MAX_BYTES];
+
+    (void)snprintf(place, sizeof(place), "%s/%s", it->folder, name);
+    yaml_error_in(it->warnings, place, 0, 0,
+                  "warning: doesn't count: it lies in a folder below, and no `include` names it");
+}
+
+/* The one file that counts, with what it includes; NULL: all at the top. Rules in the configuration
+ * and what is applied over the API may be a file of any name. */
+static const char *main_of(const struct policy_bundle *bundle)
+{
+    bool is_alone = bundle->file_count == 1 && strchr(bundle->files[0].name, '/') == NULL;
+
+    return is_alone ? bundle->files[0].name : str_or_null(bundle->main);
+}
+
 /* `folder` stands before the names of files in messages; NULL: nothing does. */
 static int bundle_compile(const struct compiling *it, const struct policy_bundle *bundle,
                           const char *folder, struct config_policy *access)
 {
     const struct access_source source = {.folder = folder,
-                                         .main = bundle->file_count == 1
-                                                     ? bundle->files[0].name
-                                                     : str_or_null(bundle->main),
+                                         .main = main_of(bundle),
                                          .files = bundle->files,
                                          .file_count = bundle->file_count};
     size_t count_before = it->errors->count;
@@ -99,6 +121,9 @@ static int bundle_compile(const struct compiling *it, const struct policy_bundle
     r = access_tree_new(&source, &tree, it->errors);
     if (r == 0) {
         r = nodes_compile(it, access_tree_nodes(tree), access);
+    }
+    if (r == 0 && it->warnings != NULL && folder != NULL) {
+        access_tree_each_left_out(tree, left_out_warn, &(struct left_out){folder, it->warnings});
     }
     access_tree_free(tree);
     return r == 0 && it->errors->count > count_before ? ERR_INVALID : r;

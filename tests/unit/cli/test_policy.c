@@ -102,6 +102,18 @@ static void test_a_sound_policy_is_ok(void **state)
     expect(run_policy("test", NULL), CLI_OK, "a_test.yaml: 1 passed\n1 passed, 0 failed\n");
 }
 
+/* A rule that denies is lost if nobody notices that its file isn't read. */
+static void test_a_file_in_a_folder_below_is_included_or_told(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(path_of("p/teams"), 0700), 0);
+    put("p/teams/x.yaml", "rules: [{effect: deny, subjects: [{user: a}], roles: [staging]}]\n");
+    expect(run_policy("check", NULL), CLI_OK, "/p/teams/x.yaml:1:1: warning: this file doesn't ");
+    expect(run_policy("check", "--strict"), CLI_FAILED, "1 warnings\n");
+    put("p/rules.yaml", "include: teams/*.yaml\n" RULES);
+    expect(run_policy("check", "--strict"), CLI_OK, "ok: 3 rules, 1 tests, 0 mistakes, 0 warn");
+}
+
 static void test_mistakes_have_places_and_guesses(void **state)
 {
     (void)state;
@@ -305,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(test_a_sound_policy_is_ok),
+        T(test_a_file_in_a_folder_below_is_included_or_told),
         T(test_mistakes_have_places_and_guesses),
         T(test_mistakes_in_tests_are_found_by_check),
         T(test_warnings_count_when_they_are_asked_to),

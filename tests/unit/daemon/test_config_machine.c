@@ -198,6 +198,23 @@ static void test_names_in_policy_files_are_looked_up_too(void **state)
            "meant\n");
 }
 
+static void test_a_policy_file_that_nothing_includes_is_warned_of(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/p", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/p/teams", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    config_fixture_write(f, "p/a.yaml", "include: teams/a.yaml\n");
+    config_fixture_write(f, "p/teams/a.yaml", "rules: []\n");
+    config_fixture_write(f, "p/teams/b.yaml", "rules: []\n");
+    expect(f, AUDIT LISTENER ROLE "policies: {path: '%D/p'}\n",
+           "p/teams/b.yaml: warning: doesn't count: it lies in a folder below, and no `include` "
+           "names it\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +229,7 @@ int main(void)
         TEST(test_programs_that_cannot_be_run_are_warned_of),
         TEST(test_names_in_rules_that_nobody_has_are_warned_of),
         TEST(test_names_in_policy_files_are_looked_up_too),
+        TEST(test_a_policy_file_that_nothing_includes_is_warned_of),
     };
 
     return cmocka_run_group_tests_name("config machine", tests, NULL, NULL);

@@ -72,6 +72,22 @@ static void test_policies_include_what_lies_in_folders_below(void **state)
         "policies/teams/a.yaml:1:37: there is no variable `wo`: did you mean `who`?\n");
 }
 
+static void test_a_file_in_a_folder_below_counts_for_nothing_by_itself(void **state)
+{
+    struct config_fixture *f = *state;
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/policies", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/policies/teams", f->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    config_fixture_write(f, "policies/teams/a.yaml",
+                         "rules: [{name: a, subjects: [{user: root}], roles: [r]}]\n");
+    config_fixture_expect_valid(f, CONFIG_FIXTURE_ROLE(
+                                       "share: none") "policies: {path: '%D/policies'}\n");
+    assert_int_equal(access_policy_rule_count(f->config->access.policy), 0);
+}
+
 static void test_a_file_of_policies_includes_others(void **state)
 {
     struct config_fixture *f = *state;
@@ -131,6 +147,7 @@ int main(void)
         TEST(test_policies_are_checked_with_the_rest),
         TEST(test_policies_are_read_from_a_folder_without_its_tests),
         TEST(test_policies_include_what_lies_in_folders_below),
+        TEST(test_a_file_in_a_folder_below_counts_for_nothing_by_itself),
         TEST(test_a_file_of_policies_includes_others),
         TEST(test_a_path_that_leads_nowhere_is_told_where_it_stands),
         TEST(test_a_file_that_is_called_yml_is_a_mistake),
