@@ -13,8 +13,17 @@ bool access_file_is_policy(struct str name)
     return str_ends_with(name, ".yaml") && !str_ends_with(name, "_test.yaml");
 }
 
+/* "./a.yaml" is "a.yaml". */
+static const char *way_begin(const char *way)
+{
+    return way[0] == '.' && way[1] == '/' ? way + 2 : way;
+}
+
 bool access_include_is_downward(struct str way)
 {
+    if (str_starts_with(way, "./")) {
+        (void)str_cut(&way, '/');
+    }
     while (way.ptr != NULL) {
         struct str segment = str_cut(&way, '/');
 
@@ -30,7 +39,7 @@ void access_include_from_top(const char *name, const char *way, char out[ACCESS_
     const char *slash = strrchr(name, '/');
     size_t folder = slash != NULL ? (size_t)(slash - name) + 1 : 0;
 
-    (void)snprintf(out, ACCESS_INCLUDE_MAX_BYTES, "%.*s%s", (int)folder, name, way);
+    (void)snprintf(out, ACCESS_INCLUDE_MAX_BYTES, "%.*s%s", (int)folder, name, way_begin(way));
 }
 
 bool access_include_matches(struct str pattern, struct str name)

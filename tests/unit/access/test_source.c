@@ -113,7 +113,7 @@ static void test_included_files_come_behind_and_once(void **state)
 {
     const struct policy_file files[] = {
         {"a.yaml", STR("include: [\"teams/*.yaml\", teams/x.yaml]\n" RULE("a", "orders-db"))},
-        {"teams/x.yaml", STR("include: deep/z.yaml\n" RULE("x", "[orders-db, orders-ro]"))},
+        {"teams/x.yaml", STR("include: ./deep/z.yaml\n" RULE("x", "[orders-db, orders-ro]"))},
         {"teams/y.yaml", STR(RULE("y", "[orders-ro, staging-a]"))},
         {"teams/y_test.yaml", STR("nonsense")},
         {"teams/deep/z.yaml", STR(RULE("z", "staging-a"))},
