@@ -207,7 +207,10 @@ void acquire_deny(struct exchange *x, const struct lease_role *role)
         const char *hint;
     } outcomes[] = {
         [ACCESS_ALLOW] = {500, "denied", NULL},
-        [ACCESS_DENY] = {403, "denied", "ask an operator for a rule that allows it"},
+        [ACCESS_DENY] = {403, "denied",
+                         decision->opens_wall_ms != 0
+                             ? "come back when it opens, or ask an operator for another rule"
+                             : "ask an operator for a rule that allows it"},
         [ACCESS_LIMIT_EXCEEDED] = {403, "limit_exceeded", limit_hint(x->decision.limit)},
         [ACCESS_REASON_REQUIRED] = {403, "reason_required",
                                     decision->limit != NULL ? "give one with ?ticket= or --ticket"

@@ -129,6 +129,7 @@ static void test_who_is_refused_for_a_while_is_told_for_how_long(void **state)
     call = fixture_get(BOB, DB);
     fixture_expect(call, 403, "denied");
     assert_non_null(call_header(call, "Retry-After"));
+    assert_non_null(strstr(call_text(call, "hint"), "when it opens"));
 }
 
 static void test_mistakes_are_told(void **state)
