@@ -30,6 +30,7 @@ bool policy_plan_has_changes(const json_t *plan)
 {
     return json_is_true(json_object_get(plan, "changed")) ||
            json_array_size(json_object_get(plan, "decisions")) > 0 ||
+           json_array_size(json_object_get(plan, "paths")) > 0 ||
            number_of(plan, "grants_ending") > 0 || number_of(plan, "grants_shrinking") > 0;
 }
 
@@ -59,6 +60,26 @@ static bool is_allowed(const json_t *decision)
     return strcmp(text_of(decision, "decision"), "allow") == 0;
 }
 
+/* The role, or the path with what was wanted of it: "read vault-prod:secret/data/app". */
+static void asked_add(struct buf *out, const json_t *change)
+{
+    const json_t *word;
+    size_t i;
+
+    if (json_object_get(change, "path") == NULL) {
+        format_add_visible(out, str_of(text_of(change, "role")));
+        return;
+    }
+    json_array_foreach (json_object_get(change, "capabilities"), i, word) {
+        buf_add_c(out, i > 0 ? "+" : "");
+        format_add_visible(out, str_of(json_is_string(word) ? json_string_value(word) : "-"));
+    }
+    buf_add_char(out, ' ');
+    format_add_visible(out, str_of(text_of(change, "backend")));
+    buf_add_char(out, ':');
+    format_add_visible(out, str_of(text_of(change, "path")));
+}
+
 static void change_show(struct cli *cli, const json_t *change)
 {
     const json_t *before = json_object_get(change, "before");
@@ -72,7 +93,7 @@ static void change_show(struct cli *cli, const json_t *change)
     buf_add_c(&cli->out, " (");
     format_add_visible(&cli->out, str_of(text_of(change, "identity")));
     buf_add_c(&cli->out, ")  ");
-    format_add_visible(&cli->out, str_of(text_of(change, "role")));
+    asked_add(&cli->out, change);
     buf_add_c(&cli->out, ": ");
     decision_add(&cli->out, before);
     buf_add_c(&cli->out, " -> ");
@@ -85,23 +106,34 @@ static void change_show(struct cli *cli, const json_t *change)
     }
 }
 
-static void decisions_show(struct cli *cli, const json_t *plan)
+static void changes_list(struct cli *cli, const json_t *changes, json_int_t more)
 {
-    const json_t *decisions = json_object_get(plan, "decisions");
-    json_int_t more = number_of(plan, "more_decisions");
     const json_t *change;
     size_t i;
 
-    if (json_array_size(decisions) > 0) {
-        buf_printf(&cli->out, "\nDecisions that change, of %lld callers seen:\n",
-                   (long long)number_of(plan, "identities"));
-    }
-    json_array_foreach (decisions, i, change) {
+    json_array_foreach (changes, i, change) {
         change_show(cli, change);
     }
     if (more > 0) {
         buf_printf(&cli->out, "  … and %lld more\n", (long long)more);
     }
+}
+
+static void decisions_show(struct cli *cli, const json_t *plan)
+{
+    const json_t *decisions = json_object_get(plan, "decisions");
+    const json_t *paths = json_object_get(plan, "paths");
+
+    if (json_array_size(decisions) > 0) {
+        buf_printf(&cli->out, "\nDecisions that change, of %lld callers seen:\n",
+                   (long long)number_of(plan, "identities"));
+    }
+    changes_list(cli, decisions, number_of(plan, "more_decisions"));
+    if (json_array_size(paths) > 0) {
+        buf_printf(&cli->out, "\nPaths that change, of %lld called:\n",
+                   (long long)number_of(plan, "paths_tried"));
+    }
+    changes_list(cli, paths, number_of(plan, "more_paths"));
     if (number_of(plan, "identities_left_out") > 0) {
         buf_printf(&cli->out, "  (%lld callers were not tried: there are too many)\n",
                    (long long)number_of(plan, "identities_left_out"));
@@ -164,7 +196,8 @@ static int changes_show(struct cli *cli, const json_t *plan)
 
     decisions_show(cli, plan);
     exit_code = grants_show(cli, plan);
-    if (json_array_size(json_object_get(plan, "decisions")) == 0) {
+    if (json_array_size(json_object_get(plan, "decisions")) == 0 &&
+        json_array_size(json_object_get(plan, "paths")) == 0) {
         buf_add_c(&cli->out, "\nnothing changes for those who have asked so far\n");
     }
     return exit_code;

@@ -295,8 +295,8 @@ static void policy_keep(struct exchange *x)
 static bool may_have(struct exchange *x, const struct lease_role *role, uint32_t live_count,
                      bool is_new_grant)
 {
-    seen_note(&x->serve->seen, x->key, &x->identity);
     role_decide(x, role, live_count);
+    decide_remember(x, role);
     decide_observe(x, role, live_count, &x->decision);
     if (approval_is_missing(x)) {
         approval_request(x, role, is_new_grant);

@@ -61,6 +61,15 @@ bool decide_is_blocked(const struct exchange *x, const struct lease_role *role)
     return block_of(x->serve, &x->identity, role->name) != NULL;
 }
 
+void decide_remember(struct exchange *x, const struct lease_role *role)
+{
+    struct seen *seen = &x->serve->seen;
+    struct access_request request;
+
+    decide_request(x, role, 0, &request);
+    seen_note_role(seen, seen_note(seen, x->key, &x->identity), &request);
+}
+
 /* ---- the observed policy ------------------------------------------------------------ */
 
 /* Whoever others have approved by the rule that counts would have been by the observed one's, too:
@@ -150,7 +159,9 @@ void decide_path(struct exchange *x, const struct decide_path *asked,
                                                 .needs = asked->needs,
                                                 .wall_ms = env_wall_ms(x->serve->options.env)};
     const struct block *block = blocks_find(&x->serve->blocks, &x->identity, NULL, request.backend);
+    struct seen *seen = &x->serve->seen;
 
+    seen_note_path(seen, seen_note(seen, x->key, &x->identity), &request);
     if (block != NULL) {
         block_decide(block, ret_decision);
         return;

@@ -25,13 +25,16 @@ struct decide_path {
     const char *verb; /* the same in words, for the trail */
 };
 
-/* May the caller of an exchange pass that on? Where the observed policy would have said something
- * else, that is on record. */
+/* May the caller of an exchange pass that on? It is remembered for plans; where the observed policy
+ * would have said something else, that is on record. */
 void decide_path(struct exchange *x, const struct decide_path *asked,
                  struct access_decision *ret_decision);
 
 /* Is the caller blocked, whatever policy says? */
 bool decide_is_blocked(const struct exchange *x, const struct lease_role *role);
+
+/* Remembers for plans who has asked for the role, and how. */
+void decide_remember(struct exchange *x, const struct lease_role *role);
 
 /* What was decided is compared with what the observed policy would have: where the caller would get
  * something else, that is on record. Costs nothing where nothing is observed. */

@@ -1,8 +1,9 @@
 /* What another policy would change.
  *
- * Each identity that has asked for something is tried with each role, as if it asked for it without
- * saying more, by the policy that counts and by the new one; where the answers differ, both are
- * told. Each live grant is judged as after an apply. Nothing is changed by it. */
+ * Each identity that has asked for something is tried with each role, by the policy that counts and
+ * by the new one: as it asked for it the last time, else without saying more; and with each path
+ * that it has called. Where the answers differ, both are told. Each live grant is judged as after
+ * an apply. Nothing is changed by it. */
 #include "serve/plan.h"
 
 #include "access/compare.h"
@@ -14,8 +15,10 @@
 struct planning {
     const struct plan *plan;
     struct json_out *json;
-    size_t listed_count;
-    size_t more_count;
+    size_t tried_count;
+    size_t listed_count; /* of the list that is being written */
+    size_t more_count;   /* likewise */
+    size_t list_begin;   /* in the answer, likewise */
     uint32_t ending_count;
     uint32_t shrinking_count;
 };
@@ -68,66 +71,140 @@ static void decision_write(struct json_out *json, const char *key,
     json_out_object_close(json);
 }
 
-static void pair_try(struct planning *it, const struct seen_identity *seen,
-                     const struct lease_role *role)
+/* False: it is counted instead. */
+static bool is_listed(struct planning *it)
 {
-    const struct access_request request = {.role = role->name,
-                                           .role_binding = role->binding,
-                                           .role_max_ttl_ms = role->max_ttl_ms,
-                                           .wall_ms = env_wall_ms(it->plan->x->serve->options.env)};
-    struct access_decision before;
-    struct access_decision after;
-    char uid[ACCESS_UID_TEXT_MAX_BYTES];
+    size_t size = it->plan->x->serve->body.len - it->list_begin;
 
-    access_policy_decide(base_of(it->plan), &seen->identity, &request, &before);
-    access_policy_decide(it->plan->policy, &seen->identity, &request, &after);
-    if (access_decisions_are_equal(&before, &after)) {
-        return;
-    }
-    if (it->listed_count == PLAN_LISTED_MAX) {
+    if (it->listed_count == PLAN_LISTED_MAX || size > PLAN_LIST_MAX_BYTES) {
         it->more_count++;
-        return;
+        return false;
     }
     it->listed_count++;
+    return true;
+}
+
+static void change_open(struct planning *it, const struct seen_identity *seen)
+{
+    char uid[ACCESS_UID_TEXT_MAX_BYTES];
+
     json_out_object_open(it->json, NULL);
     json_out_string_c(it->json, "identity", seen->key);
     json_out_string_c(it->json, "name", access_identity_name(&seen->identity, uid));
-    json_out_string_c(it->json, "role", role->name);
-    decision_write(it->json, "before", &before);
-    decision_write(it->json, "after", &after);
+}
+
+static void change_close(struct planning *it, const struct access_decision *before,
+                         const struct access_decision *after)
+{
+    decision_write(it->json, "before", before);
+    decision_write(it->json, "after", after);
     json_out_object_close(it->json);
 }
 
-/* Returns how many identities were left out. */
-static size_t decisions_try(struct planning *it)
+static void pair_try(struct planning *it, const struct seen_identity *seen,
+                     const struct lease_role *role)
 {
-    const struct serve *serve = it->plan->x->serve;
-    const struct seen_identity *seen = NULL;
-    size_t tried_count = 0;
-    size_t left_count = seen_count(&serve->seen);
+    const struct seen_ask *asked = seen_role(seen, role->name);
+    struct access_request request = {.role = role->name};
+    struct access_decision before;
+    struct access_decision after;
 
-    while (tried_count < PLAN_TRIES_MAX && (seen = seen_next(&serve->seen, seen)) != NULL) {
-        const struct lease_role *role = NULL;
+    if (asked != NULL) {
+        request = asked->role;
+    }
+    request.role_binding = role->binding;
+    request.role_max_ttl_ms = role->max_ttl_ms;
+    request.wall_ms = env_wall_ms(it->plan->x->serve->options.env);
+    it->tried_count++;
+    access_policy_decide(base_of(it->plan), &seen->identity, &request, &before);
+    access_policy_decide(it->plan->policy, &seen->identity, &request, &after);
+    if (access_decisions_are_equal(&before, &after) || !is_listed(it)) {
+        return;
+    }
+    change_open(it, seen);
+    json_out_string_c(it->json, "role", role->name);
+    json_out_string_c(it->json, "reason", request.reason);
+    json_out_string_c(it->json, "ticket", request.ticket);
+    change_close(it, &before, &after);
+}
 
-        while ((role = lease_core_next_role(serve->options.core, role)) != NULL) {
-            pair_try(it, seen, role);
-            tried_count++;
+static void path_try(struct planning *it, const struct seen_identity *seen,
+                     const struct seen_ask *asked)
+{
+    struct access_path_request request = asked->path;
+    struct access_decision before;
+    struct access_decision after;
+    uint32_t bit;
+
+    request.wall_ms = env_wall_ms(it->plan->x->serve->options.env);
+    it->tried_count++;
+    access_policy_decide_path(base_of(it->plan), &seen->identity, &request, &before);
+    access_policy_decide_path(it->plan->policy, &seen->identity, &request, &after);
+    if (access_decisions_are_equal(&before, &after) || !is_listed(it)) {
+        return;
+    }
+    change_open(it, seen);
+    json_out_string_c(it->json, "backend", request.backend);
+    json_out_string(it->json, "path", request.path);
+    json_out_array_open(it->json, "capabilities");
+    for (bit = 1; bit <= ACCESS_CAN_SCAN; bit *= 2) {
+        if ((request.needs & bit) != 0) {
+            json_out_string_c(it->json, NULL, access_capability_word(bit));
         }
+    }
+    json_out_array_close(it->json);
+    change_close(it, &before, &after);
+}
+
+/* Of one identity, all. */
+static void roles_try(struct planning *it, const struct seen_identity *seen)
+{
+    const struct lease_role *role = NULL;
+
+    while ((role = lease_core_next_role(it->plan->x->serve->options.core, role)) != NULL) {
+        pair_try(it, seen, role);
+    }
+}
+
+static void paths_try(struct planning *it, const struct seen_identity *seen)
+{
+    const struct seen_ask *asked = NULL;
+
+    while ((asked = seen_next_path(seen, asked)) != NULL) {
+        path_try(it, seen, asked);
+    }
+}
+
+/* Writes what changes as a list. Returns how many identities were left out. */
+static size_t changes_write(struct planning *it, const char *list, const char *more,
+                            void (*try)(struct planning *it, const struct seen_identity *seen))
+{
+    const struct seen *all = &it->plan->x->serve->seen;
+    const struct seen_identity *seen = NULL;
+    size_t left_count = seen_count(all);
+
+    it->tried_count = 0;
+    it->listed_count = 0;
+    it->more_count = 0;
+    json_out_array_open(it->json, list);
+    it->list_begin = it->plan->x->serve->body.len;
+    while (it->tried_count < PLAN_TRIES_MAX && (seen = seen_next(all, seen)) != NULL) {
+        try(it, seen);
         left_count--;
     }
+    json_out_array_close(it->json);
+    json_out_u64(it->json, more, it->more_count);
     return left_count;
 }
 
 static void decisions_write(struct planning *it)
 {
-    size_t left_count;
+    size_t left_count = changes_write(it, "decisions", "more_decisions", roles_try);
 
-    json_out_array_open(it->json, "decisions");
-    left_count = decisions_try(it);
-    json_out_array_close(it->json);
-    json_out_u64(it->json, "more_decisions", it->more_count);
     json_out_u64(it->json, "identities", seen_count(&it->plan->x->serve->seen) - left_count);
     json_out_u64(it->json, "identities_left_out", left_count);
+    (void)changes_write(it, "paths", "more_paths", paths_try);
+    json_out_u64(it->json, "paths_tried", it->tried_count);
 }
 
 /* ---- grants ------------------------------------------------------------------- */

@@ -7,10 +7,13 @@
 #include "lease/recheck.h"
 
 #define PLAN_DIGEST_BYTES 64U
-/* Decisions that are tried, by both policies; they keep everybody else waiting. */
+/* Decisions that are tried, by both policies, on roles and on paths; they keep everybody else
+ * waiting. All paths that are remembered are below that. */
 #define PLAN_TRIES_MAX 20000U
-/* What is listed of each kind; the rest is counted. */
+/* What is listed of each kind, and how much of the answer decisions on roles, and on paths, may
+ * fill; the rest is counted. */
 #define PLAN_LISTED_MAX 500U
+#define PLAN_LIST_MAX_BYTES (256U * 1024U)
 
 struct plan {
     struct exchange *x;                 /* who asks */

@@ -1,5 +1,5 @@
-/* Who has asked for credentials. */
-#include "serve/seen.h"
+/* Who has asked for something. */
+#include "serve/seen_internal.h"
 
 #include "base/mem.h"
 
@@ -10,6 +10,9 @@ void seen_init(struct seen *seen, uint64_t seed)
 {
     map_init(&seen->by_key, seed);
     list_init(&seen->latest);
+    list_init(&seen->asks[SEEN_ROLE]);
+    list_init(&seen->asks[SEEN_PATH]);
+    memset(seen->ask_counts, 0, sizeof(seen->ask_counts));
 }
 
 static void identity_fini(struct seen_identity *it)
@@ -20,6 +23,7 @@ static void identity_fini(struct seen_identity *it)
 
 static void forget(struct seen *seen, struct seen_identity *it)
 {
+    seen_asks_forget(seen, it);
     map_remove(&seen->by_key, &it->entry);
     list_remove(&it->node);
     identity_fini(it);
@@ -72,6 +76,8 @@ static struct seen_identity *identity_new(struct seen *seen, const char *key)
     if (it == NULL) {
         return NULL;
     }
+    list_init(&it->asks[SEEN_ROLE]);
+    list_init(&it->asks[SEEN_PATH]);
     (void)snprintf(it->key, sizeof(it->key), "%s", key);
     if (map_add(&seen->by_key, &it->entry, str_of(it->key)) != 0) {
         mem_free(it);
@@ -81,7 +87,8 @@ static struct seen_identity *identity_new(struct seen *seen, const char *key)
     return it;
 }
 
-void seen_note(struct seen *seen, const char *key, const struct access_identity *identity)
+struct seen_identity *seen_note(struct seen *seen, const char *key,
+                                const struct access_identity *identity)
 {
     struct map_entry *entry = map_find(&seen->by_key, str_of(key));
     struct seen_identity *it = entry != NULL ? MAP_ENTRY(entry, struct seen_identity, entry) : NULL;
@@ -91,7 +98,7 @@ void seen_note(struct seen *seen, const char *key, const struct access_identity 
         list_push_front(&seen->latest, &it->node);
     }
     if (it != NULL && is_same(it, identity)) {
-        return;
+        return it;
     }
     if (it == NULL) {
         if (map_count(&seen->by_key) >= SEEN_MAX) {
@@ -101,7 +108,9 @@ void seen_note(struct seen *seen, const char *key, const struct access_identity 
     }
     if (it != NULL && !identity_take(it, identity) && it->listener == NULL) {
         forget(seen, it);
+        return NULL;
     }
+    return it;
 }
 
 const struct seen_identity *seen_next(const struct seen *seen, const struct seen_identity *after)

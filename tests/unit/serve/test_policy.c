@@ -103,6 +103,42 @@ static void test_a_plan_tells_who_would_lose_what(void **state)
     assert_int_equal(fixture_records("grant.ended"), 0);
 }
 
+#define WITH_REASON(role, pattern)                                                                 \
+    "{rules: [{name: all, subjects: [{user: alice}], roles: [" role                                \
+    "], require: {reason: '" pattern "'}}], " ADMINS "}"
+
+static const char *outcome_of(struct call *call, const char *role, const char *which)
+{
+    const json_t *change;
+    size_t i;
+
+    json_array_foreach (call_member(call, "decisions"), i, change) {
+        if (strcmp(json_string_value(json_object_get(change, "role")), role) == 0) {
+            return json_string_value(json_object_get(json_object_get(change, which), "decision"));
+        }
+    }
+    return "unchanged";
+}
+
+/* alice has said OPS-1, for a role that asks for it, and nothing for one that doesn't. */
+static void test_a_plan_tries_what_was_said_when_it_was_asked_for(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    open_policies();
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db-reason?reason=OPS-1")->status, 200);
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
+    call = fixture_call(ADA, "POST", PLAN, body_of(WITH_REASON("db-reason", "^SEC-"), ""));
+    assert_string_equal(outcome_of(call, "db-reason", "before"), "allow");
+    assert_string_equal(outcome_of(call, "db-reason", "after"), "reason_required");
+    call = fixture_call(ADA, "POST", PLAN, body_of(WITH_REASON("db-reason", "^OPS-1$"), ""));
+    assert_string_equal(outcome_of(call, "db-reason", "after"), "allow"); /* another rule */
+    call = fixture_call(ADA, "POST", PLAN, body_of(WITH_REASON("db", "^OPS-"), ""));
+    assert_string_equal(outcome_of(call, "db", "before"), "allow");
+    assert_string_equal(outcome_of(call, "db", "after"), "reason_required");
+}
+
 static void test_only_an_admin_of_policies_plans_and_applies(void **state)
 {
     (void)state;
@@ -293,17 +329,52 @@ static void test_who_has_not_asked_for_the_longest_time_is_forgotten_first(void 
     seen_init(&seen, 1);
     for (i = 0; i < SEEN_MAX; i++) {
         (void)snprintf(key, sizeof(key), "local/%zu", i);
-        seen_note(&seen, key, &identity);
+        (void)seen_note(&seen, key, &identity);
     }
-    seen_note(&seen, "local/0", &identity);
-    seen_note(&seen, "local/new", &identity);
+    (void)seen_note(&seen, "local/0", &identity);
+    (void)seen_note(&seen, "local/new", &identity);
     assert_int_equal(seen_count(&seen), SEEN_MAX);
     latest = seen_next(&seen, NULL);
     assert_string_equal(latest->key, "local/new");
     assert_string_equal(seen_next(&seen, latest)->key, "local/0");
     identity.gid = 2;
-    seen_note(&seen, "local/0", &identity);
+    (void)seen_note(&seen, "local/0", &identity);
     assert_int_equal(seen_next(&seen, NULL)->identity.gid, 2);
+    seen_fini(&seen);
+}
+
+/* Of one identity, and of all. */
+static void test_what_was_asked_for_the_longest_time_ago_is_forgotten_first(void **state)
+{
+    const struct access_identity identity = {.listener = "local", .uid = 1, .gid = 1};
+    struct access_path_request request = {.backend = "a", .needs = ACCESS_CAN_READ};
+    struct seen_identity *one;
+    struct seen seen;
+    char text[32];
+    size_t i;
+
+    (void)state;
+    seen_init(&seen, 1);
+    one = seen_note(&seen, "local/0", &identity);
+    for (i = 0; i < SEEN_ASKS_OF_ONE_MAX + 2; i++) {
+        (void)snprintf(text, sizeof(text), "kv/%zu", i);
+        request.path = str_of(text);
+        seen_note_path(&seen, one, &request);
+        request.path = STR("kv/0");
+        seen_note_path(&seen, one, &request);
+    }
+    assert_int_equal(one->ask_counts[SEEN_PATH], SEEN_ASKS_OF_ONE_MAX);
+    assert_true(str_eq_c(seen_next_path(one, NULL)->path.path, "kv/0"));
+    for (i = 1; seen.ask_counts[SEEN_PATH] < SEEN_ASKS_MAX; i++) {
+        (void)snprintf(text, sizeof(text), "local/%zu", i % (SEEN_MAX - 1) + 1);
+        (void)snprintf(text + 16, sizeof(text) - 16, "kv/%zu", i);
+        request.path = str_of(text + 16);
+        seen_note_path(&seen, seen_note(&seen, text, &identity), &request);
+    }
+    seen_note_path(&seen, seen_note(&seen, "local/1", &identity),
+                   &(struct access_path_request){.backend = "b", .path = STR("kv/x"), .needs = 1});
+    assert_int_equal(seen.ask_counts[SEEN_PATH], SEEN_ASKS_MAX);
+    assert_int_equal(one->ask_counts[SEEN_PATH], SEEN_ASKS_OF_ONE_MAX - 1);
     seen_fini(&seen);
 }
 
@@ -311,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         fixture_test(test_a_plan_tells_who_would_lose_what),
+        fixture_test(test_a_plan_tries_what_was_said_when_it_was_asked_for),
         fixture_test(test_only_an_admin_of_policies_plans_and_applies),
         fixture_test(test_what_is_no_policy_is_refused),
         fixture_test(test_what_was_not_planned_is_not_applied),
@@ -321,6 +393,7 @@ int main(void)
         fixture_test(test_an_observed_limit_is_on_record_where_it_would_bite),
         fixture_test(test_an_observed_rule_that_gives_the_same_is_not_on_record),
         fixture_test(test_what_is_observed_is_on_record_once_and_changes_nothing),
+        cmocka_unit_test(test_what_was_asked_for_the_longest_time_ago_is_forgotten_first),
         cmocka_unit_test(test_who_has_not_asked_for_the_longest_time_is_forgotten_first),
     };
 

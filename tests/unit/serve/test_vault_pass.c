@@ -2,6 +2,7 @@
  * what comes back. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "leased/plugin.h"
 #include "unit/serve/fixture.h"
 
@@ -17,46 +18,32 @@ static const char policy_text[] =
     "  - {path: 'sys/*', capabilities: [update]}\n"
     "  - {path: 'auth/*', capabilities: [update]}\n"
     "  - {path: 'db/creds/x', capabilities: [read]}\n"
-    "- {name: all, subjects: [{user: bob}], paths: [{path: '*', capabilities: [read, sudo]}]}\n";
+    "- {name: all, subjects: [{user: bob}], paths: [{path: '*', capabilities: [read, sudo]}]}\n"
+    "admins: [{user: ada}]\n";
 
 static struct access_policy *policy_of(const char *text)
 {
-    struct yaml_document *document = NULL;
-    struct access_policy *policy = NULL;
-    const struct yaml_node *node;
-    struct yaml_errors errors;
-
-    yaml_errors_init(&errors);
-    assert_int_equal(yaml_parse("p.yaml", str_of(text), &document, &errors), 0);
-    node = yaml_root(document);
-    assert_int_equal(access_policy_parse(&(struct access_nodes){.items = &node, .count = 1},
-                                         &(struct access_known){.roles = NULL}, NULL, &policy,
-                                         &errors),
-                     0);
-    yaml_free(document);
-    yaml_errors_fini(&errors);
-    return policy;
+    f.policy_text = text;
+    return fixture_parse_policy();
 }
 
-/* The fixture's policy is made for roles; the same world with paths. */
-static void use_policy(void)
+static int compile(void *user, const struct policy_bundle *bundle,
+                   struct access_policy **ret_policy, struct yaml_errors *mistakes)
 {
-    struct access_policy *policy = policy_of(policy_text);
-
-    serve_set(f.serve, &(struct serve_settings){.policy = policy,
-                                                .backends = f.backend_list,
-                                                .backend_count = f.options.backend_count});
-    access_policy_free(f.policy);
-    f.policy = policy;
+    (void)user;
+    (void)mistakes;
+    *ret_policy = policy_of(bundle->files[0].text.ptr);
+    return 0;
 }
 
 static int setup(void **state)
 {
     int r = fixture_setup(state);
 
+    f.options.policy_compile = compile;
     idle = fixture_add_backend("vault-a");
+    f.policy_text = policy_text;
     fixture_open();
-    use_policy();
     idle_backend_login(idle, UINT64_MAX);
     f.listener.apis |= SERVE_API_VAULT;
     (void)snprintf(f.listener.vault.backend, sizeof(f.listener.vault.backend), "vault-a");
@@ -415,10 +402,9 @@ static void test_a_mount_is_asked_for_by_who_may_do_something_there(void **state
 static void test_an_observed_policy_is_tried_on_paths_and_changes_nothing(void **state)
 {
     struct access_policy *observed =
-        policy_of("rules:\n"
-                  "- {name: less, subjects: [{user: alice}],\n"
-                  "   paths: [{path: 'kv/b', capabilities: [read]},\n"
-                  "           {path: 'other', capabilities: [read]}]}\n");
+        policy_of("{rules: [{name: less, subjects: [{user: alice}],\n"
+                  "  paths: [{path: 'kv/b', capabilities: [read]}, {path: 'other', capabilities: "
+                  "[read]}]}]}");
     size_t i;
 
     (void)state;
@@ -439,6 +425,31 @@ static void test_an_observed_policy_is_tried_on_paths_and_changes_nothing(void *
     assert_int_equal(fixture_trail_has("kv/a"), 0);
     serve_set_policy(f.serve, f.policy, NULL, NULL);
     access_policy_free(observed);
+}
+
+static void test_a_plan_tries_the_paths_that_were_called(void **state)
+{
+    struct call *call = send_plain(ALICE, "GET", "/v1/kv/a", NULL);
+    char *paths;
+
+    (void)state;
+    answer(call, 200, JSON, "{\"data\":{}}");
+    assert_int_equal(send_plain(CAROL, "LIST", "/v1/kv/b/", NULL)->status, 403);
+    call = fixture_call(
+        ADA, "POST", API "/policy/plan",
+        "{\"files\":[{\"name\":\"a.yaml\",\"text\":\"{rules: [{name: new, subjects: [{user: "
+        "carol}], paths: [{path: 'kv/+', capabilities: [read, list]}]}], admins: [{user: "
+        "ada}]}\"}]}");
+    assert_int_equal(call->status, 200);
+    assert_int_equal(json_integer_value(call_member(call, "paths_tried")), 2);
+    assert_int_equal(json_array_size(call_member(call, "paths")), 2);
+    paths = json_dumps(call_member(call, "paths"), JSON_COMPACT);
+    assert_non_null(strstr(paths,
+                           "\"name\":\"carol\",\"backend\":\"vault-a\",\"path\":\"kv/b/\","
+                           "\"capabilities\":[\"list\"],\"before\":{\"decision\":\"denied\""));
+    assert_non_null(strstr(paths, "\"after\":{\"decision\":\"allow\",\"rule\":\"new\""));
+    assert_non_null(strstr(paths, "\"name\":\"alice\",\"backend\":\"vault-a\",\"path\":\"kv/a\""));
+    mem_free(paths);
 }
 
 #define pass_test(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
@@ -464,6 +475,7 @@ int main(void)
         pass_test(test_nothing_is_called_without_a_record),
         pass_test(test_a_backend_that_went_before_the_record_was_there_is_not_called),
         pass_test(test_an_observed_policy_is_tried_on_paths_and_changes_nothing),
+        pass_test(test_a_plan_tries_the_paths_that_were_called),
         pass_test(test_a_mount_is_asked_for_by_who_may_do_something_there),
     };
 
