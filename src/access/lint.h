@@ -42,12 +42,9 @@ void access_rule_look(const struct access_policy *policy, size_t index,
 /* Where it stands. NULL: it isn't there. */
 const struct yaml_node *access_rule_node(const struct access_nodes *nodes, size_t index);
 
-/* Of rule `index`: how many subjects it has, where one of them stands, and whether it can be about
- * somebody of whom the trail tells: groups and claims, which it doesn't have, count as met. */
+/* Of rule `index`: how many subjects it has, and where one of them stands. */
 size_t access_rule_subject_count(const struct access_policy *policy, size_t index);
 const struct yaml_node *access_rule_subject_node(const struct access_nodes *nodes, size_t index,
                                                  size_t subject);
-bool access_rule_subject_may_fit(const struct access_policy *policy, size_t index, size_t subject,
-                                 const struct access_identity *identity);
 
 #endif

@@ -42,33 +42,3 @@ const struct yaml_node *access_rule_subject_node(const struct access_nodes *node
 {
     return access_item_node(access_rule_node(nodes, index), "subjects", subject);
 }
-
-static bool text_may_fit(const struct access_pattern *pattern, const char *text)
-{
-    return pattern->text == NULL || access_pattern_fits(pattern, str_of(text));
-}
-
-static bool sans_may_fit(const struct access_pattern *pattern, const char *sans)
-{
-    struct str rest = str_of(sans);
-
-    while (pattern->text != NULL && rest.len > 0) {
-        if (access_pattern_fits(pattern, str_cut(&rest, ' '))) {
-            return true;
-        }
-    }
-    return pattern->text == NULL;
-}
-
-bool access_rule_subject_may_fit(const struct access_policy *policy, size_t index, size_t subject,
-                                 const struct access_identity *identity)
-{
-    const struct access_subject *it = &policy->rules[index].subjects.items[subject];
-
-    return (!it->has_uid || (it->uid.first <= identity->uid && identity->uid <= it->uid.last)) &&
-           text_may_fit(&it->user, identity->user) && text_may_fit(&it->unit, identity->unit) &&
-           text_may_fit(&it->container, identity->container) &&
-           text_may_fit(&it->listener, identity->listener) &&
-           sans_may_fit(&it->san, identity->sans) &&
-           (!it->token.is_set || identity->claims != NULL);
-}

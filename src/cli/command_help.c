@@ -176,20 +176,24 @@ const char help_policy_test[] =
 const char help_policy_diff[] =
     "Reads an audit trail: for whom a policy or rule that is only observed would have decided otherwise\n"
     "(observe.differs), by role. With a policy's folder it also names the rules and subjects that have\n"
-    "decided nothing, and the roles that nobody has got. Groups and claims aren't in the trail, and\n"
-    "count as met. The files may be in any order, - is stdin. Without --audit it is the file that the\n"
-    "running leased writes, which it tells admins that may read.\n\n"
+    "decided nothing, and the roles that nobody has got. Groups aren't in the trail: of users that this\n"
+    "machine has, where the trail is its own, they are looked up. Where that or a token's claims would\n"
+    "have to be known, it says of how many subjects it can't be told. The files may be in any order, -\n"
+    "is stdin. Without --audit it is the file that the running leased writes, which it tells admins that\n"
+    "may read.\n\n"
     "  lease policy diff --since 24h\n"
     "  lease policy diff policies --audit /var/log/leased/audit.jsonl* --since 7d";
 
 const char help_policy_plan[] =
-    "Asks leased: each caller that has asked for something since its start is tried with each role, by\n"
-    "the policy that counts and by this one, and each live grant is judged anew. Nothing is changed.\n"
-    "+ gets something, - loses something, ~ gets it otherwise. For admins that may change policies.\n\n"
+    "Asks leased: each caller that has asked for something since its start is tried with each role, as\n"
+    "it asked for it the last time, and with the paths of Vault's API that it called, by the policy that\n"
+    "counts and by this one; and each live grant is judged anew. Nothing is changed. + gets something,\n"
+    "- loses something, ~ gets it otherwise, ? can't be told. For admins that may change policies.\n\n"
     "Exits with 0 when nothing would change, 2 when something would, 1 when the policy has mistakes.\n\n"
     "With --base and --audit no leased is asked: whoever the trails have seen asking for a role is judged\n"
-    "by both policies. Groups and claims of job tokens aren't in a trail, so rules about them match\n"
-    "nobody there.\n\n"
+    "by both policies. Groups aren't in a trail: of users that this machine has, where the trail is its\n"
+    "own, they are looked up. What hangs on other groups, on claims of a job token or on a container's\n"
+    "image is told as unknown, and counts as a change. Paths are hashes there, and aren't tried.\n\n"
     "  lease policy plan policies/\n"
     "  lease policy export before/ && lease policy plan policies/ --base before/ --audit audit.jsonl*";
 

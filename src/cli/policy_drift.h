@@ -7,7 +7,8 @@
 #include "cli/policy_trail.h"
 
 /* Tells, as warnings, the rules that have decided nothing in the trail, of the others the subjects
- * that nobody in it was, and the roles that nobody has got. The set has no mistakes. */
+ * that nobody in it was, and the roles that nobody has got; and of how many subjects it can't be
+ * told. The set has no mistakes. */
 void policy_drift_tell(struct policy_findings *findings, const struct policy_set *set,
                        const struct policy_trail *trail);
 

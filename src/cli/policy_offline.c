@@ -1,13 +1,17 @@
 /* `lease policy plan DIR --base DIR --audit FILE…`: the same without a daemon. Whoever an audit
- * trail has seen asking for a role is judged by both policies, by what the trail has about him: no
- * groups, and no claims of a job token, so rules about those match nobody; that is told. */
+ * trail has seen asking for a role is judged by both policies, by what the trail has about him,
+ * with the reason and the ticket that he gave last. Groups aren't in it: where it was written on
+ * this machine they are those of its user database. What hangs on groups that aren't known, or on
+ * claims of a job token, is told as undecided, and counts as a change. */
 #include "cli/policy_bring.h"
 
 #include "access/assumed.h"
 #include "access/compare.h"
+#include "access/partial.h"
 #include "base/mem.h"
 #include "cli/clock.h"
 #include "cli/policy_set.h"
+#include "cli/policy_trail.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,10 +25,14 @@ struct offline {
     struct cli *cli;
     struct policy_set before;
     struct policy_set after;
-    json_t *asked;      /* what identifies a caller and a role → {identity, role} */
+    struct local_groups groups;
+    /* What identifies a caller and a role → {subject, role, node, token, reason, ticket}. */
+    json_t *asked;
     json_t *decisions;  /* that change */
+    json_t *undecided;  /* of which it can't be told whether they do */
     json_t *callers;    /* seen, as a set */
-    size_t token_count; /* records of callers with job tokens */
+    size_t path_count;  /* calls of paths, of which the trail has hashes alone */
+    size_t local_count; /* of whom groups were found on this machine */
     size_t left_count;  /* over ASKED_MAX */
 };
 
@@ -61,26 +69,56 @@ static json_t *subject_of(const json_t *record)
     return subject;
 }
 
-static int asked_note(struct offline *it, const char *role, json_t *subject)
+/* What it said when it asked; a read of what it holds says nothing. */
+static int words_note(json_t *asked, const json_t *record, bool is_read)
 {
+    static const char *const keys[] = {"reason", "ticket"};
+    int r = 0;
+    size_t i;
+
+    for (i = 0; !is_read && r == 0 && i < ARRAY_LEN(keys); i++) {
+        json_t *value = json_object_get(record, keys[i]);
+
+        r = value != NULL ? json_object_set(asked, keys[i], value) : 0;
+        if (value == NULL) {
+            (void)json_object_del(asked, keys[i]);
+        }
+    }
+    return r;
+}
+
+static int asked_note(struct offline *it, const json_t *record, json_t *subject, bool is_read)
+{
+    const char *role = json_string_value(json_object_get(record, "role"));
+    const char *node = json_string_value(json_object_get(record, "node"));
+    bool has_token = json_object_get(json_object_get(record, "identity"), "jwt") != NULL;
     char *who = json_dumps(subject, JSON_COMPACT | JSON_SORT_KEYS);
     char key[KEY_MAX_BYTES];
+    json_t *asked;
     int r = who != NULL ? 0 : -1;
 
     if (r == 0) {
-        (void)snprintf(key, sizeof(key), "%s %s", role, who);
+        (void)snprintf(key, sizeof(key), "%s %d %s %s", role, has_token, node != NULL ? node : "",
+                       who);
         r = json_object_set_new(it->callers, who, json_true());
     }
     mem_free(who);
-    if (r != 0 || json_object_get(it->asked, key) != NULL) {
+    if (r != 0) {
         return r;
+    }
+    asked = json_object_get(it->asked, key);
+    if (asked != NULL) {
+        return words_note(asked, record, is_read);
     }
     if (json_object_size(it->asked) >= ASKED_MAX) {
         it->left_count++;
         return 0;
     }
-    return json_object_set_new(it->asked, key,
-                               json_pack("{s:s, s:O}", "role", role, "subject", subject));
+    asked = json_pack("{s:s, s:O, s:b, s:s?}", "role", role, "subject", subject, "token", has_token,
+                      "node", node);
+    return asked != NULL && words_note(asked, record, is_read) == 0
+               ? json_object_set_new(it->asked, key, asked)
+               : -1;
 }
 
 static bool is_asking(const char *event)
@@ -94,16 +132,16 @@ static bool is_asking(const char *event)
 static int record_take(struct offline *it, const char *line, size_t size)
 {
     json_t *record = json_loadb(line, size, 0, NULL);
+    const char *event = json_string_value(json_object_get(record, "event"));
     const char *role = json_string_value(json_object_get(record, "role"));
-    const json_t *identity = json_object_get(record, "identity");
     json_t *subject;
     int r = 0;
 
-    if (role != NULL && json_is_object(identity) &&
-        is_asking(json_string_value(json_object_get(record, "event")))) {
-        it->token_count += json_object_get(identity, "jwt") != NULL ? 1 : 0;
+    it->path_count += event != NULL && strcmp(event, "path.called") == 0 ? 1 : 0;
+    if (role != NULL && json_is_object(json_object_get(record, "identity")) && is_asking(event)) {
         subject = subject_of(record);
-        r = subject != NULL ? asked_note(it, role, subject) : -1;
+        r = subject != NULL ? asked_note(it, record, subject, strcmp(event, "credential.read") == 0)
+                            : -1;
         json_decref(subject);
     }
     json_decref(record);
@@ -163,28 +201,80 @@ static json_t *decision_json(const struct access_decision *decision)
     return json;
 }
 
-static int pair_judge(struct offline *it, const char *role, const struct access_identity *identity)
+static json_t *needs_json(uint32_t needs)
 {
+    static const struct {
+        uint32_t part;
+        const char *word;
+    } words[] = {{ACCESS_PART_GROUPS, "groups"},
+                 {ACCESS_PART_CLAIMS, "claims"},
+                 {ACCESS_PART_IMAGE, "image"}};
+    json_t *list = json_array();
+    size_t i;
+
+    for (i = 0; list != NULL && i < ARRAY_LEN(words); i++) {
+        if ((needs & words[i].part) != 0) {
+            (void)json_array_append_new(list, json_string(words[i].word));
+        }
+    }
+    return list;
+}
+
+static json_t *partial_json(const struct access_partial *partial)
+{
+    return partial->needs == 0 ? decision_json(&partial->decision)
+                               : json_pack("{s:s, s:s?, s:o}", "decision", "unknown", "rule",
+                                           partial->rule, "needs", needs_json(partial->needs));
+}
+
+static bool is_same(const struct access_partial *a, const struct access_partial *b)
+{
+    if (a->needs == 0 && b->needs == 0) {
+        return access_decisions_are_equal(&a->decision, &b->decision);
+    }
+    return a->needs != 0 && b->needs != 0 && a->fingerprint == b->fingerprint;
+}
+
+static int pair_judge(struct offline *it, const json_t *asked,
+                      const struct access_identity *identity, uint32_t unknown)
+{
+    const char *role = json_string_value(json_object_get(asked, "role"));
     const struct access_role_facts facts = access_roles_find(&it->after.known.roles, role);
-    const struct access_request request = {.role = role,
-                                           .role_binding = facts.binding,
-                                           .role_max_ttl_ms = facts.max_ttl_ms,
-                                           .wall_ms = clock_wall_ms()};
-    struct access_decision before;
-    struct access_decision after;
+    const struct access_request request = {
+        .role = role,
+        .role_binding = facts.binding,
+        .role_max_ttl_ms = facts.max_ttl_ms,
+        .reason = json_string_value(json_object_get(asked, "reason")),
+        .ticket = json_string_value(json_object_get(asked, "ticket")),
+        .wall_ms = clock_wall_ms()};
+    struct access_partial before;
+    struct access_partial after;
     char key[ACCESS_KEY_MAX_BYTES];
     char uid[ACCESS_UID_TEXT_MAX_BYTES];
 
-    access_policy_decide(it->before.policy, identity, &request, &before);
-    access_policy_decide(it->after.policy, identity, &request, &after);
-    if (access_decisions_are_equal(&before, &after)) {
+    access_policy_decide_partially(it->before.policy, identity, unknown, &request, &before);
+    access_policy_decide_partially(it->after.policy, identity, unknown, &request, &after);
+    if (is_same(&before, &after)) {
         return 0;
     }
     return json_array_append_new(
-        it->decisions,
+        before.needs == 0 && after.needs == 0 ? it->decisions : it->undecided,
         json_pack("{s:s, s:s, s:s, s:o, s:o}", "identity", access_identity_key(identity, key),
                   "name", access_identity_name(identity, uid), "role", role, "before",
-                  decision_json(&before), "after", decision_json(&after)));
+                  partial_json(&before), "after", partial_json(&after)));
+}
+
+static int identity_judge(struct offline *it, const json_t *asked,
+                          const struct access_identity *assumed)
+{
+    const char *node = json_string_value(json_object_get(asked, "node"));
+    struct access_identity identity = *assumed;
+    uint32_t unknown =
+        policy_trail_complete(&it->groups, node != NULL ? node : "",
+                              json_is_true(json_object_get(asked, "token")), &identity);
+
+    it->local_count += (unknown & ACCESS_PART_GROUPS) == 0 && identity.user[0] != '\0' ? 1 : 0;
+    return pair_judge(it, asked, &identity, unknown);
 }
 
 /* Whom the trail describes in a way that no identity has is left out. */
@@ -202,8 +292,7 @@ static int asked_judge(struct offline *it, const json_t *asked)
     r = access_assumed_read("the trail", str_of(text), &assumed, &mistakes);
     mem_free(text);
     if (r == 0) {
-        r = pair_judge(it, json_string_value(json_object_get(asked, "role")),
-                       access_assumed_identity(assumed));
+        r = identity_judge(it, asked, access_assumed_identity(assumed));
     } else {
         it->left_count++;
         r = r == ERR_NOMEM ? -1 : 0;
@@ -220,34 +309,60 @@ static json_t *policy_json(const struct policy_set *set)
                      (json_int_t)access_policy_rule_count(set->policy));
 }
 
+/* NULL: out of memory. */
+static json_t *warnings_json(const struct offline *it)
+{
+    json_t *warnings = json_array();
+    int r = warnings != NULL ? 0 : -1;
+
+    if (r == 0 && it->local_count > 0) {
+        r = json_array_append_new(
+            warnings, json_string("groups aren't in the trail: they are those that this machine's "
+                                  "user database has now"));
+    }
+    if (r == 0 && json_array_size(it->undecided) > 0) {
+        r = json_array_append_new(
+            warnings,
+            json_sprintf("%zu decisions can't be told offline, and count as changes: they hang on "
+                         "what isn't in the trail",
+                         json_array_size(it->undecided)));
+    }
+    if (r == 0 && it->path_count > 0) {
+        r = json_array_append_new(
+            warnings,
+            json_sprintf("%zu calls of paths can't be tried offline: the trail has keyed hashes of "
+                         "them; a running leased knows them",
+                         it->path_count));
+    }
+    if (r != 0) {
+        json_decref(warnings);
+        return NULL;
+    }
+    return warnings;
+}
+
 static int judge(struct offline *it, json_t **ret_plan)
 {
     bool has_changed = strcmp(access_policy_digest(it->before.policy),
                               access_policy_digest(it->after.policy)) != 0;
-    json_t *warnings = json_array();
+    json_t *warnings;
     const char *key;
     json_t *asked;
-    int r = warnings != NULL ? 0 : -1;
+    int r = 0;
 
     json_object_foreach (it->asked, key, asked) {
         r = r == 0 ? asked_judge(it, asked) : r;
     }
-    if (r == 0) {
-        r = json_array_append_new(
-            warnings,
-            json_string("groups aren't in the trail: rules about them match nobody here"));
+    warnings = r == 0 ? warnings_json(it) : NULL;
+    if (warnings == NULL) {
+        return nomem(it->cli);
     }
-    if (r == 0 && it->token_count > 0) {
-        r = json_array_append_new(
-            warnings,
-            json_string("claims of job tokens aren't in the trail: rules about them match nobody "
-                        "here"));
-    }
-    *ret_plan = json_pack("{s:b, s:o, s:o, s:O, s:I, s:I, s:o}", "changed", has_changed, "before",
-                          policy_json(&it->before), "after", policy_json(&it->after), "decisions",
-                          it->decisions, "identities", (json_int_t)json_object_size(it->callers),
-                          "identities_left_out", (json_int_t)it->left_count, "warnings", warnings);
-    return r == 0 && *ret_plan != NULL ? CLI_OK : nomem(it->cli);
+    *ret_plan = json_pack("{s:b, s:o, s:o, s:O, s:O, s:I, s:I, s:o}", "changed", has_changed,
+                          "before", policy_json(&it->before), "after", policy_json(&it->after),
+                          "decisions", it->decisions, "undecided", it->undecided, "identities",
+                          (json_int_t)json_object_size(it->callers), "identities_left_out",
+                          (json_int_t)it->left_count, "warnings", warnings);
+    return *ret_plan != NULL ? CLI_OK : nomem(it->cli);
 }
 
 /* ---- the way through --------------------------------------------------------------- */
@@ -281,7 +396,9 @@ static int files_read(struct offline *it)
     it->asked = json_object();
     it->callers = json_object();
     it->decisions = json_array();
-    if (it->asked == NULL || it->callers == NULL || it->decisions == NULL) {
+    it->undecided = json_array();
+    if (it->asked == NULL || it->callers == NULL || it->decisions == NULL ||
+        it->undecided == NULL) {
         return nomem(it->cli);
     }
     for (i = 0; exit_code == CLI_OK && i < files->count; i++) {
@@ -304,6 +421,7 @@ int policy_offline_plan(struct cli *cli, json_t **ret_plan)
         return cli_usage_error(cli, "--audit needs the policy to compare with: --base DIR (lease "
                                     "policy export DIR writes the one that counts)");
     }
+    local_groups_init(&it.groups);
     exit_code = set_load(cli, base, &it.before);
     if (exit_code == CLI_OK) {
         exit_code = set_load(cli, cli->options.args[0], &it.after);
@@ -322,6 +440,7 @@ int policy_offline_plan(struct cli *cli, json_t **ret_plan)
     json_decref(it.asked);
     json_decref(it.callers);
     json_decref(it.decisions);
+    json_decref(it.undecided);
     policy_set_fini(&it.before);
     policy_set_fini(&it.after);
     return exit_code;

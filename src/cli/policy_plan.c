@@ -31,10 +31,23 @@ bool policy_plan_has_changes(const json_t *plan)
     return json_is_true(json_object_get(plan, "changed")) ||
            json_array_size(json_object_get(plan, "decisions")) > 0 ||
            json_array_size(json_object_get(plan, "paths")) > 0 ||
+           json_array_size(json_object_get(plan, "undecided")) > 0 ||
            number_of(plan, "grants_ending") > 0 || number_of(plan, "grants_shrinking") > 0;
 }
 
-/* "allow by rule ci-runners for 1h" */
+/* "lead read+list"; nothing where there are no words. */
+static void words_add(struct buf *out, const char *lead, const json_t *words)
+{
+    const json_t *word;
+    size_t i;
+
+    json_array_foreach (words, i, word) {
+        buf_add_c(out, i > 0 ? "+" : lead);
+        format_add_visible(out, str_of(json_is_string(word) ? json_string_value(word) : "-"));
+    }
+}
+
+/* "allow by rule ci-runners for 1h", "unknown by dba needs groups+claims" */
 static void decision_add(struct buf *out, const json_t *decision)
 {
     const char *rule = text_of(decision, "rule");
@@ -47,12 +60,18 @@ static void decision_add(struct buf *out, const json_t *decision)
         buf_add_c(out, " by ");
         format_add_visible(out, str_of(rule));
     }
+    words_add(out, " needs ", json_object_get(decision, "needs"));
     if (duration > 0) {
         buf_printf(out, " for %s", units_format_duration((uint64_t)duration * 1000, text));
     }
     if (ttl > 0) {
         buf_printf(out, ", ttl %s", units_format_duration((uint64_t)ttl * 1000, text));
     }
+}
+
+static bool is_unknown(const json_t *decision)
+{
+    return json_object_get(decision, "needs") != NULL;
 }
 
 static bool is_allowed(const json_t *decision)
@@ -63,17 +82,11 @@ static bool is_allowed(const json_t *decision)
 /* The role, or the path with what was wanted of it: "read vault-prod:secret/data/app". */
 static void asked_add(struct buf *out, const json_t *change)
 {
-    const json_t *word;
-    size_t i;
-
     if (json_object_get(change, "path") == NULL) {
         format_add_visible(out, str_of(text_of(change, "role")));
         return;
     }
-    json_array_foreach (json_object_get(change, "capabilities"), i, word) {
-        buf_add_c(out, i > 0 ? "+" : "");
-        format_add_visible(out, str_of(json_is_string(word) ? json_string_value(word) : "-"));
-    }
+    words_add(out, "", json_object_get(change, "capabilities"));
     buf_add_char(out, ' ');
     format_add_visible(out, str_of(text_of(change, "backend")));
     buf_add_char(out, ':');
@@ -87,8 +100,9 @@ static void change_show(struct cli *cli, const json_t *change)
     const char *detail = text_of(after, "detail");
     bool was_allowed = is_allowed(before);
     bool will_be = is_allowed(after);
+    char sign = was_allowed == will_be ? '~' : was_allowed ? '-' : '+';
 
-    buf_printf(&cli->out, "  %c ", was_allowed == will_be ? '~' : was_allowed ? '-' : '+');
+    buf_printf(&cli->out, "  %c ", is_unknown(before) || is_unknown(after) ? '?' : sign);
     format_add_visible(&cli->out, str_of(text_of(change, "name")));
     buf_add_c(&cli->out, " (");
     format_add_visible(&cli->out, str_of(text_of(change, "identity")));
@@ -123,6 +137,7 @@ static void decisions_show(struct cli *cli, const json_t *plan)
 {
     const json_t *decisions = json_object_get(plan, "decisions");
     const json_t *paths = json_object_get(plan, "paths");
+    const json_t *undecided = json_object_get(plan, "undecided");
 
     if (json_array_size(decisions) > 0) {
         buf_printf(&cli->out, "\nDecisions that change, of %lld callers seen:\n",
@@ -134,6 +149,10 @@ static void decisions_show(struct cli *cli, const json_t *plan)
                    (long long)number_of(plan, "paths_tried"));
     }
     changes_list(cli, paths, number_of(plan, "more_paths"));
+    if (json_array_size(undecided) > 0) {
+        buf_add_c(&cli->out, "\nCan't be told offline, and counts as a change:\n");
+    }
+    changes_list(cli, undecided, 0);
     if (number_of(plan, "identities_left_out") > 0) {
         buf_printf(&cli->out, "  (%lld callers were not tried: there are too many)\n",
                    (long long)number_of(plan, "identities_left_out"));
@@ -197,7 +216,8 @@ static int changes_show(struct cli *cli, const json_t *plan)
     decisions_show(cli, plan);
     exit_code = grants_show(cli, plan);
     if (json_array_size(json_object_get(plan, "decisions")) == 0 &&
-        json_array_size(json_object_get(plan, "paths")) == 0) {
+        json_array_size(json_object_get(plan, "paths")) == 0 &&
+        json_array_size(json_object_get(plan, "undecided")) == 0) {
         buf_add_c(&cli->out, "\nnothing changes for those who have asked so far\n");
     }
     return exit_code;

@@ -2,6 +2,7 @@
  * is counted and passed over: whether the trail is whole is for `lease audit verify` to say. */
 #include "cli/policy_trail.h"
 
+#include "access/partial.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/clock.h"
@@ -22,7 +23,9 @@ struct reading {
 
 void policy_trail_init(struct policy_trail *trail)
 {
-    *trail = (struct policy_trail){.is_whole = true};
+    memset(trail, 0, sizeof(*trail));
+    trail->is_whole = true;
+    local_groups_init(&trail->groups);
     /* Whoever can choose keys has been let in by a policy and stands in the trail. */
     map_init(&trail->uses, 1);
     map_init(&trail->roles, 1);
@@ -83,9 +86,42 @@ static const char *who_of(const json_t *identity, char out[KEY_MAX_BYTES])
     return out;
 }
 
+/* In a container it may be in other groups, and of its image nothing is in the trail. */
+uint32_t policy_trail_complete(struct local_groups *groups, const char *node, bool has_token,
+                               struct access_identity *identity)
+{
+    uint32_t unknown = has_token ? ACCESS_PART_CLAIMS : 0;
+
+    if (identity->container[0] != '\0') {
+        return unknown | ACCESS_PART_GROUPS | ACCESS_PART_IMAGE;
+    }
+    if (identity->kind != ENV_PEER_TLS && !local_groups_fill(groups, node, identity)) {
+        unknown |= ACCESS_PART_GROUPS;
+    }
+    return unknown;
+}
+
+static void use_fill(struct policy_trail *trail, const json_t *record, struct policy_use *use)
+{
+    const json_t *identity = json_object_get(record, "identity");
+    const json_t *uid = json_object_get(identity, "uid");
+    struct access_identity *out = &use->identity;
+
+    (void)snprintf(use->listener, sizeof(use->listener), "%s", text_of(record, "listener"));
+    out->listener = use->listener;
+    out->uid = uid != NULL ? (uint32_t)json_integer_value(uid) : ENV_NO_ID;
+    (void)snprintf(out->user, sizeof(out->user), "%s", text_of(identity, "user"));
+    (void)snprintf(out->unit, sizeof(out->unit), "%s", text_of(identity, "unit"));
+    (void)snprintf(out->container, sizeof(out->container), "%s", text_of(identity, "container"));
+    (void)snprintf(out->sans, sizeof(out->sans), "%s", text_of(identity, "san"));
+    out->kind = out->sans[0] != '\0' ? ENV_PEER_TLS : ENV_PEER_UNIX;
+    out->is_foreign = out->container[0] != '\0';
+    use->unknown = policy_trail_complete(&trail->groups, text_of(record, "node"),
+                                         json_object_get(identity, "jwt") != NULL, out);
+}
+
 static int use_add(struct policy_trail *trail, const json_t *record, const char *rule)
 {
-    static const struct access_claims some = {.id = ""};
     const json_t *identity = json_object_get(record, "identity");
     const json_t *uid = json_object_get(identity, "uid");
     char key[KEY_MAX_BYTES];
@@ -113,15 +149,7 @@ static int use_add(struct policy_trail *trail, const json_t *record, const char 
     }
     memcpy(use + 1, key, size);
     (void)snprintf(use->rule, sizeof(use->rule), "%s", rule);
-    (void)snprintf(use->listener, sizeof(use->listener), "%s", text_of(record, "listener"));
-    use->identity.listener = use->listener;
-    use->identity.uid = uid != NULL ? (uint32_t)json_integer_value(uid) : ENV_NO_ID;
-    use->identity.claims = json_object_get(identity, "jwt") != NULL ? &some : NULL;
-    (void)snprintf(use->identity.user, sizeof(use->identity.user), "%s", text_of(identity, "user"));
-    (void)snprintf(use->identity.unit, sizeof(use->identity.unit), "%s", text_of(identity, "unit"));
-    (void)snprintf(use->identity.container, sizeof(use->identity.container), "%s",
-                   text_of(identity, "container"));
-    (void)snprintf(use->identity.sans, sizeof(use->identity.sans), "%s", text_of(identity, "san"));
+    use_fill(trail, record, use);
     return map_add(&trail->uses, &use->entry, str_of((const char *)(use + 1)));
 }
 
