@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access/partial.h"
 #include "plain_policy.h"
 #include "support/fake_env.h"
 #include "support/slowdown.h"
@@ -345,6 +346,33 @@ static void path_compare(const struct plain_policy *plain, const struct access_p
     }
 }
 
+/* With groups, claims and image hidden: what is certain without them is what is decided with them.
+ */
+static void partial_compare(const struct plain_policy *plain, const struct access_policy *policy,
+                            const struct caller *caller, const struct access_request *request)
+{
+    const struct plain_decision expected = plain_decide(plain, &caller->plain, request);
+    struct access_identity hidden = caller->identity;
+    uint32_t unknown = ACCESS_PART_IMAGE;
+    struct access_partial partial;
+
+    if (hidden.kind != ENV_PEER_TLS) {
+        unknown |= ACCESS_PART_GROUPS;
+        hidden.gid = 1;
+        hidden.group_count = 0;
+    }
+    unknown |= hidden.claims != NULL ? ACCESS_PART_CLAIMS : 0;
+    hidden.claims = NULL;
+    hidden.image[0] = '\0';
+    access_policy_decide_partially(policy, &hidden, unknown, request, &partial);
+    if (partial.needs == 0 && (partial.decision.outcome != expected.outcome ||
+                               (expected.outcome == ACCESS_ALLOW &&
+                                strcmp(partial.decision.rule, expected.rule->name) != 0))) {
+        difference_tell(plain, request, &expected, &partial.decision);
+        fail_msg("what was certain without groups, claims and image isn't");
+    }
+}
+
 static void case_compare(const struct plain_policy *plain, const struct access_policy *policy,
                          struct fake_env *fake, uint64_t number)
 {
@@ -362,6 +390,7 @@ static void case_compare(const struct plain_policy *plain, const struct access_p
         fail_msg("case %" PRIu64 " differs", number);
     }
     path_compare(plain, policy, &caller, request.wall_ms);
+    partial_compare(plain, policy, &caller, &request);
     json_decref(caller.claims.all);
 }
 
