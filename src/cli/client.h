@@ -8,7 +8,7 @@
 
 #define CLIENT_SOCKET_MAX_BYTES 108 /* sun_path */
 #define CLIENT_DEFAULT_SOCKET "/run/leased/leased.sock"
-#define CLIENT_ANSWER_MAX_BYTES (4U * 1024U * 1024U)
+#define CLIENT_ANSWER_MAX_BYTES (9U * 1024U * 1024U) /* a whole policy, as JSON */
 
 #define CLIENT_ORIGIN_MAX_BYTES 300
 

@@ -17,8 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BODY_MAX_BYTES (4U * 1024U * 1024U)
-
 /* ---- apply ---------------------------------------------------------------------- */
 
 struct applying {
@@ -76,7 +74,7 @@ static int apply_send(struct applying *it, json_t **ret_applied)
     struct json_out json;
     BUF_AUTO body;
 
-    buf_init(&body, BODY_MAX_BYTES);
+    buf_init(&body, POLICY_BUNDLE_BODY_MAX_BYTES);
     json_out_init(&json, &body);
     json_out_object_open(&json, NULL);
     policy_bring_write(it->cli, &it->folder, &json);

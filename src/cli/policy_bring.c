@@ -13,8 +13,6 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#define BODY_MAX_BYTES (4U * 1024U * 1024U) /* what leased takes */
-
 static int git_file_read(void *user, const char *path, struct buf *out)
 {
     (void)user;
@@ -74,7 +72,7 @@ int policy_bring_plan(struct cli *cli, const char *path, struct policy_folder *r
     BUF_AUTO body;
     int exit_code = read_folder(cli, path, &folder);
 
-    buf_init(&body, BODY_MAX_BYTES);
+    buf_init(&body, POLICY_BUNDLE_BODY_MAX_BYTES);
     if (exit_code != CLI_OK) {
         policy_folder_fini(&folder);
         return exit_code;

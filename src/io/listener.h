@@ -28,7 +28,7 @@ struct io_listener_limits {
     /* Below this path a body may be larger, but only IO_LARGE_BODIES_MAX at once, a few of them of
      * one caller; static; NULL: nowhere. */
     const char *large_path;
-    size_t large_body_max_bytes; /* [4 MiB] */
+    size_t large_body_max_bytes; /* [8 MiB] */
     /* [5 s] from accept, on a kept connection from the end of the request line, to the end of the
      * headers. The bytes of a later request line run on the idle time. */
     uint64_t head_timeout_ms;

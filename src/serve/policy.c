@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define EXPORT_HEAD_MAX_BYTES 1024U
+
 /* What a request to plan or apply has brought. */
 struct bringing {
     struct exchange *x;
@@ -95,22 +97,34 @@ void serve_policy_show(struct exchange *x)
     exchange_reply(x, 200);
 }
 
+/* It may be longer than any other answer, so it has a buffer of its own. */
 void serve_policy_export(struct exchange *x)
 {
     const struct policy_copy *copy = copy_of(&x->serve->options);
+    struct env_reply reply = {.status = 200, .content_type = "application/json"};
     struct json_out json;
+    BUF_AUTO text;
 
+    buf_init(&text, POLICY_BUNDLE_BODY_MAX_BYTES + EXPORT_HEAD_MAX_BYTES);
     if (!admin_may(x, ACCESS_ADMIN_READ | ACCESS_ADMIN_POLICY, "read", "[read, policy]")) {
         return;
     }
-    exchange_json(x, &json);
+    json_out_init(&json, &text);
     json_out_object_open(&json, NULL);
     json_out_string_c(&json, "digest", access_policy_digest(x->serve->options.policy));
     if (copy != NULL && copy->bundle != NULL) {
         policy_bundle_write(copy->bundle, &json);
     }
     json_out_object_close(&json);
-    exchange_reply(x, 200);
+    buf_add_char(&text, '\n');
+    if (buf_status(&text) != 0) {
+        exchange_fail_nomem(x);
+        return;
+    }
+    reply.body = buf_str(&text);
+    exchange_count(x, reply.status);
+    env_request_reply(x->request, &reply);
+    exchange_release(x);
 }
 
 /* ---- what was brought ------------------------------------------------------------ */

@@ -13,11 +13,14 @@
 
 #define POLICY_BUNDLE_FILES_MAX 256U
 #define POLICY_BUNDLE_NAME_MAX_BYTES 255U
-#define POLICY_BUNDLE_TEXT_MAX_BYTES (2U * 1024U * 1024U) /* of all files together */
+/* Of all files together: more than 10 000 rules of the usual kind, which take some 450 bytes. */
+#define POLICY_BUNDLE_TEXT_MAX_BYTES (6U * 1024U * 1024U)
 #define POLICY_BUNDLE_REVISION_MAX_BYTES 64U
 #define POLICY_BUNDLE_DIGEST_BYTES 64U
-/* As JSON, with what is beside it. */
-#define POLICY_BUNDLE_JSON_MAX_BYTES (8U * 1024U * 1024U)
+/* As JSON: in a request of leased's API, which takes no more (io/listener.c), and with what may be
+ * beside it in the state folder, which is another bundle. */
+#define POLICY_BUNDLE_BODY_MAX_BYTES (8U * 1024U * 1024U)
+#define POLICY_BUNDLE_JSON_MAX_BYTES (2U * POLICY_BUNDLE_BODY_MAX_BYTES)
 
 struct json_t;
 

@@ -278,6 +278,24 @@ def test_an_admin_asks_what_somebody_else_would_get(operator):
     assert "only an admin" in operator.policy("explain", operator.role, "--subject", "user=root", user=STRANGER, code=3)
 
 
+def test_ten_thousand_rules_are_planned_applied_and_kept(operator, tmp_path):
+    for part in range(10):
+        rules = []
+        for i in range(part * 1000, (part + 1) * 1000):
+            team = rule(f"team-{i:05}-payments-api-prod", f"ci-{i:05}", limits={"duration": "30m", "ttl": "1h", "live": 3})
+            team["subjects"].append({"group": f"team-{i:05}-oncall", "unit": f"payments-{i:05}.service"})
+            team["require"] = {"reason": "^[A-Z]+-[0-9]+", "approval": {"from": [{"group": f"team-{i:05}-leads"}], "count": 1}}
+            rules.append(team)
+        operator.write(*rules, rule(f"consumers-{part}", CONSUMER), admins=ADMINS if part == 0 else [], name=f"{part}.yaml")
+    assert sum(os.path.getsize(f"{operator.folder}/{name}") for name in os.listdir(operator.folder)) > 3 << 20
+    assert "(10010 rules)" in operator.policy("apply", operator.folder).splitlines()[0]
+    operator.kill()
+    operator.daemon.start()
+    assert operator.shown()[0]["rules"] == 10010
+    operator.policy("export", f"{tmp_path}/exported")
+    assert len(os.listdir(f"{tmp_path}/exported")) == 10
+
+
 def test_a_plan_needs_no_daemon(operator, shell, tmp_path):
     shell(operator.daemon).get(operator.role)
     operator.policy("export", f"{tmp_path}/before")

@@ -247,6 +247,30 @@ static void test_who_goes_away_does_not_stop_it(void **state)
     apply_end(0);
 }
 
+/* Longer than any other answer may be. */
+static void test_a_large_policy_is_exported_whole(void **state)
+{
+    struct policy_bundle *bundle = policy_bundle_new();
+    char *text = mem_calloc(1, SERVE_REPLY_MAX_BYTES);
+    struct policy_copy copy = {.bundle = bundle};
+    const struct serve_policies policies = {.copy = &copy};
+    struct call *call;
+
+    (void)state;
+    memset(text, '#', SERVE_REPLY_MAX_BYTES);
+    assert_int_equal(policy_bundle_add(bundle, STR("a.yaml"),
+                                       (struct str){.ptr = text, .len = SERVE_REPLY_MAX_BYTES},
+                                       NULL),
+                     0);
+    f.options.policies = &policies;
+    call = fixture_get(ADA, POLICY "/export");
+    assert_int_equal(call->status, 200);
+    assert_true(strlen(call->body) > SERVE_REPLY_MAX_BYTES);
+    serve_set_policy(f.serve, f.policy, NULL, NULL);
+    mem_free(text);
+    policy_bundle_free(bundle);
+}
+
 /* Before the first request; to be given to observe_end. */
 static struct access_policy *observe(const char *text)
 {
@@ -390,6 +414,7 @@ int main(void)
         fixture_test(test_not_more_grants_end_than_was_said),
         fixture_test(test_the_daemon_gets_what_was_asked_and_its_word_is_the_answer),
         fixture_test(test_who_goes_away_does_not_stop_it),
+        fixture_test(test_a_large_policy_is_exported_whole),
         fixture_test(test_an_observed_limit_is_on_record_where_it_would_bite),
         fixture_test(test_an_observed_rule_that_gives_the_same_is_not_on_record),
         fixture_test(test_what_is_observed_is_on_record_once_and_changes_nothing),

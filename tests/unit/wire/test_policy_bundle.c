@@ -93,6 +93,55 @@ static void test_it_has_limits(void **state)
     mem_free(large);
 }
 
+/* As teams write them: a job and the people behind it, limits and what is asked of them. */
+static void rule_write(struct buf *out, size_t i)
+{
+    buf_printf(out,
+               "  - name: team-%05zu-payments-api-prod\n"
+               "    subjects:\n"
+               "      - user: gitlab-runner\n"
+               "        jwt: {issuer: gitlab, claims: {project_path: \"acme/payments-%05zu/*\", "
+               "ref_protected: \"true\"}}\n"
+               "      - {group: team-%05zu-oncall}\n"
+               "    roles: [payments-%05zu-db, \"payments-%05zu-staging-*\"]\n"
+               "    limits: {duration: 30m, ttl: 1h, live: 3}\n"
+               "    require:\n"
+               "      reason: \"^[A-Z]+-[0-9]+\"\n"
+               "      approval: {from: [{group: team-%05zu-leads}], count: 1}\n",
+               i, i, i, i, i, i);
+}
+
+static void test_ten_thousand_rules_fit(void **state)
+{
+    struct policy_bundle *bundle = policy_bundle_new();
+    struct json_out json;
+    char name[16];
+    size_t i;
+    BUF_AUTO text;
+    BUF_AUTO body;
+
+    (void)state;
+    buf_init(&text, POLICY_BUNDLE_TEXT_MAX_BYTES);
+    buf_init(&body, POLICY_BUNDLE_BODY_MAX_BYTES);
+    for (i = 0; i < 10000; i++) {
+        if (i % 1000 == 0) {
+            buf_reset(&text);
+            buf_add_c(&text, "rules:\n");
+        }
+        rule_write(&text, i);
+        if (i % 1000 == 999) {
+            (void)snprintf(name, sizeof(name), "%zu.yaml", i);
+            assert_int_equal(policy_bundle_add(bundle, str_of(name), buf_str(&text), NULL), 0);
+        }
+    }
+    json_out_init(&json, &body);
+    json_out_object_open(&json, NULL);
+    policy_bundle_write(bundle, &json);
+    json_out_object_close(&json);
+    assert_int_equal(buf_status(&body), 0);
+    policy_bundle_free(bundle);
+}
+
 static void test_what_is_written_is_read_as_the_same(void **state)
 {
     static const char text[] =
@@ -238,6 +287,7 @@ int main(void)
         cmocka_unit_test_teardown(test_files_stand_in_the_order_of_their_names, without_leaks),
         cmocka_unit_test_teardown(test_names_lead_nowhere_else, without_leaks),
         cmocka_unit_test_teardown(test_it_has_limits, without_leaks),
+        cmocka_unit_test_teardown(test_ten_thousand_rules_fit, without_leaks),
         cmocka_unit_test(test_a_copy_that_was_changed_is_damaged),
         cmocka_unit_test(test_what_is_written_is_read_as_the_same),
         cmocka_unit_test(test_one_file_can_be_the_one_that_counts),
