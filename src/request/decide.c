@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #define MARK_PERSON "person"
+#define MARK_SUBJECT "jwt"
 #define OWN_TEXT "it is your own request: somebody else has to look at it"
 
 /* --- who --- */
@@ -59,7 +60,10 @@ static void mark_add(char marks[REQUEST_MARKS_MAX_BYTES + 1], const char *kind, 
 }
 
 /* What somebody is known by, a line each: whoever has one of them in common is the same. Neither a
- * token nor a listener makes somebody else of a user or of a certificate. Returns `out`. */
+ * token nor a listener makes somebody else of a user or of a certificate. Returns `out`.
+ *
+ * The subject of a job's token may be a whole project's, as GitLab's is: between two of whom it is
+ * known who is behind them it says nothing. */
 static const char *marks_of(const struct requests *requests, const struct access_identity *identity,
                             char out[REQUEST_MARKS_MAX_BYTES + 1])
 {
@@ -77,7 +81,7 @@ static const char *marks_of(const struct requests *requests, const struct access
     }
     if (claims != NULL) {
         (void)snprintf(text, sizeof(text), "%s %s", claims->iss, claims->sub);
-        mark_add(out, "jwt", text);
+        mark_add(out, MARK_SUBJECT, text);
     }
     if (claims != NULL && claims->person[0] != '\0') {
         mark_add(out, MARK_PERSON, claims->person);
@@ -88,19 +92,41 @@ static const char *marks_of(const struct requests *requests, const struct access
     return out;
 }
 
-/* The first that both have; ptr NULL: there is none. */
-static struct str mark_shared(const char *marks, const char *others)
+static bool has_mark(const char *marks, struct str mark)
 {
     struct str rest = str_of(marks);
 
     while (rest.ptr != NULL) {
-        struct str mark = str_cut(&rest, '\n');
-        struct str other_rest = str_of(others);
+        if (str_eq(mark, str_cut(&rest, '\n'))) {
+            return true;
+        }
+    }
+    return false;
+}
 
-        while (other_rest.ptr != NULL) {
-            if (str_eq(mark, str_cut(&other_rest, '\n'))) {
-                return mark;
-            }
+static bool names_person(const char *marks)
+{
+    struct str rest = str_of(marks);
+
+    while (rest.ptr != NULL) {
+        if (str_starts_with(str_cut(&rest, '\n'), MARK_PERSON ":")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first that both have; ptr NULL: there is none. */
+static struct str mark_shared(const char *marks, const char *others)
+{
+    bool are_known = names_person(marks) && names_person(others);
+    struct str rest = str_of(marks);
+
+    while (rest.ptr != NULL) {
+        struct str mark = str_cut(&rest, '\n');
+
+        if (has_mark(others, mark) && !(are_known && str_starts_with(mark, MARK_SUBJECT ":"))) {
+            return mark;
         }
     }
     return (struct str){.ptr = NULL};

@@ -77,11 +77,13 @@ static void test_two_are_two_people(void **state)
     assert_int_equal(fixture_trail("\"event\":\"request.approved\",\"outcome\":\"pending\""), 1);
 }
 
-/* `who` shows a token of this person, who has to be freed. */
+/* `who` shows a token of this person (NULL: of nobody known), which has to be freed. */
 static struct access_claims *show_token(enum who who, const char *person)
 {
-    json_t *all = json_pack("{s:s, s:s, s:s}", "iss", "https://ci", "sub", "job", "email", person);
-    const struct access_claims_source source = {.issuer = "ci", .person = "email", .all = all};
+    json_t *all = json_pack("{s:s, s:s, s:s?}", "iss", "https://ci", "sub", "job", "email", person);
+    const struct access_claims_source source = {.issuer = "ci",
+                                                .person = person != NULL ? "email" : NULL,
+                                                .all = all};
     struct access_claims *claims = NULL;
 
     assert_int_equal(access_claims_new(&source, &claims, NULL), 0);
@@ -113,6 +115,37 @@ static void test_a_token_makes_nobody_two(void **state)
     put_away(BOB, token);
     assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
     assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+}
+
+static void test_who_is_known_is_told_apart_from_others_of_the_same_project(void **state)
+{
+    struct access_claims *tokens[] = {show_token(ALICE, "alice@acme"), show_token(BOB, "bob@acme"),
+                                      show_token(DANA, "alice@acme")};
+    struct request *request = fixture_request(ALICE, "db2");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), ERR_DENIED);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    put_away(DANA, tokens[2]);
+    tokens[2] = show_token(DANA, "dana@acme");
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_state(request), REQUEST_APPROVED);
+    put_away(ALICE, tokens[0]);
+    put_away(BOB, tokens[1]);
+    put_away(DANA, tokens[2]);
+}
+
+static void test_nobody_known_is_not_told_apart_by_the_project(void **state)
+{
+    struct access_claims *tokens[] = {show_token(DANA, NULL), show_token(BOB, NULL)};
+    struct request *request = fixture_request(ALICE, "db2");
+
+    (void)state;
+    assert_int_equal(fixture_say(request, DANA, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    assert_int_equal(fixture_view(request).approval_count, 1);
+    put_away(DANA, tokens[0]);
+    put_away(BOB, tokens[1]);
 }
 
 static void test_a_token_makes_nobody_another_person(void **state)
@@ -441,6 +474,8 @@ int main(void)
         fixture_test(test_who_isnt_named_approves_nothing),
         fixture_test(test_two_are_two_people),
         fixture_test(test_a_token_makes_nobody_two),
+        fixture_test(test_who_is_known_is_told_apart_from_others_of_the_same_project),
+        fixture_test(test_nobody_known_is_not_told_apart_by_the_project),
         fixture_test(test_a_token_makes_nobody_another_person),
         fixture_test(test_nobody_approves_what_its_certificate_has_asked),
         fixture_test(test_a_single_denial_ends_it),
