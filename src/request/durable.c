@@ -17,6 +17,15 @@ static_assert(REQUEST_APPROVALS_MAX == LEDGER_APPROVALS_MAX, "each has its place
 
 /* --- there --- */
 
+/* By the clock on the wall as it is now: it may have been set since the time was told to anybody.
+ */
+static int64_t wall_of(const struct request *request, uint64_t when_ms)
+{
+    struct env *env = request->requests->options.env;
+
+    return env_wall_ms(env) + ((int64_t)when_ms - (int64_t)env_now_ms(env));
+}
+
 static void fill(const struct request *request, const struct request_standing *standing,
                  struct ledger_request *ret_record)
 {
@@ -46,8 +55,11 @@ static void fill(const struct request *request, const struct request_standing *s
                   .written_ms = (int64_t)env_now_ms(env),
                   .boot = env_boot_id(env)},
         .created_wall_ms = request->created_wall_ms,
-        .decide_by_wall_ms = request->decide_by_wall_ms,
-        .use_by_wall_ms = standing->use_by_wall_ms,
+        .decide_by_wall_ms = standing->state == REQUEST_PENDING
+                                 ? wall_of(request, standing->until_ms)
+                                 : request->decide_by_wall_ms,
+        .use_by_wall_ms = standing->use_by_ms != 0 ? wall_of(request, standing->use_by_ms)
+                                                   : standing->use_by_wall_ms,
         .ended_wall_ms = standing->ended_wall_ms,
         .approval_count = standing->approval_count,
     };

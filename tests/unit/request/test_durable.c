@@ -117,6 +117,34 @@ static void test_times_go_on_in_the_same_boot(void **state)
     assert_int_equal(fixture_state(remembered()), REQUEST_EXPIRED);
 }
 
+static void test_a_clock_that_is_set_back_gives_nothing_more_time(void **state)
+{
+    struct request *request = remember(fixture_request(ALICE, "db2"));
+
+    (void)state;
+    f.fake.wall_ms -= (int64_t)(5 * HOUR_MS);
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0); /* and is written again */
+    fixture_kill();
+    fake_env_advance(&f.fake, 31 * MINUTE_MS);
+    assert_int_equal(fixture_state(remembered()), REQUEST_EXPIRED);
+}
+
+static void test_nor_does_an_approval_that_is_given_back(void **state)
+{
+    struct request *request = remember(fixture_request(ALICE, "db"));
+
+    (void)state;
+    assert_int_equal(fixture_say(request, BOB, REQUEST_APPROVE), 0);
+    f.fake.wall_ms -= (int64_t)(5 * HOUR_MS);
+    assert_int_equal(request_use(request, "g-1"), 0);
+    fake_env_run(&f.fake);
+    fixture_kill();
+    request_give_back(remembered(), "g-1");
+    assert_int_equal(fixture_state(remembered()), REQUEST_APPROVED);
+    fake_env_advance(&f.fake, 16 * MINUTE_MS);
+    assert_int_equal(fixture_state(remembered()), REQUEST_EXPIRED);
+}
+
 static void test_behind_a_boot_nothing_lives_for_longer(void **state)
 {
     (void)state;
@@ -310,6 +338,8 @@ int main(void)
         fixture_test(test_an_approval_that_isnt_on_disk_isnt_one),
         fixture_test(test_a_use_is_there_with_what_comes_with_it),
         fixture_test(test_times_go_on_in_the_same_boot),
+        fixture_test(test_a_clock_that_is_set_back_gives_nothing_more_time),
+        fixture_test(test_nor_does_an_approval_that_is_given_back),
         fixture_test(test_behind_a_boot_nothing_lives_for_longer),
         fixture_test(test_what_ran_out_meanwhile_has_ended),
         fixture_test(test_broken_glass_is_reviewed),
