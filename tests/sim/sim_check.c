@@ -202,13 +202,14 @@ void sim_check_replied(struct sim_check *check, const struct sim_request *reques
 
     if (answer != NULL) {
         check_credential(check, answer, request->connection->peer.uid, request->status == 201);
+        if (check->guard != NULL) {
+            sim_guard_read(check->guard, request, answer);
+        }
     } else if (sim_is_leak(body)) {
         sim_fail(&check->world->sim, "S6: a secret in an answer %u: %.*s", request->status,
                  STR_ARG(body));
     }
-    if (request->status >= 400) {
-        check->refused_count++;
-    }
+    check->refused_count += request->status >= 400 ? 1 : 0;
     json_decref(answer);
 }
 
@@ -278,6 +279,9 @@ void sim_check_step(struct sim_check *check)
         lease_core_check(check->world->core);
         check_core(check);
         sim_limits_check(check);
+        if (check->guard != NULL) {
+            sim_guard_check(check->guard);
+        }
     }
 }
 
@@ -378,6 +382,9 @@ void sim_check_crashed(struct sim_check *check)
     sim_trail_crashed(&check->trail, check->world->ledger_was_failing);
     if (check->drills != NULL && check->world->ledger_was_failing) {
         sim_drills_doubt(check->drills);
+    }
+    if (check->guard != NULL) {
+        sim_guard_crashed(check->guard, check->world->ledger_was_failing);
     }
     for (size_t i = 0; i < check->world->backend_count; i++) {
         issuer_crashed(check, check->world->backends[i].issuer);

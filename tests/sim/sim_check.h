@@ -16,13 +16,16 @@
  *   S13 what is tried out before its hand-out works by then
  *   S14 what is on record as revoked could be revoked, and is dead at its issuer (sim_trail.c)
  *   S15 what somebody had read when a drill about him began is dead, and who is blocked gets
- * nothing (sim_drill.h) I10 nobody holds what the policy forbids I3 what is being revoked is in the
- * ledger (sim_limits.c) I3, I9 what nobody holds is dead at the issuer, but for what the network
- * lost */
+ *       nothing (sim_drill.h)
+ *   S16, S17 approvals and windows (sim_guard.h)
+ *   I10 nobody holds what the policy forbids (sim_limits.c, sim_guard.h)
+ *   I3 what is being revoked is in the ledger (sim_limits.c)
+ *   I3, I9 what nobody holds is dead at the issuer, but for what the network lost */
 #ifndef LEASED_TESTS_SIM_CHECK_H
 #define LEASED_TESTS_SIM_CHECK_H
 
 #include "sim_drill.h"
+#include "sim_guard.h"
 #include "sim_trail.h"
 #include "sim_world.h"
 
@@ -44,6 +47,7 @@ struct sim_check {
     uint64_t refused_count;    /* problem documents */
     uint64_t looked_at_step;
     struct sim_drills *drills; /* NULL: there are none */
+    struct sim_guard *guard;   /* NULL: the world isn't guarded */
     /* The policy's limit of a credential's ttl for this user; NULL: there is none. */
     uint64_t (*ttl_of_user_ms)(uint32_t uid);
 };

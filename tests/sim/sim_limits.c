@@ -1,6 +1,7 @@
 /* The checks that go through all there is: how many of each thing, for how long, what on record. */
 #include "sim_check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ENDED_MAX 1100          /* ended leases of one state: kept ones, and those pointed to */
@@ -154,6 +155,14 @@ static void check_revoking(struct sim_check *check)
     }
 }
 
+/* How long the client waits for somebody's approval before anything is issued. */
+static uint64_t wait_ms(const struct sim_request *request)
+{
+    const char *wait = strstr(request->target, "wait=");
+
+    return wait != NULL ? strtoull(wait + 5, NULL, 10) * 1000 : 0;
+}
+
 /* S12: who asks for a credential is answered in time, whatever the issuer does. */
 static void check_answers(struct sim_check *check)
 {
@@ -169,7 +178,8 @@ static void check_answers(struct sim_check *check)
         if (request != NULL && request->status == 0 && !connection->is_closing &&
             (str_starts_with(str_of(request->target), "/leased/v1/credentials") ||
              str_eq_c(str_of(request->target), "/leased/v1/leases")) &&
-            request->sent_ms + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS < sim_awake_ms(sim)) {
+            request->sent_ms + wait_ms(request) + ANSWER_MAX_MS + ANSWER_LATE_MAX_MS <
+                sim_awake_ms(sim)) {
             sim_fail(sim, "S12: request %llu has waited for %llu ms",
                      (unsigned long long)request->number,
                      (unsigned long long)(sim_awake_ms(sim) - request->sent_ms));

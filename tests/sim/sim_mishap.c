@@ -91,6 +91,9 @@ static void begin_again(struct sim_mishaps *mishaps)
 
     sim_trace(&world->sim, "a new daemon");
     sim_world_start(world, mishaps->options);
+    if (mishaps->check->guard != NULL) {
+        sim_guard_started(mishaps->check->guard);
+    }
     world->listener.undelivered = mishaps->undelivered;
     world->listener.stalled = mishaps->stalled;
 }

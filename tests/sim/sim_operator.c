@@ -1,7 +1,7 @@
 /* Reloads. What the checkers must know of the past (the least limits that a role has had) is kept
  * in the world's roles. */
 #include "sim_operator.h"
-#include "lease/recheck.h"
+#include "sim_apply.h"
 
 #include <stdio.h>
 
@@ -60,12 +60,6 @@ static void remove_or_give(struct sim_world *world, size_t index)
     }
 }
 
-static void judge(void *user, const struct access_identity *identity,
-                  const struct access_request *request, struct access_decision *ret_decision)
-{
-    access_policy_decide(user, identity, request, ret_decision);
-}
-
 static void set_policy(struct sim_world *world, size_t index)
 {
     const struct serve_settings settings = {.policy = world->policies[index],
@@ -75,11 +69,7 @@ static void set_policy(struct sim_world *world, size_t index)
     sim_trace(&world->sim, "operators: policy %zu", index);
     world->policy_index = index;
     serve_set(world->serve, &settings);
-    (void)lease_core_recheck(
-        world->core,
-        &(struct lease_recheck){.policy_digest = access_policy_digest(world->policies[index]),
-                                .judge = judge,
-                                .user = world->policies[index]});
+    sim_apply_recheck(world, &(struct lease_recheck){.drain_ms = 0});
 }
 
 void sim_operator_act(struct sim_world *world)
@@ -101,7 +91,7 @@ void sim_operator_act(struct sim_world *world)
         remove_or_give(world, index);
         break;
     default:
-        if (world->policies[1] != NULL) {
+        if (world->policies[1] != NULL && !world->is_guarded) {
             set_policy(world, 1 - world->policy_index);
         }
         break;
@@ -115,7 +105,7 @@ void sim_operator_settle(struct sim_world *world)
             give(world, i);
         }
     }
-    if (world->policy_index != 0) {
+    if (world->policy_index != 0 && !world->is_guarded) {
         set_policy(world, 0);
     }
 }

@@ -4,12 +4,14 @@
  * that one fault doesn't hide what another would show. */
 #include "sim_swarm.h"
 
+#include "sim_asking.h"
 #include "sim_check.h"
 #include "sim_client.h"
 #include "sim_drill.h"
 #include "sim_estate.h"
 #include "sim_mishap.h"
 #include "sim_operator.h"
+#include "sim_policies.h"
 
 #include "base/mem.h"
 
@@ -22,41 +24,6 @@
 #define HEAL_MS (20U * MINUTE_MS)
 #define LONGEST_GRANT_MS (130U * MINUTE_MS)
 #define DRAIN_PATIENCE_MS (10U * MINUTE_MS)
-
-#define OTHER_POLICY                                                                                             \
-    "rules:\n"                                                                                                   \
-    "- name: crowd\n"                                                                                            \
-    "  subjects: [{user: \"*\"}]\n"                                                                              \
-    "  roles: [\"*\"]\n"                                                                                         \
-    "  limits: {duration: 5m, binding: [process, parent, session, unit, connection, none, \"comm:consumer\"]}\n" \
-    "- name: banned\n"                                                                                           \
-    "  subjects: [{user: user1001}]\n"                                                                           \
-    "  roles: [\"*\"]\n"                                                                                         \
-    "  effect: deny\n"                                                                                           \
-    "admins:\n"                                                                                                  \
-    "- {subjects: [{user: user1000}]}\n"
-
-#define POLICY                                                                                     \
-    "rules:\n"                                                                                     \
-    "- name: crowd\n"                                                                              \
-    "  subjects: [{user: user1000}, {user: user1001}, {user: user1002}]\n"                         \
-    "  roles: [\"*\"]\n"                                                                           \
-    "  limits: {binding: [process, parent, session, unit, connection, none, \"comm:consumer\"]}\n" \
-    "- name: careful\n"                                                                            \
-    "  subjects: [{user: user1003}, {user: user1004, unit: app-1.service}]\n"                      \
-    "  roles: [none, other]\n"                                                                     \
-    "  limits: {live: 2, duration: 10m, ttl: 5m}\n"                                                \
-    "  require: {reason: \"^OPS-[0-9]+\"}\n"                                                       \
-    "- name: sharers\n"                                                                            \
-    "  subjects: [{user: user1003}, {user: user1004}]\n"                                           \
-    "  roles: [own, shared, common]\n"                                                             \
-    "  limits: {live: 3}\n"                                                                        \
-    "- name: never\n"                                                                              \
-    "  subjects: [{user: user1005}]\n"                                                             \
-    "  roles: [\"*\"]\n"                                                                           \
-    "  effect: deny\n"                                                                             \
-    "admins:\n"                                                                                    \
-    "- {subjects: [{user: user1000}]}\n"
 
 static uint64_t ttl_of_user_ms(uint32_t uid)
 {
@@ -77,6 +44,7 @@ struct swarm {
     struct sim_world_options options;
     struct sim_mishaps mishaps;
     struct sim_drills drills;
+    struct sim_asking asking;
     bool is_short; /* of leases: everybody wants more */
 };
 
@@ -338,6 +306,29 @@ static void draw_drills(struct swarm *swarm, uint64_t seed)
     }
 }
 
+/* In a fifth of the seeds, by the seed alone; what found something before there were such worlds
+ * isn't among them. */
+static bool is_guarded(const struct sim_swarm_options *run)
+{
+    return !run->is_plain && !run->is_vault_only && run->seed % 5 == 2;
+}
+
+static void fill_crowd(struct swarm *swarm)
+{
+    bool is_small = swarm->options.is_guarded; /* others do most there */
+
+    draw_crowd(swarm);
+    if (swarm->is_short) {
+        swarm->crowd.think_max_ms = between(swarm, 500, 3000);
+        swarm->crowd.weights[SIM_ACT_CREATE] = 60;
+    }
+    if (is_small) {
+        swarm->crowd.think_max_ms = between(swarm, 10, 40) * SECOND_MS;
+    }
+    sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check,
+                   is_small ? between(swarm, 1, 6) : between(swarm, 2, 24));
+}
+
 static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
 {
     struct sim_world_options *options = &swarm->options;
@@ -356,8 +347,8 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
     *options = (struct sim_world_options){
         .roles = swarm->roles,
         .role_count = swarm->world.role_count,
-        .policy = POLICY,
-        .other_policy = OTHER_POLICY,
+        .policy = SIM_POLICY,
+        .other_policy = SIM_OTHER_POLICY,
         .uses_token = sim_random_chance(&swarm->random, 200),
         .isolates = sim_random_chance(&swarm->random, ISOLATES_PERMILLE),
         .has_token_role = sim_random_chance(&swarm->random, 500),
@@ -373,14 +364,13 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
     if (!run->is_plain && !run->is_vault_only) {
         options->variant = sim_estate_draw(run->seed, swarm->roles, swarm->world.role_count);
     }
+    if (is_guarded(run)) {
+        sim_asking_draw(&swarm->asking, &swarm->random, options);
+        swarm->check.ttl_of_user_ms = NULL;
+    }
     sim_world_start(&swarm->world, options);
     sim_estate_follow(&swarm->world);
-    draw_crowd(swarm);
-    if (swarm->is_short) {
-        swarm->crowd.think_max_ms = between(swarm, 500, 3000);
-        swarm->crowd.weights[SIM_ACT_CREATE] = 60;
-    }
-    sim_crowd_fill(&swarm->crowd, &swarm->world, &swarm->check, between(swarm, 2, 24));
+    fill_crowd(swarm);
     sim_crowd_start(&swarm->crowd);
     sim_schedule_in(&swarm->world.sim, &swarm->noise, 0);
     reload_again(swarm);
@@ -389,6 +379,10 @@ static void begin(struct swarm *swarm, const struct sim_swarm_options *run)
     swarm->mishaps.options = options;
     if (!run->is_plain) {
         draw_more(swarm);
+    }
+    if (options->is_guarded) {
+        sim_asking_start(&swarm->asking, &swarm->check);
+        swarm->mishaps.every_ms = between(swarm, 20, 90) * SECOND_MS;
     }
     sim_mishaps_start(&swarm->mishaps);
     swarm->drills.world = &swarm->world;
@@ -431,6 +425,7 @@ static void heal(struct swarm *swarm)
     sim_unschedule(sim, &swarm->noise);
     sim_unschedule(sim, &swarm->reload);
     sim_drills_stop(&swarm->drills);
+    sim_asking_stop(&swarm->asking);
     sim_unschedule(sim, &swarm->calm);
     sim_crowd_calm(&swarm->crowd);
     pass(swarm, HEAL_MS);
@@ -454,6 +449,7 @@ static void end(struct swarm *swarm)
     sim_crowd_kill(&swarm->crowd);
     sim_world_stop(world, true);
     sim_crowd_stop(&swarm->crowd);
+    sim_asking_end(&swarm->asking);
     sim_check_nothing_held(&swarm->check);
     sim_check_ended(&swarm->check);
     while (sim_step(&world->sim)) {

@@ -1,6 +1,8 @@
 /* Following the audit file, line by line. */
 #include "sim_trail.h"
 
+#include "sim_guard.h"
+
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -48,17 +50,8 @@ static struct sim_trail_item *item_get(struct map *map, const char *id)
     return item;
 }
 
-/* What is needed of a record; "" where it has none. The verifier has parsed the line already, and a
- * name in quotes and a colon can't stand inside a value, where quotes are escaped. */
-struct record {
-    char event[40];
-    char lease[48];
-    char grant[48];
-    char outcome[16];
-    char reason[160];
-    char count[24];
-};
-
+/* The verifier has parsed the line already, and a name in quotes and a colon can't stand inside a
+ * value, where quotes are escaped. */
 static void field_read(struct str line, const char *key, char *out, size_t out_size)
 {
     char name[16];
@@ -77,9 +70,17 @@ static void field_read(struct str line, const char *key, char *out, size_t out_s
     out[used] = '\0';
 }
 
-static void record_read(struct str line, struct record *ret_record)
+static void record_read(struct str line, struct sim_trail_record *ret_record)
 {
+    char uid[16];
+
     field_read(line, "event", ret_record->event, sizeof(ret_record->event));
+    field_read(line, "request", ret_record->request, sizeof(ret_record->request));
+    field_read(line, "uid", uid, sizeof(uid));
+    ret_record->uid = (uint32_t)strtoul(uid, NULL, 10);
+    field_read(line, "role", ret_record->role, sizeof(ret_record->role));
+    field_read(line, "approval", ret_record->approval, sizeof(ret_record->approval));
+    field_read(line, "rule", ret_record->rule, sizeof(ret_record->rule));
     field_read(line, "lease", ret_record->lease, sizeof(ret_record->lease));
     field_read(line, "grant", ret_record->grant, sizeof(ret_record->grant));
     field_read(line, "outcome", ret_record->outcome, sizeof(ret_record->outcome));
@@ -154,7 +155,7 @@ static const char *or_dash(const char *text)
     return text[0] != '\0' ? text : "-";
 }
 
-static void record_note(struct sim_trail *trail, const struct record *record)
+static void record_note(struct sim_trail *trail, const struct sim_trail_record *record)
 {
     const char *event = record->event;
     const char *lease = record->lease;
@@ -193,7 +194,7 @@ static void record_note(struct sim_trail *trail, const struct record *record)
 /* Each record is looked at once, wherever it is seen first. */
 static void line_note(struct sim_trail *trail, struct str line, uint64_t seq)
 {
-    struct record record;
+    struct sim_trail_record record;
 
     if (seq <= trail->seen_seq) {
         return;
@@ -203,6 +204,9 @@ static void line_note(struct sim_trail *trail, struct str line, uint64_t seq)
     }
     record_read(line, &record);
     record_note(trail, &record);
+    if (trail->guard != NULL) {
+        sim_guard_record(trail->guard, &record);
+    }
     trail->seen_seq = seq;
     trail->record_count++;
 }

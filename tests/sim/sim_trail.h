@@ -29,6 +29,23 @@ struct sim_trail_item {
     const struct sim_credential *credential;
 };
 
+/* What is needed of a record; "" and 0 where it has none. */
+struct sim_trail_record {
+    char event[40];
+    char request[48];
+    char role[40];
+    char lease[48];
+    char grant[48];
+    char outcome[16];
+    char reason[160];
+    char approval[48];
+    char rule[40];
+    char count[24];
+    uint32_t uid;
+};
+
+struct sim_guard;
+
 struct sim_trail {
     struct sim *sim;
     const char *path;
@@ -39,8 +56,9 @@ struct sim_trail {
     struct map items;
     struct map readings;
     uint64_t record_count;
-    uint64_t denied_count; /* grant.denied */
-    uint64_t lost_count;   /* records that the trail itself says are missing */
+    uint64_t denied_count;   /* grant.denied */
+    uint64_t lost_count;     /* records that the trail itself says are missing */
+    struct sim_guard *guard; /* is told of each record; may be NULL */
 };
 
 void sim_trail_init(struct sim_trail *trail, struct sim *sim, const char *path,

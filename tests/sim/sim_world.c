@@ -3,6 +3,7 @@
  * daemon's own order. A crash is a stop without a drain, of which the disk sees nothing. */
 #include "sim_world.h"
 
+#include "sim_apply.h"
 #include "sim_check.h"
 
 #include "base/log.h"
@@ -135,7 +136,7 @@ static void add_role(struct sim_world *world, const struct sim_role *role)
     sim_world_must(world, lease_core_set_role(world->core, config), &e, role->name);
 }
 
-static struct access_policy *parse_policy(struct sim_world *world, const char *text)
+struct access_policy *sim_world_parse_policy(struct sim_world *world, const char *text)
 {
     struct access_policy *policy = NULL;
     const char *names[SIM_WORLD_ROLES_MAX + 1] = {NULL};
@@ -162,6 +163,68 @@ static struct access_policy *parse_policy(struct sim_world *world, const char *t
     return policy;
 }
 
+static bool grant_lives(void *user, const char *id)
+{
+    const struct sim_world *world = user;
+    const struct grant *grant = lease_core_find_grant(world->core, str_of(id));
+    struct grant_view view = {.state = GRANT_STATE_ENDED};
+
+    if (grant != NULL) {
+        grant_view(grant, &view);
+    }
+    return view.state != GRANT_STATE_ENDED;
+}
+
+static void end_grant(void *user, const char *id)
+{
+    struct sim_world *world = user;
+    struct grant *grant = lease_core_find_grant(world->core, str_of(id));
+
+    if (grant != NULL) {
+        lease_end_grant(world->core, grant, GRANT_END_REVOKED, NULL);
+    }
+}
+
+static int recover_request(void *user, struct str id, struct str body)
+{
+    struct sim_world *world = user;
+    struct err e = {0};
+
+    sim_world_must(world, requests_recover(world->requests, id, body, &e), &e, "a request");
+    return 0;
+}
+
+/* What the ledger has of them, and the policy that was applied last. */
+static void start_guarded(struct sim_world *world)
+{
+    const struct requests_options options = {.env = &world->sim.env,
+                                             .audit = world->audit,
+                                             .ledger = world->limits.ledger,
+                                             .policy = world->policies[world->policy_index],
+                                             .grant_lives = grant_lives,
+                                             .grant_end = end_grant,
+                                             .user = world};
+    struct err e = {0};
+
+    sim_world_must(world, requests_new(&options, &world->requests, &e), &e, "requests");
+    sim_world_must(world,
+                   env_ledger_each(&world->ledger.ledger, ENV_LEDGER_REQUEST, recover_request,
+                                   world, &e),
+                   &e, "ledger");
+    requests_recovered(world->requests, options.policy);
+}
+
+static void start_policies(struct sim_world *world, const struct sim_world_options *options)
+{
+    world->is_guarded = options->is_guarded;
+    world->policies[0] =
+        sim_world_parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
+    if (options->other_policy != NULL) {
+        world->policies[1] = sim_world_parse_policy(world, options->other_policy);
+    }
+    world->policy_index = options->is_guarded ? sim_apply_word(world) : 0;
+}
+
 static void start_serve(struct sim_world *world)
 {
     struct err e = {0};
@@ -170,12 +233,16 @@ static void start_serve(struct sim_world *world)
         .core = world->core,
         .audit = world->audit,
         .ledger = world->limits.ledger,
-        .policy = world->policies[0],
+        .requests = world->requests,
+        .policy = world->policies[world->policy_index],
         .backends = world->backend_list,
         .backend_count = world->backend_count,
         .own_cgroup = "/system.slice/leased.service",
         .node = "sim",
         .version = "sim",
+        .policy_compile = sim_apply_compile,
+        .policy_apply = sim_apply_start,
+        .user = world,
     };
 
     sim_world_must(world, serve_new(&options, &world->serve, &e), &e, "serve");
@@ -191,8 +258,8 @@ static void start_serve(struct sim_world *world)
     world->metrics.handler = serve_request;
     world->metrics.handler_user = &world->metrics_api;
     serve_set_ready(world->serve, true);
-    world->policy_index = 0;
     world->is_up = true;
+    world->started_ms = world->sim.now_ms;
     world->start_count++;
 }
 
@@ -286,11 +353,13 @@ void sim_world_start(struct sim_world *world, const struct sim_world_options *op
     sim_world_must(world,
                    env_ledger_each(&world->ledger.ledger, ENV_LEDGER_RATE, recover_rate, world, &e),
                    &e, "ledger");
+    start_policies(world, options);
+    if (world->is_guarded) {
+        sim_apply_recheck(world, &(struct lease_recheck){.drain_ms = 0});
+    }
     lease_core_recovered(world->core, &world->recovery);
-    world->policies[0] =
-        parse_policy(world, options->policy != NULL ? options->policy : POLICY_EVERYBODY);
-    if (options->other_policy != NULL) {
-        world->policies[1] = parse_policy(world, options->other_policy);
+    if (world->is_guarded) {
+        start_guarded(world);
     }
     start_serve(world);
     sim_run_deferred(&world->sim);
@@ -372,7 +441,10 @@ void sim_world_stop(struct sim_world *world, bool logout)
         !list_is_empty(&world->metrics.connections)) {
         stop_connections(world);
     }
+    sim_apply_stop(world);
     serve_free(world->serve);
+    requests_free(world->requests);
+    world->requests = NULL;
     world->is_closed = false;
     lease_core_close(world->core, core_closed, world);
     run_until(world, &world->is_closed, CLOSE_MAX_MS, "closing the core");

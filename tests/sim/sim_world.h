@@ -21,6 +21,7 @@
 #define SIM_AUDIT_PATH "/var/log/leased/audit.jsonl"
 
 struct sim_check;
+struct sim_apply;
 
 /* A role, at both ends. */
 struct sim_role {
@@ -55,7 +56,8 @@ struct sim_world_options {
     bool has_token_role;      /* … that are orphans */
     uint32_t in_flight;       /* 0: the default */
     bool has_ledger;
-    uint32_t variant;                 /* of the issuers but Vault's */
+    bool is_guarded;  /* approvals can be asked for, and policies applied (sim_rules.h) */
+    uint32_t variant; /* of the issuers but Vault's */
     struct lease_core_options limits; /* env, audit and ledger are the world's */
 };
 
@@ -83,6 +85,9 @@ struct sim_world {
     struct backend_verifier verifier;
     struct access_policy *policies[2]; /* the first, and what operators change it to */
     size_t policy_index;
+    bool is_guarded;
+    struct requests *requests; /* NULL: nobody can approve anything */
+    struct sim_apply *apply;   /* the policy that is being applied; NULL: none */
     struct serve *serve;
     struct serve_listener api;
     struct serve_listener metrics_api;
@@ -102,6 +107,7 @@ struct sim_world {
     int drain_status;
     bool is_drained;
     bool is_up; /* consumers can connect */
+    uint64_t started_ms;
     uint64_t start_count;
     bool is_closed; /* the part that is being closed has said so */
 };
@@ -135,6 +141,9 @@ void sim_outside_listen(struct sim_world *world);
 /* Starts the daemon's parts; fails the run when one of them can't. After sim_world_crash it is the
  * next daemon, on the same disk. */
 void sim_world_start(struct sim_world *world, const struct sim_world_options *options);
+
+/* A policy for the world's roles; access_policy_free it. Fails the run on a mistake. */
+struct access_policy *sim_world_parse_policy(struct sim_world *world, const char *text);
 
 /* The role's name at the issuer: its own, or that of its twin. */
 const char *sim_world_issuer_role(const struct sim_world *world, size_t index);

@@ -1,0 +1,127 @@
+/* S17: what is given within a window ends with it. */
+#include "sim_guard.h"
+
+#include "sim_rules.h"
+#include "sim_trail.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+struct sim_windowed {
+    struct map_entry entry;
+    char grant[48];
+    uint64_t end_ms; /* of its window, as the clocks were when it began, or the policy came */
+    int64_t end_wall_ms;
+};
+
+static struct sim_windowed *windowed_find(const struct sim_guard *guard, const char *grant)
+{
+    struct map_entry *entry = map_find(&guard->windows, str_of(grant));
+
+    return entry != NULL ? MAP_ENTRY(entry, struct sim_windowed, entry) : NULL;
+}
+
+/* When the window ends that it is now in, or just was. 0: it is in none. */
+static int64_t window_end(const struct sim_guard *guard)
+{
+    const struct sim_world *world = guard->world;
+    int64_t wall_ms = env_wall_ms((struct env *)&guard->world->sim.env);
+    int64_t end_ms = sim_rules_window_end(world->policy_index, wall_ms);
+
+    return end_ms != 0 ? end_ms
+                       : sim_rules_window_end(world->policy_index, wall_ms - SIM_GUARD_LATE_MAX_MS);
+}
+
+/* The clock was set, or another policy came, or the machine slept, so short ago that what was begun
+ * before may come now. */
+static bool is_window_sure(const struct sim_guard *guard)
+{
+    const struct sim *sim = &guard->world->sim;
+
+    return sim_guard_is_calm(guard) && sim->clock_set_ms + SIM_GUARD_CALM_MS < sim->now_ms &&
+           guard->changed_ms + SIM_GUARD_CALM_MS < sim->now_ms;
+}
+
+static void window_begin(const struct sim_guard *guard, struct sim_windowed *windowed)
+{
+    const struct sim *sim = &guard->world->sim;
+    int64_t wall_ms = env_wall_ms((struct env *)&guard->world->sim.env);
+    int64_t end_ms = window_end(guard);
+    int64_t left_ms = end_ms > wall_ms ? end_ms - wall_ms : 0;
+
+    windowed->end_wall_ms = wall_ms + left_ms;
+    windowed->end_ms = sim->now_ms + (uint64_t)left_ms;
+}
+
+void sim_guard_window_created(struct sim_guard *guard, const struct sim_trail_record *record)
+{
+    struct sim_windowed *windowed = windowed_find(guard, record->grant);
+
+    if (!is_window_sure(guard)) {
+        return; /* it may have been decided by another clock, or policy */
+    }
+    if (window_end(guard) == 0) {
+        sim_fail(&guard->world->sim, "S17: %s is given outside its window", record->grant);
+    }
+    if (windowed == NULL) {
+        windowed = mem_calloc(1, sizeof(*windowed));
+        CHECK(windowed != NULL);
+        (void)snprintf(windowed->grant, sizeof(windowed->grant), "%s", record->grant);
+        CHECK(map_add(&guard->windows, &windowed->entry, str_of(windowed->grant)) == 0);
+    }
+    window_begin(guard, windowed);
+}
+
+/* The clock may have been set back since it began; then it may last until the clock says so. */
+void sim_guard_window_check(const struct sim_guard *guard, const struct grant_view *view)
+{
+    struct sim *sim = &guard->world->sim;
+    const struct sim_windowed *windowed = windowed_find(guard, view->id);
+    int64_t left_ms;
+
+    if (windowed == NULL) {
+        return;
+    }
+    left_ms = windowed->end_wall_ms - env_wall_ms(&sim->env);
+    if (left_ms + (int64_t)SIM_GUARD_LATE_MAX_MS < 0 &&
+        windowed->end_ms + SIM_GUARD_LATE_MAX_MS < sim->now_ms) {
+        sim_fail(sim, "S17: %s goes on, and its window ended %llu ms ago", view->id,
+                 (unsigned long long)(sim->now_ms - windowed->end_ms));
+    }
+}
+
+void sim_guard_window_read(const struct sim_guard *guard, const char *grant)
+{
+    if (is_window_sure(guard) && window_end(guard) == 0) {
+        sim_fail(&guard->world->sim, "S17: %s reads outside its window", grant);
+    }
+}
+
+void sim_guard_windows_follow(struct sim_guard *guard)
+{
+    struct map_entry *entry;
+
+    for (entry = map_first(&guard->windows); entry != NULL;
+         entry = map_next(&guard->windows, entry)) {
+        struct sim_windowed now;
+        struct sim_windowed *windowed = MAP_ENTRY(entry, struct sim_windowed, entry);
+
+        window_begin(guard, &now);
+        if (now.end_ms < windowed->end_ms) {
+            windowed->end_ms = now.end_ms;
+            windowed->end_wall_ms = now.end_wall_ms;
+        }
+    }
+}
+
+void sim_guard_windows_fini(struct sim_guard *guard)
+{
+    struct map_entry *entry;
+
+    while ((entry = map_first(&guard->windows)) != NULL) {
+        map_remove(&guard->windows, entry);
+        mem_free(MAP_ENTRY(entry, struct sim_windowed, entry));
+    }
+    map_fini(&guard->windows);
+}
