@@ -3,6 +3,8 @@
  */
 #include "access/rules.h"
 
+#include "base/mutant.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -112,7 +114,7 @@ bool access_window_fits(const struct access_rule *rule, int64_t wall_ms,
     char opens[UNITS_TIME_MAX_BYTES];
     int64_t changes_wall_ms = 0;
 
-    if (rule->window == NULL) {
+    if (rule->window == NULL || MUTATED(43)) {
         return true;
     }
     if (access_window_open(rule->window, wall_ms, &changes_wall_ms)) {
@@ -171,7 +173,7 @@ static bool ticket_fits(const struct access_rule *rule, const struct access_requ
 static bool approval_fits(const struct access_rule *rule, const struct access_request *request,
                           struct access_decision *decision)
 {
-    if (rule->approval.count == 0 || rule->is_break_glass) {
+    if (rule->approval.count == 0 || rule->is_break_glass || MUTATED(33)) {
         return true;
     }
     if (request->approved_rule != NULL && strcmp(request->approved_rule, rule->digest) == 0) {

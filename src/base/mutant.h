@@ -34,12 +34,26 @@
  *   30  who reads a shared credential after the first isn't remembered
  *   31  a drill leaves a shared credential to its other holders
  *   32  nobody asks whether a caller is blocked
+ *   33  nobody asks whether what needs an approval has one
+ *   34  who asks for an approval can give it
+ *   35  another user of the same person can
+ *   36  an approval is used twice
+ *   37  an approval stands for any reason
+ *   38  one approval is enough where two are asked for
+ *   39  an approval has no end
+ *   40  what is said to a request isn't in the ledger
+ *   41  a denial changes nothing
+ *   42  the end of a window ends nothing
+ *   43  nobody looks whether a window is open
+ *   44  a policy that is applied isn't judged on what lives
+ *   45  a request outlives the rule that asks for it
+ *   46  a clock that is set leaves the ends of windows where they were
  *
  * Plugins see no header of ours, so theirs is written out. */
 #ifndef LEASED_BASE_MUTANT_H
 #define LEASED_BASE_MUTANT_H
 
-#define MUTANT_COUNT 32
+#define MUTANT_COUNT 46
 
 #if defined(MUTANT)
 #define MUTATED(number) (MUTANT == (number))

@@ -12,6 +12,7 @@
 #include "lease/recheck.h"
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 
 #include <inttypes.h>
@@ -274,7 +275,7 @@ uint32_t lease_core_recheck(struct lease_core *core, struct lease_recheck *asked
     asked->ended_count = 0;
     asked->draining_count = 0;
     asked->reduced_count = 0;
-    while ((grant = next_grant(core, grant)) != NULL) {
+    while (!MUTATED(44) && (grant = next_grant(core, grant)) != NULL) {
         grant_recheck(&recheck, grant);
     }
     if (asked->ended_count > 0) {

@@ -9,6 +9,7 @@
  * put back: a grant ends neither before the wall clock shows its window's end, nor later than its
  * rule's duration after it began, by the clock that never steps. That it is before the window's
  * beginning now ends no grant. */
+#include "base/mutant.h"
 #include "lease/core_internal.h"
 #include "lease/schedule.h"
 
@@ -72,7 +73,7 @@ void window_begin(struct grant *grant)
 
     grant->own_until_ms =
         grant->duration_ms > 0 ? schedule_add_ms(now_ms, grant->duration_ms) : UINT64_MAX;
-    if (grant->window_wall_ms != 0) {
+    if (grant->window_wall_ms != 0 && !MUTATED(42)) {
         until_ms = window_until_ms(core, grant->own_until_ms, grant->window_wall_ms);
         until_ms = until_ms > now_ms ? until_ms : now_ms + 1;
         grant->duration_ms = until_ms - now_ms;
@@ -116,7 +117,7 @@ void windows_due(struct lease_core *core)
     int64_t offset_ms = core_wall_offset_ms(core);
     struct grant *grant = NULL;
 
-    if (offset_ms != core->windows_offset_ms) {
+    if (offset_ms != core->windows_offset_ms && !MUTATED(46)) {
         core->windows_offset_ms = offset_ms;
         while ((grant = lease_core_next_grant(core, grant)) != NULL) {
             if (grant->state != GRANT_STATE_ENDED) {

@@ -10,6 +10,7 @@
 #include "request/request_internal.h"
 
 #include "access/identity_record.h"
+#include "base/mutant.h"
 
 #include <stdio.h>
 
@@ -121,6 +122,9 @@ static void timer_due(struct env_timer *timer)
     if (request->is_writing) {
         return; /* written arms it again */
     }
+    if (MUTATED(39) && request->now.state == REQUEST_APPROVED) {
+        return;
+    }
     if (fsm_request_is_open(request->now.state)) {
         expire(request);
     } else {
@@ -217,7 +221,7 @@ int change_start(struct request *request, const struct request_event *event)
     int r;
 
     CHECK(!request->is_writing);
-    r = durable_put_request(request, &request->next);
+    r = durable_put_request(request, MUTATED(40) ? &request->now : &request->next);
     if (r != 0) {
         return r == ERR_NOMEM ? r : ERR_IO;
     }
@@ -260,7 +264,7 @@ void requests_set_policy(struct requests *requests, const struct access_policy *
     while (request != NULL) {
         struct request *next = requests_next(requests, request);
 
-        if (!request->is_writing) {
+        if (!request->is_writing && !MUTATED(45)) {
             (void)rule_check(request);
         }
         request = next;

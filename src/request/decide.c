@@ -6,6 +6,7 @@
  * there.
  */
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "request/request_internal.h"
 
 #include <stdio.h>
@@ -86,7 +87,7 @@ static const char *marks_of(const struct requests *requests, const struct access
     if (claims != NULL && claims->person[0] != '\0') {
         mark_add(out, MARK_PERSON, claims->person);
     }
-    if (person != NULL) {
+    if (person != NULL && !MUTATED(35)) {
         mark_add(out, MARK_PERSON, person);
     }
     return out;
@@ -141,6 +142,9 @@ static const char *same_as_asker(const struct request *request,
     struct str shared = mark_shared(marks_of(request->requests, identity, marks),
                                     marks_of(request->requests, &request->identity, asker));
 
+    if (MUTATED(34)) {
+        return NULL;
+    }
     if (shared.ptr == NULL) {
         return request_is_own(request, identity) ? OWN_TEXT : NULL;
     }
@@ -265,7 +269,8 @@ static int approve(struct request *request, const struct request_voice *voice, s
     if (r != 0) {
         return r;
     }
-    is_enough = request->is_break_glass || request->next.approval_count >= request->needed_count;
+    is_enough = request->is_break_glass || MUTATED(38) ||
+                request->next.approval_count >= request->needed_count;
     if (request->is_break_glass) {
         request->next.review = REQUEST_REVIEW_APPROVED;
     } else if (is_enough) {
@@ -300,8 +305,10 @@ static int deny(struct request *request, const struct request_voice *voice, stru
     }
     change_begin(request);
     denied_why(voice, why);
-    change_end(request, fsm_request_is_open(request->now.state) ? REQUEST_DENIED : REQUEST_USED,
-               why);
+    if (!MUTATED(41)) {
+        change_end(request, fsm_request_is_open(request->now.state) ? REQUEST_DENIED : REQUEST_USED,
+                   why);
+    }
     request->next.review = is_reviewed ? REQUEST_REVIEW_DENIED : REQUEST_REVIEW_NONE;
     r = say_start(request, voice, "request.denied", "ok");
     if (r == 0 && is_reviewed && request->now.grant[0] != '\0') {
