@@ -25,23 +25,6 @@ void sim_check_fini(struct sim_check *check)
     sim_trail_fini(&check->trail);
 }
 
-/* --- for reports ------------------------------------------------------------------------------ */
-
-void sim_check_trace_leases(struct sim_check *check)
-{
-    struct lease_core *core = check->world->core;
-    struct lease *lease = NULL;
-    struct lease_view view;
-
-    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
-        lease_view(lease, &view);
-        sim_trace(&check->world->sim, "lease %s of %s: %s, %u grants, ends in %lld ms, then %s, %s",
-                  view.id, view.role->name, lease_state_str(view.state), view.grant_count,
-                  (long long)(view.expires_wall_ms - env_wall_ms(&check->world->sim.env)),
-                  view.successor != NULL ? view.successor : "-", view.last_error);
-    }
-}
-
 /* --- S1, S5, S6: what is handed out ----------------------------------------------------------- */
 
 static uint64_t least(uint64_t a_ms, uint64_t b_ms)
@@ -347,7 +330,7 @@ static void check_backend(struct sim *sim, const struct backend *backend)
 }
 
 /* A failing ledger keeps no revocation back for long; the next daemon doesn't know of it then. */
-static void forget_revoked(struct list *credentials)
+static void forget_revoked(struct list *credentials, uint64_t now_ms)
 {
     struct list *node;
     struct list *following;
@@ -355,7 +338,10 @@ static void forget_revoked(struct list *credentials)
     LIST_EACH (credentials, node, following) {
         struct sim_credential *credential = LIST_ENTRY(node, struct sim_credential, node);
 
-        credential->was_forgotten = credential->was_forgotten || credential->is_revoked;
+        /* A token ends with the object that it is bound to, too. */
+        credential->was_forgotten =
+            credential->was_forgotten ||
+            (credential->expires_ms > now_ms && sim_credential_until_ms(credential, now_ms) == 0);
         credential->is_revoke_sent = false;
     }
 }
@@ -366,8 +352,8 @@ static void issuer_crashed(struct sim_check *check, struct sim_issuer *issuer)
     struct sim_credential *credential = NULL;
 
     if (world->ledger_was_failing) {
-        forget_revoked(&issuer->living);
-        forget_revoked(&issuer->past);
+        forget_revoked(&issuer->living, world->sim.now_ms);
+        forget_revoked(&issuer->past, world->sim.now_ms);
     }
     while ((credential = sim_issuer_next_valid(issuer, world->sim.now_ms, credential)) != NULL) {
         if (credential->handed_out_count == 0) {

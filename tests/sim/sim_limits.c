@@ -10,6 +10,21 @@
 #define REQUESTED_MAX 64
 #define OUTLIVES_MAX_MS 5000
 
+void sim_check_trace_leases(struct sim_check *check)
+{
+    struct lease_core *core = check->world->core;
+    struct lease *lease = NULL;
+    struct lease_view view;
+
+    while ((lease = lease_core_next_lease(core, lease)) != NULL) {
+        lease_view(lease, &view);
+        sim_trace(&check->world->sim, "lease %s of %s: %s, %u grants, ends in %lld ms, then %s, %s",
+                  view.id, view.role->name, lease_state_str(view.state), view.grant_count,
+                  (long long)(view.expires_wall_ms - env_wall_ms(&check->world->sim.env)),
+                  view.successor != NULL ? view.successor : "-", view.last_error);
+    }
+}
+
 static bool is_over(enum lease_state state)
 {
     return state == LEASE_STATE_REVOKED || state == LEASE_STATE_EXPIRED ||

@@ -461,6 +461,8 @@ void sim_world_stop(struct sim_world *world, bool logout)
     sim_unschedule(&world->sim, &world->committing);
     sim_run_deferred(&world->sim);
     CHECK(world->is_closed);
+    /* The last commit may have been the first to fail. */
+    world->ledger_was_failing = world->ledger_was_failing || world->ledger.failure != 0;
     access_policy_free(world->policies[0]);
     access_policy_free(world->policies[1]);
     world->policies[1] = NULL;
