@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import CONSUMER, STRANGER, needs_root
-from servers import as_user, clean_environment, until
+from servers import as_user, clean_environment, give_to, until
 
 ADMINS = [{"subjects": [{"user": "root"}]}]
 pytestmark = needs_root
@@ -227,6 +227,41 @@ def test_a_damaged_copy_is_no_reason_to_go_back(operator):
     assert operator.daemon.process.wait(timeout=30) == 78
     assert "the applied policy can't be used" in operator.daemon.log_lines()
     os.rename(f"{operator.daemon.folder}/ledger.db.policy-next.json", copy)
+    operator.daemon.start()
+    assert operator.shown()[0]["source"] == "applied"
+
+
+@pytest.fixture
+def small_disk(operator):
+    """The operator's state is on a disk of its own, of 1 MiB."""
+    path = f"{operator.daemon.folder}/state"
+    os.mkdir(path)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", path], capture_output=True, check=False).returncode != 0:
+        pytest.skip("can't mount a tmpfs here")
+    give_to(path, "leased")
+    operator.daemon.stop()
+    operator.daemon.config["state"] = {"ledger": {"sqlite": f"{path}/ledger.db"}}
+    operator.daemon.start()
+    yield path
+    subprocess.run(["umount", "--lazy", path], check=False)
+
+
+def test_on_a_full_disk_the_policy_before_rules_and_the_answer_says_so(operator, small_disk):
+    operator.write(rule("strangers", STRANGER))
+    with open(f"{small_disk}/filler", "wb", buffering=0) as f:
+        try:
+            while f.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    assert "No space left" in operator.policy("apply", operator.folder, code=7)
+    assert operator.shown()[0]["source"] == "seed"
+    operator.kill()
+    os.unlink(f"{small_disk}/filler")
+    operator.daemon.start()
+    assert operator.shown()[0]["source"] == "seed"
+    operator.policy("apply", operator.folder)
+    operator.kill()
     operator.daemon.start()
     assert operator.shown()[0]["source"] == "applied"
 
