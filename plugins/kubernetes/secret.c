@@ -57,10 +57,13 @@ static int bind(struct kubernetes_work *work, const struct leased_http_reply *re
 
 static void made(struct kubernetes_work *work, const struct leased_http_reply *reply)
 {
-    /* Names are of chance: one that is there is our own, by a request that arrived twice. */
+    /* Names are of chance: one that is there is our own, by a request that arrived twice. Whoever
+     * asks for fewer requests may have refused the second of two, and taken the first. */
     bool is_there = reply->status == 409;
+    bool is_limited = reply->status == 429;
 
-    if (reply->status >= 400 && reply->status < 500 && !is_there && kubernetes_is_word(reply)) {
+    if (reply->status >= 400 && reply->status < 500 && !is_there && !is_limited &&
+        kubernetes_is_word(reply)) {
         work->is_left = false; /* it was refused */
     }
     if (is_there) {

@@ -302,6 +302,21 @@ static void test_a_secret_that_may_have_been_made_is_named(void **state)
     plugin_world_fini(&world);
 }
 
+/* The first of two that something in between has sent may have been taken. */
+static void test_a_secret_that_is_one_too_many_is_named(void **state)
+{
+    struct plugin_world world;
+    struct plugin_call call;
+
+    (void)state;
+    world_init(&world, NULL, "{}");
+    plugin_world_issue(&world, &call, REVOCABLE, 0);
+    plugin_world_answer(&world, 429, STATUS("TooManyRequests", "later"));
+    assert_int_equal(call.outcome, LEASE_OUTCOME_RETRY);
+    assert_true(strlen(call.orphan) > 0);
+    plugin_world_fini(&world);
+}
+
 static void test_a_secret_that_comes_too_late_is_deleted(void **state)
 {
     struct plugin_world world;
@@ -385,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_a_secret_without_a_token_is_named),
         cmocka_unit_test(test_a_secret_that_was_not_made_is_not_named),
         cmocka_unit_test(test_a_secret_that_may_have_been_made_is_named),
+        cmocka_unit_test(test_a_secret_that_is_one_too_many_is_named),
         cmocka_unit_test(test_a_secret_that_comes_too_late_is_deleted),
         cmocka_unit_test(test_what_a_revocation_is_told),
         cmocka_unit_test(test_nothing_but_an_own_secret_is_deleted),
