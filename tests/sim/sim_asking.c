@@ -249,6 +249,7 @@ static void operate(struct sim_asking *asking, size_t policy, const char *digest
     voice->is_plan = digest == NULL;
     if (digest != NULL) {
         CHECK(json_object_set_new(body, "digest", json_string(digest)) == 0);
+        sim_guard_applying(&asking->guard);
     }
     text = json_dumps(body, 0);
     CHECK(text != NULL);

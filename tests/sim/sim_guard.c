@@ -307,6 +307,11 @@ void sim_guard_read(struct sim_guard *guard, const struct sim_request *request,
     }
 }
 
+void sim_guard_applying(struct sim_guard *guard)
+{
+    guard->is_sure = false;
+}
+
 void sim_guard_applied(struct sim_guard *guard, size_t index)
 {
     if (guard->world->policy_index != index) {

@@ -43,7 +43,9 @@ void sim_guard_record(struct sim_guard *guard, const struct sim_trail_record *re
 void sim_guard_read(struct sim_guard *guard, const struct sim_request *request,
                     const json_t *answer);
 
-/* An answer says that this policy is applied. */
+/* One is to be applied: which one a kill leaves isn't known from now on. An answer says that it is.
+ */
+void sim_guard_applying(struct sim_guard *guard);
 void sim_guard_applied(struct sim_guard *guard, size_t index);
 
 /* The daemon is dead; `was_failing`: what it said may not be in the ledger. Another one is up. */

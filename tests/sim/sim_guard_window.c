@@ -11,8 +11,7 @@
 struct sim_windowed {
     struct map_entry entry;
     char grant[48];
-    uint64_t end_ms; /* of its window, as the clocks were when it began, or the policy came */
-    int64_t end_wall_ms;
+    int64_t end_wall_ms; /* of its window, when it began, or by a policy that came later */
 };
 
 static struct sim_windowed *windowed_find(const struct sim_guard *guard, const char *grant)
@@ -26,7 +25,7 @@ static struct sim_windowed *windowed_find(const struct sim_guard *guard, const c
 static int64_t window_end(const struct sim_guard *guard)
 {
     const struct sim_world *world = guard->world;
-    int64_t wall_ms = env_wall_ms((struct env *)&guard->world->sim.env);
+    int64_t wall_ms = env_wall_ms(&guard->world->sim.env);
     int64_t end_ms = sim_rules_window_end(world->policy_index, wall_ms);
 
     return end_ms != 0 ? end_ms
@@ -41,17 +40,6 @@ static bool is_window_sure(const struct sim_guard *guard)
 
     return sim_guard_is_calm(guard) && sim->clock_set_ms + SIM_GUARD_CALM_MS < sim->now_ms &&
            guard->changed_ms + SIM_GUARD_CALM_MS < sim->now_ms;
-}
-
-static void window_begin(const struct sim_guard *guard, struct sim_windowed *windowed)
-{
-    const struct sim *sim = &guard->world->sim;
-    int64_t wall_ms = env_wall_ms((struct env *)&guard->world->sim.env);
-    int64_t end_ms = window_end(guard);
-    int64_t left_ms = end_ms > wall_ms ? end_ms - wall_ms : 0;
-
-    windowed->end_wall_ms = wall_ms + left_ms;
-    windowed->end_ms = sim->now_ms + (uint64_t)left_ms;
 }
 
 void sim_guard_window_created(struct sim_guard *guard, const struct sim_trail_record *record)
@@ -70,7 +58,7 @@ void sim_guard_window_created(struct sim_guard *guard, const struct sim_trail_re
         (void)snprintf(windowed->grant, sizeof(windowed->grant), "%s", record->grant);
         CHECK(map_add(&guard->windows, &windowed->entry, str_of(windowed->grant)) == 0);
     }
-    window_begin(guard, windowed);
+    windowed->end_wall_ms = window_end(guard);
 }
 
 /* By the clock on the wall, which may have been set since it began; a moment ago proves nothing. */
@@ -99,17 +87,18 @@ void sim_guard_window_read(const struct sim_guard *guard, const char *grant)
 
 void sim_guard_windows_follow(struct sim_guard *guard)
 {
+    int64_t wall_ms = env_wall_ms(&guard->world->sim.env);
+    int64_t end_wall_ms = sim_rules_window_end(guard->policy_index, wall_ms);
     struct map_entry *entry;
+
+    end_wall_ms = end_wall_ms != 0 ? end_wall_ms : wall_ms;
 
     for (entry = map_first(&guard->windows); entry != NULL;
          entry = map_next(&guard->windows, entry)) {
-        struct sim_windowed now;
         struct sim_windowed *windowed = MAP_ENTRY(entry, struct sim_windowed, entry);
 
-        window_begin(guard, &now);
-        if (now.end_ms < windowed->end_ms) {
-            windowed->end_ms = now.end_ms;
-            windowed->end_wall_ms = now.end_wall_ms;
+        if (end_wall_ms < windowed->end_wall_ms) {
+            windowed->end_wall_ms = end_wall_ms;
         }
     }
 }
