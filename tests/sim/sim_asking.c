@@ -213,6 +213,20 @@ static void use(struct sim_asking *asking)
     ask(asking, voice);
 }
 
+/* What is given within a window alone, and hangs on nothing else. */
+static void read_windowed(struct sim_asking *asking)
+{
+    struct voice *voice = voice_new(asking, SIM_UID_FIRST + (uint32_t)below(asking, SIM_UID_COUNT));
+
+    voice->policy = SIM_RULES_COUNT;
+    voice_send(voice,
+               &(struct sim_request_options){.method = "GET",
+                                             .target = "/leased/v1/credentials/common?binding=none",
+                                             .replied = replied,
+                                             .over = over,
+                                             .user = voice});
+}
+
 static void say(struct sim_asking *asking)
 {
     static const char *const verbs[] = {"approve", "approve", "approve", "approve", "approve",
@@ -277,7 +291,7 @@ static void again(struct sim_asking *asking)
 static void act(struct sim_event *event)
 {
     struct sim_asking *asking = CONTAINER_OF(event, struct sim_asking, event);
-    uint64_t what = below(asking, 10);
+    uint64_t what = below(asking, 11);
 
     again(asking);
     if (!asking->world->is_up) {
@@ -287,8 +301,10 @@ static void act(struct sim_event *event)
         ask_anew(asking);
     } else if (what < 7) {
         say(asking);
-    } else {
+    } else if (what < 10) {
         use(asking);
+    } else {
+        read_windowed(asking);
     }
 }
 

@@ -42,15 +42,23 @@ static bool is_window_sure(const struct sim_guard *guard)
            guard->changed_ms + SIM_GUARD_CALM_MS < sim->now_ms;
 }
 
+/* What was decided by another clock, or policy, is passed over, and what comes late isn't blamed.
+ */
 void sim_guard_window_created(struct sim_guard *guard, const struct sim_trail_record *record)
 {
     struct sim_windowed *windowed = windowed_find(guard, record->grant);
+    const struct sim *sim = &guard->world->sim;
 
-    if (!is_window_sure(guard)) {
-        return; /* it may have been decided by another clock, or policy */
+    if (sim->clock_set_ms + SIM_GUARD_LATE_MAX_MS >= sim->now_ms ||
+        sim->woke_ms + SIM_GUARD_LATE_MAX_MS >= sim->now_ms ||
+        guard->changed_ms + SIM_GUARD_LATE_MAX_MS >= sim->now_ms) {
+        return;
     }
     if (window_end(guard) == 0) {
-        sim_fail(&guard->world->sim, "S17: %s is given outside its window", record->grant);
+        if (is_window_sure(guard)) {
+            sim_fail(&guard->world->sim, "S17: %s is given outside its window", record->grant);
+        }
+        return;
     }
     if (windowed == NULL) {
         windowed = mem_calloc(1, sizeof(*windowed));
