@@ -1,31 +1,16 @@
-/* The wiping allocator: a 16-byte head holds the block's size and a guard word. Used from the
- * loop's thread, the audit writer's and OpenSSL's, so the count is atomic. */
+/* The wiping allocator, on top of malloc, which knows how large each block is: a million leases
+ * have millions of small blocks, and a head of our own on each would cost more than some of them
+ * hold. What malloc gave beyond the size that was asked for is never lent, only wiped with the
+ * rest. Used from the loop's thread, the audit writer's and OpenSSL's, so the count is atomic. */
 #include "base/mem.h"
 
-#include <assert.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MEM_GUARD 0x6d656d5f67756172U
-
-struct mem_head {
-    size_t size;
-    uint64_t guard;
-};
-
-static_assert(sizeof(struct mem_head) == 16, "blocks keep malloc's 16-byte alignment");
-
 static atomic_size_t in_use_bytes;
 static mem_fail_fn fail_hook;
-
-static struct mem_head *mem_head_of(void *block)
-{
-    struct mem_head *head = (struct mem_head *)block - 1;
-
-    CHECK(head->guard == MEM_GUARD);
-    return head;
-}
 
 void mem_set_fail_hook(mem_fail_fn hook)
 {
@@ -46,19 +31,16 @@ void mem_wipe(void *bytes, size_t size)
 
 void *mem_alloc(size_t size)
 {
-    struct mem_head *head;
+    void *block;
 
-    if (size > SIZE_MAX - sizeof(*head) || (fail_hook != NULL && fail_hook(size) != 0)) {
+    if (fail_hook != NULL && fail_hook(size) != 0) {
         return NULL;
     }
-    head = malloc(sizeof(*head) + size);
-    if (head == NULL) {
-        return NULL;
+    block = malloc(size > 0 ? size : 1);
+    if (block != NULL) {
+        atomic_fetch_add_explicit(&in_use_bytes, malloc_usable_size(block), memory_order_relaxed);
     }
-    head->size = size;
-    head->guard = MEM_GUARD;
-    atomic_fetch_add_explicit(&in_use_bytes, size, memory_order_relaxed);
-    return head + 1;
+    return block;
 }
 
 void *mem_calloc(size_t count, size_t size)
@@ -78,33 +60,33 @@ void *mem_calloc(size_t count, size_t size)
 
 void *mem_realloc(void *block, size_t size)
 {
-    struct mem_head *head;
+    size_t held;
     void *moved;
 
     if (block == NULL) {
         return mem_alloc(size);
     }
-    head = mem_head_of(block);
     moved = mem_alloc(size);
     if (moved == NULL) {
         return NULL;
     }
-    memcpy(moved, block, head->size < size ? head->size : size);
+    held = malloc_usable_size(block);
+    memcpy(moved, block, held < size ? held : size);
     mem_free(block);
     return moved;
 }
 
 void mem_free(void *block)
 {
-    struct mem_head *head;
+    size_t size;
 
     if (block == NULL) {
         return;
     }
-    head = mem_head_of(block);
-    atomic_fetch_sub_explicit(&in_use_bytes, head->size, memory_order_relaxed);
-    mem_wipe(head, sizeof(*head) + head->size);
-    free(head);
+    size = malloc_usable_size(block);
+    atomic_fetch_sub_explicit(&in_use_bytes, size, memory_order_relaxed);
+    mem_wipe(block, size);
+    free(block);
 }
 
 void *mem_dup(const void *bytes, size_t size)

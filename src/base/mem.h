@@ -1,6 +1,5 @@
-/* The allocator of the project. Every block carries its size, so that freeing it wipes it: whatever
- * passes through (tokens in curl's header buffers, passwords in jansson's trees) doesn't stay in
- * the heap.
+/* The allocator of the project: freeing a block wipes it, so that whatever passes through (tokens
+ * in curl's header buffers, passwords in jansson's trees) doesn't stay in the heap.
  *
  * The same functions serve curl, jansson and OpenSSL (set in main), which is why their signatures
  * match malloc's. */
@@ -30,7 +29,8 @@ ATTR_MUST_USE char *mem_strndup(const char *text, size_t len);
 /* Wipes memory in a way that the compiler can't drop. */
 void mem_wipe(void *bytes, size_t size);
 
-/* Bytes that callers hold now, for the metrics and for tests that demand none left. */
+/* Bytes that callers hold now, as malloc rounds them, for the metrics and for tests that demand
+ * none left. */
 size_t mem_in_use_bytes(void);
 
 /* Test hook: return non-zero to let an allocation fail. NULL takes it away. Set before threads
