@@ -35,25 +35,28 @@ static struct units_rate rate_with_burst(const struct lease_core *core)
                                .per_ms = rate.per_ms * BURST};
 }
 
-static struct account *account_by(const struct lease_core *core, uint64_t caller, uint64_t hash)
+uint64_t account_hash(const struct index *index, struct index_entry *entry)
 {
-    struct index_entry *entry = index_find(&core->accounts, hash, account_match, &caller);
+    return index_hash(index->seed, CONTAINER_OF(entry, struct account, entry)->caller);
+}
+
+static struct account *account_by(const struct lease_core *core, uint64_t caller)
+{
+    struct index_entry *entry = index_find(&core->accounts, index_hash(core->accounts.seed, caller),
+                                           account_match, &caller);
 
     return entry != NULL ? CONTAINER_OF(entry, struct account, entry) : NULL;
 }
 
 struct account *account_find(const struct lease_core *core, const struct access_identity *identity)
 {
-    uint64_t caller = caller_of(core, identity);
-
-    return account_by(core, caller, index_hash(core->accounts.seed, caller));
+    return account_by(core, caller_of(core, identity));
 }
 
 struct account *account_get(struct lease_core *core, const struct access_identity *identity)
 {
     uint64_t caller = caller_of(core, identity);
-    uint64_t hash = index_hash(core->accounts.seed, caller);
-    struct account *account = account_by(core, caller, hash);
+    struct account *account = account_by(core, caller);
 
     if (account != NULL) {
         return account;
@@ -62,11 +65,11 @@ struct account *account_get(struct lease_core *core, const struct access_identit
     if (account == NULL) {
         return NULL;
     }
-    if (index_add(&core->accounts, &account->entry, hash) != 0) {
+    account->caller = caller;
+    if (index_add(&core->accounts, &account->entry) != 0) {
         mem_free(account);
         return NULL;
     }
-    account->caller = caller;
     list_init(&account->holders);
     queue_bucket_init(&account->grants, rate_with_burst(core), core_now_ms(core));
     return account;

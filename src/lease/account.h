@@ -18,6 +18,9 @@ struct account {
     struct queue_bucket grants;
 };
 
+/* The hash by which the core's index knows it. */
+uint64_t account_hash(const struct index *index, struct index_entry *entry);
+
 /* The caller's account; a new one is freed by account_put unless it gets a holder. NULL when out of
  * memory. */
 struct account *account_get(struct lease_core *core, const struct access_identity *identity);

@@ -71,6 +71,11 @@ static struct binding_target target_peer(const struct access_identity *identity)
     return (struct binding_target){.pid = BINDING_PEER, .value = identity->process_id};
 }
 
+static struct binding_target target_connection(const struct env_connection *connection)
+{
+    return (struct binding_target){.value = (uintptr_t)connection};
+}
+
 /* Is the caller's process one that has no pid here, but can be watched? */
 static bool has_peer(const struct lease_ask *ask)
 {
@@ -134,7 +139,7 @@ static int resolve_connection(const struct lease_ask *ask, struct binding_target
     if (ask->request == NULL) {
         return err_set(e, ERR_INVALID, "there is no connection to bind to");
     }
-    *ret_target = (struct binding_target){.value = (uintptr_t)ask->request->connection};
+    *ret_target = target_connection(ask->request->connection);
     return 0;
 }
 
@@ -320,13 +325,34 @@ size_t binding_set_watched(const struct binding_set *set)
     return set->count > 0 && set->targets[0].pid == 0 ? set->count - 1 : set->count;
 }
 
+static uint64_t target_hash(uint64_t hash, const struct binding_target *target)
+{
+    return index_hash(index_hash(hash, (uint64_t)target->pid), target->value);
+}
+
 uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set)
 {
     size_t i;
 
     for (i = 0; i < set->count; i++) {
-        hash = index_hash(hash, (uint64_t)set->targets[i].pid);
-        hash = index_hash(hash, set->targets[i].value);
+        hash = target_hash(hash, &set->targets[i]);
+    }
+    return hash;
+}
+
+/* In the order of the set, where a connection is the first. */
+uint64_t binding_hash(uint64_t hash, struct grant *grant)
+{
+    const struct binding_connection *connection = grant_connection(grant);
+    size_t i;
+
+    if (connection != NULL) {
+        const struct binding_target target = target_connection(connection->connection);
+
+        hash = target_hash(hash, &target);
+    }
+    for (i = 0; i < grant->watched_count; i++) {
+        hash = target_hash(hash, watched_target(grant->bindings[i].watched));
     }
     return hash;
 }

@@ -66,8 +66,9 @@ size_t binding_set_watched(const struct binding_set *set);
 /* Is the grant bound to just this? */
 bool binding_is_set(struct grant *grant, const struct binding_set *set);
 
-/* The set's part of the hash of a key. */
+/* The set's part of the hash of a key; the same for a grant that is bound to just that. */
 uint64_t binding_set_hash(uint64_t hash, const struct binding_set *set);
+uint64_t binding_hash(uint64_t hash, struct grant *grant);
 
 /* Finds out what the decision's bindings mean for this caller. ERR_GONE: the caller's process, or
  * what leads its session, has ended. ERR_INVALID: there is no connection. ERR_UNSUPPORTED: its

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "env/ledger.h"
 #include "lease/core_internal.h"
+#include "lease/watched.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -324,15 +325,15 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
         return err_set(e, r, "%s", err_str(r));
     }
     map_init(&core->roles, core_random(core));
-    index_init(&core->lease_ids, core_random(core));
-    index_init(&core->grant_ids, core_random(core));
-    index_init(&core->grant_keys, core_random(core));
-    index_init(&core->holders, core_random(core));
-    index_init(&core->accounts, core_random(core));
+    index_init(&core->lease_ids, core_random(core), lease_id_hash);
+    index_init(&core->grant_ids, core_random(core), grant_id_hash);
+    index_init(&core->grant_keys, core_random(core), grant_key_hash);
+    index_init(&core->holders, core_random(core), holder_hash);
+    index_init(&core->accounts, core_random(core), account_hash);
     rates_init(&core->rates, core->accounts.seed);
     map_init(&core->texts, core_random(core));
     map_init(&core->left, 0); /* the ids in it are our own */
-    index_init(&core->watched, core_random(core));
+    index_init(&core->watched, core_random(core), watched_hash);
     *ret_core = core;
     return 0;
 }
@@ -351,7 +352,7 @@ void lease_core_close(struct lease_core *core, void (*closed)(void *user), void 
     core->closed_user = user;
     env_timer_disarm(core->env, &core->timer);
     while ((grant = lease_core_next_grant(core, grant)) != NULL) {
-        binding_stop(grant);
+        grant_unbind(grant);
         handout_forget(grant);
     }
     while ((lease = lease_core_next_lease(core, lease)) != NULL) {

@@ -262,7 +262,7 @@ int lease_drill_new(struct lease_core *core, const struct lease_drill_options *o
     drill->options = *options;
     drill->begun_wall_ms = core_wall_of(core, options->begun_ms);
     drill->due.kind = CORE_ENTRY_DRILL;
-    index_init(&drill->items, core_random(core));
+    index_init(&drill->items, core_random(core), drill_item_hash);
     list_init(&drill->queued);
     list_init(&drill->waiting);
     list_init(&drill->begun);

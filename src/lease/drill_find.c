@@ -97,6 +97,11 @@ static bool item_match(struct index_entry *entry, const void *id)
     return strcmp(CONTAINER_OF(entry, struct drill_item, entry)->id, id) == 0;
 }
 
+uint64_t drill_item_hash(const struct index *index, struct index_entry *entry)
+{
+    return index_hash_text(index->seed, CONTAINER_OF(entry, struct drill_item, entry)->id);
+}
+
 struct drill_item *drill_item_find(const struct lease_drill *drill, const char *id)
 {
     struct index_entry *entry =
@@ -121,7 +126,7 @@ static struct drill_item *item_new(struct lease_drill *drill, struct lease *leas
     item->backend = item->texts + role_size;
     item->lease = lease;
     item->kind = LEASE_DRILL_PENDING;
-    if (index_add(&drill->items, &item->entry, index_hash_text(drill->items.seed, item->id)) != 0) {
+    if (index_add(&drill->items, &item->entry) != 0) {
         mem_free(item);
         return NULL;
     }

@@ -46,6 +46,9 @@ int drill_find(struct lease_drill *drill) ATTR_MUST_USE;
 
 bool drill_grant_is_meant(const struct lease_drill *drill, const struct grant *grant);
 
+/* The hash by which a drill's index knows an item. */
+uint64_t drill_item_hash(const struct index *index, struct index_entry *entry);
+
 /* NULL: the lease isn't one of them. */
 struct drill_item *drill_item_find(const struct lease_drill *drill, const char *id);
 

@@ -75,10 +75,16 @@ struct grant_key {
     const struct binding_set *set;
 };
 
-static uint64_t key_hash(const struct lease_core *core, const struct holder *holder,
-                         const struct binding_set *set)
+uint64_t grant_id_hash(const struct index *index, struct index_entry *entry)
 {
-    return binding_set_hash(index_hash(core->grant_keys.seed, (uintptr_t)holder), set);
+    return core_id_hash(index, CONTAINER_OF(entry, struct grant, by_id)->id);
+}
+
+uint64_t grant_key_hash(const struct index *index, struct index_entry *entry)
+{
+    struct grant *grant = CONTAINER_OF(entry, struct grant, by_key);
+
+    return binding_hash(index_hash(index->seed, (uintptr_t)grant->holder), grant);
 }
 
 static bool key_match(struct index_entry *entry, const void *wanted)
@@ -93,8 +99,8 @@ struct grant *grant_find(const struct lease_core *core, struct holder *holder,
                          const struct binding_set *set)
 {
     const struct grant_key key = {.holder = holder, .set = set};
-    struct index_entry *entry =
-        index_find(&core->grant_keys, key_hash(core, holder, set), key_match, &key);
+    uint64_t hash = binding_set_hash(index_hash(core->grant_keys.seed, (uintptr_t)holder), set);
+    struct index_entry *entry = index_find(&core->grant_keys, hash, key_match, &key);
 
     return entry != NULL ? CONTAINER_OF(entry, struct grant, by_key) : NULL;
 }
@@ -211,9 +217,7 @@ int grant_new(const struct grant_making *making, struct grant **ret_grant)
     }
     grant_init(grant, making);
     grant->basis = basis_of(core, making->acquire);
-    r = grant->basis != NULL
-            ? index_add(&core->grant_ids, &grant->by_id, core_id_hash(&core->grant_ids, grant->id))
-            : ERR_NOMEM;
+    r = grant->basis != NULL ? index_add(&core->grant_ids, &grant->by_id) : ERR_NOMEM;
     if (r == 0) {
         r = binding_start(grant, making->found, making->acquire->ask.request);
         if (r != 0) {
@@ -228,9 +232,8 @@ int grant_new(const struct grant_making *making, struct grant **ret_grant)
     }
     /* Of several grants with one key the first is found again; without memory for the index none
      * is. */
-    grant->is_keyed =
-        grant_find(core, making->holder, set) == NULL &&
-        index_add(&core->grant_keys, &grant->by_key, key_hash(core, making->holder, set)) == 0;
+    grant->is_keyed = grant_find(core, making->holder, set) == NULL &&
+                      index_add(&core->grant_keys, &grant->by_key) == 0;
     grant_join(grant);
     *ret_grant = grant;
     return 0;
@@ -323,19 +326,24 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure)
 
 /* --- the end --- */
 
+void grant_unbind(struct grant *grant)
+{
+    if (grant->is_keyed) {
+        index_remove(&grant->lease->role->core->grant_keys, &grant->by_key);
+        grant->is_keyed = false;
+    }
+    binding_stop(grant);
+}
+
 static void grant_unlink(struct grant *grant)
 {
     struct lease_core *core = grant->lease->role->core;
     struct lease *lease = grant->lease;
 
-    binding_stop(grant);
+    grant_unbind(grant);
     handout_forget(grant);
     wheel_cancel(&core->wheel, &grant->due);
     window_leave(grant);
-    if (grant->is_keyed) {
-        index_remove(&core->grant_keys, &grant->by_key);
-        grant->is_keyed = false;
-    }
     list_remove(&grant->by_lease);
     lease->grant_count--;
     lease->waiting_count -= grant->acquire_count;

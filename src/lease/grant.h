@@ -88,6 +88,10 @@ const char *grant_ticket(const struct grant *grant);
 const char *grant_bindings_text(const struct grant *grant);
 /* What it stands on, as the ledger has it: the id, and the rule's digest or "break-glass"; "" if
  * nothing had to be approved. */
+/* The hashes by which the core's indexes know it: by its id, and by its holder and bindings. */
+uint64_t grant_id_hash(const struct index *index, struct index_entry *entry);
+uint64_t grant_key_hash(const struct index *index, struct index_entry *entry);
+
 const char *grant_approval(const struct grant *grant);
 /* The digest of the rule for which it was approved; NULL: none was. */
 const char *grant_approved_rule(const struct grant *grant);
@@ -124,6 +128,9 @@ void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
 
 /* The old lease is needed until then, too. */
 void grant_set_leaving(struct grant *grant, struct lease *lease);
+
+/* What it is bound to isn't watched any more, and nobody who asks gets it: that is in its key. */
+void grant_unbind(struct grant *grant);
 
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);

@@ -14,8 +14,8 @@ struct holder_key {
 
 /* What differs between two that are looked for is in here; the rest only has to compare. Reads
  * from memory pay for this. */
-static uint64_t holder_hash(const struct lease_core *core, const struct role *role,
-                            const struct access_identity *identity)
+static uint64_t identity_hash(const struct lease_core *core, const struct role *role,
+                              const struct access_identity *identity)
 {
     uint64_t hash = index_hash(core->holders.seed ^ (uintptr_t)role, identity->uid);
 
@@ -26,6 +26,12 @@ static uint64_t holder_hash(const struct lease_core *core, const struct role *ro
         return index_hash_text(hash, identity->sans);
     }
     return index_hash_text(hash, identity->is_foreign ? identity->container : identity->unit);
+}
+
+uint64_t holder_hash(const struct index *index, struct index_entry *entry)
+{
+    (void)index;
+    return CONTAINER_OF(entry, struct holder, entry)->hash;
 }
 
 static bool is_same_job(const struct access_claims *a, const struct access_claims *b)
@@ -61,7 +67,7 @@ static struct holder *holder_by(const struct lease_core *core, const struct role
 struct holder *holder_find(const struct lease_core *core, const struct role *role,
                            const struct access_identity *identity)
 {
-    return holder_by(core, role, identity, holder_hash(core, role, identity));
+    return holder_by(core, role, identity, identity_hash(core, role, identity));
 }
 
 static const char *put_text(char **at, const char *text)
@@ -143,7 +149,8 @@ static struct holder *holder_new(struct lease_core *core, struct role *role,
     if (holder == NULL) {
         goto err_account;
     }
-    if (index_add(&core->holders, &holder->entry, hash) != 0) {
+    holder->hash = hash;
+    if (index_add(&core->holders, &holder->entry) != 0) {
         goto err_holder;
     }
     holder->role = role;
@@ -164,7 +171,7 @@ err_account:
 struct holder *holder_get(struct lease_core *core, struct role *role,
                           const struct access_identity *identity)
 {
-    uint64_t hash = holder_hash(core, role, identity);
+    uint64_t hash = identity_hash(core, role, identity);
     struct holder *holder = holder_by(core, role, identity, hash);
 
     if (holder == NULL) {

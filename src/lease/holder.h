@@ -12,6 +12,7 @@ struct role;
 
 struct holder {
     struct index_entry entry; /* by identity, role and user */
+    uint64_t hash;            /* of these */
     struct role *role;
     struct account *account; /* of its uid, or the names in its certificate */
     struct list by_account;
@@ -39,6 +40,9 @@ struct holder {
     char *claims_text;            /* the same as the ledger has it, owned; NULL likewise */
     char key[];                   /* the identity's */
 };
+
+/* The hash by which the core's index knows it. */
+uint64_t holder_hash(const struct index *index, struct index_entry *entry);
 
 /* NULL when this identity has nothing of this role. */
 struct holder *holder_find(const struct lease_core *core, const struct role *role,

@@ -8,15 +8,15 @@
 
 #define INDEX_FIRST_BUCKETS 64U
 
-void index_init(struct index *index, uint64_t seed)
+void index_init(struct index *index, uint64_t seed, index_hash_fn hash)
 {
-    *index = (struct index){.seed = seed};
+    *index = (struct index){.seed = seed, .hash = hash};
 }
 
 void index_fini(struct index *index)
 {
     mem_free(index->buckets);
-    index_init(index, index->seed);
+    index_init(index, index->seed, index->hash);
 }
 
 uint64_t index_hash(uint64_t hash, uint64_t part)
@@ -49,7 +49,7 @@ static struct index_entry **bucket_of(const struct index *index, uint64_t hash)
 
 static void index_link(struct index *index, struct index_entry *entry)
 {
-    struct index_entry **bucket = bucket_of(index, entry->hash);
+    struct index_entry **bucket = bucket_of(index, index->hash(index, entry));
 
     entry->chain = *bucket;
     *bucket = entry;
@@ -86,12 +86,11 @@ static int index_grow(struct index *index)
     return 0;
 }
 
-int index_add(struct index *index, struct index_entry *entry, uint64_t hash)
+int index_add(struct index *index, struct index_entry *entry)
 {
     if (index->count >= index->bucket_count && index_grow(index) != 0 && index->bucket_count == 0) {
         return ERR_NOMEM;
     }
-    entry->hash = hash;
     index_link(index, entry);
     index->count++;
     return 0;
@@ -102,7 +101,7 @@ struct index_entry *index_find(const struct index *index, uint64_t hash, index_m
 {
     struct index_entry *entry = index->bucket_count > 0 ? *bucket_of(index, hash) : NULL;
 
-    while (entry != NULL && (entry->hash != hash || !match(entry, key))) {
+    while (entry != NULL && !match(entry, key)) {
         entry = entry->chain;
     }
     return entry;
@@ -110,7 +109,7 @@ struct index_entry *index_find(const struct index *index, uint64_t hash, index_m
 
 void index_remove(struct index *index, struct index_entry *entry)
 {
-    struct index_entry **link = bucket_of(index, entry->hash);
+    struct index_entry **link = bucket_of(index, index->hash(index, entry));
 
     while (*link != entry) {
         CHECK(*link != NULL);

@@ -39,6 +39,11 @@ static struct lease_issuing *issuing_new(struct lease *lease, const char *reason
     return issuing;
 }
 
+uint64_t lease_id_hash(const struct index *index, struct index_entry *entry)
+{
+    return core_id_hash(index, CONTAINER_OF(entry, struct lease, by_id)->id);
+}
+
 struct lease *lease_new(struct role *role, struct holder *holder, const char *reason)
 {
     return lease_new_from(role->source, holder, NULL, reason);
@@ -67,8 +72,7 @@ struct lease *lease_new_from(struct source *source, struct holder *holder, const
         core_make_id(core, 'l', lease->id);
     }
     lease->issuing = issuing_new(lease, reason);
-    if (lease->issuing == NULL || index_add(&core->lease_ids, &lease->by_id,
-                                            core_id_hash(&core->lease_ids, lease->id)) != 0) {
+    if (lease->issuing == NULL || index_add(&core->lease_ids, &lease->by_id) != 0) {
         issue_forget(lease);
         mem_free(lease);
         return NULL;

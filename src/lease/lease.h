@@ -133,6 +133,9 @@ struct lease *lease_new(struct role *role, struct holder *holder, const char *re
 struct lease *lease_new_from(struct source *source, struct holder *holder, const char *id,
                              const char *reason);
 
+/* The hash by which the core's index knows it. */
+uint64_t lease_id_hash(const struct index *index, struct index_entry *entry);
+
 /* The one function that changes a state. Moves the lease between lists, counts, and checks the
  * invariants. */
 void lease_set_state(struct lease *lease, enum lease_state state);

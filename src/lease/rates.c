@@ -33,6 +33,12 @@ static bool rate_match(struct index_entry *entry, const void *hash)
     return CONTAINER_OF(entry, struct rate, entry)->hash == *(const uint64_t *)hash;
 }
 
+static uint64_t rate_hash(const struct index *index, struct index_entry *entry)
+{
+    (void)index;
+    return CONTAINER_OF(entry, struct rate, entry)->hash;
+}
+
 static uint64_t hash_of(const struct rates *rates, const char *identity, const char *rule)
 {
     return index_hash_text(index_hash_text(rates->index.seed, identity), rule);
@@ -125,7 +131,7 @@ static struct rate *rate_new(struct rates *rates, uint64_t hash, const char *id)
     }
     rate->hash = hash;
     memcpy(rate->id, id, LEASE_ID_BYTES);
-    if (index_add(&rates->index, &rate->entry, hash) != 0) {
+    if (index_add(&rates->index, &rate->entry) != 0) {
         mem_free(rate);
         return NULL;
     }
@@ -149,7 +155,7 @@ static int rate_begin(struct lease_core *core, const struct lease_ask *ask)
 
 void rates_init(struct rates *rates, uint64_t seed)
 {
-    index_init(&rates->index, seed);
+    index_init(&rates->index, seed, rate_hash);
     list_init(&rates->by_time);
 }
 

@@ -23,11 +23,29 @@ struct turns_slot {
     struct list items;
 };
 
+static uint64_t caller_hash(const struct index *index, struct index_entry *entry)
+{
+    return index_hash(index->seed, CONTAINER_OF(entry, struct turns_caller, entry)->caller);
+}
+
+static uint64_t lane_hash(const struct index *index, const struct turns_caller *owner,
+                          const void *lane)
+{
+    return index_hash(index_hash(index->seed, owner->caller), (uintptr_t)lane);
+}
+
+static uint64_t slot_hash(const struct index *index, struct index_entry *entry)
+{
+    const struct turns_slot *slot = CONTAINER_OF(entry, struct turns_slot, entry);
+
+    return lane_hash(index, slot->owner, slot->lane);
+}
+
 void turns_init(struct turns *turns, uint64_t seed)
 {
     list_init(&turns->callers);
-    index_init(&turns->by_caller, seed);
-    index_init(&turns->by_lane, seed);
+    index_init(&turns->by_caller, seed, caller_hash);
+    index_init(&turns->by_lane, seed, slot_hash);
 }
 
 void turns_fini(struct turns *turns)
@@ -60,12 +78,11 @@ static struct turns_caller *caller_new(struct turns *turns, uint64_t caller)
     if (owner == NULL) {
         return NULL;
     }
-    if (index_add(&turns->by_caller, &owner->entry, index_hash(turns->by_caller.seed, caller)) !=
-        0) {
+    owner->caller = caller;
+    if (index_add(&turns->by_caller, &owner->entry) != 0) {
         mem_free(owner);
         return NULL;
     }
-    owner->caller = caller;
     list_init(&owner->slots);
     return owner;
 }
@@ -100,12 +117,6 @@ struct slot_key {
     const void *lane;
 };
 
-static uint64_t slot_hash(const struct turns *turns, const struct turns_caller *owner,
-                          const void *lane)
-{
-    return index_hash(index_hash(turns->by_lane.seed, owner->caller), (uintptr_t)lane);
-}
-
 static bool slot_match(struct index_entry *entry, const void *wanted)
 {
     const struct turns_slot *slot = CONTAINER_OF(entry, struct turns_slot, entry);
@@ -118,8 +129,8 @@ static struct turns_slot *slot_get(struct turns *turns, struct turns_caller *own
                                    const void *lane)
 {
     const struct slot_key key = {.owner = owner, .lane = lane};
-    uint64_t hash = slot_hash(turns, owner, lane);
-    struct index_entry *entry = index_find(&turns->by_lane, hash, slot_match, &key);
+    struct index_entry *entry =
+        index_find(&turns->by_lane, lane_hash(&turns->by_lane, owner, lane), slot_match, &key);
     struct turns_slot *slot;
 
     if (entry != NULL) {
@@ -129,12 +140,12 @@ static struct turns_slot *slot_get(struct turns *turns, struct turns_caller *own
     if (slot == NULL) {
         return NULL;
     }
-    if (index_add(&turns->by_lane, &slot->entry, hash) != 0) {
+    slot->owner = owner;
+    slot->lane = lane;
+    if (index_add(&turns->by_lane, &slot->entry) != 0) {
         mem_free(slot);
         return NULL;
     }
-    slot->owner = owner;
-    slot->lane = lane;
     list_init(&slot->items);
     list_push_back(&owner->slots, &slot->node);
     return slot;

@@ -102,9 +102,14 @@ static bool watched_match(struct index_entry *entry, const void *key)
     return watched_is(CONTAINER_OF(entry, struct watched, entry), key);
 }
 
-static uint64_t target_hash(const struct lease_core *core, const struct binding_target *target)
+static uint64_t target_hash(const struct index *index, const struct binding_target *target)
 {
-    return index_hash(index_hash(core->watched.seed, (uint64_t)target->pid), target->value);
+    return index_hash(index_hash(index->seed, (uint64_t)target->pid), target->value);
+}
+
+uint64_t watched_hash(const struct index *index, struct index_entry *entry)
+{
+    return target_hash(index, &CONTAINER_OF(entry, struct watched, entry)->target);
 }
 
 /* What a watch is begun with. */
@@ -150,7 +155,7 @@ static int watched_new(struct lease_core *core, const struct watched_source *sou
     watched->core = core;
     watched->target = *source->target;
     list_init(&watched->bindings);
-    r = index_add(&core->watched, &watched->entry, target_hash(core, source->target));
+    r = index_add(&core->watched, &watched->entry);
     if (r == 0) {
         r = watch_start(watched, source);
         if (r != 0) {
@@ -171,7 +176,7 @@ int watched_join(struct binding *binding, const struct binding_target *target,
     const struct watched_source source = {.target = target, .cgroup = cgroup, .request = request};
     struct lease_core *core = binding->grant->lease->role->core;
     struct index_entry *entry =
-        index_find(&core->watched, target_hash(core, target), watched_match, target);
+        index_find(&core->watched, target_hash(&core->watched, target), watched_match, target);
     struct watched *watched = NULL;
     int r = 0;
 

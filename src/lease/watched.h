@@ -5,6 +5,10 @@
 #define LEASED_LEASE_WATCHED_H
 
 #include "lease/binding.h"
+#include "lease/index.h"
+
+/* The hash by which the core's index knows it. */
+uint64_t watched_hash(const struct index *index, struct index_entry *entry);
 
 /* Lets the binding hang on this; watches it if nothing else did. `cgroup` is copied; NULL: it is a
  * process. `request` is the caller's, for a process without a pid. ERR_GONE when it has ended
