@@ -99,7 +99,7 @@ void lease_core_check(const struct lease_core *core)
                                                  offsetof(struct lease, by_age));
 
         check_lease(lease);
-        sealed_bytes += lease->credential.size;
+        sealed_bytes += credential_sealed(&lease->credential).len;
     }
     CHECK(sealed_bytes == core->stats.sealed_bytes);
     check_lease_lists(core);

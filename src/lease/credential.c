@@ -11,6 +11,11 @@
 
 #include <string.h>
 
+struct credential_block {
+    uint32_t size;
+    char sealed[];
+};
+
 static void pack(char **at, const void *bytes, size_t size)
 {
     if (size > 0) {
@@ -121,25 +126,35 @@ int credential_seal(struct env *env, struct str owner, const struct secret *pack
 {
     struct str plain = secret_view(packed);
     size_t size = plain.len + ENV_SEAL_BYTES;
-    char *sealed = mem_alloc(size);
+    struct credential_block *block = mem_alloc(sizeof(*block) + size);
     int r;
 
-    if (sealed == NULL) {
+    CHECK(size <= UINT32_MAX); /* it came out of secret memory, which is a few MiB */
+    if (block == NULL) {
         return ERR_NOMEM;
     }
-    r = env_seal(env, owner, plain, sealed);
+    block->size = (uint32_t)size;
+    r = env_seal(env, owner, plain, block->sealed);
     if (r != 0) {
-        mem_free(sealed);
+        mem_free(block);
         return r;
     }
-    *ret_credential = (struct credential){.sealed = sealed, .size = size};
+    ret_credential->block = block;
     return 0;
+}
+
+struct str credential_sealed(const struct credential *credential)
+{
+    const struct credential_block *block = credential->block;
+
+    return block != NULL ? (struct str){.ptr = block->sealed, .len = block->size}
+                         : (struct str){.ptr = NULL};
 }
 
 int credential_open(struct env *env, struct str owner, const struct credential *credential,
                     struct secret *ret_packed)
 {
-    struct str sealed = {.ptr = credential->sealed, .len = credential->size};
+    struct str sealed = credential_sealed(credential);
     struct secret packed;
     char *plain;
     int r;
@@ -163,8 +178,8 @@ int credential_open(struct env *env, struct str owner, const struct credential *
 
 void credential_fini(struct credential *credential)
 {
-    mem_free(credential->sealed);
-    *credential = (struct credential){.sealed = NULL};
+    mem_free(credential->block);
+    credential->block = NULL;
 }
 
 static bool skip(struct str *rest, size_t size)

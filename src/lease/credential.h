@@ -8,11 +8,13 @@
 
 #define CREDENTIAL_MAX_BYTES (64U * 1024U)
 
-/* A credential at rest, in ordinary memory. Zero-initialise. */
+/* A credential at rest, in ordinary memory: one block with its size before it. Zero-initialise. */
 struct credential {
-    char *sealed; /* owned; NULL: there is none */
-    size_t size;
+    struct credential_block *block; /* owned; NULL: there is none */
 };
+
+/* The sealed bytes; borrowed. Empty when there is none. */
+struct str credential_sealed(const struct credential *credential);
 
 /* Packs a successful issue's result. ERR_NOMEM; ERR_TOO_LARGE when it passes CREDENTIAL_MAX_BYTES
  * or has more than LEASE_FIELDS_MAX fields or its reference more than LEASE_ISSUER_REF_MAX_BYTES.

@@ -12,6 +12,15 @@ struct handout;
 struct holder;
 struct text;
 
+/* What can be said about one; what is stands behind its bindings. */
+enum grant_text {
+    GRANT_TEXT_REASON,
+    GRANT_TEXT_TICKET,
+    GRANT_TEXT_BINDINGS,
+    GRANT_TEXT_APPROVAL,
+};
+#define GRANT_TEXTS (GRANT_TEXT_APPROVAL + 1)
+
 struct grant {
     uint32_t magic;
     enum grant_state state : 8; /* grant_set_state alone */
@@ -28,9 +37,9 @@ struct grant {
     bool is_durable : 1;      /* it is in the ledger, or on its way there */
     uint8_t binding_count;    /* length of `bindings` */
     uint8_t watched_count;    /* how many of them are watched */
-    uint16_t ticket_at;       /* texts stand behind the bindings: reason, ticket, bindings, */
-    uint16_t bindings_at;
-    uint16_t approval_at; /* approval */
+    uint8_t texts;            /* a bit for each enum grant_text that isn't empty */
+    int32_t pid;
+    uint32_t unrecorded_reads;
     struct holder *holder;
     struct lease *lease;
     struct lease *leaving;   /* the lease before, until the successor was delivered */
@@ -57,11 +66,9 @@ struct grant {
     uint64_t own_until_ms;  /* … and this is the end of what its rule gives without it, once it is
                                created; UINT64_MAX: no limit */
     uint64_t read_count;
-    uint32_t unrecorded_reads;
     uint32_t acquire_count;  /* acquires that will be called back */
     uint32_t delivery_count; /* hand-outs whose delivery isn't known yet */
     uint32_t older_count;    /* … of which so many may be of a lease before this one */
-    int32_t pid;
     struct binding bindings[];
 };
 
@@ -81,6 +88,10 @@ struct grant *grant_alloc(const struct grant_making *making);
  * binding_start gives. */
 int grant_new(const struct grant_making *making, struct grant **ret_grant) ATTR_MUST_USE;
 
+/* The hashes by which the core's indexes know it: by its id, and by its holder and bindings. */
+uint64_t grant_id_hash(const struct index *index, struct index_entry *entry);
+uint64_t grant_key_hash(const struct index *index, struct index_entry *entry);
+
 /* "" if none. */
 const char *grant_reason(const struct grant *grant);
 const char *grant_ticket(const struct grant *grant);
@@ -88,10 +99,6 @@ const char *grant_ticket(const struct grant *grant);
 const char *grant_bindings_text(const struct grant *grant);
 /* What it stands on, as the ledger has it: the id, and the rule's digest or "break-glass"; "" if
  * nothing had to be approved. */
-/* The hashes by which the core's indexes know it: by its id, and by its holder and bindings. */
-uint64_t grant_id_hash(const struct index *index, struct index_entry *entry);
-uint64_t grant_key_hash(const struct index *index, struct index_entry *entry);
-
 const char *grant_approval(const struct grant *grant);
 /* The digest of the rule for which it was approved; NULL: none was. */
 const char *grant_approved_rule(const struct grant *grant);
@@ -122,15 +129,15 @@ struct grant *grant_find(const struct lease_core *core, struct holder *holder,
  * with it. */
 void grant_end(struct grant *grant, enum grant_end end);
 
+/* What it is bound to isn't watched any more, and nobody who asks gets it: that is in its key. */
+void grant_unbind(struct grant *grant);
+
 /* Moves a live grant to another lease; `is_read` is unset. With `is_sure` the old lease is left for
  * good, otherwise when the answer was delivered. */
 void grant_move(struct grant *grant, struct lease *lease, bool is_sure);
 
 /* The old lease is needed until then, too. */
 void grant_set_leaving(struct grant *grant, struct lease *lease);
-
-/* What it is bound to isn't watched any more, and nobody who asks gets it: that is in its key. */
-void grant_unbind(struct grant *grant);
 
 /* The old lease isn't needed any more; fine when there is none. */
 void grant_leave(struct grant *grant);

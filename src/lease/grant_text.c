@@ -9,17 +9,9 @@
 #define GRANT_BREAK_GLASS "break-glass"
 #define GRANT_APPROVAL_MAX_BYTES (LEASE_ID_BYTES + 1 + LEASE_DIGEST_BYTES)
 
-static size_t text_len(const char *text, size_t max_bytes)
+static struct str text_of(const char *text, size_t max_bytes)
 {
-    return text != NULL ? strnlen(text, max_bytes) : 0;
-}
-
-static uint16_t put_text(char *texts, size_t at, const char *text, size_t len)
-{
-    if (len > 0) {
-        memcpy(texts + at, text, len);
-    }
-    return (uint16_t)(at + len + 1); /* the block is zeroed, so the NUL is there */
+    return (struct str){.ptr = text, .len = text != NULL ? strnlen(text, max_bytes) : 0};
 }
 
 static size_t texts_offset(const struct grant *grant)
@@ -51,48 +43,76 @@ struct grant *grant_alloc(const struct grant_making *making)
     const struct lease_acquire *acquire = making->acquire;
     const struct binding_found *found = making->found;
     char approval[GRANT_APPROVAL_MAX_BYTES + 1];
-    size_t approval_len = strlen(approval_text(making, approval));
-    size_t reason_len = text_len(acquire->reason, LEASE_REASON_MAX_BYTES);
-    size_t ticket_len = text_len(acquire->ticket, LEASE_TICKET_MAX_BYTES);
-    size_t bindings_len = strlen(found->text);
-    const struct grant head = {
+    const struct str texts[GRANT_TEXTS] = {
+        [GRANT_TEXT_REASON] = text_of(acquire->reason, LEASE_REASON_MAX_BYTES),
+        [GRANT_TEXT_TICKET] = text_of(acquire->ticket, LEASE_TICKET_MAX_BYTES),
+        [GRANT_TEXT_BINDINGS] = str_of(found->text),
+        [GRANT_TEXT_APPROVAL] = str_of(approval_text(making, approval)),
+    };
+    struct grant head = {
         .binding_count = (uint8_t)binding_set_watched(&found->set),
         .has_connection = binding_set_watched(&found->set) < found->set.count,
     };
-    struct grant *grant = mem_calloc(1, texts_offset(&head) + reason_len + ticket_len +
-                                            bindings_len + approval_len + 4);
-    char *texts;
+    size_t size = texts_offset(&head);
+    struct grant *grant;
+    char *at;
+    size_t i;
 
+    for (i = 0; i < GRANT_TEXTS; i++) {
+        if (texts[i].len > 0) {
+            head.texts |= (uint8_t)(1U << i);
+            size += texts[i].len + 1;
+        }
+    }
+    grant = mem_calloc(1, size);
     if (grant == NULL) {
         return NULL;
     }
     *grant = head;
-    texts = (char *)grant + texts_offset(grant);
-    grant->ticket_at = put_text(texts, 0, acquire->reason, reason_len);
-    grant->bindings_at = put_text(texts, grant->ticket_at, acquire->ticket, ticket_len);
-    grant->approval_at = put_text(texts, grant->bindings_at, found->text, bindings_len);
-    (void)put_text(texts, grant->approval_at, approval, approval_len);
+    at = (char *)grant + texts_offset(grant);
+    for (i = 0; i < GRANT_TEXTS; i++) {
+        if (texts[i].len > 0) {
+            memcpy(at, texts[i].ptr, texts[i].len);
+            at += texts[i].len + 1; /* the block is zeroed, so the NUL is there */
+        }
+    }
     return grant;
+}
+
+static const char *grant_text(const struct grant *grant, enum grant_text which)
+{
+    const char *text = (const char *)grant + texts_offset(grant);
+    unsigned int i;
+
+    if ((grant->texts & 1U << which) == 0) {
+        return "";
+    }
+    for (i = 0; i < which; i++) {
+        if ((grant->texts & 1U << i) != 0) {
+            text += strlen(text) + 1;
+        }
+    }
+    return text;
 }
 
 const char *grant_reason(const struct grant *grant)
 {
-    return (const char *)grant + texts_offset(grant);
+    return grant_text(grant, GRANT_TEXT_REASON);
 }
 
 const char *grant_ticket(const struct grant *grant)
 {
-    return grant_reason(grant) + grant->ticket_at;
+    return grant_text(grant, GRANT_TEXT_TICKET);
 }
 
 const char *grant_bindings_text(const struct grant *grant)
 {
-    return grant_reason(grant) + grant->bindings_at;
+    return grant_text(grant, GRANT_TEXT_BINDINGS);
 }
 
 const char *grant_approval(const struct grant *grant)
 {
-    return grant_reason(grant) + grant->approval_at;
+    return grant_text(grant, GRANT_TEXT_APPROVAL);
 }
 
 bool grant_is_break_glass(const struct grant *grant)

@@ -103,7 +103,7 @@ static void lease_close(struct lease *lease)
     }
     queue_remove(&lease->source->lane, &lease->item);
     sharing_withdraw(lease);
-    lease->role->core->stats.sealed_bytes -= lease->credential.size;
+    lease->role->core->stats.sealed_bytes -= credential_sealed(&lease->credential).len;
     credential_fini(&lease->credential);
     issue_forget(lease);
     lease->source->issuer->lease_count--;
@@ -166,7 +166,7 @@ void lease_check(const struct lease *lease)
         CHECK(lease->is_revocable);
     }
     if (fsm_lease_is_over(lease->state)) {
-        CHECK(lease->credential.size == 0);
+        CHECK(lease->credential.block == NULL);
     }
     if (lease->state == LEASE_STATE_SUPERSEDED) {
         CHECK(!queue_item_is_queued(&lease->item));
@@ -380,7 +380,7 @@ int lease_seal(struct lease *lease, const struct lease_result *result)
     struct secret packed;
     int r;
 
-    CHECK(lease->credential.size == 0);
+    CHECK(lease->credential.block == NULL);
     secret_init(&packed);
     r = credential_pack(result, &packed);
     if (r == 0) {
@@ -389,7 +389,7 @@ int lease_seal(struct lease *lease, const struct lease_result *result)
     }
     secret_fini(&packed);
     if (r == 0) {
-        lease->role->core->stats.sealed_bytes += lease->credential.size;
+        lease->role->core->stats.sealed_bytes += credential_sealed(&lease->credential).len;
     }
     return r;
 }

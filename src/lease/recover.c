@@ -149,7 +149,7 @@ static int reseal(struct lease *lease, const struct ledger_lease *record)
     }
     secret_fini(&packed);
     if (r == 0) {
-        core->stats.sealed_bytes += lease->credential.size;
+        core->stats.sealed_bytes += credential_sealed(&lease->credential).len;
     }
     return r;
 }

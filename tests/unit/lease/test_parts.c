@@ -59,11 +59,12 @@ static void test_a_sealed_credential_opens_for_its_owner_alone(void **state)
     const struct lease_result result = {.issuer_ref = STR("database/creds/x"),
                                         .fields = &field,
                                         .field_count = 1};
-    struct credential credential = {.sealed = NULL};
+    struct credential credential = {.block = NULL};
     struct lease_field out[LEASE_FIELDS_MAX];
     struct fake_env fake;
     struct secret packed;
     struct secret opened;
+    struct str sealed;
 
     (void)state;
     fake_env_init(&fake, 1000, 1);
@@ -71,8 +72,10 @@ static void test_a_sealed_credential_opens_for_its_owner_alone(void **state)
     secret_init(&opened);
     assert_int_equal(credential_pack(&result, &packed), 0);
     assert_int_equal(credential_seal(&fake.env, STR("l-1 db"), &packed, &credential), 0);
-    assert_null(memmem(credential.sealed, credential.size, "secret", 6));
-    assert_null(memmem(credential.sealed, credential.size, "database", 8));
+    sealed = credential_sealed(&credential);
+    assert_int_equal(sealed.len, secret_view(&packed).len + ENV_SEAL_BYTES);
+    assert_null(memmem(sealed.ptr, sealed.len, "secret", 6));
+    assert_null(memmem(sealed.ptr, sealed.len, "database", 8));
     assert_int_equal(credential_open(&fake.env, STR("l-2 db"), &credential, &opened), ERR_INVALID);
     assert_true(secret_is_empty(&opened));
     assert_int_equal(credential_open(&fake.env, STR("l-1 db"), &credential, &opened), 0);
@@ -151,15 +154,15 @@ static bool is_number(struct index_entry *entry, const void *key)
     return CONTAINER_OF(entry, struct number, entry)->value == *(const uint64_t *)key;
 }
 
-static void test_the_index_finds_what_is_in_it_and_nothing_else(void **state)
-{
-    enum { COUNT = 5000 };
 /* Few hashes, so that chains are long. */
 static uint64_t number_hash(const struct index *index, struct index_entry *entry)
 {
     return index_hash(index->seed, CONTAINER_OF(entry, struct number, entry)->value % 500);
 }
 
+static void test_the_index_finds_what_is_in_it_and_nothing_else(void **state)
+{
+    enum { COUNT = 5000 };
     static struct number numbers[COUNT];
     struct index index;
     uint64_t i;
