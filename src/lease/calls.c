@@ -18,6 +18,11 @@ int calls_push(struct lease *lease, enum queue_class kind)
     return r;
 }
 
+void calls_drop(struct lease *lease)
+{
+    queue_remove(&lease->source->lane, &lease->item, lease->holder->account->caller);
+}
+
 struct lease *call_lease(const struct lease_call *call)
 {
     return OBJ_CAST(call->user, struct call, CALL_MAGIC)->lease;

@@ -173,6 +173,9 @@ int token_init(struct lease_core *core) ATTR_MUST_USE;
  * issues wait. */
 int calls_push(struct lease *lease, enum queue_class kind) ATTR_MUST_USE;
 
+/* What is queued of it isn't any more; fine when nothing is. */
+void calls_drop(struct lease *lease);
+
 /* Sends what may be sent now. */
 void calls_pump(struct lease_core *core);
 

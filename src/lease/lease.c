@@ -101,7 +101,7 @@ static void lease_close(struct lease *lease)
         lease->is_login_bound = false;
         lease->role->core->login_bound_count--;
     }
-    queue_remove(&lease->source->lane, &lease->item);
+    calls_drop(lease);
     sharing_withdraw(lease);
     lease->role->core->stats.sealed_bytes -= credential_sealed(&lease->credential).len;
     credential_fini(&lease->credential);
@@ -349,7 +349,7 @@ void lease_take_source(struct lease *lease)
     bool is_queued = queue_item_is_queued(&lease->item);
 
     CHECK(lease->state == LEASE_STATE_REQUESTED && lease->call == NULL);
-    queue_remove(&lease->source->lane, &lease->item);
+    calls_drop(lease);
     lease->source->issuer->lease_count--;
     source_put(lease->source);
     lease->source = source;

@@ -159,7 +159,7 @@ static void hurry(struct lease *lease)
     uint64_t useful_ms = schedule_left_ms(lease_left_ms(lease), lease_needed_ms(lease, 0));
 
     if (queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
-        queue_remove(&lease->source->lane, &lease->item);
+        calls_drop(lease);
         CHECK(calls_push(lease, QUEUE_URGENT) == 0);
     }
     lease_set_step(lease, LEASE_STEP_REPLACE, schedule_add_ms(now_ms, useful_ms / 2));

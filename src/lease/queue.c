@@ -179,7 +179,7 @@ static int push_issue(struct queue_lane *lane, struct queue_item *item, uint64_t
     if (!queue_has_room(lane->queue, caller)) {
         return ERR_LIMIT;
     }
-    return turns_join(&lane->queue->turns, caller, lane, &item->node, &item->slot);
+    return turns_join(&lane->queue->turns, caller, lane, &item->node);
 }
 
 int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_class kind,
@@ -205,26 +205,27 @@ int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_clas
     return 0;
 }
 
-static void take_out(struct queue_lane *lane, struct queue_item *item,
-                     void (*leave)(struct turns *turns, struct turns_slot *slot, struct list *node))
+/* One that isn't in a list any more. */
+static void count_out(struct queue_lane *lane, const struct queue_item *item)
 {
     lane->counts[item->kind]--;
     lane->queue->counts[item->kind]--;
-    if (item->kind == QUEUE_ISSUE) {
-        leave(&lane->queue->turns, item->slot, &item->node);
-        return;
-    }
-    list_remove(&item->node);
     if (lane->counts[item->kind] == 0) {
-        list_remove(&lane->nodes[item->kind]);
+        list_remove(&lane->nodes[item->kind]); /* in which lanes with issues never are */
     }
 }
 
-void queue_remove(struct queue_lane *lane, struct queue_item *item)
+void queue_remove(struct queue_lane *lane, struct queue_item *item, uint64_t caller)
 {
-    if (list_is_linked(&item->node)) {
-        take_out(lane, item, turns_leave);
+    if (!list_is_linked(&item->node)) {
+        return;
     }
+    if (item->kind == QUEUE_ISSUE) {
+        turns_leave(&lane->queue->turns, caller, lane, &item->node);
+    } else {
+        list_remove(&item->node);
+    }
+    count_out(lane, item);
 }
 
 /* Each caller is served once before this one's next. */
@@ -292,7 +293,7 @@ static struct queue_lane *lane_next(struct pump *pump)
     return NULL;
 }
 
-/* The next call of a class and its lane; NULL: none may run now. */
+/* Takes out the next call of a class, with its lane; NULL: none may run now. */
 static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_lane)
 {
     struct queue *queue = pump->queue;
@@ -302,7 +303,7 @@ static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_
     uint64_t wait_ms = queue_bucket_wait_ms(bucket_of(&queue->rates, pump->kind), 1, pump->now_ms);
     struct queue_lane *lane;
     const void *served;
-    struct list *node;
+    struct list *node = NULL;
 
     if (queue->counts[pump->kind] == 0) {
         return NULL;
@@ -312,11 +313,10 @@ static struct queue_item *class_next(struct pump *pump, struct queue_lane **ret_
         return NULL;
     }
     if (pump->kind == QUEUE_ISSUE) {
-        node = turns_next(&queue->turns, &filter, &served);
+        node = turns_serve(&queue->turns, &filter, &served);
         *ret_lane = (struct queue_lane *)(uintptr_t)served;
-    } else {
-        lane = lane_next(pump);
-        node = lane != NULL ? lane->items[pump->kind].next : NULL;
+    } else if ((lane = lane_next(pump)) != NULL) {
+        node = list_pop_front(&lane->items[pump->kind]);
         *ret_lane = lane;
     }
     return node != NULL ? LIST_ENTRY(node, struct queue_item, node) : NULL;
@@ -339,7 +339,7 @@ static struct queue_item *queue_next(struct queue *queue, uint64_t now_ms, uint6
     }
     *ret_wait_ms = pump.wait_ms;
     if (item != NULL) {
-        take_out(lane, item, turns_serve);
+        count_out(lane, item);
         queue_bucket_take(bucket_of(lane->rates, item->kind), 1, now_ms);
         queue_bucket_take(bucket_of(&queue->rates, item->kind), 1, now_ms);
         lane->in_flight++;

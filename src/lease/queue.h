@@ -63,7 +63,6 @@ void queue_rates_init(struct queue_rates *rates, uint64_t now_ms);
 /* One call that waits; embedded in what it is for. Zero-initialised: not queued. */
 struct queue_item {
     struct list node;
-    struct turns_slot *slot; /* an issue's */
     enum queue_class kind;
 };
 
@@ -113,8 +112,8 @@ void queue_lane_init(struct queue_lane *lane, struct queue *queue, struct queue_
 int queue_push(struct queue_lane *lane, struct queue_item *item, enum queue_class kind,
                uint64_t caller) ATTR_MUST_USE;
 
-/* Fine on an item that isn't queued. */
-void queue_remove(struct queue_lane *lane, struct queue_item *item);
+/* Fine on an item that isn't queued. `caller` is the one that it was pushed for. */
+void queue_remove(struct queue_lane *lane, struct queue_item *item, uint64_t caller);
 
 static inline bool queue_item_is_queued(const struct queue_item *item)
 {

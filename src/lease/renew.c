@@ -21,7 +21,7 @@ void renew_start(struct lease *lease, bool is_urgent)
 
     if (lease->state == LEASE_STATE_RENEWING) {
         if (is_urgent && queue_item_is_queued(&lease->item) && lease->item.kind == QUEUE_RENEW) {
-            queue_remove(&lease->source->lane, &lease->item);
+            calls_drop(lease);
             CHECK(calls_push(lease, QUEUE_URGENT) == 0);
         }
         return;

@@ -124,7 +124,7 @@ void revoke_start(struct lease *lease, const char *why)
 
     CHECK(fsm_lease_is_live(lease->state));
     drain_retake(lease);
-    queue_remove(&lease->source->lane, &lease->item);
+    calls_drop(lease);
     if (!lease->is_revocable) {
         lease_expire(lease, why);
         return;

@@ -132,7 +132,7 @@ static void rotate_move_at(struct lease *lease, uint64_t when_ms)
 static void rotate_supersede(struct lease *lease)
 {
     if (lease->state != LEASE_STATE_SUPERSEDED) {
-        queue_remove(&lease->source->lane, &lease->item);
+        calls_drop(lease);
         record_lease_superseded(lease);
         lease_set_state(lease, LEASE_STATE_SUPERSEDED);
         waits_end(lease, WAIT_RENEW, ERR_GONE, "the lease has been replaced");

@@ -78,7 +78,7 @@ static void settle_live(struct lease *lease, enum grant_end end)
         return;
     }
     if (queue_item_is_queued(&lease->item)) {
-        queue_remove(&lease->source->lane, &lease->item);
+        calls_drop(lease);
         lease_set_state(lease, LEASE_STATE_ACTIVE);
         waits_end(lease, WAIT_RENEW, ERR_GONE, "nobody holds the lease any more");
     }

@@ -125,16 +125,23 @@ static bool slot_match(struct index_entry *entry, const void *wanted)
     return slot->owner == key->owner && slot->lane == key->lane;
 }
 
-static struct turns_slot *slot_get(struct turns *turns, struct turns_caller *owner,
-                                   const void *lane)
+static struct turns_slot *slot_find(const struct turns *turns, const struct turns_caller *owner,
+                                    const void *lane)
 {
     const struct slot_key key = {.owner = owner, .lane = lane};
     struct index_entry *entry =
         index_find(&turns->by_lane, lane_hash(&turns->by_lane, owner, lane), slot_match, &key);
-    struct turns_slot *slot;
 
-    if (entry != NULL) {
-        return CONTAINER_OF(entry, struct turns_slot, entry);
+    return entry != NULL ? CONTAINER_OF(entry, struct turns_slot, entry) : NULL;
+}
+
+static struct turns_slot *slot_get(struct turns *turns, struct turns_caller *owner,
+                                   const void *lane)
+{
+    struct turns_slot *slot = slot_find(turns, owner, lane);
+
+    if (slot != NULL) {
+        return slot;
     }
     slot = mem_calloc(1, sizeof(*slot));
     if (slot == NULL) {
@@ -153,8 +160,7 @@ static struct turns_slot *slot_get(struct turns *turns, struct turns_caller *own
 
 /* --- in and out --- */
 
-int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct list *node,
-               struct turns_slot **ret_slot)
+int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct list *node)
 {
     struct turns_caller *owner = caller_find(turns, caller);
     struct turns_slot *slot;
@@ -173,11 +179,10 @@ int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct li
     owner->count++;
     caller_wait(turns, owner);
     list_push_back(&slot->items, node);
-    *ret_slot = slot;
     return 0;
 }
 
-void turns_leave(struct turns *turns, struct turns_slot *slot, struct list *node)
+static void slot_leave(struct turns *turns, struct turns_slot *slot, struct list *node)
 {
     struct turns_caller *owner = slot->owner;
 
@@ -191,10 +196,13 @@ void turns_leave(struct turns *turns, struct turns_slot *slot, struct list *node
     }
 }
 
-void turns_serve(struct turns *turns, struct turns_slot *slot, struct list *node)
+void turns_leave(struct turns *turns, uint64_t caller, const void *lane, struct list *node)
 {
-    slot->owner->served_count++;
-    turns_leave(turns, slot, node);
+    struct turns_caller *owner = caller_find(turns, caller);
+    struct turns_slot *slot = owner != NULL ? slot_find(turns, owner, lane) : NULL;
+
+    CHECK(slot != NULL);
+    slot_leave(turns, slot, node);
 }
 
 void turns_served(struct turns *turns, uint64_t caller)
@@ -221,27 +229,41 @@ static struct turns_slot *slot_next(const struct turns_caller *owner,
     return NULL;
 }
 
-struct list *turns_next(struct turns *turns, const struct turns_filter *filter,
-                        const void **ret_lane)
+static struct turns_slot *turn_next(const struct turns *turns, const struct turns_filter *filter)
 {
     struct list *node;
-    struct list *following;
+    struct turns_slot *slot = NULL;
 
-    LIST_EACH (&turns->callers, node, following) {
+    for (node = turns->callers.next; slot == NULL && node != &turns->callers; node = node->next) {
         struct turns_caller *owner = LIST_ENTRY(node, struct turns_caller, node);
-        struct turns_slot *slot =
-            owner->served_count < filter->served_max ? slot_next(owner, filter) : NULL;
 
-        if (slot != NULL) {
-            list_remove(&slot->node);
-            list_push_back(&owner->slots, &slot->node);
-            list_remove(node);
-            list_push_back(&turns->callers, node);
-            *ret_lane = slot->lane;
-            return slot->items.next;
-        }
+        slot = owner->served_count < filter->served_max ? slot_next(owner, filter) : NULL;
     }
-    return NULL;
+    return slot;
+}
+
+static void move_back(struct list *list, struct list *node)
+{
+    list_remove(node);
+    list_push_back(list, node);
+}
+
+struct list *turns_serve(struct turns *turns, const struct turns_filter *filter,
+                         const void **ret_lane)
+{
+    struct turns_slot *slot = turn_next(turns, filter);
+    struct list *node;
+
+    if (slot == NULL) {
+        return NULL;
+    }
+    node = slot->items.next;
+    *ret_lane = slot->lane;
+    move_back(&slot->owner->slots, &slot->node);
+    move_back(&turns->callers, &slot->owner->node);
+    slot->owner->served_count++;
+    slot_leave(turns, slot, node);
+    return node;
 }
 
 size_t turns_caller_count(const struct turns *turns)

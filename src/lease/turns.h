@@ -8,8 +8,6 @@
 #include "base/list.h"
 #include "lease/index.h"
 
-struct turns_slot;
-
 struct turns {
     struct list callers;    /* that wait; whose turn comes first */
     size_t waiting_count;   /* length of `callers` */
@@ -22,9 +20,10 @@ void turns_init(struct turns *turns, uint64_t seed);
 void turns_fini(struct turns *turns);
 
 /* Puts `node` behind those that wait for this caller and lane. ERR_NOMEM. */
-int turns_join(struct turns *turns, uint64_t caller, const void *lane, struct list *node,
-               struct turns_slot **ret_slot) ATTR_MUST_USE;
-void turns_leave(struct turns *turns, struct turns_slot *slot, struct list *node);
+int turns_join(struct turns *turns, uint64_t caller, const void *lane,
+               struct list *node) ATTR_MUST_USE;
+/* The way back, with the same caller and lane. */
+void turns_leave(struct turns *turns, uint64_t caller, const void *lane, struct list *node);
 
 /* Whom to pass over. */
 struct turns_filter {
@@ -34,12 +33,9 @@ struct turns_filter {
 };
 
 /* The item whose turn it is, of those that the filter lets through, and its lane; NULL if none. It
- * stays where it is, but its caller and lane have had their turn. */
-struct list *turns_next(struct turns *turns, const struct turns_filter *filter,
-                        const void **ret_lane);
-
-/* The item leaves to be served, until turns_served says that this is over. */
-void turns_serve(struct turns *turns, struct turns_slot *slot, struct list *node);
+ * has left to be served, until turns_served says that this is over. */
+struct list *turns_serve(struct turns *turns, const struct turns_filter *filter,
+                         const void **ret_lane);
 void turns_served(struct turns *turns, uint64_t caller);
 
 /* How many callers wait, and with how many items this one does. */

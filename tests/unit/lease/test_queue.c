@@ -93,7 +93,7 @@ static int end(void **state)
 
     (void)state;
     for (i = 0; i < ITEMS; i++) {
-        queue_remove(t.items[i].lane, &t.items[i].item);
+        queue_remove(t.items[i].lane, &t.items[i].item, t.items[i].caller);
         if (t.items[i].is_running) {
             done(&t.items[i]);
         }
@@ -206,8 +206,8 @@ static void test_a_removed_call_never_runs(void **state)
     start(1, NO_RATE, NO_RATE);
     push(&t.lane, 0, QUEUE_ISSUE);
     push(&t.lane, 1, QUEUE_ISSUE);
-    queue_remove(&t.lane, &t.items[0].item);
-    queue_remove(&t.lane, &t.items[0].item);
+    queue_remove(&t.lane, &t.items[0].item, 0);
+    queue_remove(&t.lane, &t.items[0].item, 0);
     queue_pump(&t.queue, 1000);
     assert_string_equal(t.order, "b");
     assert_int_equal(queue_load(&t.queue), 1);
@@ -246,7 +246,7 @@ static void test_too_many_issues_are_refused_and_revocations_never(void **state)
     assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_ISSUE, 3), ERR_LIMIT);
     assert_int_equal(queue_push(&t.lane, &many[QUEUE_ISSUES_MAX], QUEUE_REVOKE, 1), 0);
     for (i = 0; i <= QUEUE_ISSUES_MAX; i++) {
-        queue_remove(&t.lane, &many[i]);
+        queue_remove(&t.lane, &many[i], i < QUEUE_CALLER_ISSUES_MAX ? 1 : 2);
     }
 }
 
