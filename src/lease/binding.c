@@ -410,7 +410,9 @@ int binding_start(struct grant *grant, const struct binding_found *found,
 
         grant->bindings[i].grant = grant;
         r = watched_join(&grant->bindings[i], target, cgroup_of(found, target), request);
-        grant->watched_count = (uint8_t)(grant->watched_count + (r == 0));
+        if (r == 0) {
+            grant->watched_count++;
+        }
     }
     if (r != 0) {
         binding_stop(grant);

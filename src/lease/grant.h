@@ -27,17 +27,18 @@ struct grant {
     enum grant_end end : 7;
     bool is_ending : 1; /* the end of its duration comes near: `due` is that end */
     char id[LEASE_ID_BYTES + 1];
-    bool is_keyed : 1;        /* a caller that asks again gets this one */
-    bool is_created : 1;      /* grant.created is queued: grant.ended must follow */
-    bool is_read : 1;         /* the first read of `lease` is on record */
-    bool is_read_counted : 1; /* … and the hand-out that it stands for has happened */
-    bool has_connection : 1;  /* bound to a connection, too: it stands behind `bindings` */
-    bool is_delivered : 1;    /* an answer reached its client */
-    bool awaits_ack : 1;      /* one with the successor has, too: it leaves when it says so */
-    bool is_durable : 1;      /* it is in the ledger, or on its way there */
-    uint8_t binding_count;    /* length of `bindings` */
-    uint8_t watched_count;    /* how many of them are watched */
-    uint8_t texts;            /* a bit for each enum grant_text that isn't empty */
+    bool is_keyed : 1;         /* a caller that asks again gets this one */
+    bool is_created : 1;       /* grant.created is queued: grant.ended must follow */
+    bool is_read : 1;          /* the first read of `lease` is on record */
+    bool is_read_counted : 1;  /* … and the hand-out that it stands for has happened */
+    bool has_connection : 1;   /* bound to a connection, too: it stands behind `bindings` */
+    bool is_delivered : 1;     /* an answer reached its client */
+    bool awaits_ack : 1;       /* one with the successor has, too: it leaves when it says so */
+    bool is_durable : 1;       /* it is in the ledger, or on its way there */
+    uint8_t binding_count : 4; /* length of `bindings` */
+    uint8_t watched_count : 4; /* how many of them are watched */
+    uint8_t texts;             /* a bit for each enum grant_text that isn't empty */
+    uint32_t acquire_count;    /* acquires that will be called back */
     int32_t pid;
     uint32_t unrecorded_reads;
     struct holder *holder;
@@ -66,7 +67,6 @@ struct grant {
     uint64_t own_until_ms;  /* … and this is the end of what its rule gives without it, once it is
                                created; UINT64_MAX: no limit */
     uint64_t read_count;
-    uint32_t acquire_count;  /* acquires that will be called back */
     uint32_t delivery_count; /* hand-outs whose delivery isn't known yet */
     uint32_t older_count;    /* … of which so many may be of a lease before this one */
     struct binding bindings[];

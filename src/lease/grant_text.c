@@ -50,7 +50,7 @@ struct grant *grant_alloc(const struct grant_making *making)
         [GRANT_TEXT_APPROVAL] = str_of(approval_text(making, approval)),
     };
     struct grant head = {
-        .binding_count = (uint8_t)binding_set_watched(&found->set),
+        .binding_count = binding_set_watched(&found->set) & 0xf,
         .has_connection = binding_set_watched(&found->set) < found->set.count,
     };
     size_t size = texts_offset(&head);
@@ -58,6 +58,7 @@ struct grant *grant_alloc(const struct grant_making *making)
     char *at;
     size_t i;
 
+    static_assert(ACCESS_BINDINGS_MAX <= 0xf, "their count has four bits");
     for (i = 0; i < GRANT_TEXTS; i++) {
         if (texts[i].len > 0) {
             head.texts |= (uint8_t)(1U << i);

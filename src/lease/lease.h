@@ -60,8 +60,8 @@ struct lease_issuing {
 
 struct lease {
     uint32_t magic;
-    enum lease_state state : 8; /* lease_set_state alone */
-    enum lease_step step : 8;
+    enum lease_state state : 4; /* lease_set_state alone */
+    enum lease_step step : 4;
     char id[LEASE_ID_BYTES + 1];
     bool is_renewable : 1; /* as the issuer said last */
     bool is_refused : 1;   /* it refused a renewal: not asked again */
@@ -79,6 +79,10 @@ struct lease {
     bool is_left : 1;        /* the daemon stops, and the next one goes on with it */
     bool is_unverified : 1;  /* issued, but not tried out yet: nobody gets it */
     bool is_drilled : 1;     /* somebody may have leaked it: no overlap; drill.h */
+    /* In a row; these stay at UINT16_MAX. */
+    uint16_t failure_count;        /* of the present step */
+    uint16_t rotate_failure_count; /* of replacements */
+    uint16_t early_death_count;    /* of its predecessors: they died before their time */
     struct role *role;
     struct source *source;   /* what it was issued from */
     struct holder *holder;   /* for whom it was issued */
@@ -119,10 +123,6 @@ struct lease {
     uint32_t leaving_count; /* grants that have moved on but not read the successor for sure */
     uint32_t waiting_count; /* acquires of its grants */
     uint32_t pin_count;     /* grants of any state that point here */
-    /* In a row; these stay at UINT16_MAX. */
-    uint16_t failure_count;        /* of the present step */
-    uint16_t rotate_failure_count; /* of replacements */
-    uint16_t early_death_count;    /* of its predecessors: they died before their time */
 };
 
 /* A lease in `requested`, with its place among the issuer's; `reason` is copied. NULL when out of
