@@ -35,21 +35,15 @@ static struct leased_host_context *context_cast(leased_host_context *context)
 
 const char *host_line(struct leased_str text, char *out, size_t out_size)
 {
-    size_t len = text.ptr != NULL ? text.len : 0;
+    struct str whole = {.ptr = text.ptr, .len = text.ptr != NULL ? text.len : 0};
+    struct str shown = str_shorten(whole, out_size - 1);
 
-    if (len >= out_size) {
-        len = out_size - 1;
-        /* Not in the middle of a UTF-8 sequence. */
-        while (len > 0 && ((unsigned char)text.ptr[len] & 0xc0U) == 0x80U) {
-            len--;
-        }
-    }
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
+    for (size_t i = 0; i < shown.len; i++) {
+        unsigned char c = (unsigned char)shown.ptr[i];
 
         out[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
     }
-    out[len] = '\0';
+    out[shown.len] = '\0';
     return out;
 }
 

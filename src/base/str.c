@@ -62,6 +62,18 @@ static bool str_is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+struct str str_shorten(struct str s, size_t max_bytes)
+{
+    if (s.len <= max_bytes) {
+        return s;
+    }
+    s.len = max_bytes;
+    while (s.len > 0 && ((unsigned char)s.ptr[s.len] & 0xc0U) == 0x80U) {
+        s.len--;
+    }
+    return s;
+}
+
 struct str str_trim(struct str s)
 {
     while (s.len > 0 && str_is_space(s.ptr[0])) {

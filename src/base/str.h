@@ -49,6 +49,9 @@ bool str_ends_with(struct str s, const char *suffix);
  * Without a separator the whole slice is returned and `rest` becomes empty with ptr NULL. */
 struct str str_cut(struct str *rest, char separator);
 
+/* What of it is no longer than that, in whole UTF-8 characters. */
+struct str str_shorten(struct str s, size_t max_bytes);
+
 /* Without leading and trailing blanks, tabs, CR and LF. */
 struct str str_trim(struct str s);
 

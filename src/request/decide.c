@@ -20,16 +20,7 @@
 /* Copies what fits, in whole characters. */
 static void put_cut(char *out, size_t size, const char *text)
 {
-    size_t len = strlen(text);
-
-    if (len >= size) {
-        len = size - 1;
-        while (len > 0 && ((unsigned char)text[len] & 0xc0U) == 0x80U) {
-            len--;
-        }
-    }
-    memcpy(out, text, len);
-    out[len] = '\0';
+    *str_put(out, str_shorten(str_of(text), size - 1)) = '\0';
 }
 
 const char *decide_who(const struct access_identity *identity, char out[REQUEST_WHO_MAX_BYTES + 1])

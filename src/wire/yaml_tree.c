@@ -43,13 +43,7 @@ const char *yaml_describe(const struct yaml_node *node, char out[YAML_DESCRIBE_M
         (void)snprintf(out, YAML_DESCRIBE_MAX_BYTES, "a mapping");
         break;
     case YAML_SCALAR:
-        if (shown.len > SHOWN_MAX_BYTES) {
-            shown.len = SHOWN_MAX_BYTES;
-            /* Never end within a character. */
-            while (shown.len > 0 && ((unsigned char)shown.ptr[shown.len] & 0xc0U) == 0x80U) {
-                shown.len--;
-            }
-        }
+        shown = str_shorten(shown, SHOWN_MAX_BYTES);
         (void)snprintf(out, YAML_DESCRIBE_MAX_BYTES, "`%.*s%s`", STR_ARG(shown),
                        shown.len < node->text.len ? "…" : "");
         if (shown.len == 0) {

@@ -26,6 +26,19 @@ static void test_cut_gives_head_and_rest(void **state)
     assert_int_equal(str_cut(&rest, ':').len, 0);
 }
 
+static void test_a_text_is_cut_behind_a_whole_character(void **state)
+{
+    static const char text[] = "a\xc3\xa4\xe2\x82\xac"; /* one, two and three bytes */
+    static const size_t lengths[] = {0, 1, 1, 3, 3, 3, 6, 6};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < ARRAY_LEN(lengths); i++) {
+        assert_int_equal(str_shorten(STR(text), i).len, lengths[i]);
+    }
+    assert_int_equal(str_shorten(STR("\x80\x80\x80"), 2).len, 0); /* no text at all */
+}
+
 static void test_trim_takes_blanks_of_both_ends(void **state)
 {
     (void)state;
@@ -204,6 +217,7 @@ static void test_failed_set_keeps_the_old_secret(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_text_is_cut_behind_a_whole_character),
         cmocka_unit_test(test_cut_gives_head_and_rest),
         cmocka_unit_test(test_trim_takes_blanks_of_both_ends),
         cmocka_unit_test(test_number_takes_digits_only_and_sees_overflow),
