@@ -33,42 +33,26 @@ static void fill(const struct request *request, const struct request_standing *s
     size_t i;
 
     *ret_record = (struct ledger_request){
+        REQUEST_TOLD(request, standing),
         .gid = request->identity.gid,
         .pid = request->identity.pid > 0 ? (uint32_t)request->identity.pid : 0,
-        .role = request->role,
-        .backend = request->backend,
-        .duration_ms = request->duration_ms,
-        .reason = request->reason,
-        .ticket = request->ticket,
-        .bindings = request->bindings,
-        .rule = request->rule,
-        .rule_digest = request->rule_digest,
         .policy = request->policy,
-        .needed_count = request->needed_count,
         .use_within_ms = request->use_within_ms,
-        .is_break_glass = request->is_break_glass,
         .state = request_state_str(standing->state),
         .review = request_review_str(standing->review),
-        .why = standing->why,
-        .grant = standing->grant,
         .clock = {.written_wall_ms = env_wall_ms(env),
                   .written_ms = (int64_t)env_now_ms(env),
                   .boot = env_boot_id(env)},
-        .created_wall_ms = request->created_wall_ms,
-        .decide_by_wall_ms = standing->state == REQUEST_PENDING
-                                 ? wall_of(request, standing->until_ms)
-                                 : request->decide_by_wall_ms,
-        .use_by_wall_ms = standing->use_by_ms != 0 ? wall_of(request, standing->use_by_ms)
-                                                   : standing->use_by_wall_ms,
-        .ended_wall_ms = standing->ended_wall_ms,
-        .approval_count = standing->approval_count,
     };
+    if (standing->state == REQUEST_PENDING) {
+        ret_record->decide_by_wall_ms = wall_of(request, standing->until_ms);
+    }
+    if (standing->use_by_ms != 0) {
+        ret_record->use_by_wall_ms = wall_of(request, standing->use_by_ms);
+    }
     for (i = 0; i < standing->approval_count; i++) {
-        ret_record->approvals[i] =
-            (struct ledger_approval){.who = request->votes[i]->who,
-                                     .voter = request->votes[i]->marks,
-                                     .comment = request->votes[i]->comment,
-                                     .at_wall_ms = request->votes[i]->at_wall_ms};
+        ret_record->approvals[i] = (struct ledger_approval){REQUEST_VOTE_TOLD(request->votes[i]),
+                                                            .voter = request->votes[i]->marks};
     }
     access_identity_record(&request->identity, &ret_record->holder);
 }

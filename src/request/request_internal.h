@@ -84,6 +84,22 @@ struct requests {
     struct map askers;
 };
 
+/* What the ledger's record of a request and those who look at it have by its own names, as
+ * initializers; borrowed from both. */
+#define REQUEST_TOLD(request, standing)                                                            \
+    .role = (request)->role, .backend = (request)->backend, .duration_ms = (request)->duration_ms, \
+    .reason = (request)->reason, .ticket = (request)->ticket, .bindings = (request)->bindings,     \
+    .rule = (request)->rule, .rule_digest = (request)->rule_digest,                                \
+    .needed_count = (request)->needed_count, .is_break_glass = (request)->is_break_glass,          \
+    .created_wall_ms = (request)->created_wall_ms,                                                 \
+    .decide_by_wall_ms = (request)->decide_by_wall_ms, .why = (standing)->why,                     \
+    .grant = (standing)->grant, .use_by_wall_ms = (standing)->use_by_wall_ms,                      \
+    .ended_wall_ms = (standing)->ended_wall_ms, .approval_count = (standing)->approval_count
+
+/* The same of one who has approved. */
+#define REQUEST_VOTE_TOLD(vote)                                                                    \
+    .who = (vote)->who, .comment = (vote)->comment, .at_wall_ms = (vote)->at_wall_ms
+
 /* --- store.c --- */
 
 /* An empty one in no state yet, linked nowhere; request_discard. NULL: out of memory. */

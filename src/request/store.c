@@ -302,35 +302,16 @@ void request_view(const struct request *request, struct request_view *ret_view)
     size_t i;
 
     *ret_view = (struct request_view){
+        REQUEST_TOLD(request, now),
         .id = request->id,
         .state = now->state,
         .review = now->review,
         .is_writing = !request->is_written,
-        .is_break_glass = request->is_break_glass,
         .identity = &request->identity,
         .key = request->key,
         .person = access_policy_person(request->requests->options.policy, &request->identity),
-        .role = request->role,
-        .backend = request->backend,
-        .duration_ms = request->duration_ms,
-        .reason = request->reason,
-        .ticket = request->ticket,
-        .bindings = request->bindings,
-        .rule = request->rule,
-        .rule_digest = request->rule_digest,
-        .why = now->why,
-        .grant = now->grant,
-        .needed_count = request->needed_count,
-        .created_wall_ms = request->created_wall_ms,
-        .decide_by_wall_ms = request->decide_by_wall_ms,
-        .use_by_wall_ms = now->use_by_wall_ms,
-        .ended_wall_ms = now->ended_wall_ms,
-        .approval_count = now->approval_count,
     };
     for (i = 0; i < now->approval_count; i++) {
-        ret_view->approvals[i] =
-            (struct request_approval){.who = request->votes[i]->who,
-                                      .comment = request->votes[i]->comment,
-                                      .at_wall_ms = request->votes[i]->at_wall_ms};
+        ret_view->approvals[i] = (struct request_approval){REQUEST_VOTE_TOLD(request->votes[i])};
     }
 }
