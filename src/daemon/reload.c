@@ -10,6 +10,7 @@
  * on as if nothing had been asked. Every mistake is told in the log and to who asked. */
 #include "daemon/reload_internal.h"
 
+#include "access/identity_record.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -329,10 +330,7 @@ static void note(const struct reload *reload, const char *event, const char *out
         record.listener = identity->listener;
         record.api = "native";
         record.request = reload->asked->request_id;
-        record.has_identity = true;
-        record.uid = identity->uid;
-        record.user = identity->user;
-        record.pid = identity->pid;
+        access_identity_tell(identity, &record);
     }
     audit_record_note(reload->daemon->audit, &record);
 }

@@ -2,6 +2,7 @@
  * What its grant hangs on isn't asked for, since the configuration says it: this file. */
 #include "serve/files_internal.h"
 
+#include "access/identity_record.h"
 #include "serve/decide.h"
 
 #include <stdio.h>
@@ -59,10 +60,6 @@ static void denied(struct hold *hold, const struct lease_role *role)
         .listener = FILES_LISTENER,
         .api = FILE_API,
         .request = hold->request,
-        .has_identity = true,
-        .uid = hold->identity.uid,
-        .user = hold->identity.user,
-        .unit = hold->identity.unit,
         .role = role->name,
         .backend = role->issuer->name,
         .policy_digest = access_policy_digest(serve->options.policy),
@@ -70,6 +67,7 @@ static void denied(struct hold *hold, const struct lease_role *role)
         .error = hold->decision.block[0] != '\0' ? hold->decision.block : hold->decision.detail,
     };
 
+    access_identity_tell(&hold->identity, &record);
     denied_note(&serve->denied, access_identity_key(&hold->identity, key), &record);
     metrics_count_denial(serve, hold->decision.rule);
     hold_fail(hold, hold->decision.detail, DENIED_PAUSE_MS);
