@@ -32,6 +32,7 @@ void access_identity_tell(const struct access_identity *identity, struct audit_r
     record->container = str_or_null(identity->container);
     record->san = str_or_null(identity->sans);
     record->jwt = access_identity_jwt(identity->claims);
+    record->image = str_or_null(identity->image);
 }
 
 const char *access_identity_caller(enum env_peer_kind kind)

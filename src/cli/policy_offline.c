@@ -47,7 +47,7 @@ static int nomem(struct cli *cli)
 /* Who it was, in the words of access/assumed.h. NULL: out of memory. */
 static json_t *subject_of(const json_t *record)
 {
-    static const char *const keys[] = {"user", "uid", "unit", "container", "san"};
+    static const char *const keys[] = {"user", "uid", "unit", "container", "image", "san"};
     const json_t *identity = json_object_get(record, "identity");
     json_t *listener = json_object_get(record, "listener");
     json_t *subject = json_object();

@@ -27,6 +27,7 @@ static void fill_holder(struct audit_record *record, const struct holder *holder
     record->container = str_or_null(holder->container);
     record->san = str_or_null(holder->sans);
     record->jwt = access_identity_jwt(holder->claims);
+    record->image = str_or_null(holder->image);
 }
 
 /* Whatever is told of a lease stands behind its adoption. */

@@ -33,10 +33,11 @@ static size_t text_size(const char *text)
 static struct denied_caller *caller_new(struct denied *denied, struct str key,
                                         const struct audit_record *record)
 {
-    size_t texts_size =
-        text_size(record->listener) + text_size(record->user) + text_size(record->unit) +
-        text_size(record->container) + text_size(record->san) + text_size(record->jwt.iss) +
-        text_size(record->jwt.sub) + text_size(record->jwt.session) + text_size(record->jwt.person);
+    size_t texts_size = text_size(record->listener) + text_size(record->user) +
+                        text_size(record->unit) + text_size(record->container) +
+                        text_size(record->san) + text_size(record->jwt.iss) +
+                        text_size(record->jwt.sub) + text_size(record->jwt.session) +
+                        text_size(record->jwt.person) + text_size(record->image);
     struct denied_caller *caller = mem_calloc(1, sizeof(*caller) + key.len + 1 + texts_size);
     char *at;
 
@@ -60,6 +61,7 @@ static struct denied_caller *caller_new(struct denied *denied, struct str key,
                 .sub = put_text(&at, record->jwt.sub),
                 .session = put_text(&at, record->jwt.session),
                 .person = put_text(&at, record->jwt.person)},
+        .image = put_text(&at, record->image),
     };
     caller->level_ms = BURST_MS;
     caller->at_ms = env_now_ms(denied->env);

@@ -58,6 +58,7 @@ static void identity_member(struct json_out *json, const struct audit_record *re
         text_member(json, "person", record->jwt.person);
         json_out_object_close(json);
     }
+    text_member(json, "image", record->image);
     json_out_object_close(json);
 }
 

@@ -50,6 +50,7 @@ struct audit_record {
     const char *container;
     const char *san; /* names in the caller's certificate, separated by blanks */
     struct audit_jwt jwt;
+    const char *image; /* what the caller's container was made from; written last in `identity` */
     const char *role;
     const char *backend;
     const char *lease;

@@ -28,7 +28,10 @@ class Container:
         os.chmod(path or self.file, 0o644)
 
     def get(self, made):
-        command = [*self.cgroup.enter(), *made.daemon.command(CONSUMER, "get", made.role, "--bind", "none", "-o", "json")]
+        return self.lease(made, "get", made.role, "--bind", "none", "-o", "json")
+
+    def lease(self, made, *words):
+        command = [*self.cgroup.enter(), *made.daemon.command(CONSUMER, *words)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", timeout=60, env=clean_environment())
 
 
@@ -68,6 +71,24 @@ def test_only_containers_of_the_image_get_it(orders, runtime):
         done = container.get(made)
         assert done.returncode == 3, done.stderr
     assert made.daemon.lease(CONSUMER, "get", made.role).returncode == 3, "outside of any container there is no image"
+    # The trail says what each was made from, where that is known.
+    denied = [r["identity"] for r in made.daemon.records() if r["event"] == "grant.denied" and "container" in r["identity"]]
+    assert {r["container"]: r.get("image") for r in denied} == {other.id: "docker.io/evil/shop:1", nameless.id: None, linked.id: None,
+                                                               open_to_all.id: None}
+    held = next(r["identity"] for r in made.daemon.records() if r["event"] == "grant.created")
+    assert (held["container"], held["image"]) == (good.id, "ghcr.io/acme/shop:1")
+    # A plan that is made from it knows, too.
+    folder = f"{made.daemon.folder}/plan"
+    for name, rules in (("before", [RULE]), ("after", [dict(RULE, name="none", subjects=[{"user": "nobody"}])])):
+        os.makedirs(f"{folder}/{name}")
+        with open(f"{folder}/{name}/rules.yaml", "w", encoding="utf-8") as f:
+            json.dump({"rules": rules}, f)
+    with open(f"{folder}/audit.jsonl", "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(r) + "\n" for r in made.daemon.records())
+    planned = made.daemon.lease("root", "policy", "plan", f"{folder}/after", "--base", f"{folder}/before", "--audit", f"{folder}/audit.jsonl",
+                                "--config", made.daemon.config_path)
+    assert planned.returncode == 2, planned.stdout + planned.stderr
+    assert "allow by shop" in planned.stdout
     # What wasn't known is asked again after a while.
     nameless.is_made_from("ghcr.io/acme/shop:2")
     until(lambda: nameless.get(made).returncode == 0, "its image is known", 20, 0.5)
@@ -76,12 +97,16 @@ def test_only_containers_of_the_image_get_it(orders, runtime):
 def test_the_image_stays_with_the_grant_over_kill_9(orders, runtime):
     made = orders(rules=[RULE], config=config(runtime))
     made.daemon.config["state"] = {"ledger": {"sqlite": f"{made.daemon.folder}/ledger.db"}}
-    made.daemon.config["policies"]["admins"] = [{"user": "root"}]
+    made.daemon.config["policies"]["admins"] = [{"user": "root"}, {"user": CONSUMER, "image": "ghcr.io/*"}]
     assert made.daemon.stop() == 0
     made.daemon.start()
     container = runtime()
     container.is_made_from("ghcr.io/acme/shop:1")
     held = json.loads(container.get(made).stdout)
+    done = container.lease(made, "reload")
+    assert done.returncode == 0, done.stderr
+    reloaded = until(lambda: [r["identity"] for r in made.daemon.records() if r["event"] == "config.reloaded"], "it is on record")[0]
+    assert (reloaded["user"], reloaded["container"], reloaded["image"]) == (CONSUMER, container.id, "ghcr.io/acme/shop:1")
     os.unlink(container.file)
     made.daemon.process.kill()
     made.daemon.process.wait()

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "access/identity.h"
+#include "access/identity_record.h"
 #include "support/fake_env.h"
 
 #define CONTAINER_A "4f2a000000000000000000000000000000000000000000000000000000000001"
@@ -257,6 +257,25 @@ static void test_the_key_tells_identities_apart(void **state)
     fake_env_fini(&w.fake);
 }
 
+static void test_the_trail_is_told_who_it_is(void **state)
+{
+    struct access_identity identity = {.kind = ENV_PEER_UNIX, .uid = 1001, .pid = 42};
+    struct audit_record record = {.event = "grant.denied"};
+
+    (void)state;
+    memcpy(identity.user, "orders", sizeof("orders"));
+    memcpy(identity.container, CONTAINER_A, sizeof(CONTAINER_A));
+    memcpy(identity.image, "reg/app:1", sizeof("reg/app:1"));
+    access_identity_tell(&identity, &record);
+    assert_true(record.has_identity);
+    assert_int_equal(record.uid, 1001);
+    assert_int_equal(record.pid, 42);
+    assert_string_equal(record.user, "orders");
+    assert_null(record.unit);
+    assert_string_equal(record.container, CONTAINER_A);
+    assert_string_equal(record.image, "reg/app:1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_a_unit_is_never_cut_to_another_name),
         cmocka_unit_test(test_users_below_user_slice_have_no_system_unit),
         cmocka_unit_test(test_the_key_tells_identities_apart),
+        cmocka_unit_test(test_the_trail_is_told_who_it_is),
     };
 
     return cmocka_run_group_tests_name("identity", tests, NULL, NULL);

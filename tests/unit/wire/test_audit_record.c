@@ -98,6 +98,27 @@ static void expected_hash(const char *prev, struct str body, char out[65])
     free(bytes);
 }
 
+/* Behind what readers know already. */
+static void test_an_image_is_the_last_of_an_identity(void **state)
+{
+    struct audit_record record = {.seq = 1,
+                                  .event = "e",
+                                  .has_identity = true,
+                                  .uid = 7,
+                                  .container = "abc",
+                                  .image = "reg/app:1"};
+    char hash[65];
+    BUF_AUTO out;
+
+    (void)state;
+    record.jwt.iss = "ci";
+    buf_init(&out, 1 << 20);
+    assert_int_equal(audit_record_format(&record, AUDIT_HASH_ZERO, &out, hash), 0);
+    assert_non_null(strstr(out.bytes,
+                           "\"identity\":{\"uid\":7,\"container\":\"abc\",\"jwt\":{\"iss\":"
+                           "\"ci\"},\"image\":\"reg/app:1\"},\"prev\""));
+}
+
 static void test_a_record_has_exactly_the_documented_bytes(void **state)
 {
     char hash[65];
@@ -248,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_record_has_exactly_the_documented_bytes),
+        cmocka_unit_test(test_an_image_is_the_last_of_an_identity),
         cmocka_unit_test(test_what_a_record_lacks_is_left_out),
         cmocka_unit_test(test_hostile_text_stays_one_line_of_valid_json),
         cmocka_unit_test(test_reading_direction_and_terminal_bytes_are_escaped),
