@@ -22,9 +22,10 @@
 static const struct show_column columns[] = {
     {"REQUEST", "id", SHOW_TEXT},          {"STATE", "state", SHOW_STATE},
     {"REVIEW", "review", SHOW_TEXT},       {"ROLE", "role", SHOW_TEXT},
-    {"USER", "requester.user", SHOW_TEXT}, {"REASON", "reason", SHOW_TEXT},
-    {"TICKET", "ticket", SHOW_TEXT},       {"CREATED", "created_at", SHOW_TIME},
-    {"DECIDE", "decide_by", SHOW_TIME},    {"USE", "use_by", SHOW_TIME},
+    {"USER", "requester.user", SHOW_TEXT}, {"FOR", "for", SHOW_TEXT},
+    {"REASON", "reason", SHOW_TEXT},       {"TICKET", "ticket", SHOW_TEXT},
+    {"CREATED", "created_at", SHOW_TIME},  {"DECIDE", "decide_by", SHOW_TIME},
+    {"USE", "use_by", SHOW_TIME},
 };
 
 static const char *text_of(const json_t *document, const char *key)
@@ -181,6 +182,30 @@ int requests_run_request(struct cli *cli)
 
 /* --- looking --- */
 
+/* For the table: for how long as people say it, and no time that doesn't matter any more. */
+static void times_flatten(json_t *items)
+{
+    char text[UNITS_DURATION_MAX_BYTES];
+    json_t *item;
+    size_t i;
+
+    json_array_foreach (items, i, item) {
+        const json_t *duration = json_object_get(item, "duration");
+
+        if (json_is_integer(duration) && json_integer_value(duration) > 0) {
+            uint64_t ms = (uint64_t)json_integer_value(duration) * 1000;
+
+            (void)json_object_set_new(item, "for", json_string(units_format_duration(ms, text)));
+        }
+        if (!is_pending(item)) {
+            (void)json_object_del(item, "decide_by");
+        }
+        if (!is_state(item, "approved")) {
+            (void)json_object_del(item, "use_by");
+        }
+    }
+}
+
 int requests_run_list(struct cli *cli)
 {
     bool is_review = options_get(&cli->options, OPTION_REVIEW) != NULL;
@@ -188,9 +213,11 @@ int requests_run_list(struct cli *cli)
     int exit_code =
         api_list(cli, is_review ? API_ROOT "/requests?review=true" : API_ROOT "/requests", items);
 
-    if (exit_code == CLI_OK) {
-        exit_code = cli_wants_json(cli) ? show_json(cli, items)
-                                        : show_list(cli, items, columns, ARRAY_LEN(columns));
+    if (exit_code == CLI_OK && cli_wants_json(cli)) {
+        exit_code = show_json(cli, items);
+    } else if (exit_code == CLI_OK) {
+        times_flatten(items);
+        exit_code = show_list(cli, items, columns, ARRAY_LEN(columns));
     }
     json_decref(items);
     return exit_code;

@@ -14,8 +14,13 @@ bool admin_may(struct exchange *x, uint32_t rights, const char *what, const char
         return true;
     }
     (void)snprintf(detail, sizeof(detail), "only an admin that may %s can do this", what);
-    (void)snprintf(hint, sizeof(hint), "admins stand in the policies, with what they may: %s",
-                   rights_text);
+    if (x->identity.kind == ENV_PEER_LOOPBACK) {
+        (void)snprintf(hint, sizeof(hint),
+                       "who comes over loopback TCP is never an admin: use the unix socket");
+    } else {
+        (void)snprintf(hint, sizeof(hint), "admins stand in the policies, with what they may: %s",
+                       rights_text);
+    }
     acquire_refuse(x, detail, hint);
     return false;
 }
