@@ -149,7 +149,10 @@ static void api_read_problem(struct api_try *try, const struct client_reply *rep
 
     try->exit_code = api_exit_code(reply->status, code);
     try->retry_after_ms = reply->retry_after_ms;
-    if (code[0] == '\0') {
+    if (reply->status == 431) {
+        buf_add_c(&try->message, "the request's head is larger than leased takes");
+        hint = "the job token may be too long for limits.request_head of leased's configuration";
+    } else if (code[0] == '\0') {
         /* Health checks answer with a line of text. */
         struct str line = str_trim(str_cut(&text, '\n'));
 

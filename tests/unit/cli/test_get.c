@@ -214,6 +214,21 @@ static void test_codes_of_problems_become_exit_codes(void **state)
     }
 }
 
+static void test_a_token_that_is_too_long_is_told_as_that(void **state)
+{
+    const struct fake_route route = {GET, 431, NULL, "<html>Request too big</html>", 0};
+    const struct lease_result *result;
+    struct fake_daemon daemon;
+
+    (void)state;
+    fake_daemon_start(&daemon, &route, 1);
+    result = RUN_LEASE(&daemon, "get", "orders-db");
+    assert_int_equal(result->exit_code, CLI_FAILED);
+    assert_non_null(strstr(result->err, "hint: the job token may be too long"));
+    assert_null(strstr(result->err, "<html>"));
+    fake_daemon_stop(&daemon);
+}
+
 static void test_a_missing_socket_is_unreachable_and_says_where(void **state)
 {
     const struct lease_result *result;
@@ -302,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_field_prints_nothing_and_is_not_found),
         cmocka_unit_test(test_a_refusal_tells_reason_rule_and_hint),
         cmocka_unit_test(test_codes_of_problems_become_exit_codes),
+        cmocka_unit_test(test_a_token_that_is_too_long_is_told_as_that),
         cmocka_unit_test(test_a_missing_socket_is_unreachable_and_says_where),
         cmocka_unit_test(test_wait_retries_no_sooner_than_retry_after_says),
         cmocka_unit_test(test_wait_gives_up_when_its_time_is_over),
