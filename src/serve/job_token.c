@@ -40,6 +40,8 @@ static struct str token_at(const struct exchange *x, const struct place *place)
 
     if (value.len >= len && strncasecmp(value.ptr, SCHEME, len) == 0) {
         value = str_trim((struct str){.ptr = value.ptr + len, .len = value.len - len});
+    } else if (value.len == len - 1 && strncasecmp(value.ptr, SCHEME, len - 1) == 0) {
+        value = (struct str){.ptr = value.ptr + value.len, .len = 0}; /* a bad one, not none */
     } else if (place->needs_scheme) {
         return none;
     }

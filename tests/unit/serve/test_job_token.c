@@ -222,6 +222,21 @@ static struct call *get(enum who who, const char *target, const char *header, co
     return finished(call);
 }
 
+/* A variable of the job was empty, say: that isn't the same as sending none. */
+static void test_an_empty_token_is_a_bad_one(void **state)
+{
+    static const char *const headers[] = {"Authorization: Bearer", NULL};
+    struct call *call;
+
+    (void)state;
+    fixture_open();
+    call =
+        fixture_send_message(ALICE,
+                             (struct message){.method = "GET", .target = DB, .headers = headers});
+    fixture_expect(call, 403, "denied");
+    assert_non_null(strstr(call_text(call, "detail"), "the job token is refused"));
+}
+
 #define PATH "/v1/database/creds/orders"
 #define BAD "eyJhbGciOiJub25lIn0.e30."
 
@@ -360,6 +375,7 @@ int main(void)
         TEST(test_keys_that_can_not_be_had_are_temporary),
         TEST(test_a_client_may_go_away_while_it_waits),
         TEST(test_a_reload_has_who_waits_asked_anew),
+        TEST(test_an_empty_token_is_a_bad_one),
         TEST(test_vaults_clients_send_it_as_their_token),
         TEST(test_of_two_tokens_none_counts),
         TEST(test_a_login_at_vaults_api_checks_it_and_gives_it_back),
