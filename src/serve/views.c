@@ -84,7 +84,7 @@ void view_write_grant(struct json_out *json, const struct grant *grant)
     san_write(json, view.sans);
     claims_write(json, view.claims);
     json_out_object_close(json);
-    json_out_string_c(json, "rule", view.rule);
+    json_out_string_c(json, "rule", str_or_null(view.rule));
     json_out_string_c(json, "binding", view.bindings);
     json_out_string_c(json, "reason", str_or_null(view.reason));
     json_out_string_c(json, "ticket", str_or_null(view.ticket));
