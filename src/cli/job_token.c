@@ -94,12 +94,14 @@ static bool is_loopback(const char *url)
            str_starts_with(str_of(url), "http://[::1]:");
 }
 
-/* CURLE_OK with the answer in `out`. */
-static CURLcode github_ask(const char *url, struct curl_slist *headers, struct buf *out)
+/* CURLE_OK with the answer in `out`; else why not in `why`. */
+static CURLcode github_ask(const char *url, struct curl_slist *headers, struct buf *out,
+                           char why[CURL_ERROR_SIZE])
 {
     CURL *easy = curl_easy_init();
     CURLcode code = CURLE_OUT_OF_MEMORY;
 
+    why[0] = '\0';
     if (easy != NULL && headers != NULL && curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK) {
         (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, is_loopback(url) ? "http" : "https");
@@ -108,7 +110,11 @@ static CURLcode github_ask(const char *url, struct curl_slist *headers, struct b
         (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
         (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
         (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, out);
+        (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
         code = curl_easy_perform(easy);
+    }
+    if (why[0] == '\0') {
+        (void)snprintf(why, CURL_ERROR_SIZE, "%s", curl_easy_strerror(code));
     }
     curl_easy_cleanup(easy);
     return code;
@@ -118,6 +124,7 @@ static int take_github(struct cli *cli, const char *base, const char *key, struc
 {
     char url[URL_MAX_BYTES];
     char header[HEADER_MAX_BYTES];
+    char why[CURL_ERROR_SIZE] = "its address or its key is too long";
     struct curl_slist *headers = NULL;
     json_t *answer = NULL;
     CURLcode code = CURLE_URL_MALFORMAT;
@@ -128,14 +135,14 @@ static int take_github(struct cli *cli, const char *base, const char *key, struc
     buf_init(&body, 4 * TOKEN_MAX_BYTES);
     if (len > 0 && (size_t)len < sizeof(header) && github_url(base, url)) {
         headers = curl_slist_append(NULL, header);
-        code = github_ask(url, headers, &body);
+        code = github_ask(url, headers, &body, why);
     }
     curl_slist_free_all(headers);
     mem_wipe(header, sizeof(header));
     if (code == CURLE_UNSUPPORTED_PROTOCOL) {
         cli_message(cli, "ACTIONS_ID_TOKEN_REQUEST_URL must begin with https://");
     } else if (code != CURLE_OK) {
-        cli_message(cli, "GitHub gives no token for this job: %s", curl_easy_strerror(code));
+        cli_message(cli, "GitHub gives no token for this job: %s", why);
     } else {
         answer = json_loadb(buf_str(&body).ptr, buf_str(&body).len, 0, NULL);
         exit_code = take(cli, "GitHub's answer",

@@ -270,4 +270,4 @@ def test_tokens_are_found_where_the_ci_puts_them(jobs, issuer, tmp_path):
     done = run(["--token-env", "CI_TOKEN"])
     assert done.returncode == 1 and "there is no job token in CI_TOKEN" in done.stderr
     done = run(**{**github, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "wrong"})
-    assert done.returncode == 1 and "GitHub gives no token" in done.stderr
+    assert done.returncode == 1 and "GitHub gives no token" in done.stderr and "503" in done.stderr
