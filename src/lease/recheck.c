@@ -108,16 +108,37 @@ static bool is_draining(const struct recheck *recheck, const struct grant *grant
            strcmp(grant_rule(grant), decision->rule != NULL ? decision->rule : "") == 0;
 }
 
-/* When it began, in the env clock. */
-static uint64_t begun_ms(const struct lease_core *core, const struct grant *grant)
+/* When it began, in the env clock; below 0: before the machine has started. */
+static int64_t begun_ms(const struct lease_core *core, const struct grant *grant)
 {
     int64_t lived_ms = env_wall_ms(core->env) - grant->created_wall_ms;
-    uint64_t now_ms = core_now_ms(core);
 
     if (grant_until_ms(grant) != 0) {
-        return schedule_left_ms(grant_until_ms(grant), grant->duration_ms);
+        return (int64_t)(grant_until_ms(grant) - grant->duration_ms);
     }
-    return lived_ms > 0 ? schedule_left_ms(now_ms, (uint64_t)lived_ms) : now_ms;
+    return (int64_t)core_now_ms(core) - (lived_ms > 0 ? lived_ms : 0);
+}
+
+/* How long after its beginning that is. */
+static uint64_t since_begun_ms(const struct lease_core *core, const struct grant *grant,
+                               uint64_t when_ms)
+{
+    int64_t since_ms = (int64_t)when_ms - begun_ms(core, grant);
+
+    return since_ms > 0 ? (uint64_t)since_ms : 0;
+}
+
+/* When it ends if it lives for so long; the first moment of our clock, if that is over. */
+static uint64_t end_ms(const struct lease_core *core, const struct grant *grant,
+                       uint64_t duration_ms)
+{
+    int64_t begun = begun_ms(core, grant);
+    uint64_t before_ms = begun < 0 ? (uint64_t)-begun : 0;
+
+    if (before_ms == 0) {
+        return schedule_add_ms((uint64_t)begun, duration_ms);
+    }
+    return duration_ms > before_ms ? duration_ms - before_ms : 1;
 }
 
 /* Of two limits, of which 0 is none. */
@@ -141,7 +162,7 @@ static uint64_t reduced_ms(struct lease_core *core, const struct grant *grant,
     uint64_t window_ms;
 
     if (window_wall_ms != 0 && grant->is_created) {
-        window_ms = schedule_left_ms(core_when_of(core, window_wall_ms), begun_ms(core, grant));
+        window_ms = since_begun_ms(core, grant, core_when_of(core, window_wall_ms));
         duration_ms = lesser(duration_ms, window_ms > 0 ? window_ms : 1);
         /* The window that it has is counted anew when the clock is set, not here. */
         if (grant->duration_ms > 0 && duration_ms + WINDOW_JITTER_MS >= grant->duration_ms) {
@@ -163,7 +184,7 @@ static void grant_keep_to(struct lease_core *core, struct grant *grant,
     }
     window_set(grant, window_of(grant, decision));
     if (decision->duration_ms > 0) {
-        own_until_ms = schedule_add_ms(begun_ms(core, grant), decision->duration_ms);
+        own_until_ms = end_ms(core, grant, decision->duration_ms);
     }
     if (own_until_ms < grant->own_until_ms) {
         grant->own_until_ms = own_until_ms;
@@ -193,7 +214,7 @@ static enum fate fate_of(const struct recheck *recheck, const struct grant *gran
 /* It has lived for a part of its new duration already. */
 static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t duration_ms)
 {
-    uint64_t until_ms = schedule_add_ms(begun_ms(core, grant), duration_ms);
+    uint64_t until_ms = end_ms(core, grant, duration_ms);
 
     grant->duration_ms = duration_ms;
     if (grant->is_created) {
@@ -206,12 +227,12 @@ static void grant_reduce(struct lease_core *core, struct grant *grant, uint64_t 
 static void grant_drain(struct recheck *recheck, struct grant *grant)
 {
     struct lease_core *core = recheck->core;
-    uint64_t end_ms = schedule_add_ms(core_now_ms(core), recheck->asked->drain_ms);
-    uint64_t duration_ms = schedule_left_ms(end_ms, begun_ms(core, grant));
+    uint64_t until_ms = schedule_add_ms(core_now_ms(core), recheck->asked->drain_ms);
+    uint64_t duration_ms = since_begun_ms(core, grant, until_ms);
 
     recheck->asked->draining_count++;
-    if (end_ms < grant->own_until_ms) {
-        grant->own_until_ms = end_ms;
+    if (until_ms < grant->own_until_ms) {
+        grant->own_until_ms = until_ms;
     }
     if (grant->duration_ms == 0 || duration_ms < grant->duration_ms) {
         grant_reduce(core, grant, duration_ms);
@@ -301,7 +322,7 @@ void lease_core_preview(struct lease_core *core, const struct lease_recheck *ask
         preview.ends = fate == FATE_ENDS;
         preview.decision = grant->holder->is_renamed ? NULL : &decision;
         if (fate == FATE_REDUCED) {
-            uint64_t until_ms = schedule_add_ms(begun_ms(core, grant), duration_ms);
+            uint64_t until_ms = end_ms(core, grant, duration_ms);
 
             preview.until_wall_ms =
                 env_wall_ms(core->env) + ((int64_t)until_ms - (int64_t)core_now_ms(core));

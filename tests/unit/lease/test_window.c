@@ -389,6 +389,61 @@ static void test_a_window_that_comes_with_a_policy_holds_by_the_wall_clock(void 
     assert_ends_in(client, HOUR_MS);
 }
 
+/* --- … after a reboot, behind which a grant has begun --- */
+
+/* One that nothing but its duration ends, of which an hour is left. */
+static void reboot_before_the_end(void)
+{
+    struct client *client = client_until(45, 30 * HOUR_MS);
+
+    fake_env_add_user(&f.fake, client->identity.uid, client->identity.user);
+    fixture_get(client, &f.role);
+    fixture_advance(23 * HOUR_MS);
+    ledger_kill();
+    memcpy(f.fake.boot_id, "boot-2", sizeof("boot-2"));
+    f.fake.now_ms = MINUTE_MS;
+    ledger_start();
+    assert_int_equal(recovery.grant_count, 1);
+}
+
+static void test_a_window_never_prolongs_after_a_reboot(void **state)
+{
+    (void)state;
+    reboot_before_the_end();
+    recheck();
+    assert_int_equal(fixture_records("grant.reduced"), 0);
+    fixture_advance(59 * MINUTE_MS);
+    assert_int_equal(model_live_count(&f.model), 1);
+    fixture_advance(2 * MINUTE_MS);
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
+static void test_a_duration_that_is_cut_after_a_reboot_counts_from_before_it(void **state)
+{
+    (void)state;
+    reboot_before_the_end();
+    judged.until_wall_ms = 0;
+    judged.duration_ms = 23 * HOUR_MS + 30 * MINUTE_MS;
+    recheck();
+    fixture_advance(29 * MINUTE_MS);
+    assert_int_equal(model_live_count(&f.model), 1);
+    judged.duration_ms = 12 * HOUR_MS;
+    recheck();
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
+static void test_what_drains_after_a_reboot_has_no_more_time_than_it_had(void **state)
+{
+    (void)state;
+    reboot_before_the_end();
+    judged = (struct access_decision){.outcome = ACCESS_DENY, .rule = "rule-two"};
+    (void)lease_core_recheck(f.core, &(struct lease_recheck){.policy_digest = "digest-three",
+                                                             .judge = judge,
+                                                             .drain_ms = 3 * HOUR_MS});
+    fixture_advance(61 * MINUTE_MS);
+    assert_int_equal(model_live_count(&f.model), 0);
+}
+
 /* --- what must be left --- */
 
 static void test_a_rule_wants_more_left_than_the_role(void **state)
@@ -435,6 +490,9 @@ int main(void)
         ledger_test(test_after_a_start_the_clock_is_looked_at_too),
         ledger_test(test_a_duration_that_a_policy_cuts_holds_when_the_clock_is_put_back),
         ledger_test(test_a_window_that_comes_with_a_policy_holds_by_the_wall_clock),
+        ledger_test(test_a_window_never_prolongs_after_a_reboot),
+        ledger_test(test_a_duration_that_is_cut_after_a_reboot_counts_from_before_it),
+        ledger_test(test_what_drains_after_a_reboot_has_no_more_time_than_it_had),
         ledger_test(test_a_rule_wants_more_left_than_the_role),
     };
 
