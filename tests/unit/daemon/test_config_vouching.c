@@ -46,6 +46,7 @@ static void test_what_is_right_is_taken(void **state)
     config_fixture_expect_valid(*state, HOOK("url: http://localhost/hook, events: ['*']"));
     config_fixture_expect_valid(*state, HOOK(CHAT ", hmac_key_credential: hook, events: "
                                                   "['block.*', '*.denied', grant.ended]"));
+    config_fixture_expect_valid(*state, HOOK(CHAT ", events: [request.unchanged]"));
 }
 
 static void test_a_variable_with_a_key_is_kept(void **state)
