@@ -67,11 +67,10 @@ void acquire_fail(struct lease_acquire *acquire, const struct acquire_failure *f
     acquire_finish(acquire, failure->status);
 }
 
-uint64_t acquire_wished_ms(const struct lease_ask *ask)
+uint64_t acquire_wished_ms(const struct lease_ask *ask, const struct grant *grant)
 {
-    const struct grant *named = reads_named(ask);
     uint64_t rule_ms =
-        named != NULL ? grant_min_remaining_ms(named) : ask->decision->min_remaining_ms;
+        grant == ask->named ? grant_min_remaining_ms(grant) : ask->decision->min_remaining_ms;
 
     return rule_ms > ask->min_remaining_ms ? rule_ms : ask->min_remaining_ms;
 }
@@ -246,7 +245,7 @@ void acquire_step(struct lease_acquire *acquire)
     } else if (issue_is_under_way(lease)) {
         return; /* the answer wakes it, or the verification */
     } else if (fsm_lease_is_live(lease->state) && left_ms > 0 &&
-               left_ms >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask))) {
+               left_ms >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask, grant))) {
         if (lease_is_outdated(lease)) {
             acquire_update(acquire, lease);
         } else {
@@ -366,7 +365,7 @@ static void acquire_give_up(struct lease_acquire *acquire)
     struct lease *lease = lease_current(grant->lease);
 
     if (is_known(grant, lease) && fsm_lease_is_live(lease->state) &&
-        lease_left_ms(lease) >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask))) {
+        lease_left_ms(lease) >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask, grant))) {
         acquire_finish(acquire, 0);
         return;
     }
@@ -411,7 +410,7 @@ static bool acquire_check(struct lease_acquire *acquire)
     left_ms = lease_left_ms(lease);
     if (grant->state != GRANT_STATE_ENDED && lease_core_may_hand_out(acquire->core, NULL) == 0 &&
         grant->is_read && lease_current(grant->lease) == lease && fsm_lease_is_live(lease->state) &&
-        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask))) {
+        left_ms > 0 && left_ms >= lease_needed_ms(lease, acquire_wished_ms(&acquire->ask, grant))) {
         return true;
     }
     acquire->is_finishing = false;

@@ -218,8 +218,10 @@ void waits_tell(struct lease_core *core, bool is_closing);
 
 /* --- acquire.c --- */
 
-/* What a credential must have left, beside what its role says: what the caller or its rule asks. */
-uint64_t acquire_wished_ms(const struct lease_ask *ask);
+/* What a credential must have left, beside what its role says: what the caller or its rule asks.
+ * `grant` is the one that is read. A grant of another role that the caller's token names isn't
+ * looked at: it may be gone before there is an answer. */
+uint64_t acquire_wished_ms(const struct lease_ask *ask, const struct grant *grant);
 
 /* Decides what becomes of an acquire that waits for its grant, as things are now. */
 void acquire_step(struct lease_acquire *acquire);

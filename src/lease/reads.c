@@ -82,7 +82,7 @@ struct grant *lease_core_cached(struct lease_core *core, const struct lease_ask 
     if (grant == NULL && binding_resolve_known(ask, &set)) {
         grant = own_grant(core, ask, &set);
     }
-    if (grant == NULL || !is_plain(grant, acquire_wished_ms(ask))) {
+    if (grant == NULL || !is_plain(grant, acquire_wished_ms(ask, grant))) {
         return NULL;
     }
     /* What the next daemon goes on with is served to the last. */

@@ -215,6 +215,40 @@ static void test_another_role_is_bound_to_what_its_grant_is_bound_to(void **stat
     assert_int_equal(child->grant->end, GRANT_END_BINDING);
 }
 
+/* Others end meanwhile, so many that nothing is kept of it. */
+static void end_for_good(struct grant *grant)
+{
+    struct client *other = fixture_client(10);
+    char id[LEASE_ID_BYTES + 1];
+
+    memcpy(id, grant->id, sizeof(id));
+    lease_end_grant(f.core, grant, GRANT_END_RELEASED, NULL);
+    while (lease_core_find_grant(f.core, str_of(id)) != NULL) {
+        fixture_get(other, &f.role);
+        assert_int_equal(other->status, 0);
+        lease_end_grant(f.core, other->grant, GRANT_END_RELEASED, NULL);
+        fixture_run();
+    }
+}
+
+static void test_it_may_be_gone_before_there_is_an_answer_about_another_role(void **state)
+{
+    struct client *client = holder();
+    struct client *child = same_user_by_tcp();
+
+    (void)state;
+    f.model.is_held[LEASE_CALL_ISSUE] = true;
+    child->acquire.ask.named = client->grant;
+    fixture_ask(child, &f.personal);
+    fixture_run();
+    f.model.is_held[LEASE_CALL_ISSUE] = false;
+    end_for_good(client->grant);
+    model_answer_all(&f.model);
+    fixture_run();
+    assert_int_equal(child->call_count, 1);
+    assert_int_equal(child->status, 0);
+}
+
 static void test_a_grant_without_a_process_has_none_to_lend(void **state)
 {
     struct client *client = fixture_client(0);
@@ -243,6 +277,7 @@ int main(void)
         token_test(test_what_its_rule_wants_left_counts_with_it_too),
         token_test(test_a_new_policy_says_what_must_be_left),
         token_test(test_another_role_is_bound_to_what_its_grant_is_bound_to),
+        token_test(test_it_may_be_gone_before_there_is_an_answer_about_another_role),
         token_test(test_a_grant_without_a_process_has_none_to_lend),
     };
 
