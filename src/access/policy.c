@@ -3,8 +3,9 @@
  * Way of a request: the rules that may be about it and its caller (policy_index.c), in their order
  * → any that denies and matches: deny → the allow rules in their order, each judged whole
  * (rule_judge.c) → the first that fits gives the limits. If none fits, the first that lacks nothing
- * but an approval says so, else the first that matched the caller says why not; if none matched, it
- * is denied without a rule. Nothing here allocates. */
+ * but an approval says so, else the first that matched the caller says why not, of those for broken
+ * glass where the caller breaks it; if none matched, it is denied without a rule. Nothing here
+ * allocates. */
 #include "access/policy.h"
 
 #include "access/rules.h"
@@ -16,16 +17,24 @@
 /* Of the caller's name in a refusal, so that the rest of it has room. */
 #define NAME_TOLD_MAX_BYTES 120
 
-/* Judges a rule without losing what an earlier refusal said, unless this one needs no more than an
- * approval and the earlier one did. */
+/* Does the caller learn more by `trial` than by an earlier refusal? It does where nothing but an
+ * approval is missing, and where the caller breaks the glass and this is the first rule for that.
+ */
+static bool is_told_instead(const struct access_decision *trial,
+                            const struct access_decision *earlier)
+{
+    return earlier->outcome != ACCESS_APPROVAL_REQUIRED &&
+           (trial->outcome == ACCESS_APPROVAL_REQUIRED ||
+            (trial->is_break_glass && !earlier->is_break_glass));
+}
+
+/* Judges a rule without losing what an earlier refusal said, unless this one says more. */
 static void later_rule_judge(const struct access_rule *rule, const struct access_request *request,
                              struct access_decision *decision)
 {
     struct access_decision trial;
 
-    if (access_rule_allows(rule, request, &trial) ||
-        (trial.outcome == ACCESS_APPROVAL_REQUIRED &&
-         decision->outcome != ACCESS_APPROVAL_REQUIRED)) {
+    if (access_rule_allows(rule, request, &trial) || is_told_instead(&trial, decision)) {
         *decision = trial;
     }
 }

@@ -333,13 +333,17 @@ static int turn_of(const struct plain_rule *rule)
 }
 
 /* The better answer of two: the first that allows, else the first that asks for an approval, else
- * the first. */
+ * the first for broken glass, else the first. */
 static bool is_better(const struct plain_decision *one, const struct plain_decision *best)
 {
     if (best->rule == NULL || one->outcome == ACCESS_ALLOW) {
         return true;
     }
-    return one->outcome == ACCESS_APPROVAL_REQUIRED && best->outcome != ACCESS_APPROVAL_REQUIRED;
+    if (best->outcome == ACCESS_APPROVAL_REQUIRED) {
+        return false;
+    }
+    return one->outcome == ACCESS_APPROVAL_REQUIRED ||
+           (one->rule->is_break_glass && !best->rule->is_break_glass);
 }
 
 struct plain_decision plain_decide(const struct plain_policy *policy,

@@ -20,6 +20,9 @@
 #define APPROVAL ", require: {approval: {from: [{group: wheel}], count: 2}}"
 #define GLASS                                                                                      \
     ", break_glass: true, limits: {duration: 10m}, require: {approval: {from: [{group: wheel}]}}"
+#define LONG_REASON                                                                                \
+    ", break_glass: true, limits: {duration: 10m}, require: {reason: \"^.{9}\", approval: {from: " \
+    "[{group: wheel}]}}"
 
 static int setup(void **state)
 {
@@ -167,6 +170,34 @@ static void test_the_glass_stays_whole_where_a_plain_rule_will_do(void **state)
     assert_int_equal(fixture_decide(f), ACCESS_ALLOW);
     assert_string_equal(f->decision.rule, "plain");
     assert_false(f->decision.is_break_glass);
+}
+
+static void test_who_breaks_the_glass_hears_what_that_needs(void **state)
+{
+    struct fixture *f = *state;
+    static const char rules[] = "rules:\n" RULE("ticket", ", require: {ticket: \"^OPS-\"}")
+        RULE("long", LONG_REASON) RULE("longer", LONG_REASON);
+
+    fixture_policy(f, rules);
+    assert_int_equal(fixture_decide(f), ACCESS_REASON_REQUIRED);
+    expect_refusal(f, "ticket", "ticket", "rule ticket requires a ticket that matches ^OPS-");
+    f->request.is_break_glass = true;
+    assert_int_equal(fixture_decide(f), ACCESS_REASON_REQUIRED);
+    expect_refusal(f, "long", NULL, "rule long requires a reason that matches ^.{9}");
+    assert_false(f->decision.is_break_glass);
+    f->request.reason = "it burns, now";
+    assert_int_equal(fixture_decide(f), ACCESS_ALLOW);
+    assert_string_equal(f->decision.rule, "long");
+}
+
+static void test_an_approval_that_is_missing_is_told_rather_than_broken_glass(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_policy(f, "rules:\n" RULE("ask", APPROVAL) RULE("long", LONG_REASON));
+    f->request.is_break_glass = true;
+    assert_int_equal(fixture_decide(f), ACCESS_APPROVAL_REQUIRED);
+    assert_string_equal(f->decision.rule, "ask");
 }
 
 static void test_who_is_only_meant_by_broken_glass_has_no_rule(void **state)
@@ -378,6 +409,8 @@ int main(void)
         TEST(test_who_may_approve),
         TEST(test_the_glass_is_broken_only_when_asked_for),
         TEST(test_the_glass_stays_whole_where_a_plain_rule_will_do),
+        TEST(test_who_breaks_the_glass_hears_what_that_needs),
+        TEST(test_an_approval_that_is_missing_is_told_rather_than_broken_glass),
         TEST(test_who_is_only_meant_by_broken_glass_has_no_rule),
         TEST(test_of_broken_glass_hears_whom_it_would_help),
         TEST(test_a_closed_window_says_when_it_opens),
