@@ -37,11 +37,6 @@ static const struct exchange_failure acquire_failures[] = {
     {0, 503, "issuer_unavailable", "try again later"},
 };
 
-/* For ERR_LIMIT where nothing but time is missing. */
-static const struct exchange_failure rate_failures[] = {
-    {0, 429, "limit_exceeded", "it fills up again with time: try again later"},
-};
-
 /* For ERR_UNAVAILABLE while the backend has no login. */
 static const struct exchange_failure login_failures[] = {
     {0, 503, "issuer_unavailable", "try again later; leased keeps trying to log in"},
@@ -70,7 +65,7 @@ static void acquire_fail(struct exchange *x, int status)
     const struct exchange_failure *table = acquire_failures;
 
     if (status == ERR_LIMIT && x->acquire.retry_after_ms > 0) {
-        table = rate_failures;
+        table = exchange_rate_failures;
     } else if (status == ERR_UNAVAILABLE && is_logged_out(x)) {
         table = login_failures;
     }
@@ -217,8 +212,7 @@ void acquire_deny(struct exchange *x, const struct lease_role *role)
                                                             : "give one with ?reason= or --reason"},
         [ACCESS_APPROVAL_REQUIRED] = {403, "approval_pending",
                                       "ask for an approval: lease request, or POST /leases"},
-        [ACCESS_BLOCKED] = {403, "blocked",
-                            "an operator has blocked it, and can end that (lease unblock)"},
+        [ACCESS_BLOCKED] = {403, "blocked", EXCHANGE_BLOCKED_HINT},
     };
     const char *hint = outcomes[decision->outcome].hint;
     struct approval_hint own;

@@ -403,12 +403,14 @@ bool approval_make(struct exchange *x, const struct lease_role *role, struct req
     struct err e = {.code = 0};
     int r = lease_core_charge(options->core, &x->identity, &retry_after_ms, &e);
 
-    if (r == 0) {
-        approval_ask(x, role, &ask);
-        r = requests_make(options->requests, &making, ret_request, &e);
-    }
     if (r != 0) {
-        exchange_fail_status(x, request_failures, r, &e, retry_after_ms);
+        exchange_fail_status(x, exchange_rate_failures, r, &e, retry_after_ms);
+        return false;
+    }
+    approval_ask(x, role, &ask);
+    r = requests_make(options->requests, &making, ret_request, &e);
+    if (r != 0) {
+        approval_fail(x, r, &e);
         return false;
     }
     if (x->decision.is_break_glass) {

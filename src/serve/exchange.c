@@ -455,6 +455,10 @@ void exchange_fail_nomem(struct exchange *x)
                                                 .retry_after_ms = RETRY_DEFAULT_MS});
 }
 
+const struct exchange_failure exchange_rate_failures[] = {
+    {0, 429, "limit_exceeded", "it fills up again with time: try again later"},
+};
+
 void exchange_fail_status(struct exchange *x, const struct exchange_failure *table, int status,
                           const struct err *why, uint64_t retry_after_ms)
 {

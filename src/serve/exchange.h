@@ -199,6 +199,12 @@ struct exchange_failure {
     const char *hint;
 };
 
+/* For people, of what is blocked. */
+#define EXCHANGE_BLOCKED_HINT "an operator has blocked it, and can end that (lease unblock)"
+
+/* Where nothing but time is missing, whatever the status. */
+extern const struct exchange_failure exchange_rate_failures[];
+
 /* Answers with the problem that the table has for `status`; `why` may be empty. Where waiting helps
  * the client is told to come again after `retry_after_ms` (0: soon). */
 void exchange_fail_status(struct exchange *x, const struct exchange_failure *table, int status,

@@ -18,13 +18,14 @@ void serve_vault_record_fill(struct audit_record *record, const struct exchange 
 void serve_vault_pass_deny(struct exchange *x, const struct vault_pass_request *request,
                            const struct access_decision *decision)
 {
+    bool is_blocked = decision->block[0] != '\0';
     char ref[AUDIT_REF_MAX_BYTES];
     char hint[160];
     struct audit_record record;
 
     serve_vault_record_fill(&record, x, request, decision);
     record.outcome = "denied";
-    record.error = decision->block[0] != '\0' ? decision->block : decision->detail;
+    record.error = is_blocked ? decision->block : decision->detail;
     record.issuer_ref = audit_ref(x->serve->options.audit, str_of(request->path), ref);
     denied_note(&x->serve->denied, x->key, &record);
     metrics_count_denial(x->serve, decision->rule);
@@ -36,5 +37,5 @@ void serve_vault_pass_deny(struct exchange *x, const struct vault_pass_request *
                                                 .code = "denied",
                                                 .detail = decision->detail,
                                                 .rule = decision->rule,
-                                                .hint = hint});
+                                                .hint = is_blocked ? EXCHANGE_BLOCKED_HINT : hint});
 }

@@ -96,6 +96,7 @@ def test_a_block_refuses_every_api_until_it_ends(drilled):
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     for answer in (vault(made.path), vault("database/config", "LIST")):
         assert answer["errors"][0].startswith("permission denied: blocked until"), answer
+        assert "unblock" in answer["errors"][1], answer
     listed = json.loads(admin(made, "blocks", "-o", "json").stdout)
     assert [(b["match"], b["reason"], b["by"]) for b in listed] == [({"subject": {"user": CONSUMER}}, "leak", "root")]
     assert CONSUMER in admin(made, "blocks").stdout

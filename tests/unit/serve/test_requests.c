@@ -66,6 +66,20 @@ static void remember(struct call *call)
 
 /* --- the way of one --- */
 
+static void test_who_asks_too_fast_is_told_to_wait(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    f.grants_per_uid = (struct units_rate){.count = 1, .per_ms = 3600000};
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db-reason")->status, 200);
+    (void)post(ALICE, API "/leases", POST_DB);
+    call = post(ALICE, API "/leases", "{\"role\":\"db-own\",\"ticket\":\"T-2\"}");
+    fixture_expect(call, 429, "limit_exceeded");
+    assert_non_null(strstr(call_text(call, "hint"), "with time"));
+    assert_non_null(call_header(call, "Retry-After"));
+}
+
 static void test_it_is_asked_for_approved_and_used_once(void **state)
 {
     struct call *call = post(ALICE, API "/leases", POST_DB);
@@ -370,6 +384,7 @@ static void test_broken_glass_is_loud_and_reviewed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        request_test(test_who_asks_too_fast_is_told_to_wait),
         request_test(test_it_is_asked_for_approved_and_used_once),
         request_test(test_who_is_blocked_approves_nothing),
         request_test(test_a_mere_read_asks_for_nothing),
