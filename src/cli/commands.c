@@ -183,11 +183,11 @@ const struct command commands[] = {
      .args_max = OPTION_ARGS_MAX,
      .run = drill_run_unblock},
     {.name = "explain",
-     .usage = "ROLE [--for DURATION] [--reason TEXT] [--bind BINDING] [-o json]",
+     .usage = "ROLE [--for DURATION] [--reason TEXT] [--ticket ID] [--bind BINDING] [-o json]",
      .summary = "Tell what you would get of a role, and which rule decides",
      .help = help_explain,
-     .options =
-         OUTPUT | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_BIND),
+     .options = OUTPUT | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) |
+                OPTION_BIT(OPTION_TICKET) | OPTION_BIT(OPTION_BIND),
      .args_min = 1,
      .args_max = 1,
      .run = explain_run},
@@ -307,7 +307,7 @@ const struct command commands[] = {
      .args_max = 1,
      .run = policy_run_export},
     {.name = "policy explain",
-     .usage = "ROLE [--subject KEY=VALUE…] [--for DURATION] [--reason TEXT] [-o json]",
+     .usage = "ROLE [--subject KEY=VALUE…] [--for DURATION] [--reason TEXT] [--ticket ID] …",
      .summary = "Tell what somebody would get, and why, without getting it",
      .help = help_policy_explain,
      .options = OUTPUT | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_REASON) |

@@ -67,8 +67,12 @@ static void grant_show(struct buf *text, const json_t *grant)
     if (grant == NULL) {
         return;
     }
-    buf_printf(text, "  you would hold it for %s, bound to",
+    buf_printf(text, "  you would hold it for %s",
                duration_of(grant, "duration", "as long as you like", duration));
+    if (json_is_string(json_object_get(grant, "until"))) {
+        buf_printf(text, ", at most until its window closes at %s", text_of(grant, "until"));
+    }
+    buf_add_c(text, ", bound to");
     json_array_foreach (bindings, i, binding) {
         buf_printf(text, "%s %s", i > 0 ? "," : "", json_string_value(binding));
     }

@@ -127,6 +127,9 @@ static void grant_write(struct explaining *it, uint32_t live)
 
     json_out_object_open(it->json, "grant");
     seconds_write(it->json, "duration", decision->duration_ms);
+    if (decision->until_wall_ms != 0) {
+        json_out_time(it->json, "until", decision->until_wall_ms);
+    }
     json_out_array_open(it->json, "binding");
     for (i = 0; i < decision->binding_count; i++) {
         json_out_string_c(it->json, NULL, access_binding_format(&decision->bindings[i], text));

@@ -63,6 +63,22 @@ static void test_what_is_allowed_is_told_with_its_limits_and_rules(void **state)
     fake_daemon_stop(&daemon);
 }
 
+static void test_a_window_s_end_is_told_and_a_ticket_is_sent(void **state)
+{
+    WITH_DAEMON(
+        {EXPLAIN " ", 200, NULL,
+         "{\"role\":\"db\",\"decision\":\"allow\",\"rule\":\"ci\",\"grant\":{\"duration\":1800,"
+         "\"until\":\"2026-11-30T19:00:00.000Z\",\"binding\":[\"parent\"]}}",
+         0});
+
+    result = RUN_LEASE(&daemon, "explain", "db", "--ticket", "OPS-1");
+    assert_int_equal(result->exit_code, CLI_OK);
+    assert_non_null(strstr(result->out, "  you would hold it for 30m, at most until its window "
+                                        "closes at 2026-11-30T19:00:00.000Z, bound to parent\n"));
+    assert_int_equal(fake_daemon_count(&daemon, "\"ticket\":\"OPS-1\""), 1);
+    fake_daemon_stop(&daemon);
+}
+
 static void test_what_would_be_denied_exits_with_3(void **state)
 {
     WITH_DAEMON({EXPLAIN " ", 200, NULL, DENIED, 0});
@@ -113,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_allowed_is_told_with_its_limits_and_rules),
+        cmocka_unit_test(test_a_window_s_end_is_told_and_a_ticket_is_sent),
         cmocka_unit_test(test_what_would_be_denied_exits_with_3),
         cmocka_unit_test(test_an_unknown_role_exits_with_4),
         cmocka_unit_test(test_a_subject_s_token_may_be_named_as_policies_do),

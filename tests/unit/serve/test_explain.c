@@ -110,6 +110,16 @@ static void test_grants_that_live_count_as_in_a_real_request(void **state)
     fixture_expect(call, 403, "limit_exceeded");
 }
 
+static void test_the_end_of_a_window_is_told(void **state)
+{
+    (void)state;
+    f.policy_text =
+        "rules:\n  - {subjects: [{user: alice}], roles: [db], require: {window: {dates: "
+        "'2000-01-01/2029-12-31'}}}\n";
+    assert_string_equal(call_text(explain(ALICE, "{\"role\":\"db\"}"), "grant.until"),
+                        "2030-01-01T00:00:00.000Z");
+}
+
 static void test_the_backend_s_state_is_told(void **state)
 {
     struct call *call;
@@ -146,6 +156,7 @@ int main(void)
         fixture_test(test_only_a_reader_learns_whom_rules_are_about),
         fixture_test(test_a_reason_that_is_required_is_told_with_the_rule),
         fixture_test(test_grants_that_live_count_as_in_a_real_request),
+        fixture_test(test_the_end_of_a_window_is_told),
         fixture_test(test_the_backend_s_state_is_told),
         fixture_test(test_somebody_else_is_called_by_what_was_said_of_him),
         fixture_test(test_an_unknown_role_and_a_missing_one_are_told_apart),
