@@ -119,8 +119,10 @@ int drill_match_body(struct cli *cli, const char *block, char **ret_body)
     buf_init(&text, BODY_MAX_BYTES);
     if (!drill_match_is_given(cli)) {
         json_decref(root);
-        return cli_usage_error(cli, "say whom or what: --subject person=alice, --role ROLE, "
-                                    "--identifier NAME, --backend NAME or --all");
+        return cli_usage_error(
+            cli, "say whom or what: --subject person=alice, --role ROLE, %s--backend NAME or --all",
+            (cli->command->options & OPTION_BIT(OPTION_IDENTIFIER)) != 0 ? "--identifier NAME, "
+                                                                         : "");
     }
     exit_code = match_make(cli, json_object_get(root, "match"));
     if (exit_code == CLI_OK) {

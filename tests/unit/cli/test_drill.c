@@ -148,9 +148,22 @@ static void test_blocks_are_made_listed_and_ended(void **state)
     fake_daemon_stop(&daemon);
 }
 
+static void test_who_says_nothing_hears_what_may_be_said(void **state)
+{
+    const struct lease_result *result = RUN_LEASE(NULL, "block", "24h");
+
+    (void)state;
+    assert_int_equal(result->exit_code, 64);
+    has(result->err, "--role ROLE, --backend NAME or --all");
+    result = RUN_LEASE(NULL, "revoke", "--block", "24h");
+    assert_int_equal(result->exit_code, 64);
+    has(result->err, "--role ROLE, --identifier NAME, --backend NAME or --all");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_says_nothing_hears_what_may_be_said),
         cmocka_unit_test(test_a_drill_says_what_it_is_about_and_prints_each_lease),
         cmocka_unit_test(test_what_lives_on_is_8),
         cmocka_unit_test(test_json_is_passed_through),
