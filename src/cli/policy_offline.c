@@ -421,6 +421,10 @@ int policy_offline_plan(struct cli *cli, json_t **ret_plan)
         return cli_usage_error(cli, "--audit needs the policy to compare with: --base DIR (lease "
                                     "policy export DIR writes the one that counts)");
     }
+    if (cli->options.values[OPTION_AUDIT].count == 0) {
+        return cli_usage_error(cli,
+                               "--base needs a trail that tells who asks for what: --audit FILE");
+    }
     local_groups_init(&it.groups);
     exit_code = set_load(cli, base, &it.before);
     if (exit_code == CLI_OK) {

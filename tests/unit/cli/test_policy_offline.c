@@ -187,6 +187,15 @@ static void test_paths_are_said_not_to_be_tried(void **state)
     expect(plan(DBA, ROOTS, trail), CLI_CHANGES, "1 calls of paths can't be tried offline");
 }
 
+static void test_without_a_trail_nobody_would_be_tried(void **state)
+{
+    const struct lease_result *result = RUN_LEASE(NULL, "policy", "plan", "after", "--base", "b");
+
+    (void)state;
+    assert_int_equal(result->exit_code, CLI_USAGE);
+    assert_non_null(strstr(result->err, "--base needs a trail"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +208,7 @@ int main(void)
         T(test_what_is_certain_in_spite_of_it_is_told),
         T(test_the_reason_of_the_last_time_is_tried),
         T(test_paths_are_said_not_to_be_tried),
+        T(test_without_a_trail_nobody_would_be_tried),
 #undef T
     };
 
