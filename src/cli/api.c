@@ -231,7 +231,10 @@ static bool api_pause(struct cli *cli, const struct api_request *request, const 
     if (now_ms + pause_ms > deadline_ms) {
         return false;
     }
-    if (tries == 0) {
+    if (tries == 0 && request->retry_ms == API_FOR_EVER_MS) {
+        cli_message(cli, "could not %s yet: %.*s; trying again until then", request->action,
+                    STR_ARG(buf_str(&try->message)));
+    } else if (tries == 0) {
         (void)units_format_duration((deadline_ms - now_ms + 999) / 1000 * 1000, left);
         cli_message(cli, "could not %s yet: %.*s; trying again for up to %s", request->action,
                     STR_ARG(buf_str(&try->message)), left);

@@ -10,6 +10,9 @@
 
 struct json_t;
 
+/* A `retry_ms` that no wait comes to the end of. */
+#define API_FOR_EVER_MS (100ULL * 365 * 24 * 3600 * 1000)
+
 struct api_request {
     const char *method;
     const char *path;    /* encoded, with its query */

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #define FILE_LOOK_MS 100U
-#define FOR_EVER_MS (100ULL * 365 * 24 * 3600 * 1000)
 
 static const struct show_column backend_columns[] = {
     {"BACKEND", "name", SHOW_TEXT},
@@ -93,7 +92,8 @@ int leases_run_wait(struct cli *cli)
     uint64_t patience_ms;
     struct err e = {0};
 
-    if (options_get_duration(&cli->options, OPTION_PATIENCE, FOR_EVER_MS, &patience_ms, &e) != 0) {
+    if (options_get_duration(&cli->options, OPTION_PATIENCE, API_FOR_EVER_MS, &patience_ms, &e) !=
+        0) {
         return cli_usage_error(cli, "%s", e.text);
     }
     return path != NULL ? await_file(cli, path, patience_ms) : await_ready(cli, patience_ms);

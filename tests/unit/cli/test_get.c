@@ -255,6 +255,16 @@ static void test_wait_retries_no_sooner_than_retry_after_says(void **state)
     fake_daemon_stop(&daemon);
 }
 
+static void test_who_waits_for_ever_is_told_no_time(void **state)
+{
+    WITH_DAEMON({"GET /readyz", 503, NULL, "starting", 1}, {"GET /readyz", 200, NULL, "ok", 0});
+
+    result = RUN_LEASE(&daemon, "wait");
+    assert_int_equal(result->exit_code, CLI_OK);
+    assert_non_null(strstr(result->err, "; trying again until then"));
+    fake_daemon_stop(&daemon);
+}
+
 static void test_wait_gives_up_when_its_time_is_over(void **state)
 {
     uint64_t start_ms = fake_clock_now_ms;
@@ -320,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_a_token_that_is_too_long_is_told_as_that),
         cmocka_unit_test(test_a_missing_socket_is_unreachable_and_says_where),
         cmocka_unit_test(test_wait_retries_no_sooner_than_retry_after_says),
+        cmocka_unit_test(test_who_waits_for_ever_is_told_no_time),
         cmocka_unit_test(test_wait_gives_up_when_its_time_is_over),
         cmocka_unit_test(test_wait_does_not_retry_a_refusal),
         cmocka_unit_test(test_an_answer_that_never_ends_is_refused),
