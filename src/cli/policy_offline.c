@@ -249,6 +249,7 @@ static int pair_judge(struct offline *it, const json_t *asked,
         .wall_ms = clock_wall_ms()};
     struct access_partial before;
     struct access_partial after;
+    char limits[ACCESS_DIFFERENCE_MAX_BYTES] = "";
     char key[ACCESS_KEY_MAX_BYTES];
     char uid[ACCESS_UID_TEXT_MAX_BYTES];
 
@@ -257,11 +258,15 @@ static int pair_judge(struct offline *it, const json_t *asked,
     if (is_same(&before, &after)) {
         return 0;
     }
+    if (before.needs == 0 && after.needs == 0) {
+        (void)access_decisions_difference(&before.decision, &after.decision, limits);
+    }
     return json_array_append_new(
         before.needs == 0 && after.needs == 0 ? it->decisions : it->undecided,
-        json_pack("{s:s, s:s, s:s, s:o, s:o}", "identity", access_identity_key(identity, key),
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s?}", "identity", access_identity_key(identity, key),
                   "name", access_identity_name(identity, uid), "role", role, "before",
-                  partial_json(&before), "after", partial_json(&after)));
+                  partial_json(&before), "after", partial_json(&after), "limits",
+                  str_or_null(limits)));
 }
 
 static int identity_judge(struct offline *it, const json_t *asked,

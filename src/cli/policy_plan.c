@@ -97,7 +97,8 @@ static void change_show(struct cli *cli, const json_t *change)
 {
     const json_t *before = json_object_get(change, "before");
     const json_t *after = json_object_get(change, "after");
-    const char *detail = text_of(after, "detail");
+    const char *limits = json_string_value(json_object_get(change, "limits"));
+    const char *detail = limits != NULL ? limits : text_of(after, "detail");
     bool was_allowed = is_allowed(before);
     bool will_be = is_allowed(after);
     char sign = was_allowed == will_be ? '~' : was_allowed ? '-' : '+';
@@ -113,7 +114,7 @@ static void change_show(struct cli *cli, const json_t *change)
     buf_add_c(&cli->out, " -> ");
     decision_add(&cli->out, after);
     buf_add_char(&cli->out, '\n');
-    if (!will_be && strcmp(detail, "-") != 0) {
+    if (limits != NULL || (!will_be && strcmp(detail, "-") != 0)) {
         buf_add_c(&cli->out, "      ");
         format_add_visible(&cli->out, str_of(detail));
         buf_add_char(&cli->out, '\n');

@@ -108,6 +108,7 @@ static void pair_try(struct planning *it, const struct seen_identity *seen,
     struct access_request request = {.role = role->name};
     struct access_decision before;
     struct access_decision after;
+    char limits[ACCESS_DIFFERENCE_MAX_BYTES];
 
     if (asked != NULL) {
         request = asked->role;
@@ -125,6 +126,8 @@ static void pair_try(struct planning *it, const struct seen_identity *seen,
     json_out_string_c(it->json, "role", role->name);
     json_out_string_c(it->json, "reason", request.reason);
     json_out_string_c(it->json, "ticket", request.ticket);
+    json_out_string_c(it->json, "limits",
+                      str_or_null(access_decisions_difference(&before, &after, limits)));
     change_close(it, &before, &after);
 }
 

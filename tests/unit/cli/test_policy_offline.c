@@ -179,6 +179,15 @@ static void test_the_reason_of_the_last_time_is_tried(void **state)
     expect(plan(BY_USER, ops, trail), CLI_CHANGES, "nothing changes for those who have asked");
 }
 
+static void test_a_change_that_no_decision_shows_is_told_in_words(void **state)
+{
+    (void)state;
+    expect(plan(BY_USER,
+                "- {name: all, subjects: [{user: \"*\"}], roles: [web], limits: {issue: 3/h}}\n",
+                RECORD("grant.created", ROOT, "web", "")),
+           CLI_CHANGES, "\n      3 grants in 1h instead of any number\n");
+}
+
 static void test_paths_are_said_not_to_be_tried(void **state)
 {
     const char *trail = RECORD("path.called", ROOT, "", "");
@@ -207,6 +216,7 @@ int main(void)
         T(test_what_hangs_on_the_same_rules_before_and_after_is_unchanged),
         T(test_what_is_certain_in_spite_of_it_is_told),
         T(test_the_reason_of_the_last_time_is_tried),
+        T(test_a_change_that_no_decision_shows_is_told_in_words),
         T(test_paths_are_said_not_to_be_tried),
         T(test_without_a_trail_nobody_would_be_tried),
 #undef T

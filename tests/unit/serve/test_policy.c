@@ -107,17 +107,27 @@ static void test_a_plan_tells_who_would_lose_what(void **state)
     "{rules: [{name: all, subjects: [{user: alice}], roles: [" role                                \
     "], require: {reason: '" pattern "'}}], " ADMINS "}"
 
-static const char *outcome_of(struct call *call, const char *role, const char *which)
+/* NULL: unchanged. */
+static const json_t *change_of(struct call *call, const char *role)
 {
     const json_t *change;
     size_t i;
 
     json_array_foreach (call_member(call, "decisions"), i, change) {
         if (strcmp(json_string_value(json_object_get(change, "role")), role) == 0) {
-            return json_string_value(json_object_get(json_object_get(change, which), "decision"));
+            return change;
         }
     }
-    return "unchanged";
+    return NULL;
+}
+
+static const char *outcome_of(struct call *call, const char *role, const char *which)
+{
+    const json_t *change = change_of(call, role);
+
+    return change == NULL
+               ? "unchanged"
+               : json_string_value(json_object_get(json_object_get(change, which), "decision"));
 }
 
 /* alice has said OPS-1, for a role that asks for it, and nothing for one that doesn't. */
@@ -137,6 +147,21 @@ static void test_a_plan_tries_what_was_said_when_it_was_asked_for(void **state)
     call = fixture_call(ADA, "POST", PLAN, body_of(WITH_REASON("db", "^OPS-"), ""));
     assert_string_equal(outcome_of(call, "db", "before"), "allow");
     assert_string_equal(outcome_of(call, "db", "after"), "reason_required");
+}
+
+static void test_a_plan_tells_what_is_given_otherwise(void **state)
+{
+    struct call *call;
+
+    (void)state;
+    open_policies();
+    assert_int_equal(fixture_get(ALICE, API "/credentials/db")->status, 200);
+    call = fixture_call(ADA, "POST", PLAN,
+                        body_of("{rules: [{name: all, subjects: [{user: alice}], roles: [db], "
+                                "limits: {issue: 3/h}}], " ADMINS "}",
+                                ""));
+    assert_non_null(strstr(json_string_value(json_object_get(change_of(call, "db"), "limits")),
+                           "3 grants in 1h instead of any number"));
 }
 
 static void test_only_an_admin_of_policies_plans_and_applies(void **state)
@@ -407,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         fixture_test(test_a_plan_tells_who_would_lose_what),
         fixture_test(test_a_plan_tries_what_was_said_when_it_was_asked_for),
+        fixture_test(test_a_plan_tells_what_is_given_otherwise),
         fixture_test(test_only_an_admin_of_policies_plans_and_applies),
         fixture_test(test_what_is_no_policy_is_refused),
         fixture_test(test_what_was_not_planned_is_not_applied),
