@@ -18,9 +18,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SWEPT_AT_ONCE 2
+
 struct rate {
     struct index_entry entry;
-    struct list by_time;
+    struct list in_hand;
     struct queue_bucket bucket;
     uint64_t hash;
     bool is_durable;             /* it has a record, or that is on its way */
@@ -61,7 +63,7 @@ static struct rate *rate_find(const struct rates *rates, uint64_t hash)
 static void rate_free(struct rates *rates, struct rate *rate)
 {
     index_remove(&rates->index, &rate->entry);
-    list_remove(&rate->by_time);
+    list_remove(&rate->in_hand);
     mem_free(rate);
 }
 
@@ -105,19 +107,23 @@ static void record_remove(struct lease_core *core, const struct rate *rate)
 
 /* --- in memory -------------------------------------------------------------------------------- */
 
-/* What was used longest ago is the first to be full, or nearly so. */
+/* The hand of a clock: each ask looks at the next two, so that those that are full again go sooner
+ * than new ones come, however long the others take. */
 static void sweep(struct lease_core *core)
 {
     struct rates *rates = &core->rates;
-    struct rate *rate;
+    int i;
 
-    while (!list_is_empty(&rates->by_time)) {
-        rate = LIST_ENTRY(rates->by_time.next, struct rate, by_time);
-        if (!is_full(&rate->bucket, core_now_ms(core))) {
-            return;
+    for (i = 0; i < SWEPT_AT_ONCE && !list_is_empty(&rates->hand); i++) {
+        struct rate *rate = LIST_ENTRY(rates->hand.next, struct rate, in_hand);
+
+        if (is_full(&rate->bucket, core_now_ms(core))) {
+            record_remove(core, rate);
+            rate_free(rates, rate);
+        } else {
+            list_remove(&rate->in_hand);
+            list_push_back(&rates->hand, &rate->in_hand);
         }
-        record_remove(core, rate);
-        rate_free(rates, rate);
     }
 }
 
@@ -135,7 +141,7 @@ static struct rate *rate_new(struct rates *rates, uint64_t hash, const char *id)
         mem_free(rate);
         return NULL;
     }
-    list_push_back(&rates->by_time, &rate->by_time);
+    list_push_back(&rates->hand, &rate->in_hand);
     return rate;
 }
 
@@ -156,13 +162,13 @@ static int rate_begin(struct lease_core *core, const struct lease_ask *ask)
 void rates_init(struct rates *rates, uint64_t seed)
 {
     index_init(&rates->index, seed, rate_hash);
-    list_init(&rates->by_time);
+    list_init(&rates->hand);
 }
 
 void rates_fini(struct rates *rates)
 {
-    while (!list_is_empty(&rates->by_time)) {
-        rate_free(rates, LIST_ENTRY(rates->by_time.next, struct rate, by_time));
+    while (!list_is_empty(&rates->hand)) {
+        rate_free(rates, LIST_ENTRY(rates->hand.next, struct rate, in_hand));
     }
     index_fini(&rates->index);
 }
@@ -210,8 +216,6 @@ int rates_take(struct lease_core *core, const struct lease_ask *ask, struct err 
         return 0;
     }
     queue_bucket_take(&rate->bucket, 1, core_now_ms(core));
-    list_remove(&rate->by_time);
-    list_push_back(&rates->by_time, &rate->by_time);
     r = core->ledger != NULL ? record_put(core, rate, ask) : 0;
     return r != 0 ? err_set(e, ERR_IO,
                             "what rule %s gives can't be put on record (%s), so no credential "

@@ -17,8 +17,8 @@
 #define RATES_MAX 65536U
 
 struct rates {
-    struct index index;  /* by identity and rule */
-    struct list by_time; /* what was used longest ago comes first */
+    struct index index; /* by identity and rule */
+    struct list hand;   /* all of them; which is looked at next comes first */
 };
 
 void rates_init(struct rates *rates, uint64_t seed);

@@ -95,6 +95,23 @@ static void test_rates_that_are_full_again_are_forgotten(void **state)
     assert_int_equal(f.core->rates.index.count, 1);
 }
 
+static void test_a_rate_that_lasts_keeps_no_others(void **state)
+{
+    size_t i;
+
+    (void)state;
+    take_one(rated_client(1, 24 * HOUR_MS), 0);
+    for (i = 1; i < 8; i++) {
+        take_one(rated_client_of(10 * i, 1, MINUTE_MS), 0);
+    }
+    assert_int_equal(f.core->rates.index.count, 8);
+    fixture_advance(2 * MINUTE_MS);
+    for (i = 0; i < 8; i++) {
+        take_one(rated_client_of(10, 1, HOUR_MS), i == 0 ? 0 : ERR_LIMIT);
+    }
+    assert_int_equal(f.core->rates.index.count, 2);
+}
+
 static void test_who_asks_again_and_again_gets_what_has_come_back(void **state)
 {
     struct client *client = rated_client(1, HOUR_MS);
@@ -269,6 +286,7 @@ int main(void)
         ledger_test(test_another_rule_has_a_rate_of_its_own),
         ledger_test(test_a_grant_that_is_there_takes_nothing_of_the_rate),
         ledger_test(test_rates_that_are_full_again_are_forgotten),
+        ledger_test(test_a_rate_that_lasts_keeps_no_others),
         ledger_test(test_who_asks_again_and_again_gets_what_has_come_back),
         ledger_test(test_what_was_used_up_is_kept_by_the_next_daemon),
         ledger_test(test_an_issue_that_fails_counts),
