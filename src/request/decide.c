@@ -172,8 +172,10 @@ int request_may_decide(const struct request *request, const struct access_identi
     }
     if (!access_policy_may_approve(policy, request->rule_digest, identity) &&
         !may_review_instead(request, identity)) {
-        return err_set(e, ERR_DENIED, "the rule %s doesn't name you among its approvers",
-                       request->rule);
+        return err_set(e, ERR_DENIED, "the rule %s %s", request->rule,
+                       access_policy_has_rule(policy, request->rule_digest)
+                           ? "doesn't name you among its approvers"
+                           : "was changed or taken out, so that it names nobody any more");
     }
     return 0;
 }

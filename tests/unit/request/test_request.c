@@ -320,6 +320,7 @@ static void test_a_changed_rule_makes_it_stale(void **state)
     struct request *pending = fixture_request(ALICE, "db");
     struct request *approved = fixture_request(ALICE_ADM, "db");
     struct request *other = fixture_request(ALICE, "db2");
+    struct err e = {0};
 
     (void)state;
     assert_int_equal(fixture_say(approved, BOB, REQUEST_APPROVE), 0);
@@ -328,6 +329,7 @@ static void test_a_changed_rule_makes_it_stale(void **state)
     assert_int_equal(fixture_state(approved), REQUEST_STALE);
     assert_int_equal(fixture_state(other), REQUEST_PENDING);
     assert_int_equal(fixture_say(pending, BOB, REQUEST_APPROVE), ERR_DENIED);
+    assert_true(request_may_decide(pending, &f.who[BOB], &e) != 0 && strstr(e.text, "changed or"));
     assert_int_equal(fixture_trail("\"event\":\"request.expired\",\"outcome\":\"stale\""), 2);
 }
 
