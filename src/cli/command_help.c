@@ -90,7 +90,8 @@ const char help_gcp_credentials[] =
 const char help_explain[] =
     "Asks what `lease get` with these options would be answered, without getting anything: which rule\n"
     "decides, what keeps each other one from it, the limits, what would be issued and by whom. Exits\n"
-    "with 3 when it would be denied.";
+    "with 3 when it would be denied. Requests of yours that wait or are approved don't count here, nor\n"
+    "does what limits.issue has left.";
 
 const char help_request[] =
     "Somebody whom the rule names has to approve exactly this: the role, for how long, why. Until then\n"
