@@ -9,6 +9,7 @@
 
 #define BURST 2U
 #define ISSUE_TOKENS 10U /* a grant that needs an issue counts as much as ten that need none */
+#define SWEPT_AT_ONCE 2
 
 static bool account_match(struct index_entry *entry, const void *caller)
 {
@@ -53,14 +54,40 @@ struct account *account_find(const struct lease_core *core, const struct access_
     return account_by(core, caller_of(core, identity));
 }
 
+static void account_free(struct lease_core *core, struct account *account)
+{
+    list_remove(&account->unheld);
+    index_remove(&core->accounts, &account->entry);
+    mem_free(account);
+}
+
+/* The hand of a clock, as in rates.c: they go sooner than new ones come. */
+static void sweep(struct lease_core *core)
+{
+    int i;
+
+    for (i = 0; i < SWEPT_AT_ONCE && !list_is_empty(&core->unheld_accounts); i++) {
+        struct account *account = LIST_ENTRY(core->unheld_accounts.next, struct account, unheld);
+
+        if (queue_bucket_is_full(&account->grants, core_now_ms(core))) {
+            account_free(core, account);
+        } else {
+            list_remove(&account->unheld);
+            list_push_back(&core->unheld_accounts, &account->unheld);
+        }
+    }
+}
+
 struct account *account_get(struct lease_core *core, const struct access_identity *identity)
 {
     uint64_t caller = caller_of(core, identity);
     struct account *account = account_by(core, caller);
 
     if (account != NULL) {
+        list_remove(&account->unheld);
         return account;
     }
+    sweep(core);
     account = mem_calloc(1, sizeof(*account));
     if (account == NULL) {
         return NULL;
@@ -71,6 +98,7 @@ struct account *account_get(struct lease_core *core, const struct access_identit
         return NULL;
     }
     list_init(&account->holders);
+    list_init(&account->unheld);
     queue_bucket_init(&account->grants, rate_with_burst(core), core_now_ms(core));
     return account;
 }
@@ -89,9 +117,15 @@ static void role_set_rates(const struct role *role, struct units_rate rate)
 void account_set_rates(struct lease_core *core)
 {
     struct map_entry *entry;
+    struct list *node;
+    struct list *following;
 
     for (entry = map_first(&core->roles); entry != NULL; entry = map_next(&core->roles, entry)) {
         role_set_rates(MAP_ENTRY(entry, struct role, entry), rate_with_burst(core));
+    }
+    LIST_EACH (&core->unheld_accounts, node, following) {
+        queue_bucket_set(&LIST_ENTRY(node, struct account, unheld)->grants, rate_with_burst(core),
+                         core_now_ms(core));
     }
 }
 
@@ -100,9 +134,19 @@ void account_put(struct lease_core *core, struct account *account)
     if (list_is_empty(&account->holders)) {
         CHECK(account->lease_count == 0 && account->grant_count == 0);
         CHECK(account->waiting_count == 0);
-        index_remove(&core->accounts, &account->entry);
-        mem_free(account);
+        list_push_back(&core->unheld_accounts, &account->unheld);
+        if (queue_bucket_is_full(&account->grants, core_now_ms(core))) {
+            account_free(core, account);
+        }
     }
+}
+
+void accounts_fini(struct lease_core *core)
+{
+    while (!list_is_empty(&core->unheld_accounts)) {
+        account_free(core, LIST_ENTRY(core->unheld_accounts.next, struct account, unheld));
+    }
+    index_fini(&core->accounts);
 }
 
 static uint64_t grant_tokens(bool is_issued)
@@ -144,16 +188,17 @@ void account_take_grant(const struct lease_core *core, struct account *account, 
 int lease_core_charge(struct lease_core *core, const struct access_identity *identity,
                       uint64_t *ret_retry_after_ms, struct err *e)
 {
-    struct account *account = account_find(core, identity);
+    struct account *account = account_get(core, identity);
     int r;
 
-    if (account == NULL) { /* an admin that has nothing of its own */
-        return 0;
+    if (account == NULL) {
+        return err_set(e, ERR_NOMEM, "%s", err_str(ERR_NOMEM));
     }
     r = check_rate(core, account, grant_tokens(true), ret_retry_after_ms, e);
     if (r == 0) {
         account_take_grant(core, account, true);
     }
+    account_put(core, account);
     return r;
 }
 

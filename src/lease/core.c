@@ -169,7 +169,7 @@ static void core_fini_maps(struct lease_core *core)
     index_fini(&core->grant_ids);
     index_fini(&core->grant_keys);
     index_fini(&core->holders);
-    index_fini(&core->accounts);
+    accounts_fini(core);
     rates_fini(&core->rates);
     map_fini(&core->texts);
     left_forget(core);
@@ -330,6 +330,7 @@ int lease_core_new(const struct lease_core_options *options, struct lease_core *
     index_init(&core->grant_keys, core_random(core), grant_key_hash);
     index_init(&core->holders, core_random(core), holder_hash);
     index_init(&core->accounts, core_random(core), account_hash);
+    list_init(&core->unheld_accounts);
     rates_init(&core->rates, core->accounts.seed);
     map_init(&core->texts, core_random(core));
     map_init(&core->left, 0); /* the ids in it are our own */

@@ -427,8 +427,9 @@ uint32_t lease_core_issuer_load(const struct lease_core *core, const struct leas
 /* --- doing --- */
 
 /* What a caller asks an issuer to do for a lease that it has costs it as much as a new grant:
- * renewals and replacements that it asks for are charged here, before they are started. ERR_LIMIT
- * when its rate of new grants is used up, with the time after which it isn't. */
+ * renewals and replacements that it asks for are charged here, before they are started, and so are
+ * requests for approvals. ERR_LIMIT when its rate of new grants is used up, with the time after
+ * which it isn't; ERR_NOMEM. */
 int lease_core_charge(struct lease_core *core, const struct access_identity *identity,
                       uint64_t *ret_retry_after_ms, struct err *e) ATTR_MUST_USE;
 

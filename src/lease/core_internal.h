@@ -88,6 +88,7 @@ struct lease_core {
     struct index grant_keys; /* what a caller that asks again gets: by holder and binding */
     struct index holders;
     struct index accounts;
+    struct list unheld_accounts; /* those without holders, whose rate isn't whole yet */
     struct rates rates;
     struct map texts;
     struct index watched; /* watched.h */

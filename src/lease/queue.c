@@ -90,6 +90,11 @@ uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint
     return (needed - bucket->level + bucket->rate.count - 1) / bucket->rate.count;
 }
 
+bool queue_bucket_is_full(struct queue_bucket *bucket, uint64_t now_ms)
+{
+    return queue_bucket_wait_ms(bucket, bucket->rate.count, now_ms) == 0;
+}
+
 void queue_bucket_take(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms)
 {
     if (bucket->rate.count > 0) {

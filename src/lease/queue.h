@@ -47,6 +47,9 @@ void queue_bucket_restore(struct queue_bucket *bucket, uint64_t tokens, uint64_t
 /* How long until `tokens` are there; 0: now. */
 uint64_t queue_bucket_wait_ms(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
 
+/* Has all come back? */
+bool queue_bucket_is_full(struct queue_bucket *bucket, uint64_t now_ms);
+
 /* Only when queue_bucket_wait_ms(bucket, tokens) is 0. */
 void queue_bucket_take(struct queue_bucket *bucket, uint64_t tokens, uint64_t now_ms);
 

@@ -67,11 +67,6 @@ static void rate_free(struct rates *rates, struct rate *rate)
     mem_free(rate);
 }
 
-static bool is_full(struct queue_bucket *bucket, uint64_t now_ms)
-{
-    return queue_bucket_wait_ms(bucket, bucket->rate.count, now_ms) == 0;
-}
-
 /* --- the ledger ------------------------------------------------------------------------------- */
 
 static int record_put(struct lease_core *core, struct rate *rate, const struct lease_ask *ask)
@@ -117,7 +112,7 @@ static void sweep(struct lease_core *core)
     for (i = 0; i < SWEPT_AT_ONCE && !list_is_empty(&rates->hand); i++) {
         struct rate *rate = LIST_ENTRY(rates->hand.next, struct rate, in_hand);
 
-        if (is_full(&rate->bucket, core_now_ms(core))) {
+        if (queue_bucket_is_full(&rate->bucket, core_now_ms(core))) {
             record_remove(core, rate);
             rate_free(rates, rate);
         } else {
@@ -246,7 +241,8 @@ int lease_core_recover_rate(struct lease_core *core, struct str id, struct str b
     rate->is_durable = true;
     rate->bucket.rate = (struct units_rate){.count = record.count, .per_ms = record.per_ms};
     rate->bucket.level = record.level;
-    if (is_full(&rate->bucket, recover_age_ms(core, &record.clock))) { /* counted from 0 */
+    if (queue_bucket_is_full(&rate->bucket,
+                             recover_age_ms(core, &record.clock))) { /* counted from 0 */
         record_remove(core, rate);
         rate_free(rates, rate);
     } else {

@@ -88,6 +88,25 @@ static void test_a_uid_gets_so_many_new_grants_a_second(void **state)
     assert_int_equal(granted, 10);
 }
 
+static void test_who_holds_nothing_is_charged_too(void **state)
+{
+    uint64_t retry_after_ms = 0;
+    size_t i;
+
+    (void)state;
+    f.options.grants_per_uid = (struct units_rate){.count = 1, .per_ms = HOUR_MS};
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(lease_core_charge(f.core, &hostile(i)->identity, &retry_after_ms, NULL),
+                         i < 2 ? 0 : ERR_LIMIT);
+    }
+    assert_int_equal(retry_after_ms, HOUR_MS);
+    fixture_advance(3 * HOUR_MS);
+    assert_int_equal(f.core->accounts.count, 1);
+    assert_int_equal(lease_core_charge(f.core, &fixture_client(0)->identity, &retry_after_ms, NULL),
+                     0);
+    assert_int_equal(f.core->accounts.count, 1); /* what is whole again is forgotten */
+}
+
 static void test_a_grant_that_needs_no_issue_costs_a_tenth(void **state)
 {
     size_t granted = 0;
@@ -303,6 +322,7 @@ int main(void)
         fixture_test(test_one_uid_does_not_starve_the_others),
         fixture_test(test_one_uid_does_not_use_up_the_budget_of_a_role),
         fixture_test(test_a_uid_gets_so_many_new_grants_a_second),
+        fixture_test(test_who_holds_nothing_is_charged_too),
         fixture_test(test_a_grant_that_needs_no_issue_costs_a_tenth),
         fixture_test(test_what_is_refused_costs_no_grant),
         fixture_test(test_reads_of_a_grant_that_is_held_are_not_rated),

@@ -80,6 +80,19 @@ static void test_who_asks_too_fast_is_told_to_wait(void **state)
     assert_non_null(call_header(call, "Retry-After"));
 }
 
+static void test_who_withdraws_and_holds_nothing_is_told_to_wait_too(void **state)
+{
+    int i;
+
+    (void)state;
+    f.grants_per_uid = (struct units_rate){.count = 1, .per_ms = 3600000};
+    for (i = 0; i < 2; i++) {
+        remember(post(ALICE, API "/leases", POST_DB));
+        assert_int_equal(say(ALICE, "withdraw")->status, 200);
+    }
+    fixture_expect(post(ALICE, API "/leases", POST_DB), 429, "limit_exceeded");
+}
+
 static void test_it_is_asked_for_approved_and_used_once(void **state)
 {
     struct call *call = post(ALICE, API "/leases", POST_DB);
@@ -385,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         request_test(test_who_asks_too_fast_is_told_to_wait),
+        request_test(test_who_withdraws_and_holds_nothing_is_told_to_wait_too),
         request_test(test_it_is_asked_for_approved_and_used_once),
         request_test(test_who_is_blocked_approves_nothing),
         request_test(test_a_mere_read_asks_for_nothing),
