@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ void *mem_alloc(size_t size)
 {
     void *block;
 
-    if (fail_hook != NULL && fail_hook(size) != 0) {
+    if (size > PTRDIFF_MAX || (fail_hook != NULL && fail_hook(size) != 0)) {
         return NULL;
     }
     block = malloc(size > 0 ? size : 1);
