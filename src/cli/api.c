@@ -263,6 +263,7 @@ static void api_complain(struct cli *cli, const struct api_request *request,
                          const struct api_try *try)
 {
     struct str errors = buf_str(&try->errors);
+    char duration[UNITS_DURATION_MAX_BYTES];
 
     cli_message(cli, "could not %s: %.*s", request->action, STR_ARG(buf_str(&try->message)));
     while (errors.len > 0) {
@@ -272,6 +273,10 @@ static void api_complain(struct cli *cli, const struct api_request *request,
     }
     if (try->hint.len > 0) {
         cli_message(cli, "hint: %.*s", STR_ARG(buf_str(&try->hint)));
+    }
+    if (try->retry_after_ms > 0) {
+        cli_message(cli, "worth another try in %s",
+                    units_format_duration(try->retry_after_ms, duration));
     }
 }
 

@@ -128,8 +128,8 @@ static bool is_asking(const char *event)
             strcmp(event, "credential.read") == 0);
 }
 
-/* 0, or -1 when out of memory; what is no record is passed over. */
-static int record_take(struct offline *it, const char *line, size_t size)
+/* 0, or -1 when out of memory; what is no record is passed over, and counts as none. */
+static int record_take(struct offline *it, const char *line, size_t size, size_t *known_count)
 {
     json_t *record = json_loadb(line, size, 0, NULL);
     const char *event = json_string_value(json_object_get(record, "event"));
@@ -137,6 +137,7 @@ static int record_take(struct offline *it, const char *line, size_t size)
     json_t *subject;
     int r = 0;
 
+    *known_count += event != NULL ? 1 : 0;
     it->path_count += event != NULL && strcmp(event, "path.called") == 0 ? 1 : 0;
     if (role != NULL && json_is_object(json_object_get(record, "identity")) && is_asking(event)) {
         subject = subject_of(record);
@@ -151,6 +152,8 @@ static int record_take(struct offline *it, const char *line, size_t size)
 static int file_read(struct offline *it, const char *path)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    size_t known_count = 0;
+    size_t line_count = 0;
     char *line = NULL;
     size_t cap = 0;
     ssize_t size;
@@ -161,11 +164,16 @@ static int file_read(struct offline *it, const char *path)
         return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
     }
     while (r == 0 && (size = getline(&line, &cap, file)) > 0) {
-        r = record_take(it, line, (size_t)size);
+        r = record_take(it, line, (size_t)size, &known_count);
+        line_count++;
     }
     free(line); /* style-ok: raw-memory: getline's */
     if (file != stdin) {
         (void)fclose(file);
+    }
+    if (r == 0 && known_count == 0 && line_count > 0) {
+        cli_message(it->cli, "%s: holds no audit record", path);
+        return CLI_FAILED;
     }
     return r == 0 ? CLI_OK : nomem(it->cli);
 }

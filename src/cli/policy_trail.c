@@ -19,6 +19,7 @@
 struct reading {
     struct policy_trail *trail;
     int64_t since_wall_ms;
+    size_t known_count; /* records of the file, whenever they were written */
 };
 
 void policy_trail_init(struct policy_trail *trail)
@@ -247,6 +248,7 @@ static int record_add(struct reading *it, const json_t *record)
         trail->foreign_count++;
         return 0;
     }
+    it->known_count++;
     if (wall_ms < it->since_wall_ms) {
         return 0;
     }
@@ -289,18 +291,23 @@ static int lines_read(struct reading *it, FILE *file)
 static int file_read(struct cli *cli, struct reading *it, const char *path)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    uint64_t foreign_count = it->trail->foreign_count;
     int r;
 
     if (file == NULL) {
         cli_message(cli, "%s: could not be read: %s", path, strerror(errno));
         return CLI_FAILED;
     }
+    it->known_count = 0;
     r = lines_read(it, file);
     if (r == 0 && ferror(file) != 0) {
         cli_message(cli, "%s: could not be read", path);
         r = ERR_IO;
     } else if (r != 0) {
         cli_message(cli, "%s", err_str(r));
+    } else if (it->known_count == 0 && it->trail->foreign_count > foreign_count) {
+        cli_message(cli, "%s: holds no audit record", path);
+        r = ERR_INVALID;
     }
     if (file != stdin) {
         (void)fclose(file);

@@ -255,6 +255,16 @@ static void test_wait_retries_no_sooner_than_retry_after_says(void **state)
     fake_daemon_stop(&daemon);
 }
 
+static void test_who_is_refused_for_a_while_is_told_for_how_long(void **state)
+{
+    WITH_DAEMON({GET, 429, "Retry-After: 1039\r\n", "{\"code\":\"limit_exceeded\"}", 1});
+
+    result = RUN_LEASE(&daemon, "get", "orders-db");
+    assert_int_equal(result->exit_code, CLI_TEMPORARY);
+    assert_non_null(strstr(result->err, "worth another try in 17m19s\n"));
+    fake_daemon_stop(&daemon);
+}
+
 static void test_who_waits_for_ever_is_told_no_time(void **state)
 {
     WITH_DAEMON({"GET /readyz", 503, NULL, "starting", 1}, {"GET /readyz", 200, NULL, "ok", 0});
@@ -330,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_a_token_that_is_too_long_is_told_as_that),
         cmocka_unit_test(test_a_missing_socket_is_unreachable_and_says_where),
         cmocka_unit_test(test_wait_retries_no_sooner_than_retry_after_says),
+        cmocka_unit_test(test_who_is_refused_for_a_while_is_told_for_how_long),
         cmocka_unit_test(test_who_waits_for_ever_is_told_no_time),
         cmocka_unit_test(test_wait_gives_up_when_its_time_is_over),
         cmocka_unit_test(test_wait_does_not_retry_a_refusal),

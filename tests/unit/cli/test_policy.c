@@ -252,6 +252,19 @@ static void test_what_an_observed_policy_would_change_is_summed_up(void **state)
     assert_int_equal(run_diff("--since=soon")->exit_code, CLI_USAGE);
 }
 
+static void test_a_file_without_one_record_is_no_trail(void **state)
+{
+    const struct lease_result *result;
+
+    (void)state;
+    put("audit.jsonl", "root:x:0:0:root:/root:/bin/bash\n{\"a\":1}\n");
+    result = run_diff(NULL);
+    assert_int_equal(result->exit_code, CLI_FAILED);
+    assert_non_null(strstr(result->err, "audit.jsonl: holds no audit record\n"));
+    put("audit.jsonl", "");
+    assert_int_equal(run_diff(NULL)->exit_code, CLI_OK);
+}
+
 static void test_without_a_trail_it_is_the_one_that_leased_writes(void **state)
 {
     char status[256];
@@ -328,6 +341,7 @@ int main(void)
         T(test_results_are_written_for_ci_systems),
         T(test_without_a_configuration_any_role_may_be_named),
         T(test_what_an_observed_policy_would_change_is_summed_up),
+        T(test_a_file_without_one_record_is_no_trail),
         T(test_without_a_trail_it_is_the_one_that_leased_writes),
         T(test_what_nobody_uses_is_named),
         T(test_what_cannot_be_read_is_said),
