@@ -1,6 +1,6 @@
-/* Decisions about callers of whom not everything is known: an audit trail has no groups, no claims
- * and no images of containers. What hangs on something that isn't known is said to, instead of
- * guessed. */
+/* Decisions about callers of whom not everything is known: an audit trail has no groups and no
+ * claims, and an image of a container only where it was known. What hangs on something that isn't
+ * known is said to, instead of guessed. */
 #ifndef LEASED_ACCESS_PARTIAL_H
 #define LEASED_ACCESS_PARTIAL_H
 

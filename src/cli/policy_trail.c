@@ -87,14 +87,16 @@ static const char *who_of(const json_t *identity, char out[KEY_MAX_BYTES])
     return out;
 }
 
-/* In a container it may be in other groups, and of its image nothing is in the trail. */
+/* In a container it may be in other groups, and its image stands in the trail only if it was known.
+ */
 uint32_t policy_trail_complete(struct local_groups *groups, const char *node, bool has_token,
                                struct access_identity *identity)
 {
     uint32_t unknown = has_token ? ACCESS_PART_CLAIMS : 0;
 
     if (identity->container[0] != '\0') {
-        return unknown | ACCESS_PART_GROUPS | ACCESS_PART_IMAGE;
+        return unknown | ACCESS_PART_GROUPS |
+               (identity->image[0] == '\0' ? (uint32_t)ACCESS_PART_IMAGE : 0);
     }
     if (identity->kind != ENV_PEER_TLS && !local_groups_fill(groups, node, identity)) {
         unknown |= ACCESS_PART_GROUPS;
