@@ -114,6 +114,22 @@ const char *access_binding_format(const struct access_binding_spec *spec,
     return out;
 }
 
+bool access_bindings_are_equal(const struct access_binding_spec *a, size_t a_count,
+                               const struct access_binding_spec *b, size_t b_count)
+{
+    char text_a[ACCESS_BINDING_TEXT_MAX_BYTES];
+    char text_b[ACCESS_BINDING_TEXT_MAX_BYTES];
+    size_t i;
+
+    for (i = 0; i < a_count && i < b_count; i++) {
+        if (strcmp(access_binding_format(&a[i], text_a), access_binding_format(&b[i], text_b)) !=
+            0) {
+            return false;
+        }
+    }
+    return a_count == b_count;
+}
+
 bool access_binding_is_within(enum access_binding asked, enum access_binding role)
 {
     const struct binding_word *a = word_of(asked);

@@ -53,16 +53,6 @@ static int claim_read(const json_t *claims, const char *name, struct claim_text 
     return 0;
 }
 
-static const char *put_text(char **at, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = *at;
-
-    memcpy(copy, text, size);
-    *at += size;
-    return copy;
-}
-
 /* Texts have no NUL in them, so with theirs between them they are one. */
 static void id_write(const struct access_claims *texts, char out[ACCESS_CLAIMS_ID_MAX_BYTES])
 {
@@ -73,9 +63,9 @@ static void id_write(const struct access_claims *texts, char out[ACCESS_CLAIMS_I
     size_t i;
     int is_hashed;
 
-    (void)put_text(&at, texts->iss);
-    (void)put_text(&at, texts->sub);
-    (void)put_text(&at, texts->session);
+    (void)str_pack(&at, texts->iss);
+    (void)str_pack(&at, texts->sub);
+    (void)str_pack(&at, texts->session);
     is_hashed = EVP_Q_digest(NULL, "SHA256", NULL, named, (size_t)(at - named), hash, NULL);
     CHECK(is_hashed == 1);
     len = (size_t)snprintf(out, ACCESS_CLAIMS_ID_MAX_BYTES, "%.*s+", ENV_NAME_MAX_BYTES - 1,
@@ -99,12 +89,12 @@ static struct access_claims *claims_make(const struct access_claims *texts)
         return NULL;
     }
     at = (char *)(claims + 1);
-    claims->id = put_text(&at, id);
-    claims->issuer = put_text(&at, texts->issuer);
-    claims->iss = put_text(&at, texts->iss);
-    claims->sub = put_text(&at, texts->sub);
-    claims->session = put_text(&at, texts->session);
-    claims->person = put_text(&at, texts->person);
+    claims->id = str_pack(&at, id);
+    claims->issuer = str_pack(&at, texts->issuer);
+    claims->iss = str_pack(&at, texts->iss);
+    claims->sub = str_pack(&at, texts->sub);
+    claims->session = str_pack(&at, texts->session);
+    claims->person = str_pack(&at, texts->person);
     claims->all = json_incref(texts->all);
     return claims;
 }

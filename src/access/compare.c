@@ -7,26 +7,6 @@
 
 /* --- alike? --- */
 
-static bool texts_are_equal(const char *a, const char *b)
-{
-    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
-}
-
-static bool bindings_are_equal(const struct access_decision *a, const struct access_decision *b)
-{
-    char text_a[ACCESS_BINDING_TEXT_MAX_BYTES];
-    char text_b[ACCESS_BINDING_TEXT_MAX_BYTES];
-    size_t i;
-
-    for (i = 0; i < a->binding_count && i < b->binding_count; i++) {
-        if (strcmp(access_binding_format(&a->bindings[i], text_a),
-                   access_binding_format(&b->bindings[i], text_b)) != 0) {
-            return false;
-        }
-    }
-    return a->binding_count == b->binding_count;
-}
-
 static uint64_t fingerprint_of(const struct access_decision *decision)
 {
     return decision->approval != NULL ? decision->approval->fingerprint : 0;
@@ -47,8 +27,9 @@ static bool gives(const struct access_decision *decision)
 
 bool access_decisions_are_equal(const struct access_decision *a, const struct access_decision *b)
 {
-    return a->outcome == b->outcome && texts_are_equal(a->rule, b->rule) &&
-           strcmp(a->detail, b->detail) == 0 && limits_are_equal(a, b) && bindings_are_equal(a, b);
+    return a->outcome == b->outcome && str_same(a->rule, b->rule) &&
+           strcmp(a->detail, b->detail) == 0 && limits_are_equal(a, b) &&
+           access_bindings_are_equal(a->bindings, a->binding_count, b->bindings, b->binding_count);
 }
 
 bool access_decisions_give_the_same(const struct access_decision *a,

@@ -39,6 +39,10 @@ int access_binding_parse(struct str text, struct access_binding_spec *ret_spec) 
 const char *access_binding_format(const struct access_binding_spec *spec,
                                   char out[ACCESS_BINDING_TEXT_MAX_BYTES]);
 
+/* The same bindings in the same order? */
+bool access_bindings_are_equal(const struct access_binding_spec *a, size_t a_count,
+                               const struct access_binding_spec *b, size_t b_count);
+
 enum access_admin {
     ACCESS_ADMIN_READ = 1,
     ACCESS_ADMIN_REVOKE = 2,

@@ -193,14 +193,18 @@ static void caller_find(struct finding *it)
     groups_find(it);
 }
 
-static void candidates_init(struct access_candidates *candidates, const struct access_index *index,
-                            struct str role)
+/* `role`: ptr NULL where paths are looked for. */
+static void finding_begin(struct finding *it, const struct access_index *index, struct str role)
 {
+    struct access_candidates *candidates = it->candidates;
+
     candidates->index = index;
     candidates->role = role;
     candidates->cursor_count = 0;
     candidates->is_whole = false;
     candidates->next = 0;
+    it->keys = 0;
+    it->scope_count = 0;
 }
 
 void access_candidates_find(const struct access_policy *policy, const struct access_role *role,
@@ -208,11 +212,9 @@ void access_candidates_find(const struct access_policy *policy, const struct acc
 {
     struct finding it;
 
-    candidates_init(ret_candidates, &policy->index, str_of(role->name));
     it.facts = facts;
     it.candidates = ret_candidates;
-    it.keys = 0;
-    it.scope_count = 0;
+    finding_begin(&it, &policy->index, str_of(role->name));
     scope_add(&it, (uint64_t)(role - policy->roles), role->keys);
     scope_add(&it, ACCESS_SCOPE_ALL, policy->index.keys);
     caller_find(&it);
@@ -243,11 +245,9 @@ void access_path_candidates_find(const struct access_policy *policy, struct str 
     const struct access_index *index = &policy->path_index;
     struct finding it;
 
-    candidates_init(ret_candidates, index, (struct str){.ptr = NULL, .len = 0});
     it.facts = facts;
     it.candidates = ret_candidates;
-    it.keys = 0;
-    it.scope_count = 0;
+    finding_begin(&it, index, (struct str){.ptr = NULL, .len = 0});
     if (index->path_keys != 0) {
         path_scopes_add(&it, path, index->path_keys);
     }

@@ -77,8 +77,7 @@ void audit_fail_waiting(struct audit *audit, uint64_t seq, int status)
     list_init(&failed);
     LIST_EACH (&audit->waiting, cursor, following) {
         if (LIST_ENTRY(cursor, struct audit_write, node)->seq > seq) {
-            list_remove(cursor);
-            list_push_back(&failed, cursor);
+            list_move_back(&failed, cursor);
         }
     }
     while ((cursor = list_pop_front(&failed)) != NULL) {

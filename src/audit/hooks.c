@@ -81,8 +81,7 @@ static void retire(struct hook *hook)
 {
     struct hooks *hooks = hook->hooks;
 
-    list_remove(&hook->node);
-    list_push_back(&hooks->retired, &hook->node);
+    list_move_back(&hooks->retired, &hook->node);
     hook->is_retired = true;
     if (!hook->is_sending) {
         hook_free(hook);
@@ -212,8 +211,7 @@ int hooks_set(struct hooks *hooks, const struct hook_config *configs, size_t cou
             r = ERR_NOMEM;
             break;
         }
-        list_remove(&hook->node);
-        list_push_back(&hooks->hooks, &hook->node);
+        list_move_back(&hooks->hooks, &hook->node);
         r = hook_configure(hook, &configs[i]);
     }
     while (!list_is_empty(&old)) {

@@ -73,8 +73,7 @@ static void op_release(struct op *op)
     env_timer_disarm(ops->context->env, &op->deadline);
     env_undefer(&op->deferred);
     op_intent_forget(op);
-    list_remove(&op->node);
-    list_push_back(&ops->free, &op->node);
+    list_move_back(&ops->free, &op->node);
 }
 
 /* When every operation is taken, the oldest overdue one gives way: its plugin has had its time. */
@@ -216,8 +215,7 @@ void op_end(struct op *op, const struct lease_result *result, bool stays_overdue
     if (stays_overdue) {
         op_intent_give_up(op);
         op->state = OP_STATE_OVERDUE;
-        list_remove(&op->node);
-        list_push_back(&ops->overdue, &op->node);
+        list_move_back(&ops->overdue, &op->node);
     } else {
         op_release(op);
     }
@@ -276,8 +274,7 @@ static bool op_again(struct op *op, const struct lease_result *result)
     op->handle = handle;
     op->state = OP_STATE_QUEUED;
     env_timer_disarm(ops->context->env, &op->deadline);
-    list_remove(&op->node);
-    list_push_back(&ops->queued, &op->node);
+    list_move_back(&ops->queued, &op->node);
     op->deferred.fn = run;
     env_defer(ops->context->env, &op->deferred);
     return true;
@@ -397,8 +394,7 @@ static void set_running(struct op *op)
     struct ops *ops = op->ops;
 
     op->state = OP_STATE_RUNNING;
-    list_remove(&op->node);
-    list_push_back(&ops->running, &op->node);
+    list_move_back(&ops->running, &op->node);
     if (op->ends_ms == 0) {
         op->ends_ms = op->started_ms +
                       (op->timeout_ms != 0 ? op->timeout_ms : OP_TIMEOUT_FACTOR * ops->timeout_ms);

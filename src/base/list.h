@@ -52,6 +52,13 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
+/* To the end of a list, from wherever it is. */
+static inline void list_move_back(struct list *list, struct list *node)
+{
+    list_remove(node);
+    list_push_back(list, node);
+}
+
 /* The first node, removed; NULL if the list is empty. */
 static inline struct list *list_pop_front(struct list *list)
 {

@@ -44,6 +44,29 @@ char *str_put(char *at, struct str s)
     return at + s.len;
 }
 
+size_t str_packed_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+const char *str_pack(char **at, const char *text)
+{
+    size_t size = str_packed_bytes(text);
+    char *copy = *at;
+
+    if (text == NULL) {
+        return NULL;
+    }
+    memcpy(copy, text, size);
+    *at += size;
+    return copy;
+}
+
+bool str_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 char *str_put_u64(char *at, uint64_t value)
 {
     char digits[STR_U64_MAX_BYTES];

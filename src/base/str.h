@@ -62,6 +62,14 @@ struct str str_trim(struct str s);
 char *str_put(char *at, struct str s);
 char *str_put_u64(char *at, uint64_t value);
 
+/* Texts one behind the other in a block that the caller has made: what a text takes there, and its
+ * copy at *at, which moves behind it. NULL takes nothing and stays NULL. */
+size_t str_packed_bytes(const char *text);
+const char *str_pack(char **at, const char *text);
+
+/* The same text, or no text both? */
+bool str_same(const char *a, const char *b);
+
 /* Decimal digits only, all of `s`. 0, or ERR_INVALID / ERR_RANGE. */
 int str_parse_u64(struct str s, uint64_t *ret_value) ATTR_MUST_USE;
 

@@ -192,8 +192,7 @@ int http_names_start(struct http_names *names, const char *host, struct http_nam
             return rc;
         }
     }
-    list_remove(&entry->node);
-    list_push_back(&names->entries, &entry->node);
+    list_move_back(&names->entries, &entry->node);
     if (entry->addresses != NULL && entry->fresh_until_ms > io_now_ms(&names->io->env)) {
         *ret_addresses = entry->addresses;
         return 0;

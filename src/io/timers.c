@@ -131,8 +131,7 @@ static void collect_due(struct io_timers *timers, uint64_t now_ms, struct list *
     for (node = timers->unsorted.next; node != &timers->unsorted; node = following) {
         following = node->next;
         if (LIST_ENTRY(node, struct env_timer, node)->when_ms <= now_ms) {
-            list_remove(node);
-            list_push_back(due, node);
+            list_move_back(due, node);
         }
     }
 }

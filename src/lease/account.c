@@ -72,8 +72,7 @@ static void sweep(struct lease_core *core)
         if (queue_bucket_is_full(&account->grants, core_now_ms(core))) {
             account_free(core, account);
         } else {
-            list_remove(&account->unheld);
-            list_push_back(&core->unheld_accounts, &account->unheld);
+            list_move_back(&core->unheld_accounts, &account->unheld);
         }
     }
 }

@@ -414,8 +414,7 @@ static bool acquire_check(struct lease_acquire *acquire)
         return true;
     }
     acquire->is_finishing = false;
-    list_remove(&acquire->node);
-    list_push_back(&grant->waiting, &acquire->node);
+    list_move_back(&grant->waiting, &acquire->node);
     if (list_is_linked(&acquire->by_age)) {
         acquire_step(acquire);
     } else {

@@ -23,8 +23,7 @@ static const char why[] = "it may have leaked";
 
 static void item_move(struct list *list, struct drill_item *item)
 {
-    list_remove(&item->node);
-    list_push_back(list, &item->node);
+    list_move_back(list, &item->node);
 }
 
 /* --- doing ------------------------------------------------------------------------------------ */

@@ -159,8 +159,7 @@ void drill_item_end(struct lease_drill *drill, struct drill_item *item)
     item->expires_wall_ms = core_wall_of(drill->core, lease->ends_ms);
     item->lease = NULL;
     item->is_over = true;
-    list_remove(&item->node);
-    list_push_back(&drill->begun, &item->node);
+    list_move_back(&drill->begun, &item->node);
     if (!item->is_read) {
         return;
     }

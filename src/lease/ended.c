@@ -13,8 +13,7 @@ static void trim_grants(struct lease_core *core)
         struct list *node = list->next;
 
         if (!grant_try_free(LIST_ENTRY(node, struct grant, by_state))) {
-            list_remove(node);
-            list_push_back(list, node);
+            list_move_back(list, node);
             tries++;
         }
     }
@@ -29,8 +28,7 @@ static void trim_leases(struct lease_core *core, enum lease_state state)
         struct list *node = list->next;
 
         if (!lease_try_free(LIST_ENTRY(node, struct lease, by_state))) {
-            list_remove(node);
-            list_push_back(list, node);
+            list_move_back(list, node);
             tries++;
         }
     }

@@ -262,8 +262,7 @@ void grant_set_state(struct grant *grant, enum grant_state state)
     CHECK(fsm_grant_may(grant->state, state));
     core->grant_counts[grant->state]--;
     core->grant_counts[state]++;
-    list_remove(&grant->by_state);
-    list_push_back(&core->grants_by_state[state], &grant->by_state);
+    list_move_back(&core->grants_by_state[state], &grant->by_state);
     grant->state = state;
     if (state == GRANT_STATE_HELD || grant->event_position != 0) {
         observe_grant(grant);

@@ -70,16 +70,6 @@ struct holder *holder_find(const struct lease_core *core, const struct role *rol
     return holder_by(core, role, identity, identity_hash(core, role, identity));
 }
 
-static const char *put_text(char **at, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = *at;
-
-    memcpy(copy, text, size);
-    *at += size;
-    return copy;
-}
-
 static int claims_take(struct holder *holder, const struct access_claims *claims)
 {
     BUF_AUTO text;
@@ -120,13 +110,13 @@ static struct holder *holder_alloc(const struct access_identity *identity)
         return NULL;
     }
     at = holder->key;
-    (void)put_text(&at, key);
-    holder->user = put_text(&at, identity->user);
-    holder->unit = put_text(&at, identity->unit);
-    holder->container = put_text(&at, identity->container);
-    holder->image = put_text(&at, identity->image);
-    holder->listener = put_text(&at, listener);
-    holder->sans = put_text(&at, identity->sans);
+    (void)str_pack(&at, key);
+    holder->user = str_pack(&at, identity->user);
+    holder->unit = str_pack(&at, identity->unit);
+    holder->container = str_pack(&at, identity->container);
+    holder->image = str_pack(&at, identity->image);
+    holder->listener = str_pack(&at, listener);
+    holder->sans = str_pack(&at, identity->sans);
     holder->kind = identity->kind;
     holder->uid = identity->uid;
     holder->is_foreign = identity->is_foreign;

@@ -184,8 +184,7 @@ void lease_set_state(struct lease *lease, enum lease_state state)
     lease->role->state_counts[state]++;
     lease->state = state;
     if (lease_is_ending(lease)) {
-        list_remove(&lease->by_state);
-        list_push_back(&core->leases_by_state[state], &lease->by_state);
+        list_move_back(&core->leases_by_state[state], &lease->by_state);
     }
     lease->since_ms = core_now_ms(core);
     lease->step = LEASE_STEP_NONE;

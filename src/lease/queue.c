@@ -290,8 +290,7 @@ static struct queue_lane *lane_next(struct pump *pump)
         struct queue_lane *lane = CONTAINER_OF(node - pump->kind, struct queue_lane, nodes);
 
         if (lane_may(lane, pump)) {
-            list_remove(node);
-            list_push_back(lanes, node);
+            list_move_back(lanes, node);
             return lane;
         }
     }

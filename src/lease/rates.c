@@ -116,8 +116,7 @@ static void sweep(struct lease_core *core)
             record_remove(core, rate);
             rate_free(rates, rate);
         } else {
-            list_remove(&rate->in_hand);
-            list_push_back(&rates->hand, &rate->in_hand);
+            list_move_back(&rates->hand, &rate->in_hand);
         }
     }
 }

@@ -242,12 +242,6 @@ static struct turns_slot *turn_next(const struct turns *turns, const struct turn
     return slot;
 }
 
-static void move_back(struct list *list, struct list *node)
-{
-    list_remove(node);
-    list_push_back(list, node);
-}
-
 struct list *turns_serve(struct turns *turns, const struct turns_filter *filter,
                          const void **ret_lane)
 {
@@ -259,8 +253,8 @@ struct list *turns_serve(struct turns *turns, const struct turns_filter *filter,
     }
     node = slot->items.next;
     *ret_lane = slot->lane;
-    move_back(&slot->owner->slots, &slot->node);
-    move_back(&turns->callers, &slot->owner->node);
+    list_move_back(&slot->owner->slots, &slot->node);
+    list_move_back(&turns->callers, &slot->owner->node);
     slot->owner->served_count++;
     slot_leave(turns, slot, node);
     return node;

@@ -236,8 +236,7 @@ void request_wake(struct request *request, int status)
             continue;
         }
         if (status != 0 || has_come(request, wait)) {
-            list_remove(node);
-            list_push_back(&told, node);
+            list_move_back(&told, node);
         }
     }
     while ((node = list_pop_front(&told)) != NULL) {

@@ -11,33 +11,14 @@
 
 /* --- callers --- */
 
-static const char *put_text(char **at, const char *text)
-{
-    size_t size;
-    char *copy = *at;
-
-    if (text == NULL) {
-        return NULL;
-    }
-    size = strlen(text) + 1;
-    memcpy(copy, text, size);
-    *at += size;
-    return copy;
-}
-
-static size_t text_size(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
 static struct denied_caller *caller_new(struct denied *denied, struct str key,
                                         const struct audit_record *record)
 {
-    size_t texts_size = text_size(record->listener) + text_size(record->user) +
-                        text_size(record->unit) + text_size(record->container) +
-                        text_size(record->san) + text_size(record->jwt.iss) +
-                        text_size(record->jwt.sub) + text_size(record->jwt.session) +
-                        text_size(record->jwt.person) + text_size(record->image);
+    size_t texts_size = str_packed_bytes(record->listener) + str_packed_bytes(record->user) +
+                        str_packed_bytes(record->unit) + str_packed_bytes(record->container) +
+                        str_packed_bytes(record->san) + str_packed_bytes(record->jwt.iss) +
+                        str_packed_bytes(record->jwt.sub) + str_packed_bytes(record->jwt.session) +
+                        str_packed_bytes(record->jwt.person) + str_packed_bytes(record->image);
     struct denied_caller *caller = mem_calloc(1, sizeof(*caller) + key.len + 1 + texts_size);
     char *at;
 
@@ -52,16 +33,16 @@ static struct denied_caller *caller_new(struct denied *denied, struct str key,
         .api = record->api,
         .has_identity = record->has_identity,
         .uid = record->uid,
-        .listener = put_text(&at, record->listener),
-        .user = put_text(&at, record->user),
-        .unit = put_text(&at, record->unit),
-        .container = put_text(&at, record->container),
-        .san = put_text(&at, record->san),
-        .jwt = {.iss = put_text(&at, record->jwt.iss),
-                .sub = put_text(&at, record->jwt.sub),
-                .session = put_text(&at, record->jwt.session),
-                .person = put_text(&at, record->jwt.person)},
-        .image = put_text(&at, record->image),
+        .listener = str_pack(&at, record->listener),
+        .user = str_pack(&at, record->user),
+        .unit = str_pack(&at, record->unit),
+        .container = str_pack(&at, record->container),
+        .san = str_pack(&at, record->san),
+        .jwt = {.iss = str_pack(&at, record->jwt.iss),
+                .sub = str_pack(&at, record->jwt.sub),
+                .session = str_pack(&at, record->jwt.session),
+                .person = str_pack(&at, record->jwt.person)},
+        .image = str_pack(&at, record->image),
     };
     caller->level_ms = BURST_MS;
     caller->at_ms = env_now_ms(denied->env);

@@ -64,52 +64,13 @@ static struct seen_ask *ask_new(struct seen *seen, struct seen_identity *identit
     return ask;
 }
 
-/* Copies to where `*at` points, which moves on. NULL stays NULL. */
-static const char *text_copy(char **at, const char *text)
-{
-    char *copy = *at;
-    size_t size;
-
-    if (text == NULL) {
-        return NULL;
-    }
-    size = strlen(text) + 1;
-    memcpy(copy, text, size);
-    *at += size;
-    return copy;
-}
-
-static size_t text_size(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
 /* --- roles --- */
-
-static bool texts_are_equal(const char *a, const char *b)
-{
-    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
-}
-
-static bool bindings_are_equal(const struct access_request *a, const struct access_request *b)
-{
-    size_t i;
-
-    for (i = 0; i < a->binding_count && i < b->binding_count; i++) {
-        if (a->bindings[i].kind != b->bindings[i].kind ||
-            a->bindings[i].pid != b->bindings[i].pid ||
-            strcmp(a->bindings[i].name, b->bindings[i].name) != 0) {
-            return false;
-        }
-    }
-    return a->binding_count == b->binding_count;
-}
 
 static bool is_asked_alike(const struct access_request *a, const struct access_request *b)
 {
     return a->duration_ms == b->duration_ms && a->is_break_glass == b->is_break_glass &&
-           texts_are_equal(a->reason, b->reason) && texts_are_equal(a->ticket, b->ticket) &&
-           bindings_are_equal(a, b);
+           str_same(a->reason, b->reason) && str_same(a->ticket, b->ticket) &&
+           access_bindings_are_equal(a->bindings, a->binding_count, b->bindings, b->binding_count);
 }
 
 static struct seen_ask *role_find(const struct seen_identity *identity, const char *role)
@@ -145,16 +106,17 @@ void seen_note_role(struct seen *seen, struct seen_identity *identity,
     if (ask != NULL) {
         forget(seen, ask);
     }
-    if (identity == NULL || (ask = ask_new(seen, identity, SEEN_ROLE,
-                                           text_size(request->role) + text_size(request->reason) +
-                                               text_size(request->ticket))) == NULL) {
+    if (identity == NULL ||
+        (ask = ask_new(seen, identity, SEEN_ROLE,
+                       str_packed_bytes(request->role) + str_packed_bytes(request->reason) +
+                           str_packed_bytes(request->ticket))) == NULL) {
         return;
     }
     at = ask->texts;
     ask->role = *request;
-    ask->role.role = text_copy(&at, request->role);
-    ask->role.reason = text_copy(&at, request->reason);
-    ask->role.ticket = text_copy(&at, request->ticket);
+    ask->role.role = str_pack(&at, request->role);
+    ask->role.reason = str_pack(&at, request->reason);
+    ask->role.ticket = str_pack(&at, request->ticket);
     ask->role.approved_rule = NULL;
     ask->role.live_count = 0;
     ask->role.wall_ms = 0;
@@ -193,13 +155,14 @@ void seen_note_path(struct seen *seen, struct seen_identity *identity,
         move_to_front(seen, ask);
         return;
     }
-    ask = ask_new(seen, identity, SEEN_PATH, text_size(request->backend) + request->path.len);
+    ask =
+        ask_new(seen, identity, SEEN_PATH, str_packed_bytes(request->backend) + request->path.len);
     if (ask == NULL) {
         return;
     }
     at = ask->texts;
     ask->path = *request;
-    ask->path.backend = text_copy(&at, request->backend);
+    ask->path.backend = str_pack(&at, request->backend);
     memcpy(at, request->path.ptr, request->path.len);
     ask->path.path.ptr = at;
     ask->path.wall_ms = 0;
